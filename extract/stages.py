@@ -1,0 +1,142 @@
+"""The records that cross a border in stage one, and one Protocol per stage.
+
+::
+
+    Origin ──ImageRef──▶ decode ──uint8 RGB──▶ FeatureNetwork ──rows──▶ cache
+
+Each stage knows these records and nothing of its neighbours' libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Features = NDArray[np.float32]
+
+
+class Origin(Protocol):
+    """Where images lie: a folder, an archive, an array file."""
+
+    @property
+    def name(self) -> str:
+        """The place as the user gave it; recorded in the cache as one of its roots."""
+
+    def read(self, ref: ImageRef) -> bytes | Pixels:
+        """Encoded bytes of one image, or its pixels where nothing is encoded.
+
+        Raises
+        ------
+        models.errors.ImageError
+            If it cannot be read; the text is the reason shown to the user.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One image of a listing, not yet opened.
+
+    Attributes
+    ----------
+    path : str
+        Relative to its root, with ``/``, unique in the listing, valid UTF-8.
+    label, group, split : str or None
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, nanoseconds since the epoch; 0 where the place has none.
+    origin : Origin
+    locator : str or int
+        What `origin` needs to find it again: the real relative path (which may hold
+        undecodable bytes as surrogates), or an index.
+    """
+
+    path: str
+    label: str | None
+    group: str | None
+    split: str | None
+    size: int
+    mtime_ns: int
+    origin: Origin = field(repr=False, compare=False)
+    locator: str | int = field(repr=False, compare=False)
+
+    @property
+    def shown(self) -> str:
+        """The path as the user would type it: under the place that was given."""
+        root = self.origin.name.rstrip("/")
+        return self.path if root in ("", ".") else f"{root}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that gave no row, and why; one line of text, without the path."""
+
+    path: str
+    reason: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the sources hold, before anything is opened.
+
+    Attributes
+    ----------
+    images : sequence of ImageRef
+        Sorted by `path`, each path once.
+    failures : sequence of Failure
+        Entries that are images by name but can already be seen to be unreadable (a broken link).
+    ignored : mapping of str to int
+        File suffix -> how many files that are no images.
+    roots : tuple of str
+    """
+
+    images: Sequence[ImageRef]
+    failures: Sequence[Failure]
+    ignored: Mapping[str, int]
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Finished rows in column form; row i of every field is the same image.
+
+    Attributes
+    ----------
+    refs : sequence of ImageRef
+    sha256 : sequence of str
+        Hex digest of the bytes that were decoded.
+    features : mapping of str to ndarray of shape (n_rows, dim), float32
+        Keyed by layer name.
+    """
+
+    refs: Sequence[ImageRef]
+    sha256: Sequence[str]
+    features: Mapping[str, Features]
+
+
+class FeatureNetwork(Protocol):
+    """A network on a device, cut at one or more layers."""
+
+    @property
+    def batch_size(self) -> int:
+        """The fixed number of images in one call."""
+
+    def run(self, images: Pixels) -> dict[str, Features]:
+        """Features of a batch.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, crop_height, crop_width, 3), uint8
+            RGB, 0-255, n at most `batch_size`.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n, dim), float32
+        """

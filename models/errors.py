@@ -1,0 +1,105 @@
+"""Every error fc7 raises on purpose.
+
+::
+
+    Fc7Error                        exit 1: the work failed
+    ├── UsageError                  exit 2: the call was wrong
+    │   ├── UnknownNetworkError     no such network in the catalogue or the store
+    │   ├── UnknownLayerError       the network has no such tensor
+    │   ├── ProviderError           the device or precision asked for is not to be had
+    │   ├── MismatchError           features, cache and classifier are not of one network
+    │   └── DataError               these rows cannot be fitted or judged (labels, classes, NaN)
+    ├── WeightsError                a network file that cannot be used
+    │   └── UnsafeFileError         a file that asks to run code, or to eat the machine
+    ├── DownloadError               no source gave the file whole and unaltered
+    ├── ImageError                  one image gave no pixels; its neighbours go on
+    ├── CacheError                  features.h5 cannot be read or written
+    │   ├── CacheCorruptError       bytes that fail their checksum, rows that do not add up
+    │   └── CacheLockedError        another process is writing it
+    ├── ClassifierError             classifier.onnx cannot be read
+    └── StoppedError                exit 130: Ctrl-C; what was finished is kept
+
+A message says what was found, what was needed and what to do next. Foreign
+libraries' errors are translated at the one module that imports the library,
+``raise ... from exc``; the command line prints the message and never a traceback.
+"""
+
+
+class Fc7Error(Exception):
+    """The root: the work failed. The command line exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(Fc7Error):
+    """The call was wrong: an option, a name, or inputs that do not belong together."""
+
+    exit_code = 2
+
+
+class UnknownNetworkError(UsageError):
+    """Neither the catalogue nor the store knows a network of this name."""
+
+
+class UnknownLayerError(UsageError):
+    """The network has no tensor of this name to cut at."""
+
+
+class ProviderError(UsageError):
+    """The execution provider or precision that was asked for is not available."""
+
+
+class MismatchError(UsageError):
+    """Two artefacts were made by different networks, layers or preprocessing."""
+
+
+class DataError(UsageError):
+    """Rows or labels that no classifier can be fitted on or judged with."""
+
+
+class WeightsError(Fc7Error):
+    """A network file that is damaged, of an unknown format, or of another architecture."""
+
+
+class UnsafeFileError(WeightsError):
+    """A file that would execute code, leave its folder, or exhaust memory; refused unread."""
+
+
+class DownloadError(Fc7Error):
+    """No source delivered the file whole, unaltered and as published.
+
+    Attributes
+    ----------
+    attempts : tuple of (str, str)
+        Every address that was tried, with the reason it gave nothing.
+    """
+
+    def __init__(self, message: str, attempts: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+
+class ImageError(Fc7Error):
+    """One image that gave no pixels. Its text is the reason that the failure list shows."""
+
+
+class CacheError(Fc7Error):
+    """The feature cache cannot be read or written."""
+
+
+class CacheCorruptError(CacheError):
+    """Bytes that fail their checksum, or rows and failures that do not add up."""
+
+
+class CacheLockedError(CacheError):
+    """Another process is writing this cache."""
+
+
+class ClassifierError(Fc7Error):
+    """The classifier file is damaged or not one of ours."""
+
+
+class StoppedError(Fc7Error):
+    """Ctrl-C. What was finished is committed; the message says how to go on."""
+
+    exit_code = 130
