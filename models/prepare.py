@@ -1,0 +1,65 @@
+"""From a network in the store to the graph an engine is handed: cut, pixels in, vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.fast import expand_lrn
+from models.graph_files import load_graph
+from models.pixels import PIXELS, pixels_in
+from models.spec import NetworkSpec
+from models.surgery import cut, fixed_batch, vector_name, vectors_out
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A serialised graph and what an engine must know to run it.
+
+    Attributes
+    ----------
+    graph : bytes
+        ONNX; input ``images`` uint8 (n, crop_height, crop_width, 3), RGB; float32 (n, dim) outputs.
+    folder : Path
+        Where the graph's external arrays lie.
+    input : str
+    outputs : dict of str to str
+        Layer name -> output name.
+    batch : int or None
+        The only batch the graph takes, or None where any will do.
+    """
+
+    graph: bytes
+    folder: Path
+    input: str
+    outputs: dict[str, str]
+    batch: int | None
+
+
+def runnable(path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool = True) -> Runnable:
+    """The graph of `spec` in `path`, cut at `layers` and ready to take pixels.
+
+    Parameters
+    ----------
+    path : Path
+        ``network.onnx``; its external arrays lie beside it.
+    spec : NetworkSpec
+    layers : sequence of str
+    fast : bool
+        Apply the rewrites of `models.fast`.
+
+    Raises
+    ------
+    UnknownLayerError
+        If the network has no such layer.
+    WeightsError
+        If the file is damaged.
+    """
+    tensors = {layer: spec.layer(layer).tensor for layer in layers}
+    model = cut(load_graph(path), list(tensors.values()))
+    model = vectors_out(pixels_in(model, spec.preprocess), tensors, spec.pool)
+    if fast:
+        model = expand_lrn(model)
+    outputs = {layer: vector_name(layer) for layer in layers}
+    return Runnable(model.SerializeToString(), path.parent, PIXELS, outputs, fixed_batch(model))
