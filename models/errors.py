@@ -11,6 +11,7 @@
     │   └── DataError               these rows cannot be fitted or judged (labels, classes, NaN)
     ├── WeightsError                a network file that cannot be used
     │   └── UnsafeFileError         a file that asks to run code, or to eat the machine
+    ├── SourceError                 a manifest, list, array file or archive that cannot be read
     ├── DownloadError               no source gave the file whole and unaltered
     ├── ImageError                  one image gave no pixels; its neighbours go on
     ├── CacheError                  features.h5 cannot be read or written
@@ -63,6 +64,10 @@ class WeightsError(Fc7Error):
 
 class UnsafeFileError(WeightsError):
     """A file that would execute code, leave its folder, or exhaust memory; refused unread."""
+
+
+class SourceError(Fc7Error):
+    """A file that holds or names many images is damaged, or not built as it must be."""
 
 
 class DownloadError(Fc7Error):

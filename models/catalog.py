@@ -1,0 +1,148 @@
+"""Look up what is known of networks and of their files. Data only, from `models.catalog_networks`."""
+
+from __future__ import annotations
+
+import difflib
+
+from models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
+from models.catalog_networks import NETWORKS
+from models.errors import UnknownNetworkError
+from models.spec import caffe_preprocess
+
+__all__ = [
+    "KNOWN_FILES",
+    "NETWORKS",
+    "PREPROCESS_PRESETS",
+    "CatalogEntry",
+    "Source",
+    "by_file_hash",
+    "by_sha256",
+    "entry",
+    "names",
+]
+
+# Files that turn up on disks but have no address of their own to fetch them from. Their tensors
+# were read from the files, their preprocessing is that of the network they were converted from.
+KNOWN_FILES: tuple[CatalogEntry, ...] = (
+    CatalogEntry(
+        "googlenet-caffejs",
+        "BVLC GoogLeNet, converted from github.com/chaosmail/caffejs @d161d610",
+        "onnx",
+        (
+            Source(
+                (),
+                "googlenet-bvlc.onnx",
+                28_019_541,
+                "5aa8ec27f8776037caf57c2b1ccd92e05085e0ac78ba0456988ee559bfc2d6b9",
+            ),
+        ),
+        "unrestricted (BVLC)",
+        round_caffe_preprocess(224),
+        "pool5_7x7_s1_out",
+        (("pool5_7x7_s1_out", 1024), ("prob_out", 1000)),
+        params=6_998_552,
+        macs=1_582_671_872,
+        top1=68.7,
+        top5=88.9,
+        accuracy_source="BVLC/caffe models/bvlc_googlenet/readme.md",
+    ),
+    CatalogEntry(
+        "squeezenet1.1-caffejs",
+        "SqueezeNet 1.1 of its authors, converted from github.com/chaosmail/caffejs @d161d610",
+        "onnx",
+        (
+            Source(
+                (),
+                "squeezenet1.1.onnx",
+                4_951_782,
+                "17e8402af0268f19ad3dc854c57a62ed720589e6c9b5f6db126ea8a3993c3f8c",
+            ),
+        ),
+        "BSD",
+        round_caffe_preprocess(227),
+        "fire9_concat_out",
+        (("fire9_concat_out", 512), ("pool10_out", 1000), ("prob_out", 1000)),
+        pool="avg",
+        params=1_235_496,
+        macs=387_747_520,
+    ),
+    CatalogEntry(
+        "squeezenet1.1-winml",
+        "SqueezeNet 1.1 in fp16, one image at a time, from microsoft/Windows-Machine-Learning @155b5eeb",
+        "onnx",
+        (
+            Source(
+                (),
+                "squeezenet1.1-fp16-batch1.onnx",
+                2_484_091,
+                "21f25e3d9254af93e6218a359469fac714a017b3f9035c0f5c4acbf9a3ff7233",
+            ),
+        ),
+        "MIT",
+        round_caffe_preprocess(224),
+        "fire9/concat_1",
+        (("fire9/concat_1", 512), ("pool10_1", 1000), ("softmaxout_1", 1000)),
+        pool="avg",
+        params=1_235_496,
+        macs=349_151_936,
+    ),
+    CatalogEntry(
+        "alexnet-quantised-trunk",
+        "BVLC AlexNet to pool5, product-quantised, from github.com/jiaxiang-wu/quantized-cnn @d6e5084a",
+        "onnx",
+        (
+            Source(
+                (),
+                "alexnet-bvlc-pq-to-pool5.onnx",
+                9_338_049,
+                "b9b334aec71c0f86a19314141c8cf04d02a84e8f070260111ffe6f577431bea7",
+            ),
+        ),
+        "none stated",
+        caffe_preprocess(227),
+        "pool5_out",
+        (("pool5_out", 9216),),
+        params=2_334_080,
+        macs=665_784_864,
+    ),
+)
+
+
+def names() -> tuple[str, ...]:
+    """What `models pull` can be asked for, in the order of the table."""
+    return tuple(network.name for network in NETWORKS)
+
+
+def entry(name: str) -> CatalogEntry:
+    """The network called `name`.
+
+    Raises
+    ------
+    UnknownNetworkError
+        With the names there are.
+    """
+    for network in NETWORKS:
+        if network.name == name:
+            return network
+    close = difflib.get_close_matches(name, names(), n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    raise UnknownNetworkError(f"no network {name!r} in the catalogue; {guess}it has {', '.join(names())}")
+
+
+def by_sha256(sha256: str) -> CatalogEntry | None:
+    """The network that a file of this sha256 (hex) holds, or None for a file nobody listed."""
+    return by_file_hash(sha256=sha256)
+
+
+def by_file_hash(*, sha256: str | None = None, sha1: str | None = None) -> CatalogEntry | None:
+    """The network that a file with one of these hex digests holds.
+
+    Where two networks are made of one file (`alexnet` and `alexnet-tf`), the first of the table.
+    """
+    for network in (*NETWORKS, *KNOWN_FILES):
+        for source in network.sources:
+            if sha256 is not None and source.sha256 == sha256.lower():
+                return network
+            if sha1 is not None and source.sha1 == sha1.lower():
+                return network
+    return None

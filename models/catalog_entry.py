@@ -1,0 +1,116 @@
+"""What the catalogue says of a network: the records, and the recipes of preprocessing they share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from models.architectures import architecture
+from models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that a network can be made from.
+
+    Attributes
+    ----------
+    urls : tuple of str
+        Addresses of the same bytes, tried in order; empty for a file that only turns up on disks.
+    filename : str
+    size : int or None
+        Bytes.
+    sha256, sha1 : str or None
+        Hex digests as published.
+    """
+
+    urls: tuple[str, ...]
+    filename: str
+    size: int | None = None
+    sha256: str | None = None
+    sha1: str | None = None
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether a download can be told from a damaged or an exchanged one."""
+        return self.sha256 is not None or self.sha1 is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A known network.
+
+    Attributes
+    ----------
+    name : str
+    about : str
+    arch : str
+        A name of `models.architectures` for graphs we build, ``onnx`` for files kept as they are.
+    sources : tuple of Source
+        In the order to try them; none for a network made on the spot.
+    licence : str
+    preprocess : PreprocessSpec or None
+        What its authors fed it; None where they never said.
+    default_layer : str
+        The tensor features come from unless the user says otherwise.
+    layers : tuple of (str, int)
+        Tensors worth cutting at and the length of the feature vector each gives under `pool`.
+    pool : {"flatten", "avg", "max"}
+        How a spatial map becomes a vector.
+    params : int or None
+        Numbers the network learns: weights, biases, scale and shift; no running statistics.
+    macs : int or None
+        Multiplications of convolutions and dense layers for one image of its input size.
+    top1, top5 : float or None
+        Per cent of ILSVRC-2012's validation images, one centre crop, as published.
+    accuracy_source : str
+        Who published them.
+    trained : bool
+    """
+
+    name: str
+    about: str
+    arch: str
+    sources: tuple[Source, ...]
+    licence: str
+    preprocess: PreprocessSpec | None
+    default_layer: str
+    layers: tuple[tuple[str, int], ...]
+    pool: Pool = "flatten"
+    params: int | None = None
+    macs: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+    accuracy_source: str = ""
+    trained: bool = True
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the source that is tried first."""
+        return self.sources[0].size if self.sources else None
+
+    @property
+    def dim(self) -> int:
+        """Length of the default feature vector."""
+        return dict(self.layers)[self.default_layer]
+
+
+def round_caffe_preprocess(crop: int) -> PreprocessSpec:
+    """BVLC's recipe with round means, which GoogLeNet and SqueezeNet were trained with.
+
+    Source: mean_value 104, 117, 123 in BVLC/caffe models/bvlc_googlenet/train_val.prototxt and
+    in SqueezeNet_v1.1/train_val.prototxt of SqueezeNet's authors.
+    """
+    return dataclasses.replace(caffe_preprocess(crop), mean=(104.0, 117.0, 123.0))
+
+
+UDACITY = architecture("alexnet-tf").preprocess
+# onnx/models vision/classification/imagenet_preprocess.py: short side 256 bilinear, centre 224, RGB in
+# 0-1, ImageNet mean and deviation. It is torchvision's recipe, and gives the same fingerprint.
+ZOO_224 = torch_preprocess(224)
+
+PREPROCESS_PRESETS: Mapping[str, PreprocessSpec] = MappingProxyType(
+    {"caffe": caffe_preprocess(), "torch": torch_preprocess(), "udacity": UDACITY, "zoo-224": ZOO_224}
+)

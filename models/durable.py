@@ -1,0 +1,34 @@
+"""What must be on the disk before a rename makes it visible, and how to know it later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def flush(folder: Path) -> None:
+    """Make every file in `folder`, and the folder itself, survive a power cut."""
+    for path in folder.iterdir():
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+    flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut; Windows has no such call and needs none."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sha256_sums(folder: Path) -> dict[str, str]:
+    """File name -> hex digest, of every file in `folder`, sorted."""
+    digests = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as stream:
+            digests[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digests

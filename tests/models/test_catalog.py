@@ -1,0 +1,171 @@
+"""The catalogue's facts, as far as they can be counted, hashed or looked up here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from models import catalog
+from models.architectures import ARCHITECTURES
+from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
+from models.errors import UnknownNetworkError
+from models.spec import caffe_preprocess, torch_preprocess
+from models.store_paths import is_name
+from tests.models import published_counts as published
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
+EVERY = (*NETWORKS, *KNOWN_FILES)
+
+
+def named(entry: CatalogEntry) -> str:
+    return entry.name
+
+
+def test_the_catalogue_has_the_networks_of_the_field() -> None:
+    assert catalog.names() == (
+        *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf", "googlenet", "inception-v2", "vgg16", "vgg19"),
+        *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50", "alexnet-untrained"),
+    )
+    assert all(is_name(name) for name in catalog.names())
+
+
+COUNTS: dict[str, Callable[[], tuple[int, int]]] = {
+    "alexnet": published.alexnet,
+    "caffenet": published.alexnet,
+    "alexnet-untrained": published.alexnet,
+    "alexnet-owt": published.alexnet_owt,
+    "alexnet-tf": lambda: published.alexnet(conv1_pad=4),
+    "googlenet": published.googlenet,
+    "vgg16": lambda: published.vgg(2, 2, 3, 3, 3),
+    "vgg19": lambda: published.vgg(2, 2, 4, 4, 4),
+    "squeezenet1.1": lambda: published.squeezenet(224),
+    "mobilenet-v2": published.mobilenet_v2,
+    "shufflenet-v2": published.shufflenet_v2,
+    "resnet18": published.resnet18,
+    "resnet50": published.resnet50_mxnet,
+}
+
+
+@pytest.mark.parametrize("entry", NETWORKS, ids=named)
+def test_parameters_and_multiplications_are_those_of_the_published_tables(entry: CatalogEntry) -> None:
+    if entry.name not in COUNTS:
+        assert (entry.params, entry.macs) == (None, None)
+        return
+    assert (entry.params, entry.macs) == COUNTS[entry.name]()
+
+
+def test_the_counts_agree_with_figures_others_publish() -> None:
+    """Design section 4, and the tables of torchvision and MXNet (with 53,120 running statistics)."""
+    assert published.alexnet()[0] == 60_965_224
+    assert published.alexnet_owt()[0] == 61_100_840
+    assert published.vgg(2, 2, 3, 3, 3)[0] == 138_357_544
+    assert published.resnet18()[0] == 11_689_512
+    assert published.resnet50_mxnet()[0] == 25_629_032 - 53_120
+    assert published.mobilenet_v2()[0] == 3_504_872
+    assert published.shufflenet_v2()[0] == 2_278_604
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=named)
+def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
+    assert entry.default_layer in dict(entry.layers)
+    assert entry.dim == dict(entry.layers)[entry.default_layer] > 0
+    assert entry.arch in ("onnx", *ARCHITECTURES)
+    assert entry.licence
+    assert (entry.top1 is None) == (entry.top5 is None) == (entry.accuracy_source == "")
+    if entry.top1 is not None and entry.top5 is not None:
+        assert 50 < entry.top1 < entry.top5 < 95
+    for source in entry.sources:
+        assert source.has_hash
+        assert source.sha256 is None or re.fullmatch("[0-9a-f]{64}", source.sha256)
+        assert source.sha1 is None or re.fullmatch("[0-9a-f]{40}", source.sha1)
+        assert source.size is None or 1e6 < source.size < 6e8
+        for url in source.urls:
+            assert urlsplit(url).scheme in ("http", "https")
+            assert url.endswith("/" + source.filename)
+        # Over plain http only a hash stands between us and whoever is in the middle.
+        assert source.sha256 or source.sha1 or all(url.startswith("https") for url in source.urls)
+
+
+@pytest.mark.parametrize("entry", [e for e in NETWORKS if e.arch in ARCHITECTURES], ids=named)
+def test_networks_we_build_agree_with_their_plan(entry: CatalogEntry) -> None:
+    plan = ARCHITECTURES[entry.arch]
+    assert entry.preprocess == plan.preprocess
+    assert entry.params == sum(
+        plan.parameters(layer) for layer in {key.rpartition(".")[0] for key in plan.weight_shapes()}
+    )
+    assert dict(entry.layers)["pool5"] == plan.weight_shapes()["fc6.weight"][1]
+    assert entry.trained == bool(entry.sources)
+
+
+def test_every_other_network_can_be_fetched() -> None:
+    for entry in NETWORKS:
+        assert not entry.trained or all(source.urls for source in entry.sources)
+        assert not entry.trained or entry.sources
+
+
+def test_presets_are_the_recipes_they_are_named_after() -> None:
+    assert list(PREPROCESS_PRESETS) == ["caffe", "torch", "udacity", "zoo-224"]
+    assert PREPROCESS_PRESETS["caffe"] == caffe_preprocess(227)
+    assert PREPROCESS_PRESETS["torch"] == PREPROCESS_PRESETS["zoo-224"] == torch_preprocess(224)
+    assert PREPROCESS_PRESETS["udacity"] == ARCHITECTURES["alexnet-tf"].preprocess
+    googlenet = catalog.entry("googlenet").preprocess
+    assert googlenet == dataclasses.replace(caffe_preprocess(224), mean=(104.0, 117.0, 123.0))
+
+
+def test_a_network_is_known_by_the_hash_of_any_of_its_files() -> None:
+    zoo = "6b0da9510f27f234ee96a85dc3809dd210150fdefad87f6850f9788513216945"
+    assert catalog.by_sha256(zoo) is catalog.by_sha256(zoo.upper()) is catalog.entry("alexnet")
+    caffe = catalog.by_file_hash(sha1="4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46")
+    assert caffe is catalog.entry("caffenet")
+    assert catalog.by_sha256("0" * 64) is None
+    assert catalog.by_file_hash(sha1="0" * 40) is None
+    assert catalog.by_file_hash() is None
+
+
+def test_files_are_not_confused() -> None:
+    """Only alexnet and alexnet-tf are made of one file; every other hash is one network's."""
+    hashes = [s.sha256 or s.sha1 for entry in EVERY for s in entry.sources]
+    twice = {digest for digest in hashes if hashes.count(digest) > 1}
+    assert twice == {catalog.entry("alexnet").sources[0].sha256}
+
+
+def test_an_unknown_name_is_guessed() -> None:
+    with pytest.raises(UnknownNetworkError, match=r"did you mean 'googlenet'\?.*alexnet-untrained"):
+        catalog.entry("googelnet")
+
+
+@pytest.mark.parametrize("entry", KNOWN_FILES, ids=named)
+def test_the_known_files_are_the_shared_ones_with_these_tensors_and_counts(entry: CatalogEntry) -> None:
+    (source,) = entry.sources
+    path = SHARED / source.filename
+    if not path.is_file():
+        pytest.skip(f"../shared/networks/{source.filename} is not here")
+    from models.graph_files import load_whole_graph
+    from models.surgery import input_size, layer_shapes
+
+    assert path.stat().st_size == source.size
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256
+    model = load_whole_graph(path)
+    shapes = layer_shapes(model)
+    for tensor, dim in entry.layers:
+        flat = 1
+        for extent in shapes[tensor]:
+            flat *= extent
+        assert dim == (shapes[tensor][0] if entry.pool == "avg" else flat)
+    assert entry.preprocess is not None
+    assert input_size(model) == (entry.preprocess.crop_height, entry.preprocess.crop_width)
+    dense_params, dense_macs = 37_752_832 + 16_781_312 + 4_097_000, 9216 * 4096 + 4096 * 4096 + 4096 * 1000
+    params, macs = published.alexnet()
+    expected: dict[str, Callable[[], tuple[int, int]]] = {
+        "alexnet-quantised-trunk": lambda: (params - dense_params, macs - dense_macs),
+        "googlenet-caffejs": published.googlenet,
+        "squeezenet1.1-caffejs": lambda: published.squeezenet(227),
+        "squeezenet1.1-winml": lambda: published.squeezenet(224),
+    }
+    assert (entry.params, entry.macs) == expected[entry.name]()
