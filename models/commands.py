@@ -1,0 +1,214 @@
+"""The commands of `models`: each parses, makes one call and prints."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from models.spec import PreprocessSpec
+    from models.store import StoredNetwork
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="The networks: what there is, fetch one, bring one of your own.",
+)
+
+NameArgument = Annotated[str, typer.Argument(help="A network's name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace a network of that name.")]
+ArchOption = Annotated[
+    Literal["alexnet", "caffenet", "alexnet-owt", "alexnet-tf"] | None,
+    typer.Option(help="Whose weights they are, where the file does not tell."),
+]
+PreprocessOption = Annotated[
+    Literal["caffe", "torch", "udacity", "zoo-224"] | None,
+    typer.Option(help="How its images were prepared, where the file is not in the catalogue."),
+]
+LayerOption = Annotated[
+    str | None, typer.Option(help="The tensor or node that features come from by default.")
+]
+PoolOption = Annotated[
+    Literal["flatten", "avg", "max"] | None,
+    typer.Option(help="How a map becomes a vector: whole, or one number a channel."),
+]
+
+
+@app.command("list", epilog="Example:  fc7 models list")
+def list_networks(as_json: JsonOption = False) -> None:
+    """List the networks to choose from.
+
+    Those of the catalogue, then those you imported. TOP-1/5 is the published accuracy on ImageNet in
+    per cent, MB what is downloaded, FEATURES the layer and how many numbers it gives for an image.
+    """
+    from models.listing import network_rows, network_table
+
+    rows = network_rows()
+    typer.echo(_json(rows) if as_json else network_table(rows))
+
+
+@app.command(epilog="Example:  fc7 models show alexnet --layers")
+def show(
+    name: NameArgument,
+    layers: Annotated[bool, typer.Option("--layers", help="List every tensor one can cut at.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say everything about one network.
+
+    What it was trained on, how images are prepared for it, where its files lie or come from.
+    """
+    from models import catalog, store
+    from models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
+
+    here = name in store.names()
+    if not here and name not in catalog.names():
+        store.load(name)  # says that it is not here, and what is
+    network = store.load(name) if here else None
+    facts = stored_facts(network) if network is not None else catalogue_facts(catalog.entry(name))
+    rows = layer_rows(network.spec.layers) if network is not None else []
+    if as_json:
+        typer.echo(_json({**facts, "layers": rows} if layers and network is not None else facts))
+    elif not layers:
+        typer.echo(facts_text(facts))
+    elif network is not None:
+        typer.echo(layer_table(rows))
+    else:
+        typer.echo("\n".join(f"{layer} ({dim})" for layer, dim in catalog.entry(name).layers))
+        typer.echo(f"the usual ones; all of them after `models pull {name}`", err=True)
+
+
+@app.command(epilog="Example:  fc7 models pull alexnet")
+def pull(
+    name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
+    from_url: Annotated[str | None, typer.Option("--from", help="Fetch the file from this address.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="With --from: what the file must hash to.")] = None,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="With --from: take a file that no hash is known for.")
+    ] = False,
+    arch: ArchOption = None,
+    preprocess: PreprocessOption = None,
+    layer: LayerOption = None,
+    pool: PoolOption = None,
+    replace: ReplaceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Download a network into the store.
+
+    The file is checked by its published hash; a stopped download goes on where it stopped. Nothing is
+    done if the network is there already (--replace fetches it again).
+    """
+    from models.progress import make_progress
+    from models.pulling import PullOptions, pull
+    from models.store import names
+
+    began = time.monotonic()
+    was_here = name in names() and not replace
+    options = PullOptions(from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace)
+    network = pull(name, make_progress(quiet), options, _notifier(quiet))
+    how = "pulled" if network.spec.trained else "made on the spot, with random weights"
+    _say_done("was in the store already" if was_here else how, network, began, quiet)
+
+
+@app.command(
+    "import", epilog="Example:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5"
+)
+def import_file(
+    file: Annotated[
+        Path, typer.Argument(help="Weights of an AlexNet (.pth, .safetensors, ...), or any ONNX.")
+    ],
+    name: Annotated[str, typer.Option("--as", help="What to call it.")],
+    arch: ArchOption = None,
+    preprocess: PreprocessOption = None,
+    layer: LayerOption = None,
+    pool: PoolOption = None,
+    prototxt: Annotated[Path | None, typer.Option(help="The deploy.prototxt of a .caffemodel.")] = None,
+    mean: Annotated[
+        Path | None, typer.Option(help="A mean image (.binaryproto); its channel means are used.")
+    ] = None,
+    replace: ReplaceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring a network file into the store.
+
+    The file itself is left as it is. Weights of an AlexNet go into our graph. Any other ONNX is kept
+    whole; --preprocess and --layer say how to use it, unless the catalogue knows the file by its hash.
+    """
+    from models.importing import import_network
+    from models.store import check_free
+
+    began = time.monotonic()
+    check_free(name, replace)
+    network = import_network(
+        file,
+        name,
+        arch=arch,
+        preprocess=_preset(preprocess),
+        layer=layer,
+        pool=pool,
+        prototxt=prototxt,
+        mean=mean,
+        replace=replace,
+        notify=_notifier(quiet),
+    )
+    _say_done(f"imported from {file}", network, began, quiet)
+
+
+@app.command(epilog="Example:  fc7 models path alexnet")
+def path(
+    name: Annotated[str | None, typer.Argument(help="A network; without one, the whole store.")] = None,
+) -> None:
+    """Print the folder of the store, or of a network.
+
+    Copy it to a machine without a connection, and it works there.
+    """
+    from models import store
+
+    typer.echo(str(store.store_root() if name is None else store.load(name).folder))
+
+
+@app.command(epilog="Example:  fc7 models verify alexnet")
+def verify(name: NameArgument) -> None:
+    """Check a network's files by the hashes recorded when it was saved."""
+    from models import store
+
+    store.verify(name)
+    typer.echo(f"{name}: every file is as it was saved")
+
+
+@app.command(epilog="Example:  fc7 models remove alexnet")
+def remove(name: NameArgument) -> None:
+    """Delete a network from the store."""
+    from models import store
+
+    store.remove(name)
+    typer.echo(f"{name}: removed from {store.store_root()}")
+
+
+def _preset(name: str | None) -> PreprocessSpec | None:
+    from models.catalog import PREPROCESS_PRESETS
+
+    return None if name is None else PREPROCESS_PRESETS[name]
+
+
+def _notifier(quiet: bool) -> Callable[[str], None]:
+    return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))
+
+
+def _say_done(what: str, network: StoredNetwork, began: float, quiet: bool) -> None:
+    if quiet:
+        return
+    spec = network.spec
+    dim = spec.layer(spec.default_layer).dim(spec.pool)
+    typer.echo(f"{spec.name}: {what}; features {spec.default_layer} ({dim}), {spec.preprocess.describe()}")
+    typer.echo(f"{network.folder} ({network.size / 1e6:.1f} MB, {time.monotonic() - began:.1f} s)")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
