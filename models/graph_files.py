@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, numpy_helper
+from google.protobuf.message import DecodeError, EncodeError
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
 from models.errors import UnsafeFileError, WeightsError
+from models.weights.canonical import listed
+from models.weights.external_data import claimed_bytes, external_file, read_external
 
 GRAPH_FILE, WEIGHTS_FILE = "network.onnx", "network.weights"
+# Protobuf refuses messages of 2 GiB and more (protobuf.dev, "Proto Limits").
+_PROTOBUF_LIMIT = 1 << 31
+_PACKED: dict[int, int] = {
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.FLOAT4E2M1: 4,
+}  # bits an element
+# Two arrays may share bytes (tied weights); a file whose arrays ask for many times its size is a bomb.
+_MOST_SHARED = 4
 
 
 def save_graph(model: ModelProto, folder: Path) -> None:
@@ -36,9 +49,14 @@ def load_graph(path: Path) -> ModelProto:
     Raises
     ------
     WeightsError
-        If the file is no ONNX graph.
+        If the file is no ONNX graph, or too large to be one.
     """
     try:
+        if (size := path.stat().st_size) >= _PROTOBUF_LIMIT:
+            raise WeightsError(
+                f"{path}: {size} bytes, and an ONNX file cannot have 2 GiB or more. Save it with its arrays "
+                "beside it: onnx.save_model(model, path, save_as_external_data=True)"
+            )
         model = onnx.load_model(str(path), load_external_data=False)
     except (DecodeError, ValueError) as exc:
         raise WeightsError(
@@ -54,27 +72,53 @@ def load_graph(path: Path) -> ModelProto:
 def load_whole_graph(path: Path) -> ModelProto:
     """Read a graph from anywhere, external arrays included.
 
+    Every array's size is checked against the bytes there are before memory is asked for.
+
     Raises
     ------
     UnsafeFileError
-        If an array claims to lie outside the file's own folder.
+        If an array claims to lie outside the file's own folder, or an absurd size.
     WeightsError
         If the file or an array of it is missing or damaged.
     """
     model = load_graph(path)
-    folder = path.resolve().parent
-    for tensor in _tensors(model):
-        if uses_external_data(tensor):
-            _check_external(tensor, folder, path)
-    try:
-        onnx.load_external_data_for_model(model, str(folder))
-    except (ValueError, OSError, onnx.checker.ValidationError) as exc:
-        raise WeightsError(f"{path}: its external data cannot be read ({exc})") from exc
+    with damage(path.name):
+        _check_total(model, path)
+        for tensor in all_tensors(model):
+            _load_array(tensor, path)
     return model
 
 
+@contextmanager
+def damage(name: str) -> Iterator[None]:
+    """Turn what `onnx` and protobuf raise on a damaged graph into a `WeightsError`.
+
+    They have no common base: a name that is no text is a UnicodeDecodeError when it is first asked
+    for, an impossible graph a RuntimeError of one of `onnx`'s own classes or a ValidationError.
+    """
+    try:
+        yield
+    except (
+        DecodeError,
+        EncodeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        OverflowError,
+        RuntimeError,
+        MemoryError,
+        onnx.checker.ValidationError,
+        onnx.defs.SchemaError,
+    ) as exc:
+        said = " ".join(str(exc).split())[:300] or type(exc).__name__
+        raise WeightsError(
+            f"{name}: a damaged ONNX file, or one that asks for the impossible ({said}); "
+            "fetch or export it again"
+        ) from exc
+
+
 def constant_values(model: ModelProto) -> dict[str, np.ndarray]:
-    """The small arrays that a graph carries itself: name -> value."""
+    """The arrays that a graph carries itself: name -> value."""
     return {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
@@ -82,34 +126,81 @@ def constant_values(model: ModelProto) -> dict[str, np.ndarray]:
     }
 
 
-def _tensors(model: ModelProto) -> list[TensorProto]:
-    found = list(model.graph.initializer)
-    for node in model.graph.node:
+def all_tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every array of a graph, its sub-graphs and its functions, wherever it is kept."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    for node in nodes:
         for attribute in node.attribute:
             if attribute.HasField("t"):
-                found.append(attribute.t)
-            found.extend(attribute.tensors)
-    return found
+                yield attribute.t
+            yield from attribute.tensors
+            if attribute.HasField("g"):
+                yield from _graph_tensors(attribute.g)
+            for graph in attribute.graphs:
+                yield from _graph_tensors(graph)
 
 
-def _check_external(tensor: TensorProto, folder: Path, path: Path) -> None:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    target = (folder / location).resolve()
-    if not location or not target.is_relative_to(folder):
+def _check_total(model: ModelProto, path: Path) -> None:
+    """Many arrays may not all claim the same bytes beside the file."""
+    asked, held = 0, dict[Path, int]()
+    for tensor in all_tensors(model):
+        if uses_external_data(tensor):
+            target = external_file(path.parent, _entries(tensor), path.name)
+            if target.is_file():
+                held[target] = target.stat().st_size
+            asked += _claimed(tensor, path)
+    if asked > _MOST_SHARED * sum(held.values()) and held:
         raise UnsafeFileError(
-            f"{path}: array {tensor.name!r} points to {location!r}, outside the file's folder; "
-            "refused. Export the network again with its data beside it"
+            f"{path}: its arrays ask for {asked} bytes of {sum(held.values())} beside it; refused"
         )
-    if not target.is_file():
-        raise WeightsError(f"{path}: its data file {location!r} is missing; copy it beside the .onnx")
-    size = target.stat().st_size
-    try:
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
-    except ValueError as exc:
-        raise WeightsError(f"{path}: array {tensor.name!r} has a damaged offset or length") from exc
-    if offset < 0 or length < 0 or offset + length > size:
+
+
+def _load_array(tensor: TensorProto, path: Path) -> None:
+    n_bytes = _claimed(tensor, path)
+    if uses_external_data(tensor):
+        tensor.raw_data = read_external(path.parent, _entries(tensor), n_bytes, path.name)
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+    elif tensor.HasField("raw_data") and len(tensor.raw_data) != n_bytes:
         raise WeightsError(
-            f"{path}: array {tensor.name!r} needs bytes {offset}-{offset + length} of {location!r}, "
-            f"which has {size}; copy the data file again"
+            f"{path}: array {listed([tensor.name])} has {len(tensor.raw_data)} bytes, its shape needs "
+            f"{n_bytes}; the file is damaged. Fetch or export it again"
         )
+    elif not tensor.HasField("raw_data"):
+        numpy_helper.to_array(tensor)  # raises if the numbers are not as many as the shape says
+
+
+def _claimed(tensor: TensorProto, path: Path) -> int:
+    """Bytes that the shape and the type of an array stand for; 0 for text, which has no fixed size."""
+    dims = list(tensor.dims)
+    if tensor.data_type in _PACKED:
+        return (claimed_bytes(dims, 1, path.name) * _PACKED[tensor.data_type] + 7) // 8
+    if tensor.data_type == TensorProto.STRING:
+        return 0 * claimed_bytes(dims, 1, path.name)
+    try:
+        item = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except KeyError as exc:
+        raise WeightsError(
+            f"{path}: array {listed([tensor.name])} is of an unknown type (number {tensor.data_type}); "
+            "the file is damaged, or newer than the installed onnx"
+        ) from exc
+    return claimed_bytes(dims, item, path.name)
+
+
+def _entries(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def named_array(value: np.ndarray, name: str) -> TensorProto:
+    """An array as a graph carries it."""
+    return numpy_helper.from_array(value, name)

@@ -33,7 +33,8 @@ class PreprocessSpec:
     resize_height, resize_width : int
         Size after resizing, in pixels. For "short" both are the short side's length.
     crop_height, crop_width : int
-        The network's input size, cut from the centre (offset rounded down).
+        The network's input size, cut from the centre (offset rounded down; for "short" as
+        torchvision rounds it, to even).
     interpolation : {"nearest", "bilinear", "bicubic"}
     antialias : bool
         Whether shrinking averages over the pixels it skips, as Pillow does. Caffe's does not.
@@ -140,17 +141,23 @@ class LayerSpec:
         Without the batch: ``(4096,)``, ``(256, 6, 6)``.
     digest : str
         sha256 (hex) of the canonical graph and float32 weights up to this tensor.
+    node : str
+        The name of the node that computes it, where that is another one.
+    channels_last : bool
+        A map of shape (height, width, channels), not (channels, height, width).
     """
 
     name: str
     tensor: str
     shape: tuple[int, ...]
     digest: str
+    node: str = ""
+    channels_last: bool = False
 
     def dim(self, pool: Pool = "flatten") -> int:
         """Length of the feature vector: the map flattened, or one number a channel."""
         if pool != "flatten" and len(self.shape) == 3:
-            return self.shape[0]
+            return self.shape[-1 if self.channels_last else 0]
         size = 1
         for extent in self.shape:
             size *= extent
@@ -193,7 +200,7 @@ class NetworkSpec:
     licence: str = ""
 
     def layer(self, name: str) -> LayerSpec:
-        """The layer called `name`.
+        """The layer called `name`; its tensor's and its node's names will do.
 
         Raises
         ------
@@ -202,6 +209,9 @@ class NetworkSpec:
         """
         for layer in self.layers:
             if name in (layer.name, layer.tensor):
+                return layer
+        for layer in self.layers:
+            if name and name == layer.node:
                 return layer
         names = ", ".join(layer.name for layer in self.layers[-12:])
         raise UnknownLayerError(

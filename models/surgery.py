@@ -6,13 +6,22 @@ Every function takes a graph and gives a new one; arrays kept outside the graph 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+from onnx.external_data_helper import uses_external_data
 
 from models.errors import UnknownLayerError, WeightsError
 from models.spec import Pool
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+# From IR 4 on weights need not be listed as inputs; listed there, engines could not fold them. What
+# later versions added (number types under 8 bits) no image network of ours holds, and IR 10 is read by
+# every ONNX Runtime since 1.18 (its release table), so that a file's newer stamp need not stop it.
+_OLDEST_IR, _NEWEST_IR = 4, 10
+# Arrays up to this many numbers can be shapes, axes and scales, which shape inference reads.
+_SMALL = 64
+_MAPS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LRN")
 
 
 def image_input(model: ModelProto) -> ValueInfoProto:
@@ -21,7 +30,7 @@ def image_input(model: ModelProto) -> ValueInfoProto:
     Raises
     ------
     WeightsError
-        If the graph has none, or several inputs, or one that cannot be images.
+        If the graph has none, or several inputs without a default, or one that cannot be images.
     """
     held = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in held]
@@ -36,8 +45,15 @@ def image_input(model: ModelProto) -> ValueInfoProto:
 
 
 def channels_last(model: ModelProto) -> bool:
-    """Whether the input is (N, H, W, 3), as TensorFlow exports, and not (N, 3, H, W)."""
-    dims: list[int] = [dim.dim_value for dim in image_input(model).type.tensor_type.shape.dim]
+    """Whether the input is (N, H, W, 3), as TensorFlow exports, and not (N, 3, H, W).
+
+    Where the sizes leave it open, a Transpose that brings channels to the front tells.
+    """
+    image = image_input(model)
+    dims: list[int] = [dim.dim_value for dim in image.type.tensor_type.shape.dim]
+    if dims[1] == 0 and dims[3] == 0:
+        readers = [node for node in model.graph.node if image.name in node.input]
+        return any(settings(node).get("perm") == [0, 3, 1, 2] for node in readers)
     return dims[3] == 3 and dims[1] != 3
 
 
@@ -53,6 +69,24 @@ def fixed_batch(model: ModelProto) -> int | None:
     return image_input(model).type.tensor_type.shape.dim[0].dim_value or None
 
 
+def with_image(model: ModelProto, batch: int | None, size: tuple[int, int]) -> ModelProto:
+    """The graph with an input of this batch (None: any) and of this height and width."""
+    old = image_input(model)
+    height, width = size
+    dims = [
+        "n" if batch is None else batch,
+        *([height, width, 3] if channels_last(model) else [3, height, width]),
+    ]
+    image = helper.make_tensor_value_info(old.name, old.type.tensor_type.elem_type, dims)
+    return with_parts(
+        model,
+        nodes=model.graph.node,
+        initializers=model.graph.initializer,
+        inputs=[image],
+        outputs=[untyped(value.name) for value in model.graph.output],
+    )
+
+
 def with_parts(
     model: ModelProto,
     *,
@@ -65,11 +99,10 @@ def with_parts(
     graph = helper.make_graph(
         list(nodes), model.graph.name or "network", list(inputs), list(outputs), list(initializers)
     )
-    # From IR 4 on weights need not be listed as inputs; listed there, engines could not fold them.
     return helper.make_model(
         graph,
         opset_imports=list(model.opset_import),
-        ir_version=max(model.ir_version, 4),
+        ir_version=min(max(model.ir_version, _OLDEST_IR), _NEWEST_IR),
         functions=list(model.functions),
         producer_name="fc7",
     )
@@ -103,40 +136,85 @@ def cut(model: ModelProto, tensors: Sequence[str]) -> ModelProto:
         index = waiting.pop()
         if index not in needed:
             needed.add(index)
-            waiting += [producer[name] for name in _reads(model.graph.node[index]) if name in producer]
+            waiting += [producer[name] for name in reads(model.graph.node[index]) if name in producer]
     nodes = [node for i, node in enumerate(model.graph.node) if i in needed]
-    read = {name for node in nodes for name in _reads(node)}
+    read = {name for node in nodes for name in reads(node)}
     return with_parts(
         model,
         nodes=nodes,
         initializers=[tensor for tensor in model.graph.initializer if tensor.name in read],
         inputs=[image_input(model)],
-        outputs=[_untyped(name) for name in resolved],
+        outputs=[untyped(name) for name in resolved],
     )
+
+
+def skeleton(model: ModelProto) -> ModelProto:
+    """The graph without its large arrays, which become inputs of their type and shape.
+
+    Kilobytes instead of the whole network, and everything that shapes depend on.
+    """
+    small, large = list[TensorProto](), list[ValueInfoProto]()
+    for tensor in model.graph.initializer:
+        count = 1
+        for extent in tensor.dims:
+            count *= extent
+        if count <= _SMALL and not uses_external_data(tensor):
+            small.append(tensor)
+        else:
+            large.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    return with_parts(
+        model,
+        nodes=model.graph.node,
+        initializers=small,
+        inputs=[image_input(model), *large],
+        outputs=[],
+    )
+
+
+def inferred_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """Every tensor whose rank is known -> its sizes, the batch first; 0 where one is not known."""
+    return {name: sizes for name, (_, sizes) in _inferred(model).items()}
 
 
 def layer_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """Tensors one can cut at: name -> shape without the batch, in the order of the graph.
 
-    Only floating-point tensors of known size, with a batch in front, are listed.
+    Only floating-point tensors of known size, computed from the image, with a batch in front, are
+    listed; sequences and optional values are not.
     """
-    bare = with_parts(
-        model,
-        nodes=model.graph.node,
-        initializers=model.graph.initializer,
-        inputs=[image_input(model)],
-        outputs=[],
-    )
-    inferred = shape_inference.infer_shapes(bare, data_prop=True)
-    types = {value.name: value.type.tensor_type for value in inferred.graph.value_info}
+    inferred, batch = _inferred(model), fixed_batch(model) or 0
+    seen = {image_input(model).name}
     shapes: dict[str, tuple[int, ...]] = {}
     for node in model.graph.node:
+        if seen.isdisjoint(reads(node)):
+            continue
         for name in node.output:
-            if name in types and types[name].elem_type in _FLOATS:
-                sizes = tuple(dim.dim_value for dim in types[name].shape.dim)[1:]
-                if sizes and all(size > 0 for size in sizes):
-                    shapes[name] = sizes
+            seen.add(name)
+            kind, sizes = inferred.get(name, (0, ()))
+            if kind in _FLOATS and len(sizes) > 1 and sizes[0] == batch and all(n > 0 for n in sizes[1:]):
+                shapes[name] = sizes[1:]
     return shapes
+
+
+def channels_last_maps(model: ModelProto) -> set[str]:
+    """The tensors of four dimensions that are (N, H, W, C).
+
+    Convolution and pooling are (N, C, H, W) in ONNX; what lies between them and the Transposes
+    of a graph converted from TensorFlow is told by following it from its input.
+    """
+    image = image_input(model)
+    # Where each axis of a tensor stands in "NCHW"; (0, 2, 3, 1) is N, H, W, C.
+    order = {image.name: (0, 2, 3, 1) if channels_last(model) else (0, 1, 2, 3)}
+    for node in model.graph.node:
+        known = next((order[name] for name in node.input if name in order), None)
+        perm = settings(node).get("perm") if node.op_type == "Transpose" else None
+        if node.op_type in _MAPS:
+            known = (0, 1, 2, 3)
+        elif perm is not None and known is not None and len(perm) == 4:
+            known = (known[perm[0]], known[perm[1]], known[perm[2]], known[perm[3]])
+        if known is not None:
+            order.update(dict.fromkeys(node.output, known))
+    return {name for name, axes in order.items() if axes == (0, 2, 3, 1)}
 
 
 def vectors_out(model: ModelProto, names: Mapping[str, str], pool: Pool) -> ModelProto:
@@ -148,14 +226,18 @@ def vectors_out(model: ModelProto, names: Mapping[str, str], pool: Pool) -> Mode
     names : mapping of str to str
         Layer name -> tensor.
     pool : {"flatten", "avg", "max"}
-        Maps of shape (channels, height, width) are flattened in that order, or pooled to one
-        number a channel; vectors stay as they are.
+        Maps are flattened in their own order, (channels, height, width) or (height, width,
+        channels), or pooled to one number a channel; vectors stay as they are.
     """
-    shapes = layer_shapes(model)
+    shapes, last = layer_shapes(model), channels_last_maps(model)
     nodes, outputs = list(model.graph.node), []
     for layer, tensor in names.items():
         here = tensor
         if pool != "flatten" and len(shapes.get(tensor, ())) == 3:
+            if tensor in last:
+                # Turned and pooled as any map: ReduceMean changed its form between opsets, these did not.
+                nodes.append(helper.make_node("Transpose", [here], [f"{layer} (turned)"], perm=[0, 3, 1, 2]))
+                here = f"{layer} (turned)"
             op = "GlobalAveragePool" if pool == "avg" else "GlobalMaxPool"
             nodes.append(helper.make_node(op, [here], [f"{layer} (pooled)"]))
             here = f"{layer} (pooled)"
@@ -163,7 +245,7 @@ def vectors_out(model: ModelProto, names: Mapping[str, str], pool: Pool) -> Mode
         nodes.append(
             helper.make_node("Cast", [f"{layer} (flat)"], [vector_name(layer)], to=TensorProto.FLOAT)
         )
-        outputs.append(_untyped(vector_name(layer)))
+        outputs.append(untyped(vector_name(layer)))
     return with_parts(
         model, nodes=nodes, initializers=model.graph.initializer, inputs=model.graph.input, outputs=outputs
     )
@@ -174,18 +256,41 @@ def vector_name(layer: str) -> str:
     return f"{layer} (vector)"
 
 
-def _reads(node: NodeProto) -> list[str]:
+def reads(node: NodeProto) -> list[str]:
     """Every name a node reads, those that only its sub-graphs (If, Loop) read included."""
     names = [name for name in node.input if name]
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
+            names += [value.name for value in graph.output]
             for inner in graph.node:
-                names += _reads(inner)
+                names += reads(inner)
     return names
 
 
-def _untyped(name: str) -> ValueInfoProto:
-    # The engine infers the type; a wrong guess here would be refused.
+def settings(node: NodeProto) -> dict[str, Any]:
+    """A node's attributes that are numbers or lists of numbers: name -> value."""
+    plain = (AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.INTS, AttributeProto.FLOATS)
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute if a.type in plain}
+
+
+def untyped(name: str) -> ValueInfoProto:
+    """A graph output whose type the engine is left to find; a wrong guess would be refused."""
     value = ValueInfoProto()
     value.name = name
     return value
+
+
+def _inferred(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Tensor -> (element type, sizes)."""
+    found = shape_inference.infer_shapes(skeleton(model), data_prop=True)
+    types = {value.name: value.type.tensor_type for value in found.graph.value_info}
+    return {
+        name: (kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
+        for name, kind in types.items()
+        if kind.HasField("shape")
+    }
+
+
+def takes_bytes(model: ModelProto) -> bool:
+    """Whether the input is uint8, so that the graph does all arithmetic on pixels itself."""
+    return bool(image_input(model).type.tensor_type.elem_type == TensorProto.UINT8)

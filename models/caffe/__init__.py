@@ -1,0 +1,1 @@
+"""Caffe networks: deploy.prototxt and caffemodel to an ONNX graph."""

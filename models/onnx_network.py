@@ -1,0 +1,121 @@
+"""An ONNX graph that is kept as it is: what is fed to it, which layer is meant, where its classes are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from models.batches import free_batch
+from models.errors import UsageError
+from models.graph_files import damage
+from models.graph_intake import take_in
+from models.importing import fit_crop
+from models.layers import find_layer, layers_of
+from models.normalised import own_normalisation
+from models.spec import LayerSpec, NetworkSpec, PreprocessSpec
+from models.surgery import fixed_batch, input_size, takes_bytes, with_image
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+# ImageNet's classes, and TensorFlow's count of them with a background in front.
+_CLASSES = (1000, 1001)
+_USUAL = "fc7"
+
+
+def kept_network(
+    model: ModelProto,
+    file: str,
+    name: str,
+    preprocess: PreprocessSpec | None,
+    layer: str | None,
+    say: Callable[[str], None],
+) -> tuple[ModelProto, NetworkSpec]:
+    """A graph made elsewhere and its description.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        With its arrays loaded.
+    file : str
+        Its file's name, for messages.
+    name : str
+        What the store will call it.
+    preprocess : PreprocessSpec or None
+        What its authors fed it. None will do for MATLAB's exports that normalise their input themselves.
+    layer : str or None
+        Layer, tensor or node; None will do for a graph that has an fc7.
+    say : callable
+        Is given one-line notes of what was decided.
+
+    Raises
+    ------
+    UsageError
+        If the preprocessing or the layer is needed and not given.
+    WeightsError
+        If the graph cannot be used; with the reason.
+    """
+    model = take_in(model, file)
+    with damage(file):
+        preprocess = _preprocess(model, file, preprocess, say)
+        size = (preprocess.crop_height, preprocess.crop_width)
+        bound = fixed_batch(model)
+        model = free_batch(with_image(model, bound, size))
+        layers = layers_of(model)
+        if layer is None and any(found.name == _USUAL for found in layers):
+            layer = _USUAL
+        if layer is None:
+            ends = ", ".join(found.name for found in layers[-8:])
+            raise UsageError(
+                f"{file}: say which tensor the features come from with --layer; the last ones are {ends}"
+            )
+        chosen = find_layer(layers, model, layer, file)
+        scores = _scores([value.name for value in model.graph.output], layers)
+    if bound is not None and fixed_batch(model) is None:
+        say(f"{file}: was bound to batches of {bound}; its operators allow any, and it takes any now")
+    elif bound is not None:
+        say(f"{file}: is bound to batches of {bound}, and runs so")
+    return model, NetworkSpec(name, "onnx", preprocess, tuple(layers), chosen.name, scores)
+
+
+def _preprocess(
+    model: ModelProto, file: str, given: PreprocessSpec | None, say: Callable[[str], None]
+) -> PreprocessSpec:
+    own = own_normalisation(model)
+    matlab = "matlab" in model.producer_name.lower()
+    size = input_size(model)
+    if given is None and matlab and own is not None and size is not None:
+        # MATLAB's augmentedImageDatastore(inputSize, ...) resizes to the input, whatever the aspect ratio.
+        given = PreprocessSpec("warp", *size, *size, "RGB")
+        say(f"{file}: a MATLAB export; its images are prepared as MATLAB does: {given.describe()}")
+    if given is None:
+        raise UsageError(
+            f"{file}: how its images were prepared is not known from the catalogue; say it with "
+            "--preprocess caffe (BGR, 0-255 minus means) or --preprocess torch (RGB, 0-1, mean and deviation)"
+        )
+    fitted = given if size is None else fit_crop(given, size)
+    if matlab and fitted.channel_order == "BGR":
+        # Every pretrained network of MATLAB takes RGB, those converted from Caffe included.
+        say(f"{file}: a MATLAB export takes RGB; it is fed RGB in place of {fitted.channel_order}")
+        bgr = dataclasses.replace(fitted, channel_order="RGB")
+        fitted = dataclasses.replace(bgr, mean=fitted.mean[::-1], std=fitted.std[::-1])
+    if own is None and not takes_bytes(model):
+        return fitted
+    scale = own.scale if own is not None else 1.0
+    plain = dataclasses.replace(
+        fitted, scale=scale, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), image_mean=False
+    )
+    if plain != fitted:
+        why = f"its node {own.node!r} normalises the image" if own is not None else "it takes uint8 pixels"
+        shown = "0-255" if scale == 1.0 else "0-1"
+        say(f"{file}: {why} itself; it is fed {shown}, no mean is subtracted a second time")
+    return plain
+
+
+def _scores(outputs: Sequence[str], layers: Sequence[LayerSpec]) -> str | None:
+    """The output with a number for each of ImageNet's classes."""
+    of = {layer.tensor: layer for layer in layers}
+    found = [of[name] for name in outputs if name in of and of[name].dim() in _CLASSES]
+    # A network may give the scores and their softmax; the probabilities come later.
+    return max(found, key=layers.index).name if found else None

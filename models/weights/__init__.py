@@ -1,0 +1,1 @@
+"""Weight files of every format, read as data. Start at `models.weights.reading.read_weights`."""
