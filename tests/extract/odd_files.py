@@ -1,0 +1,187 @@
+"""Builders of odd and broken picture files, byte by byte where an encoder would not do it."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from extract.stages import Pixels
+
+EOI = b"\xff\xd9"
+
+
+def photo(height: int, width: int, seed: int = 0) -> Pixels:
+    """Pixels that compress like a photograph: soft patches of colour with a little grain."""
+    rng = np.random.default_rng(seed)
+    patches = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    soft = np.asarray(patches.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    return np.clip(soft + rng.integers(-9, 10, soft.shape), 0, 255).astype(np.uint8)
+
+
+def encoded(pixels: Pixels | Image.Image, form: str, **options: Any) -> bytes:
+    """A file as Pillow writes it."""
+    buffer = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def png(
+    rows: Sequence[bytes],
+    width: int,
+    height: int,
+    depth: int,
+    colour: int,
+    chunks: Sequence[tuple[bytes, bytes]] = (),
+    interlaced: bool = False,
+) -> bytes:
+    """A PNG from unfiltered rows; `chunks` go before the pixel data."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, int(interlaced))
+    packed = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        png_chunk(name, data)
+        for name, data in [(b"IHDR", header), *chunks, (b"IDAT", packed), (b"IEND", b"")]
+    )
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def tiff(pixels: bytes, width: int, height: int, **tags: int) -> bytes:
+    """A little-endian TIFF of one uncompressed strip; tags are given as ``t258=16``, all of one short."""
+    entries = {256: width, 257: height, 259: 1, 262: 1, 277: 1, 278: height}
+    entries |= {int(name[1:]): value for name, value in tags.items()}
+    lines = [struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries.items()]
+    start = 8 + 2 + 12 * (len(entries) + 2) + 4
+    lines += [struct.pack("<HHII", 273, 4, 1, start), struct.pack("<HHII", 279, 4, 1, len(pixels))]
+    lines.sort(key=lambda line: struct.unpack_from("<H", line))
+    return b"II*\0" + struct.pack("<IH", 8, len(lines)) + b"".join(lines) + bytes(4) + pixels
+
+
+def tiff_with(data: bytes, tag: int, value: int) -> bytes:
+    """A little-endian TIFF with the value of one of its first directory's tags changed."""
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, directory)
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        found, kind = struct.unpack_from("<HH", data, entry)
+        if found == tag:
+            packed = struct.pack("<I" if kind == 4 else "<Hxx", value)
+            return data[: entry + 8] + packed + data[entry + 12 :]
+    raise KeyError(tag)
+
+
+def jpeg_scan(data: bytes) -> tuple[int, int]:
+    """Start and end of the coded data of a JPEG of one scan that ends with its end marker."""
+    header = data.index(b"\xff\xda")
+    return header + 2 + int.from_bytes(data[header + 2 : header + 4], "big"), len(data) - 2
+
+
+def jpeg_cut_and_closed(data: bytes, at: int) -> bytes:
+    """A JPEG whose coded data is cut, with an end marker put back: whole to a reader of markers."""
+    while data[at - 1] == 0xFF:
+        at -= 1
+    return data[:at] + EOI
+
+
+def without_adobe_marker(data: bytes) -> bytes:
+    at = data.index(b"\xff\xee")
+    return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
+
+
+def with_exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@dataclass
+class OddFolder:
+    """What `make_odd_folder` wrote.
+
+    `readable`: path (as a listing shows it) -> pixels, or None where the coding loses some.
+    `unreadable`: path -> a part of the reason that must be given.
+    `ignored`: as `Listing.ignored`.
+    """
+
+    readable: dict[str, Pixels | None] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
+
+
+def make_odd_folder(folder: Path) -> OddFolder:
+    """Issue 4's folder: every odd and broken file it names, and whole neighbours between them.
+
+    Links, and names that the file system refuses, are left out where they cannot be made.
+    """
+    made = OddFolder()
+    picture = photo(48, 64)
+    whole, whole_png = encoded(picture, "JPEG", quality=90), encoded(picture, "PNG")
+
+    def add(path: str, data: bytes, pixels: Pixels | None = None) -> None:
+        _write(folder / path, data)
+        made.readable[path] = pixels
+
+    def add_bad(path: str, data: bytes, reason: str) -> None:
+        _write(folder / path, data)
+        made.unreadable[path] = reason
+
+    add("whole/a.png", whole_png, picture)
+    add("whole/b.jpg", whole)
+    add("other/a.png", encoded(photo(20, 30, 1), "PNG"), photo(20, 30, 1))
+    for number in range(5):
+        add(f"copies/{number}.png", whole_png, picture)
+    frames = [Image.fromarray(np.full((12, 10), 6 * n, np.uint8)) for n in range(40)]
+    first = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    add("odd/frames.gif", first, np.zeros((12, 10, 3), np.uint8))
+    deep = np.array([[0, 257, 32768, 65535]], np.dtype(">u2"))
+    grey = np.repeat(np.array([[[0], [1], [128], [255]]], np.uint8), 3, axis=2)
+    add("odd/deep.png", png([deep.tobytes()], 4, 1, 16, 0), grey)
+    add("odd/cmyk.jpg", encoded(Image.fromarray(picture).convert("CMYK"), "JPEG"))
+    add("odd/dot.png", encoded(picture[:1, :1], "PNG"), picture[:1, :1])
+    add("odd/long.png", encoded(photo(10, 30000), "PNG"), photo(10, 30000))
+    for name in ("a b.png", "emoji \U0001f600.png", "percent%20.png"):
+        add(f"names/{name}", whole_png, picture)
+    add_bad("broken/empty.jpg", b"", "empty")
+    add_bad("broken/cut.jpg", whole[: len(whole) // 2], "truncated")
+    flipped = bytearray(whole_png)
+    flipped[60] ^= 1
+    add_bad("broken/crc.png", bytes(flipped), "checksum")
+    add_bad("broken/text.jpg", b"this is no picture\n", "not an image")
+    _write(folder / "notes.txt", b"not counted as an image")
+    made.ignored[".txt"] = 1
+    if os.name == "posix":
+        _add_posix(folder, made, whole_png, picture)
+    return made
+
+
+def _add_posix(folder: Path, made: OddFolder, data: bytes, pixels: Pixels) -> None:
+    for name, shown in (
+        ("new\nline.png", "new\nline.png"),
+        ("quote\"'.png", "quote\"'.png"),
+        ("back\\slash.png", "back\\\\slash.png"),
+        (os.fsdecode(b"latin1-\xe9.png"), "latin1-\\xe9.png"),
+    ):
+        try:
+            _write(folder / "names" / name, data)
+        except OSError:  # a file system that takes UTF-8 only
+            continue
+        made.readable[f"names/{shown}"] = pixels
+    (folder / "broken/link.png").symlink_to("nowhere.png")
+    made.unreadable["broken/link.png"] = "broken link to 'nowhere.png'"
+    (folder / "whole/loop").symlink_to(folder)
+    made.ignored["link loop"] = 1
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
