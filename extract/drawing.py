@@ -1,0 +1,125 @@
+"""Pixels to picture files: the drawn shapes' JPEGs, a PNG, a captioned sheet of tiles. Imports PIL."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from extract.stages import Pixels
+from models.errors import Fc7Error, UsageError
+
+_BACKGROUND, _INK = (24, 24, 24), (240, 240, 240)
+_GAP, _PADDING = 6, 5
+# Pillow's own font, so that a sheet looks alike everywhere; it has ASCII's letters only.
+_LETTER_HEIGHT = 16
+_CUT = "..."
+
+
+def jpeg_bytes(pixels: Pixels) -> bytes:
+    """A JPEG of quality 95 without chroma subsampling, so that coloured edges stay sharp.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w, 3), uint8
+        RGB.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def save_png(pixels: Pixels, path: Path) -> Path:
+    """Write RGB pixels as a PNG; the file appears whole or not at all.
+
+    Raises
+    ------
+    Fc7Error
+        If it cannot be written.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    write_file(path, buffer.getvalue())
+    return path
+
+
+def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path: Path) -> Path:
+    """A PNG sheet of tiles, left to right and top to bottom, each with its caption below it.
+
+    Parameters
+    ----------
+    tiles : sequence of ndarray of shape (h, w, 3), uint8
+        RGB; sizes may differ, each is centred in a cell of the largest.
+    captions : sequence of str
+        One for each tile. What is too wide for its cell is cut, and letters that are not
+        ASCII become question marks.
+    columns : int
+    path : Path
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    UsageError
+        If there are no tiles, as many captions as tiles are not given, or `columns` is below 1.
+    Fc7Error
+        If the file cannot be written.
+    """
+    if not tiles or len(tiles) != len(captions) or columns < 1:
+        raise UsageError(
+            f"a montage needs at least one tile, a caption for each and at least one column; "
+            f"found {len(tiles)} tiles, {len(captions)} captions, {columns} columns"
+        )
+    font = ImageFont.load_default(_LETTER_HEIGHT)
+    tile_height = max(tile.shape[0] for tile in tiles)
+    tile_width = max(tile.shape[1] for tile in tiles)
+    caption_height = _LETTER_HEIGHT + 2 * _PADDING
+    rows = -(-len(tiles) // columns)
+    cell_height, cell_width = tile_height + caption_height + _GAP, tile_width + _GAP
+    sheet = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP), _BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        row, column = divmod(index, columns)
+        left, top = column * cell_width + _GAP, row * cell_height + _GAP
+        corner = left + (tile_width - tile.shape[1]) // 2, top + (tile_height - tile.shape[0]) // 2
+        sheet.paste(Image.fromarray(tile), corner)
+        middle = left + tile_width / 2, top + tile_height + caption_height / 2
+        pen.text(middle, fitting(caption, tile_width, font), fill=_INK, font=font, anchor="mm")
+    return save_png(np.asarray(sheet), path)
+
+
+def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """The caption on one line, in the font's letters, cut to `width` pixels."""
+    text = " ".join(caption.split()).encode("ascii", "replace").decode()
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + _CUT) > width:
+        text = text[:-1]
+    return text + _CUT
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it, so that no half of it is ever seen.
+
+    Raises
+    ------
+    Fc7Error
+        If it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise Fc7Error(f"{path}: cannot be written ({exc.strerror or exc}); choose another place") from exc
