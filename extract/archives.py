@@ -1,0 +1,32 @@
+"""Archives without unpacking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from extract.joining import Source
+from extract.members import Notify
+from extract.tars import list_tar
+from extract.zips import list_zip
+
+
+def list_archive(path: Path, typed: str, notify: Notify) -> Source:
+    """Every image in an archive; the label is the folder's name inside it, or a shard's own.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute.
+    typed : str
+        As the user gave it.
+    notify : callable
+
+    Raises
+    ------
+    SourceError
+        If it is damaged.
+    UnsafeFileError
+        If it claims or expands beyond `extract.limits`.
+    """
+    reader = list_zip if path.name.lower().endswith(".zip") else list_tar
+    return Source(typed, str(path), reader(path, typed, notify))

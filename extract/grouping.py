@@ -1,0 +1,80 @@
+"""`--group-by`: which images belong together, read from their paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from extract.stages import ImageRef
+from models.errors import UsageError
+
+
+def compile_group_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression of `--group-by`.
+
+    Raises
+    ------
+    UsageError
+        If it is none, with the place of the mistake.
+    """
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as exc:
+        place = getattr(exc, "pos", None)
+        where = "" if place is None else f" at character {place + 1}"
+        why = getattr(exc, "msg", str(exc))
+        raise UsageError(
+            f"--group-by {pattern!r}: {why}{where}; a regular expression is needed, such as '^(\\d+)_'"
+        ) from exc
+
+
+def group_of(path: str, pattern: re.Pattern[str]) -> str | None:
+    r"""The group that a path belongs to.
+
+    The pattern is looked for in the file's name first, then in the whole path: ``^(\d+)_`` finds
+    the track of a traffic sign in ``00005/00012_00003.ppm``, and ``^([^/]+/\d+)_`` a track
+    within its class. The group is the first bracket that took part, or all that matched if there
+    are no brackets; an empty one is none.
+    """
+    match = pattern.search(path.rpartition("/")[2]) or pattern.search(path)
+    if match is None:
+        return None
+    if not match.re.groups:
+        return match.group() or None
+    return next((part for part in match.groups() if part), None)
+
+
+def add_groups(images: Sequence[ImageRef], pattern: str, notify: Callable[[str], None]) -> list[ImageRef]:
+    """Give every image that has no group the one that its path says.
+
+    Parameters
+    ----------
+    images : sequence of ImageRef
+        A group that is already there, from a manifest, stays.
+    pattern : str
+        Regular expression; see `group_of`.
+    notify : callable
+        Is told how many groups there are, and how many images are in none.
+
+    Raises
+    ------
+    UsageError
+        If the pattern is no regular expression.
+    """
+    compiled = compile_group_pattern(pattern)
+    groups: dict[str, str] = {}
+    grouped = []
+    for ref in images:
+        group = ref.group
+        if group is None:
+            found = group_of(ref.path, compiled)
+            # One string for all images of a group.
+            group = None if found is None else groups.setdefault(found, found)
+        grouped.append(
+            ImageRef(ref.path, ref.label, group, ref.split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
+        )
+    without = sum(ref.group is None for ref in grouped)
+    count = len({ref.group for ref in grouped} - {None})
+    note = f"--group-by: {count} groups in {len(grouped)} images"
+    notify(f"{note}; without a match, and so in no group: {without}" if without else note)
+    return grouped

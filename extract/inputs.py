@@ -1,0 +1,222 @@
+"""Everything that can be given as images, turned into one `Listing`.
+
+===============================================  ==========================================
+given                                            label of an image
+===============================================  ==========================================
+image files, folders, patterns                   its folder's name (`extract.sources`)
+``.txt .lst .list``, ``-`` (stdin)               the same (`extract.lists`)
+``.zip``, ``.tar`` and compressed tar files      its folder's name inside, or the shard's
+                                                 ``.cls`` / ``.json`` (`extract.members`)
+``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.array_layout`)
+``.h5 .hdf5 .mat``                               the same (`extract.hdf5_images`)
+===============================================  ==========================================
+
+A manifest (`--labels`, `extract.manifests`) goes before all of these. Each reader is imported when
+one of its files is given.
+"""
+
+# Strings, not Path objects, as in `extract.sources`: a shell may name 100,000 files.
+# ruff: noqa: PTH100, PTH113, PTH120, PTH207
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from extract import formats
+from extract.joining import Source, join
+from extract.lists import STDIN, list_paths, read_list
+from extract.lists import SUFFIXES as LIST_SUFFIXES
+from extract.sources import list_images
+from extract.stages import Listing
+from models.errors import SourceError, UsageError
+
+Notify = Callable[[str], None]
+_Reader = Callable[[Path, str, Notify], Source]
+
+
+def list_inputs(
+    inputs: Sequence[str | Path],
+    *,
+    labels: Path | None = None,
+    group_by: str | None = None,
+    notify: Notify | None = None,
+) -> Listing:
+    """Every image of some inputs, with label, group and split, without opening one.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        See the table at the top. May be empty if `labels` is given: then the images are those
+        that it names.
+    labels : Path or None
+        A manifest: CSV or TSV of path, label and perhaps group and split.
+    group_by : str or None
+        Regular expression that finds the group in a path (`extract.grouping.group_of`).
+    notify : callable or None
+        Is given one-line notes: which arrays were taken, how many images have no label.
+
+    Returns
+    -------
+    Listing
+        Sorted by path, each path once. With several sources every path begins with the name of
+        its source (`extract.joining.join`); image files and folders together are one source.
+
+    Raises
+    ------
+    UsageError
+        If an input does not exist, is of no kind that is read, or holds no images; or if the
+        manifest or the regular expression is wrong.
+    SourceError
+        If a list, array file or archive is damaged.
+    UnsafeFileError
+        If one asks to run code or to fill the memory.
+    """
+    notify = notify or _silent
+    if group_by is not None:
+        from extract.grouping import compile_group_pattern
+
+        compile_group_pattern(group_by)
+    manifest = None
+    if labels is not None:
+        from extract.manifests import read_manifest
+
+        manifest = read_manifest(labels)
+    if inputs or manifest is None or labels is None:
+        listing = _list(inputs, notify)
+        if manifest is not None and labels is not None:
+            from extract.labelling import label_listing
+
+            listing = label_listing(listing, manifest, labels.parent, notify)
+    else:
+        from extract.labelling import list_manifest
+
+        listing = list_manifest(manifest, Path(os.path.abspath(labels.parent)), str(labels.parent))
+    if group_by is not None:
+        from extract.grouping import add_groups
+
+        images = add_groups(listing.images, group_by, notify)
+        listing = Listing(images, listing.failures, listing.ignored, listing.roots)
+    return listing
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _list(inputs: Sequence[str | Path], notify: Notify) -> Listing:
+    names = [name for typed in map(str, inputs) for name in _expanded(typed)]
+    pictures = {os.path.dirname(name) for name in names if _is_picture(name)}
+    plain: list[str] = []
+    others: list[tuple[str, _Reader]] = []
+    unknown: list[str] = []
+    for name in dict.fromkeys(names):
+        reader = _reader(name)
+        if reader is None or (reader is _text_list and os.path.dirname(name) in pictures):
+            # What lies beside named images was named with them by a shell's imgs/*, and is
+            # counted as it would be in a folder.
+            known = _is_picture(name) or os.path.dirname(name) in pictures or not os.path.isfile(name)
+            (plain if known else unknown).append(name)
+        else:
+            others.append((name, reader))
+    if unknown:
+        raise UsageError(_unknown(unknown))
+    sources = [_plain(plain)] if plain or not others else []
+    sources += [_read(name, reader, notify) for name, reader in others]
+    listing = join(sources)
+    if not listing.images and not listing.failures:
+        raise UsageError(f"no images in {', '.join(names[:3])}: found {_found(listing)}")
+    return listing
+
+
+def _expanded(typed: str) -> list[str]:
+    """What a pattern stands for, because not every shell expands it; anything else stands for itself."""
+    if typed == STDIN or os.path.lexists(typed):
+        return [typed]
+    return sorted(glob.glob(typed, recursive=True)) or [typed]
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(formats.SUFFIXES)
+
+
+def _plain(names: Sequence[str]) -> Source:
+    listing = list_images(names)
+    place = os.path.abspath(listing.roots[0])
+    if listing.images:
+        place = getattr(listing.images[0].origin, "folder", place)
+    return Source(listing.roots[0], place, listing)
+
+
+def _read(name: str, reader: _Reader, notify: Notify) -> Source:
+    try:
+        # ".." after a link leads elsewhere than its text says; else a link keeps its own name.
+        place = os.path.realpath(name) if ".." in name else os.path.abspath(name)
+        return reader(Path(place), name, notify)
+    except OSError as exc:
+        raise SourceError(f"{name}: cannot be read: {exc.strerror or exc}") from exc
+
+
+def _reader(name: str) -> _Reader | None:
+    """Who reads a file that is no image; None for images, folders, and what nobody reads."""
+    if name == STDIN:
+        return _stdin
+    lower = name.lower()
+    if _is_picture(lower) or not os.path.isfile(name):
+        return None
+    return next((reader for suffixes, reader in _READERS if lower.endswith(suffixes)), None)
+
+
+def _stdin(path: Path, typed: str, notify: Notify) -> Source:
+    here = Path.cwd()
+    return Source(typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin"))
+
+
+def _text_list(path: Path, typed: str, notify: Notify) -> Source:
+    # The path as typed, not where a link leads: a list's paths start where the user sees it.
+    return Source(typed, str(path), read_list(Path(typed), typed))
+
+
+def _archive(path: Path, typed: str, notify: Notify) -> Source:
+    from extract.archives import list_archive
+
+    return list_archive(path, typed, notify)
+
+
+def _arrays(path: Path, typed: str, notify: Notify) -> Source:
+    from extract.arrays import list_arrays
+
+    return list_arrays(path, typed, notify)
+
+
+def _hdf5(path: Path, typed: str, notify: Notify) -> Source:
+    from extract.hdf5_images import list_hdf5
+
+    return list_hdf5(path, typed, notify)
+
+
+# Named here and not by their modules, which bring NumPy and h5py with them.
+_READERS: tuple[tuple[tuple[str, ...], _Reader], ...] = (
+    (LIST_SUFFIXES, _text_list),
+    ((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"), _archive),
+    ((".npy", ".npz", ".p", ".pickle", ".pkl"), _arrays),
+    ((".h5", ".hdf5", ".mat"), _hdf5),
+)
+
+
+def _unknown(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    kinds = " ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
+    hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
+    return (
+        f"{shown}: not read as images{hint}. Read are folders, images ({' '.join(formats.SUFFIXES)}), "
+        f"{kinds}, and - for a list from stdin"
+    )
+
+
+def _found(listing: Listing) -> str:
+    kinds = sorted(listing.ignored.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {kind}" for kind, count in kinds[:6]) or "nothing at all"

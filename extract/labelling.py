@@ -1,0 +1,192 @@
+"""What a manifest says, put on the images of a listing; or a listing made of what it names."""
+
+# Strings, not Path objects, as in `extract.sources`: there may be millions.
+# ruff: noqa: PTH100, PTH118, PTH120
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from extract.folders import FolderOrigin, escape
+from extract.manifests import Manifest, ManifestRow, list_mistakes
+from extract.stages import Failure, ImageRef, Listing
+from models.errors import UsageError
+
+Notify = Callable[[str], None]
+
+
+def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: Notify) -> Listing:
+    """Labels, groups and splits of a manifest on the images that were found.
+
+    A manifest's path is looked for among the listing's own, then as one that starts at the
+    current folder or at the manifest's; with slashes or backslashes between folders.
+
+    Parameters
+    ----------
+    listing : Listing
+    manifest : Manifest
+    folder : Path
+        The manifest's.
+    notify : callable
+        Is told how many images the manifest does not name.
+
+    Returns
+    -------
+    Listing
+        Images that it does not name have no label. What it names and is not there is a failure.
+
+    Raises
+    ------
+    UsageError
+        If two lines mean one image, or no line means any.
+    """
+    find = _Finder(listing, folder)
+    rows: dict[str, ManifestRow] = {}
+    missing: dict[str, Failure] = {}
+    mistakes: list[str] = []
+    for row in manifest.rows:
+        path = find(row.path)
+        if path is None:
+            reason = f"named in {manifest.name} line {row.line}, not found"
+            missing[escape(row.path)] = Failure(escape(row.path), reason, 0, 0)
+        elif path in rows:
+            mistakes.append(
+                f"line {row.line}: {row.path!r} again, it is also in line {rows[path].line} "
+                f"as {rows[path].path!r}"
+            )
+        else:
+            rows[path] = row
+    if mistakes:
+        raise UsageError(list_mistakes(manifest.name, mistakes))
+    if not rows:
+        first = listing.images[0].path if listing.images else listing.failures[0].path
+        raise UsageError(
+            f"{manifest.name}: none of its {len(manifest.rows)} paths is among the images given. It names "
+            f"{manifest.rows[0].path!r}, the images are like {first!r}; paths count from the folder given"
+        )
+    images = [_labelled(ref, rows.get(ref.path)) for ref in listing.images]
+    unnamed = sum(ref.path not in rows for ref in images)
+    if unnamed:
+        notify(f"{unnamed} of {len(images)} images are not named in {manifest.name} and have no label")
+    failures = sorted([*listing.failures, *missing.values()], key=lambda failure: failure.path)
+    return Listing(images, failures, listing.ignored, listing.roots)
+
+
+def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
+    """The images that a manifest names, whatever their suffix.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    folder : Path
+        The manifest's, absolute; relative paths start there.
+    typed : str
+        The folder as the user gave it.
+
+    Returns
+    -------
+    Listing
+        Paths from the manifest's folder if all lie in it, else from the nearest folder that they
+        all lie in.
+
+    Raises
+    ------
+    UsageError
+        If two lines mean one file, or none of the files is there.
+    """
+    base = str(folder)
+    full = [os.path.normpath(os.path.join(base, _native(row.path, base))) for row in manifest.rows]
+    inside = all(path.startswith(os.path.join(base, "")) for path in full)
+    origin = FolderOrigin(typed, base) if inside else _around(full)
+    images, failures, mistakes = list[ImageRef](), list[Failure](), list[str]()
+    seen: dict[str, ManifestRow] = {}
+    for row, path in zip(manifest.rows, full, strict=True):
+        relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
+        if path in seen:
+            mistakes.append(f"line {row.line}: {row.path!r} again, it is also in line {seen[path].line}")
+            continue
+        seen[path] = row
+        found = _look(path)
+        if isinstance(found, str):
+            reason = f"named in {manifest.name} line {row.line}, {found}"
+            failures.append(Failure(escape(relative), reason, 0, 0))
+        else:
+            ref = ImageRef(
+                escape(relative), None, None, None, found.st_size, found.st_mtime_ns, origin, relative
+            )
+            images.append(_labelled(ref, row))
+    if mistakes:
+        raise UsageError(list_mistakes(manifest.name, mistakes))
+    if not images:
+        raise UsageError(
+            f"{manifest.name}: none of the {len(failures)} files it names can be read; the first is "
+            f"{manifest.rows[0].path!r}, looked for in {typed}. Paths start at the manifest's folder; "
+            "or name the images' folder too"
+        )
+    images.sort(key=lambda ref: ref.path)
+    failures.sort(key=lambda failure: failure.path)
+    return Listing(images, failures, {}, (origin.name,))
+
+
+class _Finder:
+    """The image of a listing that a manifest's path means."""
+
+    def __init__(self, listing: Listing, folder: Path) -> None:
+        self._paths = {ref.path for ref in listing.images}
+        self._paths.update(failure.path for failure in listing.failures)
+        origins = {id(ref.origin): ref.origin for ref in listing.images}.values()
+        # Only paths of one folder can be told from outside it.
+        one = next(iter(origins)) if len(origins) == 1 else None
+        self._root = one.folder if isinstance(one, FolderOrigin) else None
+        self._starts = (str(Path.cwd()), os.path.abspath(folder))
+
+    def __call__(self, path: str) -> str | None:
+        for written in dict.fromkeys((path, path.replace("\\", "/"))):
+            inside = escape(posixpath.normpath(written))
+            if inside in self._paths:
+                return inside
+            for start in self._starts if self._root is not None else ():
+                full = os.path.normpath(os.path.join(start, written))
+                if full.startswith(os.path.join(self._root or "", "")):
+                    relative = os.path.relpath(full, self._root).replace(os.sep, "/")
+                    if escape(relative) in self._paths:
+                        return escape(relative)
+        return None
+
+
+def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:
+    label, group, split = (None, None, None) if row is None else (row.label, row.group, row.split)
+    return ImageRef(ref.path, label, group, split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
+
+
+def _native(path: str, base: str) -> str:
+    """A path as this system writes it: Windows' backslashes, if the file is not named so."""
+    if "\\" in path and os.sep == "/" and not os.path.lexists(os.path.join(base, path)):
+        return path.replace("\\", "/")
+    return path
+
+
+def _around(full: Sequence[str]) -> FolderOrigin:
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in full])
+    except ValueError as exc:
+        raise UsageError("the paths of the manifest lie on different drives; make one for each") from exc
+    return FolderOrigin(escape(folder), folder)
+
+
+def _look(path: str) -> os.stat_result | str:
+    """A file's state, or why it is no file to be read."""
+    place = Path(path)
+    try:
+        found = place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"a broken link to {str(place.readlink())!r}" if place.is_symlink() else "not found"
+    except (OSError, ValueError) as exc:
+        return f"cannot be read: {getattr(exc, 'strerror', None) or exc}"
+    if stat.S_ISREG(found.st_mode):
+        return found
+    return "a folder" if stat.S_ISDIR(found.st_mode) else "not a file but a pipe, socket or device"

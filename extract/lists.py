@@ -1,0 +1,131 @@
+"""A text list of image paths, or the same from stdin: one a line, or with zero bytes between them."""
+
+# Strings, not Path objects, as in `extract.sources`: a list may name millions.
+# ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120
+
+from __future__ import annotations
+
+import codecs
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from extract.folders import FolderOrigin, Found, escape
+from extract.stages import Listing
+from models.errors import SourceError, UsageError
+
+SUFFIXES = (".txt", ".lst", ".list")
+STDIN = "-"
+
+FOLDER = "folder"
+"""Key of `Listing.ignored`: a line that names a folder; `find` prints those too."""
+
+
+def list_paths(data: bytes, base: str, name: str) -> Listing:
+    """The images that a list names.
+
+    Parameters
+    ----------
+    data : bytes
+        Paths in the file system's encoding. If a zero byte occurs they end with those (``find
+        -print0``), and may hold anything else; otherwise with line breaks, and empty lines
+        count for nothing.
+    base : str
+        Absolute folder that relative paths start at.
+    name : str
+        The list, for messages.
+
+    Returns
+    -------
+    Listing
+        Paths from the nearest folder that all files lie in; a file named twice is there once.
+        The label is the last folder of the path as written, as for files on the command line.
+        A file that is not there is a failure with its line.
+
+    Raises
+    ------
+    UsageError
+        If it names no image.
+    """
+    lines = _lines(data, name)
+    full = {number: os.path.normpath(os.path.join(base, line)) for number, line in lines.items()}
+    files = {number: path for number, path in full.items() if not os.path.isdir(path)}
+    if not files:
+        what = f"only folders ({len(full)}); give those as they are" if full else "nothing"
+        raise UsageError(f"{name} names {what}; one image path a line is needed")
+    origin = _origin(list(files.values()), base)
+    found = Found(origin)
+    found.ignored[FOLDER] += len(full) - len(files)
+    seen: set[str] = set()
+    for number, path in files.items():
+        if path in seen:
+            continue
+        seen.add(path)
+        before = len(found.failures)
+        relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
+        found.add_file(relative, _label(lines[number]))
+        if len(found.failures) > before:
+            failure = found.failures.pop()
+            why = failure.reason if os.path.lexists(path) else "not found"
+            found.failures.append(replace(failure, reason=f"named in {name} line {number}, {why}"))
+    if not found.images:
+        _refuse(found, name)
+    found.images.sort(key=lambda ref: ref.path)
+    found.failures.sort(key=lambda failure: failure.path)
+    return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,))
+
+
+def read_list(path: Path, name: str) -> Listing:
+    """`list_paths` of a file; its paths start at its folder.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    UsageError
+        If it names no image.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise SourceError(f"{name}: cannot be read: {exc.strerror or exc}") from exc
+    return list_paths(data, os.path.abspath(path.parent), name)
+
+
+def _lines(data: bytes, name: str) -> dict[int, str]:
+    """Number -> path of every line that is not empty."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{name}: is in UTF-16; save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    zeros = b"\0" in data
+    parts = data.split(b"\0") if zeros else (line.removesuffix(b"\r") for line in data.split(b"\n"))
+    return {
+        number: os.fsdecode(part) for number, part in enumerate(parts, 1) if (part if zeros else part.strip())
+    }
+
+
+def _label(line: str) -> str | None:
+    last = os.path.basename(os.path.dirname(line))
+    return None if last in ("", ".", "..") else escape(last)
+
+
+def _origin(full: list[str], base: str) -> FolderOrigin:
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in full])
+    except ValueError as exc:
+        raise UsageError("the listed paths lie on different drives; make one list for each") from exc
+    here = str(Path.cwd())
+    # As the user would type it: short below the current folder, whole elsewhere.
+    shown = os.path.relpath(folder) if folder.startswith(here) and base.startswith(here) else folder
+    return FolderOrigin(escape(shown), folder)
+
+
+def _refuse(found: Found, name: str) -> None:
+    if found.failures:
+        first = found.failures[0]
+        raise UsageError(
+            f"{name}: none of the {len(found.failures)} images it names is there; the first is "
+            f"{first.path!r} ({first.reason}). Paths start at the list's folder (from stdin: here)"
+        )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.ignored.most_common(6))
+    raise UsageError(f"{name} names no image by its suffix: found {kinds}")

@@ -1,0 +1,227 @@
+"""The file of `--labels`: a CSV or TSV of path, label and perhaps group and split, and what it says.
+
+==========  =================================================================================
+form        CSV, RFC 4180: fields in double quotes may hold separators and line breaks
+text        UTF-8, with or without a byte order mark
+separator   tab in ``.tsv`` and ``.tab``; else the one of comma, semicolon and tab with which the
+            header names its columns
+header      needed; in any case and any order. ``path`` (or ``filename``, ``file_name``,
+            ``filepath``, ``file``, ``image``) and ``label`` (or ``class``, ``classid``); of
+            several other names for one column, none is guessed. Other columns are left alone
+group       images of one group stay on one side of every split; empty for none
+split       ``train``, ``val`` or ``test`` (also training, valid, validation, dev, testing); empty
+            for none
+==========  =================================================================================
+
+An empty label is none. Empty lines count for nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.folders import escape
+from models.errors import SourceError, UsageError
+
+MOST_MISTAKES = 20
+"""As many bad lines are named in one message."""
+
+_PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
+_LABEL_NAMES = ("label", "class", "classid")
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SEPARATORS = (",", ";", "\t")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One image as a manifest names it.
+
+    Attributes
+    ----------
+    line : int
+        Where it begins in the file; the first line is 1.
+    path : str
+        As written.
+    label, group, split : str or None
+    """
+
+    line: int
+    path: str
+    label: str | None
+    group: str | None
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was read without a mistake."""
+
+    name: str
+    rows: Sequence[ManifestRow]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where the fields stand, and how many a line has."""
+
+    path: int
+    label: int
+    group: int | None
+    split: int | None
+    count: int
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; see the table at the top.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read or is not UTF-8.
+    UsageError
+        If its header lacks a column, or lines are wrong; these are named with their numbers,
+        at most `MOST_MISTAKES` of them.
+    """
+    name = escape(str(path))
+    text = _text(path, name)
+    rows, mistakes = list[ManifestRow](), list[str]()
+    lines = _records(text, _separator(text, path, name), name, mistakes)
+    _, header = next(lines, (1, []))
+    columns = _columns(header, name)
+    seen: dict[str, int] = {}
+    for line, fields in lines:
+        found = _row(line, fields, columns, seen)
+        if isinstance(found, str):
+            mistakes.append(f"line {line}: {found}")
+        else:
+            rows.append(found)
+            seen[found.path] = line
+    if mistakes:
+        raise UsageError(list_mistakes(name, mistakes))
+    if not rows:
+        raise UsageError(f"{name}: has a header and nothing below it; one line an image is needed")
+    return Manifest(name, rows)
+
+
+def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
+    """One message for all bad lines of a file."""
+    shown = "\n  ".join(mistakes[:MOST_MISTAKES])
+    more = len(mistakes) - MOST_MISTAKES
+    end = f"\n  and {more} more" if more > 0 else ""
+    lines = "line" if len(mistakes) == 1 else "lines"
+    return f"{name}: {len(mistakes)} bad {lines}; nothing was done, repair them and run again\n  {shown}{end}"
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as exc:
+        raise UsageError(f"--labels {name}: no such file") from exc
+    except OSError as exc:
+        raise SourceError(f"--labels {name}: cannot be read: {exc.strerror or exc}") from exc
+    if data.startswith(_UTF_16):
+        raise SourceError(f"{name}: is in UTF-16; save it as CSV in UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise SourceError(
+            f"{name}: line {line} is not UTF-8 (byte {data[exc.start : exc.start + 1]!r}); "
+            "save it as CSV in UTF-8"
+        ) from exc
+
+
+def _separator(text: str, path: Path, name: str) -> str:
+    if path.suffix.lower() in (".tsv", ".tab"):
+        return "\t"
+    for separator in _SEPARATORS:
+        _, header = next(_records(text, separator, name, []), (1, []))
+        if _named(header, _PATH_NAMES) and _named(header, _LABEL_NAMES):
+            return separator
+    return ","
+
+
+def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Every line that is not empty, with the number it begins at."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as exc:
+            # After this the reader is somewhere within a field; what follows would be nonsense.
+            mistakes.append(f"line {line}: {exc}; is a quotation mark left open?")
+            return
+        if fields is None:
+            return
+        if any(field.strip() for field in fields):
+            yield line, fields
+
+
+def _columns(header: Sequence[str], name: str) -> _Columns:
+    names = [field.strip().lower() for field in header]
+    return _Columns(
+        _column(names, _PATH_NAMES, name),
+        _column(names, _LABEL_NAMES, name),
+        names.index("group") if "group" in names else None,
+        names.index("split") if "split" in names else None,
+        len(names),
+    )
+
+
+def _column(names: Sequence[str], accepted: Sequence[str], name: str) -> int:
+    """The column of the first accepted name, or of the only other one."""
+    for candidates in (accepted[:1], accepted[1:]):
+        found = [i for i, column in enumerate(names) if column in candidates]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = " and ".join(names[i] for i in found)
+            raise UsageError(f"{name}: the columns {several} could all be {accepted[0]}; name one so")
+    raise UsageError(
+        f"{name}: the first line is {', '.join(names[:8]) or 'empty'}; a header with the columns "
+        "path,label (and group, split if you have them) is needed. "
+        f"Also read as {accepted[0]}: {', '.join(accepted[1:])}"
+    )
+
+
+def _named(header: Sequence[str], accepted: Sequence[str]) -> bool:
+    return any(field.strip().lower() in accepted for field in header)
+
+
+def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, int]) -> ManifestRow | str:
+    """A row, or what is wrong with it."""
+    if len(fields) != columns.count:
+        hint = "; quote fields that hold the separator" if len(fields) > columns.count else ""
+        return f"{len(fields)} fields, the header has {columns.count}{hint}"
+    path = fields[columns.path]
+    if not path.strip():
+        return "no path"
+    if "\0" in path:
+        return f"a path with a zero byte, {path!r}"
+    if path in seen:
+        return f"{path!r} again, it is also in line {seen[path]}"
+    split = _optional(fields, columns.split)
+    if split is not None and split.lower() not in _SPLITS:
+        return f"split {split!r}; train, val or test is needed, or nothing"
+    group = _optional(fields, columns.group)
+    label = fields[columns.label].strip()
+    return ManifestRow(line, path, label or None, group, split and _SPLITS[split.lower()])
+
+
+def _optional(fields: Sequence[str], column: int | None) -> str | None:
+    return None if column is None else fields[column].strip() or None

@@ -1,0 +1,218 @@
+"""Which members of an archive are images, under which paths, and with which labels.
+
+Nothing is written to the disk, so a hostile name can do no harm here. It is refused all the same:
+its path would name a file that the archive has no business with.
+
+A shard in WebDataset's manner (github.com/webdataset/webdataset) has files of one stem for one
+sample: ``000.jpg`` and ``000.cls`` (the class, as text) or ``000.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from extract.folders import HIDDEN, NO_SUFFIX, escape
+from extract.formats import SUFFIXES
+from extract.limits import MAX_MEMBER_BYTES, check_members
+from extract.stages import Failure, ImageRef, Listing, Origin
+
+Kind = Literal["file", "folder", "link", "other"]
+Notify = Callable[[str], None]
+
+REPLACED, LINK = "replaced by a later member", "link"
+"""Keys of `Listing.ignored`: a member that the archive holds again further on; a link to a file."""
+
+MAX_LABEL_BYTES = 1 << 20
+"""A larger .cls or .json holds no label."""
+
+_IMAGES = frozenset(SUFFIXES)
+_LABELS = (".cls", ".json")
+# In the order in which they are looked for.
+_JSON_KEYS = ("label", "cls", "class")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_SLASHES = re.compile(r"[/\\]")
+
+
+class Members:
+    """What was met in an archive so far.
+
+    Parameters
+    ----------
+    name : str
+        The archive, for messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._count = 0
+        self._images: dict[str, tuple[int, int, int]] = {}
+        self._failures: dict[str, Failure] = {}
+        self._ignored: Counter[str] = Counter()
+        self._labels: dict[str, Callable[[], str | None]] = {}
+
+    def add(
+        self, name: str, kind: Kind, size: int, mtime_ns: int, locator: int, trouble: str | None = None
+    ) -> None:
+        """Take in one member.
+
+        Parameters
+        ----------
+        name : str
+            As the archive has it, with ``/``.
+        kind : {"file", "folder", "link", "other"}
+        size : int
+            Bytes once unpacked, as claimed.
+        mtime_ns, locator : int
+            For its `ImageRef`.
+        trouble : str, optional
+            Why it cannot be read, if the archive's list already says so.
+
+        Raises
+        ------
+        UnsafeFileError
+            If there are more than `extract.limits.MAX_MEMBERS`.
+        """
+        self._count += 1
+        check_members(self.name, self._count)
+        unsafe = _why_unsafe(name)
+        if unsafe is not None:
+            self._fail(escape(name) or "(no name)", f"refused: {unsafe}", size, mtime_ns)
+            return
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if kind == "folder" or not parts:
+            return
+        suffix = _suffix(parts[-1])
+        if any(part.startswith(".") or part.lower() == "__macosx" for part in parts):
+            self._ignored[HIDDEN] += 1
+        elif suffix not in _IMAGES:
+            self._ignored[LINK if kind == "link" else suffix or NO_SUFFIX] += 1
+        else:
+            path = escape("/".join(parts))
+            reason = trouble or _why_not(kind, size)
+            if reason is not None:
+                self._fail(path, reason, size, mtime_ns)
+                return
+            self._forget(path)
+            self._images[path] = (size, mtime_ns, locator)
+
+    @staticmethod
+    def may_hold_label(name: str, size: int) -> bool:
+        """Whether a member is a ``.cls`` or ``.json`` of a shard."""
+        return name.lower().endswith(_LABELS) and size <= MAX_LABEL_BYTES
+
+    def add_label(self, name: str, find: Callable[[], str | None]) -> None:
+        """Take in what may be the label of the images of the same stem.
+
+        Parameters
+        ----------
+        name : str
+            Of the member; a ``.cls`` counts before a ``.json``.
+        find : callable
+            Gives the label; only called if every image has such a member.
+        """
+        stem, _, suffix = name.removeprefix("./").rpartition(".")
+        if suffix.lower() == "cls" or escape(stem) not in self._labels:
+            self._labels[escape(stem)] = find
+
+    def listing(self, origin: Origin, notify: Notify) -> Listing:
+        """All of it, sorted by path.
+
+        The label is that of the shard's own label files if every image has one; else the name
+        of the folder that an image lies in, none at the top.
+        """
+        labels = self._own_labels(notify)
+        folders: dict[str, str] = {}
+        images = []
+        for path in sorted(self._images):
+            if labels is None:
+                folder = path.rpartition("/")[0]
+                # One string for all images of a folder.
+                label = folders.setdefault(folder, folder.rpartition("/")[2]) or None
+            else:
+                label = labels[path]
+            size, mtime_ns, locator = self._images[path]
+            images.append(ImageRef(path, label, None, None, size, mtime_ns, origin, locator))
+        failures = [self._failures[path] for path in sorted(self._failures)]
+        return Listing(images, failures, dict(self._ignored), (origin.name,))
+
+    def _fail(self, path: str, reason: str, size: int, mtime_ns: int) -> None:
+        self._forget(path)
+        self._failures[path] = Failure(path, reason, size, mtime_ns)
+
+    def _forget(self, path: str) -> None:
+        """As when unpacking, the last member of a name is the one that counts."""
+        if self._images.pop(path, None) or self._failures.pop(path, None):
+            self._ignored[REPLACED] += 1
+
+    def _own_labels(self, notify: Notify) -> dict[str, str | None] | None:
+        """Labels by path from the members beside the images; None if they do not label the shard."""
+        if not self._labels:
+            return None
+        found: dict[str, Callable[[], str | None]] = {}
+        for path in self._images:
+            find = self._labels.get(path.rpartition(".")[0]) or self._labels.get(_sample(path))
+            if find is None:
+                return None
+            found[path] = find
+        labels = {path: find() for path, find in found.items()}
+        without = sum(label is None for label in labels.values())
+        if without == len(labels):
+            return None
+        if without:
+            notify(f"{self.name}: {without} of {len(labels)} images have a .cls or .json without a label")
+        return labels
+
+
+def label_of(name: str, data: bytes) -> str | None:
+    """The label that a ``.cls`` or ``.json`` of a shard holds; None if there is none to be had.
+
+    A ``.cls`` is text: a number or a name. In a ``.json`` it is the text or whole number under
+    ``label``, ``cls`` or ``class``.
+    """
+    try:
+        text = data.decode("utf-8-sig").strip()
+        if name.lower().endswith(".cls"):
+            return text or None
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for key in _JSON_KEYS:
+        value = found.get(key) if isinstance(found, dict) else None
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return escape(str(value))
+    return None
+
+
+def _why_unsafe(name: str) -> str | None:
+    if name.startswith(("/", "\\")):
+        return "an absolute path in an archive"
+    if _DRIVE.match(name):
+        return "a drive letter in an archive"
+    if ".." in name and ".." in _SLASHES.split(name):
+        return "a path that leaves the archive"
+    return None
+
+
+def _why_not(kind: Kind, size: int) -> str | None:
+    if kind == "link":
+        return "a link; links inside archives are not followed"
+    if kind == "other":
+        return "not a file but a pipe, socket or device"
+    if size > MAX_MEMBER_BYTES:
+        return f"claims {size:,} bytes; at most {MAX_MEMBER_BYTES:,} are read from an archive"
+    return None
+
+
+def _suffix(name: str) -> str:
+    _, dot, end = name.rpartition(".")
+    return (dot + end).lower() if dot else ""
+
+
+def _sample(path: str) -> str:
+    """WebDataset's key: the path up to the first dot of its last component."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + name.partition(".")[0]

@@ -1,0 +1,224 @@
+"""Images in a ``.zip``, read where they lie."""
+
+from __future__ import annotations
+
+import bz2
+import calendar
+import stat
+import struct
+import zipfile
+import zlib
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
+from extract.members import Kind, Members, Notify, label_of
+from extract.stages import ImageRef, Listing
+from models.errors import ImageError, SourceError
+
+# PKWARE APPNOTE 6.3.10: 4.3.7 local header, 4.3.12 directory, 4.3.14-16 its end, 4.4.4 flag 0.
+_LOCAL = struct.Struct("<4s22xHH")
+_LOCAL_SIGNATURE, _ENTRY_SIGNATURE = b"PK\x03\x04", b"PK\x01\x02"
+_END = struct.Struct("<4s8xL4x2x")
+_END_SIGNATURE, _END_64_SIGNATURE = b"PK\x05\x06", b"PK\x06\x06"
+_SIZE_OF_DIRECTORY_64 = 40
+_LONGEST_COMMENT = 0xFFFF
+_SMALLEST_ENTRY = 46
+_ENCRYPTED = 1
+# zipfile raises these for damaged directories; NotImplementedError for versions after its own.
+_DAMAGE = (zipfile.BadZipFile, ValueError, struct.error, EOFError, NotImplementedError, OSError)
+
+
+@dataclass(slots=True)
+class ZipOrigin:
+    """Members of one zip file.
+
+    Each read opens the file anew: reads from several threads do not wait for each other, a
+    thousand archives take no file handles, and no more is kept than four numbers for a member.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    offsets, stored, checksums, methods : array of int
+        Of the member with that index: where its local header lies, how many bytes it has
+        in the archive, CRC-32, compression method.
+    """
+
+    name: str
+    path: Path
+    offsets: array[int] = field(default_factory=lambda: array("q"), repr=False)
+    stored: array[int] = field(default_factory=lambda: array("q"), repr=False)
+    checksums: array[int] = field(default_factory=lambda: array("L"), repr=False)
+    methods: array[int] = field(default_factory=lambda: array("H"), repr=False)
+
+    def read(self, ref: ImageRef) -> bytes:
+        """One member, unpacked, its checksum checked.
+
+        Raises
+        ------
+        ImageError
+            If it is damaged, or of another size than the archive's list says.
+        """
+        return self.member(int(ref.locator), ref.size)
+
+    def add(self, info: zipfile.ZipInfo) -> int:
+        """Remember a member; its index."""
+        self.offsets.append(info.header_offset)
+        self.stored.append(info.compress_size)
+        self.checksums.append(info.CRC)
+        self.methods.append(info.compress_type)
+        return len(self.offsets) - 1
+
+    def member(self, index: int, size: int) -> bytes:
+        """The bytes of a member that claims `size` of them."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offsets[index])
+                signature, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+                if signature != _LOCAL_SIGNATURE:
+                    raise ImageError("damaged archive: no member where its list says")
+                file.seek(name + extra, 1)
+                data = file.read(self.stored[index])
+        except FileNotFoundError as exc:
+            raise ImageError("the archive vanished after it was listed") from exc
+        except OSError as exc:
+            raise ImageError(f"cannot be read: {exc.strerror or exc}") from exc
+        except struct.error as exc:
+            raise ImageError("damaged archive: it ends before this member") from exc
+        data = _unpacked(data, self.methods[index], size)
+        if len(data) != size:
+            raise ImageError(f"damaged in the archive: {size} bytes listed, {len(data)} or more found")
+        if zlib.crc32(data) != self.checksums[index]:
+            raise ImageError("damaged in the archive: its checksum (CRC-32) is wrong")
+        return data
+
+
+def list_zip(path: Path, name: str, notify: Notify) -> Listing:
+    """Every image in a zip file, without reading one.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        As the user gave it.
+    notify : callable
+
+    Returns
+    -------
+    Listing
+        `ImageRef.mtime_ns` is the member's own time (to 2 s, taken as UTC, since zip files do
+        not say where they were made); its nanoseconds are the member's CRC-32 modulo 10**9,
+        so that changed content shows even where a tool wrote no times.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged or no zip file.
+    UnsafeFileError
+        If it has more than `extract.limits.MAX_MEMBERS` members.
+    """
+    try:
+        with path.open("rb") as file:
+            bytes_in_file = file.seek(0, 2)
+            _check_directory(file, bytes_in_file, name)
+            with zipfile.ZipFile(file) as archive:
+                entries = archive.infolist()
+    except _DAMAGE as exc:
+        raise SourceError(
+            f"{name}: a damaged zip file, or none ({exc}); copy or download it again. "
+            "A part of a split archive must be joined first"
+        ) from exc
+    origin = ZipOrigin(name, path)
+    members = Members(name)
+    for info in entries:
+        # Windows tools wrote backslashes; APPNOTE 4.4.17.1 has forward slashes only.
+        inside = info.filename.replace("\\", "/")
+        index = origin.add(info)
+        trouble = _trouble(info, bytes_in_file)
+        members.add(inside, _kind(info), info.file_size, _mtime_ns(info), index, trouble)
+        if trouble is None and members.may_hold_label(inside, info.file_size):
+            members.add_label(inside, _LabelMember(origin, inside, index, info.file_size))
+    return members.listing(origin, notify)
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelMember:
+    origin: ZipOrigin
+    name: str
+    index: int
+    size: int
+
+    def __call__(self) -> str | None:
+        try:
+            return label_of(self.name, self.origin.member(self.index, self.size))
+        except ImageError:
+            return None
+
+
+def _check_directory(file: BinaryIO, size: int, name: str) -> None:
+    """Count the entries before zipfile makes an object of each."""
+    start = max(0, size - _LONGEST_COMMENT - 2 * 56)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(_END_SIGNATURE)
+    if at < 0 or len(tail) - at < _END.size:
+        return  # zipfile says what is wrong
+    directory = _END.unpack_from(tail, at)[1]
+    end = start + at
+    at_64 = tail.rfind(_END_64_SIGNATURE, 0, at)
+    if at_64 >= 0 and at - at_64 >= _SIZE_OF_DIRECTORY_64 + 8:
+        directory = int.from_bytes(tail[at_64 + _SIZE_OF_DIRECTORY_64 :][:8], "little")
+        end = start + at_64
+    if directory <= MAX_MEMBERS * _SMALLEST_ENTRY:
+        return
+    file.seek(max(0, end - directory))
+    count, rest = 0, min(directory, end)
+    while rest > 0 and count <= MAX_MEMBERS:
+        part = file.read(min(rest, 1 << 24))
+        count += part.count(_ENTRY_SIGNATURE)
+        rest -= len(part) or rest
+    check_members(name, count)
+
+
+def _kind(info: zipfile.ZipInfo) -> Kind:
+    # The high half is the Unix mode where a Unix tool wrote it (APPNOTE 4.4.15), else 0.
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if info.is_dir():
+        return "folder"
+    if mode == stat.S_IFLNK:
+        return "link"
+    return "file" if mode in (0, stat.S_IFREG) else "other"
+
+
+def _trouble(info: zipfile.ZipInfo, archive_size: int) -> str | None:
+    if info.flag_bits & _ENCRYPTED:
+        return "encrypted; unpack the archive with its password and give the folder"
+    if info.compress_type not in _METHODS:
+        return f"compressed with method {info.compress_type}; stored (0), deflate (8) and bzip2 (12) are read"
+    if info.compress_size > archive_size:
+        return "damaged archive: claims more bytes than the archive has"
+    if info.compress_size > MAX_MEMBER_BYTES:
+        return f"takes {info.compress_size:,} bytes in the archive; at most {MAX_MEMBER_BYTES:,} are read"
+    return None
+
+
+def _mtime_ns(info: zipfile.ZipInfo) -> int:
+    seconds = calendar.timegm((*info.date_time, 0, 0, 0)) if 1 <= info.date_time[1] <= 12 else 0
+    return seconds * 10**9 + info.CRC % 10**9
+
+
+def _unpacked(data: bytes, method: int, size: int) -> bytes:
+    try:
+        if method == zipfile.ZIP_STORED:
+            return data
+        if method == zipfile.ZIP_DEFLATED:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
+        return bz2.BZ2Decompressor().decompress(data, size + 1)
+    except (zlib.error, OSError, ValueError, EOFError) as exc:
+        raise ImageError(f"damaged in the archive: {exc}") from exc
+
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)

@@ -1,0 +1,54 @@
+"""--group-by: groups from paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from extract.grouping import group_of
+from extract.inputs import list_inputs
+from models.errors import UsageError
+from tests.extract.test_manifests import pictures, write
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "group"),
+    [
+        (r"^(\d+)_", "00005/00012_00003.ppm", "00012"),
+        (r"^(\d+)_", "00012_00003.ppm", "00012"),
+        (r"^(\d+)_", "2021_cats/photo.jpg", "2021"),
+        (r"^([^/]+/\d+)_", "00005/00012_00003.ppm", "00005/00012"),
+        (r"\d+", "a/b12c3.jpg", "12"),
+        (r"^(?:a(\d)|b(\d))", "x/b7.jpg", "7"),
+        (r"(z*)", "x/b7.jpg", None),
+        (r"q", "x/b7.jpg", None),
+    ],
+)
+def test_the_first_bracket_on_the_name_or_else_on_the_path(
+    pattern: str, path: str, group: str | None
+) -> None:
+    import re
+
+    assert group_of(path, re.compile(pattern)) == group
+
+
+def test_images_that_match_nothing_are_counted_and_the_manifest_wins(tmp_path: Path) -> None:
+    pictures(tmp_path / "imgs", "a/1_x.jpg", "a/1_y.jpg", "b/2_x.jpg", "b/odd.jpg")
+    write(tmp_path / "m.csv", "path,label,group\na/1_y.jpg,A,mine\na/1_x.jpg,A,\n")
+    notes: list[str] = []
+    listing = list_inputs(
+        [tmp_path / "imgs"], labels=tmp_path / "m.csv", group_by=r"^(\d)_", notify=notes.append
+    )
+    assert {ref.path: ref.group for ref in listing.images} == {
+        "a/1_x.jpg": "1",
+        "a/1_y.jpg": "mine",
+        "b/2_x.jpg": "2",
+        "b/odd.jpg": None,
+    }
+    assert notes[-1] == "--group-by: 3 groups in 4 images; without a match, and so in no group: 1"
+
+
+def test_a_wrong_expression_is_refused_with_the_place_before_anything_is_listed() -> None:
+    with pytest.raises(UsageError, match=r"'ab\(c': missing \), unterminated subpattern at character 3"):
+        list_inputs(["no/such/folder"], group_by="ab(c")
