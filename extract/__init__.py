@@ -1,0 +1,27 @@
+"""Stage one: images to features. `extract_features` and `load_features` are its Python interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from extract.cache.reader import load_features as load_features
+    from extract.options import ExtractOptions as ExtractOptions
+    from extract.pipeline import extract_features as extract_features
+
+__all__ = ["ExtractOptions", "extract_features", "load_features"]
+
+_HOMES = {
+    "ExtractOptions": "extract.options",
+    "extract_features": "extract.pipeline",
+    "load_features": "extract.cache.reader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: the command line's help must not wait for NumPy and HDF5.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'extract' has no attribute {name!r}")

@@ -1,0 +1,187 @@
+"""The commands of stage one: extract, shapes, cache. Each parses, makes one call and prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from models.commands import app as models
+from models.errors import UsageError
+
+cache = typer.Typer(
+    no_args_is_help=True,
+    short_help="Look into a features.h5.",
+    help="Look into a features.h5, check it, join and convert.",
+)
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+DeviceOption = Annotated[
+    Literal["auto", "cuda", "cpu"],
+    typer.Option(help="auto takes a GPU if a live session has it; cuda fails without one."),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="auto is the engine's best; see README.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option("-b", "--batch-size", min=1, max=4096, help="Images in one call of the network.")
+]
+JobsOption = Annotated[
+    int | None, typer.Option("-j", "--jobs", min=1, max=256, help="Decode threads; default: one a core.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to the command line."""
+    # bench_command takes its options from here; models is the room below, which cannot call up.
+    from extract.bench_command import register as register_bench
+
+    app.command(
+        short_help="Images to features.h5, once.",
+        epilog="Example:  fc7 extract imgs/ --network alexnet --layer fc7 -o features.h5",
+    )(extract)
+    app.command(
+        short_help="Draw a small image set to try.", epilog="Example:  fc7 shapes drawn/ --count 40 --seed 0"
+    )(shapes)
+    app.add_typer(cache, name="cache")
+    register_bench(models)
+
+
+def extract(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Images, folders, lists (.txt, - for stdin), archives (.zip, .tar.gz), arrays (.npz, .npy, "
+            ".p, .h5). A label is the folder's name.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The cache to make or bring up to date.")
+    ] = Path("features.h5"),
+    network: Annotated[str, typer.Option(help="A network of `models list` or an imported one.")] = "alexnet",
+    layer: Annotated[
+        str, typer.Option(help="Layers, comma-separated: fc7,fc6,pool5. Default: the network's own.")
+    ] = "",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    batch_size: BatchOption = None,
+    jobs: JobsOption = None,
+    resize: Annotated[
+        str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
+    ] = "",
+    antialias: Annotated[
+        bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
+    ] = None,
+    crops: Annotated[
+        int | None, typer.Option(help="1 (centre) or 10 (corners, centre, mirrored; averaged).")
+    ] = None,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Store halves: half the file, error 5e-4.")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group, split.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(help="A pattern on paths; what it captures stays together in a split.")
+    ] = None,
+    on_error: Annotated[
+        Literal["skip", "fail"], typer.Option(help="An unreadable image: list and go on, or stop.")
+    ] = "skip",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try unchanged failures again.")
+    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Check stored rows, redo damaged ones.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a cache of another network.")] = False,
+    failures_csv: Annotated[
+        Path | None, typer.Option(help="Write every skipped image with its reason here.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run the network over images once and keep the features in an HDF5 cache.
+
+    Run it again and only new and changed images are read. A readable row for every readable image,
+    never a substitute; skipped files are named with their reason.
+    """
+    if not images and labels is None:
+        raise UsageError("no images were given; name folders or files, or a manifest with --labels")
+    from extract.options import ExtractOptions
+    from extract.pipeline import extract_features
+    from extract.summary import summary_json, summary_text, write_failures_csv
+    from models.progress import make_progress
+
+    options = ExtractOptions(
+        network=network,
+        layers=tuple(name.strip() for name in layer.split(",") if name.strip()),
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        jobs=jobs,
+        preprocess=preprocess_changes(resize, antialias, crops),
+        storage="float16" if float16 else "float32",
+        on_error=on_error,
+        retry_failed=retry_failed,
+        labels=labels,
+        group_by=group_by,
+        repair=repair,
+        force=force,
+    )
+    summary = extract_features(
+        list(images or ()), output, options, progress=make_progress(quiet), notify=notifier(quiet)
+    )
+    if failures_csv is not None:
+        write_failures_csv(summary.failures, failures_csv)
+    if as_json:
+        typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
+    elif not quiet:
+        typer.echo(summary_text(summary))
+
+
+def shapes(
+    folder: Annotated[Path, typer.Argument(help="Where circle/, rectangle/, triangle/ and star/ go.")],
+    count: Annotated[int, typer.Option(min=1, help="Images a class.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pixels.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
+    from extract.shapes import make_shapes
+    from models.progress import make_progress
+
+    summary = make_shapes(folder, count, seed, make_progress(quiet))
+    if not quiet:
+        typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
+
+
+def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -> dict[str, object]:
+    """Fields of `PreprocessSpec` that the command line overrides.
+
+    Raises
+    ------
+    UsageError
+        If `resize` is not MODE or MODE:SIZE.
+    """
+    changes: dict[str, object] = {}
+    if resize:
+        mode, _, size = resize.partition(":")
+        if mode not in ("warp", "short", "pad") or (size and not size.isdecimal()):
+            raise UsageError(
+                f"--resize {resize!r} was found; needed is warp, short or pad, or one with a size (short:256)"
+            )
+        changes["resize"] = mode
+        if size:
+            changes["resize_height"] = changes["resize_width"] = int(size)
+    if antialias is not None:
+        changes["antialias"] = antialias
+    if crops is not None:
+        changes["crops"] = crops
+    return changes
+
+
+def notifier(quiet: bool) -> Callable[[str], None]:
+    """What prints one-line notes to stderr, or swallows them."""
+    return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))

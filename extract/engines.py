@@ -1,0 +1,255 @@
+"""ONNX Runtime: which execution provider runs a graph, at which precision. Its only importer in stage one.
+
+The choice is apart from the act: `candidates` lists what to try, best first; `open_engine` tries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from models.errors import Fc7Error, ProviderError, WeightsError
+from models.prepare import Runnable
+
+Device = Literal["auto", "cuda", "cpu"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
+_OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
+# Every error class of ONNX Runtime derives from Exception directly, with no common base.
+_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    value for value in vars(ort_state).values() if isinstance(value, type) and issubclass(value, Exception)
+)
+_REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to run a graph.
+
+    Attributes
+    ----------
+    provider : str
+    precision : {"fp32", "bf16"}
+    why : str
+        One line for the user.
+    """
+
+    provider: str
+    precision: Literal["fp32", "bf16"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to choose from.
+
+    Attributes
+    ----------
+    cuda_built, nvidia_driver : bool
+        ONNX Runtime has the CUDA provider; the driver's library loads.
+    openvino : bool
+        The plug-in is installed and sees an Intel CPU.
+    bf16 : bool
+        That CPU multiplies bfloat16 natively.
+    """
+
+    cuda_built: bool
+    nvidia_driver: bool
+    openvino: bool
+    bf16: bool
+
+
+class Engine:
+    """A live session.
+
+    Attributes
+    ----------
+    provider : str
+        The first execution provider of the session itself, not of the request.
+    precision : str
+    why : str
+        What was chosen and for which reason, in one line.
+    version : str
+        ONNX Runtime's.
+    """
+
+    def __init__(self, session: Any, chosen: Candidate) -> None:
+        self._session = session
+        self.provider = str(session.get_providers()[0])
+        self.precision = chosen.precision
+        self.why = chosen.why
+        self.version = str(ort.__version__)
+
+    def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+        """Run the graph.
+
+        Raises
+        ------
+        Fc7Error
+            With the engine's own words.
+        """
+        try:
+            results: list[Any] = self._session.run(outputs, feeds)
+        except _ORT_ERRORS as exc:
+            raise Fc7Error(
+                f"{self.provider} failed: {exc}; if it is out of memory, choose a smaller batch with -b"
+            ) from exc
+        return results
+
+
+def candidates(device: Device, precision: Precision, machine: Machine) -> list[Candidate]:
+    """What to try for a request, best first.
+
+    Raises
+    ------
+    ProviderError
+        If nothing on this machine can serve it; with what is missing and how to get it.
+    """
+    if precision == "fp16":
+        raise ProviderError("--precision fp16 was asked for; this version runs fp32 and bf16: use auto")
+    if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
+        raise ProviderError(
+            "--precision bf16 needs --device auto, the OpenVINO plug-in (pip install 'fc7[openvino]') and a "
+            "CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
+        )
+    if device == "cuda":
+        if not machine.cuda_built:
+            raise ProviderError(_no_cuda("this ONNX Runtime is built without it"))
+        if not machine.nvidia_driver:
+            raise ProviderError(_no_cuda("no NVIDIA driver was found"))
+        return [Candidate(CUDA, "fp32", "cuda: as asked")]
+    if device == "cpu":
+        return [Candidate(CPU, "fp32", "cpu: as asked")]
+    found: list[Candidate] = []
+    reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
+    if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
+        found.append(Candidate(CUDA, "fp32", "cuda: an NVIDIA driver was found"))
+        reason = "the CUDA provider did not start (pip install 'fc7[cuda]' brings its libraries)"
+    if machine.openvino:
+        half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
+        found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
+    if precision != "bf16":
+        found.append(Candidate(CPU, "fp32", f"cpu: {reason}"))
+    return found
+
+
+def open_engine(
+    prepared: Runnable, name: str, device: Device, precision: Precision, *, batch_size: int, threads: int
+) -> Engine:
+    """A live session on the best device there is, or on the one asked for.
+
+    Parameters
+    ----------
+    prepared : Runnable
+    name : str
+        The network's, for messages.
+    device : {"auto", "cuda", "cpu"}
+    precision : {"auto", "fp32", "fp16", "bf16"}
+    batch_size : int
+        The graph will only ever see this many images at once.
+    threads : int
+        Inside one operator, on the CPU.
+
+    Raises
+    ------
+    ProviderError
+        If the request cannot be served.
+    WeightsError
+        If ONNX Runtime refuses the graph.
+    """
+    possible = candidates(device, precision, this_machine())
+    for chosen in possible:
+        last = chosen is possible[-1]
+        try:
+            session = _create(prepared, chosen, batch_size, threads)
+        except _ORT_ERRORS as exc:
+            if not last:
+                continue
+            if chosen.provider == CUDA:
+                raise ProviderError(_no_cuda(f"the session failed: {exc}")) from exc
+            raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
+        # A provider that cannot start is left out without an error: ask the session itself.
+        if session.get_providers()[0] == chosen.provider:
+            return Engine(session, chosen)
+    raise ProviderError(_no_cuda("the session fell back to the CPU"))
+
+
+def this_machine() -> Machine:
+    """Look at what is here; nothing is printed and nothing is loaded that could fail loudly."""
+    plugin = _openvino_device()
+    capabilities = plugin.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "") if plugin is not None else ""
+    return Machine(
+        cuda_built=CUDA in ort.get_available_providers(),
+        nvidia_driver=nvidia_driver(),
+        openvino=plugin is not None and plugin.device.vendor == "Intel",
+        bf16="BF16" in capabilities.split(),
+    )
+
+
+def nvidia_driver() -> bool:
+    """Whether the driver's library loads; asking the provider itself prints a page of errors."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _openvino_device() -> Any:
+    """The plug-in's CPU, registering the plug-in on first use; None where it is not installed."""
+    if find_spec(_OPENVINO_PACKAGE) is None:
+        return None
+    found = [d for d in ort.get_ep_devices() if d.ep_name == OPENVINO]
+    if not found:
+        import onnxruntime_ep_openvino as plugin
+
+        try:
+            ort.register_execution_provider_library("openvino", plugin.get_library_path())
+        except _REGISTER_ERRORS:
+            # Another ONNX Runtime than it was built for: the CPU provider serves.
+            return None
+        found = [d for d in ort.get_ep_devices() if d.ep_name == OPENVINO]
+    return next((d for d in found if d.ep_metadata.get("ov_device") == "CPU"), None)
+
+
+def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4 if chosen.provider != CPU else 3
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait take the cores that decode the next images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.fspath(prepared.folder)
+    )
+    options.add_free_dimension_override_by_name("n", batch_size)
+    if chosen.provider == OPENVINO:
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if chosen.precision == "bf16" else "f32",
+            "INFERENCE_NUM_THREADS": str(threads),
+        }
+        config = {"load_config": json.dumps({"CPU": settings})}
+        options.add_provider_for_devices([_openvino_device()], config)
+        return ort.InferenceSession(prepared.graph, options)
+    if chosen.provider == CUDA:
+        ort.preload_dlls()
+        # TF32 keeps 10 bits of mantissa: fp32 is said and fp32 is meant. Shapes are fixed, so a
+        # heuristic choice of convolutions is made once.
+        cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+        return ort.InferenceSession(prepared.graph, options, providers=[(CUDA, cuda), CPU])
+    return ort.InferenceSession(prepared.graph, options, providers=[CPU])
+
+
+def _no_cuda(found: str) -> str:
+    return (
+        f"--device cuda needs ONNX Runtime's CUDA provider in a live session, and {found}; install the "
+        "NVIDIA driver and pip install 'fc7[cuda]', or use --device cpu"
+    )

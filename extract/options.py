@@ -1,0 +1,58 @@
+"""How to extract, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from extract.engines import Device, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """How to extract; the defaults are those of the command line.
+
+    Attributes
+    ----------
+    network : str
+        A name of the store or the catalogue.
+    layers : tuple of str
+        Empty for the network's default layer.
+    device : {"auto", "cuda", "cpu"}
+    precision : {"auto", "fp32", "fp16", "bf16"}
+    batch_size, jobs : int or None
+        Images a batch and decode threads; None chooses.
+    preprocess : mapping of str to object
+        Fields of `PreprocessSpec` that replace the network's own.
+    storage : {"float32", "float16"}
+        How features are kept in the file.
+    on_error : {"skip", "fail"}
+        Whether an unreadable image is listed and left out, or ends the run.
+    retry_failed : bool
+        Try unchanged files again that failed before.
+    labels : Path or None
+        A manifest of labels: CSV or TSV with the columns path, label and optionally group, split.
+    group_by : str or None
+        A regular expression on paths whose first group names what must stay together.
+    repair : bool
+        Read every stored feature, and redo the rows that fail their checksum.
+    force : bool
+        Replace a cache that another network made.
+    """
+
+    network: str = "alexnet"
+    layers: tuple[str, ...] = ()
+    device: Device = "auto"
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    jobs: int | None = None
+    preprocess: dict[str, object] = field(default_factory=dict)
+    storage: Literal["float32", "float16"] = "float32"
+    on_error: Literal["skip", "fail"] = "skip"
+    retry_failed: bool = False
+    labels: Path | None = None
+    group_by: str | None = None
+    repair: bool = False
+    force: bool = False

@@ -1,0 +1,253 @@
+"""Stage one as one function: images to features.h5, doing only what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from extract.gathering import Gathered
+from extract.inputs import list_inputs
+from extract.options import ExtractOptions
+from extract.plan import Plan, find_moved, layers_to_run, make_plan
+from extract.stages import Failure, ImageRef, Listing
+from extract.stream import Clock, Decode, default_jobs, feature_blocks
+from extract.summary import ExtractSummary
+from models.errors import Fc7Error, ImageError, StoppedError
+from models.importing import ensure_network
+from models.progress import Progress, Silent
+from models.spec import NetworkSpec, PreprocessSpec
+from models.store import StoredNetwork
+
+if TYPE_CHECKING:
+    from extract.cache.writer import CacheWriter
+    from extract.session import Session
+
+Notify = Callable[[str], None]
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+def extract_features(
+    images: Sequence[str | Path] | Listing,
+    out: str | Path = "features.h5",
+    options: ExtractOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    notify: Notify = _ignore,
+) -> ExtractSummary:
+    """Run a frozen network over images and keep the features.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Listing
+        Files and folders (recursive; the label of an image is its folder's name), lists, arrays
+        and archives (`extract.inputs`), or a listing from elsewhere.
+    out : str or Path
+        The cache. What it holds of unchanged images is kept and not computed again.
+    options : ExtractOptions or None
+    progress : Progress or None
+    notify : callable
+        Is given one-line notes: the engine that was chosen, an untrained network.
+
+    Returns
+    -------
+    ExtractSummary
+
+    Raises
+    ------
+    UsageError
+        If there are no images, or `out` was made by another network, layer or preprocessing.
+    Fc7Error
+        If an image fails and `options.on_error` is "fail"; what was done is kept.
+    StoppedError
+        After Ctrl-C; what was done is kept.
+    """
+    options = options or ExtractOptions()
+    started = time.perf_counter()
+    listing = images
+    if not isinstance(listing, Listing):
+        listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
+    stored = ensure_network(options.network, progress or Silent())
+    spec = _adapted(stored.spec, options.preprocess)
+    layers = options.layers or (spec.default_layer,)
+    if not spec.trained:
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+    run = _Run(listing, stored, spec, layers, Path(out), options, progress or Silent(), notify)
+    return run.carry_out(started)
+
+
+def _adapted(spec: NetworkSpec, changes: dict[str, object]) -> NetworkSpec:
+    """The network with some of its preprocessing overridden; its fingerprints change with it."""
+    if not changes:
+        return spec
+    preprocess: PreprocessSpec = dataclasses.replace(spec.preprocess, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(spec, preprocess=preprocess)
+
+
+class _Run:
+    """One call of `extract_features`."""
+
+    def __init__(
+        self,
+        listing: Listing,
+        stored: StoredNetwork,
+        spec: NetworkSpec,
+        layers: Sequence[str],
+        out: Path,
+        options: ExtractOptions,
+        progress: Progress,
+        notify: Notify,
+    ) -> None:
+        self.listing = listing
+        self.stored = stored
+        self.spec = spec
+        self.layers = tuple(dict.fromkeys(layers))
+        self.out = out
+        self.options = options
+        self.progress = progress
+        self.notify = notify
+        self.jobs = options.jobs or default_jobs()
+        self.clock = Clock()
+        self.session: Session | None = None
+        self.failures: list[Failure] = list(listing.failures)
+        self.done: set[str] = set()
+
+    def carry_out(self, started: float) -> ExtractSummary:
+        from extract.cache.identity import CacheIdentity
+        from extract.cache.writer import CacheWriter
+
+        with CacheWriter(
+            self.out,
+            CacheIdentity.of(self.spec),
+            provenance={},
+            layers=self.layers,
+            dtype=self.options.storage,
+            force=self.options.force,
+            repair=self.options.repair,
+        ) as writer:
+            for note in writer.notes:
+                self.notify(note)
+            # A cache that holds other layers too keeps them: every row must have all of them.
+            self.layers = writer.layers_needed
+            known = writer.known
+            plan = make_plan(
+                self.listing.images,
+                known,
+                writer.known_failures,
+                self.layers,
+                retry_failed=self.options.retry_failed,
+            )
+            self.failures += plan.failures
+            moved = find_moved(plan.work, known, writer.rows_with_sha256, self._hashes, self.layers)
+            work = [ref for ref in plan.work if ref.path not in moved]
+            self.done.update(ref.path for ref in plan.reuse)
+            self.done.update(moved)
+            self.layers = layers_to_run(work, known, self.layers)
+            stopped = self._extract(work, writer)
+            images = [ref for ref in self.listing.images if ref.path in self.done]
+            result = writer.commit(
+                images, self.failures, roots=self.listing.roots, moved=moved, progress=self.progress
+            )
+        if stopped is not None:
+            raise stopped
+        return self._summary(started, plan, len(moved), len(work), result.written)
+
+    def _extract(self, work: list[ImageRef], writer: CacheWriter) -> Fc7Error | None:
+        """Run what is to be run; the error that ended it early, if any."""
+        gathered = Gathered()
+        self.progress.start(len(work), "extracting")
+        try:
+            for block, failed in feature_blocks(
+                work, self._decoder(), lambda: self._open_session(writer), jobs=self.jobs, clock=self.clock
+            ):
+                gathered.add(block, failed)
+                self.progress.advance(len(block.refs) + len(failed))
+                if failed and self.options.on_error == "fail":
+                    first = failed[0]
+                    return Fc7Error(
+                        f"{first.path}: {first.reason}; stopped at the first failure (--on-error fail), "
+                        f"what was done is kept in {self.out}"
+                    )
+                if gathered.due():
+                    self._keep(gathered, writer)
+                    gathered = Gathered()
+        except KeyboardInterrupt:
+            return StoppedError(
+                f"stopped; what was done is kept in {self.out}: run the same command again to go on"
+            )
+        finally:
+            self._keep(gathered, writer)
+            self.progress.finish()
+        return None
+
+    def _keep(self, gathered: Gathered, writer: CacheWriter) -> None:
+        for block in gathered.blocks:
+            self.done.update(ref.path for ref in block.refs)
+        self.failures += gathered.failures
+        if gathered.blocks or gathered.failures:
+            writer.write_segment(gathered.joined(), gathered.failures)
+
+    def _decoder(self) -> Decode:
+        from extract.images import prepare
+
+        spec = self.spec.preprocess
+        return lambda data: prepare(data, spec)
+
+    def _open_session(self, writer: CacheWriter) -> Session:
+        from extract.session import open_session
+
+        self.session = open_session(
+            self.stored.graph_path,
+            self.spec,
+            self.layers,
+            device=self.options.device,
+            precision=self.options.precision,
+            batch_size=self.options.batch_size,
+        )
+        engine = self.session.engine
+        self.notify(engine.why)
+        writer.provenance = {
+            "provider": engine.provider,
+            "precision": engine.precision,
+            "onnxruntime": engine.version,
+        }
+        return self.session
+
+    def _hashes(self, refs: Iterable[ImageRef]) -> Iterable[str | None]:
+        def digest(ref: ImageRef) -> str | None:
+            try:
+                data = ref.origin.read(ref)
+            except ImageError:
+                return None
+            return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(digest, refs))
+
+    def _summary(self, started: float, plan: Plan, moved: int, worked: int, written: bool) -> ExtractSummary:
+        engine = self.session.engine if self.session is not None else None
+        failed_now = len(self.failures) - len(plan.failures) - len(self.listing.failures)
+        return ExtractSummary(
+            out=self.out,
+            images=len(self.listing.images) + len(self.listing.failures),
+            rows=len(self.done),
+            failures=sorted(self.failures, key=lambda failure: failure.path),
+            extracted=worked - failed_now,
+            reused=len(plan.reuse),
+            moved=moved,
+            removed=plan.removed,
+            ignored=dict(self.listing.ignored),
+            seconds=time.perf_counter() - started,
+            clock=self.clock,
+            network=self.spec.name,
+            trained=self.spec.trained,
+            engine=f"{engine.provider} {engine.precision}" if engine else None,
+            written=written,
+        )

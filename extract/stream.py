@@ -1,0 +1,175 @@
+"""The one loop of stage one: images in, blocks of features out, decoding ahead of the network.
+
+Extraction and classification both run it; neither knows how the other keeps its rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from extract.stages import Failure, FeatureNetwork, ImageRef, Pixels, RowBlock
+from models.errors import ImageError
+
+Decode = Callable[[bytes | Pixels], Pixels]
+
+
+@dataclass(slots=True)
+class Clock:
+    """Where the loop's time went, in seconds.
+
+    Attributes
+    ----------
+    decode : float
+        The network had nothing to do and waited for pixels.
+    inference : float
+        The network ran.
+    write : float
+        The caller kept what it was given.
+    """
+
+    decode: float = 0.0
+    inference: float = 0.0
+    write: float = 0.0
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that took longest."""
+        return max(("decode", "inference", "write"), key=lambda stage: float(getattr(self, stage)))
+
+    def describe(self) -> str:
+        """Shares in per cent: ``decode 71 %, inference 26 %, write 3 %``."""
+        total = self.decode + self.inference + self.write
+        shares = {name: getattr(self, name) / total if total else 0 for name in self.__slots__}
+        return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in shares.items())
+
+
+@dataclass(slots=True)
+class _Ready:
+    """An image that was read and resized."""
+
+    sha256: str
+    pixels: Pixels
+
+
+@dataclass(slots=True)
+class _Batch:
+    refs: list[ImageRef] = field(default_factory=list)
+    sha256: list[str] = field(default_factory=list)
+    pixels: list[Pixels] = field(default_factory=list)
+
+
+def default_jobs() -> int:
+    """Decode threads: one for every core this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def feature_blocks(
+    images: Sequence[ImageRef],
+    decode: Decode,
+    network: Callable[[], FeatureNetwork],
+    *,
+    jobs: int,
+    clock: Clock,
+) -> Iterator[tuple[RowBlock, list[Failure]]]:
+    """Read, decode and run images in their order, a batch at a time.
+
+    Parameters
+    ----------
+    images : sequence of ImageRef
+    decode : callable
+        Bytes or pixels -> ndarray of shape (crops, height, width, 3), uint8, RGB. Called from
+        `jobs` threads; raises `ImageError` for an image that gives no pixels.
+    network : callable
+        Gives the network; called once, when there is something to run.
+    jobs : int
+        Decode threads.
+    clock : Clock
+        Is told where the time went.
+
+    Yields
+    ------
+    block : RowBlock
+        At most one batch of rows, crops averaged; empty if every image of the stretch failed.
+    failures : list of Failure
+        Images of the same stretch that gave no row.
+
+    Notes
+    -----
+    At most three batches are in memory, whatever the number of images.
+    """
+    if not images:
+        return
+    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
+        waiting: deque[tuple[ImageRef, Future[_Ready | Failure]]] = deque()
+        upcoming = iter(images)
+        live = None
+        batch, failures = _Batch(), list[Failure]()
+        ahead = 2 * max(jobs, 8)
+        try:
+            while True:
+                while len(waiting) < ahead and (ref := next(upcoming, None)) is not None:
+                    waiting.append((ref, pool.submit(_read, ref, decode)))
+                if not waiting:
+                    break
+                ref, future = waiting.popleft()
+                started = time.perf_counter()
+                ready = future.result()
+                clock.decode += time.perf_counter() - started
+                if isinstance(ready, Failure):
+                    failures.append(ready)
+                    continue
+                batch.refs.append(ref)
+                batch.sha256.append(ready.sha256)
+                batch.pixels.append(ready.pixels)
+                if live is None:
+                    live = network()
+                    ahead = max(ahead, 2 * live.batch_size)
+                if (len(batch.refs) + 1) * len(ready.pixels) > live.batch_size:
+                    yield from _run(batch, failures, live, clock)
+                    batch, failures = _Batch(), []
+            if batch.refs and live is not None:
+                yield from _run(batch, failures, live, clock)
+            elif failures:
+                yield RowBlock([], [], {}), failures
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _read(ref: ImageRef, decode: Decode) -> _Ready | Failure:
+    try:
+        data = ref.origin.read(ref)
+        content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
+        return _Ready(hashlib.sha256(content).hexdigest(), decode(data))
+    except ImageError as exc:
+        return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)
+
+
+def _run(
+    batch: _Batch, failures: list[Failure], network: FeatureNetwork, clock: Clock
+) -> Iterator[tuple[RowBlock, list[Failure]]]:
+    started = time.perf_counter()
+    pixels = np.concatenate(batch.pixels)
+    crops = len(pixels) // len(batch.refs)
+    size = network.batch_size
+    parts = [network.run(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+    features = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
+    if crops > 1:
+        features = {
+            layer: rows.reshape(len(batch.refs), crops, -1).mean(1, dtype=np.float32)
+            for layer, rows in features.items()
+        }
+    kept = time.perf_counter()
+    clock.inference += kept - started
+    yield RowBlock(batch.refs, batch.sha256, features), failures
+    clock.write += time.perf_counter() - kept

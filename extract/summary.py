@@ -1,0 +1,117 @@
+"""What an extraction says when it is done, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.stages import Failure
+from extract.stream import Clock
+
+_FAILURES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractSummary:
+    """What a run found and did; images = rows + failures, always.
+
+    Attributes
+    ----------
+    out : Path
+    images, rows : int
+    failures : list of Failure
+        Every image of the listing that has no row, with its reason.
+    extracted, reused, moved, removed : int
+        Rows made now, kept, found again under a new name, dropped because their image is gone.
+    ignored : dict of str to int
+        File suffix -> how many files that are no images.
+    seconds : float
+    clock : Clock
+    network : str
+    trained : bool
+    engine : str or None
+        Provider and precision; None if the network was not needed.
+    written : bool
+        False if the file already said all this.
+    """
+
+    out: Path
+    images: int
+    rows: int
+    failures: list[Failure]
+    extracted: int
+    reused: int
+    moved: int
+    removed: int
+    ignored: dict[str, int]
+    seconds: float
+    clock: Clock
+    network: str
+    trained: bool
+    engine: str | None
+    written: bool
+
+    @property
+    def rate(self) -> float:
+        """Images per second of those that were extracted now."""
+        return self.extracted / self.seconds if self.seconds else 0.0
+
+
+def summary_text(summary: ExtractSummary) -> str:
+    """A few lines: the failures with their reasons, what was ignored, the figures, the file."""
+    lines = [f"skipped {failure.path}: {failure.reason}" for failure in summary.failures[:_FAILURES_SHOWN]]
+    more = len(summary.failures) - _FAILURES_SHOWN
+    if more > 0:
+        lines.append(f"skipped {more} more; --failures-csv FILE lists them all")
+    if summary.ignored:
+        kinds = ", ".join(
+            f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
+        )
+        lines.append(f"not images: {kinds}")
+    parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
+    parts += [f"{summary.reused} reused"]
+    parts += [f"{summary.moved} moved"] if summary.moved else []
+    parts += [f"{summary.removed} removed"] if summary.removed else []
+    parts += [f"{summary.seconds:.1f} s"]
+    if summary.extracted:
+        parts += [f"{summary.rate:.0f} images/s", f"slowest: {summary.clock.bottleneck}"]
+        parts[-1] += f" ({summary.clock.describe()})"
+    lines.append(", ".join(parts))
+    kept = "wrote" if summary.written else "nothing changed in"
+    lines.append(f"{kept} {summary.out}")
+    return "\n".join(lines)
+
+
+def summary_json(summary: ExtractSummary) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "out": str(summary.out),
+        "images": summary.images,
+        "rows": summary.rows,
+        "failures": [{"path": failure.path, "reason": failure.reason} for failure in summary.failures],
+        "extracted": summary.extracted,
+        "reused": summary.reused,
+        "moved": summary.moved,
+        "removed": summary.removed,
+        "ignored": summary.ignored,
+        "seconds": round(summary.seconds, 3),
+        "images_per_second": round(summary.rate, 1),
+        "stage_seconds": {
+            "decode": round(summary.clock.decode, 3),
+            "inference": round(summary.clock.inference, 3),
+            "write": round(summary.clock.write, 3),
+        },
+        "network": summary.network,
+        "trained": summary.trained,
+        "engine": summary.engine,
+        "written": summary.written,
+    }
+
+
+def write_failures_csv(failures: list[Failure], path: Path) -> None:
+    """All failures as ``path,reason``."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "reason"])
+        writer.writerows([failure.path, failure.reason] for failure in failures)

@@ -1,0 +1,55 @@
+"""The choice of a provider: decided from what the machine has, before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from extract.engines import CPU, CUDA, OPENVINO, Device, Machine, Precision, candidates
+from models.errors import ProviderError
+
+BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
+GPU = Machine(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
+INTEL = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
+AMX = Machine(cuda_built=False, nvidia_driver=False, openvino=True, bf16=True)
+ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "precision", "wanted"),
+    [
+        (BARE, "auto", "auto", [(CPU, "fp32")]),
+        (GPU, "auto", "auto", [(CUDA, "fp32"), (CPU, "fp32")]),
+        (GPU, "cuda", "fp32", [(CUDA, "fp32")]),
+        (GPU, "cpu", "auto", [(CPU, "fp32")]),
+        (INTEL, "auto", "auto", [(OPENVINO, "fp32"), (CPU, "fp32")]),
+        (AMX, "auto", "auto", [(OPENVINO, "bf16"), (CPU, "fp32")]),
+        (AMX, "auto", "fp32", [(OPENVINO, "fp32"), (CPU, "fp32")]),
+        (AMX, "auto", "bf16", [(OPENVINO, "bf16")]),
+        (AMX, "cpu", "auto", [(CPU, "fp32")]),
+        (ALL, "auto", "auto", [(CUDA, "fp32"), (OPENVINO, "bf16"), (CPU, "fp32")]),
+    ],
+)
+def test_the_best_there_is_comes_first(
+    machine: Machine, device: Device, precision: Precision, wanted: list[tuple[str, str]]
+) -> None:
+    found = candidates(device, precision, machine)
+    assert [(c.provider, c.precision) for c in found] == wanted
+    assert all("\n" not in c.why for c in found)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "precision", "said"),
+    [
+        (BARE, "cuda", "auto", "no NVIDIA driver"),
+        (AMX, "cuda", "auto", "built without it"),
+        (INTEL, "auto", "bf16", "CPU with bfloat16"),
+        (BARE, "cpu", "bf16", "OpenVINO"),
+        (ALL, "auto", "fp16", "use auto"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_the_way_out(
+    machine: Machine, device: Device, precision: Precision, said: str
+) -> None:
+    with pytest.raises(ProviderError, match=said) as refused:
+        candidates(device, precision, machine)
+    assert refused.value.exit_code == 2

@@ -1,0 +1,159 @@
+"""The border to ONNX Runtime on small networks: batches, types, layouts, messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from extract.session import open_session
+from models.errors import ProviderError, UnknownLayerError, WeightsError
+from models.graph_files import save_graph
+from models.importing import layers_of
+from models.spec import NetworkSpec, PreprocessSpec, torch_preprocess
+
+PLAIN = PreprocessSpec("warp", 4, 4, 4, 4, "RGB")
+
+
+def network(
+    folder: Path,
+    *,
+    preprocess: PreprocessSpec = PLAIN,
+    batch: int | str = "n",
+    kind: int = TensorProto.FLOAT,
+    channels_last: bool = False,
+    opset: int = 17,
+) -> tuple[Path, NetworkSpec]:
+    """``map`` = input + 0 (an identity that is computed), ``mean`` = its mean over pixels."""
+    shape = [batch, 4, 4, 3] if channels_last else [batch, 3, 4, 4]
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    nodes = [helper.make_node("Add", ["x", "zero"], ["map"])]
+    if not channels_last:
+        nodes.append(helper.make_node("GlobalAveragePool", ["map"], ["mean"]))
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info(nodes[-1].output[0], kind, None)],
+        [numpy_helper.from_array(np.zeros(1, dtype), "zero")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    spec = NetworkSpec("small", "onnx", preprocess, tuple(layers_of(model)), "map")
+    save_graph(model, folder)
+    return folder / "network.onnx", spec
+
+
+def images(n: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
+
+
+def test_pixels_arrive_as_rgb_planes(tmp_path: Path) -> None:
+    x = images(3)
+    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=4)
+    np.testing.assert_array_equal(session.run(x)["map"], x.transpose(0, 3, 1, 2).reshape(3, -1))
+
+
+def test_the_arithmetic_of_torchvision_is_done_in_the_graph(tmp_path: Path) -> None:
+    x = images(2)
+    path, spec = network(tmp_path, preprocess=torch_preprocess(4, 4))
+    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    wanted = (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(found, wanted.transpose(0, 3, 1, 2).reshape(2, -1), rtol=1e-5, atol=1e-6)
+
+
+def test_bgr_and_each_images_own_mean(tmp_path: Path) -> None:
+    x = images(2)
+    path, spec = network(tmp_path, preprocess=PreprocessSpec("warp", 4, 4, 4, 4, "BGR", image_mean=True))
+    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    wanted = (x - x.reshape(2, -1).mean(1)[:, None, None, None])[..., ::-1]
+    np.testing.assert_allclose(found, wanted.transpose(0, 3, 1, 2).reshape(2, -1), rtol=1e-5, atol=1e-4)
+
+
+def test_a_row_does_not_depend_on_its_batch(tmp_path: Path) -> None:
+    x = images(7)
+    session = open_session(*network(tmp_path), ["map", "mean"], device="cpu", batch_size=7)
+    whole = session.run(x)
+    for i in range(7):
+        for layer in ("map", "mean"):
+            np.testing.assert_array_equal(session.run(x[i : i + 1])[layer][0], whole[layer][i])
+
+
+def test_a_graph_with_a_fixed_batch_keeps_it(tmp_path: Path) -> None:
+    path, spec = network(tmp_path, batch=1)
+    session = open_session(path, spec, ["map"], device="cpu")
+    assert session.batch_size == 1
+    with pytest.raises(ProviderError, match="bound to batches of 1"):
+        open_session(path, spec, ["map"], device="cpu", batch_size=8)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.UINT8])
+def test_inputs_of_other_types_give_float32_features(tmp_path: Path, kind: int) -> None:
+    if kind == TensorProto.UINT8:
+        path, spec = uint8_network(tmp_path)
+    else:
+        path, spec = network(tmp_path, kind=kind)
+    x = images(2)
+    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, x.transpose(0, 3, 1, 2).reshape(2, -1))
+
+
+def uint8_network(folder: Path) -> tuple[Path, NetworkSpec]:
+    """A network that does its own arithmetic on pixels."""
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["map"], to=TensorProto.FLOAT)],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", 3, 4, 4])],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save_graph(model, folder)
+    spec = NetworkSpec("small", "onnx", torch_preprocess(4, 4), tuple(layers_of(model)), "map")
+    return folder / "network.onnx", spec
+
+
+def test_a_channels_last_network_is_fed_channels_last(tmp_path: Path) -> None:
+    x = images(2)
+    path, spec = network(tmp_path, channels_last=True)
+    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    np.testing.assert_array_equal(found, x.reshape(2, -1))
+
+
+@pytest.mark.parametrize("opset", [7, 11, 13])
+def test_old_opsets_run(tmp_path: Path, opset: int) -> None:
+    x = images(2)
+    path, spec = network(tmp_path, opset=opset, preprocess=torch_preprocess(4, 4))
+    assert open_session(path, spec, ["mean"], device="cpu").run(x)["mean"].shape == (2, 3)
+
+
+def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    from extract.engines import nvidia_driver
+
+    if nvidia_driver():
+        pytest.skip("this machine has an NVIDIA driver")
+    with pytest.raises(ProviderError, match="--device cpu"):
+        open_session(*network(tmp_path), ["map"], device="cuda")
+
+
+def test_auto_says_in_one_line_what_it_chose(tmp_path: Path) -> None:
+    engine = open_session(*network(tmp_path), ["map"]).engine
+    assert "\n" not in engine.why
+    assert engine.provider.removesuffix("ExecutionProvider") in ("CPU", "CUDA", "OpenVINO")
+
+
+def test_an_unknown_layer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownLayerError, match=r"no layer 'fc7'; it has map, mean"):
+        open_session(*network(tmp_path), ["fc7"])
+
+
+def test_a_graph_the_engine_refuses_is_a_message(tmp_path: Path) -> None:
+    path, spec = network(tmp_path)
+    model = onnx.load(str(path))
+    model.graph.node[0].op_type = "NoSuchOperator"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match="refuses network 'small'"):
+        open_session(path, spec, ["map"], device="cpu")
