@@ -9,14 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from extract.cache_commands import cache
 from models.commands import app as models
 from models.errors import UsageError
-
-cache = typer.Typer(
-    no_args_is_help=True,
-    short_help="Look into a features.h5.",
-    help="Look into a features.h5, check it, join and convert.",
-)
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

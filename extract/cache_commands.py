@@ -1,0 +1,89 @@
+"""The commands `cache info | verify | merge | to-npz`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.progress import make_progress
+
+cache = typer.Typer(
+    no_args_is_help=True,
+    short_help="Look into a features.h5.",
+    help="Look into a features.h5, check it, join two, hand it to other tools.",
+)
+
+CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+
+
+@cache.command(epilog="Example:  fc7 cache info features.h5")
+def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
+    """What is in it: network, layers, rows, labels, failures, how each run made it."""
+    from extract.cache.info import describe
+
+    found = describe(file)
+    typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
+
+
+@cache.command(epilog="Example:  fc7 cache verify features.h5 --images imgs/")
+def verify(
+    file: CacheArgument = Path("features.h5"),
+    images: Annotated[
+        str | None, typer.Option(metavar="ROOT", help="Hash the images again; the place given to extract.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Read every checksum, count rows and failures, and with --images say what changed since.
+
+    Exit code 1 if the file is damaged, or if an image changed.
+    """
+    from extract.cache.verify import verify as check
+
+    report = check(file, images, progress=make_progress(quiet))
+    if as_json:
+        typer.echo(
+            json.dumps({**asdict(report), "path": str(file), "ok": report.ok}, ensure_ascii=False, indent=2)
+        )
+    elif not quiet or not report.ok:
+        typer.echo(report.text())
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@cache.command(epilog="Example:  fc7 cache merge monday.h5 tuesday.h5 -o week.h5")
+def merge(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A cache.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same network.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The cache to write.")],
+    force: ForceOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Put the rows of two caches of one network into a third; an image in both counts once."""
+    from extract.cache.merge import merge as join
+
+    result = join(first, second, output, force=force, progress=make_progress(quiet))
+    if not quiet:
+        typer.echo(f"wrote {output}: {result.rows} rows, {result.failures} failures")
+
+
+@cache.command("to-npz", epilog="Example:  fc7 cache to-npz features.h5 -o features.npz")
+def to_npz(
+    file: CacheArgument = Path("features.h5"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("features.npz"),
+    layer: Annotated[str, typer.Option(help="Which layer; default: its only or last.")] = "",
+    quiet: QuietOption = False,
+) -> None:
+    """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
+    from extract.cache.npz import to_npz as convert
+
+    rows = convert(file, output, layer or None)
+    if not quiet:
+        typer.echo(f"wrote {output}: {rows} rows")
