@@ -76,6 +76,7 @@ class Walk:
         self.steps: list[Step] = []
         self._constant = constant
         self._lacks_bias = self._lacks_relu = ""  # the layer that an Add, a Relu may still complete
+        self._on_map = False  # whether that layer gives a map
         self._follow(ops, image)
         for layer in {key.partition(".")[0] for key in self.arrays}:
             # No bias at all is a bias of zeros.
@@ -117,7 +118,7 @@ class Walk:
             case "Gemm" | "MatMul" if first:
                 self._dense(op)
             case "Add" if self._lacks_bias:
-                self._bias([name for name in op.inputs if name != here])
+                self._bias([name for name in op.inputs if name != here], added=True)
             case "Relu" if self.steps:
                 self._lacks_relu = self._lacks_bias = ""  # a second one changes nothing
             case "LRN" if self.steps:
@@ -179,13 +180,17 @@ class Walk:
         self.steps.append(step)
         self.arrays[f"{step.name}.weight"] = weight
         self._lacks_bias = self._lacks_relu = step.name
+        self._on_map = op.kind == "Conv"
         if len(op.inputs) > 2 and op.inputs[2]:
             self._bias(op.inputs[2:])
 
-    def _bias(self, names: Sequence[str]) -> None:
+    def _bias(self, names: Sequence[str], *, added: bool = False) -> None:
         layer = self._lacks_bias
         bias = self._constant(names[0]) if len(names) == 1 else None
-        if bias is None or bias.size != self.arrays[f"{layer}.weight"].shape[0]:
+        outputs = self.arrays[f"{layer}.weight"].shape[0]
+        # An Add lines up from the right: on a map, only (channels, 1, 1) is one number a channel.
+        place = 3 if added and self._on_map else 1
+        if bias is None or bias.size != outputs or bias.shape[::-1][place - 1 : place] != (outputs,):
             raise PartedError(f"the bias of {layer} is no constant of its size")
         self.arrays[f"{layer}.bias"] = bias.reshape(-1)
         self._lacks_bias = ""

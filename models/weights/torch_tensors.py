@@ -138,14 +138,20 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_: o
         raise ValueError("a tensor of unknown form")
     if len(size) != len(stride) or len(size) > _MAX_DIMENSIONS:
         raise ValueError("a tensor whose strides do not fit its size")
-    if not all(_is_size(value) for value in (offset, *size, *stride)):
+    if not isinstance(offset, int) or not all(map(_is_size, (offset, *size, *stride))):
         raise RefusedError("a tensor with a negative or absurd size")
-    assert isinstance(offset, int)
     return Tensor(storage, offset, size, stride)
 
 
 def _typed_tensor(
-    storage: object, offset: object, size: object, stride: object, _grad: object, _hooks: object, kind: object
+    storage: object,
+    offset: object,
+    size: object,
+    stride: object,
+    _grad: object,
+    _hooks: object,
+    kind: object,
+    _metadata: object = None,
 ) -> Tensor:
     """``_rebuild_tensor_v3``: the storage is bytes, the tensor says what they are."""
     if not isinstance(storage, Storage) or not isinstance(kind, StorageType):

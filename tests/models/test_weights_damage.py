@@ -94,7 +94,7 @@ def test_a_file_cut_by_one_byte_or_lengthened_does_not_pass_for_whole(tmp_path: 
 
 
 @pytest.mark.parametrize("form", FILES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
     early=st.booleans(),

@@ -193,6 +193,15 @@ def test_a_missing_relu_a_branch_and_a_learned_bias_are_noticed(tmp_path: Path) 
     assert reason(tmp_path, model) == "the bias of conv1 is no constant of its size"
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 1, 4), (4, 1), (1,)])
+def test_an_add_along_another_axis_is_no_bias(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    model = alexnet(wf.small_weights(), Dialect(conv_bias="add"))
+    name = next(node for node in model.graph.node if node.op_type == "Add").input[1]
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    bias.CopyFrom(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    assert reason(tmp_path, model) == "the bias of conv1 is no constant of its size"
+
+
 def test_shape_arithmetic_beside_the_image_is_no_branch(tmp_path: Path) -> None:
     weights = wf.small_weights()
     model = alexnet(weights)

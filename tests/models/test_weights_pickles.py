@@ -149,7 +149,7 @@ def test_damage_is_named_with_the_file_and_the_place() -> None:
         load(pickle.dumps([1.5, "text", b"bytes"])[:-6])
 
 
-@settings(max_examples=150, deadline=500)
+@settings(max_examples=100, deadline=500)
 @given(noise=st.binary(max_size=200), seed=st.integers(0, 9))
 def test_noise_is_refused_or_read_but_never_escapes(noise: bytes, seed: int) -> None:
     for data in (noise, zlib.compress(noise)[seed:], b"\x80\x04" + noise + b"."):

@@ -237,6 +237,8 @@ def test_what_torch_save_writes_is_read_as_torch_load_reads_it(
         "empty": torch.empty(0, 3),
         "channels_last": torch.randn(1, 3, 4, 5).to(memory_format=torch.channels_last),
     }
+    if zipped:  # PyTorch 2.13 cannot read back its own legacy files of these
+        values["untyped storage"] = torch.tensor([[1, 65535]], dtype=torch.uint16)
     path = tmp_path / "x.pth"
     torch.save(values, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     expected = {key: v.detach().float().numpy() for key, v in torch.load(path, weights_only=False).items()}
