@@ -46,11 +46,12 @@ def list_networks(as_json: JsonOption = False) -> None:
     """List the networks to choose from.
 
     Those of the catalogue, then those you imported. TOP-1/5 is the published accuracy on ImageNet in
-    per cent, MB what is downloaded, FEATURES the layer and how many numbers it gives for an image.
+    per cent, MB what is downloaded, FEATURES the layer and how many numbers it gives for an image. IMG/S
+    and PEAK MB appear once `models bench` has measured them on this machine.
     """
     from models.listing import network_rows, network_table
 
-    rows = network_rows()
+    rows = network_rows(_notifier(quiet=False))
     typer.echo(_json(rows) if as_json else network_table(rows))
 
 
@@ -71,7 +72,8 @@ def show(
     if not here and name not in catalog.names():
         store.load(name)  # says that it is not here, and what is
     network = store.load(name) if here else None
-    facts = stored_facts(network) if network is not None else catalogue_facts(catalog.entry(name))
+    say = _notifier(quiet=False)
+    facts = stored_facts(network, say) if network is not None else catalogue_facts(catalog.entry(name))
     rows = layer_rows(network.spec.layers) if network is not None else []
     if as_json:
         typer.echo(_json({**facts, "layers": rows} if layers and network is not None else facts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -121,15 +122,25 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
     Raises
     ------
     UnknownNetworkError
-        If neither the store nor the catalogue knows it, or `download` is False and it is not here.
+        If neither the store nor the catalogue knows it, or `download` is False and it is not here; the
+        text names what there is.
     DownloadError
         If no source gave it; the text is the user's way out.
     """
-    from models import store
+    from models import catalog, store
     from models.pulling import pull
 
-    if name in store.names():
+    here = store.names()
+    if name in here:
         return store.load(name)
+    if name not in catalog.names():
+        close = difflib.get_close_matches(name, {*here, *catalog.names()}, n=1)
+        guess = f" Did you mean {close[0]!r}?" if close else ""
+        raise UnknownNetworkError(
+            f"no network {name!r}: the store {store.store_root()} has {', '.join(here) or 'none'}; the "
+            f"catalogue has {', '.join(catalog.names())}.{guess} `models import FILE --as NAME` brings a "
+            "file of yours"
+        )
     if name == UNTRAINED:
         return build_untrained()
     if not download:

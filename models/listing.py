@@ -9,6 +9,7 @@ from typing import Any
 from models import catalog, store
 from models.catalog import CatalogEntry
 from models.errors import WeightsError
+from models.measured import Measured, Notify, measured_here
 from models.spec import LayerSpec
 from models.store import StoredNetwork
 
@@ -24,21 +25,32 @@ _COLUMNS = {
     "FEATURES": False,
     "LICENCE": False,
 }
+# Shown once `models bench` has run here.
+_MEASURED_COLUMNS = {"IMG/S": True, "PEAK MB": True}
 
 
-def network_rows() -> list[Row]:
+def network_rows(notify: Notify | None = None) -> list[Row]:
     """Every network of the catalogue and then every other one of the store, ready for JSON.
+
+    Parameters
+    ----------
+    notify : callable or None
+        Is told in one line if the kept measurements are damaged.
 
     Returns
     -------
     list of mapping
         name, in_store ("yes", "no" or "damaged"), trained, top1, top5 (per cent), bytes, params, macs,
-        layer, dim, licence, about; None where it is not known.
+        layer, dim, licence, about; None where it is not known. Networks that `models bench` measured on
+        this machine have ``measured`` besides, the fields of `Measured`.
     """
     here = store.names()
     rows = [_catalogue_row(entry, here) for entry in catalog.NETWORKS]
     rows += [_stored_row(name) for name in here if name not in catalog.names()]
-    return rows
+    figures = measured_here(notify)
+    return [
+        {**row, "measured": asdict(figures[row["name"]])} if row["name"] in figures else row for row in rows
+    ]
 
 
 def _catalogue_row(entry: CatalogEntry, here: Sequence[str]) -> Row:
@@ -89,6 +101,7 @@ def _stored_row(name: str) -> Row:
 
 def network_table(rows: Sequence[Row]) -> str:
     """The table a user chooses by."""
+    any_measured = any("measured" in row for row in rows)
     cells = [
         (
             row["name"],
@@ -99,10 +112,18 @@ def network_table(rows: Sequence[Row]) -> str:
             _large(row["macs"]),
             "-" if row["layer"] is None else f"{row['layer']} ({row['dim']})",
             row["licence"] or "-",
+            *(_speed_and_peak(row) if any_measured else ()),
         )
         for row in rows
     ]
-    return text_table(_COLUMNS, cells)
+    return text_table(_COLUMNS | (_MEASURED_COLUMNS if any_measured else {}), cells)
+
+
+def _speed_and_peak(row: Row) -> tuple[str, str]:
+    if "measured" not in row:
+        return "-", "-"
+    measured = Measured(**row["measured"])
+    return f"{measured.images_per_second:.1f}", measured.peak_text
 
 
 def _accuracy(row: Row) -> str:
@@ -130,9 +151,10 @@ def text_table(columns: Mapping[str, bool], rows: Sequence[Sequence[str]]) -> st
     )
 
 
-def stored_facts(network: StoredNetwork) -> dict[str, Any]:
+def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[str, Any]:
     """Everything about a network that is here, ready for JSON; `layers` is left to `layer_rows`."""
     spec = network.spec
+    measured = measured_here(notify).get(spec.name)
     chosen = spec.layer(spec.default_layer)
     entry = next((known for known in catalog.NETWORKS if known.name == spec.name), None)
     return {
@@ -153,6 +175,7 @@ def stored_facts(network: StoredNetwork) -> dict[str, Any]:
         "licence": spec.licence,
         "folder": str(network.folder),
         "files": {path.name: path.stat().st_size for path in sorted(network.folder.iterdir())},
+        "measured": asdict(measured) if measured is not None else None,
         **(_published(entry) if entry is not None else {}),
     }
 
@@ -206,6 +229,8 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         line("accuracy", f"top-1 {facts['top1']} %, top-5 {facts['top5']} % ({facts['accuracy_source']})")
     if facts.get("params") is not None:
         line("size", f"{facts['params']:,} parameters, {facts['macs']:,} multiplications an image")
+    if facts.get("measured") is not None:
+        line("speed here", _measured_text(Measured(**facts["measured"])))
     line("class scores", facts.get("classes"))
     line("layers", facts.get("layers") and f"{facts['layers']} (--layers lists them)")
     line("licence", facts["licence"])
@@ -220,6 +245,14 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         for url in source["urls"]:
             line("", url)
     return "\n".join(lines)
+
+
+def _measured_text(found: Measured) -> str:
+    peak = "" if found.peak_bytes is None else f", {found.peak_text} MB at the peak"
+    return (
+        f"{found.images_per_second:.1f} images/s, {found.ms_per_image:.2f} ms an image{peak} "
+        f"({found.engine}, batches of {found.batch_size}, {found.threads} threads, {found.cpu}, {found.date})"
+    )
 
 
 def layer_rows(layers: Sequence[LayerSpec]) -> list[Row]:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from extract.session import open_session
 from models.errors import ProviderError, UnknownLayerError, WeightsError
 from models.graph_files import save_graph
-from models.importing import layers_of
+from models.layers import layers_of
 from models.spec import NetworkSpec, PreprocessSpec, torch_preprocess
 
 PLAIN = PreprocessSpec("warp", 4, 4, 4, 4, "RGB")

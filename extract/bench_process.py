@@ -1,0 +1,106 @@
+"""How fast one network runs, measured in a process that holds nothing else: ``-m extract.bench_process``.
+
+The process prints one line of JSON: the figures, or ``error`` and ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from extract.engines import Device, Precision
+from extract.session import open_session
+from models import store
+from models.errors import Fc7Error
+
+FEWEST_RUNS = 3
+
+
+def measure(name: str, device: Device, precision: Precision, seconds: float) -> dict[str, Any]:
+    """Run a network of the store on random pixels at its default layer, as `extract` would.
+
+    Parameters
+    ----------
+    name : str
+    device : {"auto", "cuda", "cpu"}
+    precision : {"auto", "fp32", "fp16", "bf16"}
+    seconds : float
+        How long, after one batch to warm up; never fewer than `FEWEST_RUNS` batches.
+
+    Returns
+    -------
+    dict
+        images_per_second (from the median batch), peak_bytes (of this process; None if not known),
+        engine, batch_size, threads, runs, layer, fingerprint: `models.measured.Measured`.
+
+    Raises
+    ------
+    UnknownNetworkError, WeightsError
+        If the store does not have the network whole.
+    ProviderError
+        If the device or precision is not to be had.
+    """
+    network = store.load(name)
+    spec = network.spec
+    layer = spec.default_layer
+    threads = os.cpu_count() or 1
+    session = open_session(
+        network.graph_path, spec, [layer], device=device, precision=precision, threads=threads
+    )
+    shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    session.run(pixels)
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < FEWEST_RUNS or time.perf_counter() - began < seconds:
+        started = time.perf_counter()
+        session.run(pixels)
+        times.append(time.perf_counter() - started)
+    return {
+        "images_per_second": session.batch_size / statistics.median(times),
+        "peak_bytes": peak_bytes(),
+        "engine": f"{session.engine.provider} {session.engine.precision}",
+        "batch_size": session.batch_size,
+        "threads": threads,
+        "runs": len(times),
+        "layer": layer,
+        "fingerprint": spec.fingerprint(layer),
+    }
+
+
+def peak_bytes() -> int | None:
+    """The most memory this process ever held (resident), or None on a system that does not say."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage on Linux: its peak survives an exec, and would be that of whoever started us.
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if found is not None:
+            return int(found[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage(2): bytes on macOS, KiB elsewhere.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _main() -> int:
+    name, device, precision, seconds = sys.argv[1:]
+    try:
+        print(json.dumps(measure(name, cast(Device, device), cast(Precision, precision), float(seconds))))
+    except Fc7Error as exc:
+        print(json.dumps({"error": str(exc), "exit_code": exc.exit_code}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,90 @@
+"""The arrows between the rooms run one way, and each heavy library has one door."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = {"models": 0, "extract": 1, "classify": 2, "cli": 3}
+SOURCES = sorted(p for room in ("models", "extract", "classify") for p in (ROOT / room).rglob("*.py"))
+SOURCES.append(ROOT / "cli.py")
+
+# Library -> the files, or rooms, that may import it. Nobody else does, not even inside a function.
+# ONNX graphs are what models/ is made of; PIL has one door for reading and one for drawing.
+DOORS = {
+    "PIL": ("extract/images.py", "extract/drawing.py"),
+    "onnxruntime": ("extract/engines.py",),
+    "h5py": ("extract/hdf5.py", "extract/hdf5_images.py"),
+    "onnx": ("models/", "classify/artifact.py"),
+    "sklearn": ("classify/",),
+}
+# Modules that every command loads: they must not pull in anything heavy.
+LIGHT = [
+    "cli.py",
+    "models/commands.py",
+    "models/errors.py",
+    "extract/commands.py",
+    "extract/cache_commands.py",
+    "extract/bench_command.py",
+    "classify/commands.py",
+    "classify/imagenet_command.py",
+]
+HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Dotted names that a file imports; those under TYPE_CHECKING do not run and do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+
+    def walk(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            if top_level_only and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if isinstance(child, ast.Import):
+                found.update(alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom) and child.module:
+                found.add(child.module)
+            walk(child)
+
+    walk(tree)
+    return found
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_no_arrow_runs_back(path: Path) -> None:
+    own = ROOMS[relative(path).split("/")[0].removesuffix(".py")]
+    for name in imports(path):
+        room = name.split(".")[0]
+        assert room != "cli", f"{relative(path)} imports cli"
+        assert ROOMS.get(room, 0) <= own, f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_heavy_libraries_enter_by_their_door(path: Path) -> None:
+    for name in imports(path):
+        library = name.split(".")[0]
+        if library in DOORS:
+            assert relative(path).startswith(DOORS[library]), f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_what_every_command_loads_is_light(name: str) -> None:
+    heavy = {found.split(".")[0] for found in imports(ROOT / name, top_level_only=True)} & HEAVY
+    assert not heavy
+
+
+def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path) -> None:
+    module = tmp_path / "m.py"
+    module.write_text("def f():\n    import h5py\n")
+    assert imports(module) == {"h5py"}
+    assert imports(module, top_level_only=True) == set()
