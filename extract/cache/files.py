@@ -1,0 +1,96 @@
+"""Files that appear whole or not at all, and what a failing file system means for the user."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+from models.errors import CacheError
+
+# Answers of file systems that have no fsync for folders; names there are as durable as they get.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+
+def tmp_path(path: Path) -> Path:
+    """Where the next `path` is written before it takes the name."""
+    return path.with_name(path.name + ".tmp")
+
+
+def work_path(path: Path) -> Path:
+    """The folder of the segments of the cache `path`."""
+    return path.with_name(path.name + ".work")
+
+
+def lock_path(path: Path) -> Path:
+    """The lock of the cache `path`."""
+    return path.with_name(path.name + ".lock")
+
+
+def put_in_place(finished: Path, path: Path) -> None:
+    """Give `finished`, which is on the disk already, the name `path`; survives a power cut.
+
+    ``os.replace`` is atomic on POSIX and Windows: there is always an old or a new `path`.
+    Who may read the old one may read the new one.
+    """
+    with contextlib.suppress(OSError):
+        shutil.copymode(path, finished)
+    finished.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder onto the disk (POSIX; Windows has no such call)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may not be there; on Windows also one that someone has open for a moment."""
+    for patience in (0.01, 0.05, 0.2, 0.0):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            if os.name != "nt":
+                return
+            time.sleep(patience)
+        else:
+            return
+
+
+def write_error(path: Path, exc: OSError, kept: str = "nothing that was there is lost") -> CacheError:
+    """The message for a write that failed.
+
+    Parameters
+    ----------
+    path : Path
+        What was being written.
+    exc : OSError
+    kept : str
+        What the user still has.
+    """
+    match exc.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            what, remedy = "the disk or quota is full", "make room and run the same command again"
+        case errno.EFBIG:
+            what = "it would pass the largest file size that is allowed here (ulimit -f, file system)"
+            remedy = "raise the limit or choose another -o"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            what = f"{exc.strerror} in {path.parent}"
+            remedy = "choose another -o, or close the programs that have the file open"
+        case _:
+            what, remedy = exc.strerror or str(exc), "run the same command again once that is mended"
+    return CacheError(f"{path} cannot be written: {what}; {kept}; {remedy}")

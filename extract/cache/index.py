@@ -1,0 +1,239 @@
+"""Where every row's features lie, and what the row was made from; about 130 bytes a row.
+
+An index joins the committed file with the segments of work that came after it. Of two rows with
+the same path the later one counts, unless both were made from the same content: then the later
+one only adds the layers that the earlier one lacks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.cache.sealed_reader import SealedReader
+from extract.stages import Failure
+from models.errors import CacheCorruptError
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRow:
+    """What a row was made from, and the layers it has.
+
+    Attributes
+    ----------
+    size, mtime_ns : int
+    sha256 : str
+        Hex digest of the image file's bytes.
+    layers : frozenset of str
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    layers: frozenset[str]
+
+
+class PackedPaths:
+    """Many UTF-8 paths in one piece of memory.
+
+    Parameters
+    ----------
+    blob : bytes
+        The paths, one after the other.
+    lengths : ndarray of shape (n,), int64
+    """
+
+    def __init__(self, blob: bytes, lengths: Ints) -> None:
+        self.blob = blob
+        self.lengths = lengths
+        # Items of a memoryview are plain ints, and fetched faster than those of an array.
+        self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64).data
+        self._guess = 0
+
+    @classmethod
+    def of(cls, pieces: Iterable[NDArray[np.bytes_]]) -> PackedPaths:
+        """From arrays of padded strings."""
+        blobs, lengths = [b""], [np.empty(0, np.int64)]
+        for piece in pieces:
+            width = piece.dtype.itemsize
+            used = np.strings.str_len(piece).astype(np.int64)
+            letters = np.ascontiguousarray(piece).view(np.uint8).reshape(len(piece), width)
+            blobs.append(letters[np.arange(width) < used[:, None]].tobytes())
+            lengths.append(used)
+        return cls(b"".join(blobs), np.concatenate(lengths))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, i: int) -> bytes:
+        return self.blob[self._starts[i] : self._starts[i + 1]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self.blob[start:end] for start, end in pairwise(self._starts))
+
+    def taken(self, positions: Ints) -> PackedPaths:
+        """Those at `positions`, in that order."""
+        if np.array_equal(positions, np.arange(len(self))):
+            return self
+        return PackedPaths(b"".join(self[i] for i in positions.tolist()), self.lengths[positions])
+
+    def find(self, path: bytes) -> int:
+        """Position of `path`, or -1; the paths must be sorted."""
+        # Paths are mostly looked up in their order: the next one is tried first.
+        i = self._guess
+        if not (i < len(self) and self[i] == path):
+            i = bisect_left(self, path)
+            if i == len(self) or self[i] != path:
+                self._guess = i
+                return -1
+        self._guess = i + 1
+        return i
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The rows of one file, before they are joined with others.
+
+    Attributes
+    ----------
+    paths : PackedPaths
+    size, mtime_ns : ndarray of shape (n,), int64
+    sha256 : ndarray of shape (n, 32), uint8
+    layers : tuple of str
+    lost : mapping of str to sequence of range
+        Layer -> rows whose features are damaged.
+    failures : list of Failure
+    """
+
+    paths: PackedPaths
+    size: Ints
+    mtime_ns: Ints
+    sha256: NDArray[np.uint8]
+    layers: tuple[str, ...]
+    lost: Mapping[str, Sequence[range]]
+    failures: list[Failure]
+
+    @classmethod
+    def read(cls, file: SealedReader, layers: Sequence[str], lost: Mapping[str, Sequence[range]]) -> Entries:
+        """From an open cache or segment; features are not read."""
+        hexes = list(file.pieces("sha256"))
+        try:
+            digests = bytes.fromhex(b"".join(piece.tobytes() for piece in hexes).decode())
+        except ValueError as exc:
+            raise CacheCorruptError(f"{file.path}: dataset sha256 holds no hex digits") from exc
+        return cls(
+            paths=PackedPaths.of(file.pieces("path")),
+            size=_whole(file, "size"),
+            mtime_ns=_whole(file, "mtime_ns"),
+            sha256=np.frombuffer(digests, np.uint8).reshape(-1, 32),
+            layers=tuple(layers),
+            lost=lost,
+            failures=read_failures(file),
+        )
+
+
+def read_failures(file: SealedReader) -> list[Failure]:
+    """The failures of an open cache or segment."""
+    columns = [_whole(file, f"failures/{name}").tolist() for name in ("path", "reason", "size", "mtime_ns")]
+    return [
+        Failure(path.decode(), reason.decode(), size, mtime)
+        for path, reason, size, mtime in zip(*columns, strict=True)
+    ]
+
+
+def _whole(file: SealedReader, name: str) -> NDArray[np.int64]:
+    return file.read(name, 0, file[name].shape[0])
+
+
+class RowIndex(Mapping[str, KnownRow]):
+    """Path -> row, sorted by path; and where each layer of the row lies.
+
+    Attributes
+    ----------
+    layers : tuple of str
+    size, mtime_ns : ndarray of shape (n_rows,), int64
+    sha256 : ndarray of shape (n_rows, 32), uint8
+    source, row : ndarray of shape (n_layers, n_rows), int32 and int64
+        Number of the file that holds a layer's features (-1: none does), and the row there.
+    failures : dict of str to Failure
+        The images that last gave no row.
+    """
+
+    def __init__(
+        self,
+        paths: PackedPaths,
+        layers: tuple[str, ...],
+        size: Ints,
+        mtime_ns: Ints,
+        sha256: NDArray[np.uint8],
+        source: NDArray[np.int32],
+        row: Ints,
+        failures: dict[str, Failure],
+    ) -> None:
+        self.layers = layers
+        self.size = size
+        self.mtime_ns = mtime_ns
+        self.sha256 = sha256
+        self.source = source
+        self.row = row
+        self.failures = failures
+        self._paths = paths
+        self._has = np.packbits(source >= 0, axis=0)
+        self._layer_sets: dict[bytes, frozenset[str]] = {}
+        self._by_content: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.decode() for path in self._paths)
+
+    def __getitem__(self, path: str) -> KnownRow:
+        i = self.find(path)
+        if i < 0:
+            raise KeyError(path)
+        return KnownRow(
+            self.size.item(i), self.mtime_ns.item(i), self.sha256[i].tobytes().hex(), self._layers_of(i)
+        )
+
+    def find(self, path: str) -> int:
+        """Position of a path, or -1."""
+        return self._paths.find(path.encode("utf-8", "surrogatepass"))
+
+    def path(self, i: int) -> str:
+        """The path at a position."""
+        return self._paths[i].decode()
+
+    def with_content(self, sha256: str) -> str | None:
+        """A path whose row was made from this content, if there is one; rather one with all layers."""
+        if self._by_content is None:
+            self._by_content = np.argsort(self._keys(), kind="stable")
+        keys, wanted = self._keys(), np.frombuffer(bytes.fromhex(sha256), ">u8")[0]
+        first = int(np.searchsorted(keys, wanted, sorter=self._by_content))
+        found: str | None = None
+        for i in self._by_content[first:].tolist():
+            if keys[i] != wanted:
+                break
+            if self.sha256[i].tobytes().hex() == sha256:
+                if len(self._layers_of(i)) == len(self.layers):
+                    return self.path(i)
+                found = found or self.path(i)
+        return found
+
+    def _keys(self) -> NDArray[np.uint64]:
+        """The first eight bytes of each digest."""
+        return np.ascontiguousarray(self.sha256[:, :8]).view(">u8").ravel()
+
+    def _layers_of(self, i: int) -> frozenset[str]:
+        key = self._has[:, i].tobytes()
+        if key not in self._layer_sets:
+            has = zip(self.layers, self.source[:, i] >= 0, strict=True)
+            self._layer_sets[key] = frozenset(layer for layer, there in has if there)
+        return self._layer_sets[key]

@@ -1,0 +1,140 @@
+"""What is in a cache, without reading a row."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.cache.files import lock_path, work_path
+from extract.cache.header import Header, Run
+from extract.cache.lock import Owner
+from extract.cache.old import open_cache
+from extract.cache.segments import list_segments
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """A cache in one screen.
+
+    Attributes
+    ----------
+    path : Path
+    header : Header
+    format_version : int
+    size : int
+        Bytes of the file.
+    written : datetime
+        When, in the local time zone.
+    segments : int
+        Finished segments that an interrupted run left.
+    writer : str or None
+        Who holds the lock.
+    """
+
+    path: Path
+    header: Header
+    format_version: int
+    size: int
+    written: datetime.datetime
+    segments: int
+    writer: str | None
+
+    def text(self) -> str:
+        """For people: one screen."""
+        header = self.header
+        identity = header.identity
+        trained = "" if identity.trained else " (random weights: features only good for trying the tool)"
+        lines = [
+            ("file", f"{self.path}, {self.size / 1e6:,.1f} MB, format version {self.format_version}"),
+            ("written", f"{self.written:%Y-%m-%d %H:%M:%S %z} by fc7 {header.tool_version}"),
+            ("images", f"{header.rows + header.failures:,}"),
+            ("rows", f"{header.rows:,}, {header.labelled:,} labelled, {header.classes:,} classes"),
+            ("failures", f"{header.failures:,}"),
+            ("network", f"{identity.network}{trained}"),
+            *(
+                ("layer", f"{layer}, {identity.dims[layer]:,} x {header.storage}")
+                for layer in identity.layers
+            ),
+            ("pool", identity.pool),
+            ("preprocess", identity.preprocess.describe()),
+            ("fingerprint", identity.fingerprint),
+            *(("root", root) for root in header.roots),
+            *(("run", _run_text(run)) for run in header.runs),
+        ]
+        if self.segments:
+            lines.append(("unfinished", f"{self.segments} segments; run the same extract again to go on"))
+        if self.writer:
+            lines.append(("locked by", self.writer))
+        return "\n".join(f"{name:<12}{value}" for name, value in lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """For programs: plain values, ready for JSON."""
+        header = self.header
+        identity = header.identity
+        return {
+            "path": str(self.path),
+            "bytes": self.size,
+            "format_version": self.format_version,
+            "written": self.written.isoformat(),
+            "tool_version": header.tool_version,
+            "rows": header.rows,
+            "failures": header.failures,
+            "labelled": header.labelled,
+            "classes": header.classes,
+            "network": identity.network,
+            "trained": identity.trained,
+            "fingerprint": identity.fingerprint,
+            "layers": [
+                {
+                    "name": layer,
+                    "dim": identity.dims[layer],
+                    "dtype": header.storage,
+                    "fingerprint": identity.fingerprints[layer],
+                }
+                for layer in identity.layers
+            ],
+            "pool": identity.pool,
+            "preprocessing": identity.preprocess.to_json(),
+            "roots": list(header.roots),
+            "runs": [dict(run) for run in header.runs],
+            "segments": self.segments,
+            "writer": self.writer,
+        }
+
+
+def _run_text(run: Run) -> str:
+    about = ", ".join(f"{key} {value}" for key, value in sorted(run.items()) if key != "rows")
+    return f"{run.get('rows', 0):,} rows: {about or 'nothing recorded'}"
+
+
+def describe(path: str | Path) -> CacheInfo:
+    """What is in a cache; no row is read, so it takes no longer for a large one.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    CacheError
+        If there is no cache, or one of a newer format version.
+    CacheCorruptError
+        If what it says of itself is damaged.
+    """
+    path = Path(path)
+    with open_cache(path) as file:
+        header = Header.read(file)
+        version = file.format_version
+    stat = path.stat()
+    real = path.resolve()
+    owner = Owner.read(lock_path(real))
+    return CacheInfo(
+        path=path,
+        header=header,
+        format_version=version,
+        size=stat.st_size,
+        written=datetime.datetime.fromtimestamp(stat.st_mtime).astimezone(),
+        segments=len(list_segments(work_path(real))),
+        writer=owner.describe() if owner is not None and not owner.is_dead() else None,
+    )

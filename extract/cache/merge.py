@@ -1,0 +1,178 @@
+"""Two caches of one network become one."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.cache import files
+from extract.cache.commit import Placed, write_cache
+from extract.cache.header import Header, merged_runs, tool_version
+from extract.cache.index import Entries
+from extract.cache.joining import join
+from extract.cache.lock import Lock
+from extract.cache.old import check_replaceable, open_cache
+from extract.cache.reader import CacheReader, Columns
+from extract.cache.sources import Sources
+from extract.cache.writer import CommitResult
+from extract.stages import Failure
+from models.errors import MismatchError, UsageError
+from models.progress import Progress, Silent
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the merged cache."""
+
+    path: str
+    label: str
+    group: str
+    split: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def merge(
+    first: str | Path,
+    second: str | Path,
+    out: str | Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> CommitResult:
+    """Put the rows of two caches into one.
+
+    A path that is in both counts once, if its content is the same; then a label, group or split
+    that one of them lacks is taken from the other, and features from the first. An image that is
+    a row in one and a failure in the other is a row.
+
+    Parameters
+    ----------
+    first, second : str or Path
+    out : str or Path
+        May be one of the two if `force` is given.
+    force : bool
+        Replace `out` if it is there.
+    progress : Progress or None
+
+    Raises
+    ------
+    MismatchError
+        If the two hold different layers, or features of different networks.
+    UsageError
+        If they have different images or labels under one path, or `out` is there.
+    CacheError, CacheCorruptError, CacheLockedError
+        If one cannot be read, or `out` not written; then it is as it was.
+    """
+    paths = (Path(first), Path(second))
+    target = Path(os.path.realpath(out))
+    _check_out(Path(out), target, force)
+    lock = Lock(files.lock_path(target), Path(out))
+    lock.acquire()
+    try:
+        return _merge(paths, target, progress or Silent())
+    except OSError as exc:
+        raise files.write_error(Path(out), exc) from exc
+    finally:
+        files.remove(files.tmp_path(target))
+        lock.release()
+
+
+def _check_out(out: Path, target: Path, force: bool) -> None:
+    if target.is_dir():
+        raise UsageError(f"{out} is a folder; give -o the name of a file")
+    if target.exists() and not force:
+        raise UsageError(f"{out} is there already; choose another -o, or pass --force to replace it")
+    check_replaceable(target)
+
+
+def _merge(paths: tuple[Path, Path], target: Path, progress: Progress) -> CommitResult:
+    with CacheReader(paths[0]) as one, CacheReader(paths[1]) as two:
+        headers = [one.header, two.header]
+        _check_same_network(paths, headers)
+        rows = _merged_rows(paths, one.columns(), two.columns())
+        failures = _merged_failures(rows, one.failures(), two.failures())
+    entries = []
+    for path, header in zip(paths, headers, strict=True):
+        with open_cache(path) as file:
+            found = Entries.read(file, header.identity.layers, {})
+            entries.append(dataclasses.replace(found, failures=[]))
+    index = join(entries)
+    header = Header(
+        identity=headers[0].identity,
+        storage="float16" if all(header.storage == "float16" for header in headers) else "float32",
+        rows=len(rows),
+        failures=len(failures),
+        labelled=sum(1 for row in rows if row.label),
+        classes=len({row.label for row in rows if row.label}),
+        roots=tuple(dict.fromkeys(root for header in headers for root in header.roots)),
+        runs=merged_runs([run for header in headers for run in header.runs]),
+        tool_version=tool_version(),
+    )
+    temporary = files.tmp_path(target)
+    with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
+        placed = Placed(rows, index.sha256, index.source, index.row)
+        write_cache(temporary, header, placed, failures, sources, progress)
+    files.put_in_place(temporary, target)
+    return CommitResult(len(rows), len(failures), written=True)
+
+
+def _check_same_network(paths: tuple[Path, Path], headers: Sequence[Header]) -> None:
+    one, two = (header.identity for header in headers)
+    if set(one.layers) != set(two.layers):
+        raise MismatchError(
+            f"{paths[0]} holds {', '.join(one.layers)} and {paths[1]} {', '.join(two.layers)}; "
+            "a merge needs the same layers: extract --layer adds those that are missing"
+        )
+    one.require(two, f"{paths[1]}, unlike {paths[0]},", "only caches of one network can be merged")
+
+
+def _merged_rows(paths: tuple[Path, Path], one: Columns, two: Columns) -> list[_Row]:
+    rows: list[_Row] = []
+    conflicts: list[str] = []
+    for row in heapq.merge(_rows(one), _rows(two), key=lambda row: row.path):
+        if not rows or rows[-1].path != row.path:
+            rows.append(row)
+        elif rows[-1].sha256 != row.sha256:
+            conflicts.append(f"{row.path} (different images)")
+        else:
+            before = rows[-1]
+            texts = {}
+            for field in ("label", "group", "split"):
+                old, new = getattr(before, field), getattr(row, field)
+                if old and new and old != new:
+                    conflicts.append(f"{row.path} ({field} {old!r} and {new!r})")
+                texts[field] = old or new
+            rows[-1] = dataclasses.replace(row, **texts)
+    if conflicts:
+        more = f" and {len(conflicts) - 3} more" if len(conflicts) > 3 else ""
+        raise UsageError(
+            f"{paths[0]} and {paths[1]} disagree on {'; '.join(conflicts[:3])}{more}; "
+            "extract the images of both from one folder above them, so that each path means one image"
+        )
+    return rows
+
+
+def _rows(columns: Columns) -> Iterator[_Row]:
+    return map(
+        _Row,
+        columns.path,
+        columns.label,
+        columns.group,
+        columns.split,
+        columns.size.tolist(),
+        columns.mtime_ns.tolist(),
+        columns.sha256,
+    )
+
+
+def _merged_failures(rows: Sequence[_Row], one: Sequence[Failure], two: Sequence[Failure]) -> list[Failure]:
+    failures = {failure.path: failure for failure in [*two, *one]}
+    for row in rows:
+        failures.pop(row.path, None)
+    return [failures[path] for path in sorted(failures)]

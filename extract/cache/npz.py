@@ -1,0 +1,115 @@
+"""A cache as an ordinary ``.npz``, for programs that read NumPy and not HDF5."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.cache import files
+from extract.cache.reader import CacheReader, Columns
+from models.errors import UsageError
+
+_STEP = 8192
+
+
+def to_npz(path: str | Path, out: str | Path, layer: str | None = None) -> int:
+    """Write a layer and all that is known of its rows; memory does not grow with the cache.
+
+    ``numpy.load(out)`` (no pickle needed) then has: ``X`` (n, dim) float32, ``y``, ``paths``,
+    ``groups``, ``splits``, ``sha256`` (n,) texts, and ``layer``, ``network``, ``fingerprint``,
+    ``preprocessing`` as texts.
+
+    Parameters
+    ----------
+    path : str or Path
+        A cache.
+    out : str or Path
+        Replaced if it is there.
+    layer : str or None
+        The only or last one if None.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    UsageError
+        If `out` is the cache itself or a folder.
+    UnknownLayerError, CacheError, CacheCorruptError
+        As `load_features`; or if `out` cannot be written. `out` is as it was then.
+    """
+    out = Path(out)
+    temporary = files.tmp_path(out)
+    with CacheReader(path) as reader:
+        if out.is_dir() or (out.exists() and out.samefile(path)):
+            raise UsageError(f"{out} is a folder or the cache itself; choose another -o")
+        name = reader.layer(layer)
+        try:
+            with zipfile.ZipFile(temporary, "w") as archive:
+                _write(archive, reader, name)
+            files.put_in_place(temporary, out)
+        except OSError as exc:
+            raise files.write_error(out, exc) from exc
+        finally:
+            files.remove(temporary)
+        return reader.n_rows
+
+
+def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
+    identity = reader.identity
+    blocks = (rows for _, rows in reader.iter_blocks(layer))
+    _member(archive, "X", (reader.n_rows, identity.dims[layer]), np.dtype("<f4"), blocks)
+    columns: dict[str, Callable[[Columns], list[str]]] = {
+        "y": lambda some: some.label,
+        "paths": lambda some: some.path,
+        "groups": lambda some: some.group,
+        "splits": lambda some: some.split,
+        "sha256": lambda some: some.sha256,
+    }
+    for name, pick in columns.items():
+        width = max([1, *(len(text) for some in _columns(reader) for text in pick(some))])
+        dtype = np.dtype(f"<U{width}")
+        arrays = (np.array(pick(some), dtype) for some in _columns(reader))
+        _member(archive, name, (reader.n_rows,), dtype, arrays, zipfile.ZIP_DEFLATED)
+    about = {
+        "layer": layer,
+        "network": identity.network,
+        "fingerprint": identity.fingerprints[layer],
+        "preprocessing": identity.preprocess.to_json(),
+    }
+    for name, text in about.items():
+        value = np.array(text)
+        _member(archive, name, (), value.dtype, iter([value]))
+
+
+def _columns(reader: CacheReader) -> Iterator[Columns]:
+    return (
+        reader.columns(slice(start, min(start + _STEP, reader.n_rows)))
+        for start in range(0, reader.n_rows, _STEP)
+    )
+
+
+def _member(
+    archive: zipfile.ZipFile,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    blocks: Iterator[NDArray[Any]],
+    compression: int = zipfile.ZIP_STORED,
+) -> None:
+    """One array, part by part, in NumPy's format 1.0 (numpy.lib.format)."""
+    # A fixed time: equal caches give equal archives.
+    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    entry.compress_type = compression
+    with archive.open(entry, "w", force_zip64=True) as stream:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for block in blocks:
+            stream.write(np.ascontiguousarray(block).tobytes())

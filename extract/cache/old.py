@@ -1,0 +1,137 @@
+"""The committed file, as a writer finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extract.cache.header import FORMAT, FORMAT_VERSION, KIND, Header, features_name
+from extract.cache.identity import CacheIdentity
+from extract.cache.index import Entries
+from extract.cache.sealed_reader import SealedReader
+from models.errors import CacheCorruptError, CacheError, MismatchError
+
+_REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
+_ANEW = "--force makes it anew, and keeps it until the new one is complete"
+
+
+def open_cache(path: Path) -> SealedReader:
+    """Open a cache; its attributes are checked, its rows when they are read.
+
+    Raises
+    ------
+    CacheError, CacheCorruptError
+        As `SealedReader`.
+    """
+    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A committed cache.
+
+    Attributes
+    ----------
+    path : Path
+    header : Header
+    seal : str
+    lost : mapping of str to sequence of range
+        Layer -> rows whose features failed a checksum; only looked for when repairing.
+    """
+
+    path: Path
+    header: Header
+    seal: str
+    lost: Mapping[str, Sequence[range]]
+
+    @classmethod
+    def find(cls, path: Path, *, repair: bool) -> Old | None:
+        """The cache at `path`, if there is one.
+
+        Raises
+        ------
+        CacheError, CacheCorruptError
+            If there is a file and it cannot be gone on with; the message says what to do.
+        """
+        if not path.exists():
+            return None
+        try:
+            with open_cache(path) as file:
+                header = Header.read(file)
+                layers = header.identity.layers if repair else ()
+                lost = {layer: [rows for rows, _ in file.damaged(features_name(layer))] for layer in layers}
+                return cls(path, header, file.seal, lost)
+        except CacheCorruptError as exc:
+            raise CacheCorruptError(f"{exc}; {_ANEW}") from exc
+        except CacheError as exc:
+            raise CacheError(f"{exc}; choose another -o") from exc
+
+    def widened(self, offered: CacheIdentity, wanted: Sequence[str], shown: str) -> CacheIdentity:
+        """What the cache will hold: its own layers, and those wanted that it lacks.
+
+        Parameters
+        ----------
+        offered : CacheIdentity
+            What the network of this run can give.
+        wanted : sequence of str
+        shown : str
+            The cache's path as the user gave it.
+
+        Raises
+        ------
+        MismatchError
+            If it was made by another network or preprocessing, or has a layer that is not offered.
+        UnknownLayerError
+            If a layer that is wanted is not offered.
+        """
+        found = self.header.identity
+        offered.require(found, shown, _REMEDY)
+        strange = [layer for layer in found.layers if layer not in offered.fingerprints]
+        if strange:
+            raise MismatchError(
+                f"{shown} also holds layer {', '.join(strange)}, which this run cannot make; {_REMEDY}"
+            )
+        return found.widened(offered, wanted)
+
+    def open(self) -> SealedReader:
+        """Open it again.
+
+        Raises
+        ------
+        CacheError
+            If it is another file by now.
+        """
+        file = open_cache(self.path)
+        if file.seal != self.seal:
+            file.close()
+            raise CacheError(
+                f"{self.path} was replaced by someone else while this run held its lock; "
+                "what is finished is kept: run the same command again"
+            )
+        return file
+
+    def entries(self) -> Entries:
+        """Its rows and failures."""
+        try:
+            with self.open() as file:
+                return Entries.read(file, self.header.identity.layers, self.lost)
+        except CacheCorruptError as exc:
+            raise CacheCorruptError(f"{exc}; {_ANEW}") from exc
+
+
+def check_replaceable(path: Path) -> None:
+    """Whether ``--force`` may replace what is at `path`: a cache, whole or damaged, or nothing.
+
+    Raises
+    ------
+    CacheError
+        If it is something else, which a slip of the keyboard must not cost.
+    """
+    if path.exists():
+        try:
+            open_cache(path).close()
+        except CacheCorruptError:
+            pass
+        except CacheError as exc:
+            raise CacheError(f"{exc}; not even --force replaces that: choose another -o") from exc

@@ -1,0 +1,253 @@
+"""Features out of a cache, every byte checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.cache.columns import texts
+from extract.cache.header import Header, features_name
+from extract.cache.identity import CacheIdentity
+from extract.cache.index import read_failures
+from extract.cache.old import open_cache
+from extract.stages import Failure
+from models.errors import UnknownLayerError
+
+# `iter_blocks` gives fewer rows than asked for where they would take more than this.
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """All rows of one layer.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, dim), float32
+    y : ndarray of shape (n_rows,), str
+        Labels; empty for an image without one.
+    paths : list of str
+        Sorted, unique, relative to their root.
+    groups, splits : ndarray of shape (n_rows,), str
+        Empty where there is none.
+    sha256 : list of str
+        Hex digests of the image files.
+    layer : str
+    identity : CacheIdentity
+        Of the whole cache; ``identity.fingerprints[layer]`` is this layer's.
+    roots : tuple of str
+        Where the images lay.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.str_]
+    paths: list[str]
+    groups: NDArray[np.str_]
+    splits: NDArray[np.str_]
+    sha256: list[str]
+    layer: str
+    identity: CacheIdentity
+    roots: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What made these features."""
+        return self.identity.fingerprints[self.layer]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What rows are about; item i of every field is the same row.
+
+    Attributes
+    ----------
+    path, label, group, split, sha256 : list of str
+        Empty texts where there is no label, group or split.
+    size, mtime_ns : ndarray of int64
+    """
+
+    path: list[str]
+    label: list[str]
+    group: list[str]
+    split: list[str]
+    size: NDArray[np.int64]
+    mtime_ns: NDArray[np.int64]
+    sha256: list[str]
+
+
+class CacheReader:
+    """An open cache; a context manager.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Attributes
+    ----------
+    header : Header
+
+    Raises
+    ------
+    CacheError
+        If there is no cache, or one of a newer format version.
+    CacheCorruptError
+        If it is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = open_cache(self.path)
+        try:
+            self.header = Header.read(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> CacheReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close; calling it again does nothing."""
+        self._file.close()
+
+    @property
+    def identity(self) -> CacheIdentity:
+        """What made the features."""
+        return self.header.identity
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers."""
+        return self.identity.layers
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.header.rows
+
+    def layer(self, name: str | None) -> str:
+        """`name` itself; for None the only or the last layer.
+
+        Raises
+        ------
+        UnknownLayerError
+        """
+        if name is None:
+            return self.layers[-1]
+        if name not in self.layers:
+            raise UnknownLayerError(
+                f"{self.path} has no layer {name!r}; it has {', '.join(self.layers)} "
+                "(extract --layer adds one)"
+            )
+        return name
+
+    def iter_blocks(
+        self, layer: str | None = None, rows: int = 1024
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Features in order, a part at a time: memory does not grow with the cache.
+
+        Parameters
+        ----------
+        layer : str or None
+            The only or last one if None.
+        rows : int
+            At most so many at a time.
+
+        Yields
+        ------
+        slice
+            Which rows.
+        ndarray of shape (n, dim), float32
+
+        Raises
+        ------
+        UnknownLayerError, CacheCorruptError
+        """
+        layer = self.layer(layer)
+        name = features_name(layer)
+        step = max(1, min(rows, _BLOCK_BYTES // (4 * self.identity.dims[layer])))
+        if step > self._file[name].block:
+            step -= step % self._file[name].block  # so that none is read twice
+        for start in range(0, self.n_rows, step):
+            stop = min(start + step, self.n_rows)
+            yield slice(start, stop), self._file.read(name, start, stop).astype(np.float32, copy=False)
+
+    def columns(self, rows: slice = slice(None)) -> Columns:
+        """What rows are about.
+
+        Parameters
+        ----------
+        rows : slice
+            Of step 1; all rows if left out.
+
+        Raises
+        ------
+        CacheCorruptError
+        """
+        start, stop, _ = rows.indices(self.n_rows)
+        path, label, group, split, size, mtime_ns, sha256 = (
+            self._file.read(name, start, stop)
+            for name in ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
+        )
+        return Columns(texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256))
+
+    def failures(self) -> list[Failure]:
+        """The images that gave no row, sorted by path.
+
+        Raises
+        ------
+        CacheCorruptError
+        """
+        return read_failures(self._file)
+
+
+def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
+    """Read all rows of a layer into memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A cache that `extract` made.
+    layer : str or None
+        The only or the last one if None.
+
+    Returns
+    -------
+    FeatureSet
+
+    Raises
+    ------
+    UnknownLayerError
+        If the cache does not have the layer.
+    CacheError
+        If there is no cache, or one of a newer format version.
+    CacheCorruptError
+        If a row or a text fails a checksum; nothing is returned then.
+    """
+    with CacheReader(path) as reader:
+        name = reader.layer(layer)
+        X = np.empty((reader.n_rows, reader.identity.dims[name]), np.float32)
+        for rows, block in reader.iter_blocks(name):
+            X[rows] = block
+        columns = reader.columns()
+        return FeatureSet(
+            X=X,
+            y=np.array(columns.label, np.str_),
+            paths=columns.path,
+            groups=np.array(columns.group, np.str_),
+            splits=np.array(columns.split, np.str_),
+            sha256=columns.sha256,
+            layer=name,
+            identity=reader.identity,
+            roots=reader.header.roots,
+        )

@@ -1,0 +1,233 @@
+"""Finished work: a few seconds' rows in one small file, in the folder ``features.h5.work``.
+
+A segment is written under another name, brought onto the disk, and renamed; so what is called
+``*.h5`` is whole. Any process may write segments beside the one that holds the cache's lock, on
+any machine that shares the folder: it needs a `SegmentHeader` and a name that no other work
+shares. Equal work may be written twice under one name; the second copy replaces an equal one.
+
+    attributes                    format, format_version; network, layers, preprocessing ... as in
+                                  a cache; forced (0 or 1), provenance (JSON)
+    /features/<layer> /path /size /mtime_ns /sha256 /failures/... /checksums   as in a cache
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extract.cache.columns import (
+    AnyColumn,
+    DigestColumn,
+    NumberColumn,
+    TextColumn,
+    failure_columns,
+    write_columns,
+)
+from extract.cache.files import put_in_place, remove, write_error
+from extract.cache.header import Run, features_name, identity_attributes, read_identity
+from extract.cache.identity import CacheIdentity
+from extract.cache.sealed_reader import SealedReader
+from extract.cache.sealed_writer import SealedWriter
+from extract.stages import Failure, RowBlock
+from models.errors import CacheCorruptError, CacheError
+
+FORMAT = "fc7-segment"
+FORMAT_VERSION = 1
+KIND = "a segment of a feature cache"
+_PARTIAL = ".partial"
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """What a writer of segments must know; it can be sent to another process.
+
+    Attributes
+    ----------
+    identity : CacheIdentity
+        Of at least the layers in the blocks.
+    provenance : mapping of str to str
+        Engine, precision, versions: what is to be remembered of how the rows were made.
+    forced : bool
+        Whether the run replaces what is in the cache instead of adding to it.
+    """
+
+    identity: CacheIdentity
+    provenance: Mapping[str, str]
+    forced: bool = False
+
+
+def write_segment(
+    folder: Path, name: str, header: SegmentHeader, block: RowBlock, failures: Sequence[Failure]
+) -> Path:
+    """Write rows and failures as the segment ``<folder>/<name>.h5``; durable when this returns.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing.
+    name : str
+        Segments of one cache are read in the order of their names.
+    header : SegmentHeader
+    block : RowBlock
+        May be empty.
+    failures : sequence of Failure
+
+    Raises
+    ------
+    CacheError
+        If the file system fails (then nothing of the segment stays), or rows, digests and
+        features do not fit each other or the identity.
+    """
+    digests = _digests(block)
+    identity = header.identity.only(block.features or header.identity.layers[:1])
+    attributes = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **identity_attributes(identity),
+        "forced": int(header.forced),
+        "provenance": json.dumps(dict(header.provenance), sort_keys=True),
+    }
+    columns: list[AnyColumn] = [
+        TextColumn.of("path", block.refs, "path"),
+        NumberColumn.of("size", block.refs, "size"),
+        NumberColumn.of("mtime_ns", block.refs, "mtime_ns"),
+        DigestColumn("sha256", digests),
+    ]
+    path = folder / f"{name}.h5"
+    # Two processes may be writing the same segment.
+    partial = folder / f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL}"
+    try:
+        folder.mkdir(exist_ok=True)
+        with SealedWriter(partial, attributes) as file:
+            for layer in identity.layers:
+                rows = block.features.get(layer, np.empty((0, identity.dims[layer]), np.float32))
+                if rows.shape != (len(block.refs), identity.dims[layer]):
+                    raise CacheError(
+                        f"layer {layer}: rows of shape {rows.shape} were given for {len(block.refs)} images "
+                        f"of {identity.dims[layer]} numbers each"
+                    )
+                about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
+                file.add(features_name(layer), rows.shape, "<f4", attributes=about).append(rows)
+            write_columns(file, columns, len(block.refs))
+            write_columns(file, failure_columns(failures), len(failures))
+        put_in_place(partial, path)
+    except OSError as exc:
+        remove(partial)
+        kept = f"the cache and the segments in {folder} are whole"
+        raise write_error(path, exc, kept) from exc
+    except BaseException:
+        remove(partial)
+        raise
+    return path
+
+
+def open_segment(path: Path) -> SealedReader:
+    """Open a segment.
+
+    Raises
+    ------
+    CacheError, CacheCorruptError
+        As `SealedReader`.
+    """
+    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """What a segment says of itself."""
+
+    identity: CacheIdentity
+    rows: int
+    forced: bool
+    provenance: Run
+
+
+def segment_info(file: SealedReader) -> SegmentInfo:
+    """Read a segment's attributes.
+
+    Raises
+    ------
+    CacheCorruptError
+        If they are not those of a segment.
+    """
+    found = file.attributes
+    try:
+        return SegmentInfo(
+            identity=read_identity(file),
+            rows=file["path"].shape[0],
+            forced=bool(found["forced"]),
+            provenance=json.loads(str(found["provenance"])),
+        )
+    except (KeyError, ValueError, TypeError) as exc:
+        raise CacheCorruptError(f"{file.path}: its attributes are not those of {KIND}: {exc}") from exc
+
+
+def list_segments(folder: Path) -> list[Path]:
+    """The finished segments, in the order of their names.
+
+    Raises
+    ------
+    CacheError
+        If the folder is there and cannot be listed.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".h5")
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise CacheError(f"{folder} cannot be listed: {exc.strerror}") from exc
+
+
+def next_number(folder: Path) -> int:
+    """The number for a new segment, above those that are there."""
+    numbers = (path.stem for path in list_segments(folder))
+    return 1 + max((int(stem) for stem in numbers if stem.isdecimal()), default=-1)
+
+
+def check_segment(path: Path) -> SegmentInfo:
+    """Read a whole segment and compare every checksum.
+
+    Raises
+    ------
+    CacheError, CacheCorruptError
+    """
+    with open_segment(path) as file:
+        info = segment_info(file)
+        for name in file.names():
+            for _, problem in file.damaged(name):
+                raise problem
+    return info
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove segments that were not finished."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.name.endswith(_PARTIAL):
+                remove(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove the folder of segments, unless something else lies in it."""
+    remove_partials(folder)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _digests(block: RowBlock) -> NDArray[np.uint8]:
+    if len(block.sha256) != len(block.refs) or any(not _DIGEST.fullmatch(text) for text in block.sha256):
+        raise CacheError(
+            f"{len(block.sha256)} digests were given for {len(block.refs)} images; "
+            "each image needs one of 64 hex digits"
+        )
+    return np.frombuffer(bytes.fromhex("".join(block.sha256)), np.uint8).reshape(-1, 32)

@@ -1,0 +1,184 @@
+"""Is a cache whole, and are the images still those it was made from?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from extract.cache.header import Header, features_name
+from extract.cache.index import Entries, RowIndex
+from extract.cache.joining import join
+from extract.cache.old import open_cache
+from extract.cache.sealed_reader import SealedReader
+from extract.stages import ImageRef, Listing
+from models.errors import CacheCorruptError, ImageError
+from models.progress import Progress, Silent
+
+_ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
+_FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
+# Images that are read at the same time lie in memory.
+_IMAGES_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    path : Path
+    rows, failures : int
+        By the file's own account.
+    problems : list of str
+        What is wrong with the file; empty if it is whole.
+    images : int or None
+        How many were looked at; None if none was asked for.
+    changed : list of str
+        Paths whose content is not what the row was made from.
+    missing : list of str
+        Paths of rows that are not among the images.
+    unreadable : list of str
+        Paths of rows whose image cannot be read.
+    new : list of str
+        Images that are neither row nor failure.
+    """
+
+    path: Path
+    rows: int = 0
+    failures: int = 0
+    problems: list[str] = field(default_factory=list)
+    images: int | None = None
+    changed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """The file is whole, and so is what it was made from as far as that was looked at."""
+        return not (self.problems or self.changed or self.missing or self.unreadable or self.new)
+
+    def text(self) -> str:
+        """For people: a summary, then every finding on a line."""
+        state = "damaged" if self.problems else "whole"
+        lines = [f"{self.path}: {state}, {self.rows:,} rows, {self.failures:,} failures"]
+        lines += [f"damaged: {problem}" for problem in self.problems]
+        if self.images is not None:
+            lines.append(
+                f"{self.images:,} images: {len(self.changed):,} changed, {len(self.missing):,} missing, "
+                f"{len(self.unreadable):,} unreadable, {len(self.new):,} new"
+            )
+            for kind in ("changed", "missing", "unreadable", "new"):
+                lines += [f"{kind}: {path}" for path in getattr(self, kind)]
+        return "\n".join(lines)
+
+
+def verify(
+    path: str | Path, images: str | Path | Listing | None = None, *, progress: Progress | None = None
+) -> VerifyReport:
+    """Read every checksum of a cache; with `images`, hash them again.
+
+    Parameters
+    ----------
+    path : str or Path
+    images : str, Path, Listing or None
+        Where the images lie, as it was given to `extract`, or a listing of them.
+    progress : Progress or None
+
+    Returns
+    -------
+    VerifyReport
+        Damage is reported, not raised.
+
+    Raises
+    ------
+    CacheError
+        If there is no file, or it is no cache, or one of a newer format version.
+    UsageError
+        If there are no images where they should lie.
+    """
+    report = VerifyReport(Path(path))
+    try:
+        with open_cache(report.path) as file:
+            header = Header.read(file)
+            report.rows, report.failures = header.rows, header.failures
+            for name in file.names():
+                report.problems += [str(problem) for _, problem in file.damaged(name)]
+            report.problems += _wrong_counts(file, header)
+            if not report.problems:
+                entries = Entries.read(file, header.identity.layers, {})
+                report.problems += _disagreements(file, entries)
+                index = join([entries])
+    except CacheCorruptError as exc:
+        report.problems.append(str(exc))
+    if images is not None and not report.problems:
+        _compare(report, index, _listing(images), progress or Silent())
+    return report
+
+
+def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
+    """Columns that are not as long as the file says: images = rows + failures."""
+    expected = dict.fromkeys(_ROW_COLUMNS, header.rows)
+    expected |= {features_name(layer): header.rows for layer in header.identity.layers}
+    expected |= {f"failures/{name}": header.failures for name in _FAILURE_COLUMNS}
+    for name, rows in expected.items():
+        found = file[name].shape[0]
+        if found != rows:
+            yield f"{file.path}: dataset {name} has {found} rows, not {rows}"
+
+
+def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
+    """What does not add up although every byte is as it was written."""
+    paths = entries.paths
+    for i, j in pairwise(range(len(paths))):
+        if paths[i] >= paths[j]:
+            yield f"{file.path}: dataset path, row {j}: not sorted, or twice"
+            return
+    failed = [failure.path for failure in entries.failures]
+    if any(a >= b for a, b in pairwise(failed)):
+        yield f"{file.path}: the paths of failures are not sorted, or one comes twice"
+    for path in failed:
+        if paths.find(path.encode()) >= 0:
+            yield f"{file.path}: {path} is both a row and a failure"
+
+
+def _listing(images: str | Path | Listing) -> Listing:
+    if isinstance(images, Listing):
+        return images
+    from extract.sources import list_images
+
+    return list_images([images])
+
+
+def _compare(report: VerifyReport, index: RowIndex, listing: Listing, progress: Progress) -> None:
+    report.images = len(listing.images)
+    listed = {ref.path for ref in listing.images}
+    report.missing = [path for path in index if path not in listed]
+    rows = [ref for ref in listing.images if ref.path in index]
+    report.new = [
+        ref.path for ref in listing.images if ref.path not in index and ref.path not in index.failures
+    ]
+    progress.start(len(rows), "hashing")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(rows), _IMAGES_AT_ONCE):
+            some: Sequence[ImageRef] = rows[start : start + _IMAGES_AT_ONCE]
+            for ref, digest in zip(some, pool.map(_digest, some), strict=True):
+                if digest is None:
+                    report.unreadable.append(ref.path)
+                elif digest != index[ref.path].sha256:
+                    report.changed.append(ref.path)
+            progress.advance(len(some))
+    progress.finish()
+
+
+def _digest(ref: ImageRef) -> str | None:
+    try:
+        data = ref.origin.read(ref)
+    except ImageError:
+        return None
+    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()

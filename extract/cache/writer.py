@@ -1,0 +1,325 @@
+"""The one door through which a cache is written.
+
+::
+
+    with CacheWriter(path, CacheIdentity.of(spec), layers=["fc7"]) as writer:
+        ...                                    # what writer.known has and is unchanged is not run
+        writer.write_segment(block, failures)  # every few seconds; durable when it returns
+        writer.commit(images, failures, roots=["photos"])
+
+A kill at any instant leaves the last committed file as it was. Segments that were finished are
+found by the next `CacheWriter`, which then knows their rows. `commit` writes ``features.h5.tmp``,
+brings it onto the disk, renames it, and only then removes the segments. After a kill in between,
+rows are in both and equal, and the committed ones are taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from extract.cache import files
+from extract.cache.commit import Placed, check_records, place, rounded, unchanged, write_cache
+from extract.cache.header import Header, Storage, merged_runs, tool_version
+from extract.cache.identity import CacheIdentity
+from extract.cache.index import RowIndex
+from extract.cache.joining import join
+from extract.cache.lock import Lock
+from extract.cache.old import Old, check_replaceable
+from extract.cache.pending import Pending
+from extract.cache.segments import SegmentHeader, write_segment
+from extract.cache.sources import Sources
+from extract.stages import Failure, ImageRef, RowBlock
+from models.errors import CacheCorruptError, CacheError
+from models.progress import Progress, Silent
+
+_KEPT = "the cache is as it was before, and finished work is kept in {}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit did.
+
+    Attributes
+    ----------
+    rows, failures : int
+        That were committed.
+    written : bool
+        False if the file was not touched: it held just this already, or there was nothing.
+    """
+
+    rows: int
+    failures: int
+    written: bool
+
+
+class CacheWriter:
+    """The right to write a cache, and what is known of it; a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        The cache; need not exist, its folder must.
+    identity : CacheIdentity
+        What the network can give: every layer, so that a cache of other layers is recognised.
+    layers : sequence of str or None
+        What this run wants; all of `identity` if None.
+    provenance : mapping of str to str
+        How rows of this run are made (engine, precision, versions). The attribute of that name may
+        be set later, up to the first `write_segment`. Leave times out: runs that differ in nothing
+        else are told apart by them.
+    dtype : {"float32", "float16"}
+        How features are kept in a new cache. An existing one of float16 stays so; one of float32
+        becomes float16 if that is asked for.
+    force : bool
+        Begin anew, and replace what is there at the commit.
+    repair : bool
+        Read all features of the existing cache, and forget those that fail a checksum.
+
+    Attributes
+    ----------
+    identity : CacheIdentity
+        What the cache will hold: the layers wanted, and those it has already.
+    notes : list of str
+        What the user should be told: a dead process's lock, a damaged segment.
+
+    Raises
+    ------
+    CacheLockedError, MismatchError, CacheError, CacheCorruptError
+        From ``with``; nothing has been changed then.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        identity: CacheIdentity,
+        *,
+        provenance: Mapping[str, str],
+        layers: Sequence[str] | None = None,
+        dtype: Storage = "float32",
+        force: bool = False,
+        repair: bool = False,
+    ) -> None:
+        self.path = path
+        self.identity = identity
+        self.provenance = provenance
+        self.notes: list[str] = []
+        # A link to a cache is not replaced by a file; and both names share one lock.
+        self._target = Path(os.path.realpath(path))
+        self._offered = identity
+        self._wanted = tuple(identity.layers if layers is None else layers)
+        self._storage: Storage = dtype
+        self._force = force
+        self._repair = repair
+        self._lock = Lock(files.lock_path(self._target), path)
+        self._old: Old | None = None
+        self._pending = Pending(files.work_path(self._target))
+        self._index: RowIndex | None = None
+
+    def __enter__(self) -> CacheWriter:
+        if self._target.is_dir():
+            raise CacheError(f"{self.path} is a folder; give -o the name of a file")
+        if not self._target.parent.is_dir():
+            raise CacheError(f"{self.path.parent} is not a folder; make it first, or choose another -o")
+        self._lock.acquire()
+        try:
+            if self._lock.taken_from is not None:
+                self.notes.append(f"took over the lock of {self._lock.taken_from.describe()}, which is dead")
+            self._find()
+        except OSError as exc:
+            self._lock.release()
+            raise files.write_error(self.path, exc) from exc
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def layers_needed(self) -> tuple[str, ...]:
+        """The layers that every row must have at the commit."""
+        return self.identity.layers
+
+    @property
+    def known(self) -> RowIndex:
+        """Path -> row: what is committed, and finished segments as they were found."""
+        if self._index is None:
+            self._find()
+        assert self._index is not None
+        return self._index
+
+    @property
+    def known_failures(self) -> Mapping[str, Failure]:
+        """Path -> failure, likewise."""
+        return self.known.failures
+
+    def rows_with_sha256(self, sha256: str) -> str | None:
+        """A known path whose row was made from this content; rather one that has every layer."""
+        return self.known.with_content(sha256)
+
+    @property
+    def segment_header(self) -> SegmentHeader:
+        """What another process needs to write segments (`segments.write_segment`) to `work_folder`."""
+        return SegmentHeader(self.identity, self.provenance, self._force)
+
+    @property
+    def work_folder(self) -> Path:
+        """Where segments go; made when the first is written."""
+        return self._pending.folder
+
+    def write_segment(self, block: RowBlock, failures: Sequence[Failure]) -> None:
+        """Keep finished rows and failures; durable when this returns.
+
+        Parameters
+        ----------
+        block : RowBlock
+            With some or all of `layers_needed`.
+        failures : sequence of Failure
+
+        Raises
+        ------
+        CacheError
+            If it cannot be written; what was kept before is whole.
+        DataError
+            If a number is too large for float16.
+        """
+        if not block.refs and not failures:
+            return
+        for layer, rows in block.features.items():
+            rounded(rows, self._storage, layer)
+        name = self._pending.next_name()
+        write_segment(self.work_folder, name, self.segment_header, block, failures)
+
+    def commit(
+        self,
+        images: Sequence[ImageRef],
+        failures: Sequence[Failure],
+        *,
+        roots: Sequence[str],
+        moved: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> CommitResult:
+        """Make the cache hold just these images and failures.
+
+        Parameters
+        ----------
+        images : sequence of ImageRef
+            Sorted by path. Each takes its features from its own row, which must be of the same
+            size and time, and label, group and split from here.
+        failures : sequence of Failure
+        roots : sequence of str
+            Where the images lie.
+        moved : mapping of str to str
+            Path -> known path whose features serve, because its content is the same. A file whose
+            time alone has changed stands here with itself.
+        progress : Progress or None
+
+        Returns
+        -------
+        CommitResult
+            If nothing changed, nothing was written. A commit of nothing at all writes nothing.
+
+        Raises
+        ------
+        CacheError
+            If an image has no features yet, or the file cannot be written. The old file is whole
+            then, and finished segments are kept.
+        CacheCorruptError
+            If features fail a checksum on the way.
+        """
+        failures = sorted(failures, key=lambda failure: failure.path)
+        check_records(images, failures)
+        if self._pending.refresh():
+            self._index = self._joined()
+        placed = place(self.known, images, moved or {}, self.layers_needed)
+        result = CommitResult(len(images), len(failures), written=False)
+        if images or failures:
+            result = self._bring_about(placed, failures, tuple(roots), progress or Silent())
+        self._pending.clear()
+        self._index = None
+        return result
+
+    def _find(self) -> None:
+        """Take stock of the file and the segments."""
+        files.remove(files.tmp_path(self._target))
+        if self._force:
+            check_replaceable(self._target)
+        else:
+            self._old = Old.find(self._target, repair=self._repair)
+        self._agree()
+        self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
+        self._index = self._joined()
+
+    def _agree(self) -> None:
+        """Settle what the cache will hold."""
+        if self._old is None:
+            self.identity = self._offered.only(self._wanted)
+            return
+        self.identity = self._old.widened(self._offered, self._wanted, str(self.path))
+        if self._old.header.storage == "float16":
+            self._storage = "float16"
+        for layer, rows in self._old.lost.items():
+            if rows:
+                self.notes.append(
+                    f"{sum(map(len, rows))} rows of layer {layer} are damaged and will be redone"
+                )
+
+    def _joined(self) -> RowIndex:
+        old = [self._old.entries()] if self._old else []
+        return join([*old, *self._pending.entries(self.layers_needed)])
+
+    def _header(self, placed: Placed, failures: Sequence[Failure], roots: tuple[str, ...]) -> Header:
+        old = self._old.header.runs if self._old else ()
+        new = self._pending.runs(placed.source, first=1 if self._old else 0)
+        return Header(
+            identity=self.identity,
+            storage=self._storage,
+            rows=len(placed.records),
+            failures=len(failures),
+            labelled=sum(1 for record in placed.records if record.label),
+            classes=len({record.label for record in placed.records if record.label}),
+            roots=roots,
+            runs=merged_runs([*old, *new]),
+            tool_version=tool_version(),
+        )
+
+    def _holds(self, header: Header) -> bool:
+        """Whether the file's attributes already say what is to be committed."""
+        assert self._old is not None
+        old = self._old.header
+        return (old.identity, old.storage, old.roots) == (header.identity, header.storage, header.roots)
+
+    def _bring_about(
+        self, placed: Placed, failures: Sequence[Failure], roots: tuple[str, ...], progress: Progress
+    ) -> CommitResult:
+        header = self._header(placed, failures, roots)
+        rows = len(placed.records)
+        openers = [self._old.open] if self._old else []
+        with Sources([*openers, *self._pending.openers()]) as sources:
+            if (
+                self._old
+                and self._holds(header)
+                and unchanged(sources[0], self._old.header, placed, failures)
+            ):
+                return CommitResult(rows, len(failures), written=False)
+            temporary = files.tmp_path(self._target)
+            try:
+                write_cache(temporary, header, placed, failures, sources, progress)
+                sources.close()  # Windows replaces no file that is open
+                files.put_in_place(temporary, self._target)
+            except OSError as exc:
+                raise files.write_error(self.path, exc, _KEPT.format(self.work_folder)) from exc
+            except CacheCorruptError as exc:
+                remedy = "extract --repair redoes just the damaged rows; nothing was written"
+                raise CacheCorruptError(f"{exc}; {remedy}") from exc
+            finally:
+                files.remove(temporary)
+        self._force = self._repair = False
+        return CommitResult(rows, len(failures), written=True)
