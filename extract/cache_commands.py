@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from models.errors import UsageError
 from models.progress import make_progress
 
 cache = typer.Typer(
@@ -20,7 +21,22 @@ cache = typer.Typer(
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+_MAKE = "make one with `fc7 extract IMAGES -o FILE`"
+
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+
+
+def existing(path: Path, way_out: str) -> Path:
+    """`path`, if there is something under it.
+
+    Raises
+    ------
+    UsageError
+        Else; naming a file that is not there is a wrong call, not failed work.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; {way_out}")
+    return path
 
 
 @cache.command(epilog="Example:  fc7 cache info features.h5")
@@ -28,7 +44,7 @@ def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False)
     """What is in it: network, layers, rows, labels, failures, how each run made it."""
     from extract.cache.info import describe
 
-    found = describe(file)
+    found = describe(existing(file, _MAKE))
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
 
 
@@ -47,7 +63,7 @@ def verify(
     """
     from extract.cache.verify import verify as check
 
-    report = check(file, images, progress=make_progress(quiet))
+    report = check(existing(file, _MAKE), images, progress=make_progress(quiet))
     if as_json:
         typer.echo(
             json.dumps({**asdict(report), "path": str(file), "ok": report.ok}, ensure_ascii=False, indent=2)
@@ -69,7 +85,9 @@ def merge(
     """Put the rows of two caches of one network into a third; an image in both counts once."""
     from extract.cache.merge import merge as join
 
-    result = join(first, second, output, force=force, progress=make_progress(quiet))
+    result = join(
+        existing(first, _MAKE), existing(second, _MAKE), output, force=force, progress=make_progress(quiet)
+    )
     if not quiet:
         typer.echo(f"wrote {output}: {result.rows} rows, {result.failures} failures")
 
@@ -84,6 +102,6 @@ def to_npz(
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
     from extract.cache.npz import to_npz as convert
 
-    rows = convert(file, output, layer or None)
+    rows = convert(existing(file, _MAKE), output, layer or None)
     if not quiet:
         typer.echo(f"wrote {output}: {rows} rows")

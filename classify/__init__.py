@@ -1,0 +1,32 @@
+"""Stage two: features to a classifier, images to predictions. Its Python interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from classify.artifact import load_classifier as load_classifier
+    from classify.artifact import save_classifier as save_classifier
+    from classify.fitting import FitOptions as FitOptions
+    from classify.fitting import fit_classifier as fit_classifier
+    from classify.predict import classify_images as classify_images
+
+__all__ = ["FitOptions", "classify_images", "fit_classifier", "load_classifier", "save_classifier"]
+
+_HOMES = {
+    "FitOptions": "classify.fitting",
+    "classify_images": "classify.predict",
+    "fit_classifier": "classify.fitting",
+    "fit_cache": "classify.from_cache",
+    "load_classifier": "classify.artifact",
+    "save_classifier": "classify.artifact",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: the command line's help must not wait for NumPy and scikit-learn.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'classify' has no attribute {name!r}")

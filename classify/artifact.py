@@ -1,0 +1,312 @@
+"""classifier.onnx: a fitted classifier in one small file that any ONNX runtime executes. Format version 1.
+
+::
+
+    features (N, n_features) float32
+        │  l2:        ReduceL2, Max(tiny), Div        standard:  Sub(mean), Div(std)        none: nothing
+        ▼
+    Gemm(coef, intercept) ──▶ scores (N, n_classes) float32 ──▶ ArgMax ──▶ label (N,) int64
+        │
+        ▼
+    Mul(scale), Softmax ──▶ probabilities (N, n_classes) float32
+
+Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
+``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
+``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions) and ``checksum`` (of all
+that and the weights). There are no times in the file: the same rows and seed give the same bytes.
+
+To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a file of the
+older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from classify.classifier import HEADS, POOLS, FeatureIdentity
+from classify.classifier import Classifier as Classifier
+from classify.normalize import KINDS, TINY, Normalization, Normalizer
+from models.durable import flush_folder
+from models.errors import ClassifierError
+
+FORMAT = "fc7-classifier"
+FORMAT_VERSION = 1
+# Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
+_OPSET, _IR = 13, 8
+# 2000 classes of 65,536 features are 524 MB; protobuf ends at 2 GiB.
+_LARGEST_FILE = 2**31
+
+Arrays = dict[str, NDArray[Any]]
+Node = tuple[str, tuple[str, ...], tuple[str, ...]]
+
+
+def save_classifier(classifier: Classifier, path: str | Path) -> Path:
+    """Write a classifier; the file appears under its name when it is complete.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    path : str or Path
+        Replaced if it exists.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ClassifierError
+        If it cannot be written; what was there before is as it was.
+    """
+    path = Path(path)
+    data = _to_model(classifier).SerializeToString(deterministic=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with part.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+            flush_folder(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    except OSError as exc:
+        raise ClassifierError(
+            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
+        ) from exc
+    return path
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Read a classifier and check every part of it.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Classifier
+        Computes with NumPy what ONNX Runtime computes from the file.
+
+    Raises
+    ------
+    ClassifierError
+        If there is no such file, it is damaged, not one of ours, or of a newer format version.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ClassifierError(f"{path}: larger than any classifier of ours; it is something else")
+        model = onnx.load_model_from_string(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise ClassifierError(f"{path}: no such file; make one with fc7 fit -o {path}") from exc
+    except OSError as exc:
+        raise ClassifierError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+    except DecodeError as exc:
+        raise ClassifierError(f"{path}: damaged, or no ONNX file; fit again, or give another -m") from exc
+    meta = {entry.key: entry.value for entry in model.metadata_props}
+    _check_format(path, meta)
+    try:
+        return _from_model(model, meta)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as exc:
+        raise ClassifierError(f"{path}: damaged ({exc}); fit again, or take another copy") from exc
+
+
+def _check_format(path: Path, meta: dict[str, str]) -> None:
+    if meta.get("format") != FORMAT:
+        raise ClassifierError(
+            f"{path}: an ONNX file, but not a classifier of fc7 fit (its metadata names no format "
+            f"{FORMAT!r}); networks go through fc7 models import"
+        )
+    version = meta.get("format_version", "")
+    if not re.fullmatch("[0-9]{1,9}", version):
+        raise ClassifierError(f"{path}: damaged (format_version is {version!r}); fit again")
+    if int(version) > FORMAT_VERSION:
+        raise ClassifierError(
+            f"{path}: of format version {version}; this fc7 reads up to {FORMAT_VERSION}: "
+            "install a newer fc7, or fit again with this one"
+        )
+
+
+def _arrays(classifier: Classifier) -> Arrays:
+    """The file's initializers."""
+    normalizer = classifier.normalizer
+    arrays: Arrays = {
+        "coef": classifier.coef_,
+        "intercept": classifier.intercept_,
+        "scale": np.array(classifier.scale, np.float32),
+    }
+    if normalizer.kind == "l2":
+        arrays["tiny"] = np.array(TINY, np.float32)
+    if normalizer.mean is not None and normalizer.std is not None:
+        arrays["mean"], arrays["std"] = normalizer.mean, normalizer.std
+    return {name: np.asarray(array, np.float32, order="C") for name, array in arrays.items()}
+
+
+def _nodes(kind: Normalization) -> list[Node]:
+    """The graph: (operator, inputs, outputs) in order."""
+    before: dict[Normalization, list[Node]] = {
+        "l2": [
+            ("ReduceL2", ("features",), ("length",)),
+            ("Max", ("length", "tiny"), ("divisor",)),
+            ("Div", ("features", "divisor"), ("normalized",)),
+        ],
+        "standard": [
+            ("Sub", ("features", "mean"), ("centred",)),
+            ("Div", ("centred", "std"), ("normalized",)),
+        ],
+        "none": [],
+    }
+    return [
+        *before[kind],
+        ("Gemm", ("normalized" if before[kind] else "features", "coef", "intercept"), ("scores",)),
+        ("Mul", ("scores", "scale"), ("logits",)),
+        ("Softmax", ("logits",), ("probabilities",)),
+        ("ArgMax", ("scores",), ("label",)),
+    ]
+
+
+_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "ReduceL2": {"axes": [1], "keepdims": 1},
+    "Gemm": {"transB": 1},
+    "Softmax": {"axis": 1},
+    "ArgMax": {"axis": 1, "keepdims": 0},
+}
+
+
+def _to_model(classifier: Classifier) -> onnx.ModelProto:
+    K, d = classifier.coef_.shape
+    arrays = _arrays(classifier)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node(op, ins, outs, **_ATTRIBUTES.get(op, {}))
+            for op, ins, outs in _nodes(classifier.normalizer.kind)
+        ],
+        "fc7-classifier",
+        [value("features", TensorProto.FLOAT, ["N", d])],
+        [
+            value("scores", TensorProto.FLOAT, ["N", K]),
+            value("probabilities", TensorProto.FLOAT, ["N", K]),
+            value("label", TensorProto.INT64, ["N"]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="fc7"
+    )
+    identity = classifier.identity
+    meta = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "classes": _json(list(classifier.classes_)),
+        "network": identity.network,
+        "layer": identity.layer,
+        "fingerprint": identity.fingerprint,
+        "preprocessing": identity.preprocess,
+        "trained": _json(identity.trained),
+        "pool": identity.pool,
+        "head": classifier.head,
+        "C": repr(float(classifier.C)),
+        "normalize": classifier.normalizer.kind,
+        "made": _json(dict(classifier.metadata)),
+    }
+    meta["checksum"] = _checksum(meta, arrays)
+    helper.set_model_props(model, meta)
+    return model
+
+
+def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
+    """The inverse of `_to_model`; whatever does not fit raises ValueError, KeyError or TypeError."""
+    graph = model.graph
+    arrays: Arrays = {}
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or tensor.external_data or tensor.data_location:
+            raise ValueError(f"{tensor.name!r} is not float32 kept in the file")
+        if math.prod(tensor.dims) * 4 != len(tensor.raw_data):
+            raise ValueError(f"{tensor.name!r} has not as many numbers as it says")
+        arrays[tensor.name] = numpy_helper.to_array(tensor)
+    if meta["checksum"] != _checksum(meta, arrays):
+        raise ValueError("weights or metadata are not those that were written")
+    kind, head, pool = meta["normalize"], meta["head"], meta["pool"]
+    if kind not in KINDS or head not in HEADS or pool not in POOLS:
+        raise ValueError(f"normalize {kind!r}, head {head!r} or pool {pool!r} is unknown")
+    classes, trained, made = (json.loads(meta[key]) for key in ("classes", "trained", "made"))
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes are not a list of texts")
+    if len(set(classes)) < max(len(classes), 2):
+        raise ValueError(f"{len(classes)} classes, {len(set(classes))} of them different")
+    if not isinstance(trained, bool) or not isinstance(made, dict):
+        raise ValueError("trained or made is not of its kind")
+    normalizer = Normalizer(kind, arrays.get("mean"), arrays.get("std"))
+    classifier = Classifier(
+        classes_=tuple(classes),
+        coef_=arrays["coef"],
+        intercept_=arrays["intercept"],
+        normalizer=normalizer,
+        scale=float(arrays["scale"]),
+        head=head,
+        C=float(meta["C"]),
+        identity=FeatureIdentity(
+            meta["network"], meta["layer"], meta["fingerprint"], meta["preprocessing"], trained, pool
+        ),
+        metadata=made,
+    )
+    _check_arrays(classifier, arrays)
+    opsets = [(opset.domain, opset.version) for opset in model.opset_import]
+    if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != [
+        (*node, _ATTRIBUTES.get(node[0], {})) for node in _nodes(kind)
+    ]:
+        raise ValueError("the graph is not the one we write")
+    return classifier
+
+
+def _described(node: onnx.NodeProto) -> tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return node.op_type, tuple(node.input), tuple(node.output), attributes
+
+
+def _check_arrays(classifier: Classifier, arrays: Arrays) -> None:
+    if classifier.coef_.ndim != 2:
+        raise ValueError(f"coef has {classifier.coef_.ndim} dimensions")
+    K, d = len(classifier.classes_), classifier.n_features
+    shapes = {"coef": (K, d), "intercept": (K,), "scale": (), "tiny": (), "mean": (d,), "std": (d,)}
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            raise ValueError(f"{name} has shape {array.shape}, needed is {shapes[name]}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite numbers")
+    if set(arrays) != set(_arrays(classifier)):
+        raise ValueError(f"it holds {', '.join(arrays)}")
+    if not classifier.scale > 0 or not classifier.C > 0 or not (arrays.get("std", np.ones(1)) > 0).all():
+        raise ValueError("scale, C or a deviation is not above 0")
+
+
+def _checksum(meta: dict[str, str], arrays: Arrays) -> str:
+    """SHA-256 of all metadata but this, and of all weights."""
+    digest = hashlib.sha256(_json({k: v for k, v in meta.items() if k != "checksum"}).encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], "<f4", order="C")
+        digest.update(f"\n{name} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

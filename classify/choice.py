@@ -1,0 +1,102 @@
+"""Which head, which C and which temperature: all that cross-validation decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.calibrate import fit_scale, log_loss, natural_scale
+from classify.classifier import HEADS, Head
+from classify.folds import ALWAYS_TRAINS
+from classify.records import FitOptions
+from classify.training import TrainingData
+from classify.tune import Tuned, grid, tune
+from models.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to fit on the whole training part.
+
+    Attributes
+    ----------
+    head : {"svm", "softmax"}
+    C : float
+    scale : float
+        Of the decisions; see `classify.calibrate`.
+    tuned : tuple of Tuned
+        The kept head's first; empty if there was nothing to validate on.
+    notes : tuple of str
+    """
+
+    head: Head
+    C: float
+    scale: float
+    tuned: tuple[Tuned, ...]
+    notes: tuple[str, ...]
+
+
+def choose(
+    data: TrainingData,
+    fold: NDArray[np.intp],
+    n_classes: int,
+    options: FitOptions,
+    progress: Progress | None = None,
+) -> Choice:
+    """Cross-validate what the options leave open, and calibrate.
+
+    Parameters
+    ----------
+    data : TrainingData
+    fold : ndarray of shape (n,), intp
+        As `classify.folds.make_folds` gives it.
+    n_classes : int
+    options : FitOptions
+    progress : Progress or None
+
+    Returns
+    -------
+    Choice
+        Where fewer than two classes can be validated: the SVM if no head was asked for, the middle of
+        the range of C if no C was, and the scale that the head has by nature.
+    """
+    heads = HEADS if options.head is None else (options.head,)
+    values = {head: [options.C] if options.C else grid(head, data.mean_square) for head in heads}
+    judged = len(np.unique(data.y[fold != ALWAYS_TRAINS]))
+    if judged < 2:
+        head = heads[0]
+        C = values[head][len(values[head]) // 2]
+        note = (
+            "too few images for cross-validation, which needs two classes with two training images each: "
+            f"{head} at C = {C:g} unproved, probabilities not calibrated"
+        )
+        return Choice(head, C, natural_scale(head, n_classes), (), (note,))
+
+    tuned = [tune(head, data, fold, n_classes, values[head], progress) for head in heads]
+    # float32, as in the file: a classifier must not change by being written.
+    scale = {each.head: float(np.float32(fit_scale(each.scores, data.y[each.rows]))) for each in tuned}
+    # More right answers first; of equals, the truer probabilities.
+    tuned.sort(
+        key=lambda each: (
+            -each.best.accuracy,
+            log_loss(each.scores * scale[each.head], data.y[each.rows]),
+        )
+    )
+    kept = tuned[0]
+    notes = []
+    if judged < n_classes:
+        notes.append(
+            f"{n_classes - judged} of {n_classes} classes have one training image or group: they train in "
+            "every fold and are validated in none"
+        )
+    notes += [
+        f"the {each.head} did not converge at C = {trial.C:g} in cross-validation"
+        for each in tuned
+        for trial in each.trials
+        if not trial.converged
+    ]
+    if options.C is None and kept.best.C in (values[kept.head][0], values[kept.head][-1]):
+        notes.append(f"the best C, {kept.best.C:g}, is at the end of the range that was tried")
+    return Choice(kept.head, kept.best.C, scale[kept.head], tuple(tuned), tuple(notes))

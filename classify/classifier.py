@@ -1,0 +1,151 @@
+"""A fitted classifier as an object: feature rows in, scores, probabilities and labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from classify.calibrate import softmax
+from classify.normalize import Normalizer
+from models.errors import DataError
+from models.spec import Pool
+
+Head = Literal["svm", "softmax"]
+HEADS: tuple[Head, ...] = get_args(Head)
+POOLS: tuple[Pool, ...] = get_args(Pool)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureIdentity:
+    """Which features a classifier was fitted on; empty texts where the caller did not say.
+
+    Attributes
+    ----------
+    network, layer : str
+        Names; shown, not compared.
+    fingerprint : str
+        `models.spec.NetworkSpec.fingerprint` of the layer: other features are refused by it.
+    preprocess : str
+        `models.spec.PreprocessSpec.to_json`.
+    trained : bool
+        False for a network with random weights.
+    pool : {"flatten", "avg", "max"}
+    """
+
+    network: str = ""
+    layer: str = ""
+    fingerprint: str = ""
+    preprocess: str = ""
+    trained: bool = True
+    pool: Pool = "flatten"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifier:
+    """A linear classifier with its normalisation and calibration.
+
+    All numbers are float32, as in classifier.onnx: a classifier gives the same before and after it was
+    written.
+
+    Attributes
+    ----------
+    classes_ : tuple of str
+        In the order of the columns.
+    coef_ : ndarray of shape (n_classes, n_features), float32
+        On normalised features. Two classes have two rows of opposite sign, where scikit-learn has one.
+    intercept_ : ndarray of shape (n_classes,), float32
+    normalizer : Normalizer
+    scale : float
+        Probabilities are ``softmax(scale * scores)``; see `classify.calibrate`.
+    head : {"svm", "softmax"}
+    C : float
+    identity : FeatureIdentity
+    metadata : mapping of str to JSON values
+        How it was made: split, metrics, counts, versions. For people and reports.
+    """
+
+    classes_: tuple[str, ...]
+    coef_: NDArray[np.float32]
+    intercept_: NDArray[np.float32]
+    normalizer: Normalizer
+    scale: float
+    head: Head
+    C: float
+    identity: FeatureIdentity = FeatureIdentity()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def n_features(self) -> int:
+        """Length of a feature row."""
+        return int(self.coef_.shape[1])
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
+        """How far each row lies on each class's side.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features)
+            Features as extracted, not normalised.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            For the softmax head logits, for the SVM margins. scikit-learn gives two classes one column;
+            here it is the second, and the first is its negative.
+
+        Raises
+        ------
+        DataError
+            If the shape does not fit, or a feature is NaN or infinite.
+        """
+        rows = np.asarray(X, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.n_features:
+            raise DataError(
+                f"features of shape {rows.shape} were found; this classifier needs (n, {self.n_features})"
+                + (f": {self.identity.layer} of {self.identity.network}" if self.identity.network else "")
+            )
+        with np.errstate(all="ignore"):
+            scores: NDArray[np.float32] = self.normalizer.apply(rows) @ self.coef_.T + self.intercept_
+        # A NaN or infinite feature makes every score of its row NaN or infinite.
+        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{len(bad)} feature rows give no finite score, row {bad[0]} first: they hold NaN, infinite "
+                "or absurdly large numbers; extract these images again"
+            )
+        return scores
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities, calibrated on rows the head had not seen.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            Each row sums to 1.
+
+        Raises
+        ------
+        DataError
+            As `decision_function`.
+        """
+        return softmax(self.decision_function(X).astype(np.float64) * self.scale).astype(np.float32)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.str_]:
+        """The class with the highest score, of equals the first, of shape (n,).
+
+        Raises
+        ------
+        DataError
+            As `decision_function`.
+        """
+        best = self.decision_function(X).argmax(axis=1)
+        labels: NDArray[np.str_] = np.array(self.classes_, np.str_)[best]
+        return labels

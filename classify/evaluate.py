@@ -1,0 +1,194 @@
+"""How good a classifier is, with how sure that figure is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DataError
+
+# The 97.5 % quantile of the normal distribution: two-sided 95 %.
+_Z = 1.959963984540054
+# "Among the first k": those of these below the number of classes are given.
+_TOP = (2, 3, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """A classifier's figures on labelled rows.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The classifier's classes in order, then labels it does not know, sorted.
+    n_classes : int
+        How many of `labels` the classifier knows.
+    n, n_correct : int
+    accuracy : float
+        ``n_correct / n``. A row whose label the classifier does not know counts as wrong.
+    accuracy_interval : tuple of 2 floats
+        Wilson's 95 % interval.
+    mean_recall : float
+        Mean of `recall` over the labels that occur: each class counts the same, however many rows it has.
+    support : ndarray of shape (n_labels,), int64
+        Rows of each label.
+    precision, recall, f1 : ndarray of shape (n_labels,), float64
+        NaN where undefined: precision and F1 of a class that is neither there nor predicted, precision
+        of one that was never predicted, recall of a label without rows.
+    confusion : ndarray of shape (n_labels, n_labels), int64
+        Row: truth; column: prediction.
+    top_k : dict of int to float
+        k -> share of the rows whose label is among the k most probable.
+    log_loss : float
+        Mean of -log(probability of the true class) in nats, over the rows with a known label; at most
+        87.3 a row. NaN if there are none.
+    unknown : dict of str to int
+        Labels that the classifier does not know -> rows.
+    """
+
+    labels: tuple[str, ...]
+    n_classes: int
+    n: int
+    n_correct: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    mean_recall: float
+    support: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    confusion: NDArray[np.int64]
+    top_k: dict[int, float]
+    log_loss: float
+    unknown: dict[str, int]
+
+    def to_json(self) -> dict[str, object]:
+        """For programs: plain numbers, lists and names; null where a figure is undefined."""
+        per_label = zip(self.labels, self.support, self.precision, self.recall, self.f1, strict=True)
+        return {
+            "n": self.n,
+            "n_correct": self.n_correct,
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
+            "mean_recall": self.mean_recall,
+            "top_k": {str(k): share for k, share in self.top_k.items()},
+            "log_loss": _or_none(self.log_loss),
+            "classes": [
+                {
+                    "label": label,
+                    "support": int(support),
+                    "precision": _or_none(precision),
+                    "recall": _or_none(recall),
+                    "f1": _or_none(f1),
+                }
+                for label, support, precision, recall, f1 in per_label
+            ],
+            "confusion": self.confusion.tolist(),
+            "unknown": self.unknown,
+        }
+
+
+def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a proportion (Wilson 1927, "Probable inference").
+
+    Unlike ``p ± 1.96 sqrt(p (1 - p) / n)`` it stays inside 0 to 1 and does not shrink to nothing when all
+    are right.
+
+    Parameters
+    ----------
+    n_correct : int
+    n : int
+        At least 1.
+
+    Returns
+    -------
+    low, high : float
+    """
+    p, z2 = n_correct / n, _Z * _Z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    # At 0 and n the bounds are 0 and 1 exactly; rounding must not say otherwise.
+    return (0.0 if n_correct == 0 else middle - half), (1.0 if n_correct == n else middle + half)
+
+
+def judge(
+    y_true: Sequence[str] | NDArray[np.str_], probabilities: NDArray[np.floating], classes: Sequence[str]
+) -> Metrics:
+    """Compare predictions with the truth.
+
+    Parameters
+    ----------
+    y_true : sequence of n str
+        Labels; the classifier need not know all of them.
+    probabilities : ndarray of shape (n, n_classes), floating
+        The most probable class is the prediction; of equals the first.
+    classes : sequence of n_classes str
+        What the columns are.
+
+    Returns
+    -------
+    Metrics
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or the shapes do not fit.
+    """
+    truth = [str(label) for label in y_true]
+    P = np.asarray(probabilities, np.float64)
+    if not truth:
+        raise DataError("there is no labelled image to judge with; needed is one at least")
+    if P.shape != (len(truth), len(classes)):
+        raise DataError(
+            f"probabilities of shape {P.shape} were found; needed is {(len(truth), len(classes))}, a row for "
+            "each label and a column for each class"
+        )
+    if not np.isfinite(P).all():
+        raise DataError(
+            f"{np.count_nonzero(~np.isfinite(P).all(axis=1))} rows have probabilities that are NaN"
+        )
+    K = len(classes)
+    labels = (*classes, *sorted(set(truth) - set(classes)))
+    code = {label: i for i, label in enumerate(labels)}
+    y = np.array([code[label] for label in truth], np.intp)
+    ranking = np.argsort(-P, axis=1, kind="stable")
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (y, ranking[:, 0]), 1)
+    support, predicted, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+    recall = _share(right, support)
+    known = y < K
+    true_probability = P[known, y[known]]
+    # What float32 cannot tell from zero counts as its smallest number: no loss is infinite.
+    losses = -np.log(np.maximum(true_probability, np.finfo(np.float32).tiny))
+    n_correct = int(right.sum())
+    return Metrics(
+        labels=labels,
+        n_classes=K,
+        n=len(y),
+        n_correct=n_correct,
+        accuracy=n_correct / len(y),
+        accuracy_interval=wilson_interval(n_correct, len(y)),
+        mean_recall=float(np.nanmean(recall)),
+        support=support,
+        precision=_share(right, predicted),
+        recall=recall,
+        f1=_share(2 * right, support + predicted),
+        confusion=confusion,
+        top_k={k: float((ranking[:, :k] == y[:, None]).any(axis=1).mean()) for k in _TOP if k < K},
+        log_loss=float(losses.mean()) if len(losses) else math.nan,
+        unknown={label: int(n) for label, n in zip(labels[K:], support[K:], strict=True)},
+    )
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

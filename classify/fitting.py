@@ -1,0 +1,162 @@
+"""Features and labels to a classifier and its honest figures: check, split, tune, fit, judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from classify.choice import Choice, choose
+from classify.classifier import Classifier, FeatureIdentity
+from classify.evaluate import judge
+from classify.folds import make_folds
+from classify.records import FitOptions as FitOptions
+from classify.records import FitResult as FitResult
+from classify.rows import Table, check_classes, lookalikes, make_table
+from classify.split import Split, column_split, stratified_split
+from classify.training import TrainingData
+from classify.units import make_units, row_keys
+
+if TYPE_CHECKING:
+    from models.progress import Progress
+
+
+def fit_classifier(
+    X: ArrayLike,
+    y: Sequence[Any] | NDArray[Any],
+    *,
+    paths: Sequence[str] | None = None,
+    sha256: Sequence[str] | None = None,
+    groups: Sequence[str | None] | NDArray[np.str_] | None = None,
+    splits: Sequence[str | None] | NDArray[np.str_] | None = None,
+    identity: FeatureIdentity | None = None,
+    options: FitOptions | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Fit a linear classifier on features and judge it on rows it has not seen.
+
+    Everything that is learned (normalisation, C, which head, calibration) is learned on the training
+    part. The same rows and options give the same classifier, bit for bit.
+
+    Parameters
+    ----------
+    X : array_like of shape (n, n_features)
+        Converted to float32.
+    y : sequence of n labels
+        Anything with a text form; None, NaN and the empty text mean no label.
+    paths : sequence of n str, or None
+        For messages, and to draw the split by where `sha256` is not known.
+    sha256 : sequence of n str, or None
+        Content hashes: copies of an image stay on one side. Without `sha256` and `paths` the feature
+        rows themselves are hashed.
+    groups : sequence of n (str or None), or None
+        Rows of one group stay on one side.
+    splits : sequence of n (str or None), or None
+        ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
+    identity : FeatureIdentity or None
+        What made the features; stored, so that others can be refused.
+    options : FitOptions or None
+    progress : Progress or None
+        Is told how far the cross-validation has come.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    DataError
+        Under two classes, a class with one image, no labels, NaN, columns of unequal length.
+    """
+    started = time.perf_counter()
+    options = options or FitOptions()
+    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits)
+    split, classes, unit = _split(table, options)
+    code = {label: i for i, label in enumerate(classes)}
+
+    data = _training_data(table, split.train, code, options)
+    units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
+    choice = choose(
+        data, make_folds(data.y, units_in_training, len(classes)), len(classes), options, progress
+    )
+    classifier, converged = _fit(data, choice, classes, identity)
+    test_rows = table.rows[split.test]
+    truth = [table.labels[i] for i in split.test]
+    metrics = judge(truth, classifier.predict_proba(table.X[test_rows]), classes)
+
+    if options.refit_all:
+        known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
+        data = _training_data(table, np.array(known, np.intp), code, options)
+        classifier, converged = _fit(data, choice, classes, identity)
+
+    left_out = len(table.X) - len(table.rows)
+    notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
+    if identity is not None and not identity.trained:
+        notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
+    notes += [*lookalikes(classes), *split.notes, *choice.notes]
+    if not converged:
+        notes.append(
+            f"the {choice.head} did not converge at C = {choice.C:g}: its figures hold as it is, but "
+            "a smaller -C or --normalize l2 may do better"
+        )
+    in_training = dict.fromkeys(metrics.labels, 0)
+    for i in split.train:
+        in_training[table.labels[i]] += 1
+    result = FitResult(
+        classifier=classifier,
+        metrics=metrics,
+        train=table.rows[split.train],
+        test=test_rows,
+        split_how=split.how,
+        counts={
+            label: (in_training[label], int(n))
+            for label, n in zip(metrics.labels, metrics.support, strict=True)
+        },
+        tuned=choice.tuned,
+        notes=tuple(notes),
+        options=options,
+        seconds=time.perf_counter() - started,
+    )
+    return replace(result, classifier=replace(classifier, metadata=result.record()))
+
+
+def _split(table: Table, options: FitOptions) -> tuple[Split, list[str], NDArray[np.intp]]:
+    """The split in positions among the labelled rows, the classes, and the unit of each labelled row."""
+    unit = make_units(*row_keys(table.groups, table.content, table.paths), options.seed)
+    if table.splits is not None:
+        split = column_split(table.splits, unit, table.name)
+        in_training = [table.labels[i] for i in split.train]
+        return split, check_classes(in_training, None, halved=False), unit
+    classes = check_classes(table.labels, table.content, halved=True)
+    code = {label: i for i, label in enumerate(classes)}
+    y = np.array([code[label] for label in table.labels], np.intp)
+    return stratified_split(y, unit, options.test_size, classes), classes, unit
+
+
+def _training_data(
+    table: Table, positions: NDArray[np.intp], code: dict[str, int], options: FitOptions
+) -> TrainingData:
+    y = np.array([code[table.labels[i]] for i in positions], np.intp)
+    return TrainingData(table.X[table.rows[positions]], y, options.normalize)
+
+
+def _fit(
+    data: TrainingData, choice: Choice, classes: list[str], identity: FeatureIdentity | None
+) -> tuple[Classifier, bool]:
+    """The classifier, and whether its solver converged."""
+    fitted = data.fit(choice.head, choice.C)
+    classifier = Classifier(
+        classes_=tuple(classes),
+        coef_=fitted.coef.astype(np.float32),
+        intercept_=fitted.intercept.astype(np.float32),
+        normalizer=data.normalizer,
+        scale=choice.scale,
+        head=choice.head,
+        C=choice.C,
+        identity=identity or FeatureIdentity(),
+    )
+    return classifier, fitted.converged

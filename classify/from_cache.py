@@ -1,0 +1,65 @@
+"""Fit a classifier on a features.h5 and write it: what the command `fit` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from classify.artifact import save_classifier
+from classify.classifier import FeatureIdentity
+from classify.fitting import FitOptions, FitResult, fit_classifier
+from extract.cache.reader import load_features
+from models.progress import Progress
+from models.spec import Pool
+
+
+def fit_cache(
+    features: str | Path,
+    out: str | Path = "classifier.onnx",
+    options: FitOptions | None = None,
+    *,
+    layer: str | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Load features, fit, and write the classifier.
+
+    Parameters
+    ----------
+    features : str or Path
+        A cache that `extract` made.
+    out : str or Path
+        The classifier; it appears when it is complete.
+    options : FitOptions or None
+    layer : str or None
+        Which layer of the cache; None for its only or last one.
+    progress : Progress or None
+
+    Raises
+    ------
+    UsageError, DataError
+        If the rows cannot be fitted, or the cache has no such layer.
+    CacheError
+        If the cache cannot be read.
+    """
+    found = load_features(features, layer)
+    identity = FeatureIdentity(
+        network=found.identity.network,
+        layer=found.layer,
+        fingerprint=found.fingerprint,
+        preprocess=found.identity.preprocess.to_json(),
+        trained=found.identity.trained,
+        pool=cast(Pool, found.identity.pool),
+    )
+    result = fit_classifier(
+        found.X,
+        found.y,
+        paths=found.paths,
+        sha256=found.sha256,
+        groups=found.groups,
+        splits=found.splits,
+        identity=identity,
+        options=options or FitOptions(),
+        progress=progress,
+    )
+    save_classifier(result.classifier, out)
+    return result

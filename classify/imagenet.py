@@ -1,0 +1,277 @@
+"""The network's own ImageNet classes for images, before anything is learned from the user's."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
+
+import numpy as np
+
+from classify.predictions import open_predictions
+from extract.options import ExtractOptions
+from extract.stages import Failure, Listing
+from extract.stream import Clock, default_jobs, feature_blocks
+from models.errors import Fc7Error, UsageError
+from models.imagenet_classes import imagenet_classes
+from models.progress import Progress, Silent
+from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from extract.session import Session
+    from models.store import StoredNetwork
+
+Notify = Callable[[str], None]
+Form = Literal["table", "csv"]
+# A row of float16 probabilities adds up to 1 within a few thousandths.
+_SUM_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ImagenetSummary:
+    """What `imagenet_images` did; images = classified + failures.
+
+    Attributes
+    ----------
+    out : Path or None
+        None if the lines went to stdout.
+    images, classified : int
+    failures : list of Failure
+    seconds : float
+    """
+
+    out: Path | None
+    images: int
+    classified: int
+    failures: list[Failure]
+    seconds: float
+
+
+class _Writer(Protocol):
+    def write(
+        self, paths: Sequence[str], probabilities: NDArray[np.float32], failures: Sequence[Failure]
+    ) -> object: ...
+
+
+def imagenet_images(
+    inputs: Sequence[str | Path] | Listing,
+    out: str | Path | None = None,
+    options: ExtractOptions | None = None,
+    *,
+    top_k: int = 5,
+    form: Form | None = None,
+    progress: Progress | None = None,
+    notify: Notify = lambda note: None,
+) -> ImagenetSummary:
+    """Say which of ImageNet's 1000 classes a pretrained network sees in images.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path, or Listing
+        Images and folders.
+    out : str, Path or None
+        The file to write, which appears when it is complete; None or ``-`` is stdout.
+    options : ExtractOptions or None
+        The network, which needs its classifier; device, precision, batch, decode threads, and changes
+        of the preprocessing (ten crops are averaged).
+    top_k : int
+        Classes a line, at most 1000.
+    form : {"table", "csv"} or None
+        None goes by the suffix of `out`: CSV for ``.csv``, else the table. CSV has the columns of
+        `classify.predictions`, a label being WordNet id and name.
+    progress : Progress or None
+    notify : callable
+        Is given one-line notes.
+
+    Returns
+    -------
+    ImagenetSummary
+        An image that cannot be read is a line with its reason and one of `failures`.
+
+    Raises
+    ------
+    UsageError
+        If the network has no classifier of ImageNet's classes, or random weights.
+    UnknownNetworkError, DownloadError
+        If it is not to be had.
+    """
+    from extract.sources import list_images
+    from models.importing import ensure_network
+
+    started = time.perf_counter()
+    progress, options = progress or Silent(), options or ExtractOptions()
+    stored = ensure_network(options.network, progress)
+    layer = classifier_layer(stored.spec)
+    listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
+    failures: list[Failure] = []
+    classified = 0
+    with _open(out, form, top_k, _root(listing)) as writer:
+        early = list(listing.failures)
+        for paths, probabilities, failed in _scored(stored, layer, listing, options, progress, notify):
+            last = max([*paths[-1:], *(failure.path for failure in failed)], default="")
+            due = [failure for failure in early if failure.path <= last] + failed
+            early = [failure for failure in early if failure.path > last]
+            writer.write(paths, probabilities, due)
+            failures += due
+            classified += len(paths)
+        writer.write([], np.empty((0, len(imagenet_classes())), np.float32), early)
+        failures += early
+    return ImagenetSummary(
+        None if out is None or str(out) == "-" else Path(out),
+        classified + len(failures),
+        classified,
+        failures,
+        time.perf_counter() - started,
+    )
+
+
+def classifier_layer(spec: NetworkSpec) -> LayerSpec:
+    """The layer with a score or a probability for each of ImageNet's classes.
+
+    Raises
+    ------
+    UsageError
+        If the network has none, or none that means anything.
+    """
+    if not spec.trained:
+        raise UsageError(
+            f"network {spec.name!r} has random weights, so its 1000 outputs mean nothing; choose a trained "
+            "--network (models list)"
+        )
+    layer = spec.layer(spec.output) if spec.output is not None else None
+    if layer is None or layer.dim("avg") not in (1000, 1001):
+        raise UsageError(
+            f"network {spec.name!r} has no classifier of ImageNet's 1000 classes: its file ends before "
+            "it, or was trained for others; choose another --network, or use its features (extract, fit)"
+        )
+    return layer
+
+
+def class_probabilities(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of the 1000 classes from what a network gives.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, 1000) or (n, 1001)
+        Probabilities or the scores before the softmax, told apart row by row. With 1001 the first is
+        the background class, which TensorFlow's networks put in front.
+
+    Returns
+    -------
+    ndarray of shape (n, 1000), float32
+        They add up to 1, or with a background to what it leaves over.
+    """
+    values = rows.astype(np.float64)
+    likely = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) <= _SUM_TOLERANCE)
+    raised = np.exp(values - values.max(1, keepdims=True))
+    result = np.where(likely[:, None], values, raised / raised.sum(1, keepdims=True))
+    return np.asarray(result[:, -len(imagenet_classes()) :], np.float32)
+
+
+def _scored(
+    stored: StoredNetwork,
+    layer: LayerSpec,
+    listing: Listing,
+    options: ExtractOptions,
+    progress: Progress,
+    notify: Notify,
+) -> Iterator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
+    from extract.images import prepare
+    from extract.session import open_session
+
+    # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
+    pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"
+    changed: PreprocessSpec = dataclasses.replace(stored.spec.preprocess, **options.preprocess)  # type: ignore[arg-type]
+    spec = dataclasses.replace(stored.spec, preprocess=changed, pool=pool)
+
+    def open_network() -> Session:
+        session = open_session(
+            stored.graph_path,
+            spec,
+            [layer.name],
+            device=options.device,
+            precision=options.precision,
+            batch_size=options.batch_size or _batch(stored, len(listing.images) * spec.preprocess.crops),
+        )
+        notify(session.engine.why)
+        return session
+
+    progress.start(len(listing.images), "classifying")
+    for block, failures in feature_blocks(
+        listing.images,
+        lambda data: prepare(data, spec.preprocess),
+        open_network,
+        jobs=options.jobs or default_jobs(),
+        clock=Clock(),
+    ):
+        rows = block.features[layer.name] if block.refs else np.empty((0, 1000), np.float32)
+        yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)
+        progress.advance(len(block.refs) + len(failures))
+    progress.finish()
+
+
+def _batch(stored: StoredNetwork, crops: int) -> int | None:
+    """No more than there are to run: a batch is padded, and one image would cost as much as a full one."""
+    from extract.session import DEFAULT_BATCH
+    from models.graph_files import load_graph
+    from models.surgery import fixed_batch
+
+    return fixed_batch(load_graph(stored.graph_path)) or min(DEFAULT_BATCH, crops)
+
+
+class _Table:
+    """For people: the path, and below it the classes with their probabilities."""
+
+    def __init__(self, stream: TextIO, top_k: int, root: str) -> None:
+        self._stream, self._k, self._root = stream, top_k, root
+
+    def write(
+        self, paths: Sequence[str], probabilities: NDArray[np.float32], failures: Sequence[Failure]
+    ) -> None:
+        """One block of lines for each image, failures merged in by path."""
+        classes = imagenet_classes()
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._k]
+        blocks = [
+            (path, [f"  {row[c]:7.2%}  {classes[c].name} ({classes[c].wnid})" for c in best])
+            for path, row, best in zip(paths, probabilities, order, strict=True)
+        ]
+        blocks += [(failure.path, [f"  unreadable: {failure.reason}"]) for failure in failures]
+        for path, lines in sorted(blocks):
+            print(self._root + path, *lines, sep="\n", file=self._stream)
+
+
+@contextmanager
+def _open(out: str | Path | None, form: Form | None, top_k: int, root: str) -> Iterator[_Writer]:
+    place = "-" if out is None else out
+    if form == "csv" or (form is None and Path(place).suffix.lower() == ".csv"):
+        labels = [found.label for found in imagenet_classes()]
+        with open_predictions(place, "csv", labels, top_k, root) as writer:
+            yield writer
+        return
+    if str(place) == "-":
+        yield _Table(sys.stdout, top_k, root)
+        return
+    path = Path(place)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            yield _Table(stream, top_k, root)
+        part.replace(path)
+    except OSError as exc:
+        raise Fc7Error(
+            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
+        ) from exc
+
+
+def _root(listing: Listing) -> str:
+    """What turns a path of the listing into one that opens from the current folder."""
+    names = {ref.origin.name for ref in listing.images}
+    name = names.pop() if len(names) == 1 else ""
+    return "" if name in ("", ".") else name.rstrip("/") + "/"

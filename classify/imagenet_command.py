@@ -1,0 +1,72 @@
+"""The command ``imagenet``: parses, makes one call and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from extract.commands import (
+    BatchOption,
+    DeviceOption,
+    JobsOption,
+    PrecisionOption,
+    QuietOption,
+    notifier,
+    preprocess_changes,
+)
+
+
+def imagenet(
+    images: Annotated[list[str], typer.Argument(help="Images and folders.")],
+    network: Annotated[str, typer.Option(help="A network of `models list` or an imported one.")] = "alexnet",
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes for an image.")] = 5,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: stdout.")] = None,
+    form: Annotated[
+        Literal["auto", "table", "csv"], typer.Option("--format", help="auto goes by the suffix of -o.")
+    ] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    batch_size: BatchOption = None,
+    jobs: JobsOption = None,
+    resize: Annotated[
+        str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
+    ] = "",
+    antialias: Annotated[
+        bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
+    ] = None,
+    crops: Annotated[int | None, typer.Option(help="1 (centre) or 10 (averaged).")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Say which of ImageNet's 1000 classes the network sees, before any learning of yours.
+
+    An image that cannot be read is a line with its reason, and the exit code is 1.
+    """
+    from classify.imagenet import imagenet_images
+    from extract.options import ExtractOptions
+    from models.progress import make_progress
+
+    options = ExtractOptions(
+        network=network,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        jobs=jobs,
+        preprocess=preprocess_changes(resize, antialias, crops),
+    )
+    summary = imagenet_images(
+        list(images),
+        output,
+        options,
+        top_k=top_k,
+        form=None if form == "auto" else form,
+        progress=make_progress(quiet),
+        notify=notifier(quiet),
+    )
+    if not quiet:
+        skipped = f", {len(summary.failures)} unreadable" if summary.failures else ""
+        wrote = f"; wrote {summary.out}" if summary.out is not None else ""
+        typer.echo(f"{summary.classified} images in {summary.seconds:.1f} s{skipped}{wrote}", err=True)
+    if summary.failures:
+        raise typer.Exit(1)

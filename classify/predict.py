@@ -1,0 +1,126 @@
+"""Classify images or cached features: one line out for every image in, in the order of the listing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from classify.artifact import load_classifier
+from classify.classifier import Classifier
+from classify.predictions import open_predictions
+from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
+from extract.stages import Failure, Listing
+from extract.stream import Clock
+from models.progress import Progress, Silent
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifySummary:
+    """What `classify_images` did; images = classified + failures.
+
+    Attributes
+    ----------
+    out : Path or None
+        None if the lines went to a stream.
+    images, classified : int
+    failures : list of Failure
+    counts : dict of str to int
+        Predicted label -> images.
+    seconds : float
+    clock : Clock
+    """
+
+    out: Path | None
+    images: int
+    classified: int
+    failures: list[Failure]
+    counts: dict[str, int]
+    seconds: float
+    clock: Clock
+
+
+def _shown_root(listing: Listing) -> str:
+    """What turns a path of the listing into one that opens from the current folder."""
+    names = {ref.origin.name for ref in listing.images}
+    name = names.pop() if len(names) == 1 else ""
+    return "" if name in ("", ".") else name.rstrip("/") + "/"
+
+
+def classify_images(
+    inputs: Sequence[str | Path] | Listing,
+    model: str | Path | Classifier = "classifier.onnx",
+    out: str | Path = "predictions.csv",
+    *,
+    top_k: int = 5,
+    form: Literal["csv", "jsonl"] | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+    notify: Notify = lambda note: None,
+) -> ClassifySummary:
+    """Classify images, folders or a feature cache into a file of predictions.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path, or Listing
+        Images and folders, or one features.h5.
+    model : str, Path or Classifier
+    out : str or Path
+        ``-`` for stdout. The file appears under its name when it is complete.
+    top_k : int
+        How many label-score pairs a line gets, at most the number of classes.
+    form : {"csv", "jsonl"} or None
+        None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
+    options : RunOptions or None
+    progress : Progress or None
+    notify : callable
+        Is given one-line notes.
+
+    Returns
+    -------
+    ClassifySummary
+        An image that cannot be read is a line with an ``error`` and one of `failures`.
+
+    Raises
+    ------
+    UsageError, MismatchError, ClassifierError
+    """
+    started = time.perf_counter()
+    classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
+    listing = list_unless_cache(inputs, notify)
+    clock = Clock()
+    failures: list[Failure] = []
+    counts = dict.fromkeys(classifier.classes_, 0)
+    early = list(listing.failures) if isinstance(listing, Listing) else []
+    root = "" if not isinstance(listing, Listing) else _shown_root(listing)
+    with open_predictions(out, form, classifier.classes_, top_k, root) as writer:
+        for scored in score_inputs(
+            listing,
+            classifier,
+            options or RunOptions(),
+            clock=clock,
+            progress=progress or Silent(),
+            notify=notify,
+        ):
+            last = max([*scored.paths[-1:], *(f.path for f in scored.failures)], default="")
+            due = [failure for failure in early if failure.path <= last]
+            early = early[len(due) :]
+            failures += [*due, *scored.failures]
+            for label in writer.write(scored.paths, scored.probabilities, [*due, *scored.failures]):
+                counts[label] += 1
+        writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early)
+        failures += early
+    classified = sum(counts.values())
+    return ClassifySummary(
+        None if str(out) == "-" else Path(out),
+        classified + len(failures),
+        classified,
+        failures,
+        counts,
+        time.perf_counter() - started,
+        clock,
+    )

@@ -1,0 +1,119 @@
+"""How to fit, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.classifier import HEADS, Classifier, Head
+from classify.evaluate import Metrics
+from classify.normalize import KINDS, Normalization
+from classify.tune import Tuned
+from models.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How to fit.
+
+    Attributes
+    ----------
+    head : {"svm", "softmax"} or None
+        None cross-validates both and keeps the better.
+    C : float or None
+        None cross-validates (`classify.tune.grid`).
+    test_size : float
+        Share of each class held out, in (0, 1).
+    seed : int
+        Decides the split and the folds.
+    normalize : {"l2", "standard", "none"}
+    refit_all : bool
+        Whether the classifier that is kept learns from the test part too. The metrics never do.
+    """
+
+    head: Head | None = None
+    C: float | None = None
+    test_size: float = 0.3
+    seed: int = 0
+    normalize: Normalization = "l2"
+    refit_all: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_size < 1:
+            raise DataError(
+                f"--test-size {self.test_size:g} was found; needed is a share between 0 and 1, such as 0.3"
+            )
+        if self.C is not None and not 0 < self.C < math.inf:
+            raise UsageError(f"-C {self.C:g} was found; needed is auto or a number above 0")
+        if self.head not in (*HEADS, None) or self.normalize not in KINDS:
+            raise UsageError(
+                f"head {self.head!r} and normalize {self.normalize!r} were found; needed are a head of "
+                f"{', '.join(HEADS)} or None and a normalisation of {', '.join(KINDS)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """A classifier and how it came to be.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        Fitted on the training part, or on every labelled row with `FitOptions.refit_all`.
+    metrics : Metrics
+        On the test part, of the classifier fitted on the training part alone.
+    train, test : ndarray of intp
+        Rows of X, ascending.
+    split_how : {"stratified", "column"}
+        Drawn by `FitOptions.seed`, or given with the data.
+    counts : dict of str to (int, int)
+        Label -> images in training and in the test part, in the order of the classes; labels of the
+        test part that the classifier does not know come last.
+    tuned : tuple of Tuned
+        The cross-validation of the head that was kept, then of the other if both were tried; empty if
+        there were too few images for any.
+    notes : tuple of str
+        What the user should know, a sentence each.
+    options : FitOptions
+    seconds : float
+    """
+
+    classifier: Classifier
+    metrics: Metrics
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    split_how: Literal["stratified", "column"]
+    counts: dict[str, tuple[int, int]]
+    tuned: tuple[Tuned, ...]
+    notes: tuple[str, ...]
+    options: FitOptions
+    seconds: float
+
+    @property
+    def C(self) -> float:  # noqa: N802
+        """The C of the kept classifier."""
+        return self.classifier.C
+
+    def record(self) -> dict[str, object]:
+        """What classifier.onnx says about its making, as JSON values; no times, so that it is repeatable."""
+        drawn = {"test_size": self.options.test_size, "seed": self.options.seed}
+        return {
+            "split": {
+                "how": self.split_how,
+                "n_train": len(self.train),
+                "n_test": len(self.test),
+                **(drawn if self.split_how == "stratified" else {}),
+            },
+            "counts": {label: list(parts) for label, parts in self.counts.items()},
+            "refit": "all" if self.options.refit_all else "train",
+            "calibration": "temperature, out of fold" if self.tuned else "none",
+            "tuning": [each.to_json() for each in self.tuned],
+            "metrics": self.metrics.to_json(),
+            "notes": list(self.notes),
+            "versions": {name: metadata.version(name) for name in ("numpy", "scikit-learn")},
+        }

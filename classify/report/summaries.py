@@ -1,0 +1,64 @@
+"""What `classify` and `evaluate` say when they are done, for people and for programs."""
+
+from __future__ import annotations
+
+from classify.judging import Evaluation
+from classify.predict import ClassifySummary
+from classify.report.text import evaluate_report, metrics_json
+from extract.stages import Failure
+
+_FAILURES_SHOWN = 20
+
+
+def classify_report(summary: ClassifySummary) -> str:
+    """A few lines: failures, how many of each label, the figures, the file."""
+    lines = _failures(summary.failures)
+    counts = sorted(summary.counts.items(), key=lambda item: -item[1])
+    found = [f"{n} {label}" for label, n in counts if n][:10]
+    if found:
+        more = sum(1 for _, n in counts if n) - len(found)
+        lines.append(", ".join(found) + (f", {more} more labels" if more > 0 else ""))
+    rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
+    lines.append(
+        f"{summary.images} images, {summary.classified} classified, {len(summary.failures)} failures, "
+        f"{summary.seconds:.1f} s{rate}"
+    )
+    if summary.out is not None:
+        lines.append(f"wrote {summary.out}")
+    return "\n".join(lines)
+
+
+def classify_json(summary: ClassifySummary) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "out": str(summary.out) if summary.out is not None else None,
+        "images": summary.images,
+        "classified": summary.classified,
+        "failures": [{"path": failure.path, "reason": failure.reason} for failure in summary.failures],
+        "counts": {label: n for label, n in summary.counts.items() if n},
+        "seconds": round(summary.seconds, 3),
+    }
+
+
+def evaluation_report(evaluation: Evaluation) -> str:
+    """The figures, after what could not be judged."""
+    lines = _failures(evaluation.failures)
+    if evaluation.unlabelled:
+        lines.append(f"{evaluation.unlabelled} images without a label were left out")
+    return "\n".join([*lines, evaluate_report(evaluation.metrics)])
+
+
+def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        **metrics_json(evaluation.metrics),
+        "unlabelled": evaluation.unlabelled,
+        "failures": [{"path": failure.path, "reason": failure.reason} for failure in evaluation.failures],
+        "seconds": round(evaluation.seconds, 3),
+    }
+
+
+def _failures(failures: list[Failure]) -> list[str]:
+    lines = [f"skipped {failure.path}: {failure.reason}" for failure in failures[:_FAILURES_SHOWN]]
+    more = len(failures) - _FAILURES_SHOWN
+    return [*lines, f"skipped {more} more"] if more > 0 else lines

@@ -1,0 +1,139 @@
+"""What `fit` and `evaluate` print: counts, figures with their sample size, the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+
+from classify.evaluate import Metrics
+from classify.records import FitResult
+from classify.tune import Tuned
+
+# A wider matrix does not fit a terminal; the mistakes are listed instead.
+_WIDEST_MATRIX = 15
+_MISTAKES = 20
+_LONGEST_LABEL = 24
+
+
+def fit_report(result: FitResult) -> str:
+    """Everything that `fit` found, for people."""
+    lines = [_counts(result), "", *(_tuned(each) for each in result.tuned)]
+    chosen = f"head: {result.classifier.head}, C = {result.C:g}, normalisation: {result.options.normalize}"
+    if len(result.tuned) > 1:
+        best, other = result.tuned[0], result.tuned[1]
+        chosen += (
+            f" ({best.head} {best.best.accuracy:.1%} against {other.head} {other.best.accuracy:.1%} in "
+            "cross-validation: the better one is kept)"
+        )
+    lines += [
+        chosen,
+        "",
+        f"judged on {len(result.test)} held-out images:",
+        evaluate_report(result.metrics),
+        "",
+    ]
+    kept = (
+        "every labelled image, the held-out ones too"
+        if result.options.refit_all
+        else "the training part only"
+    )
+    lines.append(f"the classifier that is kept was fitted on {kept}")
+    lines += [f"note: {note}" for note in result.notes]
+    lines.append(f"fitted in {result.seconds:.1f} s")
+    return "\n".join(lines)
+
+
+def fit_json(result: FitResult) -> dict[str, object]:
+    """The same for a program: the record that the classifier carries, and the split's sizes on top."""
+    return {
+        "head": result.classifier.head,
+        "C": result.C,
+        "normalize": result.options.normalize,
+        "n_train": len(result.train),
+        "n_test": len(result.test),
+        "accuracy": result.metrics.accuracy,
+        "seconds": round(result.seconds, 3),
+        **result.record(),
+    }
+
+
+def evaluate_report(metrics: Metrics) -> str:
+    """Figures and the confusion matrix, for people."""
+    low, high = metrics.accuracy_interval
+    lines = [
+        f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
+        f"95 % interval {low:.1%} to {high:.1%})",
+        f"mean class recall  {metrics.mean_recall:.1%}",
+    ]
+    lines += [f"top-{k} accuracy     {share:.1%}" for k, share in sorted(metrics.top_k.items()) if k > 1]
+    if not math.isnan(metrics.log_loss):
+        lines.append(f"log loss           {metrics.log_loss:.3f}")
+    if metrics.unknown:
+        unknown = ", ".join(f"{label} ({n})" for label, n in metrics.unknown.items())
+        lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
+    return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
+
+
+def metrics_json(metrics: Metrics) -> dict[str, object]:
+    """The figures for a program."""
+    return metrics.to_json()
+
+
+def _counts(result: FitResult) -> str:
+    width = max(len("all classes"), *(len(_short(label)) for label in result.counts))
+    lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
+    rows = [*result.counts.items(), ("all classes", (len(result.train), len(result.test)))]
+    lines += [f"{_short(label):{width}}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
+    return "\n".join(lines)
+
+
+def _tuned(tuned: Tuned) -> str:
+    trials = ", ".join(f"C {trial.C:g}: {trial.accuracy:.1%}" for trial in tuned.trials)
+    return f"{tuned.head}, {tuned.n_folds}-fold cross-validation in the training part: {trials}"
+
+
+def _per_class(metrics: Metrics) -> str:
+    width = max(5, *(len(_short(label)) for label in metrics.labels))
+    lines = [f"{'class':{width}}  precision  recall      F1  support"]
+    for label, p, r, f, n in zip(
+        metrics.labels, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True
+    ):
+        lines.append(f"{_short(label):{width}}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {n:7}")
+    return "\n".join(lines)
+
+
+def _confusion(metrics: Metrics) -> str:
+    if len(metrics.labels) > _WIDEST_MATRIX:
+        return _mistakes(metrics)
+    width = max(5, *(len(_short(label)) for label in metrics.labels))
+    cell = max(len(str(int(metrics.confusion.max()))), len(str(len(metrics.labels))) + 1) + 1
+    numbers = range(1, len(metrics.labels) + 1)
+    lines = [
+        "confusion matrix, rows are the truth, columns the prediction:",
+        " " * (width + 4) + "".join(f"{f'({i})':>{cell + 1}}" for i in numbers),
+    ]
+    for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
+        lines.append(f"{f'({i})':4}{_short(label):{width}}" + "".join(f"{n:{cell + 1}}" for n in row))
+    return "\n".join(lines)
+
+
+def _mistakes(metrics: Metrics) -> str:
+    pairs = [
+        (int(n), metrics.labels[i], metrics.labels[j])
+        for i, row in enumerate(metrics.confusion)
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    lines = ["most frequent confusions (--json has the whole confusion matrix):"]
+    lines += [f"{n:5}  {_short(truth)} taken for {_short(guess)}" for n, truth, guess in pairs[:_MISTAKES]]
+    return "\n".join(lines) if pairs else "no confusions"
+
+
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
+
+
+def _short(label: str) -> str:
+    """A label on one line of bounded width, whatever is in it."""
+    plain = "".join(c if c.isprintable() else "?" for c in label)
+    return plain if len(plain) <= _LONGEST_LABEL else plain[: _LONGEST_LABEL - 1] + "…"

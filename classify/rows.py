@@ -1,0 +1,192 @@
+"""Which rows can be fitted on: labelled, finite, enough of each class. What cannot is named."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Labelled rows and what is known of each; use `make_table`.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features), float32
+        All rows that were given, those without a label too.
+    rows : ndarray of shape (n_labelled,), intp
+        Where in X the labelled rows are. Entry i of every field below is about row ``rows[i]``.
+    labels : list of str
+    paths : list of str, or None
+    content : list of str, or None
+        Content hashes: rows of equal hash are copies. Empty where unknown. Not None if `paths` is.
+    groups : list of str, or None
+        Empty where there is none.
+    splits : list of str, or None
+        Lower case. None if no row has one.
+    """
+
+    X: NDArray[np.float32]
+    rows: NDArray[np.intp]
+    labels: list[str]
+    paths: list[str] | None
+    content: list[str] | None
+    groups: list[str] | None
+    splits: list[str] | None
+
+    def name(self, i: int) -> str:
+        """The labelled row `i` in a message."""
+        return f"row {self.rows[i]}" if self.paths is None else repr(self.paths[i])
+
+
+def make_table(
+    X: ArrayLike,
+    y: Sequence[Any] | NDArray[Any],
+    *,
+    paths: Sequence[str] | None,
+    sha256: Sequence[str] | None,
+    groups: Sequence[str | None] | NDArray[np.str_] | None,
+    splits: Sequence[str | None] | NDArray[np.str_] | None,
+) -> Table:
+    """Check what was given and keep the labelled rows.
+
+    Parameters
+    ----------
+    X, y, paths, sha256, groups, splits
+        As `classify.fitting.fit_classifier`.
+
+    Raises
+    ------
+    DataError
+        If shapes or lengths do not fit, no row has a label, or a labelled row is not finite.
+    """
+    with np.errstate(over="ignore"):
+        features = np.asarray(X, np.float32)
+    if features.ndim != 2 or 0 in features.shape:
+        raise DataError(f"features of shape {features.shape} were found; needed is (n_images, n_features)")
+    n = len(features)
+    columns = {"y": y, "paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
+    for name, column in columns.items():
+        if column is not None and len(column) != n:
+            raise DataError(
+                f"{name} has {len(column)} entries for {n} rows of features; needed is one for each"
+            )
+    labels = _texts(y)
+    rows = np.array([i for i, label in enumerate(labels) if label], np.intp)
+    if not len(rows):
+        raise DataError(
+            f"none of the {n} images has a label; put them into one folder per class, or give extract "
+            "--labels FILE"
+        )
+
+    def labelled(column: Any) -> list[str] | None:
+        if column is None:
+            return None
+        texts = _texts(column)
+        return [texts[i] for i in rows]
+
+    content = labelled(sha256)
+    if content is None and paths is None:
+        content = [hashlib.sha256(features[i].tobytes()).hexdigest() for i in rows]
+    words = [word.strip().lower() for word in labelled(splits) or []]
+    table = Table(
+        X=features,
+        rows=rows,
+        labels=[labels[i] for i in rows],
+        paths=labelled(paths),
+        content=content,
+        groups=labelled(groups),
+        splits=words if any(words) else None,
+    )
+    _check_finite(table)
+    return table
+
+
+def _texts(column: Sequence[Any] | NDArray[Any]) -> list[str]:
+    # NaN, as pandas writes what is missing, is the one value that is unequal to itself.
+    return ["" if value is None or value != value else str(value) for value in column]
+
+
+def _check_finite(table: Table) -> None:
+    # A NaN makes its row's sum NaN, an infinity makes it infinite or NaN. Only a sum can overflow where
+    # no feature is infinite, so rows that look bad are looked at again.
+    with np.errstate(all="ignore"):
+        suspects = np.flatnonzero(~np.isfinite(table.X.sum(axis=1)[table.rows]))
+    bad = [int(i) for i in suspects if not np.isfinite(table.X[table.rows[i]]).all()]
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(table.rows)} labelled images have features that are NaN or infinite, "
+            f"{table.name(bad[0])} first; extract again (in fp32, if it was fp16), or remove them"
+        )
+
+
+def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halved: bool) -> list[str]:
+    """The classes in order, if they can be told apart and judged.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        None empty.
+    content : sequence of str, or None
+        As `Table.content`; copies of one image count as one.
+    halved : bool
+        Whether each class is yet to be split in two, so that one image is not enough.
+
+    Returns
+    -------
+    list of str
+        Sorted by code point.
+
+    Raises
+    ------
+    DataError
+        Under two classes, or if a class has a single image.
+    """
+    counts = Counter(labels)
+    classes = sorted(counts)
+    if len(classes) < 2:
+        raise DataError(
+            f"all {len(labels)} labelled images to learn from are of one class, {classes[0]!r}; "
+            "needed are two classes or more"
+        )
+    if not halved:
+        return classes
+    images = range(len(labels)) if content is None else [digest or i for i, digest in enumerate(content)]
+    distinct = Counter(label for label, _ in set(zip(labels, images, strict=True)))
+    single = [name for name in classes if distinct[name] < 2]
+    if single:
+        what = "one image" if counts[single[0]] == 1 else "one image and copies of it"
+        raise DataError(
+            f"{len(single)} of {len(classes)} classes have {what}: {name_some(single)}; needed are two, "
+            "one to learn from and one to judge with: add images, or leave these classes out"
+        )
+    return classes
+
+
+def lookalikes(classes: Sequence[str]) -> list[str]:
+    """A sentence for each set of class names that differ only in case, spaces or Unicode form."""
+    same: dict[str, list[str]] = {}
+    for name in classes:
+        key = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        same.setdefault(key, []).append(name)
+    return [
+        f"classes {', '.join(repr(name) for name in names)} differ only in case, spaces or Unicode form; "
+        "they were kept apart: if one class is meant, give them one name"
+        for names in same.values()
+        if len(names) > 1
+    ]
+
+
+def name_some(names: Sequence[str], most: int = 8) -> str:
+    """The first names, quoted, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,221 @@
+"""What a classifier says of images or of cached features, a batch at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classify.classifier import Classifier
+from extract.stages import Failure, Listing
+from extract.stream import Clock, default_jobs, feature_blocks
+from models.errors import MismatchError, UsageError
+from models.progress import Progress
+from models.spec import NetworkSpec, PreprocessSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from extract.engines import Device, Precision
+    from models.store import StoredNetwork
+
+Notify = Callable[[str], None]
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """On which device images are run; as in `extract.pipeline.ExtractOptions`."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Some images in listing order with what the classifier says of them.
+
+    Attributes
+    ----------
+    paths : list of str
+    labels : list of str or None
+        The truth where the source has one.
+    probabilities : ndarray of shape (n, n_classes), float32
+        In the order of `classes_`.
+    failures : list of Failure
+        Images of the same stretch that could not be read.
+    """
+
+    paths: list[str]
+    labels: list[str | None]
+    probabilities: NDArray[np.float32]
+    failures: list[Failure]
+
+
+def score_inputs(
+    inputs: Sequence[str | Path] | Listing | Path,
+    classifier: Classifier,
+    options: RunOptions,
+    *,
+    clock: Clock,
+    progress: Progress,
+    notify: Notify,
+) -> Iterator[Scored]:
+    """Probabilities for images, folders or one features.h5, a batch at a time.
+
+    `inputs` may also be what `list_unless_cache` made of them.
+
+    Raises
+    ------
+    MismatchError
+        If the cache is of another network, or the store does not have the classifier's network.
+    """
+    listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, notify)
+    if isinstance(listing, Listing):
+        yield from _score_images(listing, classifier, options, clock, progress, notify)
+    else:
+        yield from _score_cache(listing, classifier, progress)
+
+
+def list_unless_cache(inputs: Sequence[str | Path] | Listing, notify: Notify) -> Listing | Path:
+    """The images of some inputs, or the one features.h5 that they are.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing, or a cache among images.
+    """
+    if isinstance(inputs, Listing):
+        return inputs
+    cache = _as_cache(inputs)
+    if cache is not None:
+        return cache
+    from extract.inputs import list_inputs
+
+    return list_inputs(inputs, notify=notify)
+
+
+def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
+    files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
+    if not files:
+        return None
+    from extract.hdf5_images import is_feature_cache
+
+    caches = [path for path in files if is_feature_cache(path)]
+    if not caches:
+        return None
+    if len(inputs) > 1:
+        raise UsageError(f"{caches[0]} is a cache; give it alone, or give images and folders without it")
+    return caches[0]
+
+
+def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
+    from extract.cache.reader import CacheReader
+
+    wanted = classifier.identity
+    with CacheReader(path) as reader:
+        layer = next((n for n, f in reader.identity.fingerprints.items() if f == wanted.fingerprint), None)
+        if layer is None:
+            raise MismatchError(
+                f"{path} holds {', '.join(reader.identity.fingerprints)} of network "
+                f"{reader.identity.network!r}; the classifier wants {wanted.layer} of {wanted.network!r} "
+                "as it was fitted: extract the images with that network and preprocessing, or fit again"
+            )
+        progress.start(reader.n_rows, "classifying")
+        failures = reader.failures()
+        for rows, X in reader.iter_blocks(layer):
+            columns = reader.columns(rows)
+            labels = [label or None for label in columns.label]
+            yield Scored(list(columns.path), labels, classifier.predict_proba(X), failures)
+            progress.advance(len(X) + len(failures))
+            failures = []
+        progress.finish()
+
+
+def _score_images(
+    listing: Listing,
+    classifier: Classifier,
+    options: RunOptions,
+    clock: Clock,
+    progress: Progress,
+    notify: Notify,
+) -> Iterator[Scored]:
+    from extract.images import prepare
+    from extract.session import Session, open_session
+
+    stored, spec, layer = find_network(classifier, progress)
+    if not spec.trained:
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+
+    def open_network() -> Session:
+        session = open_session(
+            stored.graph_path,
+            spec,
+            [layer],
+            device=options.device,
+            precision=options.precision,
+            batch_size=options.batch_size,
+        )
+        notify(session.engine.why)
+        return session
+
+    blocks = feature_blocks(
+        listing.images,
+        lambda data: prepare(data, spec.preprocess),
+        open_network,
+        jobs=options.jobs or default_jobs(),
+        clock=clock,
+    )
+    progress.start(len(listing.images), "classifying")
+    for block, failures in blocks:
+        X = block.features[layer] if block.refs else np.empty((0, len(classifier.coef_[0])), np.float32)
+        yield Scored(
+            [ref.path for ref in block.refs],
+            [ref.label for ref in block.refs],
+            classifier.predict_proba(X),
+            failures,
+        )
+        progress.advance(len(block.refs) + len(failures))
+    progress.finish()
+
+
+def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetwork, NetworkSpec, str]:
+    """The network in the store that gives the features a classifier was fitted on.
+
+    Returns
+    -------
+    stored : StoredNetwork
+    spec : NetworkSpec
+        With the preprocessing of the fit, should it differ from the network's own.
+    layer : str
+
+    Raises
+    ------
+    MismatchError
+        If no network of the store gives these features; the text says how to get it.
+    """
+    from models import store
+    from models.catalog import names as catalogue_names
+    from models.importing import UNTRAINED, ensure_network
+
+    wanted = classifier.identity
+    preprocess = PreprocessSpec.from_json(wanted.preprocess)
+    if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
+        ensure_network(wanted.network, progress)
+    for name in sorted(store.names(), key=lambda name: name != wanted.network):
+        stored = store.load(name)
+        spec = dataclasses.replace(stored.spec, preprocess=preprocess, pool=wanted.pool)
+        for layer in spec.layers:
+            if spec.fingerprint(layer.name) == wanted.fingerprint:
+                return stored, spec, layer.name
+    raise MismatchError(
+        f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
+        f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
+        f"import the very file it was fitted with (models import FILE --as {wanted.network}), or fit again"
+    )

@@ -1,0 +1,239 @@
+"""Which images train and which judge: per class, whole groups, nothing straddles, seeded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.rows import name_some
+from classify.units import count_table
+from models.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Rows to learn from and rows to judge with; no row is in both.
+
+    Attributes
+    ----------
+    train, test : ndarray of intp
+        Row numbers, ascending.
+    how : {"stratified", "column"}
+        Drawn here, or given with the data.
+    notes : tuple of str
+        What the user should know of it, a sentence each.
+    """
+
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    how: Literal["stratified", "column"]
+    notes: tuple[str, ...] = ()
+
+
+def training_count(n: int, test_size: float) -> int:
+    """How many of a class's `n` images train: half up, and at least one on either side.
+
+    The rounding is that of the documented examples of MATLAB's splitEachLabel: 15 at 0.7 give 11,
+    2 at 0.6 give 1. The decimal that the user typed counts, not its nearest binary fraction.
+    """
+    share = 1 - Fraction(str(test_size))
+    return min(max(int(n * share + Fraction(1, 2)), 1), n - 1)
+
+
+def stratified_split(
+    y: NDArray[np.intp], unit: NDArray[np.intp], test_size: float, classes: Sequence[str]
+) -> Split:
+    """Split every class by `training_count`, units whole.
+
+    Units are taken in their order (`make_units`). Those of several classes are placed first, each where
+    it brings the counts nearer; then each class fills up with its own units to the nearest sum there is.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), intp
+        Class codes.
+    unit : ndarray of shape (n,), intp
+        Rows of one unit stay together.
+    test_size : float
+        In (0, 1).
+    classes : sequence of str
+        For the notes.
+
+    Returns
+    -------
+    Split
+        A class that is one unit as a whole trains, and a note says that it cannot be judged.
+
+    Raises
+    ------
+    DataError
+        If all rows are one unit, so that a part would be empty.
+    """
+    K = len(classes)
+    table = count_table(y, unit, K)
+    total = np.bincount(y, minlength=K).tolist()
+    wanted = [training_count(n, test_size) if n > 1 else n for n in total]
+    trains = np.zeros(len(table), bool)
+    have_train, have_test = _place_mixed(table, total, wanted, trains)
+    own: list[list[int]] = [[] for _ in range(K)]
+    for u, counts in enumerate(table):
+        if len(counts) == 1:
+            own[next(iter(counts))].append(u)
+    for c, units in enumerate(own):
+        sizes = [table[u][c] for u in units]
+        low = 0 if have_train[c] else 1
+        high = sum(sizes) - (0 if have_test[c] else 1)
+        chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high)
+        trains[[u for u, take in zip(units, chosen, strict=True) if take]] = True
+        if len(units) == 1 and not have_train[c]:
+            trains[units[0]] = True
+    side = trains[unit]
+    if side.all() or not side.any():
+        raise DataError(
+            "all images are in one group, so none is left to judge with; needed are two groups or more: "
+            "declare finer groups or none"
+        )
+    return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", _notes(y, side, wanted, classes))
+
+
+def _place_mixed(
+    table: list[dict[int, int]], total: list[int], wanted: list[int], trains: NDArray[np.bool_]
+) -> tuple[list[int], list[int]]:
+    """Place the units of several classes; gives each class's rows so far in training and in test."""
+    have_train, have_test = [0] * len(total), [0] * len(total)
+    still = [0] * len(total)  # units to come, of one class or several
+    for counts in table:
+        for c in counts:
+            still[c] += 1
+    for u, counts in enumerate(table):
+        if len(counts) == 1:
+            continue
+        nearer = 0.0
+        for c, n in counts.items():
+            still[c] -= 1
+            need = wanted[c] - have_train[c]
+            nearer += (abs(need) - abs(need - n)) / total[c]
+        last = [c for c in counts if still[c] == 0]
+        if any(not have_train[c] for c in last):
+            train = True
+        elif any(not have_test[c] for c in last):
+            train = False
+        else:
+            train = nearer > 0
+        trains[u] = train
+        for c, n in counts.items():
+            (have_train if train else have_test)[c] += n
+    return have_train, have_test
+
+
+def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> list[bool]:
+    """Choose items whose sizes add up as near to `wanted` as any choice can, earlier items first.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Each at least 1.
+    wanted : int
+    low, high : int
+        The sum lies in this range if any sum does; of two sums equally near the larger is taken.
+
+    Returns
+    -------
+    list of bool
+        Of two choices with that sum, the one that takes the earliest item in which they differ.
+    """
+    # Bit s of reach[i] is set if some of the items of more than one from i on add up to s. Single
+    # images fill any gap up to their number, so that only groups and copies cost memory.
+    n = len(sizes)
+    singles = [0] * (n + 1)
+    reach = [1] * (n + 1)
+    for i in range(n - 1, -1, -1):
+        singles[i] = singles[i + 1] + (sizes[i] == 1)
+        reach[i] = reach[i + 1] if sizes[i] == 1 else reach[i + 1] | reach[i + 1] << sizes[i]
+
+    def possible(i: int, s: int) -> bool:
+        if s < 0:
+            return False
+        fill = min(singles[i], s)
+        above = reach[i] >> (s - fill)
+        lowest = (above & -above).bit_length() - 1
+        return 0 <= lowest <= fill
+
+    outward = (wanted + sign * d for d in range(sum(sizes) + abs(wanted) + 1) for sign in (1, -1))
+    left = next((s for s in outward if low <= s <= high and possible(0, s)), 0)
+    chosen = []
+    for i, size in enumerate(sizes):
+        take = possible(i + 1, left - size)
+        left -= size if take else 0
+        chosen.append(take)
+    return chosen
+
+
+def _notes(
+    y: NDArray[np.intp], train: NDArray[np.bool_], wanted: list[int], classes: Sequence[str]
+) -> tuple[str, ...]:
+    K = len(classes)
+    n_train = np.bincount(y[train], minlength=K)
+    n_test = np.bincount(y[~train], minlength=K)
+    notes = []
+    off = np.abs(n_train - wanted)
+    if off.any():
+        notes.append(
+            f"copies and groups stay whole: {np.count_nonzero(off)} of {K} classes have up to {off.max()} "
+            "images more or fewer in training than --test-size asks for"
+        )
+    for part, counts, so in (
+        ("test", n_test, "they are not judged"),
+        ("training", n_train, "they are never predicted"),
+    ):
+        missing = [name for name, count in zip(classes, counts, strict=True) if not count]
+        if missing:
+            notes.append(
+                f"{part} part without an image, as each lies in one group: {name_some(missing)}; {so}"
+            )
+    return tuple(notes)
+
+
+def column_split(given: Sequence[str], unit: NDArray[np.intp], name: Callable[[int], str]) -> Split:
+    """The split that the data came with: a word for each row.
+
+    Parameters
+    ----------
+    given : sequence of n str
+        ``train`` or ``test``. Rows of another word (``val``) are left out and counted in a note.
+    unit : ndarray of shape (n,), intp
+        Units on both sides are counted in a note; they are not moved.
+    name : callable
+        Gives the name of a row for messages.
+
+    Raises
+    ------
+    DataError
+        If a row has no word, or a part is empty.
+    """
+    words = np.array(given, np.str_)
+    blank = np.flatnonzero(words == "")
+    if len(blank):
+        raise DataError(
+            f"{len(blank)} of {len(words)} labelled images have no split, {name(int(blank[0]))} first; "
+            "give train or test to every one of them, or to none"
+        )
+    train, test = np.flatnonzero(words == "train"), np.flatnonzero(words == "test")
+    found = ", ".join(f"{n} {word}" for word, n in zip(*np.unique(words, return_counts=True), strict=True))
+    if not len(train) or not len(test):
+        raise DataError(f"the split column holds {found}; needed are both train and test")
+    notes = []
+    if len(train) + len(test) < len(words):
+        notes.append(f"the split column holds {found}; only train and test are used")
+    straddling = np.isin(unit[test], unit[train]).sum()
+    if straddling:
+        notes.append(
+            f"{straddling} test images are copies of training images or share their group: "
+            "the given split keeps them, and the figures below are too good for it"
+        )
+    return Split(train, test, "column", tuple(notes))

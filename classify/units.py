@@ -1,0 +1,101 @@
+"""Which rows must stay together, and the seeded order in which they are dealt out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def row_keys(
+    groups: Sequence[str] | None, content: Sequence[str] | None, paths: Sequence[str] | None
+) -> tuple[list[str], list[list[str]]]:
+    """What a row's place in the order hangs on, and the names that tie rows together.
+
+    A row's key is its group; without one its content; without that its path. It never is its position,
+    so that rows keep their side when others are added or the order changes.
+
+    Parameters
+    ----------
+    groups : sequence of n str, or None
+        Empty where there is none.
+    content : sequence of n str, or None
+        Content hashes, empty where unknown. Rows of equal hash are copies.
+    paths : sequence of n str, or None
+        Not None if `content` is.
+
+    Returns
+    -------
+    keys : list of n str
+    ties : list of lists of n str
+        In each list, rows with the same text that is not empty belong together.
+    """
+    keys = [f"path {path}" for path in paths] if paths is not None else []
+    ties = []
+    if content is not None:
+        keys = [f"content {digest}" if digest else keys[i] for i, digest in enumerate(content)]
+        ties.append(list(content))
+    if groups is not None:
+        keys = [f"group {group}" if group else key for group, key in zip(groups, keys, strict=True)]
+        ties.append(list(groups))
+    return keys, ties
+
+
+def make_units(keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int) -> NDArray[np.intp]:
+    """Number the sets of rows that stay together, in an order that only keys and seed decide.
+
+    Parameters
+    ----------
+    keys : sequence of n str
+    ties : sequence of sequences of n str
+        As `row_keys` gives them. A row that shares a group with one row and its content with another
+        ties all three.
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (n,), intp
+        The unit of each row. Unit 0 comes first in the order: it has the smallest SHA-256 of
+        (seed, key) of all rows.
+    """
+    parent = list(range(len(keys)))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for names in ties:
+        first: dict[str, int] = {}
+        for row, name in enumerate(names):
+            if name:
+                parent[root(row)] = root(first.setdefault(name, row))
+
+    digests = [hashlib.sha256(f"{seed}\n{key}".encode("utf-8", "surrogatepass")).digest() for key in keys]
+    roots = [root(row) for row in range(len(keys))]
+    earliest: dict[int, bytes] = {}
+    for row, digest in zip(roots, digests, strict=True):
+        earliest[row] = min(digest, earliest.get(row, digest))
+    rank = {row: i for i, row in enumerate(sorted(earliest, key=lambda row: (earliest[row], row)))}
+    return np.array([rank[row] for row in roots], np.intp)
+
+
+def count_table(y: NDArray[np.intp], unit: NDArray[np.intp], n_classes: int) -> list[dict[int, int]]:
+    """For each unit, class -> number of its rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), intp
+        Class codes from 0.
+    unit : ndarray of shape (n,), intp
+    n_classes : int
+    """
+    n_units = int(unit.max()) + 1 if len(unit) else 0
+    pairs, counts = np.unique(unit.astype(np.int64) * n_classes + y, return_counts=True)
+    table: list[dict[int, int]] = [{} for _ in range(n_units)]
+    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        table[pair // n_classes][pair % n_classes] = count
+    return table

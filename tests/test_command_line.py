@@ -1,0 +1,175 @@
+"""Wrong calls, help, and what a program reads: exit codes and JSON."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, CommandLine, command, read_json, write_pictures
+
+COMMANDS = ["extract", "fit", "classify", "evaluate", "shapes", "demo", "cache", "models"]
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    here = CommandLine(tmp_path_factory.mktemp("cli")).with_tiny_network()
+    write_pictures(here.folder / "imgs", per_class=4)
+    here.good("extract", "imgs", "--network", "tiny")
+    return here
+
+
+def test_help_loads_nothing_heavy() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in ran.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not loaded & {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "scipy"}
+
+
+def test_help_names_every_command_and_an_example() -> None:
+    ran = subprocess.run(command(["--help"]), capture_output=True, text=True, check=True)
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", ran.stdout, re.M), name
+    assert "Example:" in ran.stdout
+
+
+@pytest.mark.parametrize("name", ["extract", "fit", "classify", "evaluate", "shapes", "demo"])
+def test_every_command_shows_an_example(name: str) -> None:
+    ran = subprocess.run(command([name, "--help"]), capture_output=True, text=True, check=True)
+    assert f"Example:  fc7 {name}" in ran.stdout
+
+
+def test_the_readme_names_only_commands_and_options_that_exist() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    used = re.findall(r"^    (?:python cli\.py|fc7) (.+?)(?:  .*)?$", readme, re.M)
+    assert used
+    for line in used:
+        words = line.split("#")[0].split()
+        name = words[:2] if words[0] in ("models", "cache") else words[:1]
+        ran = subprocess.run(command([*name, "--help"]), capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, line
+        for option in [word for word in words if word.startswith("--")]:
+            assert option in ran.stdout, line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["extract"], "--labels"),
+        (["extract", "no-such-folder", "--network", "tiny"], "no-such-folder"),
+        (["extract", "imgs", "--network", "no-such-network"], "no-such-network"),
+        (["extract", "imgs", "--network", "tiny", "--layer", "fc9", "-o", "x.h5"], "fc9"),
+        (["extract", "imgs", "--network", "tiny", "--resize", "sideways", "-o", "x.h5"], "sideways"),
+        (["extract", "imgs", "--network", "tiny", "--crops", "7", "-o", "x.h5"], "crops is 7"),
+        (["fit", "--svm", "--softmax"], "one of them"),
+        (["fit", "-C", "none"], "-C none"),
+        (["fit", "-C", "-1"], "above 0"),
+        (["fit", "--test-size", "1.5"], "1.5"),
+        (["fit", "no-such.h5"], "no-such.h5"),
+        (["classify", "imgs", "-m", "no-such.onnx"], "no-such.onnx"),
+        (["classify", "imgs", "features.h5", "-m", "no-such.onnx"], "no-such.onnx"),
+        (["nonsense"], "nonsense"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_wrong_call_says_what_was_found_and_exits_with_2(
+    cli: CommandLine, arguments: list[str], said: str
+) -> None:
+    ran = cli(*arguments)
+    assert ran.code == 2, ran.text
+    assert said in ran.err
+    assert ran.out == ""
+
+
+def test_an_empty_folder_is_said_to_hold_no_images(cli: CommandLine) -> None:
+    (cli.folder / "empty").mkdir()
+    (cli.folder / "empty/notes.txt").write_text("x")
+    ran = cli("extract", "empty", "--network", "tiny", "-o", "empty.h5")
+    assert ran.code == 2
+    assert ".txt" in ran.err
+
+
+def test_cuda_without_a_gpu_is_exit_2_and_no_cache(cli: CommandLine) -> None:
+    from extract.engines import nvidia_driver
+
+    if nvidia_driver():
+        pytest.skip("this machine has an NVIDIA driver")
+    ran = cli("extract", "imgs", "--network", "tiny", "--device", "cuda", "-o", "gpu.h5")
+    assert ran.code == 2
+    assert "--device cpu" in ran.err
+    assert not (cli.folder / "gpu.h5").exists()
+
+
+def test_extract_tells_a_program_what_it_did(cli: CommandLine) -> None:
+    (cli.folder / "some/a").mkdir(parents=True)
+    (cli.folder / "some/a/bad.png").write_bytes(b"")
+    (cli.folder / "some/readme.md").write_text("x")
+    source = (cli.folder / "imgs/red/000.png").read_bytes()
+    (cli.folder / "some/a/good.png").write_bytes(source)
+    arguments = [
+        "extract",
+        "some",
+        "--network",
+        "tiny",
+        "-o",
+        "some.h5",
+        "--json",
+        "--failures-csv",
+        "bad.csv",
+    ]
+    first = read_json(cli.good(*arguments).out)
+    assert (first["images"], first["rows"], first["extracted"], first["reused"]) == (2, 1, 1, 0)
+    assert [failure["path"] for failure in first["failures"]] == ["a/bad.png"]
+    assert first["ignored"] == {".md": 1}
+    assert "a/bad.png" in (cli.folder / "bad.csv").read_text()
+    before = (cli.folder / "some.h5").read_bytes()
+    second = read_json(cli.good(*arguments).out)
+    assert (second["extracted"], second["reused"], second["written"]) == (0, 1, False)
+    assert second["engine"] is None
+    assert (cli.folder / "some.h5").read_bytes() == before
+
+
+def test_quiet_is_quiet(cli: CommandLine) -> None:
+    ran = cli.good("extract", "imgs", "--network", "tiny", "-o", "quiet.h5", "--quiet")
+    assert ran.text == ""
+
+
+def test_fail_on_the_first_error_keeps_what_was_done(cli: CommandLine) -> None:
+    folder = write_pictures(cli.folder / "strict", per_class=2)
+    (folder / "red/zzz.png").write_bytes(b"broken")
+    ran = cli("extract", "strict", "--network", "tiny", "-o", "strict.h5", "--on-error", "fail", "-b", "1")
+    assert ran.code == 1
+    assert "red/zzz.png" in ran.err
+    (folder / "red/zzz.png").unlink()
+    again = read_json(
+        cli.good("extract", "strict", "--network", "tiny", "-o", "strict.h5", "--json", "-b", "1").out
+    )
+    assert again["rows"] == 6
+    assert again["reused"] > 0
+
+
+def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
+    one = cli.folder / "one-class"
+    write_pictures(one)
+    for colour in ("green", "blue"):
+        for file in (one / colour).iterdir():
+            file.unlink()
+    cli.good("extract", "one-class", "--network", "tiny", "-o", "one.h5")
+    ran = cli("fit", "one.h5", "--svm")
+    assert ran.code == 2
+    assert "red" in ran.err
+
+
+def test_the_same_program_is_a_module_function() -> None:
+    from cli import main
+
+    assert callable(main)
+    assert Path(ROOT / "pyproject.toml").read_text("utf-8").count('fc7 = "cli:main"') == 1
