@@ -68,6 +68,7 @@ def fit(
     from classify.fitting import FitOptions
     from classify.from_cache import fit_cache
     from classify.report.text import fit_json, fit_report
+    from models.progress import make_progress
 
     options = FitOptions(
         head="svm" if svm else "softmax" if softmax else None,
@@ -77,7 +78,7 @@ def fit(
         normalize=normalize,
         refit_all=refit_all,
     )
-    result = fit_cache(features, output, options, layer=layer or None)
+    result = fit_cache(features, output, options, layer=layer or None, progress=make_progress(quiet))
     if as_json:
         typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
     elif not quiet:
