@@ -8,8 +8,9 @@ from classify.evaluate import Metrics
 from classify.records import FitResult
 from classify.tune import Tuned
 
-# A wider matrix does not fit a terminal; the mistakes are listed instead.
-_WIDEST_MATRIX = 15
+# A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
+# show is left to --json.
+_WIDEST_LINE, _WIDEST_MATRIX = 15, 60
 _MISTAKES = 20
 _LONGEST_LABEL = 24
 
@@ -103,7 +104,7 @@ def _per_class(metrics: Metrics) -> str:
 
 def _confusion(metrics: Metrics) -> str:
     if len(metrics.labels) > _WIDEST_MATRIX:
-        return _mistakes(metrics)
+        return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
     width = max(5, *(len(_short(label)) for label in metrics.labels))
     cell = max(len(str(int(metrics.confusion.max()))), len(str(len(metrics.labels))) + 1) + 1
     numbers = range(1, len(metrics.labels) + 1)
@@ -113,6 +114,8 @@ def _confusion(metrics: Metrics) -> str:
     ]
     for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
         lines.append(f"{f'({i})':4}{_short(label):{width}}" + "".join(f"{n:{cell + 1}}" for n in row))
+    if len(metrics.labels) > _WIDEST_LINE:
+        lines += ["", _mistakes(metrics)]
     return "\n".join(lines)
 
 
@@ -124,7 +127,7 @@ def _mistakes(metrics: Metrics) -> str:
         if n and i != j
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    lines = ["most frequent confusions (--json has the whole confusion matrix):"]
+    lines = ["most frequent confusions:"]
     lines += [f"{n:5}  {_short(truth)} taken for {_short(guess)}" for n, truth, guess in pairs[:_MISTAKES]]
     return "\n".join(lines) if pairs else "no confusions"
 

@@ -24,7 +24,7 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """All rows of one layer.
+    """All rows of one layer; ``X, y, paths = load_features(...)`` takes out the three most wanted.
 
     Attributes
     ----------
@@ -53,6 +53,10 @@ class FeatureSet:
     layer: str
     identity: CacheIdentity
     roots: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[NDArray[np.float32] | NDArray[np.str_] | list[str]]:
+        """`X`, `y` and `paths`."""
+        return iter((self.X, self.y, self.paths))
 
     @property
     def fingerprint(self) -> str:

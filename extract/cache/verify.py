@@ -150,9 +150,9 @@ def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
 def _listing(images: str | Path | Listing) -> Listing:
     if isinstance(images, Listing):
         return images
-    from extract.sources import list_images
+    from extract.inputs import list_inputs
 
-    return list_images([images])
+    return list_inputs([images])
 
 
 def _compare(report: VerifyReport, index: RowIndex, listing: Listing, progress: Progress) -> None:

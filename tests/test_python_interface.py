@@ -1,0 +1,75 @@
+"""The four verbs as functions, as the README shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classify import classify_images, fit_classifier, load_classifier, save_classifier
+from classify.from_cache import fit_cache
+from extract import ExtractOptions, extract_features, load_features
+from models.importing import import_network
+from models.spec import caffe_preprocess
+from tests.support import COLOURS, lines_of, tiny_network, write_pictures
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
+    file = tiny_network(tmp_path / "tiny.onnx")
+    import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding")
+    return tmp_path
+
+
+def test_images_to_predictions_in_four_calls(store: Path) -> None:
+    write_pictures(store / "imgs", per_class=6)
+    write_pictures(store / "new", per_class=2, start=50)
+    notes: list[str] = []
+    summary = extract_features(
+        [store / "imgs"], store / "features.h5", ExtractOptions(network="tiny"), notify=notes.append
+    )
+    assert (summary.images, summary.rows, summary.failures) == (18, 18, [])
+    assert len(notes) == 1
+    X, y, paths = load_features(store / "features.h5")
+    assert np.shape(X) == (18, 64)
+    assert list(y) == [str(path).split("/")[0] for path in paths]
+    result = fit_cache(store / "features.h5", store / "classifier.onnx")
+    assert result.metrics.accuracy > 0.9
+    done = classify_images([store / "new"], store / "classifier.onnx", store / "predictions.csv")
+    assert done.counts == dict.fromkeys(sorted(COLOURS), 2)
+    assert len(lines_of(store / "predictions.csv")) == 6
+
+
+def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([np.eye(5)[i] + rng.normal(0, 0.1, (10, 5)) for i in range(3)])
+    result = fit_classifier(X, np.repeat(["a", "b", "c"], 10))
+    save_classifier(result.classifier, store / "own.onnx")
+    assert list(load_classifier(store / "own.onnx").predict(X[::10])) == ["a", "b", "c"]
+
+
+def test_features_equal_the_networks_own_numbers(store: Path) -> None:
+    """One picture by hand: Pillow's resize, BGR minus means, and the same layers in NumPy."""
+    import onnx
+    from onnx import numpy_helper
+    from PIL import Image
+
+    write_pictures(store / "imgs", per_class=1)
+    extract_features([store / "imgs"], store / "f.h5", ExtractOptions(network="tiny"))
+    found = load_features(store / "f.h5")
+    w = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(store / "tiny.onnx")).graph.initializer}
+    image = Image.open(store / "imgs" / found.paths[0]).convert("RGB")
+    # The caffe recipe: warp to 256, and the centre that the network takes.
+    resized = np.asarray(image.resize((256, 256), Image.Resampling.BILINEAR))[112:144, 112:144]
+    bgr = resized[..., ::-1].astype(np.float64) - [104.00698793, 116.66876762, 122.67891434]
+    padded = np.pad(bgr.transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
+    maps = np.zeros((16, 8, 8))
+    for i in range(8):
+        for j in range(8):
+            patch = padded[:, 4 * i : 4 * i + 5, 4 * j : 4 * j + 5]
+            maps[:, i, j] = np.tensordot(w["w1"], patch, 3) + w["b1"]
+    pooled = np.maximum(maps, 0).reshape(16, 4, 2, 4, 2).mean((2, 4))
+    wanted = np.maximum(w["w2"] @ pooled.reshape(-1) + w["b2"], 0)
+    np.testing.assert_allclose(found.X[0], wanted, rtol=1e-4, atol=1e-4)
