@@ -75,6 +75,10 @@ def extract(
     crops: Annotated[
         int | None, typer.Option(help="1 (centre) or 10 (corners, centre, mirrored; averaged).")
     ] = None,
+    pool: Annotated[
+        Literal["flatten", "avg", "max"] | None,
+        typer.Option(help="How a map becomes a vector: whole, or one number a channel."),
+    ] = None,
     float16: Annotated[
         bool, typer.Option("--float16", help="Store halves: half the file, error 5e-4.")
     ] = False,
@@ -118,6 +122,7 @@ def extract(
         batch_size=batch_size,
         jobs=jobs,
         preprocess=preprocess_changes(resize, antialias, crops),
+        pool=pool,
         storage="float16" if float16 else "float32",
         on_error=on_error,
         retry_failed=retry_failed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from extract.engines import Device, Precision
+    from models.spec import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class ExtractOptions:
         Images a batch and decode threads; None chooses.
     preprocess : mapping of str to object
         Fields of `PreprocessSpec` that replace the network's own.
+    pool : {"flatten", "avg", "max"} or None
+        How a spatial map becomes a vector; None is the network's own way.
     storage : {"float32", "float16"}
         How features are kept in the file.
     on_error : {"skip", "fail"}
@@ -49,6 +52,7 @@ class ExtractOptions:
     batch_size: int | None = None
     jobs: int | None = None
     preprocess: dict[str, object] = field(default_factory=dict)
+    pool: Pool | None = None
     storage: Literal["float32", "float16"] = "float32"
     on_error: Literal["skip", "fail"] = "skip"
     retry_failed: bool = False

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
@@ -20,7 +20,7 @@ from extract.summary import ExtractSummary
 from models.errors import Fc7Error, ImageError, StoppedError
 from models.importing import ensure_network
 from models.progress import Progress, Silent
-from models.spec import NetworkSpec, PreprocessSpec
+from models.spec import NetworkSpec
 from models.store import StoredNetwork
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def extract_features(
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
     stored = ensure_network(options.network, progress or Silent())
-    spec = _adapted(stored.spec, options.preprocess)
+    spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
@@ -83,12 +83,11 @@ def extract_features(
     return run.carry_out(started)
 
 
-def _adapted(spec: NetworkSpec, changes: dict[str, object]) -> NetworkSpec:
+def _adapted(spec: NetworkSpec, options: ExtractOptions) -> NetworkSpec:
     """The network with some of its preprocessing overridden; its fingerprints change with it."""
-    if not changes:
-        return spec
-    preprocess: PreprocessSpec = dataclasses.replace(spec.preprocess, **changes)  # type: ignore[arg-type]
-    return dataclasses.replace(spec, preprocess=preprocess)
+    changes: dict[str, Any] = dict(options.preprocess)
+    preprocess = dataclasses.replace(spec.preprocess, **changes)
+    return dataclasses.replace(spec, preprocess=preprocess, pool=options.pool or spec.pool)
 
 
 class _Run:
