@@ -94,6 +94,7 @@ def extract(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try unchanged failures again.")
     ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Hash files that look unchanged.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Check stored rows, redo damaged ones.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a cache of another network.")] = False,
     failures_csv: Annotated[
@@ -128,6 +129,7 @@ def extract(
         retry_failed=retry_failed,
         labels=labels,
         group_by=group_by,
+        verify=verify,
         repair=repair,
         force=force,
     )

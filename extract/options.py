@@ -39,6 +39,8 @@ class ExtractOptions:
         A manifest of labels: CSV or TSV with the columns path, label and optionally group, split.
     group_by : str or None
         A regular expression on paths whose first group names what must stay together.
+    verify : bool
+        Hash every file: an edit that left size and time alone is found too.
     repair : bool
         Read every stored feature, and redo the rows that fail their checksum.
     force : bool
@@ -58,5 +60,6 @@ class ExtractOptions:
     retry_failed: bool = False
     labels: Path | None = None
     group_by: str | None = None
+    verify: bool = False
     repair: bool = False
     force: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
-from extract.plan import Plan, find_moved, layers_to_run, make_plan
+from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing
 from extract.stream import Clock, Decode, default_jobs, feature_blocks
 from extract.summary import ExtractSummary
@@ -143,12 +143,15 @@ class _Run:
                 self.layers,
                 retry_failed=self.options.retry_failed,
             )
+            edited = find_edited(plan.reuse, known, self._hashes) if self.options.verify else set()
+            if edited:
+                plan = plan.with_edited(edited)
             self.failures += plan.failures
             moved = find_moved(plan.work, known, writer.rows_with_sha256, self._hashes, self.layers)
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
-            self.layers = layers_to_run(work, known, self.layers)
+            self.layers = layers_to_run(work, known, self.layers, edited)
             stopped = self._extract(work, writer)
             images = [ref for ref in self.listing.images if ref.path in self.done]
             result = writer.commit(

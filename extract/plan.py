@@ -21,6 +21,10 @@ class Known(Protocol):
         """That file's modification time."""
 
     @property
+    def sha256(self) -> str:
+        """Hex digest of that file's content."""
+
+    @property
     def layers(self) -> Collection[str]:
         """The layers it has features of."""
 
@@ -45,6 +49,13 @@ class Plan:
     work: list[ImageRef]
     failures: list[Failure]
     removed: int
+
+    def with_edited(self, paths: Collection[str]) -> Plan:
+        """The same with these images among the work, in the order of the listing."""
+        reuse = [ref for ref in self.reuse if ref.path not in paths]
+        again = [ref for ref in self.reuse if ref.path in paths]
+        work = sorted([*self.work, *again], key=lambda ref: ref.path)
+        return Plan(reuse, work, self.failures, self.removed)
 
 
 def make_plan(
@@ -115,8 +126,33 @@ def find_moved(
     return moved
 
 
+def find_edited(
+    reuse: Sequence[ImageRef],
+    known: Mapping[str, Known],
+    hash_of: Callable[[Iterable[ImageRef]], Iterable[str | None]],
+) -> set[str]:
+    """Paths whose content changed while size and time did not; every file is read.
+
+    Parameters
+    ----------
+    reuse : sequence of ImageRef
+        Images that look unchanged.
+    known : mapping of str to Known
+    hash_of : callable
+        As for `find_moved`. An image that can no longer be read counts as edited, and will fail.
+    """
+    return {
+        ref.path
+        for ref, digest in zip(reuse, hash_of(reuse), strict=True)
+        if digest != known[ref.path].sha256
+    }
+
+
 def layers_to_run(
-    work: Sequence[ImageRef], known: Mapping[str, Known], layers: Sequence[str]
+    work: Sequence[ImageRef],
+    known: Mapping[str, Known],
+    layers: Sequence[str],
+    edited: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The layers that some of the work lacks: adding pool5 to a cache of fc7 does not run fc7 again.
 
@@ -126,10 +162,12 @@ def layers_to_run(
     known : mapping of str to Known
     layers : sequence of str
         What every row must have.
+    edited : collection of str
+        Paths from `find_edited`: of their rows nothing can be used.
     """
     lacking: set[str] = set()
     for ref in work:
-        row = known.get(ref.path)
+        row = known.get(ref.path) if ref.path not in edited else None
         lacking.update(set(layers) - set(row.layers) if row is not None and _unchanged(ref, row) else layers)
     return tuple(layer for layer in layers if layer in lacking)
 

@@ -185,12 +185,15 @@ def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> Non
         raise CacheError(f"{len(both) or 1} images are listed twice, as failures or as both ({both[:1]})")
 
 
-def unchanged(old: SealedReader, found: Header, placed: Placed, failures: Sequence[Failure]) -> bool:
-    """Whether the file already holds just these rows and failures, and so need not be written.
+def unchanged(
+    old: SealedReader, found: Header, wanted: Header, placed: Placed, failures: Sequence[Failure]
+) -> bool:
+    """Whether the old file holds just these rows and failures already, and so need not be written.
 
-    `found` and what the file's header says are for the caller to compare.
+    Which fc7 wrote it does not count.
     """
-    if not placed.is_all_of(0, found.rows):
+    same = (found.identity, found.storage, found.roots) == (wanted.identity, wanted.storage, wanted.roots)
+    if not same or not placed.is_all_of(0, found.rows):
         return False
     try:
         return same_columns(old, placed.columns(), found.rows) and same_columns(

@@ -187,7 +187,7 @@ class RowIndex(Mapping[str, KnownRow]):
         self._paths = paths
         self._has = np.packbits(source >= 0, axis=0)
         self._layer_sets: dict[bytes, frozenset[str]] = {}
-        self._by_content: Ints | None = None
+        self._by_content: tuple[NDArray[np.uint64], Ints] | None = None
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -213,23 +213,26 @@ class RowIndex(Mapping[str, KnownRow]):
 
     def with_content(self, sha256: str) -> str | None:
         """A path whose row was made from this content, if there is one; rather one with all layers."""
-        if self._by_content is None:
-            self._by_content = np.argsort(self._keys(), kind="stable")
-        keys, wanted = self._keys(), np.frombuffer(bytes.fromhex(sha256), ">u8")[0]
-        first = int(np.searchsorted(keys, wanted, sorter=self._by_content))
+        keys, order = self._contents()
+        wanted = np.frombuffer(bytes.fromhex(sha256), ">u8")[0]
         found: str | None = None
-        for i in self._by_content[first:].tolist():
-            if keys[i] != wanted:
+        for position in range(int(np.searchsorted(keys, wanted)), len(keys)):
+            if keys[position] != wanted:
                 break
+            i = int(order[position])
             if self.sha256[i].tobytes().hex() == sha256:
                 if len(self._layers_of(i)) == len(self.layers):
                     return self.path(i)
                 found = found or self.path(i)
         return found
 
-    def _keys(self) -> NDArray[np.uint64]:
-        """The first eight bytes of each digest."""
-        return np.ascontiguousarray(self.sha256[:, :8]).view(">u8").ravel()
+    def _contents(self) -> tuple[NDArray[np.uint64], Ints]:
+        """The first eight bytes of every digest, sorted, and whose they are; made when first needed."""
+        if self._by_content is None:
+            keys = np.ascontiguousarray(self.sha256[:, :8]).view(">u8").ravel()
+            order = np.argsort(keys, kind="stable")
+            self._by_content = keys[order], order
+        return self._by_content
 
     def _layers_of(self, i: int) -> frozenset[str]:
         key = self._has[:, i].tobytes()

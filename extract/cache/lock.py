@@ -195,13 +195,16 @@ class Lock:
 
         A draft may be a living process's, but that one has lost the race already.
         """
-        for path in self.path.parent.iterdir():
-            start = f"{self.path.name}."
-            if path.name.startswith(start):
-                is_draft = "-" in path.name.removeprefix(start)
-                owner = None if is_draft else Owner.read(path)
-                if is_draft or (owner is not None and owner.is_dead()):
-                    remove(path)
+        start = f"{self.path.name}."
+        # Names only: a cache may lie among a million images.
+        with os.scandir(self.path.parent) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(start)]
+        for name in names:
+            path = self.path.with_name(name)
+            is_draft = "-" in name.removeprefix(start)
+            owner = None if is_draft else Owner.read(path)
+            if is_draft or (owner is not None and owner.is_dead()):
+                remove(path)
 
     def _told(self, holder: Owner) -> str:
         text = f"{self.guarded} is being written by {holder.describe()}"

@@ -58,12 +58,12 @@ class Sources:
         Parameters
         ----------
         layer : str
-        source, row : ndarray of shape (n,)
+        source, row : ndarray of shape (n,), n > 0
             For each row of the result, the number of its file and the row there.
 
         Returns
         -------
-        ndarray of shape (n, dim), float32, or float16 if all came so
+        ndarray of shape (n, dim), float32, or float16 if they are from one file that has it
 
         Raises
         ------
@@ -74,12 +74,8 @@ class Sources:
         numbers = np.unique(source).tolist()
         if len(numbers) == 1:
             return self[numbers[0]].take(name, row)
-        out: NDArray[Any] | None = None
+        out = np.empty((len(row), self[numbers[0]][name].shape[1]), np.float32)
         for number in numbers:
             wanted = source == number
-            rows = self[number].take(name, row[wanted])
-            if out is None:
-                out = np.empty((len(row), rows.shape[1]), np.float32)
-            out[wanted] = rows
-        assert out is not None
+            out[wanted] = self[number].take(name, row[wanted])
         return out

@@ -120,15 +120,15 @@ class CacheWriter:
         self._index: RowIndex | None = None
 
     def __enter__(self) -> CacheWriter:
-        if self._target.is_dir():
-            raise CacheError(f"{self.path} is a folder; give -o the name of a file")
-        if not self._target.parent.is_dir():
-            raise CacheError(f"{self.path.parent} is not a folder; make it first, or choose another -o")
-        self._lock.acquire()
         try:
+            if self._target.is_dir():
+                raise CacheError(f"{self.path} is a folder; give -o the name of a file")
+            if not self._target.parent.is_dir():
+                raise CacheError(f"{self.path.parent} is not a folder; make it first, or choose another -o")
+            self._lock.acquire()
             if self._lock.taken_from is not None:
                 self.notes.append(f"took over the lock of {self._lock.taken_from.describe()}, which is dead")
-            self._find()
+            self._index = self._find()
         except OSError as exc:
             self._lock.release()
             raise files.write_error(self.path, exc) from exc
@@ -151,8 +151,7 @@ class CacheWriter:
     def known(self) -> RowIndex:
         """Path -> row: what is committed, and finished segments as they were found."""
         if self._index is None:
-            self._find()
-        assert self._index is not None
+            self._index = self._find()
         return self._index
 
     @property
@@ -224,7 +223,8 @@ class CacheWriter:
         Returns
         -------
         CommitResult
-            If nothing changed, nothing was written. A commit of nothing at all writes nothing.
+            If nothing changed, nothing was written. A commit of nothing at all does nothing: an
+            empty listing is more likely a folder that has gone than a wish.
 
         Raises
         ------
@@ -236,17 +236,18 @@ class CacheWriter:
         """
         failures = sorted(failures, key=lambda failure: failure.path)
         check_records(images, failures)
+        if not images and not failures:
+            return CommitResult(0, 0, written=False)
+        index = self.known
         if self._pending.refresh():
-            self._index = self._joined()
-        placed = place(self.known, images, moved or {}, self.layers_needed)
-        result = CommitResult(len(images), len(failures), written=False)
-        if images or failures:
-            result = self._bring_about(placed, failures, tuple(roots), progress or Silent())
+            index = self._index = self._joined()
+        placed = place(index, images, moved or {}, self.layers_needed)
+        result = self._bring_about(placed, failures, tuple(roots), progress or Silent())
         self._pending.clear()
         self._index = None
         return result
 
-    def _find(self) -> None:
+    def _find(self) -> RowIndex:
         """Take stock of the file and the segments."""
         files.remove(files.tmp_path(self._target))
         if self._force:
@@ -255,7 +256,7 @@ class CacheWriter:
             self._old = Old.find(self._target, repair=self._repair)
         self._agree()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
-        self._index = self._joined()
+        return self._joined()
 
     def _agree(self) -> None:
         """Settle what the cache will hold."""
@@ -290,12 +291,6 @@ class CacheWriter:
             tool_version=tool_version(),
         )
 
-    def _holds(self, header: Header) -> bool:
-        """Whether the file's attributes already say what is to be committed."""
-        assert self._old is not None
-        old = self._old.header
-        return (old.identity, old.storage, old.roots) == (header.identity, header.storage, header.roots)
-
     def _bring_about(
         self, placed: Placed, failures: Sequence[Failure], roots: tuple[str, ...], progress: Progress
     ) -> CommitResult:
@@ -303,11 +298,7 @@ class CacheWriter:
         rows = len(placed.records)
         openers = [self._old.open] if self._old else []
         with Sources([*openers, *self._pending.openers()]) as sources:
-            if (
-                self._old
-                and self._holds(header)
-                and unchanged(sources[0], self._old.header, placed, failures)
-            ):
+            if self._old and unchanged(sources[0], self._old.header, header, placed, failures):
                 return CommitResult(rows, len(failures), written=False)
             temporary = files.tmp_path(self._target)
             try:
@@ -317,8 +308,8 @@ class CacheWriter:
             except OSError as exc:
                 raise files.write_error(self.path, exc, _KEPT.format(self.work_folder)) from exc
             except CacheCorruptError as exc:
-                remedy = "extract --repair redoes just the damaged rows; nothing was written"
-                raise CacheCorruptError(f"{exc}; {remedy}") from exc
+                remedy = "extract --repair redoes just the damaged rows"
+                raise CacheCorruptError(f"{exc}; nothing was written: {remedy}") from exc
             finally:
                 files.remove(temporary)
         self._force = self._repair = False

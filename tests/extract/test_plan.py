@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from extract.plan import find_moved, make_plan
+from extract.plan import find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef
 from tests.fakes import MemoryOrigin
 
@@ -14,6 +14,7 @@ from tests.fakes import MemoryOrigin
 class Row:
     size: int = 3
     mtime_ns: int = 1
+    sha256: str = "sha"
     layers: frozenset[str] = field(default_factory=lambda: frozenset({"fc7"}))
 
 
@@ -65,6 +66,23 @@ def test_a_renamed_image_is_found_by_its_content_and_others_are_not_read() -> No
     moved = find_moved(work, known, {"sha of renamed": "old"}.get, hash_of, ["fc7"])
     assert moved == {"renamed": "old"}
     assert hashed == ["new", "renamed", "unreadable"]
+
+
+def test_an_edit_that_left_size_and_time_alone_is_found_by_content() -> None:
+    known = {"a": Row(sha256="sha of a"), "b": Row(sha256="another"), "c": Row(sha256="sha of c")}
+    images = refs("a", "b", "c")
+    edited = find_edited(images, known, lambda r: [None if x.path == "c" else f"sha of {x.path}" for x in r])
+    assert edited == {"b", "c"}
+    plan = make_plan(images, known, {}, ["fc7"]).with_edited(edited)
+    assert (paths(plan.reuse), paths(plan.work)) == (["a"], ["b", "c"])
+    assert layers_to_run(plan.work, known, ["fc7"], edited) == ("fc7",)
+
+
+def test_only_the_layers_that_are_lacking_are_run() -> None:
+    known = {"a": Row(), "b": Row(mtime_ns=0)}
+    assert layers_to_run(refs("a"), known, ["fc7", "pool5"]) == ("pool5",)
+    assert layers_to_run(refs("a", "b"), known, ["fc7", "pool5"]) == ("fc7", "pool5")
+    assert layers_to_run(refs("new"), known, ["fc7", "pool5"]) == ("fc7", "pool5")
 
 
 def test_a_moved_row_that_lacks_a_layer_is_not_taken() -> None:

@@ -1,0 +1,112 @@
+"""`extract` again and again on a folder that changes: only what changed is done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extract import extract_features, load_features
+from extract.options import ExtractOptions
+from extract.summary import ExtractSummary
+from models.importing import import_network
+from models.spec import caffe_preprocess
+from tests.support import tiny_network, write_pictures
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
+    import_network(
+        tiny_network(tmp_path / "t.onnx"), "tiny", preprocess=caffe_preprocess(), layer="embedding"
+    )
+    write_pictures(tmp_path / "imgs", per_class=5)
+    return tmp_path
+
+
+def extract(place: Path, layers: tuple[str, ...] = (), *, verify: bool = False) -> ExtractSummary:
+    options = ExtractOptions(network="tiny", layers=layers, verify=verify)
+    return extract_features([place / "imgs"], place / "f.h5", options)
+
+
+def fresh(place: Path) -> dict[str, np.ndarray]:
+    """Features of the folder as it is now, by a run that knows nothing."""
+    extract_features([place / "imgs"], place / "fresh.h5", ExtractOptions(network="tiny", force=True))
+    found = load_features(place / "fresh.h5")
+    return dict(zip(found.paths, found.X, strict=True))
+
+
+def assert_right(place: Path) -> None:
+    found = load_features(place / "f.h5", "embedding")
+    wanted = fresh(place)
+    assert found.paths == sorted(wanted)
+    for path, row, label in zip(found.paths, found.X, found.y, strict=True):
+        np.testing.assert_array_equal(row, wanted[path])
+        assert label == path.split("/")[0]
+
+
+def test_nothing_changed_touches_neither_file_nor_network(place: Path) -> None:
+    extract(place)
+    before = (place / "f.h5").stat().st_mtime_ns
+    shutil.rmtree(place / "store/networks/tiny/network.weights", ignore_errors=True)
+    again = extract(place)
+    assert (again.extracted, again.reused, again.written, again.engine) == (0, 15, False, None)
+    assert (place / "f.h5").stat().st_mtime_ns == before
+
+
+def test_touched_edited_new_and_deleted_files(place: Path) -> None:
+    extract(place)
+    os.utime(place / "imgs/red/000.png")
+    shutil.copy(place / "imgs/blue/001.png", place / "imgs/red/001.png")
+    shutil.copy(place / "imgs/blue/002.png", place / "imgs/green/new.png")
+    (place / "imgs/green/003.png").unlink()
+    again = extract(place)
+    assert (again.extracted, again.moved, again.removed, again.reused) == (2, 1, 1, 12)
+    assert_right(place)
+
+
+def test_a_renamed_folder_is_found_by_content(place: Path) -> None:
+    extract(place)
+    (place / "imgs/red").rename(place / "imgs/scarlet")
+    again = extract(place)
+    assert (again.extracted, again.moved, again.engine) == (0, 5, None)
+    assert_right(place)
+
+
+def test_an_edit_that_keeps_size_and_time_is_found_by_verify(place: Path) -> None:
+    path, other = place / "imgs/red/000.png", place / "imgs/blue/000.png"
+    pictures = [path.read_bytes(), other.read_bytes()]
+    longest = max(map(len, pictures))
+    # Bytes after a PNG's end are ignored: both pictures get one length.
+    path.write_bytes(pictures[0].ljust(longest, b"\0"))
+    extract(place)
+    stat = path.stat()
+    path.write_bytes(pictures[1].ljust(longest, b"\0"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert extract(place).extracted == 0
+    assert extract(place, verify=True).extracted == 1
+    assert_right(place)
+
+
+def test_another_layer_computes_only_what_is_missing(place: Path) -> None:
+    extract(place)
+    both = extract(place, ("c", "embedding"))
+    assert both.rows == 15
+    assert np.shape(load_features(place / "f.h5", "c").X) == (15, 16 * 8 * 8)
+    assert_right(place)
+    subset = extract(place, ("embedding",))
+    assert (subset.extracted, subset.written) == (0, False)
+
+
+def test_a_known_failure_waits_until_it_changes(place: Path) -> None:
+    (place / "imgs/red/bad.png").write_bytes(b"not yet")
+    assert [failure.path for failure in extract(place).failures] == ["red/bad.png"]
+    again = extract(place)
+    assert (len(again.failures), again.extracted, again.written) == (1, 0, False)
+    shutil.copy(place / "imgs/red/000.png", place / "imgs/red/bad.png")
+    mended = extract(place)
+    assert (mended.failures, mended.rows) == ([], 16)
+    assert_right(place)
