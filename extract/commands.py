@@ -91,6 +91,9 @@ def extract(
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option(help="An unreadable image: list and go on, or stop.")
     ] = "skip",
+    max_failures: Annotated[
+        str, typer.Option(metavar="N|P%", help="Stop with exit 1 when more images than this fail.")
+    ] = "",
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try unchanged failures again.")
     ] = False,
@@ -126,6 +129,7 @@ def extract(
         pool=pool,
         storage="float16" if float16 else "float32",
         on_error=on_error,
+        max_failures=failure_limit(max_failures),
         retry_failed=retry_failed,
         labels=labels,
         group_by=group_by,
@@ -157,6 +161,22 @@ def shapes(
     summary = make_shapes(folder, count, seed, make_progress(quiet))
     if not quiet:
         typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
+
+
+def failure_limit(text: str) -> float | None:
+    """A number of images, or a share below 1 for ``5%``; None for no limit.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    if not text:
+        return None
+    number = text.removesuffix("%")
+    if not number.isdecimal() or (text.endswith("%") and int(number) >= 100):
+        raise UsageError(f"--max-failures {text!r} was found; needed is a number, or a share such as 5%")
+    return int(number) / 100 if text.endswith("%") else int(number)
 
 
 def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -> dict[str, object]:

@@ -33,6 +33,8 @@ class ExtractOptions:
         How features are kept in the file.
     on_error : {"skip", "fail"}
         Whether an unreadable image is listed and left out, or ends the run.
+    max_failures : float or None
+        Stop when more images than this have failed: a number, or below 1 a share of the listing.
     retry_failed : bool
         Try unchanged files again that failed before.
     labels : Path or None
@@ -57,6 +59,7 @@ class ExtractOptions:
     pool: Pool | None = None
     storage: Literal["float32", "float16"] = "float32"
     on_error: Literal["skip", "fail"] = "skip"
+    max_failures: float | None = None
     retry_failed: bool = False
     labels: Path | None = None
     group_by: str | None = None

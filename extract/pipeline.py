@@ -171,12 +171,9 @@ class _Run:
             ):
                 gathered.add(block, failed)
                 self.progress.advance(len(block.refs) + len(failed))
-                if failed and self.options.on_error == "fail":
-                    first = failed[0]
-                    return Fc7Error(
-                        f"{first.path}: {first.reason}; stopped at the first failure (--on-error fail), "
-                        f"what was done is kept in {self.out}"
-                    )
+                stopped = self._too_many_failures(failed, len(self.failures) + len(gathered.failures))
+                if stopped is not None:
+                    return stopped
                 if gathered.due():
                     self._keep(gathered, writer)
                     gathered = Gathered()
@@ -188,6 +185,19 @@ class _Run:
             self._keep(gathered, writer)
             self.progress.finish()
         return None
+
+    def _too_many_failures(self, failed: Sequence[Failure], total: int) -> Fc7Error | None:
+        """The error that ends the run, if what just failed is more than the user allows."""
+        if not failed:
+            return None
+        limit, images = self.options.max_failures, len(self.listing.images) + len(self.listing.failures)
+        if self.options.on_error == "fail":
+            why = "stopped at the first failure (--on-error fail)"
+        elif limit is not None and total > (limit * images if limit < 1 else limit):
+            why = f"{total} of {images} images failed, more than --max-failures allows"
+        else:
+            return None
+        return Fc7Error(f"{failed[0].path}: {failed[0].reason}; {why}, what was done is kept in {self.out}")
 
     def _keep(self, gathered: Gathered, writer: CacheWriter) -> None:
         for block in gathered.blocks:

@@ -69,6 +69,7 @@ def test_the_readme_names_only_commands_and_options_that_exist() -> None:
         (["extract", "imgs", "--network", "tiny", "--layer", "fc9", "-o", "x.h5"], "fc9"),
         (["extract", "imgs", "--network", "tiny", "--resize", "sideways", "-o", "x.h5"], "sideways"),
         (["extract", "imgs", "--network", "tiny", "--crops", "7", "-o", "x.h5"], "crops is 7"),
+        (["extract", "imgs", "--network", "tiny", "--max-failures", "many"], "many"),
         (["fit", "--svm", "--softmax"], "one of them"),
         (["fit", "-C", "none"], "-C none"),
         (["fit", "-C", "-1"], "above 0"),
@@ -154,6 +155,19 @@ def test_fail_on_the_first_error_keeps_what_was_done(cli: CommandLine) -> None:
     )
     assert again["rows"] == 6
     assert again["reused"] > 0
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1", 1), ("2", 0), ("20%", 1), ("40%", 0), ("0", 1)])
+def test_more_failures_than_allowed_end_the_run(cli: CommandLine, limit: str, code: int) -> None:
+    folder = cli.folder / "limits"
+    if not folder.exists():
+        write_pictures(folder, per_class=2)
+        for name in ("x", "y"):
+            (folder / f"red/{name}.png").write_bytes(b"broken")
+    out = f"limits-{limit}.h5"
+    ran = cli("extract", "limits", "--network", "tiny", "-o", out, "-b", "1", "--max-failures", limit)
+    assert ran.code == code, ran.text
+    assert ("--max-failures" in ran.err) == (code == 1)
 
 
 def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
