@@ -154,9 +154,15 @@ class _Run:
             self.layers = layers_to_run(work, known, self.layers, edited)
             stopped = self._extract(work, writer)
             images = [ref for ref in self.listing.images if ref.path in self.done]
-            result = writer.commit(
-                images, self.failures, roots=self.listing.roots, moved=moved, progress=self.progress
-            )
+            try:
+                result = writer.commit(
+                    images, self.failures, roots=self.listing.roots, moved=moved, progress=self.progress
+                )
+            except KeyboardInterrupt as exc:
+                raise StoppedError(
+                    f"stopped at once; {self.out} is as it was before, finished work is kept in "
+                    f"{writer.work_folder}: run the same command again to go on"
+                ) from exc
         if stopped is not None:
             raise stopped
         return self._summary(started, plan, len(moved), len(work), result.written)

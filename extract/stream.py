@@ -18,6 +18,9 @@ import numpy as np
 from extract.stages import Failure, FeatureNetwork, ImageRef, Pixels, RowBlock
 from models.errors import ImageError
 
+NEVER = -1
+"""The modification time of a failure that says nothing about the file's content."""
+
 Decode = Callable[[bytes | Pixels], Pixels]
 
 
@@ -149,7 +152,12 @@ def feature_blocks(
 def _read(ref: ImageRef, decode: Decode) -> _Ready | Failure:
     try:
         data = ref.origin.read(ref)
-        content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
+    except ImageError as exc:
+        # A file that vanished, or a disk that was away, may be back without having changed: with a
+        # time that no file has, the failure is tried again on every run.
+        return Failure(ref.path, str(exc), ref.size, NEVER)
+    content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
+    try:
         return _Ready(hashlib.sha256(content).hexdigest(), decode(data))
     except ImageError as exc:
         return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)

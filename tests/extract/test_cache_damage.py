@@ -104,7 +104,7 @@ def is_whole(path: Path) -> bool:
 def test_a_flip_of_any_bit_of_any_dataset_is_found(copy: Path) -> None:
     places = random.Random(0)
     for name, parts in chunks(copy).items():
-        for _ in range(20 if name.startswith("features") else 6):
+        for _ in range(12 if name.startswith("features") else 3):
             position, bit = places.choice(places.choice(parts)), places.randrange(8)
             flip(copy, position, bit)
             report = verify(copy)
@@ -120,7 +120,7 @@ def test_a_flip_anywhere_is_found_or_changes_nothing(whole: Path, copy: Path) ->
     outside = [position for position in range(copy.stat().st_size) if position not in data]
     places = random.Random(1)
     found = 0
-    for position in places.sample(outside, 60):
+    for position in places.sample(outside, 30):
         bit = places.randrange(8)
         flip(copy, position, bit)
         if is_whole(copy):
@@ -128,7 +128,7 @@ def test_a_flip_anywhere_is_found_or_changes_nothing(whole: Path, copy: Path) ->
         else:
             found += 1
         flip(copy, position, bit)
-    assert 0 < found < 60
+    assert 0 < found < 30
 
 
 def test_a_chunk_of_zeros_passes_hdf5s_checksum_and_not_ours(copy: Path) -> None:
@@ -184,7 +184,7 @@ def test_repair_redoes_just_the_damaged_rows(copy: Path) -> None:
     ]
     with (
         writer(copy, identity=WIDE) as cache,
-        pytest.raises(CacheCorruptError, match=r"rows 8-15.*extract --repair redoes just the damaged rows"),
+        pytest.raises(CacheCorruptError, match=r"rows 8-15.*extract --repair redoes just the damaged"),
     ):
         cache.commit(listing[1:], [], roots=["imgs"])
     with writer(copy, identity=WIDE, repair=True) as cache:

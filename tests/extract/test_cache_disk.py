@@ -15,6 +15,7 @@ import pytest
 
 from extract.cache import files
 from extract.cache.npz import to_npz
+from extract.cache.reader import load_features
 from extract.hdf5 import NewFile, OpenFile
 from models.errors import CacheError
 from tests.extract.cache_support import (
@@ -186,26 +187,40 @@ def _write_many(path: Path, rows: np.ndarray[tuple[int, int], np.dtype[np.float3
 
 @pytest.fixture
 def as_nobody(tmp_path: Path) -> Iterator[Path]:
-    """A folder that we may read and not write; root is made to be nobody for a while."""
-    folder = tmp_path / "read-only"
-    folder.mkdir()
-    folder.chmod(0o555)
+    """Where there are folders that we may not write or enter; root is made to be nobody for a while."""
+    folders = {tmp_path / "read-only": 0o555, tmp_path / "closed": 0o000}
+    for folder, mode in folders.items():
+        folder.mkdir()
+        folder.chmod(mode)
     is_root = os.geteuid() == 0
+    above = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:2])}
     if is_root:
-        for above in (tmp_path, *list(tmp_path.parents)[:2]):
-            above.chmod(0o755)
+        for folder in above:
+            folder.chmod(0o755)
         os.seteuid(65534)
-    yield folder
+    yield tmp_path
     if is_root:
         os.seteuid(0)
-    folder.chmod(0o755)
+        for folder, mode in above.items():
+            folder.chmod(mode)
+    for folder in folders:
+        folder.chmod(0o755)
 
 
 @posix
 def test_a_folder_that_may_not_be_written_is_named(as_nobody: Path) -> None:
     with pytest.raises(CacheError, match=r"Permission denied in .*read-only; .*choose another -o"):
-        run(as_nobody / "features.h5", PETS)
-    assert list(as_nobody.iterdir()) == []
+        run(as_nobody / "read-only" / "features.h5", PETS)
+    assert list((as_nobody / "read-only").iterdir()) == []
+
+
+@posix
+def test_a_folder_that_may_not_be_entered_is_named(as_nobody: Path) -> None:
+    path = as_nobody / "closed" / "features.h5"
+    with pytest.raises(CacheError, match=r"Permission denied in .*closed"):
+        run(path, PETS)
+    with pytest.raises(CacheError, match="cannot be opened: Permission denied"):
+        load_features(path)
 
 
 def test_a_folder_in_place_of_a_cache_is_named(tmp_path: Path) -> None:

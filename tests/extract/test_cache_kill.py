@@ -120,7 +120,7 @@ def test_a_kill_before_any_access_to_the_file_system_loses_nothing(
     reached = set()
     for kill in range(KILLS // 2):
         path.write_bytes(files[0])
-        child, _ = start(path, (kill + 1) * accesses // (KILLS // 2) - 1)
+        child, _ = start(path, ((kill + 1) * accesses - 1) // (KILLS // 2))
         child.join(60)
         assert child.exitcode == -signal.SIGKILL
         reached.add(check(path, files))

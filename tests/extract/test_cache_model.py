@@ -1,7 +1,11 @@
-"""Whatever happens to a folder between runs, the cache holds just its images: a plain dict is the judge."""
+"""Whatever happens to a folder between runs, the cache holds just its images: a plain dict is the judge.
+
+``FC7_TORTURE=500`` tries so many histories instead of a dozen.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 from extract.cache.verify import verify
 from tests.extract.cache_support import CrashError, Folder, Image, check_plainly, run
 
+HISTORIES = int(os.environ.get("FC7_TORTURE", "10"))
 NAMES = st.sampled_from([f"{folder}/{n}.jpg" for folder in ("a", "b", "ü 'x'\n") for n in range(3)])
 # Few contents, so that copies, moves and images that become one another are common.
 CONTENTS = st.sampled_from(["x", "y", "zz", "www", "bad", "bad again"])
@@ -61,7 +66,7 @@ RUNS = st.tuples(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(st.lists(st.tuples(st.lists(CHANGES, max_size=5), RUNS), min_size=1, max_size=5))
 def test_after_any_changes_and_crashes_the_cache_holds_just_the_images(
     history: list[tuple[list[tuple[str, ...]], tuple[tuple[str, ...], int | None, int]]],
@@ -94,7 +99,7 @@ def test_after_any_changes_and_crashes_the_cache_holds_just_the_images(
             assert (again.extracted, again.commit.written) == ([], False)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(st.lists(st.tuples(NAMES, CONTENTS), min_size=1, max_size=8), st.integers(0, 4), st.integers(1, 3))
 def test_a_run_that_crashed_and_was_resumed_gives_the_same_bytes_as_one_that_was_not(
     images: list[tuple[str, str]], crash_after: int, per_segment: int

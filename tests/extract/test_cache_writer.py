@@ -151,4 +151,6 @@ def test_one_writer_may_commit_again(path: Path) -> None:
         cache.write_segment(block({"b": "y"}), [])
         assert cache.commit(refs({"a": "x", "b": "y"}), [], roots=["r"]).written
         assert not cache.commit(refs({"a": "x", "b": "y"}), [], roots=["r"]).written
-    check_plainly(path, {"a": "x", "b": "y"})
+        cache.write_segment(block({"c": "z"}), [])
+        assert cache.commit(refs({"a": "x", "c": "z"}), [], roots=["r"]).written
+    check_plainly(path, {"a": "x", "c": "z"})

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from extract import extract_features, load_features
+from extract.folders import FolderOrigin
 from extract.options import ExtractOptions
+from extract.stages import ImageRef
 from extract.summary import ExtractSummary
 from models.importing import import_network
 from models.spec import caffe_preprocess
@@ -99,6 +101,26 @@ def test_another_layer_computes_only_what_is_missing(place: Path) -> None:
     assert_right(place)
     subset = extract(place, ("embedding",))
     assert (subset.extracted, subset.written) == (0, False)
+
+
+def test_images_that_were_away_are_read_when_they_are_back(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FolderOrigin.read
+
+    def away(origin: FolderOrigin, ref: ImageRef) -> bytes:
+        (place / "imgs").rename(place / "away") if (place / "imgs").exists() else None
+        return real(origin, ref)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderOrigin, "read", away)
+        lost = extract(place)
+    assert (lost.rows, len(lost.failures)) == (0, 15)
+    assert "vanished" in lost.failures[0].reason
+    (place / "away").rename(place / "imgs")
+    back = extract(place)
+    assert (back.rows, back.extracted, back.failures) == (15, 15, [])
+    assert_right(place)
 
 
 def test_a_known_failure_waits_until_it_changes(place: Path) -> None:

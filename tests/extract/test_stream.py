@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.stages import Failure, Pixels, RowBlock
-from extract.stream import Clock, feature_blocks
+from extract.stream import NEVER, Clock, feature_blocks
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 
 
@@ -53,6 +53,8 @@ def test_an_unreadable_image_is_named_and_its_neighbours_are_unchanged() -> None
     whole, _, _ = run(MemoryOrigin(files), MeanNetwork())
     broken, failures, _ = run(MemoryOrigin({**files, "4": b"bad", "7": None}), MeanNetwork())
     assert [(f.path, f.reason) for f in failures] == [("4", "not an image"), ("7", "cannot be opened")]
+    # What could not be decoded waits until it changes; what could not be read is tried again.
+    assert [f.mtime_ns for f in failures] == [1, NEVER]
     assert broken == {path: value for path, value in whole.items() if path not in ("4", "7")}
 
 
