@@ -3,12 +3,13 @@
 ::
 
     features (N, n_features) float32
+        │  Cast to float64: no runtime's order of adding shows in the result
         │  l2:        ReduceL2, Max(tiny), Div        standard:  Sub(mean), Div(std)        none: nothing
         ▼
-    Gemm(coef, intercept) ──▶ scores (N, n_classes) float32 ──▶ ArgMax ──▶ label (N,) int64
-        │
+    Gemm(coef, intercept) ──▶ Cast ──▶ scores (N, n_classes) float32
+        ├──▶ ArgMax ──▶ label (N,) int64
         ▼
-    Mul(scale), Softmax ──▶ probabilities (N, n_classes) float32
+    Mul(scale), Softmax ──▶ Cast ──▶ probabilities (N, n_classes) float32
 
 Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
@@ -46,11 +47,11 @@ FORMAT = "fc7-classifier"
 FORMAT_VERSION = 1
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
 _OPSET, _IR = 13, 8
-# 2000 classes of 65,536 features are 524 MB; protobuf ends at 2 GiB.
+# 2000 classes of 65,536 features are 1 GB; protobuf ends at 2 GiB.
 _LARGEST_FILE = 2**31
 
 Arrays = dict[str, NDArray[Any]]
-Node = tuple[str, tuple[str, ...], tuple[str, ...]]
+Node = tuple[str, list[str], list[str], dict[str, Any]]
 
 
 def save_classifier(classifier: Classifier, path: str | Path) -> Path:
@@ -150,44 +151,39 @@ def _arrays(classifier: Classifier) -> Arrays:
     arrays: Arrays = {
         "coef": classifier.coef_,
         "intercept": classifier.intercept_,
-        "scale": np.array(classifier.scale, np.float32),
+        "scale": np.array(classifier.scale),
     }
     if normalizer.kind == "l2":
-        arrays["tiny"] = np.array(TINY, np.float32)
+        arrays["tiny"] = np.array(TINY)
     if normalizer.mean is not None and normalizer.std is not None:
         arrays["mean"], arrays["std"] = normalizer.mean, normalizer.std
-    return {name: np.asarray(array, np.float32, order="C") for name, array in arrays.items()}
+    return {name: np.asarray(array, np.float64, order="C") for name, array in arrays.items()}
 
 
 def _nodes(kind: Normalization) -> list[Node]:
-    """The graph: (operator, inputs, outputs) in order."""
-    before: dict[Normalization, list[Node]] = {
+    """The graph: (operator, inputs, outputs, attributes) in order."""
+    steps: dict[Normalization, list[Node]] = {
         "l2": [
-            ("ReduceL2", ("features",), ("length",)),
-            ("Max", ("length", "tiny"), ("divisor",)),
-            ("Div", ("features", "divisor"), ("normalized",)),
+            ("ReduceL2", ["row"], ["length"], {"axes": [1], "keepdims": 1}),
+            ("Max", ["length", "tiny"], ["divisor"], {}),
+            ("Div", ["row", "divisor"], ["normalized"], {}),
         ],
         "standard": [
-            ("Sub", ("features", "mean"), ("centred",)),
-            ("Div", ("centred", "std"), ("normalized",)),
+            ("Sub", ["row", "mean"], ["centred"], {}),
+            ("Div", ["centred", "std"], ["normalized"], {}),
         ],
         "none": [],
     }
     return [
-        *before[kind],
-        ("Gemm", ("normalized" if before[kind] else "features", "coef", "intercept"), ("scores",)),
-        ("Mul", ("scores", "scale"), ("logits",)),
-        ("Softmax", ("logits",), ("probabilities",)),
-        ("ArgMax", ("scores",), ("label",)),
+        ("Cast", ["features"], ["row"], {"to": TensorProto.DOUBLE}),
+        *steps[kind],
+        ("Gemm", ["normalized" if steps[kind] else "row", "coef", "intercept"], ["exact"], {"transB": 1}),
+        ("Cast", ["exact"], ["scores"], {"to": TensorProto.FLOAT}),
+        ("ArgMax", ["exact"], ["label"], {"axis": 1, "keepdims": 0}),
+        ("Mul", ["exact", "scale"], ["logits"], {}),
+        ("Softmax", ["logits"], ["shares"], {"axis": 1}),
+        ("Cast", ["shares"], ["probabilities"], {"to": TensorProto.FLOAT}),
     ]
-
-
-_ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "ReduceL2": {"axes": [1], "keepdims": 1},
-    "Gemm": {"transB": 1},
-    "Softmax": {"axis": 1},
-    "ArgMax": {"axis": 1, "keepdims": 0},
-}
 
 
 def _to_model(classifier: Classifier) -> onnx.ModelProto:
@@ -196,8 +192,8 @@ def _to_model(classifier: Classifier) -> onnx.ModelProto:
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [
-            helper.make_node(op, ins, outs, **_ATTRIBUTES.get(op, {}))
-            for op, ins, outs in _nodes(classifier.normalizer.kind)
+            helper.make_node(op, inputs, outputs, **attributes)
+            for op, inputs, outputs, attributes in _nodes(classifier.normalizer.kind)
         ],
         "fc7-classifier",
         [value("features", TensorProto.FLOAT, ["N", d])],
@@ -237,9 +233,9 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
     graph = model.graph
     arrays: Arrays = {}
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or tensor.external_data or tensor.data_location:
-            raise ValueError(f"{tensor.name!r} is not float32 kept in the file")
-        if math.prod(tensor.dims) * 4 != len(tensor.raw_data):
+        if tensor.data_type != TensorProto.DOUBLE or tensor.external_data or tensor.data_location:
+            raise ValueError(f"{tensor.name!r} is not float64 kept in the file")
+        if math.prod(tensor.dims) * 8 != len(tensor.raw_data):
             raise ValueError(f"{tensor.name!r} has not as many numbers as it says")
         arrays[tensor.name] = numpy_helper.to_array(tensor)
     if meta["checksum"] != _checksum(meta, arrays):
@@ -270,16 +266,14 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
     )
     _check_arrays(classifier, arrays)
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]
-    if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != [
-        (*node, _ATTRIBUTES.get(node[0], {})) for node in _nodes(kind)
-    ]:
+    if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != _nodes(kind):
         raise ValueError("the graph is not the one we write")
     return classifier
 
 
-def _described(node: onnx.NodeProto) -> tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+def _described(node: onnx.NodeProto) -> Node:
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    return node.op_type, tuple(node.input), tuple(node.output), attributes
+    return node.op_type, list(node.input), list(node.output), attributes
 
 
 def _check_arrays(classifier: Classifier, arrays: Arrays) -> None:
@@ -302,7 +296,7 @@ def _checksum(meta: dict[str, str], arrays: Arrays) -> str:
     """SHA-256 of all metadata but this, and of all weights."""
     digest = hashlib.sha256(_json({k: v for k, v in meta.items() if k != "checksum"}).encode())
     for name in sorted(arrays):
-        array = np.asarray(arrays[name], "<f4", order="C")
+        array = np.asarray(arrays[name], "<f8", order="C")
         digest.update(f"\n{name} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -75,8 +75,7 @@ def choose(
         return Choice(head, C, natural_scale(head, n_classes), (), (note,))
 
     tuned = [tune(head, data, fold, n_classes, values[head], progress) for head in heads]
-    # float32, as in the file: a classifier must not change by being written.
-    scale = {each.head: float(np.float32(fit_scale(each.scores, data.y[each.rows]))) for each in tuned}
+    scale = {each.head: fit_scale(each.scores, data.y[each.rows]) for each in tuned}
     # More right answers first; of equals, the truer probabilities.
     tuned.sort(
         key=lambda each: (
@@ -97,6 +96,9 @@ def choose(
         for trial in each.trials
         if not trial.converged
     ]
-    if options.C is None and kept.best.C in (values[kept.head][0], values[kept.head][-1]):
+    falls_at_once = (
+        kept.best is kept.trials[0] and kept.trials[1:] and (kept.trials[1].accuracy < kept.best.accuracy)
+    )
+    if options.C is None and (falls_at_once or values[kept.head][-1] == kept.best.C):
         notes.append(f"the best C, {kept.best.C:g}, is at the end of the range that was tried")
     return Choice(kept.head, kept.best.C, scale[kept.head], tuple(tuned), tuple(notes))

@@ -17,6 +17,7 @@ from models.spec import Pool
 Head = Literal["svm", "softmax"]
 HEADS: tuple[Head, ...] = get_args(Head)
 POOLS: tuple[Pool, ...] = get_args(Pool)
+_BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,16 @@ class FeatureIdentity:
 class Classifier:
     """A linear classifier with its normalisation and calibration.
 
-    All numbers are float32, as in classifier.onnx: a classifier gives the same before and after it was
-    written.
+    It computes in float64, as classifier.onnx does, and gives float32: the same numbers before and after
+    it was written, here and in any runtime.
 
     Attributes
     ----------
     classes_ : tuple of str
         In the order of the columns.
-    coef_ : ndarray of shape (n_classes, n_features), float32
+    coef_ : ndarray of shape (n_classes, n_features), float64
         On normalised features. Two classes have two rows of opposite sign, where scikit-learn has one.
-    intercept_ : ndarray of shape (n_classes,), float32
+    intercept_ : ndarray of shape (n_classes,), float64
     normalizer : Normalizer
     scale : float
         Probabilities are ``softmax(scale * scores)``; see `classify.calibrate`.
@@ -69,8 +70,8 @@ class Classifier:
     """
 
     classes_: tuple[str, ...]
-    coef_: NDArray[np.float32]
-    intercept_: NDArray[np.float32]
+    coef_: NDArray[np.float64]
+    intercept_: NDArray[np.float64]
     normalizer: Normalizer
     scale: float
     head: Head
@@ -102,14 +103,21 @@ class Classifier:
         DataError
             If the shape does not fit, or a feature is NaN or infinite.
         """
+        return self._scores(X).astype(np.float32)
+
+    def _scores(self, X: ArrayLike) -> NDArray[np.float64]:
         rows = np.asarray(X, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(
                 f"features of shape {rows.shape} were found; this classifier needs (n, {self.n_features})"
                 + (f": {self.identity.layer} of {self.identity.network}" if self.identity.network else "")
             )
+        scores = np.empty((len(rows), len(self.classes_)))
         with np.errstate(all="ignore"):
-            scores: NDArray[np.float32] = self.normalizer.apply(rows) @ self.coef_.T + self.intercept_
+            for start in range(0, len(rows), _BLOCK_ROWS):
+                block = rows[start : start + _BLOCK_ROWS].astype(np.float64)
+                scores[start : start + _BLOCK_ROWS] = self.normalizer.apply(block) @ self.coef_.T
+        scores += self.intercept_
         # A NaN or infinite feature makes every score of its row NaN or infinite.
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(bad):
@@ -136,7 +144,7 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        return softmax(self.decision_function(X).astype(np.float64) * self.scale).astype(np.float32)
+        return softmax(self._scores(X) * self.scale).astype(np.float32)
 
     def predict(self, X: ArrayLike) -> NDArray[np.str_]:
         """The class with the highest score, of equals the first, of shape (n,).
@@ -146,6 +154,6 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        best = self.decision_function(X).argmax(axis=1)
+        best = self._scores(X).argmax(axis=1)
         labels: NDArray[np.str_] = np.array(self.classes_, np.str_)[best]
         return labels

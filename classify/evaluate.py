@@ -147,10 +147,9 @@ def judge(
             f"probabilities of shape {P.shape} were found; needed is {(len(truth), len(classes))}, a row for "
             "each label and a column for each class"
         )
-    if not np.isfinite(P).all():
-        raise DataError(
-            f"{np.count_nonzero(~np.isfinite(P).all(axis=1))} rows have probabilities that are NaN"
-        )
+    bad = np.count_nonzero(~np.isfinite(P).all(axis=1))
+    if bad:
+        raise DataError(f"{bad} of {len(P)} rows have probabilities that are no numbers; score them again")
     K = len(classes)
     labels = (*classes, *sorted(set(truth) - set(classes)))
     code = {label: i for i, label in enumerate(labels)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from classify.blas import one_blas_thread
 from classify.choice import Choice, choose
 from classify.classifier import Classifier, FeatureIdentity
 from classify.evaluate import judge
@@ -73,55 +75,56 @@ def fit_classifier(
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
     """
     started = time.perf_counter()
-    options = options or FitOptions()
     table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits)
+    with one_blas_thread():
+        result = _fit_table(table, options or FitOptions(), identity or FeatureIdentity(), progress)
+    left_out = len(table.X) - len(table.rows)
+    notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
+    result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
+    return replace(result, classifier=replace(result.classifier, metadata=result.record()))
+
+
+def _fit_table(
+    table: Table, options: FitOptions, identity: FeatureIdentity, progress: Progress | None
+) -> FitResult:
+    """All but the time it took and the record in the classifier."""
     split, classes, unit = _split(table, options)
     code = {label: i for i, label in enumerate(classes)}
-
     data = _training_data(table, split.train, code, options)
     units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
-    choice = choose(
-        data, make_folds(data.y, units_in_training, len(classes)), len(classes), options, progress
-    )
+    fold = make_folds(data.y, units_in_training, len(classes))
+    choice = choose(data, fold, len(classes), options, progress)
     classifier, converged = _fit(data, choice, classes, identity)
-    test_rows = table.rows[split.test]
-    truth = [table.labels[i] for i in split.test]
-    metrics = judge(truth, classifier.predict_proba(table.X[test_rows]), classes)
 
+    truth = [table.labels[i] for i in split.test]
+    metrics = judge(truth, classifier.predict_proba(table.X[table.rows[split.test]]), classes)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options)
         classifier, converged = _fit(data, choice, classes, identity)
 
-    left_out = len(table.X) - len(table.rows)
-    notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
-    if identity is not None and not identity.trained:
+    notes = [*lookalikes(classes), *split.notes, *choice.notes]
+    if not identity.trained:
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
-    notes += [*lookalikes(classes), *split.notes, *choice.notes]
     if not converged:
         notes.append(
-            f"the {choice.head} did not converge at C = {choice.C:g}: its figures hold as it is, but "
-            "a smaller -C or --normalize l2 may do better"
+            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
+            "one exists; a smaller -C converges"
         )
-    in_training = dict.fromkeys(metrics.labels, 0)
-    for i in split.train:
-        in_training[table.labels[i]] += 1
-    result = FitResult(
+    in_training = Counter(table.labels[i] for i in split.train)
+    in_test = zip(metrics.labels, metrics.support.tolist(), strict=True)
+    return FitResult(
         classifier=classifier,
         metrics=metrics,
         train=table.rows[split.train],
-        test=test_rows,
+        test=table.rows[split.test],
         split_how=split.how,
-        counts={
-            label: (in_training[label], int(n))
-            for label, n in zip(metrics.labels, metrics.support, strict=True)
-        },
+        counts={label: (in_training[label], n) for label, n in in_test},
         tuned=choice.tuned,
         notes=tuple(notes),
         options=options,
-        seconds=time.perf_counter() - started,
+        seconds=0.0,
     )
-    return replace(result, classifier=replace(classifier, metadata=result.record()))
 
 
 def _split(table: Table, options: FitOptions) -> tuple[Split, list[str], NDArray[np.intp]]:
@@ -145,18 +148,18 @@ def _training_data(
 
 
 def _fit(
-    data: TrainingData, choice: Choice, classes: list[str], identity: FeatureIdentity | None
+    data: TrainingData, choice: Choice, classes: list[str], identity: FeatureIdentity
 ) -> tuple[Classifier, bool]:
     """The classifier, and whether its solver converged."""
     fitted = data.fit(choice.head, choice.C)
     classifier = Classifier(
         classes_=tuple(classes),
-        coef_=fitted.coef.astype(np.float32),
-        intercept_=fitted.intercept.astype(np.float32),
+        coef_=fitted.coef,
+        intercept_=fitted.intercept,
         normalizer=data.normalizer,
         scale=choice.scale,
         head=choice.head,
         C=choice.C,
-        identity=identity or FeatureIdentity(),
+        identity=identity,
     )
     return classifier, fitted.converged

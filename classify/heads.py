@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
-from threadpoolctl import ThreadpoolController
 
+from classify.blas import one_blas_thread
 from classify.classifier import Head
 
 # scikit-learn's own for both solvers.
 TOLERANCE = 1e-4
 _ITERATIONS = 1000
-# Below this many multiply-adds in a product, waking a second BLAS thread costs more than it brings.
-_ONE_THREAD = 2e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +41,6 @@ class Fitted:
         """Decision values of rows (n, n_features), of shape (n, n_classes)."""
         scores: NDArray[np.float64] = X @ self.coef.T.astype(X.dtype) + self.intercept
         return scores
-
-
-@cache
-def _blas() -> Any:
-    # Finding the BLAS libraries of the process takes 3 ms, too long to do it for every fit.
-    return ThreadpoolController()
 
 
 class HeadFitter:
@@ -89,9 +80,9 @@ class HeadFitter:
         C : float
             Weight of the loss against the penalty: ``0.5 |w|^2 + C * sum of losses``.
         """
-        work = X.shape[0] * X.shape[1] * (int(y.max()) + 1)
-        with _blas().limit(limits=1 if work < _ONE_THREAD else None, user_api="blas"):
-            converged = self._try(X, y, C)
+        with one_blas_thread():
+            # L-BFGS takes float32 as it is, at half the cost; liblinear makes float64 of everything.
+            converged = self._try(X.astype(np.float32, copy=False) if self.head == "softmax" else X, y, C)
             if not converged:
                 # The dual stalls on data that is hard to separate at a large C, the primal does not;
                 # L-BFGS stops early where float32 cannot tell two losses apart.
@@ -108,6 +99,8 @@ class HeadFitter:
     def _try(self, X: NDArray[Any], y: NDArray[np.intp], C: float) -> bool:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
+            # Few images of many classes are no regression; scikit-learn warns that they might be.
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             self._estimator.set_params(C=C).fit(X, y)
         failed = False
         for warning in caught:

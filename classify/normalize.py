@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+Float = TypeVar("Float", np.float32, np.float64)
 Normalization = Literal["l2", "standard", "none"]
 KINDS: tuple[Normalization, ...] = get_args(Normalization)
 
@@ -25,13 +26,13 @@ class Normalizer:
     kind : {"l2", "standard", "none"}
         "l2": each row scaled to unit length. "standard": each feature minus its training mean, over
         its training deviation. "none": as it is.
-    mean, std : ndarray of shape (n_features,), float32, or None
+    mean, std : ndarray of shape (n_features,), float64, or None
         For "standard". A feature that never varied has std 1.
     """
 
     kind: Normalization
-    mean: NDArray[np.float32] | None = None
-    std: NDArray[np.float32] | None = None
+    mean: NDArray[np.float64] | None = None
+    std: NDArray[np.float64] | None = None
 
     @classmethod
     def learn(cls, kind: Normalization, X: NDArray[np.float32]) -> Normalizer:
@@ -45,26 +46,26 @@ class Normalizer:
         std = np.sqrt(square / len(X))
         # Rounding leaves a constant feature with a deviation of about its last digit.
         constant = std <= 1e-6 * np.abs(mean)
-        return cls(kind, mean.astype(np.float32), np.where(constant, 1, std).astype(np.float32))
+        return cls(kind, mean, np.where(constant, 1, std))
 
-    def apply(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, X: NDArray[Float]) -> NDArray[Float]:
         """Normalise rows.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features), float32
+        X : ndarray of shape (n, n_features), float32 or float64
             Not changed.
 
         Returns
         -------
-        ndarray of the same shape, float32
+        ndarray of the same shape and type
             `X` itself for "none".
         """
         if self.kind == "l2":
             length = np.sqrt(np.square(X).sum(axis=1, keepdims=True))
-            scaled: NDArray[np.float32] = X / np.maximum(length, TINY)
+            scaled: NDArray[Float] = X / np.maximum(length, TINY)
             return scaled
         if self.mean is not None and self.std is not None:
-            standard: NDArray[np.float32] = (X - self.mean) / self.std
+            standard: NDArray[Float] = (X - self.mean.astype(X.dtype)) / self.std.astype(X.dtype)
             return standard
         return X

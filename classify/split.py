@@ -72,7 +72,8 @@ def stratified_split(
     Raises
     ------
     DataError
-        If all rows are one unit, so that a part would be empty.
+        If every unit is needed in training, as the only one of some class, so that the test part would
+        be empty.
     """
     K = len(classes)
     table = count_table(y, unit, K)
@@ -93,10 +94,10 @@ def stratified_split(
         if len(units) == 1 and not have_train[c]:
             trains[units[0]] = True
     side = trains[unit]
-    if side.all() or not side.any():
+    if side.all():
         raise DataError(
-            "all images are in one group, so none is left to judge with; needed are two groups or more: "
-            "declare finer groups or none"
+            "no image can be held out to judge with: every group, or image with its copies, is the only one "
+            "of some class; needed are two of at least one class: add images, or declare finer groups"
         )
     return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", _notes(y, side, wanted, classes))
 

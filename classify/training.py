@@ -41,7 +41,7 @@ class TrainingData:
         normalized = self.normalizer.apply(X)
         self._per_fold = kind == "standard"
         self._raw = X if self._per_fold else None
-        self._rotation = Rotation.of(normalized) if pays(*X.shape) else None
+        self._rotation = Rotation.of(normalized) if pays(normalized) else None
         self._rows: NDArray[Any] = normalized if self._rotation is None else self._rotation.coordinates
         square = float(np.einsum("ij,ij->", normalized, normalized, dtype=np.float64)) / max(len(X), 1)
         self.mean_square = square if square > 0 else 1.0
@@ -74,7 +74,7 @@ class TrainingData:
         train, rest = self._raw[inside], self._raw[~inside]
         normalizer = Normalizer.learn(self.normalizer.kind, train)
         train, rest = normalizer.apply(train), normalizer.apply(rest)
-        if not pays(*train.shape):
+        if not pays(train):
             return train, rest
         rotation = Rotation.of(train)
         self._folds[held_out] = rotation.coordinates, rotation.project(rest)

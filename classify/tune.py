@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
+from classify.blas import one_blas_thread
 from classify.classifier import Head
 from classify.folds import ALWAYS_TRAINS
 from classify.heads import TOLERANCE, HeadFitter
@@ -25,9 +26,9 @@ _GRID: dict[Head, range] = {"svm": range(-3, 4), "softmax": range(-1, 6)}
 # Folds only rank values of C. At 1e-2 (liblinear's own default is 0.1) the SVM takes half the time, and on
 # the same data at most one image in 400 was decided otherwise than at 1e-4.
 _FOLD_TOLERANCE: dict[Head, float] = {"svm": 1e-2, "softmax": TOLERANCE}
-# From here on (numbers that are not zero, times classes; about 0.3 s a fit) folds get processes of their
-# own. liblinear runs on one core, and its random numbers are global, so that threads would disturb each
-# other and the result would not be repeatable.
+# From here on (numbers that a solver goes over, times classes; about 0.3 s a fit) folds get processes of
+# their own. Threads would not do: liblinear's random numbers are global, and Python's filter of warnings,
+# by which scikit-learn says that it did not converge, is too.
 _OWN_PROCESS = 1e7
 # Training folds fitted to this share are fitted as far as any larger C could.
 _FITTED = 0.999
@@ -138,17 +139,17 @@ def tune(
     progress.start(len(values), f"cross-validating {head}")
     with Parallel(n_jobs=_processes(head, data, n_classes, len(folds))) as parallel:
         for C in values:
-            results = parallel(delayed(each)(data, fold, C) for each in folds)
+            folds = parallel(delayed(each.fit)(data, fold, C) for each in folds)
             scores = np.empty((len(fold), n_classes))
-            for each, (decisions, _, _) in zip(folds, results, strict=True):
-                scores[fold == each.held_out] = decisions
+            for each in folds:
+                scores[fold == each.held_out] = each.decisions
             accuracy = float(np.mean(scores[rows].argmax(axis=1) == truth))
             trial = Trial(
                 C,
                 accuracy,
                 math.sqrt(accuracy * (1 - accuracy) / len(rows)),
-                float(np.mean([share for _, share, _ in results])),
-                all(converged for _, _, converged in results),
+                float(np.mean([each.train_accuracy for each in folds])),
+                all(each.converged for each in folds),
             )
             trials.append(trial)
             if best is None or trial.accuracy > best.accuracy:
@@ -162,21 +163,30 @@ def tune(
 
 
 class _Fold:
-    """One held-out fold; its softmax starts from the one of the last C."""
+    """One held-out fold and what the last fit without it gave; its softmax starts from there.
+
+    Attributes
+    ----------
+    held_out : int
+    decisions : ndarray of shape (n_held_out, n_classes), float64
+    train_accuracy : float
+    converged : bool
+    """
 
     def __init__(self, head: Head, held_out: int) -> None:
         self.held_out = held_out
         self._fitter = HeadFitter(head, _FOLD_TOLERANCE[head])
 
-    def __call__(
-        self, data: TrainingData, fold: NDArray[np.intp], C: float
-    ) -> tuple[NDArray[np.float64], float, bool]:
-        """Decisions on the held-out rows, accuracy on the others, whether the solver converged."""
+    def fit(self, data: TrainingData, fold: NDArray[np.intp], C: float) -> _Fold:
+        """Fit on the other folds and decide on this one; gives itself, as it may run in another process."""
         train, rest = data.parts(fold, self.held_out)
         y = data.y[fold != self.held_out]
         fitted = self._fitter.fit(train, y, C)
-        share = float(np.mean(fitted.scores(train).argmax(axis=1) == y))
-        return fitted.scores(rest), share, fitted.converged
+        with one_blas_thread():
+            self.decisions = fitted.scores(rest)
+            self.train_accuracy = float(np.mean(fitted.scores(train).argmax(axis=1) == y))
+        self.converged = fitted.converged
+        return self
 
 
 def _past_the_peak(trials: Sequence[Trial], best: Trial) -> bool:
@@ -192,12 +202,13 @@ def _past_the_peak(trials: Sequence[Trial], best: Trial) -> bool:
 
 
 def _processes(head: Head, data: TrainingData, n_classes: int, n_folds: int) -> int:
-    """One, or for large SVMs as many as cores and folds allow; the softmax has BLAS's threads."""
-    if head == "softmax" or data.nonzero * n_classes < _OWN_PROCESS:
+    """One; for large data as many as cores, folds and memory allow."""
+    if (data.nonzero if head == "svm" else data.size) * n_classes < _OWN_PROCESS:
         return 1
-    # liblinear keeps 16 bytes a number that is not zero and scikit-learn 8 for each number; half the
-    # memory is others' to use.
-    fit_in = int(_physical_memory() / 2 / (16 * data.nonzero + 8 * data.size))
+    # A fold's copy of its rows; then scikit-learn's in float64 and liblinear's of 16 bytes a number that
+    # is not zero. Half the memory is others' to use.
+    each = 8 * data.size + (8 * data.size + 16 * data.nonzero if head == "svm" else 0)
+    fit_in = int(_physical_memory() / 2 / each)
     return max(1, min(default_jobs(), n_folds, fit_in))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
 
 from classify.evaluate import Metrics
 from classify.records import FitResult
@@ -69,7 +71,7 @@ def evaluate_report(metrics: Metrics) -> str:
     if not math.isnan(metrics.log_loss):
         lines.append(f"log loss           {metrics.log_loss:.3f}")
     if metrics.unknown:
-        unknown = ", ".join(f"{label} ({n})" for label, n in metrics.unknown.items())
+        unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
         lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
     return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
 
@@ -80,10 +82,10 @@ def metrics_json(metrics: Metrics) -> dict[str, object]:
 
 
 def _counts(result: FitResult) -> str:
-    width = max(len("all classes"), *(len(_short(label)) for label in result.counts))
-    lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
     rows = [*result.counts.items(), ("all classes", (len(result.train), len(result.test)))]
-    lines += [f"{_short(label):{width}}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
+    width = _width([label for label, _ in rows])
+    lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
+    lines += [f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
     return "\n".join(lines)
 
 
@@ -93,27 +95,27 @@ def _tuned(tuned: Tuned) -> str:
 
 
 def _per_class(metrics: Metrics) -> str:
-    width = max(5, *(len(_short(label)) for label in metrics.labels))
+    width = _width(metrics.labels)
     lines = [f"{'class':{width}}  precision  recall      F1  support"]
     for label, p, r, f, n in zip(
         metrics.labels, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True
     ):
-        lines.append(f"{_short(label):{width}}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {n:7}")
+        lines.append(f"{_padded(label, width)}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {n:7}")
     return "\n".join(lines)
 
 
 def _confusion(metrics: Metrics) -> str:
     if len(metrics.labels) > _WIDEST_MATRIX:
         return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
-    width = max(5, *(len(_short(label)) for label in metrics.labels))
-    cell = max(len(str(int(metrics.confusion.max()))), len(str(len(metrics.labels))) + 1) + 1
+    width = _width(metrics.labels)
+    cell = max(len(str(metrics.confusion.max())), len(f"({len(metrics.labels)})")) + 1
     numbers = range(1, len(metrics.labels) + 1)
     lines = [
         "confusion matrix, rows are the truth, columns the prediction:",
-        " " * (width + 4) + "".join(f"{f'({i})':>{cell + 1}}" for i in numbers),
+        " " * (width + 5) + "".join(f"{f'({i})':>{cell}}" for i in numbers),
     ]
     for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
-        lines.append(f"{f'({i})':4}{_short(label):{width}}" + "".join(f"{n:{cell + 1}}" for n in row))
+        lines.append(f"{f'({i})':5}{_padded(label, width)}" + "".join(f"{n:{cell}}" for n in row))
     if len(metrics.labels) > _WIDEST_LINE:
         lines += ["", _mistakes(metrics)]
     return "\n".join(lines)
@@ -140,3 +142,17 @@ def _short(label: str) -> str:
     """A label on one line of bounded width, whatever is in it."""
     plain = "".join(c if c.isprintable() else "?" for c in label)
     return plain if len(plain) <= _LONGEST_LABEL else plain[: _LONGEST_LABEL - 1] + "…"
+
+
+def _columns(text: str) -> int:
+    """Terminal columns: ideographs take two, combining marks none."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _width(labels: Sequence[str]) -> int:
+    return max(_columns(text) for text in ("class", *map(_short, labels)))
+
+
+def _padded(label: str, width: int) -> str:
+    text = _short(label)
+    return text + " " * (width - _columns(text))

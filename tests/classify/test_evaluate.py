@@ -1,0 +1,140 @@
+"""Every figure against a case worked out by hand, a published value or scikit-learn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from classify.evaluate import judge, wilson_interval
+from models.errors import DataError
+
+
+def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:
+    return np.eye(n_classes)[predicted] * 0.7 + 0.1
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [
+        # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_is_the_published_one(right: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(right, n) == pytest.approx((low, high), abs=5e-5)
+    assert wilson_interval(n - right, n) == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 10_000), share=st.floats(0, 1))
+def test_the_interval_holds_the_share_and_stays_in_bounds(n: int, share: float) -> None:
+    right = round(share * n)
+    low, high = wilson_interval(right, n)
+    assert 0 <= low <= right / n <= high <= 1
+    assert high > low
+
+
+def test_a_small_case_worked_out_by_hand() -> None:
+    # truth a a a b b c; predicted a a b b c c
+    found = judge(list("aaabbc"), one_hot([0, 0, 1, 1, 2, 2], 3), ["a", "b", "c"])
+    assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert (found.n, found.n_correct) == (6, 4)
+    assert found.accuracy == pytest.approx(4 / 6)
+    assert found.recall == pytest.approx([2 / 3, 1 / 2, 1])
+    assert found.precision == pytest.approx([1, 1 / 2, 1 / 2])
+    assert found.f1 == pytest.approx([4 / 5, 1 / 2, 2 / 3])
+    assert found.mean_recall == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert found.support.tolist() == [3, 2, 1]
+    # Four times the true class has 0.8, twice 0.1.
+    assert found.log_loss == pytest.approx(-(4 * math.log(0.8) + 2 * math.log(0.1)) / 6)
+    assert found.unknown == {}
+
+
+def test_accuracy_and_mean_class_recall_differ_where_classes_differ_in_size() -> None:
+    found = judge(["a"] * 98 + ["b"] * 2, one_hot([0] * 100, 2), ["a", "b"])
+    assert found.accuracy == pytest.approx(0.98)
+    assert found.mean_recall == pytest.approx(0.5)
+
+
+def test_a_label_the_classifier_does_not_know_is_an_error_and_is_named() -> None:
+    found = judge(["a", "b", "zebra", "emu"], one_hot([0, 1, 0, 1], 2), ["a", "b"])
+    assert found.labels == ("a", "b", "emu", "zebra")
+    assert found.unknown == {"emu": 1, "zebra": 1}
+    assert found.accuracy == pytest.approx(0.5)
+    assert found.recall.tolist() == [1, 1, 0, 0]
+    assert np.isnan(found.precision[2:]).all()
+    assert found.confusion.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
+    assert found.log_loss == pytest.approx(-math.log(0.8))
+
+
+def test_a_class_without_images_has_no_recall_and_does_not_count_in_the_mean() -> None:
+    found = judge(["a", "b"], one_hot([0, 1], 3), ["a", "b", "c"])
+    assert math.isnan(found.recall[2])
+    assert math.isnan(found.f1[2])
+    assert found.mean_recall == 1
+
+
+def test_top_k_counts_the_label_among_the_first_k() -> None:
+    P = np.array([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.2, 0.3]])
+    found = judge(["b", "b", "b"], P, list("abcd"))
+    assert found.top_k == {2: pytest.approx(1 / 3), 3: pytest.approx(2 / 3)}
+
+
+def test_of_equal_probabilities_the_first_class_is_predicted() -> None:
+    assert judge(["a", "b"], np.full((2, 2), 0.5), ["a", "b"]).confusion.tolist() == [[1, 0], [1, 0]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    y=st.lists(st.integers(0, 3), min_size=8, max_size=60),
+    seed=st.integers(0, 10_000),
+)
+def test_all_figures_agree_with_scikit_learn(y: list[int], seed: int) -> None:
+    P = np.random.default_rng(seed).dirichlet(np.ones(4), len(y))
+    names = ["a", "b", "c", "d"]
+    truth = [names[c] for c in y]
+    guess = [names[c] for c in P.argmax(axis=1)]
+    found = judge(truth, P, names)
+    p, r, f, n = reference.precision_recall_fscore_support(truth, guess, labels=names, zero_division=np.nan)
+    assert found.confusion.tolist() == reference.confusion_matrix(truth, guess, labels=names).tolist()
+    assert found.accuracy == pytest.approx(reference.accuracy_score(truth, guess))
+    np.testing.assert_allclose(found.precision, p)
+    np.testing.assert_allclose(found.recall, r)
+    np.testing.assert_allclose(found.f1, f)
+    assert found.support.tolist() == n.tolist()
+    assert found.log_loss == pytest.approx(reference.log_loss(truth, P, labels=names))
+    assert found.top_k[2] == pytest.approx(reference.top_k_accuracy_score(y, P, k=2, labels=range(4)))
+
+
+def test_a_probability_of_zero_is_a_large_loss_and_not_an_infinite_one() -> None:
+    assert judge(["a"], np.array([[0.0, 1.0]]), ["a", "b"]).log_loss == pytest.approx(87.34, abs=0.01)
+
+
+def test_undefined_figures_are_null_for_programs() -> None:
+    found = judge(["a"], one_hot([0], 2), ["a", "b"]).to_json()
+    assert found["classes"] == [
+        {"label": "a", "support": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0},
+        {"label": "b", "support": 0, "precision": None, "recall": None, "f1": None},
+    ]
+    assert judge(["z"], one_hot([0], 2), ["a", "b"]).to_json()["log_loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("truth", "P", "message"),
+    [
+        ([], np.empty((0, 2)), "no labelled image"),
+        (["a"], np.ones((1, 3)), r"shape \(1, 3\) were found; needed is \(1, 2\)"),
+        (["a"], np.array([[np.nan, 1]]), "1 of 1 rows have probabilities that are no numbers"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        judge(truth, P, ["a", "b"])
