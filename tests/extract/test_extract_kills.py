@@ -87,14 +87,20 @@ def test_sigkill_at_random_instants_loses_nothing_that_was_committed(cli: Comman
     out.unlink()
     chance = random.Random(0)
     killed = 0
-    for _ in range(KILLS):
-        killed += kill_after(cli, chance.uniform(0.2, 1.1) * usual)
+    for _ in range(4 * KILLS):
+        if killed == KILLS:
+            break
+        if kill_after(cli, chance.uniform(0.1, 1.0) * usual):
+            killed += 1
+        else:
+            # It was done already: the machine is quicker than when it was timed.
+            usual *= 0.8
         if out.exists():
             assert_equal(content(out), wanted)
-            if chance.random() < 0.7:
-                out.unlink()
-                shutil.rmtree(cli.folder / "features.h5.work", ignore_errors=True)
-    assert killed >= KILLS // 3
+            out.unlink()
+        if chance.random() < 0.5:
+            shutil.rmtree(cli.folder / "features.h5.work", ignore_errors=True)
+    assert killed == KILLS
     last = read_json(cli.good(*ARGUMENTS).out)
     assert (last["rows"], len(last["failures"])) == (1197, 3)
     assert_equal(content(out), wanted)
