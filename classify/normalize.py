@@ -66,6 +66,7 @@ class Normalizer:
             scaled: NDArray[Float] = X / np.maximum(length, TINY)
             return scaled
         if self.mean is not None and self.std is not None:
-            standard: NDArray[Float] = (X - self.mean.astype(X.dtype)) / self.std.astype(X.dtype)
+            standard: NDArray[Float] = np.subtract(X, self.mean.astype(X.dtype))
+            standard /= self.std.astype(X.dtype)
             return standard
         return X

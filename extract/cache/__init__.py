@@ -2,13 +2,19 @@
 
 ::
 
-    lock      one writer at a time                      process   is that other process alive?
-    identity  which network, layers and preprocessing   header    the file's attributes
-    sealed    datasets with a checksum for every byte   files     rename, fsync, messages
-    segments  finished work, one small file each        index     path -> where its features lie
-    commit    old rows + segments -> one new file       writer    all of it behind one class
-    reader    features out                              verify, info, merge, npz
+    identity                     which network, layers and preprocessing
+    header                       the file's names and attributes, and how to change the format
+    checksums, sealed_writer,    datasets in which every byte is checked
+      sealed_reader
+    columns                      records to columns of texts and numbers, and back
+    files                        rename, fsync, and messages for failing disks
+    process, lock                is that process alive; one writer at a time
+    segments, pending            finished work in small files, of this run and earlier ones
+    index, joining               path -> where its features lie, over all those files
+    sources, commit              old rows + segments -> one new file
+    old, writer                  what is there already; all of the above behind one class
+    reader, info, verify,        features out; what is in it; is it whole; two into one;
+      merge, npz                   for those who have no HDF5
 
-`writer.CacheWriter` and `reader.load_features` are the two doors. `header` states the format and
-the procedure for changing it.
+`writer.CacheWriter` and `reader.load_features` are the two doors.
 """

@@ -15,8 +15,9 @@ from extract.cache.sealed_writer import SealedWriter
 from extract.stages import Failure
 from models.errors import CacheError
 
-# Texts of this many records are turned into one array at a time.
+# So many records are turned into one array at a time; fewer where one long text makes all wide.
 _STEP = 8192
+_STEP_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,9 @@ class TextColumn:
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.bytes_]]]:
         """(First record, texts as padded UTF-8), in order."""
-        for start in range(0, len(self._records), _STEP):
-            texts = [self._get(record) or "" for record in self._records[start : start + _STEP]]
+        step = max(1, min(_STEP, _STEP_BYTES // self.width))
+        for start in range(0, len(self._records), step):
+            texts = [self._get(record) or "" for record in self._records[start : start + step]]
             yield start, np.array([text.encode() for text in texts], self.dtype)
 
 

@@ -100,17 +100,25 @@ class Placed:
 
 
 def place(
-    index: RowIndex, records: Sequence[Record], moved: Mapping[str, str], layers: Sequence[str]
+    index: RowIndex,
+    known: RowIndex,
+    records: Sequence[Record],
+    moved: Mapping[str, str],
+    layers: Sequence[str],
 ) -> Placed:
     """Find every record's features.
 
     Parameters
     ----------
     index : RowIndex
+        All rows there are now.
+    known : RowIndex
+        The rows that were there when `moved` was made up: the name that an image left may mean
+        another image by now. Its sources are among those of `index`, under the same numbers.
     records : sequence of Record
         Sorted by path, each path once.
     moved : mapping of str to str
-        Path -> known path whose features serve, because the content is the same.
+        Path -> path in `known` whose features serve, because the content is the same.
     layers : sequence of str
         All of them are needed.
 
@@ -121,49 +129,66 @@ def place(
         not its own.
     """
     n = len(records)
-    sha256 = np.zeros((n, 32), np.uint8)
-    source, row = np.full((len(layers), n), -1, np.int32), np.zeros((len(layers), n), np.int64)
-    at = [index.layers.index(layer) if layer in index.layers else -1 for layer in layers]
-    wanted = (moved.get(record.path, record.path) for record in records)
-    positions = np.fromiter(map(index.find, wanted), np.int64, n)
-    _check_own(index, records, moved, positions)
-    known = positions >= 0
-    sha256[known] = index.sha256[positions[known]]
-    for i, layer in enumerate(at):
-        if layer >= 0:
-            source[i, known] = index.source[layer, positions[known]]
-            row[i, known] = index.row[layer, positions[known]]
-    # A moved row may have got the layers that it lacked under its new name.
-    for i in np.flatnonzero((source < 0).any(axis=0)).tolist():
-        own = index.find(records[i].path)
-        if own >= 0 and np.array_equal(index.sha256[own], sha256[i]):
-            for j, layer in enumerate(at):
-                if source[j, i] < 0 <= layer:
-                    source[j, i], row[j, i] = index.source[layer, own], index.row[layer, own]
-    lacking = np.flatnonzero((source < 0).any(axis=0))
+    placed = Placed(
+        records,
+        np.zeros((n, 32), np.uint8),
+        np.full((len(layers), n), -1, np.int32),
+        np.zeros((len(layers), n), np.int64),
+    )
+    stays = (-1 if record.path in moved else index.find(record.path) for record in records)
+    own = np.fromiter(stays, np.int64, n)
+    _check_own(index, records, own)
+    _fill(placed, index, own, layers)
+    if moved:
+        comes = (known.find(moved[record.path]) if record.path in moved else -1 for record in records)
+        _fill(placed, known, np.fromiter(comes, np.int64, n), layers)
+        _complete(placed, index, layers)
+    lacking = np.flatnonzero((placed.source < 0).any(axis=0))
     if len(lacking):
         raise CacheError(
             f"{len(lacking)} of {n} images have no features yet ({records[int(lacking[0])].path}, ...); "
             "nothing was written, what is finished is kept: run the same command again"
         )
-    return Placed(records, sha256, source, row)
+    return placed
 
 
-def _check_own(index: RowIndex, records: Sequence[Record], moved: Mapping[str, str], positions: Ints) -> None:
-    """Nobody gets the features of what a file was before, unless the caller says that it is the same."""
+def _check_own(index: RowIndex, records: Sequence[Record], positions: Ints) -> None:
+    """Nobody gets the features of what a file was before."""
     size = np.fromiter((record.size for record in records), np.int64, len(records))
     mtime_ns = np.fromiter((record.mtime_ns for record in records), np.int64, len(records))
     found = np.flatnonzero(positions >= 0)
     at = positions[found]
-    other = (index.size[at] != size[found]) | (index.mtime_ns[at] != mtime_ns[found])
-    for i in found[other].tolist():
-        record = records[i]
-        if record.path not in moved:
-            raise CacheError(
-                f"{record.path} is listed with {record.size} bytes, mtime_ns {record.mtime_ns}, and its row "
-                f"was made from {index.size[positions[i]]} bytes, mtime_ns {index.mtime_ns[positions[i]]}; "
-                "nothing was written: run the same command again"
-            )
+    other = found[(index.size[at] != size[found]) | (index.mtime_ns[at] != mtime_ns[found])]
+    if len(other):
+        i = int(other[0])
+        raise CacheError(
+            f"{records[i].path} is listed with {size[i]} bytes, mtime_ns {mtime_ns[i]}, and its row was made "
+            f"from {index.size[positions[i]]} bytes, mtime_ns {index.mtime_ns[positions[i]]}; "
+            "nothing was written: run the same command again"
+        )
+
+
+def _fill(placed: Placed, index: RowIndex, positions: Ints, layers: Sequence[str]) -> None:
+    """Enter where the rows of `index` at `positions` (-1: none) lie."""
+    found = np.flatnonzero(positions >= 0)
+    at = positions[found]
+    placed.sha256[found] = index.sha256[at]
+    for i, layer in enumerate(layers):
+        if layer in index.layers:
+            j = index.layers.index(layer)
+            placed.source[i, found] = index.source[j, at]
+            placed.row[i, found] = index.row[j, at]
+
+
+def _complete(placed: Placed, index: RowIndex, layers: Sequence[str]) -> None:
+    """Layers that a moved row lacks may have been made under its new name."""
+    for i in np.flatnonzero((placed.source < 0).any(axis=0)).tolist():
+        own = index.find(placed.records[i].path)
+        if own >= 0 and np.array_equal(index.sha256[own], placed.sha256[i]):
+            for j, layer in enumerate(layers):
+                if placed.source[j, i] < 0 and layer in index.layers:
+                    k = index.layers.index(layer)
+                    placed.source[j, i], placed.row[j, i] = index.source[k, own], index.row[k, own]
 
 
 def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> None:

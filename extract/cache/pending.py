@@ -44,6 +44,7 @@ class Pending:
         self._used: list[Path] = []
         self._unused: list[Path] = []
         self._provenance: list[Run] = []
+        self._recovered = 0
         self._next = 0
 
     def recover(self, offered: CacheIdentity, layers: Sequence[str], *, forced: bool) -> list[str]:
@@ -93,15 +94,15 @@ class Pending:
                 self._unused.append(path)
             else:
                 self._used.append(path)
+        self._recovered = len(self._used)
         self._next = next_number(self.folder)
         return notes
 
     def refresh(self) -> bool:
-        """Take in what has been written since, here or by other processes; whether there was any."""
+        """Take in what was written since `recover`, here or by other processes; whether there is any."""
         have = {*self._used, *self._unused}
-        new = [path for path in list_segments(self.folder) if path not in have]
-        self._used += new
-        return bool(new)
+        self._used += [path for path in list_segments(self.folder) if path not in have]
+        return len(self._used) > self._recovered
 
     def next_name(self) -> str:
         """A name after all those that were there."""

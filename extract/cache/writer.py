@@ -216,8 +216,9 @@ class CacheWriter:
         roots : sequence of str
             Where the images lie.
         moved : mapping of str to str
-            Path -> known path whose features serve, because its content is the same. A file whose
-            time alone has changed stands here with itself.
+            Path -> path in `known` whose features serve, because its content is the same; also if
+            there is another image under that path by now. A file whose time alone has changed
+            stands here with itself.
         progress : Progress or None
 
         Returns
@@ -238,10 +239,9 @@ class CacheWriter:
         check_records(images, failures)
         if not images and not failures:
             return CommitResult(0, 0, written=False)
-        index = self.known
-        if self._pending.refresh():
-            index = self._index = self._joined()
-        placed = place(index, images, moved or {}, self.layers_needed)
+        known = self.known
+        index = self._joined() if self._pending.refresh() else known
+        placed = place(index, known, images, moved or {}, self.layers_needed)
         result = self._bring_about(placed, failures, tuple(roots), progress or Silent())
         self._pending.clear()
         self._index = None

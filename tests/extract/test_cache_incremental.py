@@ -66,6 +66,22 @@ def test_a_renamed_folder_is_moved_and_not_extracted(path: Path) -> None:
     check_plainly(path, folder)
 
 
+def test_images_that_swapped_their_names_keep_their_features(path: Path) -> None:
+    run(path, PETS)
+    swapped = {**PETS, "cat/0.jpg": Image("dog0", "cat", 2), "dog/0.jpg": Image("cat0", "dog", 2)}
+    with writer(path) as cache:
+        moved = {"cat/0.jpg": "dog/0.jpg", "dog/0.jpg": "cat/0.jpg"}
+        cache.commit(refs(swapped), [], roots=["imgs"], moved=moved)
+    check_plainly(path, swapped)
+
+
+def test_an_image_whose_name_went_to_a_new_one_keeps_its_features(path: Path) -> None:
+    run(path, PETS)
+    folder = {**PETS, "cat/0.jpg": Image("new", "cat", 2), "zoo/0.jpg": PETS["cat/0.jpg"]}
+    assert run(path, folder).extracted == ["cat/0.jpg"]
+    check_plainly(path, folder)
+
+
 def test_labels_change_without_extraction(path: Path) -> None:
     run(path, PETS)
     folder = {name: dataclasses.replace(image, label="pet", split="test") for name, image in PETS.items()}

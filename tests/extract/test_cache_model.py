@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from extract.cache.verify import verify
 from tests.extract.cache_support import CrashError, Folder, Image, check_plainly, run
 
-HISTORIES = int(os.environ.get("FC7_TORTURE", "10"))
+HISTORIES = int(os.environ.get("FC7_TORTURE", "15"))
 NAMES = st.sampled_from([f"{folder}/{n}.jpg" for folder in ("a", "b", "ü 'x'\n") for n in range(3)])
 # Few contents, so that copies, moves and images that become one another are common.
 CONTENTS = st.sampled_from(["x", "y", "zz", "www", "bad", "bad again"])

@@ -113,6 +113,13 @@ def test_who_may_read_the_old_file_may_read_the_new_one(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_one_very_long_text_does_not_make_the_file_large(path: Path) -> None:
+    images = {f"{i:04}": Image("x", "short" if i else 20_000 * "long") for i in range(100)}
+    write(path, images)
+    check_plainly(path, images)
+    assert path.stat().st_size < 5e5
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\udc80"])
 def test_a_text_that_hdf5_could_not_give_back_is_refused(path: Path, text: str) -> None:
     with writer(path) as cache:
