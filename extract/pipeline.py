@@ -153,6 +153,12 @@ class _Run:
             self.done.update(moved)
             self.layers = layers_to_run(work, known, self.layers, edited)
             stopped = self._extract(work, writer)
+            if stopped is not None and self.options.force:
+                # What is there is replaced when the new one is complete, and not before.
+                raise type(stopped)(
+                    f"{stopped}. Under --force {self.out} stays as it was until then; finished work is in "
+                    f"{writer.work_folder}"
+                )
             images = [ref for ref in self.listing.images if ref.path in self.done]
             try:
                 result = writer.commit(

@@ -14,6 +14,7 @@ from extract.folders import FolderOrigin
 from extract.options import ExtractOptions
 from extract.stages import ImageRef
 from extract.summary import ExtractSummary
+from models.errors import Fc7Error
 from models.importing import import_network
 from models.spec import caffe_preprocess
 from tests.support import tiny_network, write_pictures
@@ -132,3 +133,13 @@ def test_a_known_failure_waits_until_it_changes(place: Path) -> None:
     mended = extract(place)
     assert (mended.failures, mended.rows) == ([], 16)
     assert_right(place)
+
+
+def test_a_forced_run_that_ends_early_leaves_the_old_cache(place: Path) -> None:
+    extract(place)
+    before = (place / "f.h5").read_bytes()
+    (place / "imgs/red/bad.png").write_bytes(b"broken")
+    options = ExtractOptions(network="tiny", force=True, on_error="fail", batch_size=2)
+    with pytest.raises(Fc7Error, match="stays as it was"):
+        extract_features([place / "imgs"], place / "f.h5", options)
+    assert (place / "f.h5").read_bytes() == before
