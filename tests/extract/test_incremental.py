@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,13 @@ def test_another_layer_computes_only_what_is_missing(place: Path) -> None:
 def test_images_that_were_away_are_read_when_they_are_back(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = FolderOrigin.read
+    real, first = FolderOrigin.read, threading.Lock()
 
     def away(origin: FolderOrigin, ref: ImageRef) -> bytes:
-        (place / "imgs").rename(place / "away") if (place / "imgs").exists() else None
+        # Readers are several threads: whoever comes first removes the folder.
+        with first:
+            if (place / "imgs").exists():
+                (place / "imgs").rename(place / "away")
         return real(origin, ref)
 
     with monkeypatch.context() as patched:
