@@ -1,4 +1,4 @@
-"""The commands of stage two: fit, classify, evaluate, demo. Each parses, makes one call and prints."""
+"""The commands of stage two, and those of them that are short. Each parses, makes one call and prints."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
 from extract.cache_commands import existing
 from extract.commands import (
@@ -19,10 +20,8 @@ from extract.commands import (
     QuietOption,
     notifier,
 )
-from models.errors import UsageError
 
 ModelOption = Annotated[Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")]
-DEFAULT_MODEL = Path("classifier.onnx")
 
 
 def register(app: typer.Typer) -> None:
@@ -35,55 +34,6 @@ def register(app: typer.Typer) -> None:
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)
-
-
-def fit(
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
-    svm: Annotated[bool, typer.Option("--svm", help="Linear SVM, one class against the rest.")] = False,
-    softmax: Annotated[bool, typer.Option("--softmax", help="Multinomial logistic regression.")] = False,
-    C: Annotated[
-        str, typer.Option("-C", help="auto (cross-validated in the training part) or a number.")
-    ] = "auto",
-    test_size: Annotated[float, typer.Option(help="Share of each class held out to judge with.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 0,
-    normalize: Annotated[
-        Literal["l2", "standard", "none"], typer.Option(help="What is done to a feature row first.")
-    ] = "l2",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
-    refit_all: Annotated[
-        bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test part too.")
-    ] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The classifier to write.")] = DEFAULT_MODEL,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Fit a linear classifier on cached features and judge it on images it has not seen.
-
-    Give --svm or --softmax; with neither, both are cross-validated and the better one is kept. C and
-    everything else that is learned is learned inside the training part.
-    """
-    if svm and softmax:
-        raise UsageError("found --svm and --softmax; give one of them, or neither to keep the better")
-    existing(features, "make it with `fc7 extract IMAGES`")
-    from classify.fitting import FitOptions
-    from classify.from_cache import fit_cache
-    from classify.report.text import fit_json, fit_report
-    from models.progress import make_progress
-
-    options = FitOptions(
-        head="svm" if svm else "softmax" if softmax else None,
-        C=parse_C(C),
-        test_size=test_size,
-        seed=seed,
-        normalize=normalize,
-        refit_all=refit_all,
-    )
-    result = fit_cache(features, output, options, layer=layer or None, progress=make_progress(quiet))
-    if as_json:
-        typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
-    elif not quiet:
-        typer.echo(fit_report(result))
-        typer.echo(f"wrote {output}")
 
 
 def classify(
@@ -184,22 +134,3 @@ def demo(
     from models.progress import make_progress
 
     run_demo(folder, say=notifier(quiet), progress=make_progress(quiet))
-
-
-def parse_C(text: str) -> float | None:  # noqa: N802
-    """A positive number, or None for ``auto``.
-
-    Raises
-    ------
-    UsageError
-        For anything else.
-    """
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"-C {text} was found; needed is auto or a number above 0")
-    return value

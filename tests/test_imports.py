@@ -30,6 +30,7 @@ LIGHT = [
     "extract/cache_commands.py",
     "extract/bench_command.py",
     "classify/commands.py",
+    "classify/fit_command.py",
     "classify/imagenet_command.py",
 ]
 HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
