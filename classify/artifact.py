@@ -13,8 +13,9 @@
 
 Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
-``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions) and ``checksum`` (of all
-that and the weights). There are no times in the file: the same rows and seed give the same bytes.
+``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions), ``split`` (JSON: which
+images trained and which judged, `classify.split_record`; absent in files made before it was kept) and
+``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the same bytes.
 
 To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a file of the
 older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version.
@@ -22,11 +23,9 @@ older version in ``tests/data`` with a test that loads it. More keys in ``made``
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,8 @@ from onnx import TensorProto, helper, numpy_helper
 from classify.classifier import HEADS, POOLS, FeatureIdentity
 from classify.classifier import Classifier as Classifier
 from classify.normalize import KINDS, TINY, Normalization, Normalizer
-from models.durable import flush_folder
+from classify.split_record import SplitRecord
+from models.durable import write_whole
 from models.errors import ClassifierError
 
 FORMAT = "fc7-classifier"
@@ -74,23 +74,12 @@ def save_classifier(classifier: Classifier, path: str | Path) -> Path:
     """
     path = Path(path)
     data = _to_model(classifier).SerializeToString(deterministic=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            with part.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
-            flush_folder(path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+        return write_whole(path, data)
     except OSError as exc:
         raise ClassifierError(
             f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
         ) from exc
-    return path
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -223,6 +212,8 @@ def _to_model(classifier: Classifier) -> onnx.ModelProto:
         "normalize": classifier.normalizer.kind,
         "made": _json(dict(classifier.metadata)),
     }
+    if classifier.split is not None:
+        meta["split"] = _json(classifier.split.to_json())
     meta["checksum"] = _checksum(meta, arrays)
     helper.set_model_props(model, meta)
     return model
@@ -263,6 +254,7 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
             meta["network"], meta["layer"], meta["fingerprint"], meta["preprocessing"], trained, pool
         ),
         metadata=made,
+        split=SplitRecord.from_json(json.loads(meta["split"])) if "split" in meta else None,
     )
     _check_arrays(classifier, arrays)
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from classify.calibrate import softmax
 from classify.normalize import Normalizer
+from classify.split_record import SplitRecord
 from models.errors import DataError
 from models.spec import Pool
 
@@ -67,6 +68,8 @@ class Classifier:
     identity : FeatureIdentity
     metadata : mapping of str to JSON values
         How it was made: split, metrics, counts, versions. For people and reports.
+    split : SplitRecord or None
+        Which images trained and which judged; None if it was fitted before this was kept.
     """
 
     classes_: tuple[str, ...]
@@ -78,6 +81,7 @@ class Classifier:
     C: float
     identity: FeatureIdentity = FeatureIdentity()
     metadata: Mapping[str, object] = field(default_factory=dict)
+    split: SplitRecord | None = None
 
     @property
     def n_features(self) -> int:

@@ -31,6 +31,9 @@ def fit(
     refit_all: Annotated[
         bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test part too.")
     ] = False,
+    split_csv: Annotated[
+        Path | None, typer.Option(help="Also write path,label,group,split; extract --labels takes it back.")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The classifier to write.")] = DEFAULT_MODEL,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -56,12 +59,14 @@ def fit(
         normalize=normalize,
         refit_all=refit_all,
     )
-    result = fit_cache(features, output, options, layer=layer or None, progress=make_progress(quiet))
+    result = fit_cache(
+        features, output, options, layer=layer or None, split_csv=split_csv, progress=make_progress(quiet)
+    )
     if as_json:
         typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
     elif not quiet:
         typer.echo(fit_report(result))
-        typer.echo(f"wrote {output}")
+        typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
 
 
 def parse_C(text: str) -> float | None:  # noqa: N802

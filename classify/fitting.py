@@ -20,6 +20,7 @@ from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
 from classify.rows import Table, check_classes, lookalikes, make_table
 from classify.split import Split, column_split, stratified_split
+from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
 from classify.training import TrainingData
 from classify.units import make_units, row_keys
 
@@ -81,7 +82,8 @@ def fit_classifier(
     left_out = len(table.X) - len(table.rows)
     notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
     result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
-    return replace(result, classifier=replace(result.classifier, metadata=result.record()))
+    record = SplitRecord.of(result.parts[table.rows].tolist(), table.content, table.paths)
+    return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))
 
 
 def _fit_table(
@@ -118,6 +120,7 @@ def _fit_table(
         metrics=metrics,
         train=table.rows[split.train],
         test=table.rows[split.test],
+        parts=_parts(table, split),
         split_how=split.how,
         counts={label: (in_training[label], n) for label, n in in_test},
         tuned=choice.tuned,
@@ -138,6 +141,14 @@ def _split(table: Table, options: FitOptions) -> tuple[Split, list[str], NDArray
     code = {label: i for i, label in enumerate(classes)}
     y = np.array([code[label] for label in table.labels], np.intp)
     return stratified_split(y, unit, options.test_size, classes), classes, unit
+
+
+def _parts(table: Table, split: Split) -> NDArray[np.str_]:
+    """For each row of X its part of the split."""
+    parts = np.full(len(table.X), NEITHER, dtype="<U5")
+    parts[table.rows[split.train]] = TRAIN
+    parts[table.rows[split.test]] = TEST
+    return parts
 
 
 def _training_data(

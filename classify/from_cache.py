@@ -8,6 +8,7 @@ from typing import cast
 from classify.artifact import save_classifier
 from classify.classifier import FeatureIdentity
 from classify.fitting import FitOptions, FitResult, fit_classifier
+from classify.split_csv import write_split
 from extract.cache.reader import load_features
 from models.progress import Progress
 from models.spec import Pool
@@ -19,6 +20,7 @@ def fit_cache(
     options: FitOptions | None = None,
     *,
     layer: str | None = None,
+    split_csv: str | Path | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
     """Load features, fit, and write the classifier.
@@ -32,6 +34,8 @@ def fit_cache(
     options : FitOptions or None
     layer : str or None
         Which layer of the cache; None for its only or last one.
+    split_csv : str or Path or None
+        Where to write which images trained and which judged; `classify.split_csv`.
     progress : Progress or None
 
     Raises
@@ -62,4 +66,6 @@ def fit_cache(
         progress=progress,
     )
     save_classifier(result.classifier, out)
+    if split_csv is not None:
+        write_split(split_csv, found.paths, found.y.tolist(), found.groups.tolist(), result.parts.tolist())
     return result

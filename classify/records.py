@@ -69,6 +69,8 @@ class FitResult:
         On the test part, of the classifier fitted on the training part alone.
     train, test : ndarray of intp
         Rows of X, ascending.
+    parts : ndarray of shape (n,), str
+        The same for each row of X: ``train``, ``test``, or empty for a row that is in neither.
     split_how : {"stratified", "column"}
         Drawn by `FitOptions.seed`, or given with the data.
     counts : dict of str to (int, int)
@@ -87,6 +89,7 @@ class FitResult:
     metrics: Metrics
     train: NDArray[np.intp]
     test: NDArray[np.intp]
+    parts: NDArray[np.str_]
     split_how: Literal["stratified", "column"]
     counts: dict[str, tuple[int, int]]
     tuned: tuple[Tuned, ...]

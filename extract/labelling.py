@@ -23,7 +23,8 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     """Labels, groups and splits of a manifest on the images that were found.
 
     A manifest's path is looked for among the listing's own, then as one that starts at the
-    current folder or at the manifest's; with slashes or backslashes between folders.
+    current folder or at the manifest's; with slashes or backslashes between folders. Last it
+    is looked for as a cache would name the image.
 
     Parameters
     ----------
@@ -155,7 +156,8 @@ class _Finder:
                     relative = os.path.relpath(full, self._root).replace(os.sep, "/")
                     if escape(relative) in self._paths:
                         return escape(relative)
-        return None
+        # As a cache, and so a table made from one, writes a name that is not UTF-8 or holds a backslash.
+        return path if path in self._paths else None
 
 
 def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:

@@ -118,7 +118,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("classify.artifact.os.fsync", full)
+    monkeypatch.setattr("models.durable.os.fsync", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
         save_classifier(fitted("softmax"), path)
     assert path.read_bytes() == before
