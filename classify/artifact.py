@@ -15,7 +15,8 @@ Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is a
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
 ``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions), ``split`` (JSON: which
 images trained and which judged, `classify.split_record`; absent in files made before it was kept) and
-``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the same bytes.
+``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the
+same bytes.
 
 To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a file of the
 older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version.

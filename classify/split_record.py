@@ -140,14 +140,10 @@ def _content_keys(n: int, sha256: Sequence[str] | None, paths: Sequence[str] | N
 
 
 def _exact_keys(rows: NDArray[np.intp], sha256: Sequence[str] | None, paths: Sequence[str] | None) -> Keys:
-    digests = sha256 if sha256 is not None else None
-    return _keys(
-        [
-            f"{digests[i] if digests is not None else ''}\n{paths[i] if paths is not None else ''}"
-            for i in rows.tolist()
-        ],
-        _EXACT_BYTES,
-    )
+    chosen = rows.tolist()
+    digests = [sha256[i] for i in chosen] if sha256 is not None else [""] * len(chosen)
+    names = [paths[i] for i in chosen] if paths is not None else [""] * len(chosen)
+    return _keys([f"{digest}\n{name}" for digest, name in zip(digests, names, strict=True)], _EXACT_BYTES)
 
 
 def _keys(texts: Sequence[str], n_bytes: int) -> Keys:
