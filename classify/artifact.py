@@ -1,4 +1,4 @@
-"""classifier.onnx: a fitted classifier in one small file that any ONNX runtime executes. Format version 1.
+"""classifier.onnx: a fitted classifier in one small file that any ONNX runtime executes. Format version 2.
 
 ::
 
@@ -10,6 +10,16 @@
         ├──▶ ArgMax ──▶ label (N,) int64
         ▼
     Mul(scale), Softmax ──▶ Cast ──▶ probabilities (N, n_classes) float32
+                                      └──▶ ReduceMax, Less(reject_below) ──▶ rejected (N,) bool
+
+and, if the file holds what it needs (`classify.novelty`), from the features again
+
+    Cast, l2, Sub(novelty_mean) ──▶ sqrt(|offset|² - |Gemm(novelty_axes)|²), Div(novelty_limit), Cast
+        ├──▶ novelty (N,) float32: how unlike the training rows
+        └──▶ Greater(1) ──▶ novel (N,) bool
+
+The weights are float64, the mean and the axes float32. `rejected` never changes `label`: who uses the file
+decides what to call a rejected row. Without a learned threshold reject_below is 0 and nothing is rejected.
 
 Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
@@ -19,7 +29,8 @@ images trained and which judged, `classify.split_record`; absent in files made b
 same bytes.
 
 To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a file of the
-older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version.
+older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version. Version
+1 had neither rejection nor novelty.
 """
 
 from __future__ import annotations
@@ -29,30 +40,27 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
 from classify.classifier import HEADS, POOLS, FeatureIdentity
 from classify.classifier import Classifier as Classifier
-from classify.normalize import KINDS, TINY, Normalization, Normalizer
+from classify.normalize import KINDS, Normalizer
+from classify.novelty import NoveltyReference
 from classify.split_record import SplitRecord
 from models.durable import write_whole
 from models.errors import ClassifierError
 
 FORMAT = "fc7-classifier"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
 _OPSET, _IR = 13, 8
 # 2000 classes of 65,536 features are 1 GB; protobuf ends at 2 GiB.
 _LARGEST_FILE = 2**31
-
-Arrays = dict[str, NDArray[Any]]
-Node = tuple[str, list[str], list[str], dict[str, Any]]
 
 
 def save_classifier(classifier: Classifier, path: str | Path) -> Path:
@@ -135,63 +143,20 @@ def _check_format(path: Path, meta: dict[str, str]) -> None:
         )
 
 
-def _arrays(classifier: Classifier) -> Arrays:
-    """The file's initializers."""
-    normalizer = classifier.normalizer
-    arrays: Arrays = {
-        "coef": classifier.coef_,
-        "intercept": classifier.intercept_,
-        "scale": np.array(classifier.scale),
-    }
-    if normalizer.kind == "l2":
-        arrays["tiny"] = np.array(TINY)
-    if normalizer.mean is not None and normalizer.std is not None:
-        arrays["mean"], arrays["std"] = normalizer.mean, normalizer.std
-    return {name: np.asarray(array, np.float64, order="C") for name, array in arrays.items()}
-
-
-def _nodes(kind: Normalization) -> list[Node]:
-    """The graph: (operator, inputs, outputs, attributes) in order."""
-    steps: dict[Normalization, list[Node]] = {
-        "l2": [
-            ("ReduceL2", ["row"], ["length"], {"axes": [1], "keepdims": 1}),
-            ("Max", ["length", "tiny"], ["divisor"], {}),
-            ("Div", ["row", "divisor"], ["normalized"], {}),
-        ],
-        "standard": [
-            ("Sub", ["row", "mean"], ["centred"], {}),
-            ("Div", ["centred", "std"], ["normalized"], {}),
-        ],
-        "none": [],
-    }
-    return [
-        ("Cast", ["features"], ["row"], {"to": TensorProto.DOUBLE}),
-        *steps[kind],
-        ("Gemm", ["normalized" if steps[kind] else "row", "coef", "intercept"], ["exact"], {"transB": 1}),
-        ("Cast", ["exact"], ["scores"], {"to": TensorProto.FLOAT}),
-        ("ArgMax", ["exact"], ["label"], {"axis": 1, "keepdims": 0}),
-        ("Mul", ["exact", "scale"], ["logits"], {}),
-        ("Softmax", ["logits"], ["shares"], {"axis": 1}),
-        ("Cast", ["shares"], ["probabilities"], {"to": TensorProto.FLOAT}),
-    ]
-
-
 def _to_model(classifier: Classifier) -> onnx.ModelProto:
     K, d = classifier.coef_.shape
-    arrays = _arrays(classifier)
+    arrays = arrays_of(classifier, FORMAT_VERSION)
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [
             helper.make_node(op, inputs, outputs, **attributes)
-            for op, inputs, outputs, attributes in _nodes(classifier.normalizer.kind)
+            for op, inputs, outputs, attributes in nodes_of(
+                classifier.normalizer.kind, FORMAT_VERSION, classifier.novelty is not None
+            )
         ],
         "fc7-classifier",
         [value("features", TensorProto.FLOAT, ["N", d])],
-        [
-            value("scores", TensorProto.FLOAT, ["N", K]),
-            value("probabilities", TensorProto.FLOAT, ["N", K]),
-            value("label", TensorProto.INT64, ["N"]),
-        ],
+        [value(*output) for output in outputs_of(K, classifier.novelty is not None)],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(
@@ -225,9 +190,11 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
     graph = model.graph
     arrays: Arrays = {}
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.DOUBLE or tensor.external_data or tensor.data_location:
-            raise ValueError(f"{tensor.name!r} is not float64 kept in the file")
-        if math.prod(tensor.dims) * 8 != len(tensor.raw_data):
+        wanted = np.dtype(type_of(tensor.name))
+        data_type = helper.np_dtype_to_tensor_dtype(wanted)
+        if tensor.data_type != data_type or tensor.external_data or tensor.data_location:
+            raise ValueError(f"{tensor.name!r} is not {wanted} kept in the file")
+        if math.prod(tensor.dims) * wanted.itemsize != len(tensor.raw_data):
             raise ValueError(f"{tensor.name!r} has not as many numbers as it says")
         arrays[tensor.name] = numpy_helper.to_array(tensor)
     if meta["checksum"] != _checksum(meta, arrays):
@@ -243,6 +210,12 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
     if not isinstance(trained, bool) or not isinstance(made, dict):
         raise ValueError("trained or made is not of its kind")
     normalizer = Normalizer(kind, arrays.get("mean"), arrays.get("std"))
+    version = int(meta["format_version"])
+    novelty = None
+    if version >= 2 and "novelty_mean" in arrays:
+        novelty = NoveltyReference(
+            arrays["novelty_mean"], arrays["novelty_axes"], float(arrays["novelty_limit"])
+        )
     classifier = Classifier(
         classes_=tuple(classes),
         coef_=arrays["coef"],
@@ -254,12 +227,15 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
         identity=FeatureIdentity(
             meta["network"], meta["layer"], meta["fingerprint"], meta["preprocessing"], trained, pool
         ),
+        reject_below=float(arrays["reject_below"]) if version >= 2 else 0.0,
+        novelty=novelty,
         metadata=made,
         split=SplitRecord.from_json(json.loads(meta["split"])) if "split" in meta else None,
     )
-    _check_arrays(classifier, arrays)
+    _check_arrays(classifier, arrays, version)
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]
-    if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != _nodes(kind):
+    nodes = nodes_of(kind, version, novelty is not None)
+    if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != nodes:
         raise ValueError("the graph is not the one we write")
     return classifier
 
@@ -269,27 +245,41 @@ def _described(node: onnx.NodeProto) -> Node:
     return node.op_type, list(node.input), list(node.output), attributes
 
 
-def _check_arrays(classifier: Classifier, arrays: Arrays) -> None:
+def _check_arrays(classifier: Classifier, arrays: Arrays, version: int) -> None:
     if classifier.coef_.ndim != 2:
         raise ValueError(f"coef has {classifier.coef_.ndim} dimensions")
     K, d = len(classifier.classes_), classifier.n_features
-    shapes = {"coef": (K, d), "intercept": (K,), "scale": (), "tiny": (), "mean": (d,), "std": (d,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "coef": (K, d),
+        "intercept": (K,),
+        "mean": (d,),
+        "std": (d,),
+        "novelty_mean": (d,),
+        "novelty_axes": (len(arrays.get("novelty_axes", ())), d),
+    }
     for name, array in arrays.items():
-        if array.shape != shapes[name]:
-            raise ValueError(f"{name} has shape {array.shape}, needed is {shapes[name]}")
+        if array.shape != shapes.get(name, ()):
+            raise ValueError(f"{name} has shape {array.shape}, needed is {shapes.get(name, ())}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinite numbers")
-    if set(arrays) != set(_arrays(classifier)):
+    expected = arrays_of(classifier, version)
+    if set(arrays) != set(expected):
         raise ValueError(f"it holds {', '.join(arrays)}")
+    for name in ("tiny", "zero", "one"):
+        if name in arrays and arrays[name] != expected[name]:
+            raise ValueError(f"{name} is {arrays[name]}")
     if not classifier.scale > 0 or not classifier.C > 0 or not (arrays.get("std", np.ones(1)) > 0).all():
         raise ValueError("scale, C or a deviation is not above 0")
+    limit = 1.0 if classifier.novelty is None else classifier.novelty.limit
+    if not 0 <= classifier.reject_below <= 1 or not limit > 0:
+        raise ValueError("reject_below is not between 0 and 1, or novelty_limit is not above 0")
 
 
 def _checksum(meta: dict[str, str], arrays: Arrays) -> str:
     """SHA-256 of all metadata but this, and of all weights."""
     digest = hashlib.sha256(_json({k: v for k, v in meta.items() if k != "checksum"}).encode())
     for name in sorted(arrays):
-        array = np.asarray(arrays[name], "<f8", order="C")
+        array = np.asarray(arrays[name], np.dtype(type_of(name)).newbyteorder("<"), order="C")
         digest.update(f"\n{name} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.calibrate import fit_scale, log_loss, natural_scale
+from classify.calibrate import fit_scale, log_loss, natural_scale, softmax
 from classify.classifier import HEADS, Head
 from classify.folds import ALWAYS_TRAINS
 from classify.records import FitOptions
@@ -28,6 +28,10 @@ class Choice:
         Of the decisions; see `classify.calibrate`.
     tuned : tuple of Tuned
         The kept head's first; empty if there was nothing to validate on.
+    confidence : ndarray of shape (n_validated,), float32
+        The largest probability of each row validated with the kept head, out of fold.
+    correct : ndarray of shape (n_validated,), bool
+        Whether its class was the true one.
     notes : tuple of str
     """
 
@@ -35,6 +39,8 @@ class Choice:
     C: float
     scale: float
     tuned: tuple[Tuned, ...]
+    confidence: NDArray[np.float32]
+    correct: NDArray[np.bool_]
     notes: tuple[str, ...]
 
 
@@ -72,7 +78,8 @@ def choose(
             "too few images for cross-validation, which needs two classes with two training images each: "
             f"{head} at C = {C:g} unproved, probabilities not calibrated"
         )
-        return Choice(head, C, natural_scale(head, n_classes), (), (note,))
+        nothing = np.empty(0, np.float32)
+        return Choice(head, C, natural_scale(head, n_classes), (), nothing, nothing > 0, (note,))
 
     tuned = [tune(head, data, fold, n_classes, values[head], progress) for head in heads]
     scale = {each.head: fit_scale(each.scores, data.y[each.rows]) for each in tuned}
@@ -101,4 +108,12 @@ def choose(
     )
     if options.C is None and (falls_at_once or values[kept.head][-1] == kept.best.C):
         notes.append(f"the best C, {kept.best.C:g}, is at the end of the range that was tried")
-    return Choice(kept.head, kept.best.C, scale[kept.head], tuple(tuned), tuple(notes))
+    return Choice(
+        kept.head,
+        kept.best.C,
+        scale[kept.head],
+        tuple(tuned),
+        softmax(kept.scores * scale[kept.head]).max(axis=1).astype(np.float32),
+        kept.scores.argmax(axis=1) == data.y[kept.rows],
+        tuple(notes),
+    )

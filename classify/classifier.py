@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from classify.calibrate import softmax
 from classify.normalize import Normalizer
+from classify.reject import rejection_label
 from classify.split_record import SplitRecord
 from models.errors import DataError
 from models.spec import Pool
+
+if TYPE_CHECKING:
+    from classify.novelty import NoveltyReference
 
 Head = Literal["svm", "softmax"]
 HEADS: tuple[Head, ...] = get_args(Head)
@@ -66,6 +70,10 @@ class Classifier:
     head : {"svm", "softmax"}
     C : float
     identity : FeatureIdentity
+    reject_below : float
+        Rows whose largest probability is below it are rejected (`classify.reject`); 0 rejects none.
+    novelty : NoveltyReference or None
+        Flags rows unlike those of training; None if too few rows were known to learn it from.
     metadata : mapping of str to JSON values
         How it was made: split, metrics, counts, versions. For people and reports.
     split : SplitRecord or None
@@ -80,6 +88,8 @@ class Classifier:
     head: Head
     C: float
     identity: FeatureIdentity = FeatureIdentity()
+    reject_below: float = 0.0
+    novelty: NoveltyReference | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     split: SplitRecord | None = None
 
@@ -87,6 +97,11 @@ class Classifier:
     def n_features(self) -> int:
         """Length of a feature row."""
         return int(self.coef_.shape[1])
+
+    @property
+    def rejection_label(self) -> str:
+        """What rejected rows are called; never the name of a class."""
+        return rejection_label(self.classes_)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
         """How far each row lies on each class's side.
@@ -150,8 +165,38 @@ class Classifier:
         """
         return softmax(self._scores(X) * self.scale).astype(np.float32)
 
+    def rejected(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which rows are too unsure to be given a label.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (n, n_classes), float32
+            As `predict_proba` gives them.
+
+        Returns
+        -------
+        ndarray of shape (n,), bool
+        """
+        unsure: NDArray[np.bool_] = probabilities.max(axis=1) < np.float32(self.reject_below)
+        return unsure
+
+    def novelty_score(self, X: ArrayLike) -> NDArray[np.float32]:
+        """How unlike the training rows each row is; above 1 is to be flagged.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            NaN where `novelty` is None.
+        """
+        rows = np.asarray(X, np.float32)
+        return np.full(len(rows), np.nan, np.float32) if self.novelty is None else self.novelty.score(rows)
+
     def predict(self, X: ArrayLike) -> NDArray[np.str_]:
-        """The class with the highest score, of equals the first, of shape (n,).
+        """The class with the highest score, of equals the first, of shape (n,); nothing is rejected.
 
         Raises
         ------

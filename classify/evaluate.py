@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classify.intervals import wilson_interval as wilson_interval
 from models.errors import DataError
 
-# The 97.5 % quantile of the normal distribution: two-sided 95 %.
-_Z = 1.959963984540054
 # "Among the first k": those of these below the number of classes are given.
 _TOP = (2, 3, 5)
 
@@ -90,29 +89,6 @@ class Metrics:
             "confusion": self.confusion.tolist(),
             "unknown": self.unknown,
         }
-
-
-def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
-    """95 % confidence interval of a proportion (Wilson 1927, "Probable inference").
-
-    Unlike ``p ± 1.96 sqrt(p (1 - p) / n)`` it stays inside 0 to 1 and does not shrink to nothing when all
-    are right.
-
-    Parameters
-    ----------
-    n_correct : int
-    n : int
-        At least 1.
-
-    Returns
-    -------
-    low, high : float
-    """
-    p, z2 = n_correct / n, _Z * _Z
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # At 0 and n the bounds are 0 and 1 exactly; rounding must not say otherwise.
-    return (0.0 if n_correct == 0 else middle - half), (1.0 if n_correct == n else middle + half)
 
 
 def judge(

@@ -31,6 +31,11 @@ def fit(
     refit_all: Annotated[
         bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test part too.")
     ] = False,
+    reject_precision: Annotated[
+        float | None,
+        typer.Option(help="Learn to answer unknown, so that accepted images are right this often."),
+    ] = None,
+    reject_below: Annotated[float | None, typer.Option(help="Answer unknown below this probability.")] = None,
     split_csv: Annotated[
         Path | None, typer.Option(help="Also write path,label,group,split; extract --labels takes it back.")
     ] = None,
@@ -58,6 +63,8 @@ def fit(
         seed=seed,
         normalize=normalize,
         refit_all=refit_all,
+        reject_precision=reject_precision,
+        reject_below=reject_below,
     )
     result = fit_cache(
         features, output, options, layer=layer or None, split_csv=split_csv, progress=make_progress(quiet)

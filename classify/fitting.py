@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from classify.blas import one_blas_thread
 from classify.choice import Choice, choose
 from classify.classifier import Classifier, FeatureIdentity
+from classify.doubt import learn_doubt
 from classify.evaluate import judge
 from classify.folds import make_folds
 from classify.records import FitOptions as FitOptions
@@ -97,15 +98,20 @@ def _fit_table(
     fold = make_folds(data.y, units_in_training, len(classes))
     choice = choose(data, fold, len(classes), options, progress)
     classifier, converged = _fit(data, choice, classes, identity)
+    doubt = learn_doubt(table.X[table.rows[split.train]], fold, choice, options)
+    classifier = doubt.given_to(classifier)
 
     truth = [table.labels[i] for i in split.test]
-    metrics = judge(truth, classifier.predict_proba(table.X[table.rows[split.test]]), classes)
+    X_test = table.X[table.rows[split.test]]
+    metrics = judge(truth, classifier.predict_proba(X_test), classes)
+    n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options)
         classifier, converged = _fit(data, choice, classes, identity)
+        classifier = doubt.given_to(classifier, table.X[table.rows[known]])
 
-    notes = [*lookalikes(classes), *split.notes, *choice.notes]
+    notes = [*lookalikes(classes), *split.notes, *choice.notes, *doubt.notes]
     if not identity.trained:
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
     if not converged:
@@ -124,6 +130,9 @@ def _fit_table(
         split_how=split.how,
         counts={label: (in_training[label], n) for label, n in in_test},
         tuned=choice.tuned,
+        rejection=doubt.rejection,
+        novelty=doubt.novelty,
+        n_novel=n_novel,
         notes=tuple(notes),
         options=options,
         seconds=0.0,

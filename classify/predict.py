@@ -30,7 +30,11 @@ class ClassifySummary:
     images, classified : int
     failures : list of Failure
     counts : dict of str to int
-        Predicted label -> images.
+        Predicted label -> images; rejected ones are under `unknown`.
+    unknown : str
+        What rejected images are called.
+    n_rejected, n_novel : int
+        Images that the classifier was too unsure of, and those unlike the images of training.
     seconds : float
     clock : Clock
     """
@@ -40,6 +44,9 @@ class ClassifySummary:
     classified: int
     failures: list[Failure]
     counts: dict[str, int]
+    unknown: str
+    n_rejected: int
+    n_novel: int
     seconds: float
     clock: Clock
 
@@ -94,10 +101,12 @@ def classify_images(
     listing = list_unless_cache(inputs, notify)
     clock = Clock()
     failures: list[Failure] = []
-    counts = dict.fromkeys(classifier.classes_, 0)
+    unknown = classifier.rejection_label
+    counts = dict.fromkeys((*classifier.classes_, unknown), 0)
+    n_novel = 0
     early = list(listing.failures) if isinstance(listing, Listing) else []
     root = "" if not isinstance(listing, Listing) else _shown_root(listing)
-    with open_predictions(out, form, classifier.classes_, top_k, root) as writer:
+    with open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer:
         for scored in score_inputs(
             listing,
             classifier,
@@ -110,8 +119,12 @@ def classify_images(
             due = [failure for failure in early if failure.path <= last]
             early = early[len(due) :]
             failures += [*due, *scored.failures]
-            for label in writer.write(scored.paths, scored.probabilities, [*due, *scored.failures]):
+            rejected = classifier.rejected(scored.probabilities)
+            for label in writer.write(
+                scored.paths, scored.probabilities, [*due, *scored.failures], rejected, scored.novelty
+            ):
                 counts[label] += 1
+            n_novel += int(np.count_nonzero(scored.novelty > 1))
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early)
         failures += early
     classified = sum(counts.values())
@@ -121,6 +134,9 @@ def classify_images(
         classified,
         failures,
         counts,
+        unknown,
+        counts[unknown],
+        n_novel,
         time.perf_counter() - started,
         clock,
     )

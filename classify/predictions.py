@@ -1,22 +1,28 @@
 """The file of predictions: CSV or JSON lines, one image a line, complete or not there.
 
-CSV columns: ``path,label,score,label_1,score_1,...,label_k,score_k,error``; ``label`` and ``score`` are
-those of the first pair, scores are probabilities. An image that could not be read has only path and error.
+CSV columns: ``path,label,score,label_1,score_1,...,label_k,score_k,rejected,novelty,error``. Scores are
+probabilities. ``label`` and ``score`` are those of the first pair, but of an image that the classifier is too
+unsure of ``rejected`` is 1 and ``label`` is ``unknown`` (another word if a class has that name); ``label_1``
+is the best class all the same. A ``novelty`` above 1 is an image unlike those of training; it is empty where
+the classifier knows of none. An image that could not be read has only path and error. What has no such
+doubts (`classify.imagenet`) has neither column. Cells are as `classify.tables` says.
 """
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
+from classify.tables import CsvRows
 from extract.stages import Failure
 from models.errors import Fc7Error
 
@@ -26,38 +32,72 @@ if TYPE_CHECKING:
 Form = Literal["csv", "jsonl"]
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is said of one image that could be read.
+
+    Attributes
+    ----------
+    pairs : list of (str, float)
+        Label and probability, the best first.
+    rejected : bool
+    novelty : float
+        NaN where it is not known.
+    """
+
+    pairs: list[tuple[str, float]]
+    rejected: bool
+    novelty: float
+
+
 class PredictionWriter:
     """Writes lines in the order of the listing. Use `open_predictions`."""
 
-    def __init__(self, stream: TextIO, form: Form, classes: Sequence[str], top_k: int, root: str) -> None:
+    def __init__(
+        self, stream: TextIO, form: Form, classes: Sequence[str], top_k: int, root: str, unknown: str | None
+    ) -> None:
         self._stream = stream
         self._form = form
         self._classes = list(classes)
         self._k = min(top_k, len(self._classes))
         self._root = root
-        self._csv = csv.writer(stream, lineterminator="\n")
+        self._unknown = unknown
+        self._csv = CsvRows(stream)
         if form == "csv":
             pairs = [name for i in range(1, self._k + 1) for name in (f"label_{i}", f"score_{i}")]
-            self._csv.writerow(["path", "label", "score", *pairs, "error"])
+            doubts = [] if unknown is None else ["rejected", "novelty"]
+            self._csv.write(["path", "label", "score", *pairs, *doubts, "error"])
 
     def write(
-        self, paths: Sequence[str], probabilities: NDArray[np.float32], failures: Sequence[Failure]
+        self,
+        paths: Sequence[str],
+        probabilities: NDArray[np.float32],
+        failures: Sequence[Failure],
+        rejected: NDArray[np.bool_] | None = None,
+        novelty: NDArray[np.float32] | None = None,
     ) -> list[str]:
-        """One line for each image, failures merged in by path; gives the predicted labels.
+        """One line for each image, failures merged in by path; gives the labels that were written.
 
         Parameters
         ----------
         paths : sequence of str
         probabilities : ndarray of shape (n_paths, n_classes)
         failures : sequence of Failure
+        rejected : ndarray of shape (n_paths,), bool, or None
+            None rejects none.
+        novelty : ndarray of shape (n_paths,), float32, or None
         """
         # A stable sort by -p: of equal scores the class that comes first wins.
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._k]
-        lines: list[tuple[str, list[tuple[str, float]] | str]] = [
-            (path, [(self._classes[c], float(row[c])) for c in best])
-            for path, row, best in zip(paths, probabilities, order, strict=True)
+        rejected = np.zeros(len(paths), bool) if rejected is None else rejected
+        novelty = np.full(len(paths), np.nan, np.float32) if novelty is None else novelty
+        lines: list[tuple[str, Line | str]] = [
+            (path, Line([(self._classes[c], float(row[c])) for c in best], bool(unsure), float(unlike)))
+            for path, row, best, unsure, unlike in zip(
+                paths, probabilities, order, rejected, novelty, strict=True
+            )
         ]
-        labels = [pairs[0][0] for _, pairs in lines if not isinstance(pairs, str)]
+        labels = [self._label(line) for _, line in lines if isinstance(line, Line)]
         lines += [(failure.path, failure.reason) for failure in failures]
         for path, content in sorted(lines, key=lambda line: line[0]):
             if self._form == "csv":
@@ -66,25 +106,42 @@ class PredictionWriter:
                 self._json_line(self._root + path, content)
         return labels
 
-    def _csv_line(self, path: str, content: list[tuple[str, float]] | str) -> None:
-        if isinstance(content, str):
-            self._csv.writerow([path, "", "", *[""] * (2 * self._k), content])
-            return
-        pairs = [value for label, score in content for value in (label, f"{score:.6f}")]
-        self._csv.writerow([path, *pairs[:2], *pairs, ""])
+    def _label(self, line: Line) -> str:
+        return self._unknown if line.rejected and self._unknown is not None else line.pairs[0][0]
 
-    def _json_line(self, path: str, content: list[tuple[str, float]] | str) -> None:
+    def _csv_line(self, path: str, content: Line | str) -> None:
+        if isinstance(content, str):
+            doubts = [] if self._unknown is None else ["", ""]
+            self._csv.write([path, "", "", *[""] * (2 * self._k), *doubts, content])
+            return
+        pairs = [value for label, score in content.pairs for value in (label, f"{score:.6f}")]
+        doubts = []
+        if self._unknown is not None:
+            unlike = "" if math.isnan(content.novelty) else f"{content.novelty:.4f}"
+            doubts = [str(int(content.rejected)), unlike]
+        self._csv.write([path, self._label(content), pairs[1], *pairs, *doubts, ""])
+
+    def _json_line(self, path: str, content: Line | str) -> None:
         if isinstance(content, str):
             line: dict[str, object] = {"path": path, "error": content}
         else:
-            top = [{"label": label, "score": round(score, 6)} for label, score in content]
-            line = {"path": path, **top[0], "top": top}
+            top = [{"label": label, "score": round(score, 6)} for label, score in content.pairs]
+            line = {"path": path, "label": self._label(content), "score": top[0]["score"]}
+            if self._unknown is not None:
+                unlike = None if math.isnan(content.novelty) else round(content.novelty, 4)
+                line |= {"rejected": content.rejected, "novelty": unlike}
+            line["top"] = top
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def open_predictions(
-    out: str | Path, form: Form | None, classes: Sequence[str], top_k: int, root: str = ""
+    out: str | Path,
+    form: Form | None,
+    classes: Sequence[str],
+    top_k: int,
+    root: str = "",
+    unknown: str | None = None,
 ) -> Iterator[PredictionWriter]:
     """A writer to `out`, which appears when the block ends well; ``-`` is stdout.
 
@@ -97,6 +154,8 @@ def open_predictions(
     top_k : int
     root : str
         Put before every path.
+    unknown : str or None
+        What rejected images are called; None leaves out the columns of doubt.
 
     Raises
     ------
@@ -104,14 +163,14 @@ def open_predictions(
         If the file cannot be written. After an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if str(out) == "-":
-        yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root)
+        yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root, unknown)
         return
     path = Path(out)
     form = form or ("jsonl" if path.suffix.lower() == ".jsonl" else "csv")
     part = path.with_name(path.name + ".part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:
-            yield PredictionWriter(stream, form, classes, top_k, root)
+            yield PredictionWriter(stream, form, classes, top_k, root, unknown)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from classify.classifier import HEADS, Classifier, Head
 from classify.evaluate import Metrics
 from classify.normalize import KINDS, Normalization
+from classify.novelty import LearnedNovelty
+from classify.reject import Rejection
 from classify.tune import Tuned
 from models.errors import DataError, UsageError
 
@@ -34,6 +36,11 @@ class FitOptions:
     normalize : {"l2", "standard", "none"}
     refit_all : bool
         Whether the classifier that is kept learns from the test part too. The metrics never do.
+    reject_precision : float or None
+        Learn the threshold below which images are rejected so that the accepted ones are right this often,
+        in (0, 1).
+    reject_below : float or None
+        That threshold as it is, in (0, 1). At most one of the two.
     """
 
     head: Head | None = None
@@ -42,6 +49,8 @@ class FitOptions:
     seed: int = 0
     normalize: Normalization = "l2"
     refit_all: bool = False
+    reject_precision: float | None = None
+    reject_below: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.test_size < 1:
@@ -50,6 +59,16 @@ class FitOptions:
             )
         if self.C is not None and not 0 < self.C < math.inf:
             raise UsageError(f"-C {self.C:g} was found; needed is auto or a number above 0")
+        if self.reject_precision is not None and self.reject_below is not None:
+            raise UsageError("found --reject-precision and --reject-below; give one of them, or neither")
+        for option, share in (
+            ("--reject-precision", self.reject_precision),
+            ("--reject-below", self.reject_below),
+        ):
+            if share is not None and not 0 < share < 1:
+                raise UsageError(
+                    f"{option} {share:g} was found; needed is a share between 0 and 1, such as 0.95"
+                )
         if self.head not in (*HEADS, None) or self.normalize not in KINDS:
             raise UsageError(
                 f"head {self.head!r} and normalize {self.normalize!r} were found; needed are a head of "
@@ -79,6 +98,12 @@ class FitResult:
     tuned : tuple of Tuned
         The cross-validation of the head that was kept, then of the other if both were tried; empty if
         there were too few images for any.
+    rejection : Rejection or None
+        The threshold, if one was asked for.
+    novelty : LearnedNovelty or None
+        None if no training row could be held out to learn it.
+    n_novel : int
+        Images of the test part that it flags.
     notes : tuple of str
         What the user should know, a sentence each.
     options : FitOptions
@@ -93,6 +118,9 @@ class FitResult:
     split_how: Literal["stratified", "column"]
     counts: dict[str, tuple[int, int]]
     tuned: tuple[Tuned, ...]
+    rejection: Rejection | None
+    novelty: LearnedNovelty | None
+    n_novel: int
     notes: tuple[str, ...]
     options: FitOptions
     seconds: float
@@ -115,6 +143,10 @@ class FitResult:
             "counts": {label: list(parts) for label, parts in self.counts.items()},
             "refit": "all" if self.options.refit_all else "train",
             "calibration": "temperature, out of fold" if self.tuned else "none",
+            "rejection": None if self.rejection is None else self.rejection.to_json(),
+            "novelty": None
+            if self.novelty is None
+            else {**self.novelty.to_json(), "n_test_flagged": self.n_novel},
             "tuning": [each.to_json() for each in self.tuned],
             "metrics": self.metrics.to_json(),
             "notes": list(self.notes),

@@ -48,6 +48,8 @@ class Scored:
         The truth where the source has one.
     probabilities : ndarray of shape (n, n_classes), float32
         In the order of `classes_`.
+    novelty : ndarray of shape (n,), float32
+        As `Classifier.novelty_score`.
     failures : list of Failure
         Images of the same stretch that could not be read.
     """
@@ -55,6 +57,7 @@ class Scored:
     paths: list[str]
     labels: list[str | None]
     probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32]
     failures: list[Failure]
 
 
@@ -132,7 +135,9 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
         for rows, X in reader.iter_blocks(layer):
             columns = reader.columns(rows)
             labels = [label or None for label in columns.label]
-            yield Scored(list(columns.path), labels, classifier.predict_proba(X), failures)
+            yield Scored(
+                list(columns.path), labels, classifier.predict_proba(X), classifier.novelty_score(X), failures
+            )
             progress.advance(len(X) + len(failures))
             failures = []
         progress.finish()
@@ -179,6 +184,7 @@ def _score_images(
             [ref.path for ref in block.refs],
             [ref.label for ref in block.refs],
             classifier.predict_proba(X),
+            classifier.novelty_score(X),
             failures,
         )
         progress.advance(len(block.refs) + len(failures))

@@ -117,7 +117,7 @@ def test_a_flat_unlabelled_folder_is_classified(cli: CommandLine) -> None:
 def test_a_single_file_to_stdout(cli: CommandLine) -> None:
     ran = cli.good("classify", "new/blue/100.png", "-o", "-", "--top-k", "1")
     header, line = ran.out.splitlines()
-    assert header == "path,label,score,label_1,score_1,error"
+    assert header == "path,label,score,label_1,score_1,rejected,novelty,error"
     assert line.startswith("new/blue/100.png,blue,")
 
 

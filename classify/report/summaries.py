@@ -18,6 +18,16 @@ def classify_report(summary: ClassifySummary) -> str:
     if found:
         more = sum(1 for _, n in counts if n) - len(found)
         lines.append(", ".join(found) + (f", {more} more labels" if more > 0 else ""))
+    if summary.n_rejected:
+        lines.append(
+            f"{summary.n_rejected} images were too unsure for a label and are called {summary.unknown}; "
+            "label_1 is the best guess"
+        )
+    if summary.n_novel:
+        lines.append(
+            f"{summary.n_novel} images look unlike anything in training (novelty above 1): do not trust "
+            "their labels"
+        )
     rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
     lines.append(
         f"{summary.images} images, {summary.classified} classified, {len(summary.failures)} failures, "
@@ -36,6 +46,9 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
         "classified": summary.classified,
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in summary.failures],
         "counts": {label: n for label, n in summary.counts.items() if n},
+        "rejected": summary.n_rejected,
+        "rejected_label": summary.unknown,
+        "novel": summary.n_novel,
         "seconds": round(summary.seconds, 3),
     }
 

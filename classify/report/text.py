@@ -34,6 +34,7 @@ def fit_report(result: FitResult) -> str:
         evaluate_report(result.metrics),
         "",
     ]
+    lines += _doubts(result)
     kept = (
         "every labelled image, the held-out ones too"
         if result.options.refit_all
@@ -79,6 +80,27 @@ def evaluate_report(metrics: Metrics) -> str:
 def metrics_json(metrics: Metrics) -> dict[str, object]:
     """The figures for a program."""
     return metrics.to_json()
+
+
+def _doubts(result: FitResult) -> list[str]:
+    """The rejection threshold and the novelty limit, with what they did where the truth is known."""
+    lines = []
+    rejection, novelty = result.rejection, result.novelty
+    if rejection is not None and rejection.below:
+        accepted = rejection.n_correct / rejection.n_accepted if rejection.n_accepted else math.nan
+        lines.append(
+            f"rejected as {_short(result.classifier.rejection_label)}: images whose best probability is "
+            f"below {rejection.below:.3f}; out of fold {rejection.n_accepted} of {rejection.n} images were "
+            f"accepted, {_share(accepted)} of them right"
+        )
+    elif rejection is not None and rejection.reached:
+        lines.append("nothing is rejected: all images together reach the precision that was asked for")
+    if novelty is not None:
+        lines.append(
+            f"flagged as unlike the training images: {result.n_novel} of {len(result.test)} held-out images "
+            f"(expected {novelty.false_alarm_rate:.1%} of ordinary ones)"
+        )
+    return lines
 
 
 def _counts(result: FitResult) -> str:

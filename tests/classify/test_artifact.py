@@ -102,7 +102,7 @@ def test_the_file_is_valid_onnx_with_what_the_design_promises(tmp_path: Path) ->
     model = onnx.load(save_classifier(fitted(), tmp_path / "c.onnx"))
     onnx.checker.check_model(model, full_check=True)
     meta = {entry.key: entry.value for entry in model.metadata_props}
-    assert (meta["format"], meta["format_version"]) == ("fc7-classifier", "1")
+    assert (meta["format"], meta["format_version"]) == ("fc7-classifier", "2")
     assert (meta["network"], meta["layer"], meta["trained"]) == ("alexnet", "fc7", "false")
     made = json.loads(meta["made"])
     assert made["split"] == {"how": "stratified", "n_train": 32, "n_test": 16, "seed": 0, "test_size": 0.3}

@@ -1,0 +1,123 @@
+"""What a classifier.onnx computes, as data: its initializers, its nodes in order, its outputs.
+
+`classify.artifact` writes them and, on reading, compares what it finds with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.classifier import Classifier
+from classify.normalize import TINY, Normalization
+
+# ONNX's numbers for element types (onnx.proto, TensorProto.DataType).
+FLOAT, INT64, BOOL, DOUBLE = 1, 7, 9, 11
+_FLOAT32 = ("reject_below", "novelty_mean", "novelty_axes", "one")
+
+Arrays = dict[str, NDArray[Any]]
+Node = tuple[str, list[str], list[str], dict[str, Any]]
+Output = tuple[str, int, list[str | int]]
+
+
+def arrays_of(classifier: Classifier, version: int) -> Arrays:
+    """The file's initializers by name."""
+    normalizer, novelty = classifier.normalizer, classifier.novelty
+    arrays: Arrays = {
+        "coef": classifier.coef_,
+        "intercept": classifier.intercept_,
+        "scale": np.array(classifier.scale),
+    }
+    if normalizer.kind == "l2" or novelty is not None:
+        arrays["tiny"] = np.array(TINY)
+    if normalizer.mean is not None and normalizer.std is not None:
+        arrays["mean"], arrays["std"] = normalizer.mean, normalizer.std
+    if version >= 2:
+        arrays["reject_below"] = np.array(classifier.reject_below)
+    if novelty is not None:
+        arrays |= {
+            "novelty_mean": novelty.mean,
+            "novelty_axes": novelty.axes,
+            "novelty_limit": np.array(novelty.limit),
+            "zero": np.array(0.0),
+            "one": np.array(1.0),
+        }
+    return {name: np.asarray(array, type_of(name), order="C") for name, array in arrays.items()}
+
+
+def type_of(name: str) -> type[np.floating]:
+    """The type of the initializer `name`."""
+    # What is compared with probabilities, or is large and need not be exact, is float32.
+    return np.float32 if name in _FLOAT32 else np.float64
+
+
+def nodes_of(kind: Normalization, version: int, novelty: bool) -> list[Node]:
+    """The graph: (operator, inputs, outputs, attributes) in order."""
+    steps: dict[Normalization, list[Node]] = {
+        "l2": _unit_length("normalized"),
+        "standard": [
+            ("Sub", ["row", "mean"], ["centred"], {}),
+            ("Div", ["centred", "std"], ["normalized"], {}),
+        ],
+        "none": [],
+    }
+    return [
+        ("Cast", ["features"], ["row"], {"to": DOUBLE}),
+        *steps[kind],
+        ("Gemm", ["normalized" if steps[kind] else "row", "coef", "intercept"], ["exact"], {"transB": 1}),
+        ("Cast", ["exact"], ["scores"], {"to": FLOAT}),
+        ("ArgMax", ["exact"], ["label"], {"axis": 1, "keepdims": 0}),
+        ("Mul", ["exact", "scale"], ["logits"], {}),
+        ("Softmax", ["logits"], ["shares"], {"axis": 1}),
+        ("Cast", ["shares"], ["probabilities"], {"to": FLOAT}),
+        *(_rejection() if version >= 2 else []),
+        *(_novelty(kind) if novelty else []),
+    ]
+
+
+def _unit_length(result: str) -> list[Node]:
+    return [
+        ("ReduceL2", ["row"], ["length"], {"axes": [1], "keepdims": 1}),
+        ("Max", ["length", "tiny"], ["divisor"], {}),
+        ("Div", ["row", "divisor"], [result], {}),
+    ]
+
+
+def _rejection() -> list[Node]:
+    return [
+        ("ReduceMax", ["probabilities"], ["confidence"], {"axes": [1], "keepdims": 0}),
+        ("Less", ["confidence", "reject_below"], ["rejected"], {}),
+    ]
+
+
+def _novelty(kind: Normalization) -> list[Node]:
+    to_double = {"to": DOUBLE}
+    sum_of_squares = {"axes": [1], "keepdims": 0}
+    return [
+        *([] if kind == "l2" else _unit_length("unit")),
+        ("Cast", ["novelty_mean"], ["exact_mean"], to_double),
+        ("Cast", ["novelty_axes"], ["exact_axes"], to_double),
+        ("Sub", ["normalized" if kind == "l2" else "unit", "exact_mean"], ["offset"], {}),
+        ("Gemm", ["offset", "exact_axes"], ["along"], {"transB": 1}),
+        ("ReduceSumSquare", ["offset"], ["offset_square"], sum_of_squares),
+        ("ReduceSumSquare", ["along"], ["along_square"], sum_of_squares),
+        ("Sub", ["offset_square", "along_square"], ["difference"], {}),
+        ("Max", ["difference", "zero"], ["distance_square"], {}),
+        ("Sqrt", ["distance_square"], ["distance"], {}),
+        ("Div", ["distance", "novelty_limit"], ["exact_novelty"], {}),
+        ("Cast", ["exact_novelty"], ["novelty"], {"to": FLOAT}),
+        ("Greater", ["novelty", "one"], ["novel"], {}),
+    ]
+
+
+def outputs_of(n_classes: int, novelty: bool) -> list[Output]:
+    """The outputs: (name, element type, shape)."""
+    outputs: list[Output] = [
+        ("scores", FLOAT, ["N", n_classes]),
+        ("probabilities", FLOAT, ["N", n_classes]),
+        ("label", INT64, ["N"]),
+        ("rejected", BOOL, ["N"]),
+    ]
+    return [*outputs, ("novelty", FLOAT, ["N"]), ("novel", BOOL, ["N"])] if novelty else outputs

@@ -1,0 +1,86 @@
+"""What `fit` learns so that the classifier can say no: a threshold to reject by, and a novelty reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.choice import Choice
+from classify.classifier import Classifier
+from classify.novelty import LearnedNovelty, learn_novelty, learn_reference
+from classify.records import FitOptions
+from classify.reject import Rejection, given_rejection, learn_rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """When the classifier is to doubt itself.
+
+    Attributes
+    ----------
+    rejection : Rejection or None
+        None if none was asked for.
+    novelty : LearnedNovelty or None
+        None if no training row could be held out.
+    notes : tuple of str
+    """
+
+    rejection: Rejection | None
+    novelty: LearnedNovelty | None
+    notes: tuple[str, ...]
+
+    def given_to(self, classifier: Classifier, X: NDArray[np.float32] | None = None) -> Classifier:
+        """The classifier with both.
+
+        Parameters
+        ----------
+        classifier : Classifier
+        X : ndarray of shape (n, n_features), float32, or None
+            The rows it was refitted on, if these are not the training part: the reference is learned
+            from them, its limit stays the one learned out of fold.
+        """
+        reference = None if self.novelty is None else self.novelty.reference
+        if reference is not None and X is not None:
+            reference = learn_reference(X, reference.limit)
+        below = 0.0 if self.rejection is None else self.rejection.below
+        return replace(classifier, reject_below=below, novelty=reference)
+
+
+def learn_doubt(X: NDArray[np.float32], fold: NDArray[np.intp], choice: Choice, options: FitOptions) -> Doubt:
+    """Learn both on out-of-fold rows of the training part.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features), float32
+        The training part, not normalised.
+    fold : ndarray of shape (n,), intp
+        As `classify.folds.make_folds` gives it.
+    choice : Choice
+        Its confidences out of fold are what the threshold is learned from.
+    options : FitOptions
+    """
+    rejection, notes = _rejection(choice, options)
+    return Doubt(rejection, learn_novelty(X, fold), notes)
+
+
+def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, tuple[str, ...]]:
+    if options.reject_below is not None:
+        return given_rejection(choice.confidence, choice.correct, options.reject_below), ()
+    target = options.reject_precision
+    if target is None:
+        return None, ()
+    if not len(choice.confidence):
+        return Rejection(0.0, target, False, 0, 0, 0), (
+            f"--reject-precision {target:g}: no image of the training part could be held out to learn a "
+            "threshold from; nothing is rejected: add images, or give --reject-below",
+        )
+    rejection = learn_rejection(choice.confidence, choice.correct, target)
+    if rejection.reached:
+        return rejection, ()
+    return rejection, (
+        f"--reject-precision {target:g} is out of reach: at no threshold is it sure that the accepted images "
+        f"are right that often. The surest threshold is used: {rejection.n_correct} right of "
+        f"{rejection.n_accepted} accepted, of {rejection.n} out of fold",
+    )
