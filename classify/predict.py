@@ -102,7 +102,7 @@ def classify_images(
     clock = Clock()
     failures: list[Failure] = []
     unknown = classifier.rejection_label
-    counts = dict.fromkeys((*classifier.classes_, unknown), 0)
+    counts = dict.fromkeys(classifier.classes_, 0)
     n_novel = 0
     early = list(listing.failures) if isinstance(listing, Listing) else []
     root = "" if not isinstance(listing, Listing) else _shown_root(listing)
@@ -123,7 +123,7 @@ def classify_images(
             for label in writer.write(
                 scored.paths, scored.probabilities, [*due, *scored.failures], rejected, scored.novelty
             ):
-                counts[label] += 1
+                counts[label] = counts.get(label, 0) + 1
             n_novel += int(np.count_nonzero(scored.novelty > 1))
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early)
         failures += early
@@ -135,7 +135,7 @@ def classify_images(
         failures,
         counts,
         unknown,
-        counts[unknown],
+        counts.get(unknown, 0),
         n_novel,
         time.perf_counter() - started,
         clock,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,31 @@ def test_onnx_runtime_our_loader_and_the_fitted_object_agree(
     np.testing.assert_allclose(found["probabilities"], loaded.predict_proba(X), rtol=2e-7, atol=1e-9)
     assert [loaded.classes_[i] for i in found["label"]] == loaded.predict(X).tolist()
     np.testing.assert_allclose(found["probabilities"].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(loaded.novelty_score(X), classifier.novelty_score(X))
+    np.testing.assert_allclose(found["novelty"], loaded.novelty_score(X), rtol=1e-5)
+    np.testing.assert_array_equal(found["novel"], found["novelty"] > 1)
+    assert not found["rejected"].any()
+
+
+@pytest.mark.parametrize("normalize", ["l2", "standard", "none"])
+def test_the_file_rejects_what_the_object_rejects(normalize: str, tmp_path: Path) -> None:
+    classifier = fitted("svm", normalize, 5, C=1.0, reject_below=0.6)
+    path = save_classifier(classifier, tmp_path / "classifier.onnx")
+    X, _ = blobs([40] * 5, 30, spread=3.0, seed=1)
+    found = in_onnx_runtime(path, X)
+    expected = load_classifier(path).rejected(found["probabilities"])
+    assert 0 < expected.sum() < len(X)
+    np.testing.assert_array_equal(found["rejected"], expected)
+    np.testing.assert_array_equal(found["rejected"], found["probabilities"].max(axis=1) < np.float32(0.6))
+    assert (found["label"] == found["scores"].argmax(axis=1)).all()
+
+
+def test_without_a_reference_there_is_no_novelty(tmp_path: Path) -> None:
+    classifier = replace(fitted(C=1.0), novelty=None)
+    path = save_classifier(classifier, tmp_path / "classifier.onnx")
+    X, _ = blobs([3] * 4, 30)
+    assert set(in_onnx_runtime(path, X)) == {"scores", "probabilities", "label", "rejected"}
+    assert np.isnan(load_classifier(path).novelty_score(X)).all()
 
 
 @pytest.mark.parametrize("head", ["svm", "softmax"])
@@ -154,3 +180,27 @@ def test_a_file_of_version_1_keeps_loading() -> None:
     assert (loaded.head, loaded.C, loaded.normalizer.kind) == ("svm", 1.0, "standard")
     X = np.array([[0, 1, 2], [3, 4, 5]], np.float32)
     np.testing.assert_allclose(loaded.decision_function(X), in_onnx_runtime(path, X)["scores"], atol=1e-5)
+
+
+def test_a_file_of_version_2_keeps_loading() -> None:
+    # Written by the fc7 that introduced rejection and novelty; never to be made anew.
+    path = Path(__file__).parents[1] / "data" / "classifier-v2.onnx"
+    loaded = load_classifier(path)
+    assert loaded.classes_ == ('a, "b"\n', "unknown", "四角")
+    assert (loaded.head, loaded.C, loaded.normalizer.kind) == ("softmax", 10.0, "none")
+    assert (loaded.reject_below, loaded.rejection_label) == (0.5, "rejected")
+    X = np.array([[3, 0, 0, 0], [0, 0, 0, 2], [1, 1, 1, 0]], np.float32)
+    found = in_onnx_runtime(path, X)
+    # coef is the identity, the scale 2: softmax of (6, 0, 0), (0, 0, 0), (2, 2, 2).
+    p = np.exp(6) / (np.exp(6) + 2)
+    np.testing.assert_allclose(loaded.predict_proba(X)[:, 0], [p, 1 / 3, 1 / 3], rtol=1e-6)
+    # Mean 0, axes along the first two features, limit 0.5: what is left of the unit rows is 0, 1 and 1/√3.
+    np.testing.assert_allclose(loaded.novelty_score(X), [0, 2, 2 / np.sqrt(3)], atol=1e-7)
+    for name, expected in (
+        ("scores", loaded.decision_function(X)),
+        ("probabilities", loaded.predict_proba(X)),
+        ("novelty", loaded.novelty_score(X)),
+    ):
+        np.testing.assert_allclose(found[name], expected, atol=1e-6)
+    assert found["rejected"].tolist() == [False, True, True]
+    assert found["novel"].tolist() == [False, True, True]
