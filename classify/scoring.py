@@ -166,6 +166,7 @@ def _score_images(
             device=options.device,
             precision=options.precision,
             batch_size=options.batch_size,
+            notify=notify,
         )
         notify(session.engine.why)
         return session

@@ -69,7 +69,7 @@ def bench_networks(
     names : sequence of str
         Empty for every network of the store.
     progress : Progress
-    device : {"auto", "cuda", "cpu"}
+    device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float
         For each network; see `extract.bench_process.measure`.

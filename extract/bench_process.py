@@ -30,7 +30,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     Parameters
     ----------
     name : str
-    device : {"auto", "cuda", "cpu"}
+    device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float
         How long, after one batch to warm up; never fewer than `FEWEST_RUNS` batches.

@@ -16,11 +16,12 @@ from models.errors import UsageError
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 DeviceOption = Annotated[
-    Literal["auto", "cuda", "cpu"],
-    typer.Option(help="auto takes a GPU if a live session has it; cuda fails without one."),
+    Literal["auto", "cuda", "tensorrt", "cpu"],
+    typer.Option(help="auto takes a GPU if a live session has it; cuda and tensorrt fail without one."),
 ]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="auto is the engine's best; see README.")
+    Literal["auto", "fp32", "fp16", "bf16"],
+    typer.Option(help="auto: bf16 on CPUs that have it, else fp32; fp16: GPUs."),
 ]
 BatchOption = Annotated[
     int | None, typer.Option("-b", "--batch-size", min=1, max=4096, help="Images in one call of the network.")

@@ -9,26 +9,32 @@ import ctypes
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
+import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from models.errors import Fc7Error, ProviderError, WeightsError
+from models.errors import DeviceMemoryError, Fc7Error, ProviderError, WeightsError
 from models.prepare import Runnable
 
-Device = Literal["auto", "cuda", "cpu"]
+Device = Literal["auto", "cuda", "tensorrt", "cpu"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base.
 _ORT_ERRORS: tuple[type[Exception], ...] = tuple(
     value for value in vars(ort_state).values() if isinstance(value, type) and issubclass(value, Exception)
 )
 _REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
+# What a full device says: ONNX Runtime's arena (microsoft/onnxruntime issues 9939, 16307, 20038), CUDA
+# ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN and C++ (std::bad_alloc).
+_NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +44,13 @@ class Candidate:
     Attributes
     ----------
     provider : str
-    precision : {"fp32", "bf16"}
+    precision : {"fp32", "fp16", "bf16"}
     why : str
         One line for the user.
     """
 
     provider: str
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "fp16", "bf16"]
     why: str
 
 
@@ -54,8 +60,8 @@ class Machine:
 
     Attributes
     ----------
-    cuda_built, nvidia_driver : bool
-        ONNX Runtime has the CUDA provider; the driver's library loads.
+    cuda_built, tensorrt_built, nvidia_driver : bool
+        ONNX Runtime has the CUDA and the TensorRT provider; the driver's library loads.
     openvino : bool
         The plug-in is installed and sees an Intel CPU.
     bf16 : bool
@@ -66,6 +72,7 @@ class Machine:
     nvidia_driver: bool
     openvino: bool
     bf16: bool
+    tensorrt_built: bool = False
 
 
 class Engine:
@@ -94,15 +101,24 @@ class Engine:
 
         Raises
         ------
+        DeviceMemoryError
+            If the batch did not fit.
         Fc7Error
-            With the engine's own words.
+            With the engine's own words; or if half precision overflowed.
         """
         try:
             results: list[Any] = self._session.run(outputs, feeds)
         except _ORT_ERRORS as exc:
+            if any(words in str(exc).lower() for words in _NO_MEMORY):
+                raise DeviceMemoryError(
+                    f"{self.provider} ran out of memory: {exc}; choose a smaller batch with -b"
+                ) from exc
+            raise Fc7Error(f"{self.provider} failed: {exc}; --device cpu may work") from exc
+        if self.precision == "fp16" and not all(np.isfinite(rows).all() for rows in results):
             raise Fc7Error(
-                f"{self.provider} failed: {exc}; if it is out of memory, choose a smaller batch with -b"
-            ) from exc
+                "a number above 65504 was met, more than half precision holds; use --precision fp32 for "
+                "this network"
+            )
         return results
 
 
@@ -114,45 +130,58 @@ def candidates(device: Device, precision: Precision, machine: Machine) -> list[C
     ProviderError
         If nothing on this machine can serve it; with what is missing and how to get it.
     """
-    if precision == "fp16":
-        raise ProviderError("--precision fp16 was asked for; this version runs fp32 and bf16: use auto")
+    if precision == "fp16" and (device == "cpu" or not machine.nvidia_driver):
+        raise ProviderError(
+            "--precision fp16 needs an NVIDIA GPU (--device cuda, tensorrt or auto), and "
+            + ("--device cpu was asked for" if device == "cpu" else "no NVIDIA driver was found")
+            + "; use auto"
+        )
     if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
         raise ProviderError(
             "--precision bf16 needs --device auto, the OpenVINO plug-in (pip install 'fc7[openvino]') and a "
             "CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
         )
-    if device == "cuda":
-        if not machine.cuda_built:
-            raise ProviderError(_no_cuda("this ONNX Runtime is built without it"))
+    on_gpu: Literal["fp32", "fp16"] = "fp16" if precision == "fp16" else "fp32"
+    if device in ("cuda", "tensorrt"):
+        built = machine.cuda_built if device == "cuda" else machine.tensorrt_built
+        if not built:
+            raise ProviderError(_no_gpu(device, "this ONNX Runtime is built without it"))
         if not machine.nvidia_driver:
-            raise ProviderError(_no_cuda("no NVIDIA driver was found"))
-        return [Candidate(CUDA, "fp32", "cuda: as asked")]
+            raise ProviderError(_no_gpu(device, "no NVIDIA driver was found"))
+        return [Candidate(CUDA if device == "cuda" else TENSORRT, on_gpu, f"{device} in {on_gpu}: as asked")]
     if device == "cpu":
         return [Candidate(CPU, "fp32", "cpu: as asked")]
     found: list[Candidate] = []
     reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
     if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
-        found.append(Candidate(CUDA, "fp32", "cuda: an NVIDIA driver was found"))
+        found.append(Candidate(CUDA, on_gpu, f"cuda in {on_gpu}: an NVIDIA driver was found"))
         reason = "the CUDA provider did not start (pip install 'fc7[cuda]' brings its libraries)"
-    if machine.openvino:
+    if machine.openvino and precision != "fp16":
         half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
         found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
-    if precision != "bf16":
+    if precision not in ("fp16", "bf16"):
         found.append(Candidate(CPU, "fp32", f"cpu: {reason}"))
     return found
 
 
 def open_engine(
-    prepared: Runnable, name: str, device: Device, precision: Precision, *, batch_size: int, threads: int
+    prepare: Callable[[bool], Runnable],
+    name: str,
+    device: Device,
+    precision: Precision,
+    *,
+    batch_size: int,
+    threads: int,
 ) -> Engine:
     """A live session on the best device there is, or on the one asked for.
 
     Parameters
     ----------
-    prepared : Runnable
+    prepare : callable
+        Gives the graph; in half precision if its argument is True.
     name : str
         The network's, for messages.
-    device : {"auto", "cuda", "cpu"}
+    device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size : int
         The graph will only ever see this many images at once.
@@ -170,17 +199,21 @@ def open_engine(
     for chosen in possible:
         last = chosen is possible[-1]
         try:
-            session = _create(prepared, chosen, batch_size, threads)
+            # TensorRT chooses itself what it computes in half precision.
+            in_half = chosen.precision == "fp16" and chosen.provider == CUDA
+            session = _create(prepare(in_half), chosen, batch_size, threads)
         except _ORT_ERRORS as exc:
             if not last:
                 continue
-            if chosen.provider == CUDA:
-                raise ProviderError(_no_cuda(f"the session failed: {exc}")) from exc
+            if chosen.provider in (CUDA, TENSORRT):
+                asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
+                raise ProviderError(_no_gpu(asked, f"the session failed: {exc}")) from exc
             raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
             return Engine(session, chosen)
-    raise ProviderError(_no_cuda("the session fell back to the CPU"))
+    asked = "tensorrt" if device == "tensorrt" else "cuda"
+    raise ProviderError(_no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 
 
 def this_machine() -> Machine:
@@ -189,6 +222,7 @@ def this_machine() -> Machine:
     capabilities = plugin.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "") if plugin is not None else ""
     return Machine(
         cuda_built=CUDA in ort.get_available_providers(),
+        tensorrt_built=TENSORRT in ort.get_available_providers(),
         nvidia_driver=nvidia_driver(),
         openvino=plugin is not None and plugin.device.vendor == "Intel",
         bf16="BF16" in capabilities.split(),
@@ -239,17 +273,27 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int
         config = {"load_config": json.dumps({"CPU": settings})}
         options.add_provider_for_devices([_openvino_device()], config)
         return ort.InferenceSession(prepared.graph, options)
-    if chosen.provider == CUDA:
+    if chosen.provider in (CUDA, TENSORRT):
         ort.preload_dlls()
         # TF32 keeps 10 bits of mantissa: fp32 is said and fp32 is meant. Shapes are fixed, so a
         # heuristic choice of convolutions is made once.
-        cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-        return ort.InferenceSession(prepared.graph, options, providers=[(CUDA, cuda), CPU])
+        providers: list[Any] = [(CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+        if chosen.provider == TENSORRT:
+            # An engine takes minutes to build: it is kept beside the network, for this card and batch.
+            tensorrt = {
+                "trt_engine_cache_enable": "1",
+                "trt_engine_cache_path": os.fspath(prepared.folder / "tensorrt"),
+                "trt_fp16_enable": "1" if chosen.precision == "fp16" else "0",
+            }
+            providers.insert(0, (TENSORRT, tensorrt))
+        return ort.InferenceSession(prepared.graph, options, providers=providers)
     return ort.InferenceSession(prepared.graph, options, providers=[CPU])
 
 
-def _no_cuda(found: str) -> str:
+def _no_gpu(device: str, found: str) -> str:
+    what = "CUDA" if device == "cuda" else "TensorRT"
+    libraries = " and TensorRT's libraries (pip install tensorrt)" if device == "tensorrt" else ""
     return (
-        f"--device cuda needs ONNX Runtime's CUDA provider in a live session, and {found}; install the "
-        "NVIDIA driver and pip install 'fc7[cuda]', or use --device cpu"
+        f"--device {device} needs ONNX Runtime's {what} provider in a live session, and {found}; install the "
+        f"NVIDIA driver and pip install 'fc7[cuda]'{libraries}, or use --device cpu"
     )

@@ -21,7 +21,7 @@ class ExtractOptions:
         A name of the store or the catalogue.
     layers : tuple of str
         Empty for the network's default layer.
-    device : {"auto", "cuda", "cpu"}
+    device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size, jobs : int or None
         Images a batch and decode threads; None chooses.

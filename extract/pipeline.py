@@ -234,6 +234,7 @@ class _Run:
             device=self.options.device,
             precision=self.options.precision,
             batch_size=self.options.batch_size,
+            notify=self.notify,
         )
         engine = self.session.engine
         self.notify(engine.why)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from extract.engines import Device, Engine, Precision, open_engine
 from extract.stages import Features, Pixels
-from models.errors import ProviderError
+from models.errors import DeviceMemoryError, ProviderError
 from models.prepare import Runnable, runnable
 from models.spec import NetworkSpec
 
@@ -20,11 +20,20 @@ DEFAULT_BATCH = 32
 class Session:
     """A network cut at `layers`: the product's one `FeatureNetwork`. Use `open_session`."""
 
-    def __init__(self, engine: Engine, prepared: Runnable, layers: Sequence[str], batch_size: int) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        open_engine: Callable[[int], Engine],
+        prepared: Runnable,
+        layers: Sequence[str],
+        batch_size: int,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.engine = open_engine(batch_size)
+        self._open_engine = open_engine
         self._prepared = prepared
         self._layers = tuple(layers)
         self._batch_size = batch_size
+        self._notify = notify
 
     @property
     def batch_size(self) -> int:
@@ -32,7 +41,9 @@ class Session:
         return self._batch_size
 
     def run(self, images: Pixels) -> dict[str, Features]:
-        """Features of at most `batch_size` images.
+        """Features of images, `batch_size` at a time.
+
+        A batch that does not fit into the device's memory is halved, and so are those that follow.
 
         Parameters
         ----------
@@ -45,17 +56,42 @@ class Session:
 
         Raises
         ------
+        DeviceMemoryError
+            If not even one image fits.
         Fc7Error
             If the engine fails.
         """
+        parts: list[list[Features]] = []
+        done = 0
+        while done < len(images):
+            full = False
+            try:
+                parts.append(self._run_batch(images[done : done + self._batch_size]))
+                done += len(parts[-1][0])
+            except DeviceMemoryError:
+                if self._batch_size == 1 or self._prepared.batch is not None:
+                    raise
+                full = True
+            if full:
+                # Out of the handler, whose traceback keeps the old session and its memory alive.
+                self._halve()
+        columns = zip(self._layers, zip(*parts, strict=True), strict=True)
+        return {layer: rows[0] if len(rows) == 1 else np.concatenate(rows) for layer, rows in columns}
+
+    def _run_batch(self, images: Pixels) -> list[Features]:
         n = len(images)
         if n < self._batch_size:
             padded = np.zeros((self._batch_size, *images.shape[1:]), np.uint8)
             padded[:n] = images
             images = padded
         names = [self._prepared.outputs[layer] for layer in self._layers]
-        results = self.engine.run(names, {self._prepared.input: images})
-        return {layer: rows[:n] for layer, rows in zip(self._layers, results, strict=True)}
+        return [rows[:n] for rows in self.engine.run(names, {self._prepared.input: images})]
+
+    def _halve(self) -> None:
+        self._batch_size //= 2
+        self._notify(f"out of memory: going on with batches of {self._batch_size}; -b sets them")
+        del self.engine
+        self.engine = self._open_engine(self._batch_size)
 
 
 def open_session(
@@ -67,6 +103,7 @@ def open_session(
     precision: Precision = "auto",
     batch_size: int | None = None,
     threads: int | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Session:
     """Load a network of the store.
 
@@ -76,15 +113,18 @@ def open_session(
         The store's ``network.onnx``.
     spec : NetworkSpec
     layers : sequence of str
-    device : {"auto", "cuda", "cpu"}
-        "cuda" is an error unless the live session really has the CUDA provider; "cpu" is ONNX
-        Runtime's own; "auto" is CUDA, then OpenVINO where it is installed, then the CPU.
+    device : {"auto", "cuda", "tensorrt", "cpu"}
+        "cuda" and "tensorrt" are errors unless the live session really has that provider; "cpu" is
+        ONNX Runtime's own; "auto" is CUDA, then OpenVINO where it is installed, then the CPU.
     precision : {"auto", "fp32", "fp16", "bf16"}
-        "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32.
+        "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
+        NVIDIA GPUs.
     batch_size : int or None
         None takes `DEFAULT_BATCH`; a graph with a fixed batch keeps its own.
     threads : int or None
         Inside one operator, on the CPU; None takes every core.
+    notify : callable or None
+        Is told in one line when the batch was halved.
 
     Raises
     ------
@@ -100,6 +140,13 @@ def open_session(
             "leave out -b"
         )
     size = prepared.batch or batch_size or DEFAULT_BATCH
-    threads = threads or os.cpu_count() or 1
-    engine = open_engine(prepared, spec.name, device, precision, batch_size=size, threads=threads)
-    return Session(engine, prepared, layers, size)
+
+    def prepare(half: bool) -> Runnable:
+        return runnable(graph_path, spec, layers, fp16=True) if half else prepared
+
+    def engine(batch: int) -> Engine:
+        return open_engine(
+            prepare, spec.name, device, precision, batch_size=batch, threads=threads or os.cpu_count() or 1
+        )
+
+    return Session(engine, prepared, layers, size, notify or (lambda note: None))

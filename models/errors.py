@@ -17,6 +17,7 @@
     ├── CacheError                  features.h5 cannot be read or written
     │   ├── CacheCorruptError       bytes that fail their checksum, rows that do not add up
     │   └── CacheLockedError        another process is writing it
+    ├── DeviceMemoryError           a batch did not fit into the device's memory
     ├── ClassifierError             classifier.onnx cannot be read
     └── StoppedError                exit 130: Ctrl-C; what was finished is kept
 
@@ -98,6 +99,10 @@ class CacheCorruptError(CacheError):
 
 class CacheLockedError(CacheError):
     """Another process is writing this cache."""
+
+
+class DeviceMemoryError(Fc7Error):
+    """A batch that did not fit; a smaller one may."""
 
 
 class ClassifierError(Fc7Error):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.fast import expand_lrn
 from models.graph_files import load_graph
+from models.half import half
 from models.pixels import PIXELS, pixels_in
 from models.spec import NetworkSpec
 from models.surgery import cut, fixed_batch, vector_name, vectors_out
@@ -37,7 +38,9 @@ class Runnable:
     batch: int | None
 
 
-def runnable(path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool = True) -> Runnable:
+def runnable(
+    path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool = True, fp16: bool = False
+) -> Runnable:
     """The graph of `spec` in `path`, cut at `layers` and ready to take pixels.
 
     Parameters
@@ -48,6 +51,8 @@ def runnable(path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool
     layers : sequence of str
     fast : bool
         Apply the rewrites of `models.fast`.
+    fp16 : bool
+        Compute in half precision (`models.half`); pixels are normalised, and features given, in float32.
 
     Raises
     ------
@@ -55,9 +60,13 @@ def runnable(path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool
         If the network has no such layer.
     WeightsError
         If the file is damaged.
+    ProviderError
+        If the network cannot be had in half precision.
     """
     tensors = {layer: spec.layer(layer).tensor for layer in layers}
     model = cut(load_graph(path), list(tensors.values()))
+    if fp16:
+        model = half(model)
     model = vectors_out(pixels_in(model, spec.preprocess), tensors, spec.pool)
     if fast:
         model = expand_lrn(model)

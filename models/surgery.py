@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, shape_inference
+from onnx import (
+    AttributeProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    shape_inference,
+)
 from onnx.external_data_helper import uses_external_data
 
 from models.errors import UnknownLayerError, WeightsError
@@ -176,6 +185,11 @@ def inferred_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     return {name: sizes for name, (_, sizes) in _inferred(model).items()}
 
 
+def inferred_types(model: ModelProto) -> dict[str, int]:
+    """Every computed tensor whose type is known -> its ONNX element type."""
+    return {name: kind.elem_type for name, kind in _tensor_types(model).items()}
+
+
 def layer_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """Tensors one can cut at: name -> shape without the batch, in the order of the graph.
 
@@ -282,13 +296,16 @@ def untyped(name: str) -> ValueInfoProto:
 
 def _inferred(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Tensor -> (element type, sizes)."""
-    found = shape_inference.infer_shapes(skeleton(model), data_prop=True)
-    types = {value.name: value.type.tensor_type for value in found.graph.value_info}
     return {
         name: (kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
-        for name, kind in types.items()
+        for name, kind in _tensor_types(model).items()
         if kind.HasField("shape")
     }
+
+
+def _tensor_types(model: ModelProto) -> dict[str, TypeProto.Tensor]:
+    found = shape_inference.infer_shapes(skeleton(model), data_prop=True)
+    return {value.name: value.type.tensor_type for value in found.graph.value_info}
 
 
 def takes_bytes(model: ModelProto) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from extract.engines import CPU, CUDA, OPENVINO, Device, Machine, Precision, candidates
+from extract.engines import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
 from models.errors import ProviderError
 
 BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
 GPU = Machine(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
 INTEL = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
 AMX = Machine(cuda_built=False, nvidia_driver=False, openvino=True, bf16=True)
-ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True)
+ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True, tensorrt_built=True)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True)
         (AMX, "auto", "fp32", [(OPENVINO, "fp32"), (CPU, "fp32")]),
         (AMX, "auto", "bf16", [(OPENVINO, "bf16")]),
         (AMX, "cpu", "auto", [(CPU, "fp32")]),
+        (GPU, "cuda", "fp16", [(CUDA, "fp16")]),
+        (ALL, "auto", "fp16", [(CUDA, "fp16")]),
+        (ALL, "tensorrt", "auto", [(TENSORRT, "fp32")]),
+        (ALL, "tensorrt", "fp16", [(TENSORRT, "fp16")]),
         (ALL, "auto", "auto", [(CUDA, "fp32"), (OPENVINO, "bf16"), (CPU, "fp32")]),
     ],
 )
@@ -44,7 +48,9 @@ def test_the_best_there_is_comes_first(
         (AMX, "cuda", "auto", "built without it"),
         (INTEL, "auto", "bf16", "CPU with bfloat16"),
         (BARE, "cpu", "bf16", "OpenVINO"),
-        (ALL, "auto", "fp16", "use auto"),
+        (AMX, "auto", "fp16", "no NVIDIA driver"),
+        (ALL, "cpu", "fp16", "--device cpu was asked for"),
+        (GPU, "tensorrt", "auto", "built without it"),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_the_way_out(

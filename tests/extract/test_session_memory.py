@@ -1,0 +1,99 @@
+"""A batch that does not fit into the device's memory is halved, and so are those that follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+from extract.engines import CPU, Candidate, Engine
+from extract.session import Session
+from models.errors import DeviceMemoryError, Fc7Error
+from models.prepare import Runnable
+
+FULL = (
+    "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. "
+    "onnxruntime::BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 93952"
+)
+
+
+class Device:
+    """An ONNX Runtime session on a device that holds `room` images."""
+
+    def __init__(self, room: int, message: str = FULL) -> None:
+        self.room, self.message = room, message
+        self.sizes: list[int] = []
+
+    def get_providers(self) -> list[str]:
+        return [CPU]
+
+    def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+        images = feeds["images"]
+        self.sizes.append(len(images))
+        if len(images) > self.room:
+            raise RuntimeException(self.message)
+        return [images.reshape(len(images), -1).astype(np.float32) for _ in outputs]
+
+
+def session(device: Device, notes: list[str], batch: int = 8, bound: int | None = None) -> Session:
+    graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, bound)
+    chosen = Candidate(CPU, "fp32", "cpu: as asked")
+    return Session(lambda size: Engine(device, chosen), graph, ["fc7"], batch, notes.append)
+
+
+def images(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(1).integers(0, 256, (n, 2, 2, 3), dtype=np.uint8)
+
+
+def test_the_batch_is_halved_until_it_fits_and_stays_so() -> None:
+    device, notes = Device(room=3), list[str]()
+    running = session(device, notes)
+    for n in (8, 5):
+        x = images(n)
+        np.testing.assert_array_equal(running.run(x)["fc7"], x.reshape(n, -1))
+    assert running.batch_size == 2
+    assert device.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2]
+    assert [note.split(";")[0] for note in notes] == [
+        "out of memory: going on with batches of 4",
+        "out of memory: going on with batches of 2",
+    ]
+
+
+@pytest.mark.parametrize(("batch", "bound"), [(4, None), (4, 4)])
+def test_what_can_be_halved_no_further_is_an_error(batch: int, bound: int | None) -> None:
+    with pytest.raises(DeviceMemoryError, match="ran out of memory"):
+        session(Device(room=0), [], batch, bound).run(images(4))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA failure 2: out of memory ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "std::bad_alloc",
+    ],
+)
+def test_every_way_of_saying_so_is_understood(words: str) -> None:
+    running = session(Device(2, words), [])
+    assert len(running.run(images(8))["fc7"]) == 8
+
+
+def test_another_failure_is_no_reason_to_go_on() -> None:
+    with pytest.raises(Fc7Error, match="an illegal memory access") as failed:
+        session(Device(2, "CUDA failure 700: an illegal memory access was encountered"), []).run(images(8))
+    assert not isinstance(failed.value, DeviceMemoryError)
+
+
+def test_a_number_that_half_precision_does_not_hold_is_an_error() -> None:
+    device = SimpleNamespace(
+        get_providers=lambda: ["CUDAExecutionProvider"],
+        run=lambda outputs, feeds: [np.array([[1.0, np.inf]], np.float32)],
+    )
+    engine = Engine(device, Candidate("CUDAExecutionProvider", "fp16", "cuda in fp16: as asked"))
+    with pytest.raises(Fc7Error, match="--precision fp32"):
+        engine.run(["fc7"], {})
