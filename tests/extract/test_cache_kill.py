@@ -136,15 +136,18 @@ def test_a_kill_at_a_random_instant_loses_nothing(path: Path, files: tuple[bytes
     path.with_name("log").unlink()
     instants = random.Random(0)
     kills = 0
-    for _ in range(KILLS - KILLS // 2):
+    while kills < KILLS - KILLS // 2:
         path.write_bytes(files[0])
         child, _ = start(path)
         time.sleep(instants.uniform(0, seconds))
         child.kill()
         child.join(60)
-        kills += child.exitcode == -signal.SIGKILL
         check(path, files)
-    assert kills >= KILLS // 5
+        if child.exitcode == -signal.SIGKILL:
+            kills += 1
+        else:
+            # It was done already: the machine has become faster than it was when `seconds` was measured.
+            seconds *= 0.8
 
 
 def test_a_first_run_that_is_killed_again_and_again_gets_done(
