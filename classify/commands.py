@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def classify(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Images, folders, or one features.h5.")
+        list[str], typer.Argument(metavar="INPUT", help="Images, folders, addresses, or one features.h5.")
     ],
     model: ModelOption = DEFAULT_MODEL,
     output: Annotated[

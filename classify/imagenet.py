@@ -15,7 +15,7 @@ import numpy as np
 
 from classify.predictions import open_predictions
 from extract.options import ExtractOptions
-from extract.stages import Failure, Listing
+from extract.stages import Failure, Listing, start_of
 from extract.stream import Clock, default_jobs, feature_blocks
 from models.errors import Fc7Error, UsageError
 from models.imagenet_classes import imagenet_classes
@@ -273,5 +273,4 @@ def _open(out: str | Path | None, form: Form | None, top_k: int, root: str) -> I
 def _root(listing: Listing) -> str:
     """What turns a path of the listing into one that opens from the current folder."""
     names = {ref.origin.name for ref in listing.images}
-    name = names.pop() if len(names) == 1 else ""
-    return "" if name in ("", ".") else name.rstrip("/") + "/"
+    return start_of(names.pop() if len(names) == 1 else "")

@@ -14,7 +14,7 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.predictions import open_predictions
 from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
-from extract.stages import Failure, Listing
+from extract.stages import Failure, Listing, start_of
 from extract.stream import Clock
 from models.progress import Progress, Silent
 
@@ -54,8 +54,7 @@ class ClassifySummary:
 def _shown_root(listing: Listing) -> str:
     """What turns a path of the listing into one that opens from the current folder."""
     names = {ref.origin.name for ref in listing.images}
-    name = names.pop() if len(names) == 1 else ""
-    return "" if name in ("", ".") else name.rstrip("/") + "/"
+    return start_of(names.pop() if len(names) == 1 else "")
 
 
 def classify_images(

@@ -53,7 +53,7 @@ def extract(
         typer.Argument(
             metavar="IMAGES",
             help="Images, folders, lists (.txt, - for stdin), archives (.zip, .tar.gz), arrays (.npz, .npy, "
-            ".p, .h5). A label is the folder's name.",
+            ".p, .h5), addresses (s3://bucket/imgs). A label is the folder's name.",
         ),
     ] = None,
     output: Annotated[

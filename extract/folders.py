@@ -133,7 +133,7 @@ class Found:
             for entry in entries:
                 name = entry.name
                 shown = escape(name)
-                if name.startswith(".") or name.lower() in _LITTER:
+                if is_hidden(name):
                     self.ignored[HIDDEN] += 1
                 elif _is_folder(entry):
                     below.append(_Folder(start + name, shown_start + shown, shown, (*folder.inside, here)))
@@ -149,10 +149,9 @@ class Found:
         label: str | None,
         entry: os.DirEntry[str] | None = None,
     ) -> None:
-        end = name.rpartition(".")[2]
-        suffix = f".{end.lower()}" if 0 < len(end) < len(name) else ""
-        if suffix not in _IMAGES:
-            self.ignored[suffix or NO_SUFFIX] += 1
+        other = not_an_image(name)
+        if other is not None:
+            self.ignored[other] += 1
             return
         try:
             status = entry.stat() if entry is not None else os.stat(self.origin.path(relative))
@@ -168,6 +167,18 @@ class Found:
         self.images.append(
             ImageRef(shown, label, None, None, status.st_size, status.st_mtime_ns, self.origin, locator)
         )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over by its name alone."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def not_an_image(name: str) -> str | None:
+    """The key of `Listing.ignored` for a file that is no image by its name; None for an image."""
+    end = name.rpartition(".")[2]
+    suffix = f".{end.lower()}" if 0 < len(end) < len(name) else ""
+    return None if suffix in _IMAGES else suffix or NO_SUFFIX
 
 
 def escape(name: str) -> str:

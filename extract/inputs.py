@@ -9,6 +9,7 @@ image files, folders, patterns                   its folder's name (`extract.sou
                                                  ``.cls`` / ``.json`` (`extract.members`)
 ``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.array_layout`)
 ``.h5 .hdf5 .mat``                               the same (`extract.hdf5_images`)
+``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.remote`)
 ===============================================  ==========================================
 
 A manifest (`--labels`, `extract.manifests`) goes before all of these. Each reader is imported when
@@ -27,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extract import formats
+from extract.addresses import is_address, redacted
 from extract.joining import Source, join
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
@@ -71,7 +73,9 @@ def list_inputs(
         If an input does not exist, is of no kind that is read, or holds no images; or if the
         manifest or the regular expression is wrong.
     SourceError
-        If a list, array file or archive is damaged.
+        If a list, array file or archive is damaged, or a store does not answer.
+    CredentialsError
+        If a store wants others than there are.
     UnsafeFileError
         If one asks to run code or to fill the memory.
     """
@@ -108,7 +112,9 @@ def _silent(_: str) -> None:
 
 
 def _list(inputs: Sequence[str | Path], notify: Notify) -> Listing:
-    names = [name for typed in map(str, inputs) for name in _expanded(typed)]
+    given = list(map(str, inputs))
+    addresses = [typed for typed in given if is_address(typed)]
+    names = [name for typed in given if not is_address(typed) for name in _expanded(typed)]
     pictures = {os.path.dirname(name) for name in names if _is_picture(name)}
     plain: list[str] = []
     others: list[tuple[str, _Reader]] = []
@@ -124,11 +130,15 @@ def _list(inputs: Sequence[str | Path], notify: Notify) -> Listing:
             others.append((name, reader))
     if unknown:
         raise UsageError(_unknown(unknown))
-    sources = [_plain(plain)] if plain or not others else []
+    sources = [_plain(plain)] if plain or not (others or addresses) else []
     sources += [_read(name, reader, notify) for name, reader in others]
+    if addresses:
+        from extract.remote import list_addresses
+
+        sources += list_addresses(addresses, notify)
     listing = join(sources)
     if not listing.images and not listing.failures:
-        raise UsageError(f"no images in {', '.join(names[:3])}: found {_found(listing)}")
+        raise UsageError(f"no images in {', '.join(map(redacted, given[:3]))}: found {_found(listing)}")
     return listing
 
 
@@ -213,7 +223,7 @@ def _unknown(names: Sequence[str]) -> str:
     hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
     return (
         f"{shown}: not read as images{hint}. Read are folders, images ({' '.join(formats.SUFFIXES)}), "
-        f"{kinds}, and - for a list from stdin"
+        f"{kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from extract.folders import escape
-from extract.stages import Failure, ImageRef, Listing, Origin, Pixels
+from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, readers_of
 from models.errors import UsageError
 
 
@@ -42,6 +42,10 @@ class _Renamed:
 
     name: str
     inner: Origin
+
+    @property
+    def readers(self) -> int:
+        return readers_of(self.inner)
 
     def read(self, ref: ImageRef) -> bytes | Pixels:
         return self.inner.read(ref)
@@ -119,7 +123,8 @@ def _around(source: Source, name: str) -> str:
     if typed == name:
         return "."
     if typed.endswith(f"/{name}"):
-        return escape(typed[: -len(name)].rstrip("/") or "/")
+        around = typed[: -len(name)]
+        return escape(around if around.endswith("://") else around.rstrip("/") or "/")
     full = PurePath(source.place).as_posix()
     return escape(full.removesuffix(name).rstrip("/") or "/")
 

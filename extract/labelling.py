@@ -11,7 +11,9 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from extract.addresses import is_address, parse, redacted
 from extract.folders import FolderOrigin, escape
+from extract.joining import Source, join
 from extract.manifests import Manifest, ManifestRow, list_mistakes
 from extract.stages import Failure, ImageRef, Listing
 from models.errors import UsageError
@@ -53,11 +55,12 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
         path = find(row.path)
         if path is None:
             reason = f"named in {manifest.name} line {row.line}, not found"
-            missing[escape(row.path)] = Failure(escape(row.path), reason, 0, 0)
+            name = escape(redacted(row.path))
+            missing[name] = Failure(name, reason, 0, 0)
         elif path in rows:
             mistakes.append(
-                f"line {row.line}: {row.path!r} again, it is also in line {rows[path].line} "
-                f"as {rows[path].path!r}"
+                f"line {row.line}: {redacted(row.path)!r} again, it is also in line {rows[path].line} "
+                f"as {redacted(rows[path].path)!r}"
             )
         else:
             rows[path] = row
@@ -66,8 +69,9 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     if not rows:
         first = listing.images[0].path if listing.images else listing.failures[0].path
         raise UsageError(
-            f"{manifest.name}: none of its {len(manifest.rows)} paths is among the images given. It names "
-            f"{manifest.rows[0].path!r}, the images are like {first!r}; paths count from the folder given"
+            f"{manifest.name}: none of its {len(manifest.rows)} paths is among the images given. It "
+            f"names {redacted(manifest.rows[0].path)!r}, the images are like {first!r}; paths count "
+            "from the folder given"
         )
     images = [_labelled(ref, rows.get(ref.path)) for ref in listing.images]
     unnamed = sum(ref.path not in rows for ref in images)
@@ -78,7 +82,7 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
 
 
 def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
-    """The images that a manifest names, whatever their suffix.
+    """The images that a manifest names, by path or address, whatever their suffix.
 
     Parameters
     ----------
@@ -92,13 +96,38 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     -------
     Listing
         Paths from the manifest's folder if all lie in it, else from the nearest folder that they
-        all lie in.
+        all lie in; if they lie on the disk and in buckets, with the places' names before them.
 
     Raises
     ------
     UsageError
         If two lines mean one file, or none of the files is there.
     """
+    remote = [row for row in manifest.rows if is_address(row.path)]
+    if not remote:
+        return _list_files(manifest, folder, typed)
+    from extract.remote_lists import Named, list_named
+
+    sources = list_named(
+        [
+            Named(
+                parse(row.path), f"named in {manifest.name} line {row.line}", row.label, row.group, row.split
+            )
+            for row in remote
+        ],
+        manifest.name,
+        any_suffix=True,
+    )
+    local = [row for row in manifest.rows if not is_address(row.path)]
+    if local:
+        listing = _list_files(Manifest(manifest.name, local), folder, typed)
+        origin = listing.images[0].origin
+        sources.append(Source(origin.name, getattr(origin, "folder", str(folder)), listing))
+    return join(sources)
+
+
+def _list_files(manifest: Manifest, folder: Path, typed: str) -> Listing:
+    """`list_manifest` where every row is a path of this disk."""
     base = str(folder)
     full = [os.path.normpath(os.path.join(base, _native(row.path, base))) for row in manifest.rows]
     inside = all(path.startswith(os.path.join(base, "")) for path in full)
@@ -125,8 +154,8 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     if not images:
         raise UsageError(
             f"{manifest.name}: none of the {len(failures)} files it names can be read; the first is "
-            f"{manifest.rows[0].path!r}, looked for in {typed}. Paths start at the manifest's folder; "
-            "or name the images' folder too"
+            f"{redacted(manifest.rows[0].path)!r}, looked for in {typed}. Paths start at the manifest's "
+            "folder; or name the images' folder too"
         )
     images.sort(key=lambda ref: ref.path)
     failures.sort(key=lambda failure: failure.path)
@@ -144,8 +173,14 @@ class _Finder:
         one = next(iter(origins)) if len(origins) == 1 else None
         self._root = one.folder if isinstance(one, FolderOrigin) else None
         self._starts = (str(Path.cwd()), os.path.abspath(folder))
+        self._listing = listing
+        self._shown: dict[str, str] = {}
 
     def __call__(self, path: str) -> str | None:
+        if is_address(path):
+            if not self._shown:
+                self._shown = {ref.shown: ref.path for ref in self._listing.images}
+            return self._shown.get(parse(path).shown)
         for written in dict.fromkeys((path, path.replace("\\", "/"))):
             inside = escape(posixpath.normpath(written))
             if inside in self._paths:

@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from extract.addresses import is_address
 from extract.folders import FolderOrigin, Found, escape
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
@@ -22,7 +23,7 @@ FOLDER = "folder"
 
 
 def list_paths(data: bytes, base: str, name: str) -> Listing:
-    """The images that a list names.
+    """The images that a list names, by path or by address (``s3://bucket/cat/1.jpg``).
 
     Parameters
     ----------
@@ -40,14 +41,31 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
     Listing
         Paths from the nearest folder that all files lie in; a file named twice is there once.
         The label is the last folder of the path as written, as for files on the command line.
-        A file that is not there is a failure with its line.
+        A file that is not there is a failure with its line. If it names images at more than one
+        place, on the disk and in buckets, paths begin with the places' names (`extract.joining`).
 
     Raises
     ------
     UsageError
         If it names no image.
     """
-    lines = _lines(data, name)
+    lines = paths_of_list(data, name)
+    remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
+    if not remote:
+        return _list_files(lines, base, name)
+    from extract.joining import Source, join
+    from extract.remote_lists import list_lines
+
+    sources = list_lines(remote, name)
+    local = {number: line for number, line in lines.items() if number not in remote}
+    if local:
+        listing = _list_files(local, base, name)
+        origin = listing.images[0].origin
+        sources.append(Source(origin.name, getattr(origin, "folder", base), listing))
+    return join(sources)
+
+
+def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
     full = {number: os.path.normpath(os.path.join(base, line)) for number, line in lines.items()}
     files = {number: path for number, path in full.items() if not os.path.isdir(path)}
     if not files:
@@ -92,8 +110,14 @@ def read_list(path: Path, name: str) -> Listing:
     return list_paths(data, os.path.abspath(path.parent), name)
 
 
-def _lines(data: bytes, name: str) -> dict[int, str]:
-    """Number -> path of every line that is not empty."""
+def paths_of_list(data: bytes, name: str) -> dict[int, str]:
+    """Number -> path of every line that is not empty; `data` and `name` as for `list_paths`.
+
+    Raises
+    ------
+    SourceError
+        If it is in UTF-16.
+    """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SourceError(f"{name}: is in UTF-16; save it as UTF-8")
     data = data.removeprefix(codecs.BOM_UTF8)

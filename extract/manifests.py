@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from extract.addresses import redacted
 from extract.folders import escape
 from models.errors import SourceError, UsageError
 
@@ -214,7 +215,7 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
     if "\0" in path:
         return f"a path with a zero byte, {path!r}"
     if path in seen:
-        return f"{path!r} again, it is also in line {seen[path]}"
+        return f"{redacted(path)!r} again, it is also in line {seen[path]}"
     split = _optional(fields, columns.split)
     if split is not None and split.lower() not in _SPLITS:
         return f"split {split!r}; train, val or test is needed, or nothing"

@@ -14,10 +14,10 @@ from extract.gathering import Gathered
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
-from extract.stages import Failure, ImageRef, Listing
+from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.stream import Clock, Decode, default_jobs, feature_blocks
 from extract.summary import ExtractSummary
-from models.errors import Fc7Error, ImageError, StoppedError
+from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError
 from models.importing import ensure_network
 from models.progress import Progress, Silent
 from models.spec import NetworkSpec
@@ -147,7 +147,9 @@ class _Run:
             if edited:
                 plan = plan.with_edited(edited)
             self.failures += plan.failures
-            moved = find_moved(plan.work, known, writer.rows_with_sha256, self._hashes, self.layers)
+            # What is far is read once: to know whether it moved costs what reading it anew does.
+            near = [ref for ref in plan.work if not readers_of(ref.origin)]
+            moved = find_moved(near, known, writer.rows_with_sha256, self._hashes, self.layers)
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
@@ -189,6 +191,8 @@ class _Run:
                 if gathered.due():
                     self._keep(gathered, writer)
                     gathered = Gathered()
+        except CredentialsError as exc:
+            return CredentialsError(f"{exc}; what was done is kept in {self.out}")
         except KeyboardInterrupt:
             return StoppedError(
                 f"stopped; what was done is kept in {self.out}: run the same command again to go on"

@@ -21,7 +21,10 @@ Features = NDArray[np.float32]
 
 
 class Origin(Protocol):
-    """Where images lie: a folder, an archive, an array file."""
+    """Where images lie: a folder, an archive, an array file, an object store.
+
+    One that waits for a network also has `readers`: how many of its images are worth reading at once.
+    """
 
     @property
     def name(self) -> str:
@@ -68,8 +71,17 @@ class ImageRef:
     @property
     def shown(self) -> str:
         """The path as the user would type it: under the place that was given."""
-        root = self.origin.name.rstrip("/")
-        return self.path if root in ("", ".") else f"{root}/{self.path}"
+        return start_of(self.origin.name) + self.path
+
+
+def start_of(root: str) -> str:
+    """What stands before the paths of a root as the user would type them: nothing for the current folder."""
+    return "" if root in ("", ".") else root if root.endswith("://") else root.rstrip("/") + "/"
+
+
+def readers_of(origin: Origin) -> int:
+    """How many images of an origin are worth reading at once beyond what can be decoded at once; 0 mostly."""
+    return int(getattr(origin, "readers", 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from extract.stages import Failure, FeatureNetwork, ImageRef, Pixels, RowBlock
+from extract.stages import Failure, FeatureNetwork, ImageRef, Pixels, RowBlock, readers_of
 from models.errors import ImageError
 
 NEVER = -1
@@ -95,7 +96,8 @@ def feature_blocks(
     network : callable
         Gives the network; called once, when there is something to run.
     jobs : int
-        Decode threads.
+        Images that are decoded at once. Where reading waits for a network, more are read at once
+        (`extract.stages.readers_of`).
     clock : Clock
         Is told where the time went.
 
@@ -112,16 +114,18 @@ def feature_blocks(
     """
     if not images:
         return
-    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as pool:
+    decoding = threading.Semaphore(jobs)
+    threads = jobs + max(map(readers_of, {id(ref.origin): ref.origin for ref in images}.values()))
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         waiting: deque[tuple[ImageRef, Future[_Ready | Failure]]] = deque()
         upcoming = iter(images)
         live = None
         batch, failures = _Batch(), list[Failure]()
-        ahead = 2 * max(jobs, 8)
+        ahead = 2 * max(threads, 8)
         try:
             while True:
                 while len(waiting) < ahead and (ref := next(upcoming, None)) is not None:
-                    waiting.append((ref, pool.submit(_read, ref, decode)))
+                    waiting.append((ref, pool.submit(_read, ref, decode, decoding)))
                 if not waiting:
                     break
                 ref, future = waiting.popleft()
@@ -149,7 +153,7 @@ def feature_blocks(
                 future.cancel()
 
 
-def _read(ref: ImageRef, decode: Decode) -> _Ready | Failure:
+def _read(ref: ImageRef, decode: Decode, decoding: threading.Semaphore) -> _Ready | Failure:
     try:
         data = ref.origin.read(ref)
     except ImageError as exc:
@@ -158,7 +162,8 @@ def _read(ref: ImageRef, decode: Decode) -> _Ready | Failure:
         return Failure(ref.path, str(exc), ref.size, NEVER)
     content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
     try:
-        return _Ready(hashlib.sha256(content).hexdigest(), decode(data))
+        with decoding:
+            return _Ready(hashlib.sha256(content).hexdigest(), decode(data))
     except ImageError as exc:
         return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)
 

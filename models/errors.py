@@ -12,6 +12,7 @@
     ├── WeightsError                a network file that cannot be used
     │   └── UnsafeFileError         a file that asks to run code, or to eat the machine
     ├── SourceError                 a manifest, list, array file or archive that cannot be read
+    ├── CredentialsError            a store refuses whoever asks; no image of it can be read
     ├── DownloadError               no source gave the file whole and unaltered
     ├── ImageError                  one image gave no pixels; its neighbours go on
     ├── CacheError                  features.h5 cannot be read or written
@@ -69,6 +70,10 @@ class UnsafeFileError(WeightsError):
 
 class SourceError(Fc7Error):
     """A file that holds or names many images is damaged, or not built as it must be."""
+
+
+class CredentialsError(Fc7Error):
+    """A store refuses whoever asks, not one object: asking for the next one is of no use."""
 
 
 class DownloadError(Fc7Error):

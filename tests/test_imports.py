@@ -13,10 +13,13 @@ SOURCES = sorted(p for room in ("models", "extract", "classify") for p in (ROOT 
 SOURCES.append(ROOT / "cli.py")
 
 # Library -> the files, or rooms, that may import it. Nobody else does, not even inside a function.
+# fsspec brings one library a store, aiohttp is the web's: their errors are translated at one place.
 # ONNX graphs are what models/ is made of; PIL has one door for reading and one for drawing.
 DOORS = {
     "PIL": ("extract/images.py", "extract/drawing.py"),
     "onnxruntime": ("extract/engines.py",),
+    "fsspec": ("extract/remote_store.py",),
+    "aiohttp": ("extract/remote_store.py",),
     "h5py": ("extract/hdf5.py", "extract/hdf5_images.py"),
     "onnx": ("models/", "classify/artifact.py"),
     "sklearn": ("classify/",),

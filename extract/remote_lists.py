@@ -1,0 +1,158 @@
+"""Addresses one by one, as lists and manifests name them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from extract.addresses import Address, common_folder, parse
+from extract.folders import escape, not_an_image
+from extract.joining import Source
+from extract.lists import FOLDER, paths_of_list
+from extract.remote_entry import Entry
+from extract.remote_errors import StoreError
+from extract.remote_store import READERS, open_store
+from extract.remote_walk import Found, RemoteOrigin, check_single, look
+from models.errors import UsageError
+
+WORTH_LISTING = 32
+"""So many objects of one folder are looked up by listing it, 1,000 to an answer, not one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One line that names an image.
+
+    Attributes
+    ----------
+    address : Address
+    where : str
+        ``named in set.txt line 3``, for the reason if it cannot be had.
+    label, group, split : str or None
+    """
+
+    address: Address
+    where: str
+    label: str | None
+    group: str | None = None
+    split: str | None = None
+
+
+def list_remote_list(address: Address, data: bytes) -> list[Source]:
+    """The images that a list at an address names, by address or by path from the list's folder.
+
+    Raises
+    ------
+    UsageError
+        If it names no image, or none is there.
+    """
+    lines = paths_of_list(data, address.shown)
+    return list_lines({number: line.strip() for number, line in lines.items()}, address.shown, address.folder)
+
+
+def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = None) -> list[Source]:
+    """The images that some lines of a list name; paths among them start at `folder`.
+
+    Raises
+    ------
+    UsageError
+        As for `list_named`.
+    """
+    named = []
+    for number, line in lines.items():
+        one = folder.beside(line) if folder is not None else parse(line)
+        named.append(Named(one, f"named in {name} line {number}", escape(one.folder.name) or None))
+    return list_named(named, name)
+
+
+def list_named(named: Sequence[Named], name: str, *, any_suffix: bool = False) -> list[Source]:
+    """Look at every address that a list or manifest names; one source for each host or bucket.
+
+    Parameters
+    ----------
+    named : sequence of Named
+    name : str
+        Of the list.
+    any_suffix : bool
+        Take files for images whatever their name, as manifests do.
+
+    Returns
+    -------
+    list of Source
+        Paths from the nearest folder that all images of the source lie in; an address that is there twice
+        counts once. What cannot be had is a failure with its line.
+
+    Raises
+    ------
+    UsageError
+        If nothing is named, nothing can be had, or two addresses differ only in what is not shown.
+    CredentialsError
+    """
+    groups: dict[str, dict[Address, Named]] = defaultdict(dict)
+    for one in named:
+        groups[one.address.head].setdefault(one.address, one)
+    sources = [_source(list(group.values()), any_suffix) for group in groups.values()]
+    if not any(source.listing.images for source in sources):
+        reasons = [failure for source in sources for failure in source.listing.failures]
+        if reasons:
+            raise UsageError(
+                f"{name}: none of the {len(reasons)} images it names can be had; the first is "
+                f"{reasons[0].path!r} ({reasons[0].reason})"
+            )
+        raise UsageError(f"{name} names no image by its suffix")
+    return sources
+
+
+def _source(named: Sequence[Named], any_suffix: bool) -> Source:
+    """All that one host or bucket is asked for."""
+    root = common_folder([one.address.folder for one in named])
+    found = Found(RemoteOrigin(root.shown, root))
+    start = len(root.path) + 1 if root.path else 0
+    wanted: dict[str, Named] = {}
+    for one in named:
+        other = None if any_suffix else not_an_image(one.address.name)
+        if other is not None or not one.address.path:
+            found.ignored[other or FOLDER] += 1
+            continue
+        locator = one.address.path[start:] + one.address.query
+        wanted[locator] = one
+    for (locator, one), seen in zip(wanted.items(), _looked(found.origin, list(wanted)), strict=True):
+        check_single(found, locator, one.where)
+        if isinstance(seen, StoreError):
+            found.fail(locator, f"{one.where}, {seen}")
+        elif seen.is_folder:
+            found.ignored[FOLDER] += 1
+        else:
+            found.add(locator, one.label, seen, one.group, one.split)
+    return found.source()
+
+
+def _looked(origin: RemoteOrigin, locators: Sequence[str]) -> list[Entry | StoreError]:
+    """What each path is, in order; many of one folder by listing that folder."""
+    folders: dict[str, int] = defaultdict(int)
+    for locator in locators:
+        folders[locator.rpartition("/")[0]] += 1
+    crowded = [folder for folder, count in folders.items() if count >= WORTH_LISTING]
+    with ThreadPoolExecutor(READERS, thread_name_prefix="list") as pool:
+        listed: Mapping[str, Mapping[str, Entry] | None] = {}
+        if not origin.address.is_web:
+            listed = dict(zip(crowded, pool.map(lambda folder: _names(origin, folder), crowded), strict=True))
+
+        def one(locator: str) -> Entry | StoreError:
+            folder, _, name = locator.rpartition("/")
+            names = listed.get(folder)
+            if names is None:
+                return look(origin, locator)
+            return names.get(name) or StoreError("not found", "absent")
+
+        return list(pool.map(one, locators))
+
+
+def _names(origin: RemoteOrigin, folder: str) -> dict[str, Entry] | None:
+    """A folder's files by name; None if it may not be listed, which its files need not share."""
+    try:
+        return {entry.name: entry for entry in open_store(origin.address).entries(folder)}
+    except StoreError:
+        return None

@@ -1,0 +1,221 @@
+"""What lies below an address, folder by folder, by the rules of `extract.folders`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from extract.addresses import Address
+from extract.folders import HIDDEN, MAX_FILE_BYTES, escape, is_hidden, not_an_image
+from extract.joining import Source
+from extract.remote_entry import Entry
+from extract.remote_errors import StoreError
+from extract.remote_store import READERS, open_store
+from extract.stages import Failure, ImageRef, Listing
+from extract.web_pages import is_html, links_below
+from models.errors import ImageError, SourceError, UsageError
+
+MAX_DEPTH = 64
+"""Folders within folders. Only a web server that answers every address with one page gets here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOrigin:
+    """Objects below one address.
+
+    Attributes
+    ----------
+    name : str
+        The address without what must not be shown.
+    address : Address
+        With it: a worker on another machine that is given this object can read.
+    """
+
+    name: str
+    address: Address = field(repr=False)
+
+    @property
+    def readers(self) -> int:
+        """As many are read at once (`extract.stages.Origin`)."""
+        return READERS
+
+    def read(self, ref: ImageRef) -> bytes:
+        """The whole object.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be had after all tries, is too large, or is not of the size that was listed.
+        CredentialsError
+        """
+        if ref.size > MAX_FILE_BYTES:
+            raise ImageError(f"the object has {ref.size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        return open_store(self.address).read(str(ref.locator), ref.size)
+
+
+@dataclass(slots=True)
+class Found:
+    """What was met below one origin so far."""
+
+    origin: RemoteOrigin
+    images: dict[str, ImageRef] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def add(
+        self,
+        locator: str,
+        label: str | None,
+        entry: Entry,
+        group: str | None = None,
+        split: str | None = None,
+    ) -> None:
+        """Take in one image; `locator` is its path from the origin as the store has it."""
+        path = escape(self.origin.address.plain(locator))
+        if path in self.images:
+            self.ignored["linked again"] += 1
+            return
+        # One string for both where nothing differs: millions are kept.
+        place = path if path == locator else locator
+        self.images[path] = ImageRef(path, label, group, split, entry.size, entry.token, self.origin, place)
+
+    def fail(self, locator: str, reason: str) -> None:
+        """Take in what cannot be had."""
+        self.failures.append(Failure(escape(self.origin.address.plain(locator)), reason, 0, 0))
+
+    def source(self) -> Source:
+        """All of it, sorted by path."""
+        name = self.origin.name
+        images = sorted(self.images.values(), key=lambda ref: ref.path)
+        failures = sorted(self.failures, key=lambda failure: failure.path)
+        return Source(name, name, Listing(images, failures, dict(+self.ignored), (name,)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder still to be listed, from its origin; `depth` below the one that was given."""
+
+    locator: str
+    depth: int
+
+    def label(self, address: Address) -> str | None:
+        return escape(address.plain(self.locator).rpartition("/")[2]) if self.depth else None
+
+
+def unlisted(shown: str, fault: StoreError) -> UsageError | SourceError:
+    """The error for a place that the user named and that cannot be listed."""
+    if fault.kind == "absent":
+        return UsageError(f"{shown}: not found")
+    return SourceError(f"{shown}: {fault}")
+
+
+def walk(found: Found, relative: str, page: bytes | None, pool: ThreadPoolExecutor) -> None:
+    """List a folder and all below it, the folders of one level at the same time.
+
+    Parameters
+    ----------
+    found : Found
+        Takes what is met.
+    relative : str
+        The folder, from the origin; "" for that itself.
+    page : bytes or None
+        Its index page if that was read already.
+    pool : ThreadPoolExecutor
+        Asks.
+
+    Raises
+    ------
+    UsageError, SourceError
+        If this folder cannot be listed. Folders below that cannot are failures, with their names.
+    """
+    level = [_Folder(relative, 0)]
+    while level:
+        below: list[_Folder] = []
+        pages = [page] if page is not None else [None] * len(level)
+        page = None
+        for folder, listed in zip(
+            level, pool.map(lambda a, b: _list(found.origin, a, b), level, pages), strict=True
+        ):
+            if isinstance(listed, StoreError):
+                if folder.depth == 0:
+                    shown = found.origin.name if not relative else f"{found.origin.name}/{relative}"
+                    raise unlisted(shown, listed)
+                found.fail(f"{folder.locator}/", f"the folder cannot be read: {listed}")
+                continue
+            below += _take(found, folder, listed, pool)
+        level = below
+
+
+def _list(origin: RemoteOrigin, folder: _Folder, page: bytes | None) -> list[Entry] | StoreError:
+    store = open_store(origin.address)
+    try:
+        if not origin.address.is_web:
+            return list(store.entries(folder.locator))
+        data = page if page is not None else store.read(f"{folder.locator}/" if folder.locator else "")
+    except StoreError as fault:
+        return fault
+    if not is_html(data):
+        return StoreError("the server gives no page with its files", "other")
+    base = f"{origin.address.head}/{origin.address.path}/{folder.locator}".rstrip("/") + "/"
+    return [Entry(link.rstrip("/"), link.endswith("/"), 0, 0) for link in links_below(data, base)]
+
+
+def _take(found: Found, folder: _Folder, listed: Sequence[Entry], pool: ThreadPoolExecutor) -> list[_Folder]:
+    """Take a folder's images; the folders in it."""
+    address = found.origin.address
+    label = folder.label(address)
+    start = f"{folder.locator}/" if folder.locator else ""
+    below: list[_Folder] = []
+    images: list[Entry] = []
+    for entry in listed:
+        plain = address.plain(entry.name)
+        parts = plain.split("/")
+        if any(map(is_hidden, parts)) or not all(parts):
+            found.ignored[HIDDEN] += 1
+        elif entry.is_folder:
+            if folder.depth >= MAX_DEPTH:
+                found.fail(start + entry.name, f"more than {MAX_DEPTH} folders deep; not followed")
+            else:
+                below.append(_Folder(start + entry.name, folder.depth + 1))
+        elif (other := not_an_image(parts[-1])) is not None:
+            found.ignored[other] += 1
+        else:
+            images.append(entry)
+    if not address.is_web:
+        for entry in images:
+            found.add(start + entry.name, label, entry)
+        return below
+    # A page says neither size nor time; the server does, image by image.
+    looked = pool.map(lambda entry: look(found.origin, start + entry.name), images)
+    for entry, seen in zip(images, looked, strict=True):
+        inner = address.plain(entry.name).rpartition("/")[0].rpartition("/")[2]
+        if isinstance(seen, StoreError):
+            found.fail(start + entry.name, str(seen))
+        else:
+            found.add(start + entry.name, escape(inner) if inner else label, seen)
+    return below
+
+
+def check_single(found: Found, locator: str, where: str) -> None:
+    """Refuse an image that differs from one already found only in what is no part of its path.
+
+    Raises
+    ------
+    UsageError
+    """
+    path = escape(found.origin.address.plain(locator))
+    if path in found.images and found.images[path].locator != locator:
+        raise UsageError(
+            f"{where}: {path} again, with something else after the question mark; that may be a secret and "
+            "is no part of an image's path, so give each image an address of its own"
+        )
+
+
+def look(origin: RemoteOrigin, locator: str) -> Entry | StoreError:
+    """What a path from an origin is, or why that cannot be told."""
+    try:
+        return open_store(origin.address).look(locator)
+    except StoreError as fault:
+        return fault
