@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from classify.evaluate_command import evaluate
 from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
 from extract.cache_commands import existing
@@ -83,41 +84,6 @@ def classify(
     elif not quiet:
         typer.echo(classify_report(summary), err=to_stderr)
     if summary.failures:
-        raise typer.Exit(1)
-
-
-def evaluate(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
-    ],
-    model: ModelOption = DEFAULT_MODEL,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Judge a classifier on labelled images that it was not fitted on."""
-    existing(model, "make it with `fc7 fit`, or name another with -m")
-    from classify.judging import evaluate_images
-    from classify.report.summaries import evaluation_json, evaluation_report
-    from classify.scoring import RunOptions
-    from models.progress import make_progress
-
-    evaluation = evaluate_images(
-        list(inputs),
-        model,
-        options=RunOptions(device, precision, batch_size, jobs),
-        progress=make_progress(quiet),
-        notify=notifier(quiet),
-    )
-    if as_json:
-        typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))
-    else:
-        typer.echo(evaluation_report(evaluation))
-    if evaluation.failures:
         raise typer.Exit(1)
 
 

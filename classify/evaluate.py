@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from classify.average_precision import average_precision
 from classify.intervals import wilson_interval as wilson_interval
+from classify.reliability import Reliability, brier_score, reliability_bins
 from models.errors import DataError
 
 # "Among the first k": those of these below the number of classes are given.
@@ -38,6 +40,11 @@ class Metrics:
     precision, recall, f1 : ndarray of shape (n_labels,), float64
         NaN where undefined: precision and F1 of a class that is neither there nor predicted, precision
         of one that was never predicted, recall of a label without rows.
+    average_precision : ndarray of shape (n_labels,), float64
+        Of each class's probability as a ranking of all rows (`classify.average_precision`); NaN for labels
+        without rows and labels that the classifier does not know.
+    mean_average_precision : float
+        Mean of those that are numbers; NaN if none is.
     confusion : ndarray of shape (n_labels, n_labels), int64
         Row: truth; column: prediction.
     top_k : dict of int to float
@@ -45,6 +52,15 @@ class Metrics:
     log_loss : float
         Mean of -log(probability of the true class) in nats, over the rows with a known label; at most
         87.3 a row. NaN if there are none.
+    brier : float
+        `classify.reliability.brier_score` over the rows with a known label, 0 to 2; NaN if there are none.
+    reliability : Reliability
+        Of the predicted class's probability; its `expected_error` is the expected calibration error.
+    reject_below : float
+        The classifier's threshold; 0 if it rejects nothing.
+    n_accepted, n_accepted_correct : int
+        Rows whose largest probability is not below it, and those of them that are right. All other figures
+        are about every row: a rejected one counts with its best class.
     unknown : dict of str to int
         Labels that the classifier does not know -> rows.
     """
@@ -60,14 +76,29 @@ class Metrics:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
+    average_precision: NDArray[np.float64]
+    mean_average_precision: float
     confusion: NDArray[np.int64]
     top_k: dict[int, float]
     log_loss: float
+    brier: float
+    reliability: Reliability
+    reject_below: float
+    n_accepted: int
+    n_accepted_correct: int
     unknown: dict[str, int]
 
     def to_json(self) -> dict[str, object]:
         """For programs: plain numbers, lists and names; null where a figure is undefined."""
-        per_label = zip(self.labels, self.support, self.precision, self.recall, self.f1, strict=True)
+        per_label = zip(
+            self.labels,
+            self.support,
+            self.precision,
+            self.recall,
+            self.f1,
+            self.average_precision,
+            strict=True,
+        )
         return {
             "n": self.n,
             "n_correct": self.n_correct,
@@ -75,7 +106,12 @@ class Metrics:
             "accuracy_interval": list(self.accuracy_interval),
             "mean_recall": self.mean_recall,
             "top_k": {str(k): share for k, share in self.top_k.items()},
+            "mean_average_precision": _or_none(self.mean_average_precision),
             "log_loss": _or_none(self.log_loss),
+            "brier": _or_none(self.brier),
+            "expected_calibration_error": self.reliability.expected_error,
+            "reliability": self.reliability.to_json(),
+            "rejection": self._rejection_json(),
             "classes": [
                 {
                     "label": label,
@@ -83,16 +119,35 @@ class Metrics:
                     "precision": _or_none(precision),
                     "recall": _or_none(recall),
                     "f1": _or_none(f1),
+                    "average_precision": _or_none(ap),
                 }
-                for label, support, precision, recall, f1 in per_label
+                for label, support, precision, recall, f1, ap in per_label
             ],
             "confusion": self.confusion.tolist(),
             "unknown": self.unknown,
         }
 
+    def _rejection_json(self) -> dict[str, object] | None:
+        if not self.reject_below:
+            return None
+        some = self.n_accepted > 0
+        return {
+            "below": self.reject_below,
+            "n_accepted": self.n_accepted,
+            "n_correct": self.n_accepted_correct,
+            "coverage": self.n_accepted / self.n,
+            "accuracy": self.n_accepted_correct / self.n_accepted if some else None,
+            "accuracy_interval": list(wilson_interval(self.n_accepted_correct, self.n_accepted))
+            if some
+            else None,
+        }
+
 
 def judge(
-    y_true: Sequence[str] | NDArray[np.str_], probabilities: NDArray[np.floating], classes: Sequence[str]
+    y_true: Sequence[str] | NDArray[np.str_],
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+    reject_below: float = 0.0,
 ) -> Metrics:
     """Compare predictions with the truth.
 
@@ -104,6 +159,8 @@ def judge(
         The most probable class is the prediction; of equals the first.
     classes : sequence of n_classes str
         What the columns are.
+    reject_below : float
+        See `Metrics`.
 
     Returns
     -------
@@ -140,6 +197,12 @@ def judge(
     # What float32 cannot tell from zero counts as its smallest number: no loss is infinite.
     losses = -np.log(np.maximum(true_probability, np.finfo(np.float32).tiny))
     n_correct = int(right.sum())
+    correct = ranking[:, 0] == y
+    # Compared as float32, as a classifier does.
+    confidence = P.max(axis=1).astype(np.float32)
+    accepted = confidence >= np.float32(reject_below)
+    ranked = [average_precision(P[:, c], y == c) for c in range(K)] + [math.nan] * (len(labels) - K)
+    ranks = np.array(ranked)
     return Metrics(
         labels=labels,
         n_classes=K,
@@ -152,9 +215,16 @@ def judge(
         precision=_share(right, predicted),
         recall=recall,
         f1=_share(2 * right, support + predicted),
+        average_precision=ranks,
+        mean_average_precision=float(np.nanmean(ranks)) if known.any() else math.nan,
         confusion=confusion,
         top_k={k: float((ranking[:, :k] == y[:, None]).any(axis=1).mean()) for k in _TOP if k < K},
         log_loss=float(losses.mean()) if len(losses) else math.nan,
+        brier=brier_score(P[known], y[known]) if known.any() else math.nan,
+        reliability=reliability_bins(np.minimum(confidence, 1), correct),
+        reject_below=float(reject_below),
+        n_accepted=int(np.count_nonzero(accepted)),
+        n_accepted_correct=int(np.count_nonzero(accepted & correct)),
         unknown={label: int(n) for label, n in zip(labels[K:], support[K:], strict=True)},
     )
 

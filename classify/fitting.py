@@ -103,7 +103,7 @@ def _fit_table(
 
     truth = [table.labels[i] for i in split.test]
     X_test = table.X[table.rows[split.test]]
-    metrics = judge(truth, classifier.predict_proba(X_test), classes)
+    metrics = judge(truth, classifier.predict_proba(X_test), classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]

@@ -1,4 +1,4 @@
-"""Judge a classifier on labelled images or on a cache that it was not fitted on."""
+"""Judge a classifier on labelled images or on a cache."""
 
 from __future__ import annotations
 
@@ -8,15 +8,68 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.evaluate import Metrics, judge
+from classify.groups import GroupFigures, judge_groups
 from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
+from classify.seen import seen_in_training
 from extract.stages import Failure, Listing
 from extract.stream import Clock
-from models.errors import DataError
+from models.errors import DataError, UsageError
 from models.progress import Progress, Silent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedRows:
+    """Labelled images and what a classifier said of them; item i of every field is the same image.
+
+    Attributes
+    ----------
+    paths, truth, groups, sha256 : list of str
+        `groups` holds empty texts where there is no group.
+    probabilities : ndarray of shape (n, n_classes), float32
+    novelty : ndarray of shape (n,), float32
+    seen : ndarray of shape (n,), bool
+        Whether the classifier learned from it.
+    """
+
+    paths: list[str]
+    truth: list[str]
+    groups: list[str]
+    sha256: list[str]
+    probabilities: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+
+    def take(self, which: NDArray[np.intp]) -> JudgedRows:
+        """Some of the rows."""
+        chosen = which.tolist()
+        paths, truth, groups, sha256 = (
+            [column[i] for i in chosen] for column in (self.paths, self.truth, self.groups, self.sha256)
+        )
+        return JudgedRows(
+            paths, truth, groups, sha256, self.probabilities[which], self.novelty[which], self.seen[which]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """All labelled images of some inputs, scored.
+
+    Attributes
+    ----------
+    rows : JudgedRows
+    unlabelled : int
+        Images without a label, which cannot be judged.
+    failures : list of Failure
+    """
+
+    rows: JudgedRows
+    unlabelled: int
+    failures: list[Failure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +79,15 @@ class Evaluation:
     Attributes
     ----------
     metrics : Metrics
+    groups : tuple of GroupFigures
+        Empty if no image has a group.
+    classifier : Classifier
+    rows : JudgedRows
+        The images that were judged.
+    n_seen : int
+        Those of them that the classifier learned from.
+    left_out : int
+        Images that it learned from and that were not judged for that.
     unlabelled : int
         Images without a label, which cannot be judged.
     failures : list of Failure
@@ -33,6 +95,11 @@ class Evaluation:
     """
 
     metrics: Metrics
+    groups: tuple[GroupFigures, ...]
+    classifier: Classifier
+    rows: JudgedRows
+    n_seen: int
+    left_out: int
     unlabelled: int
     failures: list[Failure]
     seconds: float
@@ -42,6 +109,9 @@ def evaluate_images(
     inputs: Sequence[str | Path] | Listing,
     model: str | Path | Classifier = "classifier.onnx",
     *,
+    labels: str | Path | None = None,
+    group_by: str | None = None,
+    held_out: bool = False,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -53,6 +123,12 @@ def evaluate_images(
     inputs : sequence of str or Path, or Listing
         Folders of images whose labels are their folders' names, or one features.h5.
     model : str, Path or Classifier
+    labels : str, Path or None
+        A manifest of path, label and perhaps group, for images.
+    group_by : str or None
+        Regular expression that finds the group in a path.
+    held_out : bool
+        Leave out the images that the classifier learned from.
     options : RunOptions or None
     progress : Progress or None
     notify : callable
@@ -61,16 +137,79 @@ def evaluate_images(
     Raises
     ------
     DataError
-        If no image has a label.
-    MismatchError, ClassifierError
+        If no image has a label, or none is left to judge with.
+    UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
-    y_true: list[str] = []
-    probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
-    listing = list_unless_cache(inputs, notify)
-    unlabelled = 0
+    if held_out and classifier.split is None:
+        raise UsageError(
+            "--held-out needs a classifier that keeps its split, and this one was made by an "
+            "older fc7: fit again"
+        )
+    scoring = score_labelled(
+        inputs,
+        classifier,
+        labels=labels,
+        group_by=group_by,
+        options=options,
+        progress=progress,
+        notify=notify,
+    )
+    rows = scoring.rows
+    if held_out:
+        rows = rows.take(np.flatnonzero(~rows.seen))
+        if not rows.paths:
+            raise DataError(
+                f"the classifier learned from all {len(scoring.rows.paths)} labelled images; give others"
+            )
+    metrics = judge(rows.truth, rows.probabilities, classifier.classes_, classifier.reject_below)
+    correct = [
+        classifier.classes_[best] == label
+        for best, label in zip(rows.probabilities.argmax(axis=1), rows.truth, strict=True)
+    ]
+    return Evaluation(
+        metrics=metrics,
+        groups=judge_groups(rows.groups, np.array(correct, bool)),
+        classifier=classifier,
+        rows=rows,
+        n_seen=int(np.count_nonzero(rows.seen)),
+        left_out=len(scoring.rows.paths) - len(rows.paths),
+        unlabelled=scoring.unlabelled,
+        failures=scoring.failures,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def score_labelled(
+    inputs: Sequence[str | Path] | Listing,
+    classifier: Classifier,
+    *,
+    labels: str | Path | None = None,
+    group_by: str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+    notify: Notify = lambda note: None,
+) -> Scoring:
+    """Score every labelled image of some inputs; the parameters are those of `evaluate_images`.
+
+    Raises
+    ------
+    DataError
+        If no image has a label.
+    UsageError, MismatchError
+    """
+    listing = list_unless_cache(
+        inputs, notify, labels=None if labels is None else Path(labels), group_by=group_by
+    )
     failures = list(listing.failures) if isinstance(listing, Listing) else []
+    paths: list[str] = []
+    truth: list[str] = []
+    groups: list[str] = []
+    sha256: list[str] = []
+    probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
+    novelty = [np.empty(0, np.float32)]
+    unlabelled = 0
     for scored in score_inputs(
         listing,
         classifier,
@@ -81,13 +220,35 @@ def evaluate_images(
     ):
         known = [i for i, label in enumerate(scored.labels) if label is not None]
         unlabelled += len(scored.labels) - len(known)
-        y_true += [label for label in scored.labels if label is not None]
+        truth += [label for label in scored.labels if label is not None]
+        paths += [scored.paths[i] for i in known]
+        groups += [scored.groups[i] for i in known]
+        sha256 += [scored.sha256[i] for i in known]
         probabilities.append(scored.probabilities[known])
+        novelty.append(scored.novelty[known])
         failures += scored.failures
-    if not y_true:
+    if not truth:
         raise DataError(
             f"none of the {unlabelled} images has a label; put them into one folder per class, or "
             "use classify"
         )
-    metrics = judge(y_true, np.concatenate(probabilities), classifier.classes_)
-    return Evaluation(metrics, unlabelled, failures, time.perf_counter() - started)
+    if group_by is not None and not isinstance(listing, Listing):
+        groups = _groups_by_path(paths, groups, group_by)
+    rows = JudgedRows(
+        paths,
+        truth,
+        groups,
+        sha256,
+        np.concatenate(probabilities),
+        np.concatenate(novelty),
+        seen_in_training(classifier, sha256, paths),
+    )
+    return Scoring(rows, unlabelled, failures)
+
+
+def _groups_by_path(paths: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
+    """Groups of a cache's rows: its own where it has one, else what the path says."""
+    from extract.grouping import compile_group_pattern, group_of
+
+    compiled = compile_group_pattern(pattern)
+    return [group or group_of(path, compiled) or "" for path, group in zip(paths, groups, strict=True)]

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from classify.folds import ALWAYS_TRAINS
 from classify.normalize import Normalizer
@@ -122,6 +121,9 @@ def learn_reference(X: NDArray[np.float32], limit: float = 1.0) -> NoveltyRefere
     n_axes = min(_AXES, (min(unit.shape) - 1) // 2)
     if n_axes == 0:
         return NoveltyReference(mean, np.zeros((1, X.shape[1]), np.float32), limit)
+    # Not at the top: who only scores need not load scikit-learn, which takes half a second.
+    from sklearn.utils.extmath import randomized_svd
+
     _, _, axes = randomized_svd(unit - mean, n_axes, n_iter=4, random_state=0)
     return NoveltyReference(mean, axes.astype(np.float32), limit)
 

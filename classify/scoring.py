@@ -46,6 +46,10 @@ class Scored:
     paths : list of str
     labels : list of str or None
         The truth where the source has one.
+    groups : list of str
+        Empty where there is none.
+    sha256 : list of str
+        Content hashes.
     probabilities : ndarray of shape (n, n_classes), float32
         In the order of `classes_`.
     novelty : ndarray of shape (n,), float32
@@ -56,6 +60,8 @@ class Scored:
 
     paths: list[str]
     labels: list[str | None]
+    groups: list[str]
+    sha256: list[str]
     probabilities: NDArray[np.float32]
     novelty: NDArray[np.float32]
     failures: list[Failure]
@@ -86,22 +92,41 @@ def score_inputs(
         yield from _score_cache(listing, classifier, progress)
 
 
-def list_unless_cache(inputs: Sequence[str | Path] | Listing, notify: Notify) -> Listing | Path:
+def list_unless_cache(
+    inputs: Sequence[str | Path] | Listing,
+    notify: Notify,
+    *,
+    labels: Path | None = None,
+    group_by: str | None = None,
+) -> Listing | Path:
     """The images of some inputs, or the one features.h5 that they are.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path, or Listing
+    notify : callable
+    labels : Path or None
+        A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
+    group_by : str or None
+        As `extract.inputs.list_inputs` takes it. The rows of a cache are the caller's to group.
 
     Raises
     ------
     UsageError
-        If there is nothing, or a cache among images.
+        If there is nothing, a cache among images, or a cache and labels.
     """
     if isinstance(inputs, Listing):
         return inputs
     cache = _as_cache(inputs)
     if cache is not None:
+        if labels is not None:
+            raise UsageError(
+                f"{cache} is a cache and has its labels; give --labels to extract, or give images here"
+            )
         return cache
     from extract.inputs import list_inputs
 
-    return list_inputs(inputs, notify=notify)
+    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify)
 
 
 def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
@@ -136,7 +161,13 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
             columns = reader.columns(rows)
             labels = [label or None for label in columns.label]
             yield Scored(
-                list(columns.path), labels, classifier.predict_proba(X), classifier.novelty_score(X), failures
+                list(columns.path),
+                labels,
+                list(columns.group),
+                list(columns.sha256),
+                classifier.predict_proba(X),
+                classifier.novelty_score(X),
+                failures,
             )
             progress.advance(len(X) + len(failures))
             failures = []
@@ -184,6 +215,8 @@ def _score_images(
         yield Scored(
             [ref.path for ref in block.refs],
             [ref.label for ref in block.refs],
+            [ref.group or "" for ref in block.refs],
+            list(block.sha256),
             classifier.predict_proba(X),
             classifier.novelty_score(X),
             failures,

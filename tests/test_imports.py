@@ -34,6 +34,7 @@ LIGHT = [
     "extract/bench_command.py",
     "classify/commands.py",
     "classify/fit_command.py",
+    "classify/evaluate_command.py",
     "classify/imagenet_command.py",
 ]
 HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
-from classify.report.text import evaluate_report, metrics_json
+from classify.report.text import evaluate_report, groups_report, metrics_json
 from extract.stages import Failure
 
 _FAILURES_SHOWN = 20
@@ -58,13 +58,30 @@ def evaluation_report(evaluation: Evaluation) -> str:
     lines = _failures(evaluation.failures)
     if evaluation.unlabelled:
         lines.append(f"{evaluation.unlabelled} images without a label were left out")
-    return "\n".join([*lines, evaluate_report(evaluation.metrics)])
+    if evaluation.left_out:
+        lines.append(f"{evaluation.left_out} images that the classifier learned from were left out")
+    if evaluation.n_seen:
+        lines.append(
+            f"the classifier learned from {evaluation.n_seen} of these {evaluation.metrics.n} images: the "
+            "figures are too good; --held-out leaves them out"
+        )
+    lines.append(evaluate_report(evaluation.metrics))
+    if evaluation.groups:
+        lines += ["", groups_report(evaluation.groups)]
+    n_novel = int((evaluation.rows.novelty > 1).sum())
+    if n_novel:
+        lines += ["", f"{n_novel} of {evaluation.metrics.n} images look unlike anything in training"]
+    return "\n".join(lines)
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
     """The same for a program."""
     return {
         **metrics_json(evaluation.metrics),
+        "groups": [group.to_json() for group in evaluation.groups],
+        "seen_in_training": evaluation.n_seen,
+        "left_out": evaluation.left_out,
+        "novel": int((evaluation.rows.novelty > 1).sum()),
         "unlabelled": evaluation.unlabelled,
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in evaluation.failures],
         "seconds": round(evaluation.seconds, 3),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
 from classify.evaluate import Metrics
+from classify.groups import GroupFigures
+from classify.intervals import wilson_interval
 from classify.records import FitResult
 from classify.tune import Tuned
 
@@ -14,6 +16,7 @@ from classify.tune import Tuned
 # show is left to --json.
 _WIDEST_LINE, _WIDEST_MATRIX = 15, 60
 _MISTAKES = 20
+_WORST = 20
 _LONGEST_LABEL = 24
 
 
@@ -70,11 +73,43 @@ def evaluate_report(metrics: Metrics) -> str:
     ]
     lines += [f"top-{k} accuracy     {share:.1%}" for k, share in sorted(metrics.top_k.items()) if k > 1]
     if not math.isnan(metrics.log_loss):
-        lines.append(f"log loss           {metrics.log_loss:.3f}")
+        lines += [
+            f"mean avg precision {metrics.mean_average_precision:.1%}",
+            f"log loss           {metrics.log_loss:.3f}",
+            f"Brier score        {metrics.brier:.3f}  (0 to 2)",
+        ]
+    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  (15 bins of equal width)")
+    if metrics.reject_below:
+        lines.append(_at_threshold(metrics))
     if metrics.unknown:
         unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
         lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
     return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
+
+
+def _at_threshold(metrics: Metrics) -> str:
+    accepted, right = metrics.n_accepted, metrics.n_accepted_correct
+    shares = f"accepted           {accepted / metrics.n:.1%}  ({accepted} of {metrics.n} at a probability of "
+    shares += f"{metrics.reject_below:.3f} or more"
+    if not accepted:
+        return shares + ")"
+    low, high = wilson_interval(right, accepted)
+    return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
+
+
+def groups_report(groups: Sequence[GroupFigures]) -> str:
+    """Accuracy of the groups, the worst first."""
+    shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
+    width = max(_columns(text) for text in ("group", *(_short(g.group) for g in shown), "(none)"))
+    lines = [f"{'group':{width}}  accuracy  images  95 % interval"]
+    for g in shown:
+        name = _short(g.group) or "(none)"
+        low, high = g.interval
+        lines.append(
+            f"{name}{' ' * (width - _columns(name))}  {g.accuracy:>8.1%} {g.n:7}  {low:.1%} to {high:.1%}"
+        )
+    more = len(groups) - len(shown)
+    return "\n".join([*lines, f"and {more} better groups (--csv and --json have them)"] if more else lines)
 
 
 def metrics_json(metrics: Metrics) -> dict[str, object]:
@@ -104,11 +139,18 @@ def _doubts(result: FitResult) -> list[str]:
 
 
 def _counts(result: FitResult) -> str:
-    rows = [*result.counts.items(), ("all classes", (len(result.train), len(result.test)))]
-    width = _width([label for label, _ in rows])
+    rows = list(result.counts.items())
+    more = len(rows) - _WORST if len(rows) > _WIDEST_MATRIX else 0
+    if more:
+        rows = sorted(rows, key=lambda row: sum(row[1]))[:_WORST]
+    total = ("all classes", (len(result.train), len(result.test)))
+    width = _width([label for label, _ in (*rows, total)])
     lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
     lines += [f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
-    return "\n".join(lines)
+    if more:
+        lines.append(f"and {more} classes with as many images or more (--json has them)")
+    label, (a, b) = total
+    return "\n".join([*lines, f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}"])
 
 
 def _tuned(tuned: Tuned) -> str:
@@ -117,12 +159,28 @@ def _tuned(tuned: Tuned) -> str:
 
 
 def _per_class(metrics: Metrics) -> str:
-    width = _width(metrics.labels)
-    lines = [f"{'class':{width}}  precision  recall      F1  support"]
-    for label, p, r, f, n in zip(
-        metrics.labels, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True
-    ):
-        lines.append(f"{_padded(label, width)}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {n:7}")
+    table = zip(
+        metrics.labels,
+        metrics.precision,
+        metrics.recall,
+        metrics.f1,
+        metrics.average_precision,
+        metrics.support,
+        strict=True,
+    )
+    rows = list(table)
+    more = len(rows) - _WORST if len(rows) > _WIDEST_MATRIX else 0
+    if more:
+        # Where there are too many to read, those to look at first; a figure that is undefined is no fault.
+        rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:_WORST]
+    width = _width([row[0] for row in rows])
+    lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]
+    lines += [
+        f"{_padded(label, width)}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {_share(ap):>8}  {n:7}"
+        for label, p, r, f, ap, n in rows
+    ]
+    if more:
+        lines.append(f"and {more} classes with a better F1 (--json has them)")
     return "\n".join(lines)
 
 

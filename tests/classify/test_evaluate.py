@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from classify.average_precision import average_precision
 from classify.evaluate import judge, wilson_interval
+from classify.groups import judge_groups
+from classify.reliability import reliability_bins
 from models.errors import DataError
 
 
@@ -111,6 +114,12 @@ def test_all_figures_agree_with_scikit_learn(y: list[int], seed: int) -> None:
     np.testing.assert_allclose(found.f1, f)
     assert found.support.tolist() == n.tolist()
     assert found.log_loss == pytest.approx(reference.log_loss(truth, P, labels=names))
+    scores = [reference.average_precision_score(np.array(y) == c, P[:, c]) for c in sorted(set(y))]
+    present = found.average_precision[sorted(set(y))]
+    np.testing.assert_allclose(present, scores)
+    assert found.mean_average_precision == pytest.approx(np.mean(scores))
+    brier = reference.brier_score_loss(truth, P, labels=names, scale_by_half=False)
+    assert found.brier == pytest.approx(brier)
     assert found.top_k[2] == pytest.approx(reference.top_k_accuracy_score(y, P, k=2, labels=range(4)))
 
 
@@ -121,10 +130,19 @@ def test_a_probability_of_zero_is_a_large_loss_and_not_an_infinite_one() -> None
 def test_undefined_figures_are_null_for_programs() -> None:
     found = judge(["a"], one_hot([0], 2), ["a", "b"]).to_json()
     assert found["classes"] == [
-        {"label": "a", "support": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0},
-        {"label": "b", "support": 0, "precision": None, "recall": None, "f1": None},
+        {"label": "a", "support": 1, "precision": 1, "recall": 1, "f1": 1, "average_precision": 1},
+        {
+            "label": "b",
+            "support": 0,
+            "precision": None,
+            "recall": None,
+            "f1": None,
+            "average_precision": None,
+        },
     ]
-    assert judge(["z"], one_hot([0], 2), ["a", "b"]).to_json()["log_loss"] is None
+    strange = judge(["z"], one_hot([0], 2), ["a", "b"]).to_json()
+    for figure in ("log_loss", "brier", "mean_average_precision", "rejection"):
+        assert strange[figure] is None
 
 
 @pytest.mark.parametrize(
@@ -138,3 +156,60 @@ def test_undefined_figures_are_null_for_programs() -> None:
 def test_what_cannot_be_judged_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         judge(truth, P, ["a", "b"])
+
+
+def test_probability_figures_worked_out_by_hand() -> None:
+    P = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
+    found = judge(["a", "b", "b", "a"], P, ["a", "b"])
+    # (0.2² + 0.2²) + (0.6² + 0.6²) + (0.3² + 0.3²) + (0.1² + 0.1²) = 1.0, over 4
+    assert found.brier == pytest.approx(0.25)
+    # Confidences 0.8, 0.6, 0.7, 0.9 lie in four bins of fifteen: |1 - 0.8|, |0 - 0.6|, |1 - 0.7|, |1 - 0.9|
+    assert found.reliability.expected_error == pytest.approx((0.2 + 0.6 + 0.3 + 0.1) / 4)
+    # b ranks 0.7 (b), 0.4 (b), 0.2, 0.1: precision 1 at both recalls; a ranks 0.9 a, 0.8 a.
+    assert found.average_precision.tolist() == [1, 1]
+    worse = judge(["b", "a", "b", "a"], P, ["a", "b"])
+    # a: 0.9 a (1/1), 0.8 b, 0.6 a (2/3), 0.3 b -> (1 + 2/3) / 2; b: 0.7 b (1/1), 0.4 a, 0.2 b (2/3)
+    assert worse.average_precision == pytest.approx([5 / 6, 5 / 6])
+    assert worse.mean_average_precision == pytest.approx(5 / 6)
+
+
+def test_rows_of_equal_score_pass_a_threshold_together() -> None:
+    assert average_precision(np.array([0.5, 0.5, 0.1]), np.array([True, False, False])) == 0.5
+
+
+def test_accepted_rows_are_counted_at_the_threshold() -> None:
+    P = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
+    found = judge(["a", "b", "b", "b"], P, ["a", "b"], reject_below=0.7)
+    assert (found.n_accepted, found.n_accepted_correct) == (3, 2)
+    rejection = found.to_json()["rejection"]
+    assert isinstance(rejection, dict)
+    assert (rejection["coverage"], rejection["accuracy"]) == (0.75, pytest.approx(2 / 3))
+    assert rejection["accuracy_interval"] == pytest.approx(list(wilson_interval(2, 3)))
+    nobody = judge(["a"], np.array([[0.6, 0.4]]), ["a", "b"], reject_below=0.7).to_json()["rejection"]
+    assert isinstance(nobody, dict)
+    assert (nobody["n_accepted"], nobody["accuracy"]) == (0, None)
+
+
+def test_bins_hold_their_upper_edge_and_the_first_holds_zero() -> None:
+    found = reliability_bins(
+        np.array([0, 0.5, 0.5, 0.51, 1.0]), np.array([False, True, False, True, True]), n_bins=2
+    )
+    assert found.n.tolist() == [3, 2]
+    assert found.confidence.tolist() == pytest.approx([1 / 3, 0.755])
+    assert found.accuracy.tolist() == pytest.approx([1 / 3, 1])
+    assert found.expected_error == pytest.approx(0.4 * 0.245)
+
+
+def test_true_probabilities_have_a_small_calibration_error_and_boastful_ones_a_large_one() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.3, 1, 50_000)
+    correct = rng.random(50_000) < confidence
+    assert reliability_bins(confidence, correct).expected_error < 0.01
+    assert reliability_bins(np.minimum(confidence + 0.2, 1), correct).expected_error > 0.1
+
+
+def test_groups_are_judged_each_by_itself() -> None:
+    groups = judge_groups(["x", "", "x", "y"], np.array([True, True, False, True]))
+    assert [(g.group, g.n, g.n_correct) for g in groups] == [("", 1, 1), ("x", 2, 1), ("y", 1, 1)]
+    assert groups[1].interval == wilson_interval(1, 2)
+    assert judge_groups(["", ""], np.array([True, False])) == ()

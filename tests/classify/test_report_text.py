@@ -66,7 +66,7 @@ def test_many_classes_list_their_mistakes_instead_of_a_matrix() -> None:
 def test_figures_that_are_undefined_are_dashes() -> None:
     text = evaluate_report(judge(["a"], np.array([[0.9, 0.1]]), ["a", "b"]))
     row = next(line.split() for line in text.splitlines() if line.startswith("b"))
-    assert row == ["b", "-", "-", "-", "0"]
+    assert row == ["b", "-", "-", "-", "-", "0"]
 
 
 def test_labels_the_classifier_does_not_know_are_named() -> None:
@@ -89,3 +89,12 @@ def test_programs_get_json(result: FitResult) -> None:
     assert found["accuracy"] == found["metrics"]["accuracy"] == result.metrics.accuracy
     assert (found["n_train"], found["n_test"], found["C"]) == (42, 18, result.C)
     assert metrics_json(result.metrics)["confusion"] == result.metrics.confusion.tolist()
+
+
+def test_two_hundred_classes_stay_readable() -> None:
+    names = [f"class number {i}" for i in range(200)]
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet(np.ones(200), 600)
+    text = evaluate_report(judge([names[i % 200] for i in range(600)], P, names))
+    assert len(text.splitlines()) < 60
+    assert "and 180 classes with a better F1" in text

@@ -1,0 +1,84 @@
+"""The command `evaluate`: parse, make one call and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify.fit_command import DEFAULT_MODEL
+from extract.cache_commands import existing
+from extract.commands import (
+    BatchOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PrecisionOption,
+    QuietOption,
+    notifier,
+)
+
+LabelsOption = Annotated[
+    Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
+]
+GroupOption = Annotated[
+    str | None, typer.Option(help="Regular expression that finds an image's group in its path.")
+]
+
+
+def evaluate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
+    ],
+    model: Annotated[
+        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
+    ] = DEFAULT_MODEL,
+    labels: LabelsOption = None,
+    group_by: GroupOption = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Leave out images that the classifier learned from.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Also write figures, classes, confusion, images here.")
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    batch_size: BatchOption = None,
+    jobs: JobsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Judge a classifier on labelled images.
+
+    Figures for all images, each class and, where images have groups, each group. Images that the
+    classifier learned from are told by their content; --held-out leaves them out.
+    """
+    existing(model, "make it with `fc7 fit`, or name another with -m")
+    from classify.evaluation_csv import write_evaluation
+    from classify.judging import evaluate_images
+    from classify.report.summaries import evaluation_json, evaluation_report
+    from classify.scoring import RunOptions
+    from models.progress import make_progress
+
+    evaluation = evaluate_images(
+        list(inputs),
+        model,
+        labels=labels,
+        group_by=group_by,
+        held_out=held_out,
+        options=RunOptions(device, precision, batch_size, jobs),
+        progress=make_progress(quiet),
+        notify=notifier(quiet),
+    )
+    written = write_evaluation(evaluation, csv) if csv is not None else []
+    if as_json:
+        typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(evaluation_report(evaluation))
+        for path in written:
+            typer.echo(f"wrote {path}")
+    if evaluation.failures:
+        raise typer.Exit(1)

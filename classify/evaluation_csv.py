@@ -1,0 +1,144 @@
+"""The figures of an evaluation as CSV files in one folder, for spreadsheets and other programs.
+
+========================  ==============================================================================
+figures.csv               figure,value: the figures of all images, undefined ones empty
+classes.csv               label,support,precision,recall,f1,average_precision,known
+confusion.csv             a row for each true label, a column for each predicted one; the corner is empty
+images.csv                path,truth,predicted,correct,score,truth_score,rejected,novelty,group,seen
+groups.csv                group,n,n_correct,accuracy,low,high; the header alone if no image has a group
+========================  ==============================================================================
+
+Cells are as `classify.tables` says. Numbers are written in full.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from classify.evaluate import Metrics
+from classify.judging import Evaluation
+from classify.tables import CsvRows
+from models.durable import write_whole
+from models.errors import Fc7Error
+
+Rows = Iterable[Iterable[object]]
+
+
+def write_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:
+    """Write the tables above; files of these names are replaced.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    folder : str or Path
+        Made if it is not there.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    Fc7Error
+        If something cannot be written.
+    """
+    tables: dict[str, Rows] = {
+        "figures.csv": _figures(evaluation.metrics),
+        "classes.csv": _classes(evaluation.metrics),
+        "confusion.csv": _confusion(evaluation.metrics),
+        "images.csv": _images(evaluation),
+        "groups.csv": [
+            ("group", "n", "n_correct", "accuracy", "low", "high"),
+            *((g.group, g.n, g.n_correct, g.accuracy, *g.interval) for g in evaluation.groups),
+        ],
+    }
+    return write_tables(tables, folder)
+
+
+def write_tables(tables: dict[str, Rows], folder: str | Path) -> list[Path]:
+    """Write CSV files of some names into a folder, which is made if it is not there.
+
+    Raises
+    ------
+    Fc7Error
+        If something cannot be written.
+    """
+    folder = Path(folder)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in tables.items():
+            stream = io.StringIO(newline="")
+            writer = CsvRows(stream)
+            for row in rows:
+                writer.write(_number(cell) for cell in row)
+            # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
+            written.append(write_whole(folder / name, stream.getvalue().encode("utf-8", "surrogateescape")))
+    except OSError as exc:
+        raise Fc7Error(
+            f"{folder}: cannot be written ({exc.strerror or exc}); choose another --csv or free the disk"
+        ) from exc
+    return written
+
+
+def _number(cell: object) -> object:
+    """NaN as an empty cell, truth as 1 and 0."""
+    if isinstance(cell, bool | np.bool_):
+        return int(cell)
+    return "" if isinstance(cell, float) and math.isnan(cell) else cell
+
+
+def _figures(metrics: Metrics) -> Iterator[tuple[str, object]]:
+    yield "figure", "value"
+    yield "n", metrics.n
+    yield "n_correct", metrics.n_correct
+    yield "accuracy", metrics.accuracy
+    yield "accuracy_low", metrics.accuracy_interval[0]
+    yield "accuracy_high", metrics.accuracy_interval[1]
+    yield "mean_recall", metrics.mean_recall
+    yield from ((f"top_{k}", share) for k, share in sorted(metrics.top_k.items()))
+    yield "mean_average_precision", metrics.mean_average_precision
+    yield "log_loss", metrics.log_loss
+    yield "brier", metrics.brier
+    yield "expected_calibration_error", metrics.reliability.expected_error
+    if metrics.reject_below:
+        yield "reject_below", metrics.reject_below
+        yield "n_accepted", metrics.n_accepted
+        yield "n_accepted_correct", metrics.n_accepted_correct
+
+
+def _classes(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    yield "label", "support", "precision", "recall", "f1", "average_precision", "known"
+    for i, label in enumerate(metrics.labels):
+        figures = (metrics.precision, metrics.recall, metrics.f1, metrics.average_precision)
+        numbers = (float(column[i]) for column in figures)
+        yield label, int(metrics.support[i]), *numbers, i < metrics.n_classes
+
+
+def _confusion(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    yield "", *metrics.labels
+    for label, row in zip(metrics.labels, metrics.confusion.tolist(), strict=True):
+        yield label, *row
+
+
+def _images(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
+    yield (
+        *("path", "truth", "predicted", "correct", "score", "truth_score"),
+        *("rejected", "novelty", "group", "seen"),
+    )
+    rows, classes = evaluation.rows, evaluation.classifier.classes_
+    code = {label: i for i, label in enumerate(classes)}
+    rejected = evaluation.classifier.rejected(rows.probabilities)
+    for i, (path, truth) in enumerate(zip(rows.paths, rows.truth, strict=True)):
+        p = rows.probabilities[i]
+        best = int(p.argmax())
+        yield (
+            *(path, truth, classes[best], classes[best] == truth, float(p[best])),
+            float(p[code[truth]]) if truth in code else "",
+            *(bool(rejected[i]), float(rows.novelty[i]), rows.groups[i], bool(rows.seen[i])),
+        )
