@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from classify.compare_command import compare
 from classify.evaluate_command import evaluate
 from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
         (classify, "New images to predictions.csv.", "classify new/ -o predictions.csv --top-k 3"),
         (imagenet, "A network's own 1000 classes.", "imagenet photo.jpg --network alexnet --top-k 5"),
         (evaluate, "Judge on labelled images.", "evaluate labelled/ -m classifier.onnx --json"),
+        (compare, "Which of two is better.", "compare a.onnx b.onnx features.h5"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)

@@ -35,6 +35,7 @@ LIGHT = [
     "classify/commands.py",
     "classify/fit_command.py",
     "classify/evaluate_command.py",
+    "classify/compare_command.py",
     "classify/imagenet_command.py",
 ]
 HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}

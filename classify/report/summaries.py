@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from classify.compare import Comparison
+from classify.intervals import wilson_interval
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
 from classify.report.text import evaluate_report, groups_report, metrics_json
@@ -86,6 +88,31 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in evaluation.failures],
         "seconds": round(evaluation.seconds, 3),
     }
+
+
+def comparison_report(comparison: Comparison) -> str:
+    """Both accuracies, the test, the verdict."""
+    width = max(map(len, comparison.names))
+    lines = []
+    if comparison.n_seen:
+        lines.append(f"{comparison.n_seen} images that one of them learned from were left out")
+    if comparison.n_unmatched:
+        lines.append(f"{comparison.n_unmatched} images without a partner of the same label were left out")
+    for name, right in zip(comparison.names, comparison.n_correct, strict=True):
+        low, high = wilson_interval(right, comparison.n)
+        lines.append(
+            f"{name:{width}}  {right / comparison.n:.1%}  ({right} of {comparison.n}; "
+            f"95 % interval {low:.1%} to {high:.1%})"
+        )
+    low, high = comparison.difference_interval
+    test = comparison.test
+    lines += [
+        f"{comparison.names[1]} minus {comparison.names[0]}: 95 % interval {low:+.1%} to {high:+.1%}",
+        f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
+        comparison.verdict,
+        *(f"note: {note}" for note in comparison.notes),
+    ]
+    return "\n".join(lines)
 
 
 def _failures(failures: list[Failure]) -> list[str]:

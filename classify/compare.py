@@ -1,0 +1,245 @@
+"""Two classifiers on the same images that neither has learned from: which is better, if any."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.artifact import load_classifier
+from classify.classifier import Classifier
+from classify.intervals import wilson_interval
+from classify.judging import JudgedRows, score_labelled
+from classify.mcnemar import McNemar, difference_interval, mcnemar
+from classify.scoring import Notify, RunOptions
+from models.errors import DataError
+from models.progress import Progress
+
+# The usual level; below it the difference is called one.
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What `compare_classifiers` found; item i of every column is the same image.
+
+    Attributes
+    ----------
+    names : (str, str)
+        What the two classifiers are called.
+    paths, truth, first, second : list of str
+        The images, their labels, and what each classifier says. Rejection is not looked at: a classifier's
+        best class counts, however unsure.
+    first_correct, second_correct : ndarray of shape (n,), bool
+    test : McNemar
+    n_seen : int
+        Labelled images left out because one of the two has learned from them.
+    n_unmatched : int
+        Labelled images that only one of the two could be asked about, or with different labels.
+    notes : tuple of str
+    seconds : float
+    """
+
+    names: tuple[str, str]
+    paths: list[str]
+    truth: list[str]
+    first: list[str]
+    second: list[str]
+    first_correct: NDArray[np.bool_]
+    second_correct: NDArray[np.bool_]
+    test: McNemar
+    n_seen: int
+    n_unmatched: int
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def n(self) -> int:
+        """Images that both were judged on."""
+        return len(self.paths)
+
+    @property
+    def n_correct(self) -> tuple[int, int]:
+        """How many each has right."""
+        return int(self.first_correct.sum()), int(self.second_correct.sum())
+
+    @property
+    def difference_interval(self) -> tuple[float, float]:
+        """95 % interval of the second's accuracy minus the first's."""
+        return difference_interval(self.test.b, self.test.c, self.n)
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better one, or None if chance could as well have made the difference."""
+        if self.test.p_value >= _LEVEL:
+            return None
+        return self.names[0] if self.test.b > self.test.c else self.names[1]
+
+    @property
+    def verdict(self) -> str:
+        """In plain words."""
+        b, c = self.test.b, self.test.c
+        counts = (
+            f"of {self.n} images {b + c} tell them apart: {b} that only {self.names[0]} has right, "
+            f"{c} that only {self.names[1]} has right"
+        )
+        if self.better is not None:
+            return f"{self.better} is better (p = {self.test.p_value:.2g}): {counts}"
+        # The most uneven outcome of n throws has p = 2 / 2**n, which is below 0.05 from 6 on.
+        few = "; fewer than 6 could not show a difference in any case" if b + c < 6 else ""
+        return f"no difference that these images could show (p = {self.test.p_value:.2g}): {counts}{few}"
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "n": self.n,
+            "classifiers": [
+                {
+                    "name": name,
+                    "n_correct": right,
+                    "accuracy": right / self.n,
+                    "accuracy_interval": list(wilson_interval(right, self.n)),
+                }
+                for name, right in zip(self.names, self.n_correct, strict=True)
+            ],
+            "only_first_correct": self.test.b,
+            "only_second_correct": self.test.c,
+            "both_correct": int((self.first_correct & self.second_correct).sum()),
+            "neither_correct": int((~self.first_correct & ~self.second_correct).sum()),
+            "difference_interval": list(self.difference_interval),
+            "test": "McNemar, exact, two-sided",
+            "p_value": self.test.p_value,
+            "mid_p": self.test.mid_p,
+            "better": self.better,
+            "verdict": self.verdict,
+            "seen_in_training": self.n_seen,
+            "unmatched": self.n_unmatched,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def table(self) -> Iterator[tuple[object, ...]]:
+        """A row for each image, after a header: for CSV."""
+        yield "path", "truth", "first", "second", "first_correct", "second_correct"
+        columns = (self.paths, self.truth, self.first, self.second)
+        right = self.first_correct.tolist(), self.second_correct.tolist()
+        yield from zip(*columns, *right, strict=True)
+
+
+def compare_classifiers(
+    first: str | Path,
+    second: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    second_inputs: Sequence[str | Path] | None = None,
+    labels: str | Path | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+    notify: Notify = lambda note: None,
+) -> Comparison:
+    """McNemar's test of two classifiers on images that neither has learned from.
+
+    Parameters
+    ----------
+    first, second : str or Path
+        Classifiers; they may want features of different networks or layers.
+    inputs : sequence of str or Path
+        Labelled images and folders, each scored through both networks, or one features.h5 that holds the
+        features of both.
+    second_inputs : sequence of str or Path, or None
+        Where the second finds the same images, such as a features.h5 of its network; matched by path and
+        content.
+    labels : str, Path or None
+        A manifest of path and label, for images.
+    options : RunOptions or None
+    progress : Progress or None
+    notify : callable
+
+    Raises
+    ------
+    DataError
+        If no image is labelled, or none is left that neither has learned from.
+    UsageError, MismatchError, ClassifierError
+    """
+    started = time.perf_counter()
+    files = Path(first), Path(second)
+    classifiers = [load_classifier(path) for path in files]
+    sides = [
+        score_labelled(
+            given, classifier, labels=labels, options=options, progress=progress, notify=notify
+        ).rows
+        for given, classifier in zip((inputs, second_inputs or inputs), classifiers, strict=True)
+    ]
+    pairs, n_unmatched = _matched(*sides)
+    if not len(pairs):
+        raise DataError(
+            "the two inputs have no labelled image in common; needed are the same images, by path and content"
+        )
+    left, right = sides[0].take(pairs[:, 0]), sides[1].take(pairs[:, 1])
+    unseen = np.flatnonzero(~(left.seen | right.seen))
+    if not len(unseen):
+        raise DataError(
+            f"one of the classifiers has learned from each of the {len(pairs)} labelled images; give images "
+            "that are new to both, or fit both with the same --seed and --test-size"
+        )
+    left, right = left.take(unseen), right.take(unseen)
+    answers = [
+        _answers(classifier, rows) for classifier, rows in zip(classifiers, (left, right), strict=True)
+    ]
+    correct = [
+        np.array([said == true for said, true in zip(answer, left.truth, strict=True)], bool)
+        for answer in answers
+    ]
+    return Comparison(
+        names=_names(*files),
+        paths=left.paths,
+        truth=left.truth,
+        first=answers[0],
+        second=answers[1],
+        first_correct=correct[0],
+        second_correct=correct[1],
+        test=mcnemar(int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())),
+        n_seen=len(pairs) - len(unseen),
+        n_unmatched=n_unmatched,
+        notes=_notes(files, classifiers),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int]:
+    """Pairs of row numbers of the same image, and how many rows of either side have no partner."""
+    place = {path: i for i, path in enumerate(right.paths)}
+    pairs = [
+        (i, place[path])
+        for i, path in enumerate(left.paths)
+        if path in place
+        and left.truth[i] == right.truth[place[path]]
+        and left.sha256[i] == right.sha256[place[path]]
+    ]
+    unmatched = len({*left.paths, *right.paths}) - len(pairs)
+    return np.array(pairs, np.intp).reshape(-1, 2), unmatched
+
+
+def _answers(classifier: Classifier, rows: JudgedRows) -> list[str]:
+    return [classifier.classes_[best] for best in rows.probabilities.argmax(axis=1)]
+
+
+def _names(first: Path, second: Path) -> tuple[str, str]:
+    """The files' names; with their folders where these are the same."""
+    return (first.name, second.name) if first.name != second.name else (str(first), str(second))
+
+
+def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[str, ...]:
+    notes = [
+        f"{path} keeps no record of what it learned from (an older fc7 made it): its figures may be too good"
+        for path, classifier in zip(files, classifiers, strict=True)
+        if classifier.split is None
+    ]
+    missing = set(classifiers[0].classes_) ^ set(classifiers[1].classes_)
+    if missing:
+        notes.append(f"{len(missing)} classes are known to only one of them; the other is wrong about those")
+    return tuple(notes)

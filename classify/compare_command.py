@@ -1,0 +1,77 @@
+"""The command `compare`: parse, make one call and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify.evaluate_command import LabelsOption
+from extract.cache_commands import existing
+from extract.commands import (
+    BatchOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PrecisionOption,
+    QuietOption,
+    notifier,
+)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A classifier that fit wrote.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
+    ],
+    features_b: Annotated[
+        Path | None, typer.Option("--features-b", help="B's features.h5 of the same images.")
+    ] = None,
+    labels: LabelsOption = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Also write both answers for every image.")
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    batch_size: BatchOption = None,
+    jobs: JobsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Say which of two classifiers is better, if the images can tell (McNemar's exact test).
+
+    Images that one of them learned from are left out. Classifiers of two networks are compared on images,
+    or on two caches of them: compare a.onnx b.onnx a.h5 --features-b b.h5
+    """
+    for model in (first, second):
+        existing(model, "make it with `fc7 fit`")
+    if features_b is not None:
+        existing(features_b, "make it with `fc7 extract IMAGES`")
+    from classify.compare import compare_classifiers
+    from classify.evaluation_csv import write_tables
+    from classify.report.summaries import comparison_report
+    from classify.scoring import RunOptions
+    from models.progress import make_progress
+
+    comparison = compare_classifiers(
+        first,
+        second,
+        list(inputs),
+        second_inputs=None if features_b is None else [features_b],
+        labels=labels,
+        options=RunOptions(device, precision, batch_size, jobs),
+        progress=make_progress(quiet),
+        notify=notifier(quiet),
+    )
+    if csv is not None:
+        write_tables({csv.name: comparison.table()}, csv.parent)
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json(), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(comparison_report(comparison))
+        if csv is not None:
+            typer.echo(f"wrote {csv}")
