@@ -1,4 +1,4 @@
-"""The commands `cache info | verify | merge | to-npz`."""
+"""The commands `cache info | verify | merge | to-npz | to-parquet`."""
 
 from __future__ import annotations
 
@@ -101,6 +101,23 @@ def to_npz(
 ) -> None:
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
     from extract.cache.npz import to_npz as convert
+
+    rows = convert(existing(file, _MAKE), output, layer or None)
+    if not quiet:
+        typer.echo(f"wrote {output}: {rows} rows")
+
+
+@cache.command("to-parquet", epilog="Example:  fc7 cache to-parquet features.h5 -o features.parquet")
+def to_parquet(
+    file: CacheArgument = Path("features.h5"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path(
+        "features.parquet"
+    ),
+    layer: Annotated[str, typer.Option(help="Which layer; default: its only or last.")] = "",
+    quiet: QuietOption = False,
+) -> None:
+    """Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas."""
+    from extract.cache.parquet import to_parquet as convert
 
     rows = convert(existing(file, _MAKE), output, layer or None)
     if not quiet:
