@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 import numpy as np
 
+from classify.appearing import appearing
 from classify.predictions import open_predictions
 from extract.options import ExtractOptions
 from extract.stages import Failure, Listing, start_of
 from extract.stream import Clock, default_jobs, feature_blocks
-from models.errors import Fc7Error, UsageError
+from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
 from models.progress import Progress, Silent
 from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
@@ -258,16 +259,8 @@ def _open(out: str | Path | None, form: Form | None, top_k: int, root: str) -> I
     if str(place) == "-":
         yield _Table(sys.stdout, top_k, root)
         return
-    path = Path(place)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8") as stream:
-            yield _Table(stream, top_k, root)
-        part.replace(path)
-    except OSError as exc:
-        raise Fc7Error(
-            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
+    with appearing(Path(place)) as stream:
+        yield _Table(stream, top_k, root)
 
 
 def _root(listing: Listing) -> str:

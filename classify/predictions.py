@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +21,9 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
+from classify.appearing import appearing
 from classify.tables import CsvRows
 from extract.stages import Failure
-from models.errors import Fc7Error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,22 +158,13 @@ def open_predictions(
 
     Raises
     ------
-    Fc7Error
-        If the file cannot be written. After an error or Ctrl-C the lines so far stay in ``OUT.part``.
+    StoppedError, Fc7Error
+        As `classify.appearing.appearing`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if str(out) == "-":
         yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root, unknown)
         return
     path = Path(out)
     form = form or ("jsonl" if path.suffix.lower() == ".jsonl" else "csv")
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            yield PredictionWriter(stream, form, classes, top_k, root, unknown)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as exc:
-        raise Fc7Error(
-            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
+    with appearing(path, header_lines=int(form == "csv")) as stream:
+        yield PredictionWriter(stream, form, classes, top_k, root, unknown)

@@ -1,0 +1,67 @@
+"""A file of results: whole under its name, or what was finished under another, and the message says which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from classify.appearing import appearing
+from classify.predictions import open_predictions
+from models.errors import CredentialsError, Fc7Error, StoppedError
+
+
+def test_it_appears_when_it_is_complete(tmp_path: Path) -> None:
+    out = tmp_path / "p.csv"
+    out.write_text("old")
+    with appearing(out) as stream:
+        stream.write("new\n")
+        assert out.read_text() == "old"
+    assert out.read_text() == "new\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "caught"),
+    [
+        (KeyboardInterrupt(), StoppedError),
+        (CredentialsError("no key"), CredentialsError),
+        (ValueError("x"), ValueError),
+    ],
+)
+def test_what_was_finished_is_kept_and_said(
+    tmp_path: Path, raised: BaseException, caught: type[BaseException]
+) -> None:
+    out = tmp_path / "p.csv"
+    out.write_text("old")
+    with pytest.raises(caught) as error, appearing(out, header_lines=1) as stream:
+        stream.write("path\na.jpg\n")
+        raise raised
+    assert out.read_text() == "old"
+    assert (tmp_path / "p.csv.part").read_text() == "path\na.jpg\n"
+    if isinstance(error.value, Fc7Error):
+        assert "p.csv.part" in str(error.value)
+    if caught is CredentialsError:
+        assert str(error.value).startswith("no key; ")
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), CredentialsError("no key"), ValueError("x")])
+def test_a_part_without_results_does_not_stay(tmp_path: Path, raised: BaseException) -> None:
+    with (
+        pytest.raises((StoppedError, CredentialsError, ValueError)),
+        open_predictions(tmp_path / "p.csv", None, ["a", "b"], 1),
+    ):
+        raise raised
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_keeps_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Fc7Error, match="No space left"), appearing(tmp_path / "p.csv") as stream:
+        stream.write("a\n")
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Fc7Error, match="cannot be written"), appearing(tmp_path / "none/p.csv"):
+        pass
