@@ -12,6 +12,7 @@ from classify.compare_command import compare
 from classify.evaluate_command import evaluate
 from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
+from classify.learning_curve_command import learning_curve
 from extract.cache_commands import existing
 from extract.commands import (
     BatchOption,
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
         (imagenet, "A network's own 1000 classes.", "imagenet photo.jpg --network alexnet --top-k 5"),
         (evaluate, "Judge on labelled images.", "evaluate labelled/ -m classifier.onnx --json"),
         (compare, "Which of two is better.", "compare a.onnx b.onnx features.h5"),
+        (learning_curve, "Would more images help?", "learning-curve features.h5 --svm"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)

@@ -126,6 +126,7 @@ def _fit_table(
         metrics=metrics,
         train=table.rows[split.train],
         test=table.rows[split.test],
+        train_units=units_in_training,
         parts=_parts(table, split),
         split_how=split.how,
         counts={label: (in_training[label], n) for label, n in in_test},

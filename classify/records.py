@@ -88,6 +88,8 @@ class FitResult:
         On the test part, of the classifier fitted on the training part alone.
     train, test : ndarray of intp
         Rows of X, ascending.
+    train_units : ndarray of shape (n_train,), intp
+        From 0: rows of `train` with the same number are of one group, or copies.
     parts : ndarray of shape (n,), str
         The same for each row of X: ``train``, ``test``, or empty for a row that is in neither.
     split_how : {"stratified", "column"}
@@ -114,6 +116,7 @@ class FitResult:
     metrics: Metrics
     train: NDArray[np.intp]
     test: NDArray[np.intp]
+    train_units: NDArray[np.intp]
     parts: NDArray[np.str_]
     split_how: Literal["stratified", "column"]
     counts: dict[str, tuple[int, int]]

@@ -37,6 +37,7 @@ LIGHT = [
     "classify/fit_command.py",
     "classify/evaluate_command.py",
     "classify/compare_command.py",
+    "classify/learning_curve_command.py",
     "classify/imagenet_command.py",
 ]
 HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
