@@ -41,6 +41,7 @@ class Store:
 
     def __init__(self, address: Address, fs: Any, root: str) -> None:
         self._address, self._fs, self._root = address, fs, root
+        self._is_s3 = address.head.partition(":")[0] in _S3
 
     def entries(self, relative: str) -> Iterator[Entry]:
         """Files and folders directly in a folder; not for web servers, whose pages are read.
@@ -51,10 +52,14 @@ class Store:
         """
         folder = self._path(relative)
         for found in self._patiently(lambda: self._fs.ls(folder, detail=True)):
-            full = str(found["name"]).rstrip("/")
+            name = str(found["name"])
+            full = name.rstrip("/")
             # A store without folders marks an empty one by an object of its name.
             if full.strip("/") != folder.strip("/"):
                 yield entry_of(full.rpartition("/")[2], found)
+            elif self._is_s3 and name.endswith("/") and found.get("type") == "directory":
+                # Keys such as imgs//1.jpg: s3fs cannot list what is below.
+                yield entry_of("", found)
 
     def look(self, relative: str) -> Entry:
         """What one path is.

@@ -172,7 +172,9 @@ def _take(found: Found, folder: _Folder, listed: Sequence[Entry], pool: ThreadPo
     for entry in listed:
         plain = address.plain(entry.name)
         parts = plain.split("/")
-        if any(map(is_hidden, parts)) or not all(parts):
+        if not all(parts):
+            found.fail(f"{start}{entry.name}/", "names with two slashes in a row are not read")
+        elif any(map(is_hidden, parts)):
             found.ignored[HIDDEN] += 1
         elif entry.is_folder:
             if folder.depth >= MAX_DEPTH:

@@ -297,3 +297,16 @@ def test_lists_and_manifests_name_objects(cli: CommandLine, inside: Bucket, tmp_
         inside.put(f"crowd/x/{i}.png", b"x")
     found = list_inputs([many])
     assert (len(found.images), len(found.failures)) == (39, 1)
+
+
+def test_odd_keys_are_read_or_named(inside: Bucket) -> None:
+    for key in ("a?x=1.png", "b#1.png", "c+ %20.png", "d.png/e.png", ".hidden/f.png", "empty/"):
+        inside.put(f"keys/{key}", key.encode())
+    inside.put("keys//g.png", b"x")
+    listing = list_inputs(["s3://pictures/keys"])
+    found = {ref.path: ref.origin.read(ref) for ref in listing.images}
+    assert found == {key: key.encode() for key in ("a?x=1.png", "b#1.png", "c+ %20.png", "d.png/e.png")}
+    assert listing.ignored == {"hidden": 1}
+    assert [(f.path, f.reason) for f in listing.failures] == [
+        ("/", "names with two slashes in a row are not read")
+    ]
