@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path
         RGB; sizes may differ, each is centred in a cell of the largest.
     captions : sequence of str
         One for each tile. What is too wide for its cell is cut, and letters that are not
-        ASCII become question marks.
+        ASCII lose their accents or become question marks.
     columns : int
     path : Path
 
@@ -98,7 +99,10 @@ def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path
 
 def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """The caption on one line, in the font's letters, cut to `width` pixels."""
-    text = " ".join(caption.split()).encode("ascii", "replace").decode()
+    # Pillow's own font, a part of Aileron, has ASCII and no accents: a letter stands without its own (NFKD
+    # parts them), and what is no Latin letter is a question mark.
+    bare = "".join(c for c in unicodedata.normalize("NFKD", caption) if not unicodedata.combining(c))
+    text = " ".join(bare.split()).encode("ascii", "replace").decode()
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + _CUT) > width:
