@@ -10,11 +10,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from models.spec import PreprocessSpec
 from models.surgery import channels_last, fixed_batch, image_input, with_parts
 
-PIXELS = "images"
+# No exporter writes such a name: a network may well call its own input "images".
+PIXELS = "images (pixels)"
 
 
 def pixels_in(model: ModelProto, spec: PreprocessSpec) -> ModelProto:
-    """A graph that takes ``images``: uint8 (n, crop_height, crop_width, 3), RGB, 0-255.
+    """A graph whose input `PIXELS` is uint8 (n, crop_height, crop_width, 3), RGB, 0-255.
 
     In front of the network come ``(pixel * scale - mean) / std`` in its own channel order, its
     layout (N, C, H, W or N, H, W, C) and its type. A network whose input is uint8 does that

@@ -133,6 +133,14 @@ def test_channels_last_maps_are_pooled_over_their_pixels(tmp_path: Path, pool: s
     close(found, raw.mean((1, 2)) if pool == "avg" else raw.max((1, 2)))
 
 
+@pytest.mark.parametrize("name", ["images", "images_0_cast", "features"])
+def test_an_input_may_be_called_as_our_own_are(tmp_path: Path, name: str) -> None:
+    made = model([*trunk(name)], outputs=["pool"])
+    made.graph.input[0].name = name
+    found = run(imported(made, tmp_path), ["pool"], images())
+    close(found["pool"], by_itself(made, ["pool"], images())["pool"])
+
+
 def test_height_and_width_left_free_become_the_crop(tmp_path: Path) -> None:
     made = model(trunk(), shape=("N", 3, "H", "W"), outputs=["pool"])
     stored = imported(made, tmp_path)
