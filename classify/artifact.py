@@ -82,13 +82,18 @@ def save_classifier(classifier: Classifier, path: str | Path) -> Path:
         If it cannot be written; what was there before is as it was.
     """
     path = Path(path)
-    data = _to_model(classifier).SerializeToString(deterministic=True)
     try:
-        return write_whole(path, data)
+        return write_whole(path, to_bytes(classifier))
     except OSError as exc:
         raise ClassifierError(
             f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
         ) from exc
+
+
+def to_bytes(classifier: Classifier) -> bytes:
+    """What `save_classifier` writes: a serialised ONNX graph with its metadata."""
+    data: bytes = _to_model(classifier).SerializeToString(deterministic=True)
+    return data
 
 
 def load_classifier(path: str | Path) -> Classifier:

@@ -10,6 +10,7 @@ import typer
 
 from classify.compare_command import compare
 from classify.evaluate_command import evaluate
+from classify.export_command import export
 from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
 from classify.learning_curve_command import learning_curve
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
         (evaluate, "Judge on labelled images.", "evaluate labelled/ -m classifier.onnx --json"),
         (compare, "Which of two is better.", "compare a.onnx b.onnx features.h5"),
         (learning_curve, "Would more images help?", "learning-curve features.h5 --svm"),
+        (export, "Hand it over as one file.", "export -m classifier.onnx -o full.onnx"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)

@@ -245,17 +245,32 @@ def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetw
     from models.importing import UNTRAINED, ensure_network
 
     wanted = classifier.identity
-    preprocess = PreprocessSpec.from_json(wanted.preprocess)
     if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
         ensure_network(wanted.network, progress)
+    found = stored_network(classifier)
+    if found is not None:
+        return found
+    raise MismatchError(
+        f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
+        f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
+        f"import the very file it was fitted with (models import FILE --as {wanted.network}), or fit again"
+    )
+
+
+def stored_network(classifier: Classifier) -> tuple[StoredNetwork, NetworkSpec, str] | None:
+    """As `find_network`, or None if the store does not have it; nothing is fetched."""
+    from models import store
+
+    wanted = classifier.identity
+    try:
+        preprocess = PreprocessSpec.from_json(wanted.preprocess)
+    except (ValueError, KeyError, TypeError):
+        # It was fitted on rows from elsewhere, and whoever gave them did not say how they were made.
+        return None
     for name in sorted(store.names(), key=lambda name: name != wanted.network):
         stored = store.load(name)
         spec = dataclasses.replace(stored.spec, preprocess=preprocess, pool=wanted.pool)
         for layer in spec.layers:
             if spec.fingerprint(layer.name) == wanted.fingerprint:
                 return stored, spec, layer.name
-    raise MismatchError(
-        f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
-        f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
-        f"import the very file it was fitted with (models import FILE --as {wanted.network}), or fit again"
-    )
+    return None

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -214,6 +215,23 @@ def open_engine(
             return Engine(session, chosen)
     asked = "tensorrt" if device == "tensorrt" else "cuda"
     raise ProviderError(_no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
+
+
+def open_file(path: Path) -> Engine:
+    """Any ONNX file on ONNX Runtime's CPU provider as a stranger would open it, with no option set.
+
+    Raises
+    ------
+    WeightsError
+        If ONNX Runtime refuses the file.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(os.fspath(path), options, providers=[CPU])
+    except _ORT_ERRORS as exc:
+        raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {exc}") from exc
+    return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"))
 
 
 def this_machine() -> Machine:

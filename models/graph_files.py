@@ -85,7 +85,7 @@ def load_whole_graph(path: Path) -> ModelProto:
     with damage(path.name):
         _check_total(model, path)
         for tensor in all_tensors(model):
-            _load_array(tensor, path)
+            load_array(tensor, path)
     return model
 
 
@@ -165,7 +165,16 @@ def _check_total(model: ModelProto, path: Path) -> None:
         )
 
 
-def _load_array(tensor: TensorProto, path: Path) -> None:
+def load_array(tensor: TensorProto, path: Path) -> None:
+    """Bring an array of the graph in `path` into memory; nothing happens where it is there already.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it claims to lie outside the file's own folder, or an absurd size.
+    WeightsError
+        If its bytes are missing, or not as many as its shape needs.
+    """
     n_bytes = _claimed(tensor, path)
     if uses_external_data(tensor):
         tensor.raw_data = read_external(path.parent, _entries(tensor), n_bytes, path.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.fast import expand_lrn
 from models.graph_files import load_graph
@@ -12,6 +13,9 @@ from models.half import half
 from models.pixels import PIXELS, pixels_in
 from models.spec import NetworkSpec
 from models.surgery import cut, fixed_batch, vector_name, vectors_out
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Runnable:
     Attributes
     ----------
     graph : bytes
-        ONNX; input ``images`` uint8 (n, crop_height, crop_width, 3), RGB; float32 (n, dim) outputs.
+        ONNX; input `input` uint8 (n, crop_height, crop_width, 3), RGB; float32 (n, dim) outputs.
     folder : Path
         Where the graph's external arrays lie.
     input : str
@@ -63,12 +67,18 @@ def runnable(
     ProviderError
         If the network cannot be had in half precision.
     """
+    model = prepared(path, spec, layers, fast=fast, fp16=fp16)
+    outputs = {layer: vector_name(layer) for layer in layers}
+    return Runnable(model.SerializeToString(), path.parent, PIXELS, outputs, fixed_batch(model))
+
+
+def prepared(
+    path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool = True, fp16: bool = False
+) -> ModelProto:
+    """The same as a graph; its large arrays stay outside, in the folder of `path`."""
     tensors = {layer: spec.layer(layer).tensor for layer in layers}
     model = cut(load_graph(path), list(tensors.values()))
     if fp16:
         model = half(model)
     model = vectors_out(pixels_in(model, spec.preprocess), tensors, spec.pool)
-    if fast:
-        model = expand_lrn(model)
-    outputs = {layer: vector_name(layer) for layer in layers}
-    return Runnable(model.SerializeToString(), path.parent, PIXELS, outputs, fixed_batch(model))
+    return expand_lrn(model) if fast else model

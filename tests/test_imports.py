@@ -24,6 +24,7 @@ DOORS = {
     "pyarrow": ("extract/cache/parquet.py",),
     "onnx": ("models/", "classify/artifact.py"),
     "sklearn": ("classify/",),
+    "skops": ("classify/skops_file.py",),
 }
 # Modules that every command loads: they must not pull in anything heavy.
 LIGHT = [
@@ -34,6 +35,7 @@ LIGHT = [
     "extract/cache_commands.py",
     "extract/bench_command.py",
     "classify/commands.py",
+    "classify/export_command.py",
     "classify/fit_command.py",
     "classify/evaluate_command.py",
     "classify/compare_command.py",

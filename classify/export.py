@@ -1,0 +1,233 @@
+"""full.onnx: images in, labels and probabilities out, one file that needs nothing of fc7.
+
+::
+
+    images (n, height, width, 3) uint8, RGB, of the network's input size
+        │  arithmetic of the preprocessing, network, layer, pooling        (models.prepare, models.fusion)
+        │  mean over ten crops, if the classifier was fitted on ten
+        ▼
+    normalisation, head, calibration, threshold                           (classifier.onnx's own graph)
+        ├──▶ label (n,) int64                an index into the metadata's ``classes``
+        ├──▶ probabilities (n, n_classes) float32
+        ├──▶ rejected (n,) bool              by the classifier's threshold; all false without one
+        ├──▶ novelty (n,) float32            if the classifier learned it; above 1: unlike the training
+        └──▶ name (n,) string                on request; engines other than ONNX Runtime often have no texts
+
+Decoding, resizing and cropping stay outside. ONNX has a Resize that antialiases, but in real numbers with
+one rounding at the end; the features were learned behind Pillow's, which rounds to 8 bits after each of its
+two passes with weights of its own. A graph cannot state that, so the metadata does (``before``), and
+`classify.export_example` writes it as a script.
+
+The file is written under another name first, opened as a stranger would, and its answers are compared with
+those of `fc7 classify` on the CPU in fp32. Only then does it get its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classify.artifact import to_bytes
+from classify.classifier import Classifier
+from classify.export_check import TOLERANCE, compare, its_answers, our_answers
+from classify.export_example import before_the_network, example_script
+from classify.export_trial import trial_images
+from classify.scoring import find_network
+from models.durable import flush, flush_folder
+from models.errors import ClassifierError
+from models.progress import Progress, Silent
+from models.spec import PreprocessSpec
+
+Notify = Callable[[str], None]
+FORMAT, FORMAT_VERSION = "fc7-full", 1
+_OUTPUTS = ("label", "probabilities", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export_full` wrote.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        The graph, and beside it the file of its arrays where these have 2 GiB or more.
+    size : int
+        Bytes of all of them.
+    opset : int
+    input_shape : tuple of int or str
+        Batch (a number, or a name where any will do), height, width, 3.
+    outputs : tuple of str
+    images : int
+        On so many images its answers were compared with ours.
+    source : str
+        Where these are from.
+    difference : float
+        Largest difference of a probability.
+    """
+
+    files: tuple[Path, ...]
+    size: int
+    opset: int
+    input_shape: tuple[int | str, ...]
+    outputs: tuple[str, ...]
+    images: int
+    source: str
+    difference: float
+
+    def describe(self) -> str:
+        """What was written and how it was tried, in three lines."""
+        shape = ", ".join(map(str, self.input_shape))
+        return (
+            f"images uint8 ({shape}) RGB -> {', '.join(self.outputs)}; opset {self.opset}\n"
+            f"tried on {self.images} images of {self.source}: probabilities differ from those of classify by "
+            f"at most {self.difference:.1e}\n"
+            f"wrote {' and '.join(map(str, self.files))}, {self.size / 1e6:.1f} MB"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The same for a program."""
+        return dataclasses.asdict(self) | {"files": [str(file) for file in self.files]}
+
+
+def export_full(
+    classifier: Classifier,
+    out: str | Path = "full.onnx",
+    *,
+    images: Sequence[str | Path] = (),
+    features: Path | None = None,
+    names: bool = False,
+    progress: Progress | None = None,
+    notify: Notify = lambda note: None,
+) -> Exported:
+    """Write the network and the classifier as one file, if it answers as they do.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Fitted on features of a network in the store.
+    out : str or Path
+        Replaced if it exists.
+    images : sequence of str or Path
+        What to try it on; see `classify.export_trial.trial_images` for what is taken without any.
+    features : Path or None
+        A features.h5 whose images it may be tried on.
+    names : bool
+        Add the output ``name``: the label as a text.
+    progress : Progress or None
+    notify : callable
+        Is given one-line notes.
+
+    Raises
+    ------
+    MismatchError
+        If the network is not in the store.
+    ClassifierError
+        If the file answers otherwise than we do, or cannot be written; nothing is written then.
+    WeightsError
+        If network and head cannot be one graph.
+    """
+    from extract.engines import open_file
+    from models.fusion import fuse, write_model
+    from models.prepare import prepared
+
+    out, progress = Path(out), progress or Silent()
+    stored, spec, layer = find_network(classifier, progress)
+    if not spec.trained:
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+    trial = trial_images(images, features, classifier, notify)
+    room = out.parent / f".{out.name}.{os.getpid()}.part"
+    try:
+        room.mkdir()
+        try:
+            written = write_model(
+                fuse(
+                    prepared(stored.graph_path, spec, [layer]),
+                    stored.folder,
+                    to_bytes(classifier),
+                    _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
+                    crops=spec.preprocess.crops,
+                    names=classifier.classes_ if names else (),
+                ),
+                room / out.name,
+                _properties(classifier, stored.spec.licence, spec.preprocess),
+            )
+            ours = our_answers(classifier, trial, progress)
+            theirs = its_answers(open_file(room / out.name), written, trial.listing, ours, spec.preprocess)
+            difference = compare(ours, theirs, classifier, out)
+            flush(room)
+            files = _into_place(written.files, out)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+    except OSError as exc:
+        raise ClassifierError(
+            f"{out}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
+        ) from exc
+    return Exported(
+        files,
+        sum(file.stat().st_size for file in files),
+        written.opset,
+        written.input_shape,
+        written.outputs,
+        len(ours.paths),
+        trial.source,
+        difference,
+    )
+
+
+def example_of(classifier: Classifier, file: str | Path) -> str:
+    """The script that uses a classifier's full.onnx at `file`; see `classify.export_example`.
+
+    Raises
+    ------
+    MismatchError
+        If the network, which says how many images it takes at once, is not in the store.
+    UsageError
+        If Pillow cannot do the classifier's resize.
+    """
+    from models.prepare import runnable
+
+    stored, spec, layer = find_network(classifier, Silent())
+    batch = runnable(stored.graph_path, spec, [layer]).batch
+    return example_script(spec.preprocess, str(file), batch)
+
+
+def _properties(classifier: Classifier, licence: str, preprocess: PreprocessSpec) -> dict[str, str]:
+    """What a stranger must know to use the file, and how it came to be."""
+    identity = classifier.identity
+    return {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "classes": json.dumps(classifier.classes_),
+        "before": json.dumps(before_the_network(preprocess)),
+        "crops": str(preprocess.crops),
+        "preprocessing": preprocess.to_json(),
+        "reject_below": repr(classifier.reject_below),
+        "rejected_label": classifier.rejection_label,
+        "network": identity.network,
+        "layer": identity.layer,
+        "pool": identity.pool,
+        "fingerprint": identity.fingerprint,
+        "trained": json.dumps(identity.trained),
+        "licence": licence,
+        "head": classifier.head,
+        "C": repr(float(classifier.C)),
+        "normalize": classifier.normalizer.kind,
+        "made": json.dumps(dict(classifier.metadata), sort_keys=True),
+        "checked": f"probabilities within {TOLERANCE:g} of fc7 classify on the CPU in fp32",
+    }
+
+
+def _into_place(written: Sequence[Path], out: Path) -> tuple[Path, ...]:
+    targets = tuple(out.with_name(path.name) for path in written)
+    if len(targets) > 1:
+        # An old graph must never read new arrays.
+        out.unlink(missing_ok=True)
+    for path, target in reversed(list(zip(written, targets, strict=True))):
+        path.replace(target)
+    flush_folder(out.parent)
+    return targets

@@ -1,0 +1,120 @@
+"""Whether an exported file answers as fc7 itself does: the same images to both, and the answers compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classify.classifier import Classifier
+from classify.export_trial import Trial
+from classify.scoring import RunOptions, score_inputs
+from extract.stages import Listing
+from extract.stream import Clock
+from models.errors import ClassifierError
+from models.progress import Progress
+from models.spec import PreprocessSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from extract.engines import Engine
+    from models.fusion import Written
+
+TOLERANCE = 1e-4
+"""Largest difference that a probability may have from ours."""
+# Of a novelty, as a share of it. It is a distance, in units of about the largest training image's.
+_NOVELTY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is said of some images.
+
+    Attributes
+    ----------
+    paths : list of str
+    label : ndarray of shape (n,), int
+    probabilities : ndarray of shape (n, n_classes), float32
+    rejected : ndarray of shape (n,), bool
+    novelty : ndarray of shape (n,), float32, or None
+    """
+
+    paths: list[str]
+    label: NDArray[np.integer]
+    probabilities: NDArray[np.float32]
+    rejected: NDArray[np.bool_]
+    novelty: NDArray[np.float32] | None
+
+
+def our_answers(classifier: Classifier, trial: Trial, progress: Progress) -> Answers:
+    """Those of `classify`, in the order of the listing."""
+    found = list(
+        score_inputs(
+            trial.listing,
+            classifier,
+            RunOptions("cpu", "fp32"),
+            clock=Clock(),
+            progress=progress,
+            notify=lambda note: None,
+        )
+    )
+    paths = [path for scored in found for path in scored.paths]
+    if not paths:
+        raise ClassifierError(
+            f"none of the images of {trial.source} can be read, and the file is not written without having "
+            "been tried; give other images with --images"
+        )
+    P = np.concatenate([scored.probabilities for scored in found])
+    novelty = np.concatenate([scored.novelty for scored in found])
+    return Answers(paths, P.argmax(axis=1), P, classifier.rejected(P), novelty)
+
+
+def its_answers(
+    engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec
+) -> Answers:
+    """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
+    from extract.images import prepare
+
+    wanted = set(ours.paths)
+    pixels = [prepare(ref.origin.read(ref), spec) for ref in listing.images if ref.path in wanted]
+    batch = written.input_shape[0]
+    if isinstance(batch, str):
+        blocks = [pixels[:1], pixels[1:]] if len(pixels) > 1 else [pixels]
+    else:
+        step = batch // spec.crops
+        blocks = [pixels[start : start + step] for start in range(0, len(pixels), step)]
+        blocks[-1] += [blocks[-1][0]] * (step - len(blocks[-1]))
+    parts = [engine.run(list(written.outputs), {"images": np.concatenate(block)}) for block in blocks]
+    columns = [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
+    of = dict(zip(written.outputs, columns, strict=True))
+    return Answers(ours.paths, of["label"], of["probabilities"], of["rejected"], of.get("novelty"))
+
+
+def compare(ours: Answers, theirs: Answers, classifier: Classifier, out: Path) -> float:
+    """The largest difference of a probability, if it and all other answers are within the tolerance.
+
+    A label may differ where two classes are equally probable to the tolerance, a rejection where the
+    largest probability is the threshold.
+    """
+    apart = np.abs(ours.probabilities - theirs.probabilities).max(axis=1)
+    best = ours.probabilities.max(axis=1)
+    chosen = ours.probabilities[np.arange(len(best)), theirs.label]
+    on_edge = np.abs(best - classifier.reject_below) <= TOLERANCE
+    right = (
+        (apart <= TOLERANCE)
+        & (best - chosen <= 2 * TOLERANCE)
+        & ((ours.rejected == theirs.rejected) | on_edge)
+    )
+    if ours.novelty is not None and theirs.novelty is not None:
+        right &= np.abs(ours.novelty - theirs.novelty) <= _NOVELTY_TOLERANCE * np.maximum(ours.novelty, 1)
+    if right.all():
+        return float(apart.max())
+    wrong = np.flatnonzero(~right)
+    raise ClassifierError(
+        f"{out}: not written, since it would not answer as fc7 classify does: {len(wrong)} of {len(right)} "
+        f"images differ, {ours.paths[wrong[0]]!r} first, by {apart[wrong[0]]:.1e} in a probability, and "
+        f"{TOLERANCE:g} is allowed. Please report it, with the network"
+    )

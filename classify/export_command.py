@@ -1,0 +1,96 @@
+"""The command `export`: hand a classifier over as one file, as an estimator, as a script, as a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from classify.fit_command import DEFAULT_MODEL
+from extract.cache_commands import existing
+from extract.commands import JsonOption, QuietOption, notifier
+
+_DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
+
+
+def export(
+    model: Annotated[
+        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
+    ] = DEFAULT_MODEL,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write. Default: full.onnx or classifier.skops."),
+    ] = None,
+    form: Annotated[
+        Literal["onnx", "skops"],
+        typer.Option("--format", help="onnx: pixels in, labels out. skops: a scikit-learn pipeline."),
+    ] = "onnx",
+    images: Annotated[
+        list[str] | None,
+        typer.Option(metavar="INPUT", help="Images to try full.onnx on; may be given again. Default: next."),
+    ] = None,
+    features: Annotated[
+        Path, typer.Option(help="A cache whose images it is tried on; without it, drawn pictures.")
+    ] = Path("features.h5"),
+    label_names: Annotated[
+        bool, typer.Option("--label-names", help="Also an output `name`: the label as a text.")
+    ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a script that uses full.onnx without fc7.")
+    ] = False,
+    card: Annotated[
+        Path | None, typer.Option(help="Write a model card here: data, figures, limits, in Markdown.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Hand a classifier over to people and programs that do not have fc7.
+
+    full.onnx takes pictures of the network's size (uint8, n, height, width, 3, RGB) and gives label,
+    probabilities and rejected; its metadata has the labels and says how to resize. It is written only if
+    it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
+    """
+    existing(model, "make it with `fc7 fit`, or name another with -m")
+    from classify.artifact import load_classifier
+
+    classifier = load_classifier(model)
+    done: dict[str, object] = {}
+    said: list[str] = []
+    path = output or (None if example or card else _DEFAULTS[form])
+    if path is not None and form == "skops":
+        from classify.skops_file import write_skops
+
+        lost = write_skops(classifier, path)
+        done |= {"files": [str(path)], "lost": lost}
+        said += [*lost, f"wrote {path}"]
+    elif path is not None:
+        from classify.export import export_full
+        from models.progress import make_progress
+
+        exported = export_full(
+            classifier,
+            path,
+            images=images or (),
+            features=features,
+            names=label_names,
+            progress=make_progress(quiet),
+            notify=notifier(quiet),
+        )
+        done |= exported.to_json()
+        said.append(exported.describe())
+    if card is not None:
+        from classify.card import write_card
+
+        done["card"] = str(write_card(classifier, card))
+        said.append(f"wrote {card}")
+    if example:
+        from classify.export import example_of
+
+        typer.echo(example_of(classifier, output or _DEFAULTS["onnx"]), nl=False)
+    # With --example the script is stdout, and what is said besides must not be.
+    if as_json:
+        typer.echo(json.dumps(done, ensure_ascii=False, indent=2), err=example)
+    elif said and not quiet:
+        typer.echo("\n".join(said), err=example)

@@ -1,0 +1,116 @@
+"""The images that an exported file is tried on before it is written: the user's own, or drawn ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from classify.classifier import Classifier
+from extract.stages import ImageRef, Listing, Pixels
+from models.errors import Fc7Error
+
+# Enough to meet dark and bright, large and small images; a second or two of work.
+MOST = 24
+_DRAWN_NAME = "drawn pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Images to try a file on.
+
+    Attributes
+    ----------
+    listing : Listing
+        At most `MOST` images, evenly spaced over all there were.
+    source : str
+        Where they are from, for people.
+    """
+
+    listing: Listing
+    source: str
+
+
+def trial_images(
+    images: Sequence[str | Path],
+    features: Path | None,
+    classifier: Classifier,
+    notify: Callable[[str], None],
+) -> Trial:
+    """Those given; else those that a cache of the classifier's features was made from; else drawn ones.
+
+    Parameters
+    ----------
+    images : sequence of str or Path
+        Whatever `extract` takes.
+    features : Path or None
+        A features.h5. One of other features, or whose images are gone, is passed over.
+    classifier : Classifier
+    notify : callable
+        Is told why a cache was passed over.
+
+    Raises
+    ------
+    UsageError, SourceError
+        If `images` holds none.
+    """
+    from extract.inputs import list_inputs
+
+    if images:
+        return Trial(_some(list_inputs(images)), ", ".join(map(str, images)))
+    roots = _roots(features, classifier) if features is not None and features.is_file() else ()
+    if roots:
+        try:
+            return Trial(_some(list_inputs(roots)), f"{', '.join(roots)} ({features})")
+        except Fc7Error as exc:
+            notify(f"the images of {features} cannot be listed: {exc}")
+    return Trial(_drawn(), _DRAWN_NAME)
+
+
+def _roots(features: Path, classifier: Classifier) -> tuple[str, ...]:
+    """The places that the images of a cache lay in, if it holds the classifier's features."""
+    from extract.cache.reader import CacheReader
+
+    try:
+        with CacheReader(features) as reader:
+            fits = classifier.identity.fingerprint in reader.identity.fingerprints.values()
+            # A list on stdin is gone.
+            return reader.header.roots if fits and "-" not in reader.header.roots else ()
+    except Fc7Error:
+        return ()
+
+
+def _some(listing: Listing) -> Listing:
+    rows = np.unique(np.linspace(0, len(listing.images) - 1, min(MOST, len(listing.images))).round())
+    return Listing([listing.images[int(i)] for i in rows], (), {}, listing.roots)
+
+
+class _Drawn:
+    """Pictures with what photographs have: soft light, an object with edges, grain, several shapes."""
+
+    name = _DRAWN_NAME
+
+    def read(self, ref: ImageRef) -> Pixels:
+        from extract.geometry import sample
+        from extract.shapes import CLASSES, SIDE, draw_shape
+
+        number = int(ref.locator)
+        rng = np.random.Generator(np.random.PCG64(number))
+        height, width = (int(n) for n in rng.integers(SIDE, 2 * SIDE, 2))
+        light = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+        picture = sample(light, height, width, "bicubic").astype(np.int16)
+        shape = draw_shape(CLASSES[number % len(CLASSES)], rng)
+        top, left = (height - SIDE) // 2, (width - SIDE) // 2
+        middle = picture[top : top + SIDE, left : left + SIDE]
+        middle[shape.any(axis=2)] = shape[shape.any(axis=2)]
+        picture += rng.integers(-12, 13, picture.shape, dtype=np.int16)
+        pixels: Pixels = np.clip(picture, 0, 255).astype(np.uint8)
+        return pixels
+
+
+def _drawn() -> Listing:
+    origin = _Drawn()
+    refs = [ImageRef(f"{i:02}", None, None, None, 0, 0, origin, i) for i in range(MOST)]
+    return Listing(refs, (), {}, (_DRAWN_NAME,))

@@ -1,0 +1,130 @@
+"""A classifier as a scikit-learn pipeline in a .skops file. The only importer of skops.
+
+skops (skops.readthedocs.io) keeps estimators as JSON and arrays, and on loading builds only types that the
+reader trusts; the types written here are all on its own list, so none has to be trusted by hand.
+
+What a pipeline cannot hold is kept beside it as text, in the attribute ``fc7_`` (JSON), and said.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import LinearSVC
+
+from classify.classifier import Classifier
+from models.durable import write_whole
+from models.errors import ClassifierError, UsageError
+
+
+def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
+    """Write a fitted pipeline: normalisation, then `LinearSVC` or `LogisticRegression`.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    out : str or Path
+        Replaced if it exists; it appears when it is complete.
+
+    Returns
+    -------
+    list of str
+        What the pipeline does not do that the classifier does, a sentence each.
+
+    Raises
+    ------
+    UsageError
+        If skops is not installed.
+    ClassifierError
+        If the file cannot be written.
+    """
+    try:
+        from skops.io import dumps
+    except ImportError as exc:
+        raise UsageError("--format skops needs the library skops: pip install 'fc7[skops]'") from exc
+    data: bytes = dumps(to_pipeline(classifier))
+    try:
+        write_whole(Path(out), data)
+    except OSError as exc:
+        raise ClassifierError(
+            f"{out}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
+        ) from exc
+    return _lost(classifier)
+
+
+def to_pipeline(classifier: Classifier) -> Pipeline:
+    """The classifier as scikit-learn has it; two classes have one row of coefficients there.
+
+    Parameters
+    ----------
+    classifier : Classifier
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Fitted. Takes features as extracted; `decision_function` and `predict` are the classifier's.
+    """
+    head: Any = LinearSVC(C=classifier.C) if classifier.head == "svm" else LogisticRegression(C=classifier.C)
+    two = len(classifier.classes_) == 2
+    head.classes_ = np.array(classifier.classes_, np.str_)
+    head.coef_ = classifier.coef_[1:] if two else classifier.coef_
+    head.intercept_ = classifier.intercept_[1:] if two else classifier.intercept_
+    head.n_features_in_ = classifier.n_features
+    scaler = _scaler(classifier)
+    pipeline = Pipeline([*([("normalize", scaler)] if scaler is not None else []), ("head", head)])
+    identity = classifier.identity
+    pipeline.fc7_ = json.dumps(
+        {
+            "network": identity.network,
+            "layer": identity.layer,
+            "pool": identity.pool,
+            "fingerprint": identity.fingerprint,
+            "preprocessing": identity.preprocess,
+            "trained": identity.trained,
+            "scale": classifier.scale,
+            "reject_below": classifier.reject_below,
+            "made": dict(classifier.metadata),
+        },
+        sort_keys=True,
+    )
+    return pipeline
+
+
+def _scaler(classifier: Classifier) -> Any | None:
+    normalizer = classifier.normalizer
+    if normalizer.kind == "none":
+        return None
+    if normalizer.mean is None or normalizer.std is None:
+        scaler: Any = Normalizer(norm="l2")
+    else:
+        scaler = StandardScaler()
+        scaler.mean_, scaler.scale_, scaler.var_ = normalizer.mean, normalizer.std, normalizer.std**2
+    scaler.n_features_in_ = classifier.n_features
+    return scaler
+
+
+def _lost(classifier: Classifier) -> list[str]:
+    pairs = "(-f, f)" if len(classifier.classes_) == 2 else "f"
+    formula = f"softmax({classifier.scale:.6g} * {pairs}) with f its decision_function"
+    lost = [
+        f"lost: the calibrated probabilities, which are {formula}; "
+        + (
+            "LinearSVC has none"
+            if classifier.head == "svm"
+            else "predict_proba gives those of the head as it was fitted, not calibrated"
+        )
+    ]
+    if classifier.reject_below > 0:
+        lost.append(
+            f"lost: the threshold; classify rejects where the largest probability is below "
+            f"{classifier.reject_below:.6g}"
+        )
+    if classifier.novelty is not None:
+        lost.append("lost: the novelty score")
+    return lost
