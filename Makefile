@@ -20,6 +20,7 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.fitting
 
 # 500 kills in place of the 20 that `make test` does.
 torture: $(VENV)/ready

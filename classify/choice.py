@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from classify.calibrate import fit_scale, log_loss, natural_scale, softmax
 from classify.classifier import HEADS, Head
 from classify.folds import ALWAYS_TRAINS
+from classify.heads import Fitted
 from classify.records import FitOptions
 from classify.training import TrainingData
 from classify.tune import Tuned, grid, tune
@@ -33,6 +34,8 @@ class Choice:
     correct : ndarray of shape (n_validated,), bool
         Whether its class was the true one.
     notes : tuple of str
+    start : Fitted or None
+        From where the fit on the same rows is near.
     """
 
     head: Head
@@ -42,6 +45,7 @@ class Choice:
     confidence: NDArray[np.float32]
     correct: NDArray[np.bool_]
     notes: tuple[str, ...]
+    start: Fitted | None = None
 
 
 def choose(
@@ -116,4 +120,5 @@ def choose(
         softmax(kept.scores * scale[kept.head]).max(axis=1).astype(np.float32),
         kept.scores.argmax(axis=1) == data.y[kept.rows],
         tuple(notes),
+        kept.start,
     )

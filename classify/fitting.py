@@ -17,6 +17,7 @@ from classify.classifier import Classifier, FeatureIdentity
 from classify.doubt import learn_doubt
 from classify.evaluate import judge
 from classify.folds import make_folds
+from classify.heads import Fitted
 from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
 from classify.rows import Table, check_classes, lookalikes, make_table
@@ -97,7 +98,7 @@ def _fit_table(
     units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
     fold = make_folds(data.y, units_in_training, len(classes))
     choice = choose(data, fold, len(classes), options, progress)
-    classifier, converged = _fit(data, choice, classes, identity)
+    classifier, converged = _fit(data, choice, classes, identity, choice.start)
     doubt = learn_doubt(table.X[table.rows[split.train]], fold, choice, options)
     classifier = doubt.given_to(classifier)
 
@@ -169,10 +170,14 @@ def _training_data(
 
 
 def _fit(
-    data: TrainingData, choice: Choice, classes: list[str], identity: FeatureIdentity
+    data: TrainingData,
+    choice: Choice,
+    classes: list[str],
+    identity: FeatureIdentity,
+    start: Fitted | None = None,
 ) -> tuple[Classifier, bool]:
     """The classifier, and whether its solver converged."""
-    fitted = data.fit(choice.head, choice.C)
+    fitted = data.fit(choice.head, choice.C, start)
     classifier = Classifier(
         classes_=tuple(classes),
         coef_=fitted.coef,

@@ -44,32 +44,36 @@ class Fitted:
 
 
 class HeadFitter:
-    """Fits one head again and again on the same rows, each fit starting where the last one ended.
+    """Fits one head with scikit-learn, and tries again in another way where that does not converge.
 
     Parameters
     ----------
     head : {"svm", "softmax"}
         "svm": `sklearn.svm.LinearSVC`, squared hinge, one class against the rest. "softmax":
         `sklearn.linear_model.LogisticRegression`, multinomial. Both with an L2 penalty.
-    tolerance : float
-        Of the solver.
+    class_weight : {"none", "balanced"}
+        scikit-learn's.
 
     Notes
     -----
     The SVM is solved in the dual (Hsieh et al. 2008), whatever the shape: on 2800 x 4096 with 50
-    classes scikit-learn's ``dual="auto"`` or ``dual=False`` took 2 to 10 times as long, more for larger
-    C. It has no warm start; the softmax has (coefficients of the next smaller C).
+    classes scikit-learn's ``dual="auto"`` or ``dual=False`` took 2 to 10 times as long, more for larger C.
     """
 
-    def __init__(self, head: Head, tolerance: float = TOLERANCE) -> None:
+    def __init__(self, head: Head, class_weight: str = "none") -> None:
         self.head = head
+        settings: dict[str, Any] = {
+            "tol": TOLERANCE,
+            "max_iter": _ITERATIONS,
+            "class_weight": None if class_weight == "none" else class_weight,
+        }
         self._estimator: Any = (
-            LinearSVC(dual=True, tol=tolerance, max_iter=_ITERATIONS, random_state=0)
+            LinearSVC(dual=True, random_state=0, **settings)
             if head == "svm"
-            else LogisticRegression(tol=tolerance, max_iter=_ITERATIONS, warm_start=True)
+            else LogisticRegression(warm_start=True, **settings)
         )
 
-    def fit(self, X: NDArray[Any], y: NDArray[np.intp], C: float) -> Fitted:
+    def fit(self, X: NDArray[Any], y: NDArray[np.intp], C: float, start: Fitted | None = None) -> Fitted:
         """Fit.
 
         Parameters
@@ -79,7 +83,14 @@ class HeadFitter:
             Codes 0 to n_classes - 1, each present.
         C : float
             Weight of the loss against the penalty: ``0.5 |w|^2 + C * sum of losses``.
+        start : Fitted or None
+            Where the softmax starts.
         """
+        if start is not None:
+            # Two classes are one row to scikit-learn: the second.
+            rows = slice(1, None) if len(start.coef) == 2 else slice(None)
+            self._estimator.coef_ = start.coef[rows].astype(X.dtype)
+            self._estimator.intercept_ = start.intercept[rows].astype(X.dtype)
         with one_blas_thread():
             # L-BFGS takes float32 as it is, at half the cost; liblinear makes float64 of everything.
             converged = self._try(X.astype(np.float32, copy=False) if self.head == "softmax" else X, y, C)

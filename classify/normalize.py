@@ -35,38 +35,46 @@ class Normalizer:
     std: NDArray[np.float64] | None = None
 
     @classmethod
-    def learn(cls, kind: Normalization, X: NDArray[np.float32]) -> Normalizer:
-        """From training rows of shape (n, n_features), float32."""
+    def learn(
+        cls, kind: Normalization, X: NDArray[np.float32], rows: NDArray[np.bool_] | None = None
+    ) -> Normalizer:
+        """From training rows of shape (n, n_features), float32; from some of them where `rows` says which."""
         if kind != "standard":
             return cls(kind)
-        mean = X.mean(axis=0, dtype=np.float64)
-        square = np.zeros_like(mean)
-        for start in range(0, len(X), _BLOCK_ROWS):
-            square += np.square(X[start : start + _BLOCK_ROWS] - mean).sum(axis=0)
-        std = np.sqrt(square / len(X))
+        used = np.ones(len(X), np.bool_) if rows is None else rows
+        blocks = [slice(start, start + _BLOCK_ROWS) for start in range(0, len(X), _BLOCK_ROWS)]
+        n = np.count_nonzero(used)
+        mean = sum(X[block][used[block]].sum(axis=0, dtype=np.float64) for block in blocks) / n
+        square = sum(np.square(X[block][used[block]] - mean).sum(axis=0) for block in blocks)
+        std = np.sqrt(square / n)
         # Rounding leaves a constant feature with a deviation of about its last digit.
         constant = std <= 1e-6 * np.abs(mean)
         return cls(kind, mean, np.where(constant, 1, std))
 
-    def apply(self, X: NDArray[Float]) -> NDArray[Float]:
+    def apply(self, X: NDArray[Float], out: NDArray[Float] | None = None) -> NDArray[Float]:
         """Normalise rows.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features), float32 or float64
-            Not changed.
+            Not changed, unless it is `out` too.
+        out : ndarray of the same shape and type, or None
+            Where the result goes; a new array if None.
 
         Returns
         -------
         ndarray of the same shape and type
             `X` itself for "none".
         """
-        if self.kind == "l2":
-            length = np.sqrt(np.square(X).sum(axis=1, keepdims=True))
-            scaled: NDArray[Float] = X / np.maximum(length, TINY)
-            return scaled
-        if self.mean is not None and self.std is not None:
-            standard: NDArray[Float] = np.subtract(X, self.mean.astype(X.dtype))
-            standard /= self.std.astype(X.dtype)
-            return standard
-        return X
+        if self.kind == "none":
+            return X
+        result: NDArray[Float] = np.empty_like(X) if out is None else out
+        for start in range(0, len(X), _BLOCK_ROWS):
+            block, to = X[start : start + _BLOCK_ROWS], result[start : start + _BLOCK_ROWS]
+            if self.mean is not None and self.std is not None:
+                np.subtract(block, self.mean.astype(X.dtype), out=to)
+                to /= self.std.astype(X.dtype)
+            else:
+                length = np.sqrt(np.square(block).sum(axis=1, keepdims=True))
+                np.divide(block, np.maximum(length, TINY), out=to)
+        return result
