@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from classify.classifier import Classifier
-from classify.evaluate import wilson_interval
+from classify.intervals import wilson_interval
 from classify.markdown import plain, table
 from classify.scoring import stored_network
 from models.durable import write_whole
@@ -97,7 +97,7 @@ def _what(classifier: Classifier, licence: str) -> list[str]:
         ("network's weights", "trained" if identity.trained else "**random**: for trying the tool only"),
         ("licence of the weights", plain(licence) if licence else "not known"),
     ]
-    return table(("", ""), rows)
+    return table(("what", "value"), rows, "ll")
 
 
 def _purpose(classifier: Classifier) -> list[str]:
@@ -200,11 +200,16 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     for name, key in (
         ("log loss, nats", "log_loss"),
         ("Brier score", "brier"),
-        ("expected calibration error", "ece"),
+        ("expected calibration error", "expected_calibration_error"),
         ("mean average precision", "mean_average_precision"),
     ):
         if _is_number(metrics.get(key)):
             rows.append((name, f"{metrics[key]:.3f}"))
+    accepted = _mapping(metrics, "rejection")
+    if _is_number(accepted.get("n_accepted")):
+        n_accepted = int(accepted["n_accepted"])
+        rows.append(("accepted at the threshold", _share(n_accepted, n)))
+        rows.append(("accuracy of the accepted", _share(int(accepted["n_correct"]), n_accepted)))
     lines = [f"On {n} images that it had not seen:", "", *table(("figure", "value"), rows)]
     return [*lines, "", *_per_class(metrics), "", *_confusions(metrics)]
 
@@ -231,14 +236,14 @@ def _confusions(metrics: Mapping[str, Any]) -> list[str]:
     if not pairs:
         return ["No test image was taken for another class."]
     found = [(truth, guess, str(n)) for n, truth, guess in pairs[:_CONFUSIONS]]
-    return ["Most frequent confusions:", "", *table(("truth", "taken for", "images"), found)]
+    return ["Most frequent confusions:", "", *table(("truth", "taken for", "images"), found, "llr")]
 
 
 def _people() -> list[str]:
     return [
         "The file does not know who or what the images show, whether those shown agreed, or what a wrong "
-        "answer costs. Whoever hands it on should add that here. Features learned on ImageNet carry its "
-        "selection of pictures and words."
+        "answer costs. Whoever hands it on should add that here. A network that was trained on ImageNet sees "
+        "with that collection's choice of pictures and words."
     ]
 
 
@@ -273,7 +278,7 @@ def _provenance(classifier: Classifier, made: Mapping[str, Any]) -> list[str]:
         ("images are prepared so", _described(identity.preprocess)),
         *((plain(str(name)), plain(str(value))) for name, value in _mapping(made, "versions").items()),
     ]
-    return [*table(("", ""), rows), "", "Written by fc7 from the metadata of classifier.onnx."]
+    return [*table(("what", "value"), rows, "ll"), "", "Written by fc7 from the metadata of classifier.onnx."]
 
 
 def _described(preprocess: str) -> str:

@@ -29,11 +29,17 @@ def plain(text: str) -> str:
     return "".join(shown)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> list[str]:
     """Lines of a table (GitHub Flavored Markdown, section 4.10); its cells are Markdown on one line.
 
-    The first column is aligned left, the others right.
+    Parameters
+    ----------
+    header : sequence of str
+    rows : iterable of sequences of str
+    align : str
+        A letter a column, ``l`` or ``r``; empty aligns the first left and the others, numbers, right.
     """
+    rules = {"l": ":--", "r": "--:"}
     line = "| " + " | ".join(header) + " |"
-    rule = "| " + " | ".join([":--", *["--:"] * (len(header) - 1)]) + " |"
+    rule = "| " + " | ".join(rules[letter] for letter in align or "l" + "r" * (len(header) - 1)) + " |"
     return [line, rule, *("| " + " | ".join(row) + " |" for row in rows)]

@@ -105,6 +105,13 @@ def test_the_figures_are_those_of_the_record_with_wilsons_intervals(classifier: 
     values = {row[0]: row[1:] for row in page.rows if len(row) == 2}
     low, high = wilson(right, n)
     assert values["accuracy"] == [f"{right / n:.1%} ({right} of {n}; {low:.1%} to {high:.1%})"]
+    accepted = made["metrics"]["rejection"]["n_accepted"]
+    low, high = wilson(accepted, n)
+    share = f"{accepted / n:.1%} ({accepted} of {n}; {low:.1%} to {high:.1%})"
+    assert values["accepted at the threshold"] == [share]
+    assert values["Brier score"] == [f"{made['metrics']['brier']:.3f}"]
+    error = made["metrics"]["expected_calibration_error"]
+    assert values["expected calibration error"] == [f"{error:.3f}"]
     confusion = made["metrics"]["confusion"]
     per_class = {row[0]: row[1:] for row in page.rows if len(row) == 4}
     for i, each in enumerate(made["metrics"]["classes"]):
