@@ -52,7 +52,7 @@ from classify.classifier import Classifier as Classifier
 from classify.normalize import KINDS, Normalizer
 from classify.novelty import NoveltyReference
 from classify.split_record import SplitRecord
-from models.durable import write_whole
+from models.durable import explained, write_whole
 from models.errors import ClassifierError
 
 FORMAT = "fc7-classifier"
@@ -82,12 +82,8 @@ def save_classifier(classifier: Classifier, path: str | Path) -> Path:
         If it cannot be written; what was there before is as it was.
     """
     path = Path(path)
-    try:
+    with explained(path, kind=ClassifierError):
         return write_whole(path, to_bytes(classifier))
-    except OSError as exc:
-        raise ClassifierError(
-            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
 
 
 def to_bytes(classifier: Classifier) -> bytes:

@@ -15,8 +15,7 @@ from classify.classifier import Classifier
 from classify.intervals import wilson_interval
 from classify.markdown import plain, table
 from classify.scoring import stored_network
-from models.durable import write_whole
-from models.errors import ClassifierError
+from models.durable import explained, write_whole
 from models.spec import PreprocessSpec
 
 _CONFUSIONS = 10
@@ -31,16 +30,12 @@ def write_card(classifier: Classifier, out: str | Path) -> Path:
 
     Raises
     ------
-    ClassifierError
+    Fc7Error
         If it cannot be written.
     """
     text = card_text(classifier, _licence(classifier))
-    try:
+    with explained(Path(out), "--card"):
         return write_whole(Path(out), text.encode("utf-8", "replace"))
-    except OSError as exc:
-        raise ClassifierError(
-            f"{out}: cannot be written ({exc.strerror or exc}); choose another --card or free the disk"
-        ) from exc
 
 
 def _licence(classifier: Classifier) -> str:

@@ -23,8 +23,7 @@ import numpy as np
 from classify.evaluate import Metrics
 from classify.judging import Evaluation
 from classify.tables import CsvRows
-from models.durable import write_whole
-from models.errors import Fc7Error
+from models.durable import explained, write_whole
 
 Rows = Iterable[Iterable[object]]
 
@@ -70,7 +69,7 @@ def write_tables(tables: dict[str, Rows], folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     written = []
-    try:
+    with explained(folder, "--csv"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             stream = io.StringIO(newline="")
@@ -79,10 +78,6 @@ def write_tables(tables: dict[str, Rows], folder: str | Path) -> list[Path]:
                 writer.write(_number(cell) for cell in row)
             # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
             written.append(write_whole(folder / name, stream.getvalue().encode("utf-8", "surrogateescape")))
-    except OSError as exc:
-        raise Fc7Error(
-            f"{folder}: cannot be written ({exc.strerror or exc}); choose another --csv or free the disk"
-        ) from exc
     return written
 
 

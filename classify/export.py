@@ -38,7 +38,7 @@ from classify.export_check import TOLERANCE, compare, its_answers, our_answers
 from classify.export_example import before_the_network, example_script
 from classify.export_trial import trial_images
 from classify.scoring import find_network
-from models.durable import flush, flush_folder
+from models.durable import explained, flush, flush_folder
 from models.errors import ClassifierError
 from models.progress import Progress, Silent
 from models.spec import PreprocessSpec
@@ -141,7 +141,7 @@ def export_full(
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
     trial = trial_images(images, features, classifier, notify)
     room = out.parent / f".{out.name}.{os.getpid()}.part"
-    try:
+    with explained(out, kind=ClassifierError):
         room.mkdir()
         try:
             written = write_model(
@@ -163,10 +163,6 @@ def export_full(
             files = _into_place(written.files, out)
         finally:
             shutil.rmtree(room, ignore_errors=True)
-    except OSError as exc:
-        raise ClassifierError(
-            f"{out}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
     return Exported(
         files,
         sum(file.stat().st_size for file in files),

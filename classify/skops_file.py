@@ -19,7 +19,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from classify.classifier import Classifier
-from models.durable import write_whole
+from models.durable import explained, write_whole
 from models.errors import ClassifierError, UsageError
 
 
@@ -48,13 +48,8 @@ def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
         from skops.io import dumps
     except ImportError as exc:
         raise UsageError("--format skops needs the library skops: pip install 'fc7[skops]'") from exc
-    data: bytes = dumps(to_pipeline(classifier))
-    try:
-        write_whole(Path(out), data)
-    except OSError as exc:
-        raise ClassifierError(
-            f"{out}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
+    with explained(Path(out), kind=ClassifierError):
+        write_whole(Path(out), dumps(to_pipeline(classifier)))
     return _lost(classifier)
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from models.errors import Fc7Error
 
 
 def flush(folder: Path) -> None:
@@ -46,6 +50,31 @@ def write_whole(path: Path, data: bytes) -> Path:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def explained(path: Path, option: str = "-o", kind: type[Fc7Error] = Fc7Error) -> Iterator[None]:
+    """Turn what the system says while `path` is written into one sentence of ours.
+
+    Parameters
+    ----------
+    path : Path
+    option : str
+        Of the command line: what the user chose `path` with.
+    kind : type
+        The error to raise.
+
+    Raises
+    ------
+    Fc7Error
+        Of `kind`, in place of OSError.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise kind(
+            f"{path}: cannot be written ({exc.strerror or exc}); choose another {option} or free the disk"
+        ) from exc
 
 
 def sha256_sums(folder: Path) -> dict[str, str]:
