@@ -22,7 +22,7 @@ def test_the_sentence_names_the_file_the_reason_and_the_option(tmp_path: Path) -
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(KeyError), explained(tmp_path):
         raise KeyError("x")
-    with pytest.raises(Fc7Error, match="^own words$"), explained(tmp_path):
+    with pytest.raises(Fc7Error, match=r"^own words$"), explained(tmp_path):
         raise Fc7Error("own words")
 
 
