@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from classify.compare_command import compare
+from classify.duplicates_command import duplicates
 from classify.evaluate_command import evaluate
 from classify.export_command import export
 from classify.fit_command import DEFAULT_MODEL, fit
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
         (compare, "Which of two is better.", "compare a.onnx b.onnx features.h5"),
         (learning_curve, "Would more images help?", "learning-curve features.h5 --svm"),
         (export, "Hand it over as one file.", "export -m classifier.onnx -o full.onnx"),
+        (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)

@@ -24,6 +24,25 @@ def fit(
     ] = "auto",
     test_size: Annotated[float, typer.Option(help="Share of each class held out to judge with.")] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 0,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="The last of each class judge, by path; for pictures in time.")
+    ] = False,
+    per_class: Annotated[
+        int | None, typer.Option(min=1, help="Train on N images of each class, judge on the rest.")
+    ] = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Train on as many of each class as the smallest has.")
+    ] = False,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only these classes: repeat it, or put commas between.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="All classes but these.")] = None,
+    duplicates: Annotated[
+        str,
+        typer.Option(
+            help="Copies kept on one side: auto (near-duplicates, calibrated), a cosine, exact, or off."
+        ),
+    ] = "auto",
     normalize: Annotated[
         Literal["l2", "standard", "none"], typer.Option(help="What is done to a feature row first.")
     ] = "l2",
@@ -65,6 +84,12 @@ def fit(
         refit_all=refit_all,
         reject_precision=reject_precision,
         reject_below=reject_below,
+        ordered=ordered,
+        per_class=per_class,
+        balance=balance,
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        duplicates=duplicates,
     )
     result = fit_cache(
         features, output, options, layer=layer or None, split_csv=split_csv, progress=make_progress(quiet)

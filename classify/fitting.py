@@ -18,13 +18,14 @@ from classify.doubt import learn_doubt
 from classify.evaluate import judge
 from classify.folds import make_folds
 from classify.heads import Fitted
+from classify.leakage import measure_leakage
 from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
-from classify.rows import Table, check_classes, lookalikes, make_table
-from classify.split import Split, column_split, stratified_split
+from classify.rows import Table, lookalikes, make_table
+from classify.split import Split
 from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
+from classify.splitting import Prepared, prepare_split
 from classify.training import TrainingData
-from classify.units import make_units, row_keys
 
 if TYPE_CHECKING:
     from models.progress import Progress
@@ -78,9 +79,12 @@ def fit_classifier(
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
     """
     started = time.perf_counter()
+    options = options or FitOptions()
     table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits)
+    # Images are compared on all cores; what is found does not depend on their number.
+    prepared = prepare_split(table, options, progress)
     with one_blas_thread():
-        result = _fit_table(table, options or FitOptions(), identity or FeatureIdentity(), progress)
+        result = _fit_prepared(prepared, options, identity or FeatureIdentity(), progress)
     left_out = len(table.X) - len(table.rows)
     notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
     result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
@@ -88,11 +92,11 @@ def fit_classifier(
     return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))
 
 
-def _fit_table(
-    table: Table, options: FitOptions, identity: FeatureIdentity, progress: Progress | None
+def _fit_prepared(
+    prepared: Prepared, options: FitOptions, identity: FeatureIdentity, progress: Progress | None
 ) -> FitResult:
     """All but the time it took and the record in the classifier."""
-    split, classes, unit = _split(table, options)
+    table, split, classes, unit = prepared.table, prepared.split, prepared.classes, prepared.unit
     code = {label: i for i, label in enumerate(classes)}
     data = _training_data(table, split.train, code, options)
     units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
@@ -104,8 +108,17 @@ def _fit_table(
 
     truth = [table.labels[i] for i in split.test]
     X_test = table.X[table.rows[split.test]]
-    metrics = judge(truth, classifier.predict_proba(X_test), classes, classifier.reject_below)
+    probabilities = classifier.predict_proba(X_test)
+    metrics = judge(truth, probabilities, classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
+
+    def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
+        other, _ = _fit(_training_data(table, train, code, options), choice, classes, identity)
+        return _right(
+            other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
+        )
+
+    leakage = measure_leakage(prepared, _right(probabilities, truth, classes), fit_and_judge)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options)
@@ -138,20 +151,15 @@ def _fit_table(
         notes=tuple(notes),
         options=options,
         seconds=0.0,
+        duplicates=prepared.duplicates,
+        leakage=leakage,
     )
 
 
-def _split(table: Table, options: FitOptions) -> tuple[Split, list[str], NDArray[np.intp]]:
-    """The split in positions among the labelled rows, the classes, and the unit of each labelled row."""
-    unit = make_units(*row_keys(table.groups, table.content, table.paths), options.seed)
-    if table.splits is not None:
-        split = column_split(table.splits, unit, table.name)
-        in_training = [table.labels[i] for i in split.train]
-        return split, check_classes(in_training, None, halved=False), unit
-    classes = check_classes(table.labels, table.content, halved=True)
-    code = {label: i for i, label in enumerate(classes)}
-    y = np.array([code[label] for label in table.labels], np.intp)
-    return stratified_split(y, unit, options.test_size, classes), classes, unit
+def _right(probabilities: NDArray[np.float32], truth: list[str], classes: list[str]) -> NDArray[np.bool_]:
+    """Whether the most probable class of each row is the true one."""
+    right: NDArray[np.bool_] = np.array(classes, np.str_)[probabilities.argmax(axis=1)] == np.array(truth)
+    return right
 
 
 def _parts(table: Table, split: Split) -> NDArray[np.str_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
@@ -11,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.classifier import HEADS, Classifier, Head
+from classify.duplicates import Duplicates
 from classify.evaluate import Metrics
+from classify.leakage import Leakage
 from classify.normalize import KINDS, Normalization
 from classify.novelty import LearnedNovelty
 from classify.reject import Rejection
 from classify.tune import Tuned
 from models.errors import DataError, UsageError
+
+DUPLICATES = ("auto", "exact", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,19 @@ class FitOptions:
         in (0, 1).
     reject_below : float or None
         That threshold as it is, in (0, 1). At most one of the two.
+    ordered : bool
+        The first images of each class train and its last ones judge, in the order of their paths
+        (``frame2`` before ``frame10``); for pictures that were taken one after the other.
+    per_class : int or None
+        So many training images of each class, in place of the share that `test_size` leaves.
+    balance : bool
+        Whether every class is cut to the training images of the smallest. The test part is not cut:
+        the mean class recall weighs its classes alike.
+    include, exclude : tuple of str
+        Classes to take, and to leave out; all of them if empty.
+    duplicates : str
+        What is kept on one side of the split: ``auto`` near-duplicates by a calibrated threshold, a
+        number those of at least that cosine, ``exact`` copies alone, ``off`` not even these.
     """
 
     head: Head | None = None
@@ -51,8 +69,18 @@ class FitOptions:
     refit_all: bool = False
     reject_precision: float | None = None
     reject_below: float | None = None
+    ordered: bool = False
+    per_class: int | None = None
+    balance: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    duplicates: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.duplicates not in DUPLICATES:
+            parse_cosine("--duplicates", self.duplicates, DUPLICATES)
+        if self.per_class is not None and self.per_class < 1:
+            raise UsageError(f"--per-class {self.per_class} was found; needed is a number from 1")
         if not 0 < self.test_size < 1:
             raise DataError(
                 f"--test-size {self.test_size:g} was found; needed is a share between 0 and 1, such as 0.3"
@@ -74,6 +102,24 @@ class FitOptions:
                 f"head {self.head!r} and normalize {self.normalize!r} were found; needed are a head of "
                 f"{', '.join(HEADS)} or None and a normalisation of {', '.join(KINDS)}"
             )
+
+
+def parse_cosine(option: str, text: str, words: Sequence[str] = ()) -> float:
+    """A cosine above 0 and up to 1.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        needed = ", ".join([*words, "a cosine above 0 and up to 1, such as 0.9"])
+        raise UsageError(f"{option} {text} was found; needed is {needed}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +156,10 @@ class FitResult:
         What the user should know, a sentence each.
     options : FitOptions
     seconds : float
+    duplicates : Duplicates or None
+        Among the labelled rows of the chosen classes; None if they were not searched for.
+    leakage : Leakage or None
+        What copies on both sides do to the accuracy; None if there are none.
     """
 
     classifier: Classifier
@@ -127,6 +177,8 @@ class FitResult:
     notes: tuple[str, ...]
     options: FitOptions
     seconds: float
+    duplicates: Duplicates | None = None
+    leakage: Leakage | None = None
 
     @property
     def C(self) -> float:  # noqa: N802
@@ -135,13 +187,27 @@ class FitResult:
 
     def record(self) -> dict[str, object]:
         """What classifier.onnx says about its making, as JSON values; no times, so that it is repeatable."""
-        drawn = {"test_size": self.options.test_size, "seed": self.options.seed}
+        options = self.options
+        drawn = {"test_size": options.test_size, "seed": options.seed}
+        chosen = {
+            "ordered": options.ordered,
+            "per_class": options.per_class,
+            "balance": options.balance,
+            "include": list(options.include),
+            "exclude": list(options.exclude),
+        }
         return {
             "split": {
                 "how": self.split_how,
                 "n_train": len(self.train),
                 "n_test": len(self.test),
                 **(drawn if self.split_how == "stratified" else {}),
+                **{name: value for name, value in chosen.items() if value},
+            },
+            "duplicates": {
+                "how": options.duplicates,
+                **(self.duplicates.to_json() if self.duplicates else {}),
+                **(self.leakage.to_json() if self.leakage else {}),
             },
             "counts": {label: list(parts) for label, parts in self.counts.items()},
             "refit": "all" if self.options.refit_all else "train",

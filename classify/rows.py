@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def make_table(
         groups=labelled(groups),
         splits=words if any(words) else None,
     )
-    _check_finite(table)
+    check_finite(table.X, table.rows, table.name)
     return table
 
 
@@ -116,16 +116,30 @@ def _texts(column: Sequence[Any] | NDArray[Any]) -> list[str]:
     return ["" if value is None or value != value else str(value) for value in column]
 
 
-def _check_finite(table: Table) -> None:
+def check_finite(X: NDArray[np.float32], rows: NDArray[np.intp], name: Callable[[int], str]) -> None:
+    """Refuse features that are no numbers.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_all, n_features), float32
+    rows : ndarray of shape (n,), intp
+        Those that are looked at.
+    name : callable
+        Gives the name of one of the n for the message.
+
+    Raises
+    ------
+    DataError
+    """
     # A NaN makes its row's sum NaN, an infinity makes it infinite or NaN. Only a sum can overflow where
     # no feature is infinite, so rows that look bad are looked at again.
     with np.errstate(all="ignore"):
-        suspects = np.flatnonzero(~np.isfinite(table.X.sum(axis=1)[table.rows]))
-    bad = [int(i) for i in suspects if not np.isfinite(table.X[table.rows[i]]).all()]
+        suspects = np.flatnonzero(~np.isfinite(X.sum(axis=1)[rows]))
+    bad = [int(i) for i in suspects if not np.isfinite(X[rows[i]]).all()]
     if bad:
         raise DataError(
-            f"{len(bad)} of {len(table.rows)} labelled images have features that are NaN or infinite, "
-            f"{table.name(bad[0])} first; extract again (in fp32, if it was fp16), or remove them"
+            f"{len(bad)} of {len(rows)} images have features that are NaN or infinite, "
+            f"{name(bad[0])} first; extract again (in fp32, if it was fp16), or remove them"
         )
 
 

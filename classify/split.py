@@ -46,7 +46,11 @@ def training_count(n: int, test_size: float) -> int:
 
 
 def stratified_split(
-    y: NDArray[np.intp], unit: NDArray[np.intp], test_size: float, classes: Sequence[str]
+    y: NDArray[np.intp],
+    unit: NDArray[np.intp],
+    test_size: float,
+    classes: Sequence[str],
+    per_class: int | None = None,
 ) -> Split:
     """Split every class by `training_count`, units whole.
 
@@ -63,6 +67,8 @@ def stratified_split(
         In (0, 1).
     classes : sequence of str
         For the notes.
+    per_class : int or None
+        So many images of each class train, in place of the share; all but one where there are fewer.
 
     Returns
     -------
@@ -78,7 +84,7 @@ def stratified_split(
     K = len(classes)
     table = count_table(y, unit, K)
     total = np.bincount(y, minlength=K).tolist()
-    wanted = [training_count(n, test_size) if n > 1 else n for n in total]
+    wanted = [_wanted(n, test_size, per_class) for n in total]
     trains = np.zeros(len(table), bool)
     have_train, have_test = _place_mixed(table, total, wanted, trains)
     own: list[list[int]] = [[] for _ in range(K)]
@@ -99,7 +105,25 @@ def stratified_split(
             "no image can be held out to judge with: every group, or image with its copies, is the only one "
             "of some class; needed are two of at least one class: add images, or declare finer groups"
         )
-    return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", _notes(y, side, wanted, classes))
+    asked = "--test-size" if per_class is None else "--per-class"
+    notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked)
+    return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes)
+
+
+def _wanted(n: int, test_size: float, per_class: int | None) -> int:
+    if n < 2:
+        return n
+    return training_count(n, test_size) if per_class is None else min(per_class, n - 1)
+
+
+def _few_notes(total: list[int], per_class: int | None, classes: Sequence[str]) -> tuple[str, ...]:
+    few = [name for name, n in zip(classes, total, strict=True) if per_class is not None and n <= per_class]
+    if not few:
+        return ()
+    return (
+        f"--per-class {per_class}: {len(few)} of {len(classes)} classes have too few images for that and one "
+        f"to judge with; all but one of theirs train: {name_some(few)}",
+    )
 
 
 def _place_mixed(
@@ -176,7 +200,7 @@ def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> li
 
 
 def _notes(
-    y: NDArray[np.intp], train: NDArray[np.bool_], wanted: list[int], classes: Sequence[str]
+    y: NDArray[np.intp], train: NDArray[np.bool_], wanted: list[int], classes: Sequence[str], asked: str
 ) -> tuple[str, ...]:
     K = len(classes)
     n_train = np.bincount(y[train], minlength=K)
@@ -186,7 +210,7 @@ def _notes(
     if off.any():
         notes.append(
             f"copies and groups stay whole: {np.count_nonzero(off)} of {K} classes have up to {off.max()} "
-            "images more or fewer in training than --test-size asks for"
+            f"images more or fewer in training than {asked} asks for"
         )
     for part, counts, so in (
         ("test", n_test, "they are not judged"),
@@ -234,7 +258,7 @@ def column_split(given: Sequence[str], unit: NDArray[np.intp], name: Callable[[i
     straddling = np.isin(unit[test], unit[train]).sum()
     if straddling:
         notes.append(
-            f"{straddling} test images are copies of training images or share their group: "
-            "the given split keeps them, and the figures below are too good for it"
+            f"{straddling} test images are copies or near-duplicates of training images, or share their "
+            "group: the given split keeps them, and its figures are too good for it"
         )
     return Split(train, test, "column", tuple(notes))

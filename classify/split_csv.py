@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.durable import write_whole
-from models.errors import Fc7Error
+from classify.tables import CsvRows
+from models.durable import explained, write_whole
 
 
 def write_split(
@@ -35,12 +34,10 @@ def write_split(
         If it cannot be written.
     """
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["path", "label", "group", "split"])
-    table.writerows(row for row in zip(paths, labels, groups, parts, strict=True) if row[-1])
-    try:
+    table = CsvRows(text)
+    table.write(["path", "label", "group", "split"])
+    for row in zip(paths, labels, groups, parts, strict=True):
+        if row[-1]:
+            table.write(row)
+    with explained(Path(out), "--split-csv"):
         return write_whole(Path(out), text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as exc:
-        raise Fc7Error(
-            f"{out}: cannot be written ({exc.strerror or exc}); choose another --split-csv or free the disk"
-        ) from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,9 @@ def row_keys(
     return keys, ties
 
 
-def make_units(keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int) -> NDArray[np.intp]:
+def make_units(
+    keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int, place: Sequence[int] | None = None
+) -> NDArray[np.intp]:
     """Number the sets of rows that stay together, in an order that only keys and seed decide.
 
     Parameters
@@ -53,12 +56,14 @@ def make_units(keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int) ->
         As `row_keys` gives them. A row that shares a group with one row and its content with another
         ties all three.
     seed : int
+    place : sequence of n int, or None
+        The order that is given, in place of the seeded one: a unit stands where its first row does.
 
     Returns
     -------
     ndarray of shape (n,), intp
         The unit of each row. Unit 0 comes first in the order: it has the smallest SHA-256 of
-        (seed, key) of all rows.
+        (seed, key) of all rows, or the smallest place.
     """
     parent = list(range(len(keys)))
 
@@ -74,11 +79,15 @@ def make_units(keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int) ->
             if name:
                 parent[root(row)] = root(first.setdefault(name, row))
 
-    digests = [hashlib.sha256(f"{seed}\n{key}".encode("utf-8", "surrogatepass")).digest() for key in keys]
+    ranks: Sequence[bytes] | Sequence[int]
+    if place is None:
+        ranks = [hashlib.sha256(f"{seed}\n{key}".encode("utf-8", "surrogatepass")).digest() for key in keys]
+    else:
+        ranks = place
     roots = [root(row) for row in range(len(keys))]
-    earliest: dict[int, bytes] = {}
-    for row, digest in zip(roots, digests, strict=True):
-        earliest[row] = min(digest, earliest.get(row, digest))
+    earliest: dict[int, Any] = {}
+    for row, own in zip(roots, ranks, strict=True):
+        earliest[row] = min(own, earliest.get(row, own))
     rank = {row: i for i, row in enumerate(sorted(earliest, key=lambda row: (earliest[row], row)))}
     return np.array([rank[row] for row in roots], np.intp)
 

@@ -36,6 +36,7 @@ LIGHT = [
     "extract/bench_command.py",
     "classify/commands.py",
     "classify/export_command.py",
+    "classify/duplicates_command.py",
     "classify/fit_command.py",
     "classify/evaluate_command.py",
     "classify/compare_command.py",

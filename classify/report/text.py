@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
+from classify.duplicates import Duplicates
 from classify.evaluate import Metrics
 from classify.groups import GroupFigures
 from classify.intervals import wilson_interval
@@ -22,7 +23,7 @@ _LONGEST_LABEL = 24
 
 def fit_report(result: FitResult) -> str:
     """Everything that `fit` found, for people."""
-    lines = [_counts(result), "", *(_tuned(each) for each in result.tuned)]
+    lines = [_counts(result), *_split(result), "", *(_tuned(each) for each in result.tuned)]
     chosen = f"head: {result.classifier.head}, C = {result.C:g}, normalisation: {result.options.normalize}"
     if len(result.tuned) > 1:
         best, other = result.tuned[0], result.tuned[1]
@@ -36,6 +37,7 @@ def fit_report(result: FitResult) -> str:
         f"judged on {len(result.test)} held-out images:",
         evaluate_report(result.metrics),
         "",
+        *_leakage(result),
     ]
     lines += _doubts(result)
     kept = (
@@ -151,6 +153,60 @@ def _counts(result: FitResult) -> str:
         lines.append(f"and {more} classes with as many images or more (--json has them)")
     label, (a, b) = total
     return "\n".join([*lines, f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}"])
+
+
+def _split(result: FitResult) -> list[str]:
+    """How the images were chosen and parted, where it is not the plain way, and the duplicates among them."""
+    options = result.options
+    lines = []
+    for name, names in (("only the classes", options.include), ("without the classes", options.exclude)):
+        if names:
+            lines.append(f"{name} {', '.join(names)}")
+    if result.split_how == "stratified":
+        if options.ordered:
+            lines.append("split in the order of the paths: the last images of each class judge")
+        if options.per_class is not None:
+            lines.append(f"{options.per_class} images of each class train")
+    if options.balance:
+        lines.append("the training part holds as many images of each class")
+    found = result.duplicates
+    if found is not None:
+        lines.append(f"duplicates: {duplicates_line(found)}")
+    return lines
+
+
+def duplicates_line(found: Duplicates) -> str:
+    """How many there are and by which threshold, in a line."""
+    if not found.pairs:
+        return f"none ({found.describe()})"
+    grouped = sum(map(len, found.groups))
+    apart = (
+        f"; {found.untied} more pairs are near but not tied, lest chains tie a class" if found.untied else ""
+    )
+    return (
+        f"{grouped} images are {len(found.groups)} pictures, {found.n_exact} of them exact copies of another "
+        f"({found.describe()}){apart}"
+    )
+
+
+def _leakage(result: FitResult) -> list[str]:
+    leak = result.leakage
+    if leak is None:
+        return []
+    copied = f"{leak.straddling} of {leak.n_leaky} test images have a copy in training"
+    if leak.how == "given":
+        clean = "-" if math.isnan(leak.clean) else f"{leak.clean:.1%}"
+        return [
+            f"leaky {leak.leaky:.1%}  the given split: {copied}",
+            f"clean {clean}  on the {leak.n_clean} others",
+            "",
+        ]
+    return [
+        f"clean {leak.clean:.1%}  duplicates kept on one side, as above",
+        f"leaky {leak.leaky:.1%}  what a split without regard to them would have claimed: {copied}, "
+        f"{leak.straddling_correct} of these right",
+        "",
+    ]
 
 
 def _tuned(tuned: Tuned) -> str:

@@ -44,7 +44,8 @@ def test_labels_drawn_at_random_are_judged_as_chance() -> None:
 
 def test_the_test_part_decides_nothing_that_is_learned() -> None:
     X, y = blobs([20, 20, 20], spread=3.0)
-    options = FitOptions(normalize="standard")
+    # Which images are copies of each other is asked of all of them, before anything is learned.
+    options = FitOptions(normalize="standard", duplicates="exact")
     before = fit_classifier(X, y, paths=names(60), options=options)
     X = X.copy()
     X[before.test] = np.random.default_rng(1).normal(0, 100, X[before.test].shape)
@@ -131,7 +132,7 @@ def test_the_record_is_plain_json() -> None:
 
 
 def test_probabilities_are_calibrated_better_than_a_plain_sigmoid_of_margins() -> None:
-    result = fit([150, 150, 150], FitOptions(head="svm"), spread=6.0)
+    result = fit([150, 150, 150], FitOptions(head="svm", duplicates="exact"), spread=6.0)
     X, y = blobs([150, 150, 150], spread=6.0)
     P = result.classifier.predict_proba(X[result.test])
     confidence, right = P.max(axis=1), P.argmax(axis=1) == [int(label[-1]) for label in y[result.test]]

@@ -50,7 +50,7 @@ def test_without_files_equal_rows_are_copies() -> None:
 def test_a_feature_that_is_no_number_is_named_by_its_path(bad: float) -> None:
     X = np.ones((4, 3))
     X[2, 1] = bad
-    with pytest.raises(DataError, match=r"1 of 4 labelled images have features .* 'three.jpg' first"):
+    with pytest.raises(DataError, match=r"1 of 4 images have features .* 'three.jpg' first"):
         table(X, list("abab"), paths=["one.jpg", "two.jpg", "three.jpg", "four.jpg"])
     with pytest.raises(DataError, match="row 2 first"):
         table(X, list("abab"))

@@ -211,7 +211,7 @@ def test_a_given_split_is_kept_and_other_words_are_left_out() -> None:
 def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
     split = column_split(["train", "test", "test"], np.array([0, 0, 1]), str)
     assert split.test.tolist() == [1, 2]
-    assert "1 test images are copies of training images" in split.notes[0]
+    assert "1 test images are copies or near-duplicates of training images" in split.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     (imgs / "red").rename(imgs / 'a "red", one')
     (imgs / "green").rename(imgs / "=green\\=")
     (imgs / "blue" / "000.png").rename(imgs / "blue" / "two\nlines.png")
+    (imgs / "blue" / "001.png").rename(imgs / "blue" / "a\rreturn.png")
     write_pictures(imgs, per_class=1, start=50)
     for colour in ("red", "green"):  # a fourth and fifth class of one picture would be refused
         (imgs / colour / "050.png").unlink()

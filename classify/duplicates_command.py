@@ -1,0 +1,47 @@
+"""The command `duplicates`: parse, make one call and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extract.cache_commands import existing
+from extract.commands import JsonOption, QuietOption
+
+
+def duplicates(
+    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    threshold: Annotated[
+        str,
+        typer.Option(help="auto (calibrated on this cache) or a cosine of centred features, such as 0.9."),
+    ] = "auto",
+    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List images that are one picture: exact copies, and near-duplicates by their features.
+
+    Pairs under two labels come first: one of the two labels is wrong. Near-duplicates are what a network
+    can hardly tell apart: copies stored again, scaled, cropped or brightened a little, and frames of one
+    film.
+    """
+    existing(features, "make it with `fc7 extract IMAGES`")
+    from classify.duplicates_of_cache import duplicates_of_cache
+    from classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
+    from models.progress import make_progress
+
+    found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
+    if csv_file is not None:
+        duplicates_csv(found, csv_file)
+    if as_json:
+        typer.echo(json.dumps(duplicates_json(found), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(duplicates_report(found))
+        if csv_file is not None and not quiet:
+            typer.echo(f"wrote {csv_file}", err=True)

@@ -1,0 +1,88 @@
+"""The duplicates of a features.h5 by name: what the command `duplicates` lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from classify.duplicates import Duplicates, Pair, find_duplicates
+from classify.records import parse_cosine
+from classify.rows import check_finite
+from extract.cache.reader import FeatureSet, load_features
+from models.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDuplicates:
+    """Duplicates and the cache they were found in; rows count within it.
+
+    Attributes
+    ----------
+    cache : FeatureSet
+    found : Duplicates
+    """
+
+    cache: FeatureSet
+    found: Duplicates
+
+    @property
+    def conflicts(self) -> list[Pair]:
+        """Pairs under two labels, nearest first."""
+        return [pair for pair in self.found.pairs if self.conflicting(pair)]
+
+    @property
+    def straddling(self) -> list[Pair]:
+        """Pairs of a training and a test image by the cache's own split, nearest first."""
+        split = self.cache.splits
+        return [p for p in self.found.pairs if {split[p.first], split[p.second]} == {"train", "test"}]
+
+    def conflicting(self, pair: Pair) -> bool:
+        """Whether the two have labels, and different ones."""
+        first, second = self.cache.y[pair.first], self.cache.y[pair.second]
+        return bool(first and second and first != second)
+
+
+def duplicates_of_cache(
+    features: str | Path,
+    threshold: str = "auto",
+    *,
+    layer: str | None = None,
+    progress: Progress | None = None,
+) -> NamedDuplicates:
+    """Load features and find the images that are one picture.
+
+    Parameters
+    ----------
+    features : str or Path
+        A cache that `extract` made.
+    threshold : str
+        ``auto``, or a cosine above 0 and up to 1.
+    layer : str or None
+        Which layer of the cache; None for its only or last one.
+    progress : Progress or None
+
+    Raises
+    ------
+    UsageError
+        If the threshold is none of these, or the cache has no such layer.
+    DataError
+        If features are NaN or infinite.
+    CacheError
+        If the cache cannot be read.
+    """
+    cosine = None if threshold == "auto" else parse_cosine("--threshold", threshold, ("auto",))
+    cache = load_features(features, layer)
+    rows = np.arange(len(cache.paths))
+    check_finite(cache.X, rows, lambda i: repr(cache.paths[i]))
+    found = find_duplicates(
+        cache.X,
+        rows,
+        cache.y.tolist(),
+        cache.sha256,
+        cache.groups.tolist(),
+        cosine=cosine,
+        progress=progress,
+    )
+    return NamedDuplicates(cache, found)

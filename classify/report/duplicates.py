@@ -1,0 +1,117 @@
+"""What `duplicates` prints and writes: label conflicts first, then groups."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from classify.duplicates import Pair
+from classify.duplicates_of_cache import NamedDuplicates
+from classify.report.text import duplicates_line
+from classify.tables import CsvRows
+from models.durable import explained, write_whole
+
+
+def duplicates_report(named: NamedDuplicates) -> str:
+    """All of it, for people."""
+    cache, found = named.cache, named.found
+    lines = [
+        f"{len(cache.paths)} images of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"
+    ]
+    conflicts = named.conflicts
+    if conflicts:
+        lines += ["", f"{len(conflicts)} pairs under two labels, of which one is wrong:"]
+        lines += [
+            f"  {_cosine(pair)}  {_name(named, pair.first)}  {_name(named, pair.second)}"
+            for pair in conflicts
+        ]
+    straddling = named.straddling
+    if straddling:
+        lines += ["", f"{len(straddling)} pairs of a training and a test image by the cache's own split:"]
+        lines += [
+            f"  {_cosine(pair)}  {_name(named, pair.first)}  {_name(named, pair.second)}"
+            for pair in straddling
+        ]
+    groups = found.groups
+    if groups:
+        lines += ["", f"{len(groups)} pictures that are there more than once:"]
+        for rows in groups:
+            lines += [f"  {len(rows)} images", *(f"    {_name(named, row)}" for row in rows)]
+    return "\n".join(lines)
+
+
+def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
+    """The same for a program."""
+    cache = named.cache
+    return {
+        "network": cache.identity.network,
+        "layer": cache.layer,
+        "n": len(cache.paths),
+        **named.found.to_json(),
+        "label_conflicts": [_pair_json(named, pair) for pair in named.conflicts],
+        "split_conflicts": [_pair_json(named, pair) for pair in named.straddling],
+        "duplicates": [[_row_json(named, row) for row in rows] for rows in named.found.groups],
+        "all_pairs": [_pair_json(named, pair) for pair in _ordered(named)],
+    }
+
+
+def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
+    """Write a line for each pair, those under two labels first.
+
+    Columns: ``cosine,exact,different_labels,group_1,path_1,label_1,split_1,group_2,path_2,label_2,split_2``;
+    rows of one picture have the same number as group.
+
+    Raises
+    ------
+    Fc7Error
+        If it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    table = CsvRows(text)
+    sides = [f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split")]
+    table.write(["cosine", "exact", "different_labels", *sides])
+    cache = named.cache
+    for pair in _ordered(named):
+        fields = [
+            value
+            for row in (pair.first, pair.second)
+            for value in (named.found.group[row], cache.paths[row], cache.y[row], cache.splits[row])
+        ]
+        flags = [str(flag).lower() for flag in (pair.exact, named.conflicting(pair))]
+        table.write([f"{pair.cosine:.6f}", *flags, *fields])
+    with explained(out, "--csv"):
+        return write_whole(out, text.getvalue().encode("utf-8"))
+
+
+def _ordered(named: NamedDuplicates) -> list[Pair]:
+    return sorted(named.found.pairs, key=lambda pair: not named.conflicting(pair))
+
+
+def _pair_json(named: NamedDuplicates, pair: Pair) -> dict[str, object]:
+    return {
+        "cosine": round(pair.cosine, 8),
+        "exact": pair.exact,
+        "different_labels": named.conflicting(pair),
+        "images": [_row_json(named, pair.first), _row_json(named, pair.second)],
+    }
+
+
+def _row_json(named: NamedDuplicates, row: int) -> dict[str, object]:
+    cache = named.cache
+    return {
+        "path": cache.paths[row],
+        "label": str(cache.y[row]) or None,
+        "group": str(cache.groups[row]) or None,
+        "split": str(cache.splits[row]) or None,
+    }
+
+
+def _cosine(pair: Pair) -> str:
+    return "exact " if pair.exact else f"{pair.cosine:.4f}"
+
+
+def _name(named: NamedDuplicates, row: int) -> str:
+    """Path and label on one line, whatever is in them."""
+    label = str(named.cache.y[row])
+    text = named.cache.paths[row] + (f" ({label})" if label else "")
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,170 @@
+"""From labelled rows to a split: classes chosen, duplicates tied, parts drawn or taken as given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.duplicates import Duplicates, find_duplicates
+from classify.rows import Table, check_classes
+from classify.selection import choose_classes, trim_to_smallest
+from classify.split import Split, column_split, stratified_split
+from classify.units import make_units, row_keys
+from models.progress import Progress
+
+if TYPE_CHECKING:
+    from classify.records import FitOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is fitted and judged on; positions count within `table`.
+
+    Attributes
+    ----------
+    table : Table
+        Of the chosen classes.
+    classes : list of str
+        Those that can be predicted.
+    split : Split
+    unit : ndarray of shape (n,), intp
+        Rows of one unit stay together, in the split and in every fold.
+    duplicates : Duplicates or None
+        None if they were not searched for.
+    untied : Split or None
+        The split that had been drawn without regard to copies, if there are any that it parts; None for
+        a given split.
+    straddling : ndarray of intp
+        Test rows of `untied` (of `split`, if that was given) with a copy in training.
+    """
+
+    table: Table
+    classes: list[str]
+    split: Split
+    unit: NDArray[np.intp]
+    duplicates: Duplicates | None
+    untied: Split | None
+    straddling: NDArray[np.intp]
+
+
+def prepare_split(table: Table, options: FitOptions, progress: Progress | None = None) -> Prepared:
+    """Choose the classes, tie the duplicates and split.
+
+    Parameters
+    ----------
+    table : Table
+    options : FitOptions
+    progress : Progress or None
+        Is told how far the comparison of images has come.
+
+    Raises
+    ------
+    UsageError
+        If a class was asked for that is not there.
+    DataError
+        If what is left cannot be split; see `check_classes`, `stratified_split`, `column_split`.
+    """
+    table = choose_classes(table, options.include, options.exclude)
+    if table.splits is None:
+        check_classes(table.labels, table.content, halved=True)
+    duplicates = _duplicates(table, options, progress)
+    unit = _units(table, options, duplicates, copies=True)
+    apart = _units(table, options, None, copies=False)
+    if table.splits is not None:
+        split = column_split(table.splits, unit, table.name)
+        classes = check_classes([table.labels[i] for i in split.train], None, halved=False)
+        ignored = [
+            name for name, on in (("--ordered", options.ordered), ("--per-class", options.per_class)) if on
+        ]
+        if ignored:
+            split = _noted(split, f"the split is given with the data; without effect: {', '.join(ignored)}")
+        straddling = _straddling(split, unit)
+        return Prepared(
+            table, classes, _balanced(table, split, unit, options), unit, duplicates, None, straddling
+        )
+    classes = sorted(set(table.labels))
+    split = _drawn(table, unit, options, classes)
+    untied = None
+    straddling = np.empty(0, np.intp)
+    if options.duplicates != "off":
+        untied = replace(_drawn(table, apart, options, classes), notes=())
+        straddling = _straddling(untied, unit)
+    return Prepared(table, classes, split, unit, duplicates, untied if len(straddling) else None, straddling)
+
+
+def _duplicates(table: Table, options: FitOptions, progress: Progress | None) -> Duplicates | None:
+    if options.duplicates in ("off", "exact"):
+        return None
+    cosine = None if options.duplicates == "auto" else float(options.duplicates)
+    return find_duplicates(
+        table.X, table.rows, table.labels, table.content, table.groups, cosine=cosine, progress=progress
+    )
+
+
+def _units(
+    table: Table, options: FitOptions, duplicates: Duplicates | None, *, copies: bool
+) -> NDArray[np.intp]:
+    keys, ties = row_keys(table.groups, table.content, table.paths)
+    if not copies or options.duplicates == "off":
+        ties = [table.groups] if table.groups is not None else []
+    if duplicates is not None:
+        ties = [*ties, duplicates.ties]
+    return make_units(keys, ties, options.seed, _order(table) if options.ordered else None)
+
+
+def _order(table: Table) -> list[int]:
+    """The place of each row by its path, numbers in it read as numbers; without paths its position."""
+    if table.paths is None:
+        return list(range(len(table.labels)))
+    place = [0] * len(table.paths)
+    by_path = sorted(range(len(place)), key=lambda i: natural_key(table.paths[i] if table.paths else ""))
+    for n, i in enumerate(by_path):
+        place[i] = n
+    return place
+
+
+def natural_key(path: str) -> list[tuple[int, str]]:
+    """Sorts ``frame2`` before ``frame10``."""
+    parts = re.split(r"([0-9]+)", path)
+    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)] + [(0, path)]
+
+
+def _drawn(table: Table, unit: NDArray[np.intp], options: FitOptions, classes: list[str]) -> Split:
+    y = _codes(table, classes)
+    split = stratified_split(y, unit, options.test_size, classes, options.per_class)
+    return _balanced(table, split, unit, options)
+
+
+def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: FitOptions) -> Split:
+    if not options.balance:
+        return split
+    classes = sorted(set(table.labels))
+    keys, _ = row_keys(None, table.content, table.paths)
+    y = _codes(table, classes)
+    kept = trim_to_smallest(split.train, y, unit, keys or [str(i) for i in range(len(y))])
+    dropped = len(split.train) - len(kept)
+    if not dropped:
+        return split
+    fewest = int(np.bincount(y[kept]).max())
+    return _noted(
+        replace(split, train=kept),
+        f"--balance: every class trains on {fewest} images, as the smallest does; {dropped} training images "
+        "were left out, and the test part is as it was",
+    )
+
+
+def _codes(table: Table, classes: list[str]) -> NDArray[np.intp]:
+    code = {label: i for i, label in enumerate(classes)}
+    return np.array([code[label] for label in table.labels], np.intp)
+
+
+def _straddling(split: Split, unit: NDArray[np.intp]) -> NDArray[np.intp]:
+    return split.test[np.isin(unit[split.test], unit[split.train])]
+
+
+def _noted(split: Split, note: str) -> Split:
+    return replace(split, notes=(*split.notes, note))

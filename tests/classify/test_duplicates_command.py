@@ -1,0 +1,142 @@
+"""`duplicates` and `fit` on pictures with planted copies, driven as a user does."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classify.artifact import load_classifier
+from tests.support import CommandLine, lines_of, read_json, write_pictures
+
+
+def textured(colour: str, index: int) -> Image.Image:
+    """A picture of stripes and spots that no other index has; JPEG keeps most of it."""
+    rng = np.random.default_rng([index, len(colour)])
+    small = rng.integers(0, 256, (6, 6, 3)).astype(np.uint8)
+    tint = {"red": (255, 120, 120), "green": (120, 255, 120), "blue": (120, 120, 255)}[colour]
+    picture = np.asarray(Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC))
+    return Image.fromarray((picture * (np.array(tint) / 255)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """Three classes of 20 pictures; six copies, two of them under a wrong label, one exact."""
+    here = CommandLine(tmp_path_factory.mktemp("duplicates")).with_tiny_network()
+    imgs = here.folder / "imgs"
+    for colour in ("red", "green", "blue"):
+        (imgs / colour).mkdir(parents=True)
+        for i in range(20):
+            textured(colour, i).save(imgs / colour / f"{i:03}.png")
+    Image.open(imgs / "red" / "003.png").save(imgs / "red" / "copy of 003.jpg", quality=92)
+    Image.open(imgs / "blue" / "004.png").save(imgs / "blue" / "copy of 004.jpg", quality=92)
+    Image.open(imgs / "green" / "005.png").resize((128, 128)).save(imgs / "green" / "copy of 005.png")
+    Image.open(imgs / "red" / "006.png").save(imgs / "green" / 'a "wrong", label.jpg', quality=92)
+    Image.open(imgs / "blue" / "007.png").save(imgs / "red" / "wrong too.bmp")
+    shutil.copy(imgs / "blue" / "008.png", imgs / "blue" / "exact.png")
+    here.good("extract", "imgs", "--network", "tiny")
+    return here
+
+
+PLANTED = {
+    frozenset(pair)
+    for pair in (
+        ("red/003.png", "red/copy of 003.jpg"),
+        ("blue/004.png", "blue/copy of 004.jpg"),
+        ("green/005.png", "green/copy of 005.png"),
+        ("red/006.png", 'green/a "wrong", label.jpg'),
+        ("blue/007.png", "red/wrong too.bmp"),
+        ("blue/008.png", "blue/exact.png"),
+    )
+}
+
+
+def test_every_planted_copy_is_listed_and_wrong_labels_come_first(cli: CommandLine) -> None:
+    answer = read_json(cli.good("duplicates", "--json", "--csv", "pairs.csv").out)
+    groups = {frozenset(image["path"] for image in group) for group in answer["duplicates"]}
+    assert groups == PLANTED
+    assert (answer["n"], answer["images"], answer["groups"], answer["exact_copies"]) == (66, 12, 6, 1)
+    conflicts = {frozenset(i["path"] for i in pair["images"]) for pair in answer["label_conflicts"]}
+    assert conflicts == {pair for pair in PLANTED if len({path.split("/")[0] for path in pair}) == 2}
+    lines = lines_of(cli.folder / "pairs.csv")
+    assert [line["different_labels"] for line in lines] == ["true"] * 2 + ["false"] * 4
+    assert {frozenset((line["path_1"], line["path_2"])) for line in lines} == PLANTED
+    assert [line["exact"] for line in lines].count("true") == 1
+    text = cli.good("duplicates").out
+    assert text.index("2 pairs under two labels") < text.index("6 pictures that are there more than once")
+    assert "cosine of centred features at least" in text
+
+
+def test_a_threshold_of_ones_own_is_used_and_checked(cli: CommandLine) -> None:
+    answer = read_json(cli.good("duplicates", "--threshold", "1", "--json").out)
+    assert answer["cosine_between_classes"] == 1
+    assert answer["groups"] < 6
+    ran = cli("duplicates", "--threshold", "high")
+    assert ran.code == 2
+    assert "--threshold high was found; needed is auto, a cosine above 0" in ran.err
+    assert cli("duplicates", "nothing.h5").code == 2
+
+
+def test_fit_keeps_them_on_one_side_and_prints_both_figures(cli: CommandLine) -> None:
+    clean = cli.good("fit", "--svm", "-C", "1", "--split-csv", "split.csv")
+    part = {line["path"]: line["split"] for line in lines_of(cli.folder / "split.csv")}
+    assert all(len({part[path] for path in pair}) == 1 for pair in PLANTED)
+    assert "duplicates: 12 images are 6 pictures, 1 of them exact copies of another" in clean.out
+    leaky = read_json(
+        cli.good("fit", "--svm", "-C", "1", "--duplicates", "off", "--json", "-o", "l.onnx").out
+    )
+    answer = read_json(cli.good("fit", "--svm", "-C", "1", "--json").out)
+    if "leaky" in answer["duplicates"]:
+        assert answer["duplicates"]["leaky"] == leaky["accuracy"]
+        assert answer["duplicates"]["clean"] == answer["accuracy"]
+        assert "leaky" in clean.out
+    assert leaky["duplicates"] == {"how": "off"}
+
+
+def test_a_split_column_that_parts_copies_is_reported(cli: CommandLine) -> None:
+    rows = [path.relative_to(cli.folder / "imgs").as_posix() for path in (cli.folder / "imgs").glob("*/*")]
+    test = {"red/003.png", "blue/exact.png", "blue/001.png", "red/001.png", "green/001.png"}
+    table = ["path,label,split"] + [
+        f'"{path.replace(chr(34), chr(34) * 2)}",{path.split("/")[0]},{"test" if path in test else "train"}'
+        for path in rows
+    ]
+    (cli.folder / "labels.csv").write_text("\n".join(table), encoding="utf-8")
+    cli.good("extract", "imgs", "--network", "tiny", "--labels", "labels.csv", "-o", "given.h5")
+    ran = cli.good("fit", "given.h5", "--svm", "-C", "1", "-o", "given.onnx")
+    assert "2 test images are copies or near-duplicates of training images" in ran.out
+    assert "the given split: 2 of 5 test images have a copy in training" in ran.out
+    answer = read_json(cli.good("duplicates", "given.h5", "--json").out)
+    assert len(answer["split_conflicts"]) == 2
+
+
+def test_the_options_of_the_split_reach_the_classifier(cli: CommandLine) -> None:
+    options = ("--ordered", "--balance", "--per-class", "9", "--exclude", "green")
+    ran = cli.good("fit", "--svm", "-C", "1", *options, "-o", "options.onnx", "--split-csv", "ordered.csv")
+    for words in ("without the classes green", "in the order of the paths", "9 images of each class train"):
+        assert words in ran.out
+    made = load_classifier(cli.folder / "options.onnx").metadata["split"]
+    assert isinstance(made, dict)
+    assert {name: made[name] for name in ("ordered", "balance", "per_class", "exclude")} == {
+        "ordered": True, "balance": True, "per_class": 9, "exclude": ["green"],
+    }  # fmt: skip
+    part = {line["path"]: line["split"] for line in lines_of(cli.folder / "ordered.csv")}
+    assert part["blue/000.png"] == part["red/000.png"] == "train"
+    assert part["blue/019.png"] == part["red/019.png"] == "test"
+    ran = cli("fit", "--include", "bleu")
+    assert ran.code == 2
+    assert "similar are 'blue'" in ran.err
+
+
+def test_an_unlabelled_cache_has_duplicates_too(cli: CommandLine) -> None:
+    flat = cli.folder / "flat"
+    write_pictures(flat / "a", per_class=6)
+    for number, path in enumerate(sorted((flat / "a").glob("*/*"))):
+        path.rename(flat / f"{number}.png")
+    shutil.rmtree(flat / "a")
+    shutil.copy(flat / "0.png", flat / "zero.png")
+    cli.good("extract", "flat", "--network", "tiny", "-o", "flat.h5")
+    answer = read_json(cli.good("duplicates", "flat.h5", "--json").out)
+    assert [[image["path"] for image in group] for group in answer["duplicates"]] == [["0.png", "zero.png"]]
+    assert answer["label_conflicts"] == []
