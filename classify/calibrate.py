@@ -6,6 +6,19 @@ scale all decisions by one number and take the softmax (temperature scaling; Guo
 calibration of modern neural networks", section 4.2): it never changes which class is first, and one
 number can be learned from few images, where a sigmoid per class (Zadrozny & Elkan 2002) has to find two
 from each class's handful of positives.
+
+Measured (``python -m tests.benchmarks.calibration --splits 3``, GoogLeNet features of photographs, signs and
+hands, held-out images) against scikit-learn's CalibratedClassifierCV with the same C and folds:
+
+===================  ========  =====  =================
+SVM                  log loss  Brier  calibration error
+===================  ========  =====  =================
+temperature             0.972  0.409  0.096
+sigmoid per class       1.036  0.432  0.147
+isotonic per class      1.869  0.439  0.098
+===================  ========  =====  =================
+
+Of the softmax head they are 0.948, 0.406, 0.120; 1.064, 0.453, 0.187; 1.863, 0.450, 0.114.
 """
 
 from __future__ import annotations
