@@ -49,11 +49,12 @@ def cosine_distances(X: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n_features", [30, 600, 2000])
-@pytest.mark.parametrize("block", [7, 4096])
+@pytest.mark.parametrize(("block", "many"), [(7, 5000), (4096, 5000), (16, 0)])
 def test_pairs_within_a_distance_are_all_of_them_and_no_others(
-    n_features: int, block: int, monkeypatch: pytest.MonkeyPatch
+    n_features: int, block: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(closeness, "_BLOCK", block)
+    monkeypatch.setattr(closeness, "_MANY", many)
     X, _ = features([20, 20], n_features)
     X = copies(X, list(range(0, 40, 3)), 0.3)
     D = cosine_distances(X)
