@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from classify.calibrate import fit_scale, log_loss, natural_scale, softmax
 from classify.classifier import HEADS, Head
 from classify.folds import ALWAYS_TRAINS
 from classify.heads import Fitted
+from classify.normalize import Normalization
 from classify.records import FitOptions
 from classify.training import TrainingData
 from classify.tune import Tuned, grid, tune
@@ -36,6 +39,9 @@ class Choice:
     notes : tuple of str
     start : Fitted or None
         From where the fit on the same rows is near.
+    normalize : {"l2", "standard", "none"}
+    loss : float
+        Log loss of the validated rows under calibrated probabilities; ranks choices of equal accuracy.
     """
 
     head: Head
@@ -46,6 +52,28 @@ class Choice:
     correct: NDArray[np.bool_]
     notes: tuple[str, ...]
     start: Fitted | None = None
+    normalize: Normalization = "l2"
+    loss: float = math.inf
+
+    def beats(self, other: Choice | None) -> bool:
+        """Whether cross-validation ranks it before another; of equals the one that was tried first."""
+        if other is None or not other.tuned:
+            return other is None
+        return self._rank() < other._rank()
+
+    def _rank(self) -> tuple[float, float]:
+        return (-self.tuned[0].peak.accuracy if self.tuned else 0.0, self.loss)
+
+    def on_layer(self, layer: str) -> Choice:
+        """Saying which layer it is about."""
+        return replace(self, tuned=tuple(replace(tuned, layer=layer) for tuned in self.tuned))
+
+    def with_rivals(self, rivals: Sequence[Choice]) -> Choice:
+        """With what cross-validation found of others that were tried, after its own."""
+        others = [rival for rival in rivals if rival is not self]
+        tuned = [tuned for rival in others for tuned in rival.tuned]
+        failed = [note for rival in others for note in rival.notes if "did not converge" in note]
+        return replace(self, tuned=(*self.tuned, *tuned), notes=(*self.notes, *failed))
 
 
 def choose(
@@ -83,35 +111,45 @@ def choose(
             f"{head} at C = {C:g} unproved, probabilities not calibrated"
         )
         nothing = np.empty(0, np.float32)
-        return Choice(head, C, natural_scale(head, n_classes), (), nothing, nothing > 0, (note,))
+        return Choice(
+            head,
+            C,
+            natural_scale(head, n_classes),
+            (),
+            nothing,
+            nothing > 0,
+            (note,),
+            normalize=data.normalizer.kind,
+        )
 
-    tuned = [tune(head, data, fold, n_classes, values[head], progress) for head in heads]
+    tuned = [tune(head, data, fold, n_classes, values[head], progress, options.one_se) for head in heads]
     scale = {each.head: fit_scale(each.scores, data.y[each.rows]) for each in tuned}
     # More right answers first; of equals, the truer probabilities.
     tuned.sort(
         key=lambda each: (
-            -each.best.accuracy,
+            -each.peak.accuracy,
             log_loss(each.scores * scale[each.head], data.y[each.rows]),
         )
     )
     kept = tuned[0]
     notes = []
+    of_kind = f" (normalisation {data.normalizer.kind})" if options.normalize == "auto" else ""
     if judged < n_classes:
         notes.append(
             f"{n_classes - judged} of {n_classes} classes have one training image or group: they train in "
             "every fold and are validated in none"
         )
     notes += [
-        f"the {each.head} did not converge at C = {trial.C:g} in cross-validation"
+        f"the {each.head} did not converge at C = {trial.C:g} in cross-validation{of_kind}"
         for each in tuned
         for trial in each.trials
         if not trial.converged
     ]
     falls_at_once = (
-        kept.best is kept.trials[0] and kept.trials[1:] and (kept.trials[1].accuracy < kept.best.accuracy)
+        kept.peak is kept.trials[0] and kept.trials[1:] and (kept.trials[1].accuracy < kept.peak.accuracy)
     )
-    if options.C is None and (falls_at_once or values[kept.head][-1] == kept.best.C):
-        notes.append(f"the best C, {kept.best.C:g}, is at the end of the range that was tried")
+    if options.C is None and (falls_at_once or values[kept.head][-1] == kept.peak.C):
+        notes.append(f"the best C, {kept.peak.C:g}, is at the end of the range that was tried")
     return Choice(
         kept.head,
         kept.best.C,
@@ -121,4 +159,6 @@ def choose(
         kept.scores.argmax(axis=1) == data.y[kept.rows],
         tuple(notes),
         kept.start,
+        data.normalizer.kind,
+        log_loss(kept.scores * scale[kept.head], data.y[kept.rows]),
     )

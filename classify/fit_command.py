@@ -44,9 +44,19 @@ def fit(
         ),
     ] = "auto",
     normalize: Annotated[
-        Literal["l2", "standard", "none"], typer.Option(help="What is done to a feature row first.")
+        Literal["l2", "standard", "none", "auto"],
+        typer.Option(help="What is done to a feature row first; auto cross-validates all three."),
     ] = "l2",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    layer: Annotated[
+        str,
+        typer.Option(help="Which layer of the cache; auto cross-validates all. Default: its only or last."),
+    ] = "",
+    one_se: Annotated[
+        bool, typer.Option("--one-se", help="The smallest C within one standard error of the best.")
+    ] = False,
+    class_weight: Annotated[
+        Literal["none", "balanced"], typer.Option(help="balanced: every class counts the same.")
+    ] = "none",
     refit_all: Annotated[
         bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test part too.")
     ] = False,
@@ -81,6 +91,8 @@ def fit(
         test_size=test_size,
         seed=seed,
         normalize=normalize,
+        one_se=one_se,
+        class_weight=class_weight,
         refit_all=refit_all,
         reject_precision=reject_precision,
         reject_below=reject_below,

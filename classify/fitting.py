@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from classify.evaluate import judge
 from classify.folds import make_folds
 from classify.heads import Fitted
 from classify.leakage import measure_leakage
+from classify.normalize import KINDS, Normalization
 from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
 from classify.rows import Table, lookalikes, make_table
@@ -31,6 +32,21 @@ if TYPE_CHECKING:
     from models.progress import Progress
 
 
+@dataclass(frozen=True, slots=True)
+class OtherLayer:
+    """Features of the same rows from another layer, loaded when it is their turn.
+
+    Attributes
+    ----------
+    identity : FeatureIdentity
+    load : callable
+        Gives an array of shape (n, n_features), float32.
+    """
+
+    identity: FeatureIdentity
+    load: Callable[[], NDArray[np.float32]]
+
+
 def fit_classifier(
     X: ArrayLike,
     y: Sequence[Any] | NDArray[Any],
@@ -40,6 +56,7 @@ def fit_classifier(
     groups: Sequence[str | None] | NDArray[np.str_] | None = None,
     splits: Sequence[str | None] | NDArray[np.str_] | None = None,
     identity: FeatureIdentity | None = None,
+    others: Sequence[OtherLayer] = (),
     options: FitOptions | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
@@ -65,6 +82,9 @@ def fit_classifier(
         ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
     identity : FeatureIdentity or None
         What made the features; stored, so that others can be refused.
+    others : sequence of OtherLayer
+        Other features of the same rows. Cross-validation in the training part chooses between them and `X`;
+        the split, its groups and the folds are those of `X`.
     options : FitOptions or None
     progress : Progress or None
         Is told how far the cross-validation has come.
@@ -84,7 +104,7 @@ def fit_classifier(
     # Images are compared on all cores; what is found does not depend on their number.
     prepared = prepare_split(table, options, progress)
     with one_blas_thread():
-        result = _fit_prepared(prepared, options, identity or FeatureIdentity(), progress)
+        result = _fit_prepared(prepared, options, identity or FeatureIdentity(), others, progress)
     left_out = len(table.X) - len(table.rows)
     notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
     result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
@@ -93,15 +113,30 @@ def fit_classifier(
 
 
 def _fit_prepared(
-    prepared: Prepared, options: FitOptions, identity: FeatureIdentity, progress: Progress | None
+    prepared: Prepared,
+    options: FitOptions,
+    identity: FeatureIdentity,
+    others: Sequence[OtherLayer],
+    progress: Progress | None,
 ) -> FitResult:
     """All but the time it took and the record in the classifier."""
-    table, split, classes, unit = prepared.table, prepared.split, prepared.classes, prepared.unit
+    split, classes, unit = prepared.split, prepared.classes, prepared.unit
     code = {label: i for i, label in enumerate(classes)}
-    data = _training_data(table, split.train, code, options)
+    y = np.array([code[prepared.table.labels[i]] for i in split.train], np.intp)
     units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
-    fold = make_folds(data.y, units_in_training, len(classes))
-    choice = choose(data, fold, len(classes), options, progress)
+    fold = make_folds(y, units_in_training, len(classes))
+    choice, data, table = _choose(prepared, fold, options, progress)
+    if others:
+        tried = [choice.on_layer(identity.layer)]
+        choice = tried[0]
+        for other in others:
+            rival = replace(prepared, table=prepared.table.with_features(other.load()))
+            its_choice, its_data, its_table = _choose(rival, fold, options, progress)
+            tried.append(its_choice.on_layer(other.identity.layer))
+            if tried[-1].beats(choice):
+                choice, data, table, identity = tried[-1], its_data, its_table, other.identity
+        choice = choice.with_rivals(tried)
+        prepared = replace(prepared, table=table)
     classifier, converged = _fit(data, choice, classes, identity, choice.start)
     doubt = learn_doubt(table.X[table.rows[split.train]], fold, choice, options)
     classifier = doubt.given_to(classifier)
@@ -113,7 +148,8 @@ def _fit_prepared(
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
 
     def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
-        other, _ = _fit(_training_data(table, train, code, options), choice, classes, identity)
+        again = _training_data(table, train, code, options, choice.normalize)
+        other, _ = _fit(again, choice, classes, identity)
         return _right(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
@@ -121,7 +157,7 @@ def _fit_prepared(
     leakage = measure_leakage(prepared, _right(probabilities, truth, classes), fit_and_judge)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
-        data = _training_data(table, np.array(known, np.intp), code, options)
+        data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)
         classifier, converged = _fit(data, choice, classes, identity)
         classifier = doubt.given_to(classifier, table.X[table.rows[known]])
 
@@ -170,11 +206,28 @@ def _parts(table: Table, split: Split) -> NDArray[np.str_]:
     return parts
 
 
+def _choose(
+    prepared: Prepared, fold: NDArray[np.intp], options: FitOptions, progress: Progress | None
+) -> tuple[Choice, TrainingData, Table]:
+    """The best normalisation, head and C in cross-validation, the rows so normalised, and all rows."""
+    code = {label: i for i, label in enumerate(prepared.classes)}
+    kinds = KINDS if options.normalize == "auto" else (options.normalize,)
+    tried: list[Choice] = []
+    best: tuple[Choice, TrainingData] | None = None
+    for kind in kinds:
+        data = _training_data(prepared.table, prepared.split.train, code, options, kind)
+        tried.append(choose(data, fold, len(prepared.classes), options, progress))
+        if tried[-1].beats(best[0] if best else None):
+            best = tried[-1], data
+    assert best is not None
+    return best[0].with_rivals(tried), best[1], prepared.table
+
+
 def _training_data(
-    table: Table, positions: NDArray[np.intp], code: dict[str, int], options: FitOptions
+    table: Table, positions: NDArray[np.intp], code: dict[str, int], options: FitOptions, kind: Normalization
 ) -> TrainingData:
     y = np.array([code[table.labels[i]] for i in positions], np.intp)
-    return TrainingData(table.X[table.rows[positions]], y, options.normalize)
+    return TrainingData(table.X[table.rows[positions]], y, kind, options.class_weight)
 
 
 def _fit(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from classify.artifact import save_classifier
 from classify.classifier import FeatureIdentity
-from classify.fitting import FitOptions, FitResult, fit_classifier
+from classify.fitting import FitOptions, FitResult, OtherLayer, fit_classifier
 from classify.split_csv import write_split
-from extract.cache.reader import load_features
+from extract.cache.reader import FeatureSet, load_features
 from models.progress import Progress
 from models.spec import Pool
 
@@ -33,7 +37,9 @@ def fit_cache(
         The classifier; it appears when it is complete.
     options : FitOptions or None
     layer : str or None
-        Which layer of the cache; None for its only or last one.
+        Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
+        the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
+        that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str or Path or None
         Where to write which images trained and which judged; `classify.split_csv`.
     progress : Progress or None
@@ -45,15 +51,8 @@ def fit_cache(
     CacheError
         If the cache cannot be read.
     """
-    found = load_features(features, layer)
-    identity = FeatureIdentity(
-        network=found.identity.network,
-        layer=found.layer,
-        fingerprint=found.fingerprint,
-        preprocess=found.identity.preprocess.to_json(),
-        trained=found.identity.trained,
-        pool=cast(Pool, found.identity.pool),
-    )
+    found = load_features(features, None if layer == "auto" else layer)
+    earlier = found.identity.layers[-2::-1] if layer == "auto" else ()
     result = fit_classifier(
         found.X,
         found.y,
@@ -61,7 +60,8 @@ def fit_cache(
         sha256=found.sha256,
         groups=found.groups,
         splits=found.splits,
-        identity=identity,
+        identity=_identity(found, found.layer),
+        others=[OtherLayer(_identity(found, name), partial(_rows_of, features, name)) for name in earlier],
         options=options or FitOptions(),
         progress=progress,
     )
@@ -69,3 +69,18 @@ def fit_cache(
     if split_csv is not None:
         write_split(split_csv, found.paths, found.y.tolist(), found.groups.tolist(), result.parts.tolist())
     return result
+
+
+def _identity(found: FeatureSet, layer: str) -> FeatureIdentity:
+    return FeatureIdentity(
+        network=found.identity.network,
+        layer=layer,
+        fingerprint=found.identity.fingerprints[layer],
+        preprocess=found.identity.preprocess.to_json(),
+        trained=found.identity.trained,
+        pool=cast(Pool, found.identity.pool),
+    )
+
+
+def _rows_of(features: str | Path, layer: str) -> NDArray[np.float32]:
+    return load_features(features, layer).X

@@ -18,6 +18,7 @@ from classify.leakage import Leakage
 from classify.normalize import KINDS, Normalization
 from classify.novelty import LearnedNovelty
 from classify.reject import Rejection
+from classify.training import CLASS_WEIGHTS, ClassWeight
 from classify.tune import Tuned
 from models.errors import DataError, UsageError
 
@@ -38,7 +39,12 @@ class FitOptions:
         Share of each class held out, in (0, 1).
     seed : int
         Decides the split and the folds.
-    normalize : {"l2", "standard", "none"}
+    normalize : {"l2", "standard", "none", "auto"}
+        "auto" cross-validates them and keeps the best.
+    one_se : bool
+        Of the values of C take the smallest that is at most one standard error worse than the best.
+    class_weight : {"none", "balanced"}
+        "balanced": images of rare classes count more, so that each class counts the same.
     refit_all : bool
         Whether the classifier that is kept learns from the test part too. The metrics never do.
     reject_precision : float or None
@@ -65,7 +71,9 @@ class FitOptions:
     C: float | None = None
     test_size: float = 0.3
     seed: int = 0
-    normalize: Normalization = "l2"
+    normalize: Normalization | Literal["auto"] = "l2"
+    one_se: bool = False
+    class_weight: ClassWeight = "none"
     refit_all: bool = False
     reject_precision: float | None = None
     reject_below: float | None = None
@@ -97,10 +105,14 @@ class FitOptions:
                 raise UsageError(
                     f"{option} {share:g} was found; needed is a share between 0 and 1, such as 0.95"
                 )
-        if self.head not in (*HEADS, None) or self.normalize not in KINDS:
+        if self.head not in (*HEADS, None) or self.normalize not in (*KINDS, "auto"):
             raise UsageError(
                 f"head {self.head!r} and normalize {self.normalize!r} were found; needed are a head of "
-                f"{', '.join(HEADS)} or None and a normalisation of {', '.join(KINDS)}"
+                f"{', '.join(HEADS)} or None and a normalisation of {', '.join(KINDS)} or auto"
+            )
+        if self.class_weight not in CLASS_WEIGHTS:
+            raise UsageError(
+                f"class weight {self.class_weight!r} was found; needed is one of {', '.join(CLASS_WEIGHTS)}"
             )
 
 
@@ -210,6 +222,8 @@ class FitResult:
                 **(self.leakage.to_json() if self.leakage else {}),
             },
             "counts": {label: list(parts) for label, parts in self.counts.items()},
+            "class_weight": self.options.class_weight,
+            "one_standard_error": self.options.one_se,
             "refit": "all" if self.options.refit_all else "train",
             "calibration": "temperature, out of fold" if self.tuned else "none",
             "rejection": None if self.rejection is None else self.rejection.to_json(),

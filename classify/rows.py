@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,18 @@ class Table:
     content: list[str] | None
     groups: list[str] | None
     splits: list[str] | None
+
+    def with_features(self, X: NDArray[np.float32]) -> Table:
+        """The same rows with other features, (n, n_features) float32.
+
+        Raises
+        ------
+        DataError
+            If a labelled row is not finite.
+        """
+        table = replace(self, X=X)
+        check_finite(X, self.rows, self.name)
+        return table
 
     def name(self, i: int) -> str:
         """The labelled row `i` in a message."""

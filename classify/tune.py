@@ -14,6 +14,7 @@ from classify.blas import one_blas_thread
 from classify.classifier import Head
 from classify.folds import ALWAYS_TRAINS
 from classify.heads import Fitted
+from classify.normalize import Normalization
 from classify.training import TrainingData
 from models.progress import Progress, Silent
 
@@ -58,7 +59,10 @@ class Tuned:
     trials : tuple of Trial
         By rising C, as far as the search went.
     best : Trial
-        Most accurate; of equals the smallest C.
+        Kept. The most accurate, of equals the smallest C; with the one-standard-error rule the smallest C
+        whose accuracy is at most the peak's standard error below it.
+    peak : Trial
+        The most accurate; of equals the smallest C.
     n_folds : int
     rows : ndarray of shape (n_validated,), intp
         The validated rows among the training rows.
@@ -66,21 +70,30 @@ class Tuned:
         Their decisions at the best C, by heads that had not seen them.
     start : Fitted
         The mean of these heads, from where a fit on all rows is near.
+    normalize : {"l2", "standard", "none"}
+    layer : str
+        Empty where there was no choice.
     """
 
     head: Head
     trials: tuple[Trial, ...]
     best: Trial
+    peak: Trial
     n_folds: int
     rows: NDArray[np.intp]
     scores: NDArray[np.float64]
     start: Fitted
+    normalize: Normalization = "l2"
+    layer: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Head, C and every trial, for programs."""
         return {
             "head": self.head,
+            "normalize": self.normalize,
+            **({"layer": self.layer} if self.layer else {}),
             "C": self.best.C,
+            "peak_C": self.peak.C,
             "folds": self.n_folds,
             "n_validated": len(self.rows),
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
@@ -104,6 +117,7 @@ def tune(
     n_classes: int,
     values: Sequence[float],
     progress: Progress | None = None,
+    one_se: bool = False,
 ) -> Tuned:
     """Cross-validate a head at rising values of C, until they are past the peak.
 
@@ -118,6 +132,9 @@ def tune(
         Ascending.
     progress : Progress or None
         Advances by one a value of C.
+    one_se : bool
+        Keep the strongest penalty that is not clearly worse than the best (Breiman, Friedman, Olshen &
+        Stone 1984, "Classification and regression trees", section 3.4.3).
 
     Returns
     -------
@@ -128,7 +145,8 @@ def tune(
     numbers, held_out = np.unique(fold[rows], return_inverse=True)
     truth = data.y[rows]
     trials: list[Trial] = []
-    best = None
+    peak: Trial | None = None
+    kept: list[tuple[Trial, NDArray[np.float64], Fitted]] = []
     progress.start(len(values), f"cross-validating {head}")
     with one_blas_thread():
         path = data.folds(head, fold)
@@ -146,14 +164,29 @@ def tune(
                 path.converged,
             )
             trials.append(trial)
-            if best is None or trial.accuracy > best.accuracy:
-                best, best_scores, start = trial, scores, path.average()
+            if peak is None or trial.accuracy > peak.accuracy:
+                peak = trial
+            kept.append((trial, scores, path.average()))
+            floor = peak.accuracy - (peak.standard_error if one_se else 0)
+            # The first that is good enough is what the rule takes; what is not will not be any more.
+            kept = [each for each in kept if each[0].accuracy >= floor]
             progress.advance()
-            if _past_the_peak(trials, best):
+            if _past_the_peak(trials, peak):
                 break
     progress.finish()
-    assert best is not None, "values is empty"
-    return Tuned(head, tuple(trials), best, len(numbers), rows, best_scores, start)
+    assert peak is not None, "values is empty"
+    best, best_scores, start = kept[0]
+    return Tuned(
+        head,
+        tuple(trials),
+        best,
+        peak,
+        len(numbers),
+        rows,
+        best_scores,
+        start,
+        data.normalizer.kind,
+    )
 
 
 def _past_the_peak(trials: Sequence[Trial], best: Trial) -> bool:

@@ -23,13 +23,20 @@ _LONGEST_LABEL = 24
 
 def fit_report(result: FitResult) -> str:
     """Everything that `fit` found, for people."""
-    lines = [_counts(result), *_split(result), "", *(_tuned(each) for each in result.tuned)]
-    chosen = f"head: {result.classifier.head}, C = {result.C:g}, normalisation: {result.options.normalize}"
+    lines = [_counts(result), *_split(result), "", *cross_validation_report(result.tuned)]
+    kind = result.classifier.normalizer.kind
+    chosen = f"head: {result.classifier.head}, C = {result.C:g}, normalisation: {kind}"
+    if result.classifier.identity.layer and any(tuned.layer for tuned in result.tuned):
+        chosen += f", layer: {result.classifier.identity.layer}"
+    if result.options.class_weight != "none":
+        chosen += f", class weight: {result.options.class_weight}"
+    if result.options.one_se and result.tuned:
+        chosen += f" (smallest C within one standard error of the best, {result.tuned[0].peak.C:g})"
     if len(result.tuned) > 1:
-        best, other = result.tuned[0], result.tuned[1]
+        best, other = result.tuned[0], max(result.tuned[1:], key=lambda tuned: tuned.peak.accuracy)
         chosen += (
-            f" ({best.head} {best.best.accuracy:.1%} against {other.head} {other.best.accuracy:.1%} in "
-            "cross-validation: the better one is kept)"
+            f" ({_named(best, result.tuned)} {best.peak.accuracy:.1%} against {_named(other, result.tuned)} "
+            f"{other.peak.accuracy:.1%} in cross-validation: the better one is kept)"
         )
     lines += [
         chosen,
@@ -56,7 +63,8 @@ def fit_json(result: FitResult) -> dict[str, object]:
     return {
         "head": result.classifier.head,
         "C": result.C,
-        "normalize": result.options.normalize,
+        "normalize": result.classifier.normalizer.kind,
+        "layer": result.classifier.identity.layer,
         "n_train": len(result.train),
         "n_test": len(result.test),
         "accuracy": result.metrics.accuracy,
@@ -209,9 +217,34 @@ def _leakage(result: FitResult) -> list[str]:
     ]
 
 
-def _tuned(tuned: Tuned) -> str:
-    trials = ", ".join(f"C {trial.C:g}: {trial.accuracy:.1%}" for trial in tuned.trials)
-    return f"{tuned.head}, {tuned.n_folds}-fold cross-validation in the training part: {trials}"
+def cross_validation_report(tuned: Sequence[Tuned]) -> list[str]:
+    """Every C that was tried, and where layers or normalisations were too, a table of what each reached."""
+    lines = []
+    for each in tuned:
+        trials = ", ".join(f"C {trial.C:g}: {trial.accuracy:.1%}" for trial in each.trials)
+        lines.append(
+            f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the training part: {trials}"
+        )
+    if len({(each.layer, each.normalize) for each in tuned}) > 1:
+        layers = _width([each.layer for each in tuned])
+        lines += ["", f"{'layer':{layers}}  normalisation  head         C  accuracy  standard error"]
+        lines += [
+            f"{_padded(each.layer or '-', layers)}  {each.normalize:13}  {each.head:7}  {each.best.C:5g}"
+            f"  {each.best.accuracy:8.1%}  {each.best.standard_error:14.1%}"
+            for each in sorted(tuned, key=lambda each: -each.best.accuracy)
+        ]
+        lines.append("")
+    return lines
+
+
+def _named(tuned: Tuned, among: Sequence[Tuned]) -> str:
+    """The head, with its layer and normalisation where others were tried."""
+    words: list[str] = [tuned.head]
+    if len({each.normalize for each in among}) > 1:
+        words.append(tuned.normalize)
+    if len({each.layer for each in among}) > 1:
+        words.append(f"on {tuned.layer}")
+    return " ".join(words)
 
 
 def _per_class(metrics: Metrics) -> str:
