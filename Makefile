@@ -5,13 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench torture clean
+.PHONY: demo test test-ray lint bench torture clean
 
 demo: $(VENV)/ready
 	$(BIN)/python cli.py demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The faults of a cluster of two nodes, which `make test` runs too.
+test-ray: $(VENV)/ready
+	$(BIN)/python -m pytest -m ray
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

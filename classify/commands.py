@@ -17,12 +17,17 @@ from classify.imagenet_command import imagenet
 from classify.learning_curve_command import learning_curve
 from extract.cache_commands import existing
 from extract.commands import (
+    AddressedCommand,
     BatchOption,
     DeviceOption,
+    GpusOption,
     JobsOption,
     JsonOption,
     PrecisionOption,
     QuietOption,
+    RayOption,
+    WorkersOption,
+    cluster_options,
     notifier,
 )
 
@@ -42,7 +47,7 @@ def register(app: typer.Typer) -> None:
         (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
-        app.command(short_help=summary, epilog=f"Example:  fc7 {example}")(command)
+        app.command(cls=AddressedCommand, short_help=summary, epilog=f"Example:  fc7 {example}")(command)
 
 
 def classify(
@@ -61,6 +66,9 @@ def classify(
     precision: PrecisionOption = "auto",
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
+    gpus_per_worker: GpusOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -81,7 +89,9 @@ def classify(
         output,
         top_k=top_k,
         form=None if form == "auto" else form,
-        options=RunOptions(device, precision, batch_size, jobs),
+        options=RunOptions(
+            device, precision, batch_size, jobs, cluster_options(ray, workers, gpus_per_worker)
+        ),
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )

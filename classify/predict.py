@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
 from extract.stages import Failure, Listing, start_of
 from extract.stream import Clock
 from models.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from extract.cluster.driver import NodeWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class ClassifySummary:
         Images that the classifier was too unsure of, and those unlike the images of training.
     seconds : float
     clock : Clock
+    nodes : mapping of str to (int, float)
+        On a cluster, for each node its name, the images it did and the seconds it worked.
     """
 
     out: Path | None
@@ -49,6 +54,7 @@ class ClassifySummary:
     n_novel: int
     seconds: float
     clock: Clock
+    nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
 
 def _shown_root(listing: Listing) -> str:
@@ -103,6 +109,7 @@ def classify_images(
     unknown = classifier.rejection_label
     counts = dict.fromkeys(classifier.classes_, 0)
     n_novel = 0
+    nodes: dict[str, NodeWork] = {}
     early = list(listing.failures) if isinstance(listing, Listing) else []
     root = "" if not isinstance(listing, Listing) else _shown_root(listing)
     with open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer:
@@ -113,6 +120,7 @@ def classify_images(
             clock=clock,
             progress=progress or Silent(),
             notify=notify,
+            nodes=nodes,
         ):
             last = max([*scored.paths[-1:], *(f.path for f in scored.failures)], default="")
             due = [failure for failure in early if failure.path <= last]
@@ -138,4 +146,5 @@ def classify_images(
         n_novel,
         time.perf_counter() - started,
         clock,
+        {name: (work.images, work.seconds) for name, work in nodes.items()},
     )

@@ -12,7 +12,8 @@ import numpy as np
 
 from classify.classifier import Classifier
 from extract.stages import Failure, Listing
-from extract.stream import Clock, default_jobs, feature_blocks
+from extract.stream import Clock
+from extract.worker import NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
 from models.progress import Progress
 from models.spec import NetworkSpec, PreprocessSpec
@@ -20,6 +21,8 @@ from models.spec import NetworkSpec, PreprocessSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from extract.cluster.driver import NodeWork
+    from extract.cluster.options import ClusterOptions
     from extract.engines import Device, Precision
     from models.store import StoredNetwork
 
@@ -29,12 +32,13 @@ _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """On which device images are run; as in `extract.pipeline.ExtractOptions`."""
+    """Where images are run; as in `extract.options.ExtractOptions`."""
 
     device: Device = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
     jobs: int | None = None
+    cluster: ClusterOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,12 @@ def score_inputs(
     clock: Clock,
     progress: Progress,
     notify: Notify,
+    nodes: dict[str, NodeWork] | None = None,
 ) -> Iterator[Scored]:
     """Probabilities for images, folders or one features.h5, a batch at a time.
 
-    `inputs` may also be what `list_unless_cache` made of them.
+    `inputs` may also be what `list_unless_cache` made of them. On a cluster `nodes` is filled with what
+    each node did.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def score_inputs(
     """
     listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, notify)
     if isinstance(listing, Listing):
-        yield from _score_images(listing, classifier, options, clock, progress, notify)
+        yield from _score_images(listing, classifier, options, clock, progress, notify, nodes)
     else:
         yield from _score_cache(listing, classifier, progress)
 
@@ -181,36 +187,32 @@ def _score_images(
     clock: Clock,
     progress: Progress,
     notify: Notify,
+    nodes: dict[str, NodeWork] | None,
 ) -> Iterator[Scored]:
-    from extract.images import prepare
-    from extract.session import Session, open_session
-
     stored, spec, layer = find_network(classifier, progress)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
 
-    def open_network() -> Session:
-        session = open_session(
-            stored.graph_path,
-            spec,
-            [layer],
-            device=options.device,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            notify=notify,
-        )
-        notify(session.engine.why)
-        return session
-
-    blocks = feature_blocks(
-        listing.images,
-        lambda data: prepare(data, spec.preprocess),
-        open_network,
-        jobs=options.jobs or default_jobs(),
-        clock=clock,
+    run = NetworkRun(
+        stored.graph_path,
+        spec,
+        (layer,),
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        jobs=options.jobs,
     )
+    if options.cluster is None:
+        done = on_this_machine(listing.images, run, clock=clock, notify=notify)
+    else:
+        from extract.cluster.driver import on_cluster
+
+        done = on_cluster(
+            listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
+        )
     progress.start(len(listing.images), "classifying")
-    for block, failures in blocks:
+    for finished in done:
+        block, failures = finished.block, list(finished.failures)
         X = block.features[layer] if block.refs else np.empty((0, len(classifier.coef_[0])), np.float32)
         yield Scored(
             [ref.path for ref in block.refs],

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+import typer.core
 
 from extract.cache_commands import cache
 from models.commands import app as models
 from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from extract.cluster.options import ClusterOptions
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -26,6 +30,23 @@ PrecisionOption = Annotated[
 BatchOption = Annotated[
     int | None, typer.Option("-b", "--batch-size", min=1, max=4096, help="Images in one call of the network.")
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Run on a Ray cluster: at host:port, else the one that runs here, else a local one on all cores "
+        "and GPUs.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --ray: workers in all. Default: one a GPU, up to four on a node without."),
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(min=0, help="With --ray: GPUs a worker, 0.5 for two on one, 0 for none. Default: 1."),
+]
 JobsOption = Annotated[
     int | None, typer.Option("-j", "--jobs", min=1, max=256, help="Decode threads; default: one a core.")
 ]
@@ -37,6 +58,7 @@ def register(app: typer.Typer) -> None:
     from extract.bench_command import register as register_bench
 
     app.command(
+        cls=AddressedCommand,
         short_help="Images to features.h5, once.",
         epilog="Example:  fc7 extract imgs/ --network alexnet --layer fc7 -o features.h5",
     )(extract)
@@ -104,6 +126,9 @@ def extract(
     failures_csv: Annotated[
         Path | None, typer.Option(help="Write every skipped image with its reason here.")
     ] = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
+    gpus_per_worker: GpusOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -137,6 +162,7 @@ def extract(
         verify=verify,
         repair=repair,
         force=force,
+        cluster=cluster_options(ray, workers, gpus_per_worker),
     )
     summary = extract_features(
         list(images or ()), output, options, progress=make_progress(quiet), notify=notifier(quiet)
@@ -162,6 +188,35 @@ def shapes(
     summary = make_shapes(folder, count, seed, make_progress(quiet))
     if not quiet:
         typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
+
+
+class AddressedCommand(typer.core.TyperCommand):
+    """A command whose ``--ray`` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a bare ``--ray`` its address."""
+        from extract.cluster.options import with_addresses
+
+        return super().parse_args(ctx, with_addresses(args))
+
+
+def cluster_options(
+    address: str | None, workers: int | None, gpus_per_worker: float | None
+) -> ClusterOptions | None:
+    """What the three options say; None without ``--ray``.
+
+    Raises
+    ------
+    UsageError
+        If there is something to say of workers and no ``--ray``.
+    """
+    if address is None:
+        if workers is not None or gpus_per_worker is not None:
+            raise UsageError("--workers and --gpus-per-worker are for a cluster; add --ray")
+        return None
+    from extract.cluster.options import ClusterOptions
+
+    return ClusterOptions(address, workers, gpus_per_worker)
 
 
 def failure_limit(text: str) -> float | None:

@@ -11,8 +11,9 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from models.errors import ImageError
 
@@ -78,6 +79,11 @@ class ForwardReader:
         self._unfolded: IO[bytes] | None = None
         self._starts: array[int] = array("q")
         self._served = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In another process it starts anew.
+        again = partial(ForwardReader, in_order=self._in_order)
+        return again, (self._path, self._kind, self._offsets, self._sizes)
 
     def piece(self, offset: int) -> bytes:
         """The piece that starts at `offset`.

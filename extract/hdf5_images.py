@@ -133,11 +133,35 @@ class _HdfStack:
             raise ImageError(f"cannot be read from the HDF5 file: {_short(exc)}") from exc
         return self.layout.picture(np.take(block, within, self.layout.axis))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Elsewhere, (self._data.file.filename, self._data.name, self.layout)
+
     def _read(self, start: int) -> NDArray[Any]:
         where = [slice(None)] * self._data.ndim
         where[self.layout.axis] = slice(start, start + self._per_block)
         block: NDArray[Any] = self._data[tuple(where)]
         return block
+
+
+class _Elsewhere:
+    """An `_HdfStack` that was sent to another process: the file is opened there for the first image."""
+
+    def __init__(self, path: str, name: str, axes: Layout) -> None:
+        self.layout = axes
+        self._path = path
+        self._name = name
+        self._lock = threading.Lock()
+        self._stack: _HdfStack | None = None
+
+    def image(self, index: int) -> Pixels:
+        with self._lock:
+            if self._stack is None:
+                try:
+                    data = h5py.File(self._path, "r", locking=False)[self._name]
+                except _LIBRARY_ERRORS as exc:
+                    raise ImageError(f"the HDF5 file cannot be opened: {_short(exc)}") from exc
+                self._stack = _HdfStack(data, self.layout)
+        return self._stack.image(index)
 
 
 def _is_ours(file: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from extract.cluster.options import ClusterOptions
     from extract.engines import Device, Precision
     from models.spec import Pool
 
@@ -47,6 +48,8 @@ class ExtractOptions:
         Read every stored feature, and redo the rows that fail their checksum.
     force : bool
         Replace a cache that another network made.
+    cluster : ClusterOptions or None
+        Run on a Ray cluster; None runs in this process.
     """
 
     network: str = "alexnet"
@@ -66,3 +69,4 @@ class ExtractOptions:
     verify: bool = False
     repair: bool = False
     force: bool = False
+    cluster: ClusterOptions | None = None

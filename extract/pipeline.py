@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing, readers_of
-from extract.stream import Clock, Decode, default_jobs, feature_blocks
+from extract.stream import Clock, default_jobs
 from extract.summary import ExtractSummary
+from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError
 from models.importing import ensure_network
 from models.progress import Progress, Silent
@@ -25,7 +27,7 @@ from models.store import StoredNetwork
 
 if TYPE_CHECKING:
     from extract.cache.writer import CacheWriter
-    from extract.session import Session
+    from extract.cluster.driver import NodeWork
 
 Notify = Callable[[str], None]
 
@@ -114,7 +116,8 @@ class _Run:
         self.notify = notify
         self.jobs = options.jobs or default_jobs()
         self.clock = Clock()
-        self.session: Session | None = None
+        self.engines: set[str] = set()
+        self.nodes: dict[str, NodeWork] = {}
         self.failures: list[Failure] = list(listing.failures)
         self.done: set[str] = set()
 
@@ -180,17 +183,14 @@ class _Run:
         gathered = Gathered()
         self.progress.start(len(work), "extracting")
         try:
-            for block, failed in feature_blocks(
-                work, self._decoder(), lambda: self._open_session(writer), jobs=self.jobs, clock=self.clock
-            ):
-                gathered.add(block, failed)
-                self.progress.advance(len(block.refs) + len(failed))
-                stopped = self._too_many_failures(failed, len(self.failures) + len(gathered.failures))
-                if stopped is not None:
-                    return stopped
-                if gathered.due():
-                    self._keep(gathered, writer)
-                    gathered = Gathered()
+            with closing(self._finished(work, writer)) as done:
+                for finished in done:
+                    gathered = self._take(finished, gathered, writer)
+                    failed = finished.failures
+                    self.progress.advance(len(finished.block.refs) + len(failed))
+                    stopped = self._too_many_failures(failed, len(self.failures) + len(gathered.failures))
+                    if stopped is not None:
+                        return stopped
         except CredentialsError as exc:
             return CredentialsError(f"{exc}; what was done is kept in {self.out}")
         except KeyboardInterrupt:
@@ -201,6 +201,58 @@ class _Run:
             self._keep(gathered, writer)
             self.progress.finish()
         return None
+
+    def _take(self, finished: Finished, gathered: Gathered, writer: CacheWriter) -> Gathered:
+        """Keep what is finished, sooner or later; what is waiting to be kept then."""
+        if finished.provenance is not None:
+            self.engines.add("{provider} {precision}".format(**finished.provenance))
+        if finished.kept:
+            self.done.update(ref.path for ref in finished.block.refs)
+            self.failures += finished.failures
+            return gathered
+        if finished.provenance not in (None, writer.provenance):
+            # A segment says of all its rows how they were made.
+            self._keep(gathered, writer)
+            gathered = Gathered()
+            writer.provenance = finished.provenance
+        gathered.add(finished.block, finished.failures)
+        if gathered.due():
+            self._keep(gathered, writer)
+            gathered = Gathered()
+        return gathered
+
+    def _network_run(self) -> NetworkRun:
+        options = self.options
+        return NetworkRun(
+            self.stored.graph_path,
+            self.spec,
+            self.layers,
+            device=options.device,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            jobs=options.jobs,
+        )
+
+    def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:
+        """Run images here, or on the workers of a cluster, which keep what they finish where they can."""
+        if not work:
+            return
+        run = self._network_run()
+        if self.options.cluster is None:
+            yield from on_this_machine(work, run, clock=self.clock, notify=self.notify)
+            return
+        from extract.cluster.driver import on_cluster
+
+        yield from on_cluster(
+            work,
+            run,
+            self.options.cluster,
+            clock=self.clock,
+            notify=self.notify,
+            keeping=Keeping(writer.work_folder, writer.segment_header, writer.storage),
+            number=writer.claim_number(),
+            nodes=self.nodes,
+        )
 
     def _too_many_failures(self, failed: Sequence[Failure], total: int) -> Fc7Error | None:
         """The error that ends the run, if what just failed is more than the user allows."""
@@ -222,33 +274,6 @@ class _Run:
         if gathered.blocks or gathered.failures:
             writer.write_segment(gathered.joined(), gathered.failures)
 
-    def _decoder(self) -> Decode:
-        from extract.images import prepare
-
-        spec = self.spec.preprocess
-        return lambda data: prepare(data, spec)
-
-    def _open_session(self, writer: CacheWriter) -> Session:
-        from extract.session import open_session
-
-        self.session = open_session(
-            self.stored.graph_path,
-            self.spec,
-            self.layers,
-            device=self.options.device,
-            precision=self.options.precision,
-            batch_size=self.options.batch_size,
-            notify=self.notify,
-        )
-        engine = self.session.engine
-        self.notify(engine.why)
-        writer.provenance = {
-            "provider": engine.provider,
-            "precision": engine.precision,
-            "onnxruntime": engine.version,
-        }
-        return self.session
-
     def _hashes(self, refs: Iterable[ImageRef]) -> Iterable[str | None]:
         def digest(ref: ImageRef) -> str | None:
             try:
@@ -261,7 +286,6 @@ class _Run:
             return list(pool.map(digest, refs))
 
     def _summary(self, started: float, plan: Plan, moved: int, worked: int, written: bool) -> ExtractSummary:
-        engine = self.session.engine if self.session is not None else None
         failed_now = len(self.failures) - len(plan.failures) - len(self.listing.failures)
         return ExtractSummary(
             out=self.out,
@@ -277,6 +301,7 @@ class _Run:
             clock=self.clock,
             network=self.spec.name,
             trained=self.spec.trained,
-            engine=f"{engine.provider} {engine.precision}" if engine else None,
+            engine=", ".join(sorted(self.engines)) or None,
+            nodes={name: (work.images, work.seconds) for name, work in self.nodes.items()},
             written=written,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.stages import Failure
@@ -34,6 +35,8 @@ class ExtractSummary:
         Provider and precision; None if the network was not needed.
     written : bool
         False if the file already said all this.
+    nodes : mapping of str to (int, float)
+        On a cluster, for each node its name, the images it did and the seconds it worked.
     """
 
     out: Path
@@ -51,6 +54,7 @@ class ExtractSummary:
     trained: bool
     engine: str | None
     written: bool
+    nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -77,6 +81,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if summary.extracted:
         parts += [f"{summary.rate:.0f} images/s", f"slowest: {summary.clock.bottleneck}"]
         parts[-1] += f" ({summary.clock.describe()})"
+    parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
@@ -106,7 +111,24 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "trained": summary.trained,
         "engine": summary.engine,
         "written": summary.written,
+        "nodes": nodes_json(summary.nodes),
     }
+
+
+def nodes_text(nodes: Mapping[str, tuple[int, float]]) -> list[str]:
+    """What each node of a cluster did: ``node-1 640 at 52 images/s``."""
+    return [
+        f"{name} {images} at {images / seconds if seconds else 0:.0f} images/s"
+        for name, (images, seconds) in sorted(nodes.items())
+    ]
+
+
+def nodes_json(nodes: Mapping[str, tuple[int, float]]) -> list[dict[str, object]]:
+    """The same for a program."""
+    return [
+        {"node": name, "images": images, "images_per_second": round(images / seconds if seconds else 0, 1)}
+        for name, (images, seconds) in sorted(nodes.items())
+    ]
 
 
 def write_failures_csv(failures: list[Failure], path: Path) -> None:

@@ -25,6 +25,8 @@ DOORS = {
     "onnx": ("models/", "classify/artifact.py"),
     "sklearn": ("classify/",),
     "skops": ("classify/skops_file.py",),
+    # Its errors are told apart there: a worker that died, a call that raised, a cluster that is gone.
+    "ray": ("extract/cluster/ray_engine.py",),
 }
 # Modules that every command loads: they must not pull in anything heavy.
 LIGHT = [
@@ -33,6 +35,7 @@ LIGHT = [
     "models/errors.py",
     "extract/commands.py",
     "extract/cache_commands.py",
+    "extract/cluster/options.py",
     "extract/bench_command.py",
     "classify/commands.py",
     "classify/export_command.py",
@@ -43,7 +46,7 @@ LIGHT = [
     "classify/learning_curve_command.py",
     "classify/imagenet_command.py",
 ]
-HEAVY = {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
+HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

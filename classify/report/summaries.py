@@ -8,6 +8,7 @@ from classify.judging import Evaluation
 from classify.predict import ClassifySummary
 from classify.report.text import evaluate_report, groups_report, metrics_json
 from extract.stages import Failure
+from extract.summary import nodes_json, nodes_text
 
 _FAILURES_SHOWN = 20
 
@@ -31,10 +32,11 @@ def classify_report(summary: ClassifySummary) -> str:
             "their labels"
         )
     rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
-    lines.append(
+    figures = (
         f"{summary.images} images, {summary.classified} classified, {len(summary.failures)} failures, "
         f"{summary.seconds:.1f} s{rate}"
     )
+    lines.append(", ".join([figures, *nodes_text(summary.nodes)]))
     if summary.out is not None:
         lines.append(f"wrote {summary.out}")
     return "\n".join(lines)
@@ -52,6 +54,7 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
         "rejected_label": summary.unknown,
         "novel": summary.n_novel,
         "seconds": round(summary.seconds, 3),
+        "nodes": nodes_json(summary.nodes),
     }
 
 

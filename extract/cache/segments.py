@@ -76,7 +76,8 @@ def write_segment(
     folder : Path
         Made if missing.
     name : str
-        Segments of one cache are read in the order of their names.
+        Segments of one cache are read in the order of their names: they begin with a number, and one
+        that is written from elsewhere goes on with ``-`` and what tells it from others of that number.
     header : SegmentHeader
     block : RowBlock
         May be empty.
@@ -190,8 +191,8 @@ def list_segments(folder: Path) -> list[Path]:
 
 def next_number(folder: Path) -> int:
     """The number for a new segment, above those that are there."""
-    numbers = (path.stem for path in list_segments(folder))
-    return 1 + max((int(stem) for stem in numbers if stem.isdecimal()), default=-1)
+    numbers = (path.stem.partition("-")[0] for path in list_segments(folder))
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
 def check_segment(path: Path) -> SegmentInfo:

@@ -169,6 +169,15 @@ class CacheWriter:
         return SegmentHeader(self.identity, self.provenance, self._force)
 
     @property
+    def storage(self) -> Storage:
+        """How features will be kept."""
+        return self._storage
+
+    def claim_number(self) -> str:
+        """What the names of segments begin with that other processes write from now on: newer than all."""
+        return self._pending.next_name()
+
+    @property
     def work_folder(self) -> Path:
         """Where segments go; made when the first is written."""
         return self._pending.folder

@@ -1,0 +1,23 @@
+"""Extraction on many workers: Ray starts them, watches them and moves what they are sent.
+
+==================  ===========================================================================
+options             what the user chose
+slots               how many workers go where
+portions            the listing cut into portions; which to do again, and which image to give up
+messages            what the driver and a worker tell each other
+actor               the worker's side
+engine              what is needed of whatever runs workers
+ray_engine          the one door to Ray
+briefing            what workers are told of a run
+staff               workers come and go
+driver              the loop that hands out portions
+==================  ===========================================================================
+
+Why actors of Ray Core and not a pipeline of Ray Data (`map_batches` with an actor pool), tried with Ray
+2.60: (1) Ray Data repeats a task that killed its worker without end, or, if told not to, drops it
+without saying which rows it held; one picture that exhausts the memory must be found and named. (2) Its
+actors live as long as one pipeline, so every round that repeats dropped rows would load the network
+again on every worker. (3) Its inputs are put into the object store before it starts; portions of a
+listing of ten million images are cut when a worker is free for one. The scheduling (where a worker
+fits, which GPUs it sees, when a node is lost, how bytes travel) is Ray's in both.
+"""

@@ -1,0 +1,282 @@
+"""The loop of a run on a cluster: hand out portions, take in what is finished, do again what was lost.
+
+Workers write finished segments to the cache's folder where they see it; where they do not, they hand
+their rows back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from extract.cluster.briefing import Briefing
+from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
+from extract.cluster.messages import Parcel, Result
+from extract.cluster.options import ClusterOptions
+from extract.cluster.portions import TRIES, Portion, Portions
+from extract.cluster.staff import Member, Staff
+from extract.stages import Failure, ImageRef, RowBlock
+from extract.stream import Clock
+from extract.worker import Finished, Keeping, NetworkRun
+from models.errors import Fc7Error
+
+Notify = Callable[[str], None]
+
+_PORTION_SECONDS = 4.0
+"""Portions are sized to take about this long, two at a time: what the loss of a worker costs."""
+_PORTION_BYTES = 32 << 20
+_PORTION_IMAGES = 4096
+_WAIT_SECONDS = 1.0
+_AT_ONCE = 2
+# In order, an image waits for those before it; at most so many portions a worker are finished ahead.
+_AHEAD = 8
+
+
+@dataclass(slots=True)
+class NodeWork:
+    """What a node has done: `seconds` are from its first portion's begin to its last one's end."""
+
+    images: int
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """While it worked."""
+        return self.ended - self.began
+
+
+def on_cluster(
+    images: Sequence[ImageRef], run: NetworkRun, options: ClusterOptions, **details: Any
+) -> Iterator[Finished]:
+    """Run images on the cluster that the user chose.
+
+    Parameters
+    ----------
+    images, run, options, **details
+        As for `Driver`.
+
+    Yields
+    ------
+    Finished
+
+    Raises
+    ------
+    UsageError
+        If Ray is not installed or there is no cluster.
+    Fc7Error
+        As `Driver.finished`.
+    """
+    from extract.cluster.ray_engine import connect
+
+    with connect(options.address) as engine:
+        yield from Driver(engine, images, run, options, **details).finished()
+
+
+class Driver:
+    """One run over images on a cluster; iterate `finished` once, and close it.
+
+    Parameters
+    ----------
+    engine : Engine
+    images : sequence of ImageRef
+        Sorted by path.
+    run : NetworkRun
+        Its threads and decode threads, unless given, are each worker's share of its node.
+    options : ClusterOptions
+    clock : Clock
+        Is told where the workers' time went, all of them together.
+    notify : callable
+    keeping : Keeping or None
+        None lets all workers hand rows back.
+    number : str
+        What the names of this run's segments begin with: they count as newer than those before.
+    in_order : bool
+        Give images back in the order of `images`.
+    nodes : dict or None
+        The dictionary to fill.
+
+    Attributes
+    ----------
+    nodes : dict of str to NodeWork
+        By the node's name; filled as portions are finished.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        images: Sequence[ImageRef],
+        run: NetworkRun,
+        options: ClusterOptions,
+        *,
+        clock: Clock,
+        notify: Notify,
+        keeping: Keeping | None = None,
+        number: str = "",
+        in_order: bool = False,
+        nodes: dict[str, NodeWork] | None = None,
+    ) -> None:
+        self.nodes = {} if nodes is None else nodes
+        self._engine = engine
+        self._images = images
+        self._spec = run.spec
+        self._clock = clock
+        self._notify = notify
+        self._in_order = in_order
+        self._number = number
+        self._about = run.spec.to_json() + repr(run.layers)
+        self._bytes_a_row = 4 * sum(run.spec.layer(layer).dim(run.spec.pool) for layer in run.layers)
+        self._portions = Portions(len(images))
+        self._said: set[str] = set()
+        self._say(f"running on {engine.described}")
+        self._briefing = Briefing(engine, images, run, keeping if options.share_folder else None, self._say)
+        self._staff = Staff(engine, self._briefing, options, self._say)
+
+    def finished(self) -> Iterator[Finished]:
+        """Do all images.
+
+        Raises
+        ------
+        Fc7Error
+            If no node can take part, or an engine or the file system fails.
+        """
+        try:
+            if self._in_order:
+                yield from self._sorted()
+            else:
+                for _, done in self._unordered():
+                    yield done
+        finally:
+            self._staff.close()
+            self._briefing.close()
+
+    def _unordered(self) -> Iterator[tuple[int, Finished]]:
+        """(First image, what became of its portion), as they come."""
+        while self._portions.left or any(member.holds for member in self._staff.members):
+            for member in self._staff.look(self._portions.left):
+                self._tell_loss(member, "its machine was lost")
+                for portion, _ in member.holds.values():
+                    self._portions.give_back(portion)
+            self._hand_out()
+            if not self._staff.asked:
+                time.sleep(_WAIT_SECONDS / 4)
+                continue
+            for ticket, outcome in self._engine.wait(list(self._staff.asked), _WAIT_SECONDS):
+                # A worker that was lost meanwhile is not heard any more: its portions are with others.
+                asked = self._staff.asked.pop(ticket, None)
+                if asked is not None:
+                    yield from self._hear(asked, ticket, outcome)
+
+    def _sorted(self) -> Iterator[Finished]:
+        """What is finished early waits for what lies before it."""
+        early: dict[int, Finished] = {}
+        expected = 0
+        for start, done in self._unordered():
+            early[start] = done
+            while expected in early:
+                ready = early.pop(expected)
+                expected += len(ready.block.refs) + len(ready.failures)
+                yield ready
+
+    def _hear(self, member: Member, ticket: Ticket, outcome: Outcome) -> Iterator[tuple[int, Finished]]:
+        if isinstance(outcome, Broken) and isinstance(outcome.error, MemoryError):
+            outcome = Gone("it ran out of memory")
+        if isinstance(outcome, Gone):
+            yield from self._lost(member, outcome.reason)
+        elif isinstance(outcome, Result):
+            yield self._take(member, ticket, outcome)
+        elif member.ready is None:
+            self._staff.hear(member, outcome)
+        else:
+            error = outcome.error
+            what = f"{member.slot.node.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+            raise error if isinstance(error, Fc7Error) else Fc7Error(f"a worker failed on {what}")
+
+    def _lost(self, member: Member, reason: str) -> Iterator[tuple[int, Finished]]:
+        """A worker has died: its portions are done again, but for an image that it was alone with twice."""
+        machine_lives = self._staff.bury(member, reason)
+        self._tell_loss(member, reason if machine_lives else "its machine was lost")
+        for portion, _ in member.holds.values():
+            if not machine_lives:
+                self._portions.give_back(portion)
+            elif self._portions.blame(portion):
+                ref = self._images[portion.start]
+                why = f"ended the worker that read it, {TRIES} times: {reason}"
+                failure = Failure(ref.path, why, ref.size, ref.mtime_ns)
+                yield portion.start, Finished(RowBlock([], [], {}), [failure])
+
+    def _tell_loss(self, member: Member, reason: str) -> None:
+        if member.holds:
+            images = sum(len(portion) for portion, _ in member.holds.values())
+            self._notify(
+                f"lost a worker on {member.slot.node.name} ({reason}); {images} images are done again"
+            )
+
+    def _hand_out(self) -> None:
+        ready = self._staff.ready
+        resting = 0
+        for member in ready:
+            if member.alone:
+                continue
+            # A portion that has ended a worker goes to one that has nothing else: no other is to be blamed.
+            if resting < self._portions.suspects:
+                if member.holds:
+                    resting += 1
+                elif (suspect := self._portions.next_suspect()) is not None:
+                    member.alone = True
+                    self._send(member, suspect)
+                continue
+            while len(member.holds) < _AT_ONCE and self._may_go_on():
+                portion = self._portions.next(self._size(member, len(ready)))
+                if portion is None:
+                    break
+                self._send(member, portion)
+
+    def _send(self, member: Member, portion: Portion) -> None:
+        refs = self._images[portion.start : portion.stop]
+        # Read in the order of their names, segments give paths that are nearly sorted.
+        number = f"{self._number}-{portion.start:010}"
+        parcel = Parcel.of(refs, self._briefing.numbers, number, self._about)
+        member.holds[self._staff.ask(member, "process", parcel)] = portion, time.monotonic()
+
+    def _may_go_on(self) -> bool:
+        """Whether another portion may be begun; in order, not too far ahead of the oldest."""
+        if not self._in_order:
+            return True
+        members = self._staff.members
+        left = self._portions.first_left
+        oldest = min([left, *(portion.start for member in members for portion, _ in member.holds.values())])
+        return left - oldest < _AHEAD * sum(max(1, member.size) for member in members)
+
+    def _size(self, member: Member, workers: int) -> int:
+        """Whole batches that take about `_PORTION_SECONDS`; less at the end, so that all end together."""
+        assert member.ready is not None
+        batch = max(1, member.ready.batch_size // self._spec.preprocess.crops)
+        member.size = max(member.size, 2 * batch)
+        fair = -(-self._portions.left // (_AT_ONCE * workers))
+        size = min(member.size, fair, _PORTION_IMAGES, _PORTION_BYTES // self._bytes_a_row)
+        return max(1, -(-size // batch)) * batch
+
+    def _take(self, member: Member, ticket: Ticket, result: Result) -> tuple[int, Finished]:
+        portion, since = member.holds.pop(ticket)
+        now = time.monotonic()
+        if not member.alone:
+            wanted = int(len(portion) / max(now - since, 1e-3) * _PORTION_SECONDS)
+            member.size = min(2 * member.size, wanted)
+        member.alone = False
+        for stage in Clock.__slots__:
+            setattr(self._clock, stage, getattr(self._clock, stage) + getattr(result.clock, stage))
+        work = self.nodes.setdefault(member.slot.node.name, NodeWork(0, since, now))
+        work.images += len(portion)
+        work.ended = now
+        assert member.ready is not None
+        refs = [self._images[portion.start + i] for i in result.rows]
+        block = RowBlock(refs, result.sha256, result.features)
+        return portion.start, Finished(block, result.failures, result.kept, member.ready.provenance)
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._notify(text)

@@ -1,0 +1,231 @@
+"""The one door to Ray: connect, start workers, call them, learn that they are gone."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from extract.cluster.actor import Actor
+from extract.cluster.engine import Broken, Gone, Outcome
+from extract.cluster.options import AUTO, LOCAL
+from extract.cluster.slots import Node, Slot
+from models.errors import Fc7Error, UsageError
+
+# Set before Ray is imported: nothing is reported anywhere, nothing but errors is printed, and no page
+# is served (docs.ray.io, "Usage Stats Collection", "Configuring Ray").
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_LOG_TO_DRIVER": "0",
+}
+for _name, _value in _QUIET.items():
+    os.environ.setdefault(_name, _value)
+
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray
+        from ray import exceptions
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as exc:
+    raise UsageError(
+        f"--ray needs Ray, which is not installed ({exc}); pip install 'fc7[ray]' in every node's environment"
+    ) from exc
+
+# One portion at its end and the next one's beginning: `extract.worker.Worker`.
+AT_ONCE = 2
+_STOP_SECONDS = 10.0
+_ANSWER_SECONDS = 10.0
+# The driver's own machine must have room for the object; these are no fault of an image.
+_FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
+
+
+class RayEngine:
+    """A connected Ray; use `connect`."""
+
+    def __init__(self, local: bool) -> None:
+        self.local = local
+        self._nodes: dict[str, Node] = {}
+
+    @property
+    def described(self) -> str:
+        """For the user."""
+        if self.local:
+            return "a local Ray cluster, started for this run"
+        return f"the Ray cluster at {ray.get_runtime_context().gcs_address}"
+
+    def nodes(self) -> list[Node]:
+        """The machines that are alive, in a fixed order."""
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        hosts = [str(node["NodeManagerHostname"]) for node in alive]
+        for node, host in zip(alive, hosts, strict=True):
+            known = self._nodes.get(node["NodeID"])
+            twin = hosts.count(host) > 1 or any(
+                n.name == host for n in self._nodes.values() if n is not known
+            )
+            name = f"{host}/{node['NodeID'][:6]}" if twin else host
+            resources = node["Resources"]
+            self._nodes[node["NodeID"]] = Node(
+                node["NodeID"],
+                known.name if known else name,
+                resources.get("CPU", 0.0),
+                resources.get("GPU", 0.0),
+            )
+        return sorted((self._nodes[node["NodeID"]] for node in alive), key=lambda node: (node.name, node.id))
+
+    def share(self, value: Any) -> Any:
+        """Put a value where every worker can fetch it; once for all of them."""
+        return ray.put(value)
+
+    def start(self, slot: Slot) -> Any:
+        """A new worker; its first calls wait until it runs."""
+        # A worker is not restarted, and no call repeated, behind the driver's back: it decides what
+        # is done again, and in which pieces.
+        remote: Any = ray.remote(Actor)
+        return remote.options(
+            num_cpus=slot.cpus,
+            num_gpus=slot.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=AT_ONCE,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(slot.node.id, soft=False),
+        ).remote()
+
+    def call(self, worker: Any, method: str, *arguments: Any) -> Any:
+        """Ask a worker something; the ticket for its answer."""
+        return getattr(worker, method).remote(*arguments)
+
+    def wait(self, tickets: Sequence[Any], seconds: float) -> list[tuple[Any, Outcome]]:
+        """Answers that have come, at least one if one comes within `seconds`.
+
+        Raises
+        ------
+        Fc7Error
+            If Ray itself has no room left.
+        """
+        waiting = list(tickets)
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
+        return [(ticket, _outcome(ticket)) for ticket in ready]
+
+    def stop(self, worker: Any) -> None:
+        """End a worker, whatever it is doing."""
+        with contextlib.suppress(exceptions.RayError):
+            ray.kill(worker, no_restart=True)
+
+    def stop_all(self, workers: Iterable[Any], tickets: Sequence[Any]) -> None:
+        """End workers and wait until what they were doing has ended."""
+        for worker in workers:
+            self.stop(worker)
+        if tickets:
+            with contextlib.suppress(exceptions.RayError):
+                ray.wait(list(tickets), num_returns=len(tickets), timeout=_STOP_SECONDS)
+
+
+@contextmanager
+def connect(address: str) -> Iterator[RayEngine]:
+    """A connection to a cluster; a local one lives as long as the block.
+
+    Parameters
+    ----------
+    address : str
+        See `extract.cluster.options.ClusterOptions`.
+
+    Raises
+    ------
+    UsageError
+        If there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        # Somebody who uses fc7 as a library has connected already, and goes on after us.
+        yield RayEngine(local=False)
+        return
+    try:
+        yield RayEngine(_initialise(address))
+    except exceptions.RayError as exc:
+        raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; run the same command again to go on") from exc
+    finally:
+        ray.shutdown()
+
+
+def _initialise(address: str) -> bool:
+    """Connect; whether a local cluster was started for it."""
+    wanted = _running() if address == AUTO else address
+    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    try:
+        if wanted in (None, LOCAL):
+            ray.init(address=LOCAL, _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
+            return True
+        _knock(str(wanted))
+        ray.init(address=wanted, **quiet)
+    except (OSError, ValueError, RuntimeError, exceptions.RayError) as exc:
+        raise UsageError(
+            f"--ray {wanted or LOCAL}: no Ray cluster can be reached or started there "
+            f"({_line(exc)}); start one with `ray start --head` and give its host:port, or give --ray local"
+        ) from exc
+    return False
+
+
+def _running() -> str | None:
+    """What Ray's own tools would take: $RAY_ADDRESS, else what `ray start` noted, if it answers."""
+    if os.environ.get("RAY_ADDRESS"):
+        return os.environ["RAY_ADDRESS"]
+    noted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+    try:
+        address = noted.read_text(encoding="utf-8").strip()
+        _knock(address)
+    except (OSError, ValueError):
+        return None  # the note outlives a cluster that was killed
+    return address
+
+
+def _knock(address: str) -> None:
+    """Ray waits minutes for a port that nobody listens on; this does not.
+
+    Raises
+    ------
+    OSError, ValueError
+        If nothing answers, or it is no host:port.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+
+
+def _line(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:300]
+
+
+def _outcome(ticket: Any) -> Outcome:
+    try:
+        return ray.get(ticket)
+    except exceptions.RayTaskError as exc:
+        cause = exc.cause if isinstance(getattr(exc, "cause", None), BaseException) else exc
+        return Broken(cause)
+    except _FULL as exc:
+        raise Fc7Error(
+            f"Ray's object store is full: {_line(exc)}; give Ray more memory or disk, or put the cache where "
+            "every worker sees it"
+        ) from exc
+    except exceptions.RayError as exc:
+        return Gone(_why(exc))
+
+
+def _why(exc: exceptions.RayError) -> str:
+    """Ray's reason in one line: its messages are paragraphs."""
+    text = _line(exc)
+    if isinstance(exc, exceptions.OutOfMemoryError) or "low on memory" in str(exc):
+        return "Ray ended it because its machine ran out of memory"
+    if "connection error code" in str(exc):
+        return "it was killed or crashed, as happens when memory runs out"
+    return text

@@ -1,0 +1,221 @@
+"""The workers of a run: started where there is room, introduced, and replaced when they are gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from extract.cluster.briefing import Briefing
+from extract.cluster.engine import Broken, Engine, Handle, Ticket
+from extract.cluster.messages import Introduction, Ready
+from extract.cluster.options import ClusterOptions
+from extract.cluster.portions import Portion
+from extract.cluster.slots import Node, Slot, plan_slots
+from models.errors import Fc7Error
+
+_LOOK_SECONDS = 1.0
+_PATIENCE_SECONDS = 30.0
+_STARTS = 5
+"""A node on which so many workers in a row died before they were ready gets no more."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A worker, from its start to its end.
+
+    Attributes
+    ----------
+    slot : Slot
+    handle : Handle
+    ready : Ready or None
+        None until it has loaded the network.
+    holds : dict of Ticket to (Portion, float)
+        What it is doing, and since when.
+    alone : bool
+        It holds a suspect and gets nothing else.
+    size : int
+        Images of its next portion.
+    """
+
+    slot: Slot
+    handle: Handle
+    ready: Ready | None = None
+    holds: dict[Ticket, tuple[Portion, float]] = field(default_factory=dict)
+    alone: bool = False
+    size: int = 0
+
+
+class Staff:
+    """Who works.
+
+    Parameters
+    ----------
+    engine : Engine
+    briefing : Briefing
+    options : ClusterOptions
+    say : callable
+        Is told of each finding once.
+
+    Attributes
+    ----------
+    members : list of Member
+    asked : dict of Ticket to Member
+        Calls that have not been answered.
+    """
+
+    def __init__(
+        self, engine: Engine, briefing: Briefing, options: ClusterOptions, say: Callable[[str], None]
+    ) -> None:
+        self.members: list[Member] = []
+        self.asked: dict[Ticket, Member] = {}
+        self._engine = engine
+        self._briefing = briefing
+        self._options = options
+        self._say = say
+        self._refused: dict[str, BaseException] = {}
+        self._early_deaths: dict[str, int] = {}
+        self._alive: list[Node] = []
+        self._looked = 0.0
+        self._at_rest = time.monotonic()
+
+    @property
+    def ready(self) -> list[Member]:
+        """Those that can be given portions."""
+        return [member for member in self.members if member.ready is not None]
+
+    def look(self, n_images: int) -> list[Member]:
+        """Start the workers that are missing: at first, after a loss, on a node that has joined.
+
+        Parameters
+        ----------
+        n_images : int
+            That nobody has; no more workers than these are started.
+
+        Returns
+        -------
+        list of Member
+            Those that went down with their machine; they are no members any more.
+
+        Raises
+        ------
+        Fc7Error
+            If no node can take part.
+        """
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return []
+        self._alive = self._engine.nodes()
+        self._looked = time.monotonic()
+        lost = [member for member in self.members if not self.is_alive(member.slot.node)]
+        for member in lost:
+            self.dismiss(member)
+        usable = [node for node in self._alive if node.id not in self._refused]
+        if self._refused and not usable:
+            raise self._why_nobody()
+        slots = plan_slots(usable, self._options.workers, self._gpus_per_worker())
+        for slot in self._vacant(slots)[:n_images]:
+            member = Member(slot, self._engine.start(slot))
+            self.members.append(member)
+            self.ask(member, "hello", self._briefing.greeting)
+        self._be_patient()
+        return lost
+
+    def ask(self, member: Member, method: str, *arguments: Any) -> Ticket:
+        """Call a worker."""
+        ticket = self._engine.call(member.handle, method, *arguments)
+        self.asked[ticket] = member
+        return ticket
+
+    def hear(self, member: Member, answer: Introduction | Ready | Broken) -> None:
+        """Take an answer of a worker that is not ready yet."""
+        if isinstance(answer, Broken):
+            self._refuse(member.slot.node, answer.error)
+        elif isinstance(answer, Ready):
+            member.ready = answer
+            self._early_deaths.pop(member.slot.node.id, None)
+            self._say(answer.why)
+        else:
+            try:
+                order = self._briefing.order(member.slot, answer)
+            except Fc7Error as exc:
+                self._refuse(member.slot.node, exc)
+            else:
+                self.ask(member, "open", *order)
+
+    def bury(self, member: Member, reason: str) -> bool:
+        """A worker has died; whether its machine lives, so that its work may be the cause."""
+        self.dismiss(member)
+        self._alive = self._engine.nodes()
+        self._looked = 0.0
+        node = member.slot.node
+        if not self.is_alive(node):
+            return False
+        if member.ready is None:
+            deaths = self._early_deaths[node.id] = self._early_deaths.get(node.id, 0) + 1
+            if deaths >= _STARTS:
+                what = f"{deaths} workers in a row died there before they were ready"
+                self._refuse(node, Fc7Error(f"{what}: {reason}"))
+        return True
+
+    def dismiss(self, member: Member) -> None:
+        """End a worker and forget what it was asked."""
+        if member in self.members:
+            self.members.remove(member)
+            self.asked = {ticket: asked for ticket, asked in self.asked.items() if asked is not member}
+            self._engine.stop(member.handle)
+
+    def is_alive(self, node: Node) -> bool:
+        """Whether a machine is still there, as far as is known."""
+        return any(other.id == node.id for other in self._alive)
+
+    def close(self) -> None:
+        """End all, and wait until what they were doing has ended."""
+        self._engine.stop_all([member.handle for member in self.members], list(self.asked))
+
+    def _vacant(self, slots: list[Slot]) -> list[Slot]:
+        """Slots without a worker. Workers that are there stay, also where they would not be put now."""
+        have: dict[str, int] = {}
+        for member in self.members:
+            have[member.slot.node.id] = have.get(member.slot.node.id, 0) + 1
+        vacant = []
+        for slot in slots:
+            have[slot.node.id] = have.get(slot.node.id, 0) - 1
+            if have[slot.node.id] < 0:
+                vacant.append(slot)
+        if self._options.workers is not None:
+            return vacant[: max(0, self._options.workers - len(self.members))]
+        return vacant
+
+    def _gpus_per_worker(self) -> float | None:
+        return 0.0 if self._briefing.run.device == "cpu" else self._options.gpus_per_worker
+
+    def _refuse(self, node: Node, error: BaseException) -> None:
+        """Use a node no more; the run goes on while there is another."""
+        self._looked = 0.0
+        if node.id not in self._refused:
+            self._refused[node.id] = error
+            self._say(f"{node.name} takes no part: {error}")
+        # None of its workers holds images: the first that was ready would have shown that it can.
+        for member in [member for member in self.members if member.slot.node.id == node.id]:
+            if member.ready is None:
+                self.dismiss(member)
+
+    def _why_nobody(self) -> Fc7Error:
+        error = next(iter(self._refused.values()))
+        if isinstance(error, Fc7Error):
+            return error
+        return Fc7Error(
+            f"no worker could be started: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        )
+
+    def _be_patient(self) -> None:
+        """Say why nothing happens, and go on waiting: a node may join, or others may finish."""
+        if self.ready:
+            self._at_rest = time.monotonic()
+        elif time.monotonic() - self._at_rest > _PATIENCE_SECONDS:
+            cores = sum(node.cpus for node in self._alive)
+            self._say(
+                f"still waiting for workers: the cluster has {len(self._alive)} nodes with {cores:g} cores, "
+                "too few or in use; Ctrl-C stops, and what was done is kept"
+            )

@@ -1,0 +1,233 @@
+"""What one worker does, in this process or in another: files to finished rows, or to a finished segment."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from extract.cache.commit import rounded
+from extract.cache.header import Storage
+from extract.cache.segments import SegmentHeader, write_segment
+from extract.gathering import Gathered
+from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
+from extract.stream import Clock, Decode, default_jobs, feature_blocks
+from models.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from extract.engines import Device, Precision
+    from extract.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRun:
+    """Which network runs how; it can be sent to another process.
+
+    Attributes
+    ----------
+    graph_path : Path
+        ``network.onnx``.
+    spec : NetworkSpec
+    layers : tuple of str
+    device : {"auto", "cuda", "cpu"}
+    precision : {"auto", "fp32", "fp16", "bf16"}
+    batch_size, jobs, threads : int or None
+        Images in one call of the network, decode threads, threads inside one operator; None chooses.
+    """
+
+    graph_path: Path
+    spec: NetworkSpec
+    layers: tuple[str, ...]
+    device: Device = "auto"
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    jobs: int | None = None
+    threads: int | None = None
+
+    def decoder(self) -> Decode:
+        """What turns an image into the network's pixels."""
+        from extract.images import prepare
+
+        spec = self.spec.preprocess
+        return lambda data: prepare(data, spec)
+
+    def open(self, notify: Callable[[str], None] | None = None) -> Session:
+        """Load the network.
+
+        Parameters
+        ----------
+        notify : callable or None
+            Is told when batches become smaller because memory ran out.
+
+        Raises
+        ------
+        Fc7Error
+            As `extract.session.open_session`.
+        """
+        from extract.session import open_session
+
+        return open_session(
+            self.graph_path,
+            self.spec,
+            self.layers,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            threads=self.threads,
+            notify=notify,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Images that are done.
+
+    Attributes
+    ----------
+    block : RowBlock
+        Without features if they are `kept`.
+    failures : sequence of Failure
+    kept : bool
+        They lie in a finished segment already.
+    provenance : mapping of str to str or None
+        How the rows were made: provider, precision, versions. None without rows.
+    """
+
+    block: RowBlock
+    failures: Sequence[Failure]
+    kept: bool = False
+    provenance: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where and how a worker keeps its rows.
+
+    Attributes
+    ----------
+    folder : Path
+        The cache's folder of segments.
+    header : SegmentHeader
+        All but how this worker makes its rows.
+    storage : {"float32", "float16"}
+        How the cache will store them.
+    """
+
+    folder: Path
+    header: SegmentHeader
+    storage: Storage
+
+
+def provenance_of(session: Session) -> dict[str, str]:
+    """How a session makes rows."""
+    engine = session.engine
+    return {"provider": engine.provider, "precision": engine.precision, "onnxruntime": engine.version}
+
+
+def on_this_machine(
+    images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Callable[[str], None]
+) -> Iterator[Finished]:
+    """Run images in this process, a batch at a time, in their order.
+
+    Parameters
+    ----------
+    images : sequence of ImageRef
+    run : NetworkRun
+    clock : Clock
+        Is told where the time went.
+    notify : callable
+        Is told which engine was chosen.
+
+    Raises
+    ------
+    Fc7Error
+        If the network cannot be loaded, or fails.
+    """
+    opened: list[Session] = []
+
+    def open_session() -> Session:
+        opened.append(run.open(notify))
+        notify(opened[0].engine.why)
+        return opened[0]
+
+    for block, failures in feature_blocks(
+        images, run.decoder(), open_session, jobs=run.jobs or default_jobs(), clock=clock
+    ):
+        yield Finished(block, failures, provenance=provenance_of(opened[0]) if opened else None)
+
+
+class Worker:
+    """A loaded network that is given portions of a listing, some of them at the same time.
+
+    While one portion is at its end and its last batch runs, the next one's first images are decoded;
+    so a worker that is given two portions at a time never waits between them.
+
+    Parameters
+    ----------
+    run : NetworkRun
+    keeping : Keeping or None
+        None hands rows back instead of writing segments.
+    """
+
+    def __init__(self, run: NetworkRun, keeping: Keeping | None) -> None:
+        self._run = run
+        self._jobs = run.jobs or default_jobs()
+        self._decode = run.decoder()
+        self._keeping = keeping
+        self.session = run.open()
+        self.provenance = provenance_of(self.session)
+        self._turn = _OneAtATime(self.session)
+
+    def process(self, refs: Sequence[ImageRef], name: str) -> tuple[RowBlock, list[Failure], Clock]:
+        """Finish some images.
+
+        Parameters
+        ----------
+        refs : sequence of ImageRef
+        name : str
+            Of the segment.
+
+        Returns
+        -------
+        block : RowBlock
+            Without features if they were written; durable then.
+        failures : list of Failure
+        clock : Clock
+
+        Raises
+        ------
+        Fc7Error
+            If the engine or the file system fails.
+        """
+        clock, gathered = Clock(), Gathered()
+        for block, failures in feature_blocks(
+            refs, self._decode, lambda: self._turn, jobs=self._jobs, clock=clock
+        ):
+            gathered.add(block, failures)
+        rows = gathered.joined()
+        if self._keeping is None:
+            return rows, gathered.failures, clock
+        for layer, features in rows.features.items():
+            rounded(features, self._keeping.storage, layer)
+        header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
+        write_segment(self._keeping.folder, name, header, rows, gathered.failures)
+        return dataclasses.replace(rows, features={}), gathered.failures, clock
+
+
+class _OneAtATime:
+    """A network whose callers take turns: it has one set of buffers and one device."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+
+    @property
+    def batch_size(self) -> int:
+        return self._session.batch_size
+
+    def run(self, images: Pixels) -> dict[str, Features]:
+        with self._lock:
+            return self._session.run(images)

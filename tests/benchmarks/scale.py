@@ -1,0 +1,116 @@
+"""``python -m tests.benchmarks.scale``: a commit and a listing of many images, seconds and peak memory.
+
+Each measurement is a process of its own, so that its peak is its own. Nothing is read from images:
+rows and files are made up, because a commit and a listing open none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from extract.cache.writer import CacheWriter
+from extract.inputs import list_inputs
+from extract.plan import make_plan
+from extract.stages import ImageRef, RowBlock
+from tests.extract.cache_support import ORIGIN, identity
+
+_ROOT = Path(__file__).resolve().parents[2]
+_FILES_A_FOLDER = 2000
+
+
+def megabytes(field: str) -> float:
+    """What Linux says of this process: VmRSS is now, VmHWM the most there ever was."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition(field + ":")[2].split()[0]) / 1024
+
+
+def commit(folder: Path, n_rows: int, dim: int) -> str:
+    """Write segments of finished rows, as workers do; then commit them, as the driver does."""
+    refs = [
+        ImageRef(
+            f"class-{i // 1000:05}/image-{i:08}.jpg", f"class-{i // 1000:05}", None, None, i, i, ORIGIN, i
+        )
+        for i in range(n_rows)
+    ]
+    per_segment = min(4096, (32 << 20) // (4 * dim))
+    rows = np.random.default_rng(0).random((per_segment, dim), np.float32)
+    path = folder / "features.h5"
+    network = identity(("fc7",), dims={"fc7": dim})
+    with CacheWriter(path, network, provenance={}) as writer:
+        started = time.perf_counter()
+        for start in range(0, n_rows, per_segment):
+            some = refs[start : start + per_segment]
+            digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + len(some))]
+            writer.write_segment(RowBlock(some, digests, {"fc7": rows[: len(some)]}), [])
+        written = time.perf_counter() - started
+        before = megabytes("VmRSS")
+        started = time.perf_counter()
+        writer.commit(refs, [], roots=["imgs"])
+        seconds = time.perf_counter() - started
+    above = megabytes("VmHWM") - before
+    started = time.perf_counter()
+    with CacheWriter(path, network, provenance={}) as writer:
+        found = time.perf_counter() - started
+        work = make_plan(refs, writer.known, writer.known_failures, ["fc7"]).work
+        result = writer.commit(refs, [], roots=["imgs"])
+    assert not work
+    assert not result.written
+    again = time.perf_counter() - started
+    return (
+        f"commit of {n_rows} rows x {dim}: {seconds:.1f} s, {above:.0f} MB above the {before:.0f} MB "
+        f"that the process had ({above * 2**20 / n_rows:.0f} bytes a row); segments took {written:.1f} s, "
+        f"the file has {path.stat().st_size / 1e6:.0f} MB; a run that changes nothing {again:.1f} s "
+        f"(of which opening {found:.1f} s)"
+    )
+
+
+def listing(folder: Path, n_files: int) -> str:
+    """List empty files in folders of 2,000, under paths of usual length."""
+    for start in range(0, n_files, _FILES_A_FOLDER):
+        below = folder / "imgs" / f"class-{start // _FILES_A_FOLDER:05}"
+        below.mkdir(parents=True)
+        for i in range(start, min(n_files, start + _FILES_A_FOLDER)):
+            (below / f"photograph-{i:09}.jpg").touch()
+    before = megabytes("VmRSS")
+    started = time.perf_counter()
+    found = list_inputs([folder / "imgs"])
+    seconds = time.perf_counter() - started
+    held, peak = megabytes("VmRSS") - before, megabytes("VmHWM") - before
+    letters = sum(len(ref.path) for ref in found.images) / n_files
+    return (
+        f"listing of {n_files} files, paths of {letters:.0f} letters: {seconds:.1f} s, "
+        f"{held * 2**20 / n_files:.0f} bytes a path held, {peak * 2**20 / n_files:.0f} at the peak"
+    )
+
+
+def main() -> None:
+    """Each measurement in a process and a folder of its own."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale")
+    parser.add_argument(
+        "what", nargs="*", default=["commit:2000000:8", "commit:100000:4096", "listing:2000000"]
+    )
+    parser.add_argument("--folder", type=Path, default=None, help="where 10 GB may be written for a while")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    for what in chosen.what:
+        with tempfile.TemporaryDirectory(dir=chosen.folder) as temporary:
+            if not chosen.here:
+                own = [sys.executable, "-m", "tests.benchmarks.scale", what, "--here"]
+                subprocess.run([*own, "--folder", temporary], cwd=_ROOT, check=True)
+                continue
+            kind, *sizes = what.split(":")
+            measures: dict[str, Callable[..., str]] = {"commit": commit, "listing": listing}
+            print(measures[kind](Path(temporary), *map(int, sizes)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

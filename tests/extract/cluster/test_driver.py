@@ -1,0 +1,318 @@
+"""The loop that hands out portions, on a cluster in this process where faults come when a test says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extract.cache.identity import CacheIdentity
+from extract.cache.segments import SegmentHeader, list_segments, open_segment, segment_info
+from extract.cluster import staff
+from extract.cluster.driver import Driver
+from extract.cluster.messages import Parcel
+from extract.cluster.options import ClusterOptions
+from extract.stages import Failure, ImageRef
+from extract.stream import Clock
+from extract.worker import Finished, Keeping
+from models.errors import Fc7Error, UsageError
+from tests.extract.cluster.fake_engine import (
+    LAYER,
+    FakeEngine,
+    FakeWorker,
+    feature_of,
+    images,
+    network_run,
+    node,
+)
+from tests.fakes import MemoryOrigin
+
+
+class Ran:
+    """A driver's run to its end, or to `stop_after` answers."""
+
+    def __init__(
+        self,
+        engine: FakeEngine,
+        folder: Path,
+        refs: Sequence[ImageRef],
+        *,
+        shared: bool = True,
+        in_order: bool = False,
+        stop_after: int | None = None,
+        options: ClusterOptions | None = None,
+    ) -> None:
+        self.notes: list[str] = []
+        self.clock = Clock()
+        self.work = folder / "features.h5.work"
+        network = folder / "network"
+        network.mkdir(exist_ok=True)
+        run = network_run(network)
+        header = SegmentHeader(CacheIdentity.of(run.spec), {})
+        driver = Driver(
+            engine,
+            refs,
+            run,
+            options or ClusterOptions(),
+            clock=self.clock,
+            notify=self.notes.append,
+            keeping=Keeping(self.work, header, "float32") if shared else None,
+            number="000007",
+            in_order=in_order,
+        )
+        self.done: list[Finished] = []
+        finished = driver.finished()
+        for done in finished:
+            self.done.append(done)
+            if len(self.done) == stop_after:
+                break
+        finished.close()  # type: ignore[attr-defined]
+        self.nodes = driver.nodes
+
+    @property
+    def paths(self) -> list[str]:
+        """Of the rows, in the order they came."""
+        return [ref.path for done in self.done for ref in done.block.refs]
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [failure for done in self.done for failure in done.failures]
+
+    def rows_in_segments(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for path in list_segments(self.work):
+            with open_segment(path) as file:
+                n = segment_info(file).rows
+                found.update(name.decode() for name in file.read("path", 0, n).tolist())
+        return found
+
+
+def all_paths(n: int) -> list[str]:
+    return [ref.path for ref in images(n)]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("machines", [1, 2, 5])
+def test_every_image_is_done_once(tmp_path: Path, shared: bool, machines: int) -> None:
+    engine = FakeEngine([node(f"n{i}", 2) for i in range(machines)], broken={"0003.jpg", "0070.jpg"})
+    ran = Ran(engine, tmp_path, images(103), shared=shared)
+    good = [path for path in all_paths(103) if path not in engine.broken]
+    assert sorted(ran.paths) == good
+    assert sorted(failure.path for failure in ran.failures) == sorted(engine.broken)
+    assert {done.kept for done in ran.done} == {shared}
+    assert sum(work.images for work in ran.nodes.values()) == 103
+    assert ran.clock.decode == len(ran.done)
+    if shared:
+        assert ran.rows_in_segments() == Counter(good)
+        assert all(path.name.startswith("000007-") for path in ran.work.iterdir())
+    else:
+        for done in ran.done:
+            expected = [feature_of(ref.path, 3) for ref in done.block.refs]
+            np.testing.assert_array_equal(done.block.features[LAYER], expected)
+            assert done.provenance == {"provider": "fake", "precision": "fp32"}
+
+
+def test_in_order_means_in_the_order_of_the_listing(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 2), node("b", 2)], newest_first=True, broken={"0000.jpg"})
+    ran = Ran(engine, tmp_path, images(150), shared=False, in_order=True)
+    assert ran.paths == all_paths(150)[1:]
+    started = [int(paths[0][:4]) for _, paths in engine.parcels]
+    assert started != sorted(started) or len(started) > 4
+
+
+def test_in_order_does_not_run_far_ahead_of_what_is_slow(tmp_path: Path) -> None:
+    """Rows that are finished early wait in memory, so there must not be many."""
+    engine = FakeEngine([node("a", 1), node("b", 1)], newest_first=True)
+    ran = Ran(engine, tmp_path, images(5000), shared=False, in_order=True)
+    assert ran.paths == all_paths(5000)
+    first = engine.parcels[0][1][0]
+    assert first != "0000.jpg"
+
+
+def test_the_loss_of_a_worker_costs_no_image_and_it_is_replaced(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 1), node("b", 1)])
+    killed: list[FakeWorker] = []
+
+    def kill_once(worker: FakeWorker, parcel: Parcel) -> None:
+        if len(engine.parcels) == 5 and not killed:
+            worker.dead = True
+            killed.append(worker)
+
+    engine.before = kill_once
+    ran = Ran(engine, tmp_path, images(200))
+    assert sorted(ran.paths) == all_paths(200)
+    assert not ran.failures
+    assert len(engine.workers) == 3
+    assert any("lost a worker on" in note for note in ran.notes)
+    assert ran.rows_in_segments() == Counter(all_paths(200))
+
+
+def test_a_node_that_is_lost_costs_nothing_but_what_it_was_doing(tmp_path: Path) -> None:
+    a, b = node("a", 1), node("b", 1)
+    engine = FakeEngine([a, b])
+
+    def lose(worker: FakeWorker, parcel: Parcel) -> None:
+        if len(engine.parcels) == 6 and b in engine.alive:
+            engine.alive.remove(b)
+
+    engine.before = lose
+    ran = Ran(engine, tmp_path, images(300))
+    assert sorted(ran.paths) == all_paths(300)
+    assert not ran.failures
+    assert any("its machine was lost" in note for note in ran.notes)
+    again = Counter(path for _, paths in engine.parcels for path in paths)
+    assert sum(n - 1 for n in again.values()) <= 64
+
+
+def test_a_node_that_joins_late_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staff, "_LOOK_SECONDS", 0.0)
+    late = node("late", 1)
+    engine = FakeEngine([node("a", 1)])
+
+    def join(worker: FakeWorker, parcel: Parcel) -> None:
+        if len(engine.parcels) == 3:
+            engine.alive.append(late)
+
+    engine.before = join
+    ran = Ran(engine, tmp_path, images(400))
+    assert sorted(ran.paths) == all_paths(400)
+    assert ran.nodes["late"].images > 0
+    assert ran.nodes["a"].images + ran.nodes["late"].images == 400
+
+
+@pytest.mark.parametrize("how", ["lethal", "out_of_memory"])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_an_image_that_ends_its_worker_is_named_and_the_rest_goes_on(
+    tmp_path: Path, how: str, in_order: bool
+) -> None:
+    poison = {"0000.jpg", "0041.jpg", "0042.jpg", "0099.jpg"}
+    engine = FakeEngine([node("a", 1), node("b", 1)])
+    setattr(engine, how, poison)
+    ran = Ran(engine, tmp_path, images(100), shared=not in_order, in_order=in_order)
+    assert sorted(ran.paths) == [path for path in all_paths(100) if path not in poison]
+    assert sorted(failure.path for failure in ran.failures) == sorted(poison)
+    for failure in ran.failures:
+        assert "2 times" in failure.reason
+        assert (failure.size, failure.mtime_ns) == (8, 1)
+    alone = Counter(paths[0] for _, paths in engine.parcels if len(paths) == 1)
+    assert all(alone[path] >= 2 for path in poison)
+
+
+def test_a_suspect_is_alone_in_its_worker(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 1), node("b", 1)], lethal={"0010.jpg"})
+    busy: list[tuple[int, int]] = []
+
+    def look(worker: FakeWorker, parcel: Parcel) -> None:
+        waiting = [call for call in engine.calls.values() if call[0] is worker and call[1] == "process"]
+        if "0010.jpg" in parcel.paths and len(parcel.paths) == 1:
+            busy.append((len(parcel.paths), len(waiting)))
+
+    engine.before = look
+    Ran(engine, tmp_path, images(64))
+    assert busy == [(1, 0), (1, 0)]
+
+
+def test_the_same_work_done_twice_is_one_segment(tmp_path: Path) -> None:
+    """The first worker finishes, and dies before it says so."""
+    engine = FakeEngine([node("a", 1)])
+    finished: list[str] = []
+
+    def write_then_die(worker: FakeWorker, parcel: Parcel) -> None:
+        if not finished:
+            finished.append(parcel.name)
+            engine.before = None
+            worker.process(parcel)
+            engine.alive = [node("b", 1)]
+            worker.dead = True
+
+    engine.before = write_then_die
+    ran = Ran(engine, tmp_path, images(40))
+    assert ran.rows_in_segments() == Counter(all_paths(40))
+    assert [paths for _, paths in engine.parcels].count(engine.parcels[0][1]) == 3
+
+
+def test_segments_are_named_by_what_they_hold() -> None:
+    refs = images(3)
+    numbers = {id(refs[0].origin): 0}
+    name = Parcel.of(refs, numbers, "000001", "fc7").name
+    again = images(3)
+    assert name == Parcel.of(again, {id(again[0].origin): 0}, "000001", "fc7").name
+    changed = [*refs[:2], *MemoryOrigin({refs[2].path: b"22"}).refs()]
+    others = {id(ref.origin): 0 for ref in changed}
+    assert name != Parcel.of(changed, others, "000001", "fc7").name
+    assert name != Parcel.of(refs, numbers, "000001", "fc6").name
+    assert name != Parcel.of(refs[:2], numbers, "000001", "fc7").name
+    assert name.split("-")[1] == Parcel.of(refs, numbers, "000002", "fc7").name.split("-")[1]
+
+
+def test_workers_that_do_not_see_the_folder_hand_their_rows_back_and_it_is_said(tmp_path: Path) -> None:
+    engine = FakeEngine([node("sees", 1), node("blind", 1)], blind={"blind"})
+    ran = Ran(engine, tmp_path, images(100))
+    assert sorted(ran.paths) == all_paths(100)
+    assert {done.kept for done in ran.done} == {True, False}
+    assert any("blind does not see" in note and "object store" in note for note in ran.notes)
+    kept = [ref.path for done in ran.done if done.kept for ref in done.block.refs]
+    assert ran.rows_in_segments() == Counter(kept)
+
+
+def test_the_network_is_sent_once_to_those_that_do_not_see_it(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 2), node("b", 2)], without_network={"b"})
+    ran = Ran(engine, tmp_path, images(100))
+    sent = [files for name, _, files in engine.opened if name == "b"]
+    assert len(sent) == 2
+    assert sent[0] is sent[1]
+    assert set(sent[0]) == {"network.onnx", "network.weights"}
+    assert all(files is None for name, _, files in engine.opened if name == "a")
+    assert any("b does not see the network" in note for note in ran.notes)
+
+
+def test_rows_of_one_run_are_of_one_precision(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 1), node("b", 1)], bf16={"a"})
+    Ran(engine, tmp_path, images(50))
+    assert {run.precision for _, run, _ in engine.opened} == {"bf16"}
+
+
+def test_workers_get_their_share_of_the_cores(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 8)])
+    Ran(engine, tmp_path, images(50), options=ClusterOptions(workers=2))
+    assert [(run.threads, run.jobs) for _, run, _ in engine.opened] == [(4, 4)] * 2
+
+
+def test_a_node_that_does_not_see_the_images_takes_no_part_and_says_so(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 1), node("b", 1)], without_images={"b"})
+    ran = Ran(engine, tmp_path, images(50))
+    assert sorted(ran.paths) == all_paths(50)
+    assert set(ran.nodes) == {"a"}
+    assert any("b takes no part" in note and "a.jpg (vanished)" in note for note in ran.notes)
+
+
+def test_if_no_node_can_take_part_the_run_ends_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"does not see the images: a.jpg"):
+        Ran(FakeEngine([node("a", 1)], without_images={"a"}), tmp_path, images(5))
+    with pytest.raises(UsageError, match=r"has fc7 0.0.1"):
+        Ran(FakeEngine([node("a", 1)], versions={"a": "0.0.1"}), tmp_path, images(5))
+    with pytest.raises(Fc7Error, match=r"5 workers in a row died there before they were ready"):
+        Ran(FakeEngine([node("a", 1)], dies_at_once={"a"}), tmp_path, images(5))
+    assert not list(tmp_path.glob("*.work/*"))
+
+
+def test_an_end_in_the_middle_ends_all_workers_and_takes_the_probe_away(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 2)])
+    ran = Ran(engine, tmp_path, images(500), stop_after=2)
+    assert all(worker.dead for worker in engine.workers)
+    assert ran.rows_in_segments().total() == len(ran.paths)
+    assert not list(ran.work.glob("*.partial"))
+
+
+def test_origins_are_sent_once_and_found_by_number(tmp_path: Path) -> None:
+    first, second = MemoryOrigin({"a.jpg": b"1"}), MemoryOrigin({"b.jpg": b"2"})
+    refs = [*first.refs(), *second.refs()]
+    engine = FakeEngine([node("a", 1)])
+    Ran(engine, tmp_path, refs)
+    assert engine.shared == [[first, second]]
+    parcel = Parcel.of(refs, {id(first): 0, id(second): 1}, "000001", "")
+    assert parcel.refs([first, second]) == refs
+    assert [ref.origin for ref in parcel.refs([first, second])] == [first, second]
