@@ -199,7 +199,8 @@ def _scored(
             [layer.name],
             device=options.device,
             precision=options.precision,
-            batch_size=options.batch_size or _batch(stored, len(listing.images) * spec.preprocess.crops),
+            batch_size=options.batch_size,
+            n_images=len(listing.images) * spec.preprocess.crops,
         )
         notify(session.engine.why)
         return session
@@ -216,15 +217,6 @@ def _scored(
         yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)
         progress.advance(len(block.refs) + len(failures))
     progress.finish()
-
-
-def _batch(stored: StoredNetwork, crops: int) -> int | None:
-    """No more than there are to run: a batch is padded, and one image would cost as much as a full one."""
-    from extract.session import DEFAULT_BATCH
-    from models.graph_files import load_graph
-    from models.surgery import fixed_batch
-
-    return fixed_batch(load_graph(stored.graph_path)) or min(DEFAULT_BATCH, crops)
 
 
 class _Table:

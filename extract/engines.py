@@ -88,6 +88,9 @@ class Engine:
         What was chosen and for which reason, in one line.
     version : str
         ONNX Runtime's.
+    any_batch : bool
+        Whether fewer images than the session was opened for cost less. The CPU provider takes them as
+        they come; the others compile for one size.
     """
 
     def __init__(self, session: Any, chosen: Candidate) -> None:
@@ -96,6 +99,7 @@ class Engine:
         self.precision = chosen.precision
         self.why = chosen.why
         self.version = str(ort.__version__)
+        self.any_batch = self.provider == CPU
 
     def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         """Run the graph.
@@ -185,7 +189,7 @@ def open_engine(
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size : int
-        The graph will only ever see this many images at once.
+        The graph will never see more images at once; on a GPU and in OpenVINO never fewer.
     threads : int
         Inside one operator, on the CPU.
 
@@ -282,7 +286,8 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", os.fspath(prepared.folder)
     )
-    options.add_free_dimension_override_by_name("n", batch_size)
+    if chosen.provider != CPU:
+        options.add_free_dimension_override_by_name("n", batch_size)
     if chosen.provider == OPENVINO:
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if chosen.precision == "bf16" else "f32",

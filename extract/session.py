@@ -15,10 +15,20 @@ from models.prepare import Runnable, runnable
 from models.spec import NetworkSpec
 
 DEFAULT_BATCH = 32
+CPU_BATCH = 16
+"""The default batch of ONNX Runtime's CPU provider: in BVLC AlexNet 19.6 ms an image on one core, where 8
+take 20.7 and 32 take 20.0 and more memory (tests/benchmarks/NOTES.md)."""
 
 
 class Session:
-    """A network cut at `layers`: the product's one `FeatureNetwork`. Use `open_session`."""
+    """A network cut at `layers`: the product's one `FeatureNetwork`. Use `open_session`.
+
+    Attributes
+    ----------
+    engine : Engine
+    batch_size : int
+        The most images in one call; fewer are padded where the engine compiles for one size.
+    """
 
     def __init__(
         self,
@@ -32,13 +42,8 @@ class Session:
         self._open_engine = open_engine
         self._prepared = prepared
         self._layers = tuple(layers)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._notify = notify
-
-    @property
-    def batch_size(self) -> int:
-        """Images in one call; fewer are padded, so that a row never depends on its neighbours."""
-        return self._batch_size
 
     def run(self, images: Pixels) -> dict[str, Features]:
         """Features of images, `batch_size` at a time.
@@ -66,10 +71,10 @@ class Session:
         while done < len(images):
             full = False
             try:
-                parts.append(self._run_batch(images[done : done + self._batch_size]))
+                parts.append(self._run_batch(images[done : done + self.batch_size]))
                 done += len(parts[-1][0])
             except DeviceMemoryError:
-                if self._batch_size == 1 or self._prepared.batch is not None:
+                if self.batch_size == 1 or self._prepared.batch is not None:
                     raise
                 full = True
             if full:
@@ -80,18 +85,19 @@ class Session:
 
     def _run_batch(self, images: Pixels) -> list[Features]:
         n = len(images)
-        if n < self._batch_size:
-            padded = np.zeros((self._batch_size, *images.shape[1:]), np.uint8)
+        any_batch = self.engine.any_batch and self._prepared.batch is None
+        if n < self.batch_size and not any_batch:
+            padded = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
             padded[:n] = images
             images = padded
         names = [self._prepared.outputs[layer] for layer in self._layers]
         return [rows[:n] for rows in self.engine.run(names, {self._prepared.input: images})]
 
     def _halve(self) -> None:
-        self._batch_size //= 2
-        self._notify(f"out of memory: going on with batches of {self._batch_size}; -b sets them")
+        self.batch_size //= 2
+        self._notify(f"out of memory: going on with batches of {self.batch_size}; -b sets them")
         del self.engine
-        self.engine = self._open_engine(self._batch_size)
+        self.engine = self._open_engine(self.batch_size)
 
 
 def open_session(
@@ -102,6 +108,7 @@ def open_session(
     device: Device = "auto",
     precision: Precision = "auto",
     batch_size: int | None = None,
+    n_images: int | None = None,
     threads: int | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Session:
@@ -120,7 +127,11 @@ def open_session(
         "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
         NVIDIA GPUs.
     batch_size : int or None
-        None takes `DEFAULT_BATCH`; a graph with a fixed batch keeps its own.
+        None takes `DEFAULT_BATCH`, or `CPU_BATCH` on the CPU provider; a graph with a fixed batch keeps
+        its own.
+    n_images : int or None
+        How many there are to run, crops counted. A default batch is not larger: one image would cost
+        as much as a full batch where the engine compiles for one size.
     threads : int or None
         Inside one operator, on the CPU; None takes every core.
     notify : callable or None
@@ -139,7 +150,7 @@ def open_session(
             f"network {spec.name!r} is bound to batches of {prepared.batch}, -b asks for {batch_size}; "
             "leave out -b"
         )
-    size = prepared.batch or batch_size or DEFAULT_BATCH
+    size = prepared.batch or batch_size or min(DEFAULT_BATCH, n_images or DEFAULT_BATCH)
 
     def prepare(half: bool) -> Runnable:
         return runnable(graph_path, spec, layers, fp16=True) if half else prepared
@@ -149,4 +160,7 @@ def open_session(
             prepare, spec.name, device, precision, batch_size=batch, threads=threads or os.cpu_count() or 1
         )
 
-    return Session(engine, prepared, layers, size, notify or (lambda note: None))
+    session = Session(engine, prepared, layers, size, notify or (lambda note: None))
+    if batch_size is None and prepared.batch is None and session.engine.any_batch:
+        session.batch_size = min(size, CPU_BATCH)
+    return session

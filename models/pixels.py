@@ -24,12 +24,12 @@ def pixels_in(model: ModelProto, spec: PreprocessSpec) -> ModelProto:
     old = image_input(model)
     wanted = old.type.tensor_type.elem_type
     chain = _Chain(PIXELS)
-    if wanted != TensorProto.UINT8:
-        chain.then("Cast", to=TensorProto.FLOAT)
+    # Bytes are moved before they become floats, four times their size.
     chain.then("Transpose", perm=[0, 3, 1, 2])
     if spec.channel_order == "BGR":
         chain.then("Gather", np.array([2, 1, 0], np.int64), axis=1)
     if wanted != TensorProto.UINT8:
+        chain.then("Cast", to=TensorProto.FLOAT)
         _normalise(chain, spec)
         if wanted != TensorProto.FLOAT:
             chain.then("Cast", to=wanted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -31,6 +30,7 @@ from models.architectures import architecture
 from models.importing import ensure_network
 from models.progress import Silent
 from models.store import StoredNetwork
+from tests.benchmarks.peak import peak_megabytes
 from tests.benchmarks.pictures import SETS, make_set
 
 
@@ -132,7 +132,9 @@ def bench(folder: Path, sets: Iterable[str], rounds: int) -> list[dict[str, obje
                 )
             measurements |= _reference(images, network)
             median = interleaved(measurements, rounds)
-            rows += [_row(name, network, label, median) for label, _, _ in engines()]
+            for label, device, precision in engines():
+                peak = peak_megabytes(images, network.spec.name, device, precision)
+                rows.append(_row(name, network, label, median, peak))
             for row in rows[-len(engines()) :]:
                 print(_line(row), flush=True)
     return rows
@@ -154,7 +156,9 @@ def _reference(images: Path, network: StoredNetwork) -> dict[str, Callable[[], f
     return rates
 
 
-def _row(name: str, network: StoredNetwork, label: str, median: dict[str, float]) -> dict[str, object]:
+def _row(
+    name: str, network: StoredNetwork, label: str, median: dict[str, float], peak: float
+) -> dict[str, object]:
     decode, inference = median["decode"], median[f"inference {label}"]
     end = median[f"end to end {label}"]
     # Both stages use every core, so a core-second spent on one is not there for the other.
@@ -171,7 +175,7 @@ def _row(name: str, network: StoredNetwork, label: str, median: dict[str, float]
         **{
             f"times_{key.replace(' ', '_')}": end / value for key, value in median.items() if "pytorch" in key
         },
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak,
     }
 
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from extract.session import open_session
+from extract.session import CPU_BATCH, open_session
 from models.errors import ProviderError, UnknownLayerError, WeightsError
 from models.graph_files import save_graph
 from models.layers import layers_of
@@ -80,6 +80,36 @@ def test_a_row_does_not_depend_on_its_batch(tmp_path: Path) -> None:
     for i in range(7):
         for layer in ("map", "mean"):
             np.testing.assert_array_equal(session.run(x[i : i + 1])[layer][0], whole[layer][i])
+
+
+def test_the_cpu_runs_no_more_images_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=8)
+    seen: list[int] = []
+    inner = session.engine.run
+
+    def watched(outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+        seen.extend(len(value) for value in feeds.values())
+        return inner(outputs, feeds)
+
+    monkeypatch.setattr(session.engine, "run", watched)
+    for n in (1, 8, 3):
+        assert len(session.run(images(n))["map"]) == n
+    monkeypatch.setattr(session.engine, "any_batch", False)
+    assert len(session.run(images(3))["map"]) == 3
+    assert seen == [1, 8, 3, 8]
+
+
+def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path) -> None:
+    path, spec = network(tmp_path)
+
+    def size(n_images: int | None, batch_size: int | None = None) -> int:
+        session = open_session(
+            path, spec, ["map"], device="cpu", batch_size=batch_size, n_images=n_images, threads=1
+        )
+        return session.batch_size
+
+    assert (size(1), size(5000), size(None)) == (1, CPU_BATCH, CPU_BATCH)
+    assert (size(1, batch_size=8), size(1, batch_size=100)) == (8, 100)
 
 
 def test_a_graph_with_a_fixed_batch_keeps_it(tmp_path: Path) -> None:

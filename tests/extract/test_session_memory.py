@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from extract.engines import CPU, Candidate, Engine
+from extract.engines import CUDA, Candidate, Engine
 from extract.session import Session
 from models.errors import DeviceMemoryError, Fc7Error
 from models.prepare import Runnable
@@ -29,7 +29,7 @@ class Device:
         self.sizes: list[int] = []
 
     def get_providers(self) -> list[str]:
-        return [CPU]
+        return [CUDA]
 
     def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         images = feeds["images"]
@@ -41,7 +41,7 @@ class Device:
 
 def session(device: Device, notes: list[str], batch: int = 8, bound: int | None = None) -> Session:
     graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, bound)
-    chosen = Candidate(CPU, "fp32", "cpu: as asked")
+    chosen = Candidate(CUDA, "fp32", "cuda: as asked")
     return Session(lambda size: Engine(device, chosen), graph, ["fc7"], batch, notes.append)
 
 

@@ -96,6 +96,19 @@ def test_torchvision_alexnet_equals_the_numpy_layers(owt: Case) -> None:
     assert_close(owt, reference.torchvision(reference.torch_input(owt.images), owt.weights))
 
 
+def test_a_row_is_the_same_whatever_runs_beside_it(alexnet: Case, owt: Case, tmp_path: Path) -> None:
+    for case, arch in ((alexnet, "alexnet"), (owt, "alexnet-owt")):
+        plan = architecture(arch)
+        model, spec = built_network(plan, case.weights, arch, plan.preprocess, None)
+        (tmp_path / arch).mkdir()
+        save_graph(model, tmp_path / arch)
+        session = open_session(tmp_path / arch / "network.onnx", spec, ["fc7"], device="cpu", batch_size=9)
+        images = np.concatenate([random_images(plan.preprocess.crop_height) for _ in range(4)])
+        whole = session.run(images)["fc7"]
+        for n in (1, 3, 7):
+            assert relative_error(session.run(images[:n])["fc7"], whole[:n]) < 1e-5
+
+
 @pytest.mark.parametrize(
     "swap",
     [{"pool_first": True}, {"alpha": 0.0}, {"alpha": 5e-4}, {"swap_groups": True}, {"flatten": "hwc"}],
