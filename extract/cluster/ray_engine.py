@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from extract.cluster.actor import Actor
 from extract.cluster.engine import Broken, Gone, Outcome
@@ -133,6 +135,26 @@ class RayEngine:
                 ray.wait(list(tickets), num_returns=len(tickets), timeout=_STOP_SECONDS)
 
 
+class WithoutRay:
+    """A stream that leaves out what Ray's own threads print.
+
+    Ray tells of workers and nodes that died on stdout, whatever its settings (2.60), in the midst of what
+    another program reads there. The driver hears of them by its calls and says so itself.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what others print."""
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def connect(address: str) -> Iterator[RayEngine]:
     """A connection to a cluster; a local one lives as long as the block.
@@ -152,7 +174,8 @@ def connect(address: str) -> Iterator[RayEngine]:
         yield RayEngine(local=False)
         return
     try:
-        yield RayEngine(_initialise(address))
+        with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
+            yield RayEngine(_initialise(address))
     except exceptions.RayError as exc:
         raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; run the same command again to go on") from exc
     finally:

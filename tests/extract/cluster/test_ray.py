@@ -7,10 +7,12 @@ images are done, so that nothing here depends on how fast the machine is.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -364,6 +366,18 @@ def test_a_driver_that_ends_is_started_again_and_nothing_finished_is_redone(
     assert summary["reused"] >= kept
     assert 0 < summary["extracted"] <= N_IMAGES - kept
     assert_same(out, cli)
+
+
+def test_what_ray_itself_prints_is_not_in_the_results() -> None:
+    from extract.cluster.ray_engine import WithoutRay
+
+    stream = io.StringIO()
+    quiet: Any = WithoutRay(stream)
+    ray_thread = threading.Thread(target=print, args=("raylet died",), kwargs={"file": quiet}, name="ray_x")
+    ray_thread.start()
+    ray_thread.join()
+    print("ours", file=quiet, flush=True)
+    assert stream.getvalue() == "ours\n"
 
 
 def test_an_address_without_a_cluster_is_a_wrong_call(cli: CommandLine, nodes: Nodes) -> None:
