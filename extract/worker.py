@@ -54,13 +54,15 @@ class NetworkRun:
         spec = self.spec.preprocess
         return lambda data: prepare(data, spec)
 
-    def open(self, notify: Callable[[str], None] | None = None) -> Session:
+    def open(self, notify: Callable[[str], None] | None = None, n_images: int | None = None) -> Session:
         """Load the network.
 
         Parameters
         ----------
         notify : callable or None
             Is told when batches become smaller because memory ran out.
+        n_images : int or None
+            How many there are to run, where that is known.
 
         Raises
         ------
@@ -76,6 +78,7 @@ class NetworkRun:
             device=self.device,
             precision=self.precision,
             batch_size=self.batch_size,
+            n_images=None if n_images is None else n_images * self.spec.preprocess.crops,
             threads=self.threads,
             notify=notify,
         )
@@ -149,7 +152,7 @@ def on_this_machine(
     opened: list[Session] = []
 
     def open_session() -> Session:
-        opened.append(run.open(notify))
+        opened.append(run.open(notify, len(images)))
         notify(opened[0].engine.why)
         return opened[0]
 
