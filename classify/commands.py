@@ -15,6 +15,8 @@ from classify.export_command import export
 from classify.fit_command import DEFAULT_MODEL, fit
 from classify.imagenet_command import imagenet
 from classify.learning_curve_command import learning_curve
+from classify.report_command import report
+from classify.suspects_command import suspects
 from extract.cache_commands import existing
 from extract.commands import (
     AddressedCommand,
@@ -45,6 +47,8 @@ def register(app: typer.Typer) -> None:
         (learning_curve, "Would more images help?", "learning-curve features.h5 --svm"),
         (export, "Hand it over as one file.", "export -m classifier.onnx -o full.onnx"),
         (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
+        (report, "All that is known, in one page.", "report features.h5 -m classifier.onnx -o report.html"),
+        (suspects, "Labels that are probably wrong.", "suspects features.h5 --csv suspects.csv"),
         (demo, "All of it, on drawn shapes.", "demo"),
     ):
         app.command(cls=AddressedCommand, short_help=summary, epilog=f"Example:  fc7 {example}")(command)

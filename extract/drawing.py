@@ -22,16 +22,18 @@ _LETTER_HEIGHT = 16
 _CUT = "..."
 
 
-def jpeg_bytes(pixels: Pixels) -> bytes:
-    """A JPEG of quality 95 without chroma subsampling, so that coloured edges stay sharp.
+def jpeg_bytes(pixels: Pixels, quality: int = 95) -> bytes:
+    """A JPEG without chroma subsampling, so that coloured edges stay sharp.
 
     Parameters
     ----------
     pixels : ndarray of shape (h, w, 3), uint8
         RGB.
+    quality : int
+        libjpeg's, 1 to 95.
     """
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 

@@ -195,6 +195,35 @@ def prepare(
     return np.stack(views) if len(views) > 1 else views[0][None]
 
 
+def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The whole picture, upright, at most `side` pixels high and wide; small ones stay as they are.
+
+    Parameters
+    ----------
+    data : bytes, or ndarray of shape (h, w, 3) or (h, w), uint8
+        As `prepare`.
+    side : int
+    max_pixels : int
+        As for `decode`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+        RGB, 0-255.
+
+    Raises
+    ------
+    ImageError
+        As `decode`.
+    """
+    spec = PreprocessSpec("pad", side, side, side, side, "RGB")
+    image = _from_array(data) if isinstance(data, np.ndarray) else _open(data, max_pixels, spec)[0]
+    if max(image.size) > side:
+        wanted = frame(image.height, image.width, spec)
+        image = image.resize((wanted.width, wanted.height), Image.Resampling.BILINEAR)
+    return np.asarray(image.convert("RGB"))
+
+
 def _open(
     data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
 ) -> tuple[Image.Image, int, int]:

@@ -12,6 +12,7 @@ import pytest
 from tests.support import ROOT, CommandLine, command, read_json, write_pictures
 
 COMMANDS = ["extract", "fit", "classify", "evaluate", "export", "shapes", "demo", "cache", "models"]
+COMMANDS += ["report", "suspects"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_help_names_every_command_and_an_example() -> None:
     assert "Example:" in ran.stdout
 
 
-@pytest.mark.parametrize("name", ["extract", "fit", "classify", "evaluate", "export", "shapes", "demo"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("cache", "models")])
 def test_every_command_shows_an_example(name: str) -> None:
     ran = subprocess.run(command([name, "--help"]), capture_output=True, text=True, check=True)
     assert f"Example:  fc7 {name}" in ran.stdout

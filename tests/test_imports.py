@@ -27,6 +27,9 @@ DOORS = {
     "skops": ("classify/skops_file.py",),
     # Its errors are told apart there: a worker that died, a call that raised, a cluster that is gone.
     "ray": ("extract/cluster/ray_engine.py",),
+    "matplotlib": ("classify/report/plots.py",),
+    "jinja2": ("classify/report/page.py",),
+    "markupsafe": ("classify/report/page.py",),
 }
 # Modules that every command loads: they must not pull in anything heavy.
 LIGHT = [
@@ -45,8 +48,10 @@ LIGHT = [
     "classify/compare_command.py",
     "classify/learning_curve_command.py",
     "classify/imagenet_command.py",
+    "classify/report_command.py",
+    "classify/suspects_command.py",
 ]
-HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich"}
+HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

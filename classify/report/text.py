@@ -11,6 +11,7 @@ from classify.evaluate import Metrics
 from classify.groups import GroupFigures
 from classify.intervals import wilson_interval
 from classify.records import FitResult
+from classify.report.words import one_line as _short
 from classify.tune import Tuned
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
@@ -18,7 +19,6 @@ from classify.tune import Tuned
 _WIDEST_LINE, _WIDEST_MATRIX = 15, 60
 _MISTAKES = 20
 _WORST = 20
-_LONGEST_LABEL = 24
 
 
 def fit_report(result: FitResult) -> str:
@@ -305,12 +305,6 @@ def _mistakes(metrics: Metrics) -> str:
 
 def _share(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1%}"
-
-
-def _short(label: str) -> str:
-    """A label on one line of bounded width, whatever is in it."""
-    plain = "".join(c if c.isprintable() else "?" for c in label)
-    return plain if len(plain) <= _LONGEST_LABEL else plain[: _LONGEST_LABEL - 1] + "…"
 
 
 def _columns(text: str) -> int:

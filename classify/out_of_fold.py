@@ -1,0 +1,120 @@
+"""What heads that have not seen an image say of it, for every labelled image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
+
+from classify.blas import one_blas_thread
+from classify.calibrate import fit_scale, softmax
+from classify.folds import make_folds
+from classify.normalize import Normalization, Normalizer
+from classify.rows import Table
+from classify.training import TrainingData
+from classify.tune import grid, tune
+from classify.units import make_units, row_keys
+from models.errors import DataError
+from models.progress import Progress
+
+# Numbers in X times classes: 20,000 rows of 4096 features and 10 classes are 8e8. Larger tables are projected
+# on as many leading singular vectors as fit, and C is the middle of its range: neither looks at a label.
+_LARGE = 1e9
+_MOST_DIRECTIONS = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFold:
+    """Probabilities by heads that had seen neither the row nor its copies nor its group.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Sorted.
+    y : ndarray of shape (n_labelled,), intp
+        The label of each row of the `Table` as an index into `classes`.
+    probabilities : ndarray of shape (n_labelled, n_classes), float64
+        NaN for rows of a class that cannot spare them: with its only image or group held out, no head
+        would know the class.
+    C : float
+        Of the heads.
+    """
+
+    classes: tuple[str, ...]
+    y: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
+    C: float
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows have probabilities, shape (n_labelled,)."""
+        return ~np.isnan(self.probabilities[:, 0])
+
+
+def out_of_fold(
+    table: Table,
+    *,
+    alike: Sequence[str] | None = None,
+    C: float | None = None,
+    normalize: Normalization = "l2",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> OutOfFold:
+    """Cross-validate a softmax head over every labelled row.
+
+    A softmax head whatever the classifier has: planted flips of labels come out higher by its
+    probabilities than by a calibrated SVM's (`classify.suspects`).
+
+    Parameters
+    ----------
+    table : Table
+    alike : sequence of n_labelled str, or None
+        Rows with one text that is not empty stay together, as copies and groups do
+        (`classify.duplicates.Duplicates.ties`).
+    C : float or None
+        None cross-validates it; for a large table (`_LARGE`) the middle of its range is taken.
+    normalize : {"l2", "standard", "none"}
+    seed : int
+        Decides the folds.
+    progress : Progress or None
+
+    Raises
+    ------
+    DataError
+        If there are not two classes with two images each, so that nothing can be held out.
+    """
+    classes = tuple(sorted(set(table.labels)))
+    code = {label: i for i, label in enumerate(classes)}
+    y = np.array([code[label] for label in table.labels], np.intp)
+    keys, ties = row_keys(table.groups, table.content, table.paths)
+    unit = make_units(keys, ties if alike is None else [*ties, alike], seed)
+    fold = make_folds(y, unit, len(classes))
+    if len(np.unique(y[fold >= 0])) < 2:
+        raise DataError(
+            f"{len(classes)} classes in {len(y)} labelled images were found; needed are two classes of two "
+            "images or groups each, so that each image can be judged by others of its class"
+        )
+    X, large = table.X[table.rows], len(y) * table.X.shape[1] * len(classes) > _LARGE
+    if large:
+        X, normalize = _leading(Normalizer.learn(normalize, X).apply(X), len(classes)), "none"
+    with one_blas_thread():
+        data = TrainingData(X, y, normalize)
+        values = [C] if C is not None else grid("softmax", data.mean_square)
+        if large:
+            values = values[len(values) // 2 :][:1]
+        tuned = tune("softmax", data, fold, len(classes), values, progress)
+        probabilities = np.full((len(y), len(classes)), np.nan)
+        scale = fit_scale(tuned.scores, y[tuned.rows])
+        probabilities[tuned.rows] = softmax(scale * tuned.scores)
+    return OutOfFold(classes, y, probabilities, tuned.best.C)
+
+
+def _leading(rows: NDArray[np.float32], n_classes: int) -> NDArray[np.float32]:
+    """The rows' coordinates along their leading singular vectors (Halko, Martinsson & Tropp 2011)."""
+    directions = int(min(_MOST_DIRECTIONS, max(64, _LARGE / (len(rows) * n_classes)), *rows.shape))
+    left, values, _ = randomized_svd(rows, directions, n_iter=2, random_state=0)
+    coordinates: NDArray[np.float32] = (left * values).astype(np.float32)
+    return coordinates

@@ -1,0 +1,226 @@
+"""Everything that a report says, as plain records: gathered once, drawn and written by others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.evaluate import Metrics
+from classify.learning_curve import LearningCurve
+from classify.reject import Coverage
+from classify.reliability import Reliability
+from classify.suspects import Suspect
+from extract.stages import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """Labelled images of one class: in training, in the test part, in neither."""
+
+    label: str
+    train: int
+    test: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The figure that counts.
+
+    Attributes
+    ----------
+    accuracy, low, high : float
+        With its 95 % interval (Wilson).
+    n, n_correct : int
+    mean_recall : float
+    log_loss, brier, calibration_error : float
+        NaN where there is none.
+    top_k : dict of int to float
+    judged : str
+        What these images are, as the end of "judged on".
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    n_correct: int
+    mean_recall: float
+    log_loss: float
+    brier: float
+    calibration_error: float
+    top_k: dict[int, float]
+    judged: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One C of the cross-validation: as `classify.tune.Trial`, from the classifier's record."""
+
+    head: str
+    C: float
+    accuracy: float
+    standard_error: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image with what is said of it.
+
+    Attributes
+    ----------
+    row : int
+        Of the cache.
+    path : str
+    text : str
+    """
+
+    row: int
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Images that belong together: of one class, or behind one cell of the confusion matrix.
+
+    Attributes
+    ----------
+    title : str
+    images : tuple of Shown
+        At most as many as fit into a report.
+    n : int
+        How many there are.
+    others : tuple of str
+        Paths of some that are not shown.
+    """
+
+    title: str
+    images: tuple[Shown, ...]
+    n: int
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Feature rows in two dimensions.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, 2), float64
+    code : ndarray of shape (n,), intp
+        Class of each, an index into the report's classes.
+    n_rows : int
+        How many rows there are; `points` may be a part of them.
+    method : {"PCA", "t-SNE"}
+    explained : float or None
+        Share of the variance in the two dimensions of PCA.
+    """
+
+    points: NDArray[np.float64]
+    code: NDArray[np.intp]
+    n_rows: int
+    method: str
+    explained: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Images that are, or nearly are, one.
+
+    Attributes
+    ----------
+    sheets : tuple of Sheet
+        Groups whose labels differ first.
+    n_groups, n_images, n_disagreeing : int
+        Of all groups, not only those shown.
+    how : str
+        What counted as a duplicate.
+    leakage : str
+        What copies on both sides of the split would have claimed; empty if that is not known.
+    """
+
+    sheets: tuple[Sheet, ...]
+    n_groups: int
+    n_images: int
+    n_disagreeing: int
+    how: str
+    leakage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """A report before it is drawn. What does not exist is None, and `absent` says why.
+
+    Attributes
+    ----------
+    subject : tuple of (name, value)
+        What was measured and on what.
+    warnings : tuple of str
+        What a reader must know before any figure.
+    classes : tuple of str
+        The classifier's in order, then labels it does not know.
+    counts : tuple of ClassCount
+    n_images, n_rows, n_labelled : int
+        Images = rows + failures.
+    headline : Headline or None
+    metrics : Metrics or None
+        Of the judged images in this cache.
+    cells : dict of (int, int) to Sheet
+        (truth, prediction) -> the judged images behind that cell.
+    samples : tuple of Sheet
+        A few images of each class.
+    places : tuple of str
+        Where extract found the images.
+    mistakes : tuple of Shown
+        Most confident first.
+    suspects : tuple of Suspect
+    n_suspects : int
+    reliability : Reliability or None
+    coverage : Coverage or None
+        Of the judged images.
+    reject_below : float or None
+    tuning : tuple of Trial
+    learning : LearningCurve or None
+    map : Map or None
+    duplicates : Duplicates or None
+    failures : tuple of Failure
+    sha256 : tuple of str
+        Of each row's image.
+    provenance : tuple of (name, value)
+    notes : tuple of str
+        What `fit` noted.
+    absent : dict of str to str
+        Section -> why it is not there.
+    """
+
+    subject: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    classes: tuple[str, ...]
+    counts: tuple[ClassCount, ...]
+    n_images: int
+    n_rows: int
+    n_labelled: int
+    headline: Headline | None
+    metrics: Metrics | None
+    cells: dict[tuple[int, int], Sheet]
+    samples: tuple[Sheet, ...]
+    places: tuple[str, ...]
+    mistakes: tuple[Shown, ...]
+    suspects: tuple[Suspect, ...]
+    n_suspects: int
+    reliability: Reliability | None
+    coverage: Coverage | None
+    reject_below: float | None
+    tuning: tuple[Trial, ...]
+    learning: LearningCurve | None
+    map: Map | None
+    duplicates: Duplicates | None
+    failures: tuple[Failure, ...]
+    sha256: tuple[str, ...]
+    provenance: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    absent: dict[str, str]

@@ -1,0 +1,215 @@
+"""A cache and a classifier to everything that a report says; nothing is drawn here."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.artifact import load_classifier
+from classify.duplicates import Duplicates as Found
+from classify.duplicates import find_duplicates
+from classify.out_of_fold import out_of_fold
+from classify.reject import coverage_curve
+from classify.report import sheets
+from classify.report.facts import ClassCount, Duplicates, ReportData, Trial
+from classify.report.judged import judge_cache
+from classify.report.learning import curve_of
+from classify.report.loading import load_for
+from classify.report.projection import project
+from classify.report.provenance import headline, provenance, subject, warnings
+from classify.rows import Table
+from classify.split_record import TEST, TRAIN
+from classify.suspects import find_suspects
+from extract.cache.reader import Columns
+from models.errors import DataError
+from models.progress import Progress, Silent
+
+
+def gather(
+    features: str | Path,
+    model: str | Path,
+    *,
+    tsne: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> ReportData:
+    """Judge, look for suspects, project: all that takes time before a report is drawn.
+
+    Parameters
+    ----------
+    features : str or Path
+        A cache with the layer that the classifier was fitted on.
+    model : str or Path
+        A classifier that fit wrote.
+    tsne : bool
+        Whether the map of the features is t-SNE's and not PCA's.
+    command : str
+        How the user called, for the provenance.
+    progress : Progress or None
+
+    Raises
+    ------
+    MismatchError
+        If the cache is of another network, layer or preprocessing.
+    CacheError, ClassifierError
+        If a file cannot be read.
+    """
+    progress = progress or Silent()
+    model = Path(model)
+    classifier = load_classifier(model)
+    cache = load_for(Path(features), classifier)
+    table = cache.table()
+    parts = (
+        None
+        if classifier.split is None
+        else classifier.split.part_of(cache.columns.sha256, cache.columns.path)
+    )
+    absent: dict[str, str] = {}
+    folds = None
+    copies = None
+    if table is not None:
+        copies = find_duplicates(
+            table.X, table.rows, table.labels, table.content, table.groups, progress=progress
+        )
+    if table is None:
+        absent["suspects"] = absent["judged"] = "No image in this cache has a label."
+    else:
+        try:
+            folds = out_of_fold(
+                table,
+                alike=None if copies is None else copies.ties,
+                C=classifier.C if classifier.head == "softmax" else None,
+                normalize=classifier.normalizer.kind,
+                progress=progress,
+            )
+        except DataError as exc:
+            absent["suspects"] = f"Nothing can be said of the labels: {exc}."
+    judged = None if table is None else judge_cache(table, parts, classifier, folds)
+    if judged is None and "judged" not in absent:
+        absent["judged"] = _why_not_judged(parts)
+    learning = None
+    if table is not None:
+        curve = curve_of(table, parts, classifier, [] if copies is None else copies.ties, progress)
+        if isinstance(curve, str):
+            absent["learning"] = curve
+        else:
+            learning = curve
+    paths = cache.columns.path
+    suspects = (
+        []
+        if table is None or folds is None
+        else find_suspects(table, folds, None if copies is None else copies.groups)
+    )
+    classes = judged.labels if judged is not None else classifier.classes_
+    made = classifier.metadata
+    found = None
+    if table is not None:
+        progress.start(0, "t-SNE" if tsne else "PCA")
+        order = {label: i for i, label in enumerate(classes)}
+        code = np.array([order.get(label, -1) for label in table.labels], np.intp)
+        known = np.flatnonzero(code >= 0)
+        found = project(classifier.normalizer.apply(cache.X[table.rows[known]]), code[known], tsne=tsne)
+        progress.finish()
+    return ReportData(
+        subject=subject(cache, classifier, table),
+        warnings=warnings(cache, judged),
+        classes=tuple(classes),
+        counts=_counts(table, parts, classes),
+        n_images=cache.n_images,
+        n_rows=cache.header.rows,
+        n_labelled=0 if table is None else len(table.rows),
+        headline=headline(judged, made),
+        metrics=None if judged is None else judged.metrics,
+        cells={} if judged is None else sheets.cells(judged, paths),
+        samples=() if table is None else sheets.samples(table.labels, table.rows, paths),
+        places=cache.header.roots,
+        mistakes=() if judged is None else sheets.mistakes(judged, paths),
+        suspects=tuple(suspects[: sheets.MOST_SUSPECTS]),
+        n_suspects=len(suspects),
+        reliability=None if judged is None else judged.metrics.reliability,
+        coverage=None if judged is None else coverage_curve(judged.confidence, judged.right),
+        reject_below=classifier.reject_below or None,
+        tuning=_trials(made),
+        learning=learning,
+        map=found,
+        duplicates=_duplicates(cache.columns, table, copies, made),
+        failures=tuple(cache.failures),
+        sha256=tuple(cache.columns.sha256),
+        provenance=provenance(cache, classifier, model, command),
+        notes=tuple(str(note) for note in _list(made.get("notes"))),
+        absent=absent,
+    )
+
+
+def _why_not_judged(parts: NDArray[np.str_] | None) -> str:
+    if parts is None:
+        return (
+            "This classifier does not say which images it was fitted on: an older fc7 wrote it. Fit again to "
+            "see the images behind the figures."
+        )
+    if (parts == TEST).any():
+        return "The classifier was refitted on every image, and no head could be fitted without some of them."
+    return "The classifier was fitted on every labelled image of this cache: none is left to judge it by."
+
+
+def _counts(
+    table: Table | None, parts: NDArray[np.str_] | None, classes: Sequence[str]
+) -> tuple[ClassCount, ...]:
+    if table is None:
+        return ()
+    part = parts[table.rows].tolist() if parts is not None else [""] * len(table.rows)
+    n = Counter(zip(table.labels, part, strict=True))
+    names = [*classes, *sorted(set(table.labels) - set(classes))]
+    return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
+
+
+def _trials(made: Mapping[str, Any]) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(
+            str(tuned["head"]),
+            float(trial["C"]),
+            float(trial["accuracy"]),
+            float(trial["standard_error"]),
+            i == 0 and trial["C"] == tuned["C"],
+        )
+        for i, tuned in enumerate(_list(made.get("tuning")))
+        for trial in tuned["trials"]
+    )
+
+
+def _duplicates(
+    columns: Columns, table: Table | None, copies: Found | None, made: Mapping[str, Any]
+) -> Duplicates:
+    if table is None or copies is None:
+        same: dict[str, list[int]] = defaultdict(list)
+        for row, digest in enumerate(columns.sha256):
+            if digest:
+                same[digest].append(row)
+        alike, how = [group for group in same.values() if len(group) > 1], "files with the same content"
+    else:
+        alike = [table.rows[group].tolist() for group in copies.groups]
+        how = f"labelled images that are one picture ({copies.describe()})"
+    shown, disagreeing = sheets.groups(alike, columns.label, columns.path)
+    return Duplicates(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
+
+
+def _leakage(made: Mapping[str, Any]) -> str:
+    """What fit found that copies on both sides of the split would have claimed; empty if nothing."""
+    found = made.get("duplicates")
+    if not isinstance(found, Mapping) or "leaky" not in found:
+        return ""
+    clean = found["clean"]
+    return (
+        f"With copies on both sides of the split, {found['straddling']} test images with one in training, "
+        f"the accuracy would have been {found['leaky']:.1%}"
+        + (f"; without, it is {clean:.1%}." if clean is not None else ".")
+    )
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,63 @@
+"""The learning curve of the classifier that a report is about: its own split, head and C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.classifier import Classifier
+from classify.learning_curve import LearningCurve, learning_curve
+from classify.rows import Table
+from classify.split_record import TEST, TRAIN
+from classify.units import make_units, row_keys
+from models.progress import Progress
+
+# Numbers in the training rows times classes. A curve is about ten fits; at this size (5,000 rows of 4096
+# features and 10 classes) they take about a minute, and above it the report goes without.
+_MOST = 2e8
+
+
+def curve_of(
+    table: Table,
+    parts: NDArray[np.str_] | None,
+    classifier: Classifier,
+    alike: Sequence[str],
+    progress: Progress,
+) -> LearningCurve | str:
+    """The curve, or why there is none.
+
+    Parameters
+    ----------
+    table : Table
+    parts : ndarray of shape (n_rows,), str, or None
+        As `classify.report.judged.judge_cache`.
+    classifier : Classifier
+    alike : sequence of n_labelled str
+        As `classify.out_of_fold.out_of_fold`.
+    progress : Progress
+    """
+    if parts is None:
+        return "No learning curve: this classifier does not say which images it was fitted on."
+    part = parts[table.rows]
+    code = {label: i for i, label in enumerate(classifier.classes_)}
+    y = np.array([code.get(label, -1) for label in table.labels], np.intp)
+    train, test = np.flatnonzero((part == TRAIN) & (y >= 0)), np.flatnonzero(part == TEST)
+    if not len(test) or set(y[train]) != set(range(len(code))):
+        return "No learning curve: this cache does not hold the images that the classifier was fitted on."
+    if len(train) * table.X.shape[1] * len(code) > _MOST:
+        return "No learning curve: with this many images it takes minutes; fc7 learning-curve draws it."
+    keys, ties = row_keys(table.groups, table.content, table.paths)
+    unit = make_units(keys, [*ties, alike], 0)[train]
+    return learning_curve(
+        table.X[table.rows[train]],
+        y[train],
+        np.unique(unit, return_inverse=True)[1],
+        table.X[table.rows[test]],
+        y[test],
+        head=classifier.head,
+        C=classifier.C,
+        normalize=classifier.normalizer.kind,
+        progress=progress,
+    )

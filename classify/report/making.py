@@ -1,0 +1,137 @@
+"""A report from beginning to end: gather, find the pictures, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from classify.report import plots as draw
+from classify.report.alts import alternatives
+from classify.report.facts import ReportData
+from classify.report.gather import gather
+from classify.report.page import render_page
+from classify.report.palette import LIGHT, stand_ins, variables
+from classify.report.svg import inline
+from classify.report.thumbnails import find_originals, make_thumbnails
+from models.durable import explained, write_whole
+from models.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSummary:
+    """What `make_report` did.
+
+    Attributes
+    ----------
+    out : Path
+    size : int
+        Bytes.
+    pictures, missing : int
+        Thumbnails in it, and images that could not be shown.
+    problem : str
+        Why no image could be found; empty if some were.
+    plots : tuple of Path
+        Files written beside it.
+    """
+
+    out: Path
+    size: int
+    pictures: int
+    missing: int
+    problem: str
+    plots: tuple[Path, ...]
+
+
+def make_report(
+    features: str | Path,
+    model: str | Path,
+    out: str | Path = "report.html",
+    *,
+    images: Sequence[str] = (),
+    plots: str | Path | None = None,
+    tsne: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> ReportSummary:
+    """Write a report of a classifier on a cache; the file appears when it is complete.
+
+    Parameters
+    ----------
+    features, model, tsne, command, progress
+        As `classify.report.gather.gather`.
+    out : str or Path
+    images : sequence of str
+        Where the images lie now, if not where extract found them.
+    plots : str, Path or None
+        A folder to write each plot into, as PNG and SVG.
+
+    Raises
+    ------
+    MismatchError, CacheError, ClassifierError
+        As `classify.report.gather.gather`.
+    Fc7Error
+        If a file cannot be written.
+    """
+    data = gather(features, model, tsne=tsne, command=command, progress=progress)
+    originals = find_originals(data.places, images, Path(features))
+    pictures = make_thumbnails(
+        originals, {(row, path, data.sha256[row]) for row, path in _shown(data)}, progress
+    )
+    alts = alternatives(data)
+    drawings = {name: figure for name, figure in _drawings(data).items() if name in alts}
+    inlined = {
+        name: inline(draw.render(figure(stand_ins()), "svg"), name, alts[name], variables())
+        for name, figure in drawings.items()
+    }
+    page = render_page(data, pictures, inlined, alts, originals.problem)
+    out = Path(out)
+    data_bytes = page.encode("utf-8", "replace")
+    _write(out, data_bytes, "-o")
+    written = []
+    if plots is not None:
+        folder = Path(plots)
+        for name, figure in drawings.items():
+            for form in ("png", "svg"):
+                path = folder / f"{name}.{form}"
+                _write(path, draw.render(figure(LIGHT), "png" if form == "png" else "svg"), "--plots")
+                written.append(path)
+    shown = sum(bool(picture.jpeg) for picture in pictures.values())
+    return ReportSummary(
+        out, len(data_bytes), shown, len(pictures) - shown, originals.problem, tuple(written)
+    )
+
+
+def _shown(data: ReportData) -> Iterator[tuple[int, str]]:
+    """Row and path of every image that the page shows."""
+    sheets = [*data.samples, *data.cells.values(), *(data.duplicates.sheets if data.duplicates else ())]
+    for sheet in sheets:
+        yield from ((shown.row, shown.path) for shown in sheet.images)
+    yield from ((shown.row, shown.path) for shown in data.mistakes)
+    yield from ((suspect.row, suspect.path) for suspect in data.suspects)
+
+
+def _drawings(data: ReportData) -> dict[str, draw.Drawing]:
+    """Name -> what draws it in given colours."""
+    found: dict[str, draw.Drawing] = {}
+    if data.counts:
+        found["classes"] = lambda palette: draw.draw_classes(data.counts, palette)
+    if (metrics := data.metrics) is not None:
+        found["confusion"] = lambda palette: draw.draw_confusion(metrics.confusion, data.classes, palette)
+    if (reliability := data.reliability) is not None:
+        found["reliability"] = lambda palette: draw.draw_reliability(reliability, palette)
+    if (coverage := data.coverage) is not None:
+        found["coverage"] = lambda palette: draw.draw_coverage(coverage, data.reject_below, palette)
+    if len({trial.C for trial in data.tuning}) > 1:
+        found["tuning"] = lambda palette: draw.draw_tuning(data.tuning, palette)
+    if (learning := data.learning) is not None:
+        found["learning"] = lambda palette: draw.draw_learning(learning, palette)
+    if (map_ := data.map) is not None:
+        found["map"] = lambda palette: draw.draw_map(map_, data.classes, palette)
+    return found
+
+
+def _write(path: Path, data: bytes, option: str) -> None:
+    with explained(path, option):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)

@@ -1,0 +1,120 @@
+"""What a report says about where its figures come from, before and after them."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from classify.classifier import Classifier
+from classify.report.facts import Headline
+from classify.report.judged import Judged
+from classify.report.loading import LoadedCache
+from classify.rows import Table
+from extract.cache.header import tool_version
+from models.spec import PreprocessSpec
+
+
+def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> tuple[tuple[str, str], ...]:
+    """What was measured and on what, as names and values."""
+    labelled = 0 if table is None else len(table.rows)
+    return (
+        ("Images", ", ".join(cache.header.roots)),
+        (
+            "Of these",
+            f"{cache.n_images:,} found, {cache.header.rows:,} read, {labelled:,} labelled",
+        ),
+        (
+            "Features",
+            f"{cache.layer} of {classifier.identity.network}, {cache.X.shape[1]:,} numbers an image",
+        ),
+        (
+            "Classifier",
+            f"{classifier.head}, C = {classifier.C:g}, normalisation {classifier.normalizer.kind}, "
+            f"{len(classifier.classes_)} classes",
+        ),
+    )
+
+
+def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
+    """What a reader must know before any figure, a sentence each."""
+    found = []
+    if not cache.header.identity.trained:
+        found.append(
+            f"Network {cache.header.identity.network!r} has random weights: enough to try the tool, no more."
+        )
+    if judged is not None and judged.metrics.unknown:
+        unknown = ", ".join(f"{label} ({n})" for label, n in judged.metrics.unknown.items())
+        found.append(f"Labels that the classifier does not know, counted as wrong: {unknown}.")
+    return tuple(found)
+
+
+def headline(judged: Judged | None, made: Mapping[str, Any]) -> Headline | None:
+    """The figure on what the classifier has not seen: measured here, else as fit recorded it."""
+    if judged is not None and judged.exact:
+        return _headline(judged.metrics.to_json(), judged.what)
+    stored = made.get("metrics")
+    if not isinstance(stored, Mapping):
+        return None
+    what = "images that fit held out"
+    if made.get("refit") == "all":
+        what += ", before the classifier was refitted on all of them"
+    return _headline(stored, what)
+
+
+def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
+    """Of `Metrics.to_json`, in which older classifiers lack some figures."""
+    low, high = metrics["accuracy_interval"]
+
+    def number(name: str) -> float:
+        value = metrics.get(name)
+        return math.nan if value is None else float(value)
+
+    return Headline(
+        accuracy=metrics["accuracy"],
+        low=low,
+        high=high,
+        n=metrics["n"],
+        n_correct=metrics["n_correct"],
+        mean_recall=metrics["mean_recall"],
+        log_loss=number("log_loss"),
+        brier=number("brier"),
+        calibration_error=number("expected_calibration_error"),
+        top_k={int(k): share for k, share in metrics.get("top_k", {}).items()},
+        judged=what,
+    )
+
+
+def provenance(
+    cache: LoadedCache, classifier: Classifier, model: Path, command: str
+) -> tuple[tuple[str, str], ...]:
+    """Where the figures come from, as names and values; for whoever wants to have them again."""
+    identity, header, made = classifier.identity, cache.header, classifier.metadata
+    split, versions = made.get("split"), made.get("versions")
+    lines = [
+        ("Network", identity.network + ("" if identity.trained else " (random weights)")),
+        ("Layer", f"{cache.layer}, {header.identity.pool}"),
+        ("Fingerprint", identity.fingerprint),
+        ("Preprocessing", PreprocessSpec.from_json(identity.preprocess).describe()),
+        ("Cache", f"{cache.path}, written by fc7 {header.tool_version}"),
+        *(("Extracted", _run(run)) for run in header.runs),
+        ("Classifier", f"{model}, SHA-256 {hashlib.sha256(model.read_bytes()).hexdigest()}"),
+        ("Split", _values(split) if isinstance(split, Mapping) else "not recorded"),
+        ("Calibration", str(made.get("calibration", "not recorded"))),
+        ("Fitted with", _values(versions) if isinstance(versions, Mapping) else "not recorded"),
+        ("Command", command),
+        ("Made", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC by fc7 {tool_version()}"),
+    ]
+    return tuple((name, value) for name, value in lines if value)
+
+
+def _run(run: Mapping[str, str | int]) -> str:
+    about = ", ".join(f"{key} {value}" for key, value in sorted(run.items()) if key != "rows")
+    return f"{run.get('rows', 0):,} rows: {about or 'nothing recorded'}"
+
+
+def _values(record: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.items())

@@ -1,0 +1,82 @@
+"""What `suspects` prints and writes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from classify.report.words import one_line
+from classify.suspects import Suspect
+from classify.suspects_from_cache import FoundSuspects
+from classify.tables import CsvRows
+from models.durable import explained, write_whole
+
+
+def suspects_text(found: FoundSuspects, top: int) -> str:
+    """The first `top` of them, a line each, for people."""
+    lines = [
+        f"{i:4}  {one_line(each.path, 60)}: labelled {one_line(each.label)}, "
+        f"rather {one_line(each.suggested)} ({_why(each)})"
+        for i, each in enumerate(found.suspects[:top], 1)
+    ]
+    more = len(found.suspects) - len(lines)
+    if more > 0:
+        lines.append(f"{more} more are less suspicious; --top and --csv give them")
+    lines.append(
+        f"{len(found.suspects)} of {found.labelled} labels are contradicted by copies or by heads that have "
+        f"not seen the image (softmax, C = {found.C:g}); an image may also just be hard: look at it"
+    )
+    if found.unjudged:
+        lines.append(f"{found.unjudged} images could not be judged: each is the only one of its class")
+    return "\n".join(lines)
+
+
+def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "labelled": found.labelled,
+        "unjudged": found.unjudged,
+        "C": found.C,
+        "n_suspects": len(found.suspects),
+        "suspects": [
+            {
+                "path": each.path,
+                "label": each.label,
+                "suggested": each.suggested,
+                "confidence": _number(each.confidence),
+                "suggested_confidence": _number(each.suggested_confidence),
+                "copy": each.twin or None,
+            }
+            for each in found.suspects[:top]
+        ],
+    }
+
+
+def write_suspects_csv(suspects: Sequence[Suspect], path: Path) -> Path:
+    """All of them, ``path,label,suggested,confidence,suggested_confidence,copy``, best suspects first.
+
+    Raises
+    ------
+    Fc7Error
+        If it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    table = CsvRows(text)
+    table.write(["path", "label", "suggested", "confidence", "suggested_confidence", "copy"])
+    for each in suspects:
+        numbers = ["" if math.isnan(p) else f"{p:.6f}" for p in (each.confidence, each.suggested_confidence)]
+        table.write([each.path, each.label, each.suggested, *numbers, each.twin])
+    with explained(path, "--csv"):
+        return write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _why(suspect: Suspect) -> str:
+    if suspect.twin:
+        return f"looks the same as {one_line(suspect.twin, 60)}"
+    return f"{suspect.confidence:.1%} against {suspect.suggested_confidence:.1%}"
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)

@@ -1,0 +1,73 @@
+"""The command `report`: parse, make one call and print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify.fit_command import DEFAULT_MODEL
+from extract.cache_commands import existing
+from extract.commands import QuietOption, notifier
+from models.errors import UsageError
+
+
+def report(
+    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    model: Annotated[
+        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
+    ] = DEFAULT_MODEL,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path("report.html"),
+    images: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOT", help="Where the images are now, if they were moved; may be repeated."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each plot there too, as PNG and SVG.")
+    ] = None,
+    tsne: Annotated[
+        bool, typer.Option("--tsne", help="Map the features by t-SNE; PCA is at once, t-SNE takes longer.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write everything that is known of a classifier into one page that can be sent by mail.
+
+    Accuracy with its interval, confusions with the images behind them, the most confident mistakes,
+    likely label errors, calibration, curves, a map, duplicates, failures, provenance. The page needs no
+    network, no script and no other file. Needs matplotlib and jinja2.
+    """
+    existing(features, "make it with `fc7 extract IMAGES`")
+    existing(model, "make it with `fc7 fit`, or name another with -m")
+    from models.progress import make_progress
+
+    try:
+        from classify.report.making import make_report
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] not in ("matplotlib", "jinja2", "markupsafe"):
+            raise
+        raise UsageError(
+            f"report draws with matplotlib and jinja2, and {exc.name} is not installed: "
+            "pip install matplotlib jinja2"
+        ) from exc
+    say = notifier(quiet)
+    made = make_report(
+        features,
+        model,
+        output,
+        images=images or (),
+        plots=plots,
+        tsne=tsne,
+        command=shlex.join(["fc7", *sys.argv[1:]]),
+        progress=make_progress(quiet),
+    )
+    if made.problem:
+        say(f"no pictures: {made.problem}; give the place of the images with --images")
+    elif made.missing:
+        say(f"{made.missing} of {made.pictures + made.missing} pictures are missing: images moved or changed")
+    if not quiet:
+        for path in made.plots:
+            typer.echo(f"wrote {path}")
+        typer.echo(f"wrote {made.out}: {made.size / 1e6:.1f} MB, {made.pictures} pictures")

@@ -1,0 +1,60 @@
+"""The command `suspects`: parse, make one call and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from extract.cache_commands import existing
+from extract.commands import JsonOption, QuietOption
+
+
+def suspects(
+    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    top: Annotated[int, typer.Option(min=1, help="How many are printed.")] = 30,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
+    ] = None,
+    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    C: Annotated[
+        str, typer.Option("-C", help="auto (cross-validated over all labelled rows) or a number.")
+    ] = "auto",
+    normalize: Annotated[
+        Literal["l2", "standard", "none"], typer.Option(help="What is done to a feature row first.")
+    ] = "l2",
+    seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List images whose label is probably wrong, the most suspicious first.
+
+    Copies of one image with different labels come first. Then every labelled image is judged by softmax
+    heads that have not seen it, its copies or its group; the less probable its own label, the higher it
+    stands. Nothing is changed: look at them and correct what is wrong.
+    """
+    existing(features, "make it with `fc7 extract IMAGES`")
+    from classify.fit_command import parse_C
+    from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
+    from classify.suspects_from_cache import cache_suspects
+    from models.progress import make_progress
+
+    found = cache_suspects(
+        features,
+        layer=layer or None,
+        C=parse_C(C),
+        normalize=normalize,
+        seed=seed,
+        progress=make_progress(quiet),
+    )
+    if table is not None:
+        write_suspects_csv(found.suspects, table)
+    if as_json:
+        typer.echo(json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2))
+        return
+    typer.echo(suspects_text(found, top))
+    if table is not None and not quiet:
+        typer.echo(f"wrote {table}", err=True)
