@@ -13,6 +13,7 @@ from extract.cache_commands import existing
 from extract.commands import (
     BatchOption,
     DeviceOption,
+    ExactDecodeOption,
     JobsOption,
     JsonOption,
     PrecisionOption,
@@ -39,6 +40,7 @@ def compare(
     precision: PrecisionOption = "auto",
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
+    exact_decode: ExactDecodeOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -63,7 +65,7 @@ def compare(
         list(inputs),
         second_inputs=None if features_b is None else [features_b],
         labels=labels,
-        options=RunOptions(device, precision, batch_size, jobs),
+        options=RunOptions(device, precision, batch_size, jobs, exact_decode),
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )

@@ -13,6 +13,7 @@ from extract.cache_commands import existing
 from extract.commands import (
     BatchOption,
     DeviceOption,
+    ExactDecodeOption,
     JobsOption,
     JsonOption,
     PrecisionOption,
@@ -48,6 +49,7 @@ def evaluate(
     precision: PrecisionOption = "auto",
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
+    exact_decode: ExactDecodeOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -69,7 +71,7 @@ def evaluate(
         labels=labels,
         group_by=group_by,
         held_out=held_out,
-        options=RunOptions(device, precision, batch_size, jobs),
+        options=RunOptions(device, precision, batch_size, jobs, exact_decode),
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )

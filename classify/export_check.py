@@ -55,7 +55,7 @@ def our_answers(classifier: Classifier, trial: Trial, progress: Progress) -> Ans
         score_inputs(
             trial.listing,
             classifier,
-            RunOptions("cpu", "fp32"),
+            RunOptions("cpu", "fp32", exact_decode=True),
             clock=Clock(),
             progress=progress,
             notify=lambda note: None,

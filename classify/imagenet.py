@@ -208,7 +208,7 @@ def _scored(
     progress.start(len(listing.images), "classifying")
     for block, failures in feature_blocks(
         listing.images,
-        lambda data: prepare(data, spec.preprocess),
+        lambda data: prepare(data, spec.preprocess, exact=options.exact_decode),
         open_network,
         jobs=options.jobs or default_jobs(),
         clock=Clock(),

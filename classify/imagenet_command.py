@@ -10,6 +10,7 @@ import typer
 from extract.commands import (
     BatchOption,
     DeviceOption,
+    ExactDecodeOption,
     JobsOption,
     PrecisionOption,
     QuietOption,
@@ -30,6 +31,7 @@ def imagenet(
     precision: PrecisionOption = "auto",
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
+    exact_decode: ExactDecodeOption = False,
     resize: Annotated[
         str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
     ] = "",
@@ -53,6 +55,7 @@ def imagenet(
         precision=precision,
         batch_size=batch_size,
         jobs=jobs,
+        exact_decode=exact_decode,
         preprocess=preprocess_changes(resize, antialias, crops),
     )
     summary = imagenet_images(

@@ -32,12 +32,13 @@ _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where images are run; as in `extract.options.ExtractOptions`."""
+    """Where and how images are run; as in `extract.options.ExtractOptions`."""
 
     device: Device = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
     jobs: int | None = None
+    exact_decode: bool = False
     cluster: ClusterOptions | None = None
 
 
@@ -201,6 +202,7 @@ def _score_images(
         precision=options.precision,
         batch_size=options.batch_size,
         jobs=options.jobs,
+        exact_decode=options.exact_decode,
     )
     if options.cluster is None:
         done = on_this_machine(listing.images, run, clock=clock, notify=notify)

@@ -50,6 +50,10 @@ GpusOption = Annotated[
 JobsOption = Annotated[
     int | None, typer.Option("-j", "--jobs", min=1, max=256, help="Decode threads; default: one a core.")
 ]
+ExactDecodeOption = Annotated[
+    bool,
+    typer.Option("--exact-decode", help="Decode large JPEGs in full: slower, features equal to 0.999."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -89,6 +93,7 @@ def extract(
     precision: PrecisionOption = "auto",
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
+    exact_decode: ExactDecodeOption = False,
     resize: Annotated[
         str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
     ] = "",
@@ -151,6 +156,7 @@ def extract(
         precision=precision,
         batch_size=batch_size,
         jobs=jobs,
+        exact_decode=exact_decode,
         preprocess=preprocess_changes(resize, antialias, crops),
         pool=pool,
         storage="float16" if float16 else "float32",

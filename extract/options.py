@@ -26,6 +26,11 @@ class ExtractOptions:
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size, jobs : int or None
         Images a batch and decode threads; None chooses.
+    exact_decode : bool
+        Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see `extract.images.prepare`.
+        Like engine and precision this is provenance, not identity: features of the two ways have a cosine
+        of at least 0.999, so they may lie in one cache, a classifier takes both, and an unchanged image
+        is not read again for it. Each run records its way.
     preprocess : mapping of str to object
         Fields of `PreprocessSpec` that replace the network's own.
     pool : {"flatten", "avg", "max"} or None
@@ -58,6 +63,7 @@ class ExtractOptions:
     precision: Precision = "auto"
     batch_size: int | None = None
     jobs: int | None = None
+    exact_decode: bool = False
     preprocess: dict[str, object] = field(default_factory=dict)
     pool: Pool | None = None
     storage: Literal["float32", "float16"] = "float32"

@@ -231,6 +231,7 @@ class _Run:
             precision=options.precision,
             batch_size=options.batch_size,
             jobs=options.jobs,
+            exact_decode=options.exact_decode,
         )
 
     def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:

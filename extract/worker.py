@@ -36,6 +36,8 @@ class NetworkRun:
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size, jobs, threads : int or None
         Images in one call of the network, decode threads, threads inside one operator; None chooses.
+    exact_decode : bool
+        As `extract.options.ExtractOptions`.
     """
 
     graph_path: Path
@@ -46,13 +48,14 @@ class NetworkRun:
     batch_size: int | None = None
     jobs: int | None = None
     threads: int | None = None
+    exact_decode: bool = False
 
     def decoder(self) -> Decode:
         """What turns an image into the network's pixels."""
         from extract.images import prepare
 
-        spec = self.spec.preprocess
-        return lambda data: prepare(data, spec)
+        spec, exact = self.spec.preprocess, self.exact_decode
+        return lambda data: prepare(data, spec, exact=exact)
 
     def open(self, notify: Callable[[str], None] | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -124,10 +127,15 @@ class Keeping:
     storage: Storage
 
 
-def provenance_of(session: Session) -> dict[str, str]:
+def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
     """How a session makes rows."""
     engine = session.engine
-    return {"provider": engine.provider, "precision": engine.precision, "onnxruntime": engine.version}
+    return {
+        "provider": engine.provider,
+        "precision": engine.precision,
+        "onnxruntime": engine.version,
+        "decode": "exact" if run.exact_decode else "draft",
+    }
 
 
 def on_this_machine(
@@ -159,7 +167,7 @@ def on_this_machine(
     for block, failures in feature_blocks(
         images, run.decoder(), open_session, jobs=run.jobs or default_jobs(), clock=clock
     ):
-        yield Finished(block, failures, provenance=provenance_of(opened[0]) if opened else None)
+        yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
 
 
 class Worker:
@@ -181,7 +189,7 @@ class Worker:
         self._decode = run.decoder()
         self._keeping = keeping
         self.session = run.open()
-        self.provenance = provenance_of(self.session)
+        self.provenance = provenance_of(self.session, run)
         self._turn = _OneAtATime(self.session)
 
     def process(self, refs: Sequence[ImageRef], name: str) -> tuple[RowBlock, list[Failure], Clock]:
