@@ -305,4 +305,15 @@ class _Run:
             engine=", ".join(sorted(self.engines)) or None,
             nodes={name: (work.images, work.seconds) for name, work in self.nodes.items()},
             written=written,
+            hint=self._hint(),
         )
+
+    def _hint(self) -> str | None:
+        """Of a run in this process; on a cluster every node may need another."""
+        if self.options.cluster is not None or len(self.engines) != 1:
+            return None
+        from extract.engines import this_machine
+        from extract.hints import hint, intel_cpu
+
+        (engine,) = self.engines
+        return hint(self.clock, engine, self.jobs, this_machine(), intel=intel_cpu())

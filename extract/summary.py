@@ -37,6 +37,8 @@ class ExtractSummary:
         False if the file already said all this.
     nodes : mapping of str to (int, float)
         On a cluster, for each node its name, the images it did and the seconds it worked.
+    hint : str or None
+        What would make the next run faster (`extract.hints`).
     """
 
     out: Path
@@ -55,6 +57,7 @@ class ExtractSummary:
     engine: str | None
     written: bool
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    hint: str | None = None
 
     @property
     def rate(self) -> float:
@@ -81,6 +84,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if summary.extracted:
         parts += [f"{summary.rate:.0f} images/s", f"slowest: {summary.clock.bottleneck}"]
         parts[-1] += f" ({summary.clock.describe()})"
+        parts[-1] += f"; {summary.hint}" if summary.hint else ""
     parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
     kept = "wrote" if summary.written else "nothing changed in"
@@ -111,6 +115,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "trained": summary.trained,
         "engine": summary.engine,
         "written": summary.written,
+        "hint": summary.hint,
         "nodes": nodes_json(summary.nodes),
     }
 

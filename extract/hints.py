@@ -1,0 +1,58 @@
+"""What would make the next run faster: one line, and only where it would."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from extract.engines import CPU, CUDA, OPENVINO, Machine
+from extract.stream import Clock
+
+# Below this a run is over before anybody wishes it were faster.
+_WORTH_SECONDS = 10.0
+# A stage that takes less leaves less than a third to be gained by doing away with it.
+_WORTH_SHARE = 0.6
+
+
+def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool) -> str | None:
+    """What to try next time, if anything.
+
+    Parameters
+    ----------
+    clock : Clock
+        Of the run.
+    engine : str
+        Provider and precision, with a blank between.
+    jobs : int
+        Decode threads.
+    machine : Machine
+    intel : bool
+        As `intel_cpu`.
+    """
+    total = clock.decode + clock.inference + clock.write
+    slowest = clock.bottleneck
+    if total < _WORTH_SECONDS or getattr(clock, slowest) < _WORTH_SHARE * total:
+        return None
+    provider, precision = engine.split()
+    cores = os.cpu_count() or 1
+    if slowest == "decode" and jobs < cores:
+        return f"-j {cores} would decode on all {cores} cores"
+    if slowest != "inference":
+        return None
+    if provider == CPU and intel and not machine.openvino:
+        return "pip install 'fc7[openvino]' adds a faster engine for this CPU"
+    if provider == CPU and machine.openvino:
+        return "--device auto would take OpenVINO, which is faster on this CPU"
+    if provider == OPENVINO and precision == "fp32" and machine.bf16:
+        return "--precision bf16 is faster on this CPU"
+    if provider == CUDA and precision == "fp32":
+        return "--precision fp16 is faster on most GPUs"
+    return None
+
+
+def intel_cpu() -> bool:
+    """Whether Intel made this processor; False where the system does not say."""
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "GenuineIntel" in os.environ.get("PROCESSOR_IDENTIFIER", "")
