@@ -172,8 +172,9 @@ def _data(made: Mapping[str, Any]) -> list[str]:
 def _copies(found: Mapping[str, Any]) -> list[str]:
     if not _is_number(found.get("groups")):
         return ["Near-duplicates were not searched for, or what was found was not recorded."]
+    tied = "1 group" if found["groups"] == 1 else f"{found['groups']} groups"
     lines = [
-        f"Near-duplicates: {found['groups']} groups of {found.get('images')} images "
+        f"Near-duplicates: {tied} of {found.get('images')} images "
         f"({found.get('exact_copies')} exact copies); each was kept on one side of a split that was drawn."
     ]
     if _is_number(found.get("leaky")) and _is_number(found.get("clean")):
