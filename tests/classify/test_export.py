@@ -120,7 +120,7 @@ def test_the_file_is_valid_states_what_it_is_and_carries_the_labels(cli: Command
 
 def test_it_answers_as_classify_does_on_images_it_was_not_tried_on(cli: CommandLine) -> None:
     cli.good("export", "-o", "full.onnx", "--images", "varied", "--label-names")
-    cli.good("classify", "varied", "imgs", "-o", "p.csv", "--top-k", "3", "--device", "cpu")
+    cli.good("classify", "varied", "imgs", "-o", "p.csv", "--top-k", "3", "--device", "cpu", "--exact-decode")
     spec = replace(caffe_preprocess(), crop_height=32, crop_width=32)
     lines = lines_of(cli.folder / "p.csv")
     pixels = np.concatenate([prepare((cli.folder / line["path"]).read_bytes(), spec) for line in lines])
@@ -178,7 +178,7 @@ def script_and_classify_agree(classifier: Classifier, folder: Path) -> set[str]:
     """Export, run the printed script on every picture, compare with `classify`; gives the labels."""
     full = folder / "full.onnx"
     export_full(classifier, full, images=["imgs"])
-    classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=RunOptions("cpu"))
+    classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=RunOptions("cpu", exact_decode=True))
     lines = lines_of(folder / "p.csv")
     found = run_script(example_of(classifier, full), folder, [line["path"] for line in lines])
     assert [line[0] for line in found] == [line["path"] for line in lines]
