@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/ready
 	$(BIN)/python cli.py demo
 
+# A file's tests share what is costly to make, so a file is never split between the two processes.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The faults of a cluster of two nodes, which `make test` runs too.
 test-ray: $(VENV)/ready

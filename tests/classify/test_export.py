@@ -178,7 +178,8 @@ def script_and_classify_agree(classifier: Classifier, folder: Path) -> set[str]:
     """Export, run the printed script on every picture, compare with `classify`; gives the labels."""
     full = folder / "full.onnx"
     export_full(classifier, full, images=["imgs"])
-    classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=RunOptions("cpu", exact_decode=True))
+    whole = RunOptions("cpu", exact_decode=True)
+    classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=whole)
     lines = lines_of(folder / "p.csv")
     found = run_script(example_of(classifier, full), folder, [line["path"] for line in lines])
     assert [line[0] for line in found] == [line["path"] for line in lines]
