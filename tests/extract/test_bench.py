@@ -18,6 +18,7 @@ from cli import app
 from extract import bench
 from extract.bench import Failed, bench_networks
 from extract.bench_process import peak_bytes
+from extract.session import CPU_BATCH
 from models import measured, store
 from models.errors import StoppedError, UnknownNetworkError, UsageError
 from models.importing import import_network
@@ -104,7 +105,7 @@ def test_the_answer_to_a_program_is_measured_for_as_long_as_was_asked(tiny: Path
     answer = read_json(ran.out)
     assert (answer["failed"], answer["kept_in"]) == ([], str(tiny / measured.FILE))
     (row,) = answer["networks"]
-    assert (row["layer"], row["batch_size"], row["threads"]) == ("embedding", 32, os.cpu_count())
+    assert (row["layer"], row["batch_size"], row["threads"]) == ("embedding", CPU_BATCH, os.cpu_count())
     # Half of the runs took at least the median each, and all of them went on for half a second.
     assert row["runs"] >= 3
     assert row["runs"] / 2 * row["batch_size"] / row["images_per_second"] < took

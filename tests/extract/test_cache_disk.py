@@ -193,7 +193,9 @@ def as_nobody(tmp_path: Path) -> Iterator[Path]:
         folder.mkdir()
         folder.chmod(mode)
     is_root = os.geteuid() == 0
-    above = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:2])}
+    # pytest's own folders: one more of them where several processes run the tests.
+    above = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:3])}
+    above = {folder: mode for folder, mode in above.items() if mode & 0o005 != 0o005}
     if is_root:
         for folder in above:
             folder.chmod(0o755)
