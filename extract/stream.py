@@ -11,7 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ NEVER = -1
 """The modification time of a failure that says nothing about the file's content."""
 
 Decode = Callable[[bytes | Pixels], Pixels]
+Watch = Callable[[ImageRef], AbstractContextManager[object]]
 
 
 @dataclass(slots=True)
@@ -64,10 +66,49 @@ class _Ready:
 
 
 @dataclass(slots=True)
+class _Starved:
+    """An image for which there was not enough memory, perhaps because others had it."""
+
+    reason: str
+
+
+@dataclass(slots=True)
 class _Batch:
     refs: list[ImageRef] = field(default_factory=list)
     sha256: list[str] = field(default_factory=list)
     pixels: list[Pixels] = field(default_factory=list)
+
+
+class Turns:
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns.
+
+    Parameters
+    ----------
+    jobs : int
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._free = threading.Semaphore(jobs)
+        self._asking = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One of several."""
+        with self._free:
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The only one."""
+        # Two that each held some of the turns would wait for each other.
+        with self._asking:
+            for _ in range(self.jobs):
+                self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release(self.jobs)
 
 
 def default_jobs() -> int:
@@ -82,8 +123,9 @@ def feature_blocks(
     decode: Decode,
     network: Callable[[], FeatureNetwork],
     *,
-    jobs: int,
+    jobs: int | Turns,
     clock: Clock,
+    watch: Watch = nullcontext,
 ) -> Iterator[tuple[RowBlock, list[Failure]]]:
     """Read, decode and run images in their order, a batch at a time.
 
@@ -95,11 +137,13 @@ def feature_blocks(
         `jobs` threads; raises `ImageError` for an image that gives no pixels.
     network : callable
         Gives the network; called once, when there is something to run.
-    jobs : int
+    jobs : int or Turns
         Images that are decoded at once. Where reading waits for a network, more are read at once
         (`extract.stages.readers_of`).
     clock : Clock
         Is told where the time went.
+    watch : callable
+        Every image is read and decoded inside ``with watch(ref):``.
 
     Yields
     ------
@@ -110,14 +154,20 @@ def feature_blocks(
 
     Notes
     -----
-    At most three batches are in memory, whatever the number of images.
+    At most three batches are in memory, whatever the number of images. An image for which there was not
+    enough memory is tried a second time, when no other is being decoded; then it is a failure.
     """
     if not images:
         return
-    decoding = threading.Semaphore(jobs)
-    threads = jobs + max(map(readers_of, {id(ref.origin): ref.origin for ref in images}.values()))
+    turns = jobs if isinstance(jobs, Turns) else Turns(jobs)
+
+    def read(ref: ImageRef, turn: AbstractContextManager[None]) -> _Ready | _Starved | Failure:
+        with watch(ref):
+            return _read(ref, decode, turn)
+
+    threads = turns.jobs + max(map(readers_of, {id(ref.origin): ref.origin for ref in images}.values()))
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[ImageRef, Future[_Ready | Failure]]] = deque()
+        waiting: deque[tuple[ImageRef, Future[_Ready | _Starved | Failure]]] = deque()
         upcoming = iter(images)
         live = None
         batch, failures = _Batch(), list[Failure]()
@@ -125,13 +175,19 @@ def feature_blocks(
         try:
             while True:
                 while len(waiting) < ahead and (ref := next(upcoming, None)) is not None:
-                    waiting.append((ref, pool.submit(_read, ref, decode, decoding)))
+                    waiting.append((ref, pool.submit(read, ref, turns.one())))
                 if not waiting:
                     break
                 ref, future = waiting.popleft()
                 started = time.perf_counter()
                 ready = future.result()
+                if isinstance(ready, _Starved):
+                    wait([other for _, other in waiting])
+                    ready = read(ref, turns.alone())
                 clock.decode += time.perf_counter() - started
+                if isinstance(ready, _Starved):
+                    why = f"{ready.reason} (2 tries, the second with no other being decoded)"
+                    ready = Failure(ref.path, why, ref.size, ref.mtime_ns)
                 if isinstance(ready, Failure):
                     failures.append(ready)
                     continue
@@ -153,19 +209,25 @@ def feature_blocks(
                 future.cancel()
 
 
-def _read(ref: ImageRef, decode: Decode, decoding: threading.Semaphore) -> _Ready | Failure:
+def _read(ref: ImageRef, decode: Decode, turn: AbstractContextManager[None]) -> _Ready | _Starved | Failure:
     try:
         data = ref.origin.read(ref)
     except ImageError as exc:
         # A file that vanished, or a disk that was away, may be back without having changed: with a
         # time that no file has, the failure is tried again on every run.
         return Failure(ref.path, str(exc), ref.size, NEVER)
+    except MemoryError:
+        return _Starved(f"{ref.size:,} bytes, and reading them needs more memory than there is")
     content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
     try:
-        with decoding:
+        with turn:
             return _Ready(hashlib.sha256(content).hexdigest(), decode(data))
     except ImageError as exc:
+        if isinstance(exc.__cause__, MemoryError):
+            return _Starved(str(exc))
         return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)
+    except MemoryError:
+        return _Starved("decoding it needs more memory than there is")
 
 
 def _run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from extract.cache.header import Storage
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.gathering import Gathered
 from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
-from extract.stream import Clock, Decode, default_jobs, feature_blocks
+from extract.stream import Clock, Decode, Turns, Watch, default_jobs, feature_blocks
 from models.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -181,18 +182,23 @@ class Worker:
     run : NetworkRun
     keeping : Keeping or None
         None hands rows back instead of writing segments.
+    n_images : int or None
+        The most that there are to run, where that is known.
     """
 
-    def __init__(self, run: NetworkRun, keeping: Keeping | None) -> None:
+    def __init__(self, run: NetworkRun, keeping: Keeping | None, n_images: int | None = None) -> None:
         self._run = run
-        self._jobs = run.jobs or default_jobs()
+        # Two portions at a time decode no more images at once than one does.
+        self._turns = Turns(run.jobs or default_jobs())
         self._decode = run.decoder()
         self._keeping = keeping
-        self.session = run.open()
+        self.session = run.open(n_images=n_images)
         self.provenance = provenance_of(self.session, run)
-        self._turn = _OneAtATime(self.session)
+        self._network = _OneAtATime(self.session)
 
-    def process(self, refs: Sequence[ImageRef], name: str) -> tuple[RowBlock, list[Failure], Clock]:
+    def process(
+        self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext
+    ) -> tuple[RowBlock, list[Failure], Clock]:
         """Finish some images.
 
         Parameters
@@ -200,6 +206,8 @@ class Worker:
         refs : sequence of ImageRef
         name : str
             Of the segment.
+        watch : callable
+            As for `extract.stream.feature_blocks`.
 
         Returns
         -------
@@ -215,7 +223,7 @@ class Worker:
         """
         clock, gathered = Clock(), Gathered()
         for block, failures in feature_blocks(
-            refs, self._decode, lambda: self._turn, jobs=self._jobs, clock=clock
+            refs, self._decode, lambda: self._network, jobs=self._turns, clock=clock, watch=watch
         ):
             gathered.add(block, failures)
         rows = gathered.joined()

@@ -10,11 +10,13 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from extract.cache.header import tool_version
+from extract.cluster.hands import Hands
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
-from extract.stages import Origin
+from extract.stages import ImageRef, Origin
 from extract.worker import Keeping, NetworkRun, Worker
 from models.errors import Fc7Error, ImageError
 
@@ -29,6 +31,7 @@ class Actor:
         self._worker: Worker | None = None
         self._origins: Sequence[Origin] = ()
         self._keeps = False
+        self._hands: Hands | None = None
 
     def hello(self, greeting: Greeting) -> Introduction:
         """Say what this process sees.
@@ -50,7 +53,12 @@ class Actor:
         )
 
     def open(
-        self, run: NetworkRun, keeping: Keeping | None, origins: Sequence[Origin], files: NetworkFiles | None
+        self,
+        run: NetworkRun,
+        keeping: Keeping | None,
+        n_images: int,
+        origins: Sequence[Origin],
+        files: NetworkFiles | None,
     ) -> Ready:
         """Load the network.
 
@@ -59,6 +67,8 @@ class Actor:
         run : NetworkRun
         keeping : Keeping or None
             None if rows are to be handed back.
+        n_images : int
+            In the whole run.
         origins : sequence of Origin
             By number, as in parcels.
         files : mapping of str to bytes, or None
@@ -72,9 +82,12 @@ class Actor:
             run = dataclasses.replace(run, graph_path=_unpacked(files) / run.graph_path.name)
         self._origins = origins
         self._keeps = keeping is not None
-        self._worker = Worker(run, keeping)
+        if keeping is not None:
+            self._hands = Hands(keeping.folder)
+        self._worker = Worker(run, keeping, n_images)
         session = self._worker.session
-        return Ready(session.engine.why, session.batch_size, self._worker.provenance)
+        hands = self._hands.path if self._hands else None
+        return Ready(session.engine.why, session.batch_size, self._worker.provenance, hands)
 
     def process(self, parcel: Parcel) -> Result:
         """Finish a parcel.
@@ -89,7 +102,12 @@ class Actor:
             raise Fc7Error("a worker was given images before it had the network")
         refs = parcel.refs(self._origins)
         positions = {id(ref): i for i, ref in enumerate(refs)}
-        block, failures, clock = self._worker.process(refs, parcel.name)
+        hands = self._hands
+
+        def watch(ref: ImageRef) -> AbstractContextManager[None]:
+            return hands.holding(parcel.start + positions[id(ref)]) if hands else nullcontext()
+
+        block, failures, clock = self._worker.process(refs, parcel.name, watch)
         rows = [positions[id(ref)] for ref in block.refs]
         return Result(rows, block.sha256, block.features, failures, self._keeps, clock)
 

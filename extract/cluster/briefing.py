@@ -46,6 +46,7 @@ class Briefing:
         self._keeping = keeping
         self._say = say
         self._network: Any = None
+        self._n_images = len(images)
         origins: dict[int, tuple[Origin, list[ImageRef]]] = {}
         for ref in images:
             _, first = origins.setdefault(id(ref.origin), (ref.origin, []))
@@ -101,7 +102,13 @@ class Briefing:
             )
         cores = max(1, int(slot.cpus))
         run = dataclasses.replace(self.run, threads=self.run.threads or cores, jobs=self.run.jobs or cores)
-        return run, keeping, self._origins, None if answer.sees_network else self._sent_network(name)
+        return (
+            run,
+            keeping,
+            self._n_images,
+            self._origins,
+            None if answer.sees_network else self._sent_network(name),
+        )
 
     def _sent_network(self, name: str) -> Any:
         """The network's files in the object store, put there when the first worker needs them."""

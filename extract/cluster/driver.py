@@ -7,12 +7,13 @@ their rows back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from extract.cluster.briefing import Briefing
 from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
+from extract.cluster.hands import held
 from extract.cluster.messages import Parcel, Result
 from extract.cluster.options import ClusterOptions
 from extract.cluster.portions import TRIES, Portion, Portions
@@ -182,9 +183,11 @@ class Driver:
 
     def _hear(self, member: Member, ticket: Ticket, outcome: Outcome) -> Iterator[tuple[int, Finished]]:
         if isinstance(outcome, Broken) and isinstance(outcome.error, MemoryError):
-            outcome = Gone("it ran out of memory")
-        if isinstance(outcome, Gone):
-            yield from self._lost(member, outcome.reason)
+            # While images are read and decoded this is a matter of one image, and not raised.
+            yield from self._lost(member, Gone("it ran out of memory"), None)
+        elif isinstance(outcome, Gone):
+            hands = member.ready.hands if member.ready is not None else None
+            yield from self._lost(member, outcome, held(hands) if hands is not None else None)
         elif isinstance(outcome, Result):
             yield self._take(member, ticket, outcome)
         elif member.ready is None:
@@ -194,16 +197,18 @@ class Driver:
             what = f"{member.slot.node.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
             raise error if isinstance(error, Fc7Error) else Fc7Error(f"a worker failed on {what}")
 
-    def _lost(self, member: Member, reason: str) -> Iterator[tuple[int, Finished]]:
-        """A worker has died: its portions are done again, but for an image that it was alone with twice."""
-        machine_lives = self._staff.bury(member, reason)
-        self._tell_loss(member, reason if machine_lives else "its machine was lost")
+    def _lost(
+        self, member: Member, gone: Gone, reading: Collection[int] | None
+    ) -> Iterator[tuple[int, Finished]]:
+        """A worker has died: its portions are done again, but for an image that has now had its tries."""
+        machine_lives = self._staff.bury(member, gone.reason)
+        self._tell_loss(member, gone.reason if machine_lives else "its machine was lost")
         for portion, _ in member.holds.values():
             if not machine_lives:
                 self._portions.give_back(portion)
-            elif self._portions.blame(portion):
+            elif self._portions.blame(portion, reading, memory=gone.memory):
                 ref = self._images[portion.start]
-                why = f"ended the worker that read it, {TRIES} times: {reason}"
+                why = f"ended the worker that read it, {TRIES} times: {gone.reason}"
                 failure = Failure(ref.path, why, ref.size, ref.mtime_ns)
                 yield portion.start, Finished(RowBlock([], [], {}), [failure])
 
@@ -216,17 +221,14 @@ class Driver:
 
     def _hand_out(self) -> None:
         ready = self._staff.ready
-        resting = 0
+        apart = self._machine_apart(ready)
+        if apart and not any(member.holds for member in apart):
+            suspect = self._portions.next_suspect()
+            assert suspect is not None
+            apart[0].alone = True
+            self._send(apart[0], suspect)
         for member in ready:
-            if member.alone:
-                continue
-            # A portion that has ended a worker goes to one that has nothing else: no other is to be blamed.
-            if resting < self._portions.suspects:
-                if member.holds:
-                    resting += 1
-                elif (suspect := self._portions.next_suspect()) is not None:
-                    member.alone = True
-                    self._send(member, suspect)
+            if member in apart:
                 continue
             while len(member.holds) < _AT_ONCE and self._may_go_on():
                 portion = self._portions.next(self._size(member, len(ready)))
@@ -234,11 +236,22 @@ class Driver:
                     break
                 self._send(member, portion)
 
+    def _machine_apart(self, ready: Sequence[Member]) -> list[Member]:
+        """The workers of the machine that is kept for a suspect, so that nothing else can be to blame."""
+        machines: dict[str, list[Member]] = {}
+        for member in ready:
+            machines.setdefault(member.slot.node.id, []).append(member)
+        for members in machines.values():
+            if any(member.alone for member in members):
+                return members
+        if not self._portions.suspects:
+            return []
+        # The one that has least to finish first.
+        return min(machines.values(), key=lambda members: sum(len(m.holds) for m in members), default=[])
+
     def _send(self, member: Member, portion: Portion) -> None:
         refs = self._images[portion.start : portion.stop]
-        # Read in the order of their names, segments give paths that are nearly sorted.
-        number = f"{self._number}-{portion.start:010}"
-        parcel = Parcel.of(refs, self._briefing.numbers, number, self._about)
+        parcel = Parcel.of(refs, portion.start, self._briefing.numbers, self._number, self._about)
         member.holds[self._staff.ask(member, "process", parcel)] = portion, time.monotonic()
 
     def _may_go_on(self) -> bool:

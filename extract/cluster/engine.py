@@ -24,9 +24,17 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A call whose worker died or cannot be reached; whether it was finished is not known."""
+    """A call whose worker died or cannot be reached; whether it was finished is not known.
+
+    Attributes
+    ----------
+    reason : str
+    memory : bool
+        It was ended because memory ran out.
+    """
 
     reason: str
+    memory: bool = False
 
 
 Outcome = Any

@@ -64,11 +64,22 @@ class Introduction:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker that has loaded the network."""
+    """A worker that has loaded the network.
+
+    Attributes
+    ----------
+    why : str
+        Of the engine.
+    batch_size : int
+    provenance : mapping of str to str
+    hands : Path or None
+        The file of `extract.cluster.hands` that the driver may look into.
+    """
 
     why: str
     batch_size: int
     provenance: Mapping[str, str]
+    hands: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,8 @@ class Parcel:
         None where it is the path.
     name : str
         Of the segment that they become.
+    start : int
+        Number of the first one in the run.
     """
 
     paths: Sequence[str]
@@ -91,19 +104,23 @@ class Parcel:
     origins: Sequence[int]
     locators: Sequence[str | int | None]
     name: str
+    start: int
 
     @classmethod
-    def of(cls, refs: Sequence[ImageRef], numbers: Mapping[int, int], number: str, about: str) -> Parcel:
+    def of(
+        cls, refs: Sequence[ImageRef], start: int, numbers: Mapping[int, int], number: str, about: str
+    ) -> Parcel:
         """Pack images.
 
         Parameters
         ----------
         refs : sequence of ImageRef
+        start : int
+            Number of the first image in the run.
         numbers : mapping of int to int
             ``id`` of an origin -> its number.
         number : str
-            Of the run, since its segments are newer than those of the runs before, and of the first
-            image in it.
+            Of the run: its segments are newer than those of the runs before.
         about : str
             The features that the images get. The segment is named by them and by the images, so that a
             second copy of the same work gets the same name.
@@ -117,7 +134,9 @@ class Parcel:
             [ref.mtime_ns for ref in refs],
             [numbers[id(ref.origin)] for ref in refs],
             [None if ref.locator == ref.path else ref.locator for ref in refs],
-            f"{number}-{held.hexdigest()[:32]}",
+            # Read in the order of their names, segments give paths that are nearly sorted.
+            f"{number}-{start:010}-{held.hexdigest()[:32]}",
+            start,
         )
 
     def refs(self, origins: Sequence[Origin]) -> list[ImageRef]:

@@ -1,17 +1,25 @@
 """A listing cut into portions: which one is next, and what becomes of one that ended its worker.
 
-A worker that dies says nothing of the reason. Its portions are cut in pieces and done again, each piece
-alone in a worker, until a piece is one image; if that ends its worker twice, it is given up and the rest
-goes on. A worker that was killed for other reasons, or lost with its machine, costs no image: nothing
-is given up that did not twice end a worker that had nothing else to do.
+A worker that dies says nothing of the reason. The images that it was reading (`extract.cluster.hands`)
+become suspects: each is tried by itself, on a machine on which no other worker of ours has anything to do.
+The rest of its portions is done again like any other. Where it is not known what it was reading, whole
+portions are suspects, and are cut in pieces until a piece is one image.
+
+An image is given up when two tries of it have ended a worker. A try counts if the image was alone on its
+machine, or if it was the only one that the worker was reading and the engine says that it ended the worker
+because memory ran out. So a worker that somebody killed, or that was lost with its machine, costs no image.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 _PIECES = 8
+_BELIEVED = 3
+"""How often a portion's worker may die before it no longer counts what that was reading: a library that
+spoils its memory may end the process later."""
 TRIES = 2
 """How often an image may end a worker before it is given up."""
 
@@ -23,14 +31,17 @@ class Portion:
     Attributes
     ----------
     start, stop : int
+    deaths : int
+        Workers that died while they had it.
     tries : int
-        Workers that died of it while it was a single image.
+        Deaths that count against its one image.
     suspect : bool
-        A worker died of it or of a larger portion; it is to be alone in a worker.
+        It is to be alone on a machine.
     """
 
     start: int
     stop: int
+    deaths: int = 0
     tries: int = 0
     suspect: bool = False
 
@@ -60,7 +71,7 @@ class Portions:
 
     @property
     def suspects(self) -> int:
-        """Portions that need a worker of their own."""
+        """Portions that need a machine of their own."""
         return len(self._suspects)
 
     @property
@@ -79,22 +90,56 @@ class Portions:
         return Portion(start, self._next)
 
     def next_suspect(self) -> Portion | None:
-        """The next portion for a worker that has nothing else."""
+        """The next portion for a machine that has nothing else to do."""
         return self._suspects.popleft() if self._suspects else None
 
     def give_back(self, portion: Portion) -> None:
         """It was not begun, or its machine is gone: nothing is to be learned from that."""
-        (self._suspects if portion.suspect else self._again).append(portion)
+        if len(portion):
+            (self._suspects if portion.suspect else self._again).append(portion)
 
-    def blame(self, portion: Portion) -> bool:
-        """Its worker died; whether its one image is to be given up."""
+    def blame(self, portion: Portion, held: Collection[int] | None = None, *, memory: bool = False) -> bool:
+        """Its worker died, and its machine did not.
+
+        Parameters
+        ----------
+        portion : Portion
+        held : collection of int or None
+            Images that the worker was reading or decoding; None if that is not known.
+        memory : bool
+            The engine says that it ended the worker because memory ran out.
+
+        Returns
+        -------
+        bool
+            Whether its one image is given up.
+        """
+        deaths = portion.deaths + 1
+        if held is not None and deaths > _BELIEVED:
+            held = None
+        if held is not None and not any(portion.start <= image < portion.stop for image in held):
+            self.give_back(replace(portion, deaths=deaths))
+            return False
         if len(portion) == 1:
-            tries = portion.tries + portion.suspect
-            if tries >= TRIES:
-                return True
-            self._suspects.append(Portion(portion.start, portion.stop, tries, suspect=True))
+            tries = portion.tries + (portion.suspect or memory)
+            if tries < TRIES:
+                self._suspects.append(replace(portion, deaths=deaths, tries=tries, suspect=True))
+            return tries >= TRIES
+        if held is not None:
+            self._take_out(portion, held, memory)
             return False
         step = -(-len(portion) // _PIECES)
         for start in range(portion.start, portion.stop, step):
-            self._suspects.append(Portion(start, min(portion.stop, start + step), suspect=True))
+            stop = min(portion.stop, start + step)
+            self._suspects.append(Portion(start, stop, suspect=True))
         return False
+
+    def _take_out(self, portion: Portion, held: Collection[int], memory: bool) -> None:
+        """What was being read is tried by itself, the rest as before."""
+        deaths, tries = portion.deaths + 1, int(memory and len(held) == 1)
+        start = portion.start
+        for image in sorted(image for image in held if portion.start <= image < portion.stop):
+            self.give_back(Portion(start, image, deaths, suspect=portion.suspect))
+            self._suspects.append(Portion(image, image + 1, tries=tries, suspect=True))
+            start = image + 1
+        self.give_back(Portion(start, portion.stop, deaths, suspect=portion.suspect))

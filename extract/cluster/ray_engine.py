@@ -241,14 +241,13 @@ def _outcome(ticket: Any) -> Outcome:
             "every worker sees it"
         ) from exc
     except exceptions.RayError as exc:
-        return Gone(_why(exc))
+        return _gone(exc)
 
 
-def _why(exc: exceptions.RayError) -> str:
+def _gone(exc: exceptions.RayError) -> Gone:
     """Ray's reason in one line: its messages are paragraphs."""
-    text = _line(exc)
     if isinstance(exc, exceptions.OutOfMemoryError) or "low on memory" in str(exc):
-        return "Ray ended it because its machine ran out of memory"
+        return Gone("Ray ended it because its machine ran out of memory", memory=True)
     if "connection error code" in str(exc):
-        return "it was killed or crashed, as happens when memory runs out"
-    return text
+        return Gone("it was killed or crashed, as happens when memory runs out")
+    return Gone(_line(exc))

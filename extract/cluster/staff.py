@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Member:
     holds : dict of Ticket to (Portion, float)
         What it is doing, and since when.
     alone : bool
-        It holds a suspect and gets nothing else.
+        It holds a suspect, and its machine gets nothing else.
     size : int
         Images of its next portion.
     """
@@ -159,11 +160,12 @@ class Staff:
         return True
 
     def dismiss(self, member: Member) -> None:
-        """End a worker and forget what it was asked."""
+        """End a worker and forget what it was asked and had in its hands."""
         if member in self.members:
             self.members.remove(member)
             self.asked = {ticket: asked for ticket, asked in self.asked.items() if asked is not member}
             self._engine.stop(member.handle)
+            self._empty_hands(member)
 
     def is_alive(self, node: Node) -> bool:
         """Whether a machine is still there, as far as is known."""
@@ -172,6 +174,14 @@ class Staff:
     def close(self) -> None:
         """End all, and wait until what they were doing has ended."""
         self._engine.stop_all([member.handle for member in self.members], list(self.asked))
+        for member in self.members:
+            self._empty_hands(member)
+
+    @staticmethod
+    def _empty_hands(member: Member) -> None:
+        if member.ready is not None and member.ready.hands is not None:
+            with contextlib.suppress(OSError):
+                member.ready.hands.unlink(missing_ok=True)
 
     def _vacant(self, slots: list[Slot]) -> list[Slot]:
         """Slots without a worker. Workers that are there stay, also where they would not be put now."""

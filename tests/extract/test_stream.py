@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.stages import Failure, Pixels, RowBlock
-from extract.stream import NEVER, Clock, feature_blocks
+from extract.stages import Failure, ImageRef, Pixels, RowBlock
+from extract.stream import NEVER, Clock, Turns, feature_blocks
+from models.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 
 
@@ -158,3 +161,110 @@ def test_nothing_in_gives_nothing_out() -> None:
 )
 def test_the_clock_speaks_in_per_cent(clock: Clock, text: str) -> None:
     assert clock.describe() == text
+
+
+class Memory:
+    """What `needs` takes while others may take of it too; a decode that does not fit raises."""
+
+    def __init__(self, limit: int, needs: dict[bytes, int]) -> None:
+        self.left = limit
+        self.needs = needs
+        self.lock = threading.Lock()
+        self.tried: list[bytes] = []
+        self.others = threading.Semaphore(0)
+
+    def decode(self, data: bytes | Pixels) -> Pixels:
+        assert isinstance(data, bytes)
+        needed = self.needs.get(data[:1], 1)
+        with self.lock:
+            self.tried.append(data[:1])
+            if needed > self.left:
+                try:
+                    raise MemoryError
+                except MemoryError as exc:
+                    raise ImageError("PNG that needs more memory than there is") from exc
+            self.left -= needed
+        if data[:1] == b"a" and self.tried.count(b"b") == 0:
+            self.others.acquire()  # holds its memory until the other has found none
+        if data[:1] == b"b":
+            self.others.release()
+        with self.lock:
+            self.left += needed
+        return decode_first_byte(data)
+
+
+def test_an_image_without_memory_beside_others_has_it_alone() -> None:
+    memory = Memory(10, {b"a": 6, b"b": 6})
+    real = memory.decode
+
+    def decode(data: bytes | Pixels) -> Pixels:
+        try:
+            return real(data)
+        except ImageError:
+            memory.others.release()
+            raise
+
+    origin = MemoryOrigin({"0": b"a", "1": b"b", "2": b"c"})
+    blocks = list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
+    assert [ref.path for block, _ in blocks for ref in block.refs] == ["0", "1", "2"]
+    assert not [failure for _, failures in blocks for failure in failures]
+
+
+def test_an_image_that_memory_is_never_enough_for_is_a_failure_after_two_tries() -> None:
+    memory = Memory(10, {b"b": 11})
+    origin = MemoryOrigin({"0": b"c", "1": b"b", "2": b"d"})
+    blocks = list(feature_blocks(origin.refs(), memory.decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
+    assert [ref.path for block, _ in blocks for ref in block.refs] == ["0", "2"]
+    [failure] = [failure for _, failures in blocks for failure in failures]
+    assert failure.path == "1"
+    assert "more memory than there is (2 tries" in failure.reason
+    assert memory.tried.count(b"b") == 2
+
+
+def test_calls_that_share_their_turns_decode_no_more_at_once_and_one_can_be_alone() -> None:
+    turns = Turns(2)
+    origin = MemoryOrigin({f"{i:03}": b"\x07" for i in range(60)})
+    lock, now, most = threading.Lock(), 0, 0
+
+    def decode(data: bytes | Pixels) -> Pixels:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.001)
+        with lock:
+            now -= 1
+        return decode_first_byte(data)
+
+    def run_all() -> None:
+        list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=turns, clock=Clock()))
+
+    threads = [threading.Thread(target=run_all) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        with turns.alone(), lock:
+            assert now == 0
+    for thread in threads:
+        thread.join()
+    assert most == 2
+
+
+def test_every_image_is_watched_while_it_is_read_and_decoded() -> None:
+    inside: list[str] = []
+    seen: list[list[str]] = []
+
+    @contextmanager
+    def watch(ref: ImageRef) -> Iterator[None]:
+        inside.append(ref.path)
+        yield
+        inside.remove(ref.path)
+
+    def decode(data: bytes | Pixels) -> Pixels:
+        seen.append(list(inside))
+        return decode_first_byte(data)
+
+    origin = MemoryOrigin({"a": b"1", "b": None, "c": b"bad", "d": b"2"})
+    list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=1, clock=Clock(), watch=watch))
+    assert seen == [["a"], ["c"], ["d"]]
+    assert inside == []

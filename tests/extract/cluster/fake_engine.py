@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from extract.cache.header import tool_version
 from extract.cache.segments import write_segment
 from extract.cluster.engine import Broken, Gone, Outcome
+from extract.cluster.hands import Hands
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from extract.cluster.slots import Node, Slot
 from extract.stages import Failure, ImageRef, Origin, RowBlock
@@ -42,6 +44,7 @@ class FakeWorker:
     keeping: Keeping | None = None
     run: NetworkRun | None = None
     origins: Sequence[Origin] = ()
+    hands: Hands | None = None
 
     def hello(self, greeting: Greeting) -> Outcome:
         engine, node = self.engine, self.slot.node.name
@@ -59,10 +62,15 @@ class FakeWorker:
             precision="bf16" if node in engine.bf16 else "fp32",
         )
 
-    def open(self, run: NetworkRun, keeping: Keeping | None, origins: Any, files: Any) -> Outcome:
+    def open(
+        self, run: NetworkRun, keeping: Keeping | None, n_images: int, origins: Any, files: Any
+    ) -> Outcome:
         self.keeping, self.run, self.origins = keeping, run, origins
         self.engine.opened.append((self.slot.node.name, run, files))
-        return Ready("fake: as asked", BATCH, {"provider": "fake", "precision": str(run.precision)})
+        about = {"provider": "fake", "precision": str(run.precision)}
+        if keeping is not None and self.engine.tells:
+            self.hands = Hands(keeping.folder)
+        return Ready("fake: as asked", BATCH, about, self.hands.path if self.hands else None)
 
     def process(self, parcel: Parcel) -> Outcome:
         engine = self.engine
@@ -71,9 +79,15 @@ class FakeWorker:
             engine.before(self, parcel)
         if self.dead:
             return Gone("killed")
-        if engine.lethal & set(parcel.paths):
+        deadly = [parcel.start + i for i, path in enumerate(parcel.paths) if path in engine.lethal]
+        if deadly:
             self.dead = True
-            return Gone("killed or crashed")
+            if self.hands is not None:
+                # As a kill leaves it, in the midst of that image and its neighbours.
+                inside = range(parcel.start, parcel.start + len(parcel.paths))
+                reading = [i + 1 for i in range(deadly[0] - 1, deadly[0] + 2) if i in inside]
+                self.hands.path.write_bytes(array("q", reading).tobytes())
+            return Gone("killed or crashed", memory=engine.memory)
         if engine.out_of_memory & set(parcel.paths):
             return Broken(MemoryError())
         rows = [i for i, path in enumerate(parcel.paths) if path not in engine.broken]
@@ -113,6 +127,8 @@ class FakeEngine:
     versions: dict[str, str] = field(default_factory=dict)
     before: Callable[[FakeWorker, Parcel], None] | None = None
     newest_first: bool = False
+    tells: bool = False
+    memory: bool = False
 
     def __post_init__(self) -> None:
         self.described = "a cluster that is not there"

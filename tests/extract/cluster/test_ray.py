@@ -30,7 +30,7 @@ from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.pipeline import extract_features
 from extract.summary import ExtractSummary
-from tests.extract.cluster.origins import with_lethal
+from tests.extract.cluster.origins import CrampedOrigin, seen_through, with_lethal
 from tests.support import CommandLine, command, lines_of, read_json
 
 pytestmark = [
@@ -168,8 +168,10 @@ def content(path: Path) -> dict[str, Any]:
     return found
 
 
-def assert_same(path: Path, cli: CommandLine, without: tuple[str, ...] = ()) -> None:
-    """Row for row what one process makes; `without` are images that were given up."""
+def assert_same(
+    path: Path, cli: CommandLine, without: tuple[str, ...] = (), extra: tuple[str, ...] = ()
+) -> None:
+    """Row for row what one process makes; `without` and `extra` were given up, `extra` came later."""
     found, wanted = content(path), content(cli.folder / "whole.h5")
     stays = ~np.isin(wanted["path"], [name.encode() for name in without])
     rows = len(stays)
@@ -178,9 +180,9 @@ def assert_same(path: Path, cli: CommandLine, without: tuple[str, ...] = ()) -> 
             np.testing.assert_allclose(found[name], value[stays], rtol=1e-5, atol=1e-5)
         elif not name.startswith(("failures/", "checksums")):
             np.testing.assert_array_equal(found[name], value[stays] if len(value) == rows else value)
-    failed = sorted([*BROKEN, *without])
+    failed = sorted([*BROKEN, *without, *extra])
     assert [name.decode() for name in found["failures/path"]] == failed
-    if not without:
+    if not without and not extra:
         np.testing.assert_array_equal(found["failures/reason"], wanted["failures/reason"])
     assert not list(path.parent.glob(f"{path.name}.*"))
 
@@ -286,6 +288,30 @@ def test_an_image_that_ends_its_worker_is_named_and_the_rest_goes_on(
     assert extract_features(listing, out, options).extracted == 0
 
 
+def test_an_image_that_no_memory_is_left_for_is_named_after_two_tries_and_ends_no_worker(
+    cli: CommandLine, nodes: Nodes, tmp_path: Path
+) -> None:
+    """A real limit of the address space, and a real picture that does not fit into it."""
+    nodes.two_again()
+    # 8 MB as a file, 169 MB with its palette, 507 MB in colours.
+    large = cli.folder / "imgs" / "blue" / "0100-large.png"
+    Image.new("P", (13000, 13000), 3).save(large, compress_level=1)
+    os.environ["FC7_HOME"] = str(cli.store)
+    notes: list[str] = []
+    try:
+        listing = seen_through(
+            list_inputs([cli.folder / "imgs"]), lambda inner: CrampedOrigin(inner, 400 << 20, os.getpid())
+        )
+        options = ExtractOptions(network="tiny", batch_size=8, cluster=ClusterOptions())
+        summary = extract_features(listing, tmp_path / "f.h5", options, notify=notes.append)
+    finally:
+        large.unlink()
+    reasons = {failure.path: failure.reason for failure in summary.failures}
+    assert "more memory than there is (2 tries" in reasons["blue/0100-large.png"]
+    assert not any("lost a worker" in note for note in notes)
+    assert_same(tmp_path / "f.h5", cli, extra=("blue/0100-large.png",))
+
+
 def test_a_task_that_the_engine_runs_twice_is_one_segment(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
@@ -305,10 +331,10 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     workers = [engine.start(slot) for slot in slots]
     run = NetworkRun(network.graph_path, network.spec, ("embedding",), batch_size=8)
     keeping = Keeping(tmp_path, SegmentHeader(CacheIdentity.of(network.spec), {}), "float32")
-    parcel = Parcel.of(refs, {id(refs[0].origin): 0}, "000000", "about")
+    parcel = Parcel.of(refs, 0, {id(refs[0].origin): 0}, "000000", "about")
     written = []
     for worker in workers:
-        engine.wait([engine.call(worker, "open", run, keeping, [refs[0].origin], None)], 120)
+        engine.wait([engine.call(worker, "open", run, keeping, 20, [refs[0].origin], None)], 120)
         [(_, result)] = engine.wait([engine.call(worker, "process", parcel)], 120)
         assert result.kept
         [segment] = list_segments(tmp_path)
