@@ -260,9 +260,9 @@ def test_a_node_that_is_killed_mid_run_and_one_that_joins_late(
 ) -> None:
     nodes.two_again()
     lost = At(1, nodes.lose_second)
-    summary, notes = extract(cli, tmp_path / "lost.h5", lost)
+    # Its worker may not have had images yet: whether that is said is for test_driver, which decides it.
+    extract(cli, tmp_path / "lost.h5", lost)
     assert lost.happened
-    assert any("lost a worker" in note for note in notes)
     assert_same(tmp_path / "lost.h5", cli)
     late = At(1, nodes.two_again)
     summary, _ = extract(cli, tmp_path / "late.h5", late)
