@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from classify.calibrate import softmax
 from classify.normalize import Normalizer
 from classify.reject import rejection_label
+from classify.row_product import RowProduct
 from classify.split_record import SplitRecord
 from models.errors import DataError
 from models.spec import Pool
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 Head = Literal["svm", "softmax"]
 HEADS: tuple[Head, ...] = get_args(Head)
 POOLS: tuple[Pool, ...] = get_args(Pool)
-_BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class FeatureIdentity:
     pool: Pool = "flatten"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Classifier:
     """A linear classifier with its normalisation and calibration.
 
@@ -122,29 +123,48 @@ class Classifier:
         DataError
             If the shape does not fit, or a feature is NaN or infinite.
         """
-        return self._scores(X).astype(np.float32)
+        return self._answer(X)[0].astype(np.float32)
 
-    def _scores(self, X: ArrayLike) -> NDArray[np.float64]:
+    def answer(self, X: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`predict_proba` and `novelty_score` at the cost of one of them.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_classes), float32
+        novelty : ndarray of shape (n,), float32
+
+        Raises
+        ------
+        DataError
+            As `decision_function`.
+        """
+        scores, novelty = self._answer(X)
+        return softmax(scores * self.scale).astype(np.float32), novelty
+
+    @cached_property
+    def _product(self) -> RowProduct:
+        return RowProduct.of(self.coef_, self.intercept_, self.normalizer, self.novelty)
+
+    def _answer(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         rows = np.asarray(X, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(
                 f"features of shape {rows.shape} were found; this classifier needs (n, {self.n_features})"
                 + (f": {self.identity.layer} of {self.identity.network}" if self.identity.network else "")
             )
-        scores = np.empty((len(rows), len(self.classes_)))
         with np.errstate(all="ignore"):
-            for start in range(0, len(rows), _BLOCK_ROWS):
-                block = rows[start : start + _BLOCK_ROWS].astype(np.float64)
-                scores[start : start + _BLOCK_ROWS] = self.normalizer.apply(block) @ self.coef_.T
-        scores += self.intercept_
-        # A NaN or infinite feature makes every score of its row NaN or infinite.
+            scores, novelty = self._product.answer(rows)
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(bad):
             raise DataError(
                 f"{len(bad)} feature rows give no finite score, row {bad[0]} first: they hold NaN, infinite "
                 "or absurdly large numbers; extract these images again"
             )
-        return scores
+        return scores, novelty
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities, calibrated on rows the head had not seen.
@@ -163,7 +183,7 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        return softmax(self._scores(X) * self.scale).astype(np.float32)
+        return self.answer(X)[0]
 
     def rejected(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which rows are too unsure to be given a label.
@@ -203,6 +223,6 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        best = self._scores(X).argmax(axis=1)
+        best = self._answer(X)[0].argmax(axis=1)
         labels: NDArray[np.str_] = np.array(self.classes_, np.str_)[best]
         return labels

@@ -31,30 +31,44 @@ class Doubt:
     novelty: LearnedNovelty | None
     notes: tuple[str, ...]
 
-    def given_to(self, classifier: Classifier, X: NDArray[np.float32] | None = None) -> Classifier:
+    def given_to(
+        self,
+        classifier: Classifier,
+        X: NDArray[np.float32] | None = None,
+        rows: NDArray[np.intp] | None = None,
+    ) -> Classifier:
         """The classifier with both.
 
         Parameters
         ----------
         classifier : Classifier
-        X : ndarray of shape (n, n_features), float32, or None
-            The rows it was refitted on, if these are not the training part: the reference is learned
+        X : ndarray of shape (n_all, n_features), float32, or None
+        rows : ndarray of shape (n,), intp, or None
+            Rows of X that it was refitted on, if these are not the training part: the reference is learned
             from them, its limit stays the one learned out of fold.
         """
         reference = None if self.novelty is None else self.novelty.reference
         if reference is not None and X is not None:
-            reference = learn_reference(X, reference.limit)
+            reference = learn_reference(X, reference.limit, rows)
         below = 0.0 if self.rejection is None else self.rejection.below
         return replace(classifier, reject_below=below, novelty=reference)
 
 
-def learn_doubt(X: NDArray[np.float32], fold: NDArray[np.intp], choice: Choice, options: FitOptions) -> Doubt:
+def learn_doubt(
+    X: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    fold: NDArray[np.intp],
+    choice: Choice,
+    options: FitOptions,
+) -> Doubt:
     """Learn both on out-of-fold rows of the training part.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features), float32
-        The training part, not normalised.
+    X : ndarray of shape (n_all, n_features), float32
+        Not normalised.
+    rows : ndarray of shape (n,), intp
+        Which of them are the training part.
     fold : ndarray of shape (n,), intp
         As `classify.folds.make_folds` gives it.
     choice : Choice
@@ -62,7 +76,7 @@ def learn_doubt(X: NDArray[np.float32], fold: NDArray[np.intp], choice: Choice, 
     options : FitOptions
     """
     rejection, notes = _rejection(choice, options)
-    return Doubt(rejection, learn_novelty(X, fold), notes)
+    return Doubt(rejection, learn_novelty(X, fold, rows), notes)
 
 
 def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, tuple[str, ...]]:

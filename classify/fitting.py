@@ -125,20 +125,10 @@ def _fit_prepared(
     y = np.array([code[prepared.table.labels[i]] for i in split.train], np.intp)
     units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
     fold = make_folds(y, units_in_training, len(classes))
-    choice, data, table = _choose(prepared, fold, options, progress)
-    if others:
-        tried = [choice.on_layer(identity.layer)]
-        choice = tried[0]
-        for other in others:
-            rival = replace(prepared, table=prepared.table.with_features(other.load()))
-            its_choice, its_data, its_table = _choose(rival, fold, options, progress)
-            tried.append(its_choice.on_layer(other.identity.layer))
-            if tried[-1].beats(choice):
-                choice, data, table, identity = tried[-1], its_data, its_table, other.identity
-        choice = choice.with_rivals(tried)
-        prepared = replace(prepared, table=table)
-    classifier, converged = _fit(data, choice, classes, identity, choice.start)
-    doubt = learn_doubt(table.X[table.rows[split.train]], fold, choice, options)
+    choice, classifier, fitted, table = _choose_and_fit(prepared, fold, options, identity, others, progress)
+    identity = classifier.identity
+    prepared = replace(prepared, table=table)
+    doubt = learn_doubt(table.X, table.rows[split.train], fold, choice, options)
     classifier = doubt.given_to(classifier)
 
     truth = [table.labels[i] for i in split.test]
@@ -158,13 +148,13 @@ def _fit_prepared(
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)
-        classifier, converged = _fit(data, choice, classes, identity)
-        classifier = doubt.given_to(classifier, table.X[table.rows[known]])
+        classifier, fitted = _fit(data, choice, classes, identity)
+        classifier = doubt.given_to(classifier, table.X, table.rows[known])
 
     notes = [*lookalikes(classes), *split.notes, *choice.notes, *doubt.notes]
     if not identity.trained:
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
-    if not converged:
+    if not fitted.converged:
         notes.append(
             f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
             "one exists; a smaller -C converges"
@@ -184,6 +174,7 @@ def _fit_prepared(
         rejection=doubt.rejection,
         novelty=doubt.novelty,
         n_novel=n_novel,
+        solver=fitted.solver,
         notes=tuple(notes),
         options=options,
         seconds=0.0,
@@ -206,21 +197,44 @@ def _parts(table: Table, split: Split) -> NDArray[np.str_]:
     return parts
 
 
-def _choose(
-    prepared: Prepared, fold: NDArray[np.intp], options: FitOptions, progress: Progress | None
-) -> tuple[Choice, TrainingData, Table]:
-    """The best normalisation, head and C in cross-validation, the rows so normalised, and all rows."""
-    code = {label: i for i, label in enumerate(prepared.classes)}
+def _choose_and_fit(
+    prepared: Prepared,
+    fold: NDArray[np.intp],
+    options: FitOptions,
+    identity: FeatureIdentity,
+    others: Sequence[OtherLayer],
+    progress: Progress | None,
+) -> tuple[Choice, Classifier, Fitted, Table]:
+    """What cross-validation chose, a classifier so fitted on the training part, and the rows of its layer.
+
+    Beside a layer's rows one copy of their training part is alive at a time.
+    """
     kinds = KINDS if options.normalize == "auto" else (options.normalize,)
+    code = {label: i for i, label in enumerate(prepared.classes)}
+    train = prepared.split.train
     tried: list[Choice] = []
-    best: tuple[Choice, TrainingData] | None = None
-    for kind in kinds:
-        data = _training_data(prepared.table, prepared.split.train, code, options, kind)
-        tried.append(choose(data, fold, len(prepared.classes), options, progress))
-        if tried[-1].beats(best[0] if best else None):
-            best = tried[-1], data
+    best: Choice | None = None
+    chosen = prepared.table, identity
+    data: TrainingData | None = None
+    for layer in (None, *others):
+        table, its = prepared.table, identity
+        if layer is not None:
+            table, its = prepared.table.with_features(layer.load()), layer.identity
+        for kind in kinds:
+            data = None
+            data = _training_data(table, train, code, options, kind)
+            choice = choose(data, fold, len(prepared.classes), options, progress)
+            tried.append(choice.on_layer(its.layer) if others else choice)
+            if tried[-1].beats(best):
+                best, chosen = tried[-1], (table, its)
     assert best is not None
-    return best[0].with_rivals(tried), best[1], prepared.table
+    table, identity = chosen
+    if best is not tried[-1]:
+        data = None
+        data = _training_data(table, train, code, options, best.normalize)
+    assert data is not None
+    classifier, fitted = _fit(data, best, prepared.classes, identity, best.start)
+    return best.with_rivals(tried), classifier, fitted, table
 
 
 def _training_data(
@@ -236,8 +250,8 @@ def _fit(
     classes: list[str],
     identity: FeatureIdentity,
     start: Fitted | None = None,
-) -> tuple[Classifier, bool]:
-    """The classifier, and whether its solver converged."""
+) -> tuple[Classifier, Fitted]:
+    """The classifier, and what its solver says."""
     fitted = data.fit(choice.head, choice.C, start)
     classifier = Classifier(
         classes_=tuple(classes),
@@ -249,4 +263,4 @@ def _fit(
         C=choice.C,
         identity=identity,
     )
-    return classifier, fitted.converged
+    return classifier, fitted

@@ -21,6 +21,39 @@ _ITERATIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Solver:
+    """What found a head, and how far it went.
+
+    Attributes
+    ----------
+    name : str
+    tolerance : float or None
+        The length of a gradient, or what stands for it, that counted as zero; None if there is none.
+    iterations : int
+        Of the class that took most; epochs of SGD.
+    """
+
+    name: str
+    tolerance: float | None
+    iterations: int
+
+    def after(self, first: Solver) -> Solver:
+        """This one, having begun where another ended."""
+        name = f"{first.name}, then {self.name}"
+        return Solver(name, self.tolerance, first.iterations + self.iterations)
+
+    def describe(self) -> str:
+        """In words."""
+        limit = "" if self.tolerance is None else f", tolerance {self.tolerance:g}"
+        unit = "epoch" if self.tolerance is None else "iteration"
+        return f"{self.name}{limit}, {self.iterations} {unit}{'s' if self.iterations != 1 else ''}"
+
+    def to_json(self) -> dict[str, object]:
+        """For the record in classifier.onnx and for programs."""
+        return {"name": self.name, "tolerance": self.tolerance, "iterations": self.iterations}
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """A fitted head.
 
@@ -31,11 +64,13 @@ class Fitted:
     intercept : ndarray of shape (n_classes,), float64
     converged : bool
         Whether the solver reached its tolerance.
+    solver : Solver
     """
 
     coef: NDArray[np.float64]
     intercept: NDArray[np.float64]
     converged: bool
+    solver: Solver
 
     def scores(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Decision values of rows (n, n_features), of shape (n, n_classes)."""
@@ -91,6 +126,7 @@ class HeadFitter:
             rows = slice(1, None) if len(start.coef) == 2 else slice(None)
             self._estimator.coef_ = start.coef[rows].astype(X.dtype)
             self._estimator.intercept_ = start.intercept[rows].astype(X.dtype)
+        name = "L-BFGS (LogisticRegression)" if self.head == "softmax" else "liblinear, dual (LinearSVC)"
         with one_blas_thread():
             # L-BFGS takes float32 as it is, at half the cost; liblinear makes float64 of everything.
             converged = self._try(X.astype(np.float32, copy=False) if self.head == "softmax" else X, y, C)
@@ -98,6 +134,7 @@ class HeadFitter:
                 # The dual stalls on data that is hard to separate at a large C, the primal does not;
                 # L-BFGS stops early where float32 cannot tell two losses apart.
                 if self.head == "svm":
+                    name = "liblinear, primal (LinearSVC)"
                     self._estimator.set_params(dual=False)
                 converged = self._try(X.astype(np.float64), y, C)
                 if self.head == "svm":
@@ -105,7 +142,8 @@ class HeadFitter:
         coef, intercept = self._estimator.coef_, self._estimator.intercept_
         if len(coef) == 1:
             coef, intercept = np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
-        return Fitted(coef.astype(np.float64), intercept.astype(np.float64), converged)
+        solver = Solver(name, TOLERANCE, int(np.max(self._estimator.n_iter_)))
+        return Fitted(coef.astype(np.float64), intercept.astype(np.float64), converged, solver)
 
     def _try(self, X: NDArray[Any], y: NDArray[np.intp], C: float) -> bool:
         with warnings.catch_warnings(record=True) as caught:

@@ -85,7 +85,7 @@ class _Vector:
 
 def minimise(
     design: Design, loss: Loss, start: Weights, scale: NDArray[np.float64], tolerance: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+) -> tuple[NDArray[np.bool_], int]:
     """Minimise ``0.5 |w|^2 + loss`` of each problem, in place.
 
     Parameters
@@ -101,13 +101,15 @@ def minimise(
 
     Returns
     -------
-    ndarray of shape (n_problems,), bool
+    solved : ndarray of shape (n_problems,), bool
         Which problems were solved. Others are as near as float32 or `_STEPS` let them come.
+    steps : int
+        Newton steps of the one that took most.
     """
     solved, stuck = np.zeros((2, len(scale)), np.bool_)
     live = np.arange(len(scale))
     at, part, rows = start, loss, design
-    for _ in range(_STEPS):
+    for step in range(_STEPS):
         D, known = part.at(at.Z)
         gradient = _gradient(rows, part, _Vector(at.w, at.b), D)
         ratio = np.sqrt(gradient.dot(gradient)) / np.maximum(scale[live], _TINY)
@@ -117,14 +119,14 @@ def minimise(
             start.put(live, at)
             live = live[going]
             if not len(live):
-                return solved
+                return solved, step
             at, part, rows = at.only(going), part.only(going), rows.only(going)
             known, gradient, ratio = known[:, going], gradient.only(going), ratio[going]
         # The nearer the optimum, the more a Newton step is worth (Eisenstat & Walker 1996).
         forcing = np.minimum(0.25, np.sqrt(ratio))
         stuck[live] = ~_search(part, at, _direction(rows, part, known, gradient, forcing))
     start.put(live, at)
-    return solved
+    return solved, _STEPS
 
 
 def gradient_at_zero(design: Design, loss: Loss, n_problems: int, width: int) -> NDArray[np.float64]:

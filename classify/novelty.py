@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from classify.folds import ALWAYS_TRAINS
 from classify.normalize import Normalizer
+from classify.row_product import RowProduct
 
 # 16, 64 and 128 axes gave an AUROC of 0.9971, 0.9961 and 0.9957: the fewest are the smallest file.
 _AXES = 16
@@ -29,7 +30,7 @@ _AXES = 16
 _PASS = 0.99
 # The axes are found from this many rows, evenly spaced: sixteen need no more, and a fit has to take seconds.
 _ROWS_FOR_AXES = 2048
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 4096
 # Distances of unit rows below this are the rounding of float32.
 _SMALLEST_LIMIT = 1e-5
 _UNIT = Normalizer("l2")
@@ -67,13 +68,27 @@ class NoveltyReference:
         ndarray of shape (n,), float32
             0 and up; above 1 is to be flagged.
         """
-        scores = np.empty(len(X), np.float32)
+        nothing = np.empty((0, X.shape[1]))
+        head = RowProduct.of(nothing, np.empty(0), _UNIT, self)
+        return head.answer(X.astype(np.float32, copy=False))[1]
+
+    def of_products(
+        self, square: NDArray[np.float64], with_mean: NDArray[np.float64], with_axes: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """The same from what a product gives.
+
+        Parameters
+        ----------
+        square : ndarray of shape (n,), float64
+            Squared lengths of the rows scaled to unit length: 1, of a row of zeros 0.
+        with_mean : ndarray of shape (n,), float64
+            Their products with the mean.
+        with_axes : ndarray of shape (n, n_axes), float64
+        """
         mean, axes = self.mean.astype(np.float64), self.axes.astype(np.float64)
-        for start in range(0, len(X), _BLOCK_ROWS):
-            offset = _UNIT.apply(X[start : start + _BLOCK_ROWS].astype(np.float64)) - mean
-            along = offset @ axes.T
-            square = np.square(offset).sum(axis=1) - np.square(along).sum(axis=1)
-            scores[start : start + _BLOCK_ROWS] = np.sqrt(np.maximum(square, 0)) / self.limit
+        along = with_axes - axes @ mean
+        left = square - 2 * with_mean + mean @ mean - np.square(along).sum(axis=1)
+        scores: NDArray[np.float32] = (np.sqrt(np.maximum(left, 0)) / self.limit).astype(np.float32)
         return scores
 
 
@@ -104,7 +119,9 @@ class LearnedNovelty:
         }
 
 
-def learn_reference(X: NDArray[np.float32], limit: float = 1.0) -> NoveltyReference:
+def learn_reference(
+    X: NDArray[np.float32], limit: float = 1.0, rows: NDArray[np.intp] | None = None
+) -> NoveltyReference:
     """The mean and principal axes of training rows.
 
     Parameters
@@ -113,8 +130,11 @@ def learn_reference(X: NDArray[np.float32], limit: float = 1.0) -> NoveltyRefere
         Features as extracted; at least one row.
     limit : float
         Above 0.
+    rows : ndarray of intp, or None
+        Which rows of X are meant; None for all.
     """
-    unit = _UNIT.apply(X[_spaced(len(X))].astype(np.float32))
+    rows = np.arange(len(X)) if rows is None else rows
+    unit = _UNIT.apply(X[rows[_spaced(len(rows))]].astype(np.float32))
     mean = unit.mean(axis=0, dtype=np.float64).astype(np.float32)
     # As many axes as half of the rows' own dimensions at most: the other half shows what is left over.
     n_axes = min(_AXES, (min(unit.shape) - 1) // 2)
@@ -132,7 +152,9 @@ def _spaced(n: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, n - 1, min(n, _ROWS_FOR_AXES)).round().astype(np.intp))
 
 
-def learn_novelty(X: NDArray[np.float32], fold: NDArray[np.intp]) -> LearnedNovelty | None:
+def learn_novelty(
+    X: NDArray[np.float32], fold: NDArray[np.intp], rows: NDArray[np.intp] | None = None
+) -> LearnedNovelty | None:
     """Learn a reference, and its limit on rows that references had not seen.
 
     The limit is the r-th smallest out-of-fold distance, r = ceil(0.99 (n + 1)) or n if that is less. Were the
@@ -141,23 +163,28 @@ def learn_novelty(X: NDArray[np.float32], fold: NDArray[np.intp]) -> LearnedNove
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features), float32
-        Training rows.
+    X : ndarray of shape (n_all, n_features), float32
     fold : ndarray of shape (n,), intp
-        As `classify.folds.make_folds` gives it.
+        Of each training row, as `classify.folds.make_folds` gives it.
+    rows : ndarray of shape (n,), intp, or None
+        Which rows of X are for training; None for all.
 
     Returns
     -------
     LearnedNovelty or None
         None where no row could be held out.
     """
+    rows = np.arange(len(X)) if rows is None else rows
     distances = []
     for held_out in np.unique(fold[fold != ALWAYS_TRAINS]):
-        inside = np.flatnonzero(fold != held_out)
-        distances.append(learn_reference(X[inside[_spaced(len(inside))]]).score(X[fold == held_out]))
+        reference = learn_reference(X, rows=rows[fold != held_out])
+        judged = rows[fold == held_out]
+        # A part at a time: indexing makes copies.
+        starts = range(0, len(judged), _BLOCK_ROWS)
+        distances += [reference.score(X[judged[start : start + _BLOCK_ROWS]]) for start in starts]
     n = sum(map(len, distances))
     if not n:
         return None
     rank = min(math.ceil(_PASS * (n + 1)), n)
     limit = max(float(np.sort(np.concatenate(distances))[rank - 1]), _SMALLEST_LIMIT)
-    return LearnedNovelty(learn_reference(X, limit), 1 - rank / (n + 1), n)
+    return LearnedNovelty(learn_reference(X, limit, rows), 1 - rank / (n + 1), n)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.classifier import Head
-from classify.heads import Fitted
+from classify.heads import Fitted, Solver
 from classify.losses import CrossEntropy, Floats, Loss, SquaredHinge
 from classify.newton import Weights, gradient_at_zero, minimise
 from classify.products import Design
@@ -66,16 +66,17 @@ class Path:
             for part, block in zip(self._designs, self._blocks, strict=True)
         ]
         self._tolerances = self._each_tolerance(tolerance)
-        self.converged = False
+        self._tolerance = tolerance
+        self.converged, self._steps = False, 0
 
     def fit(self, C: float) -> None:
         """Fit at the next C."""
-        converged = []
+        converged, self._steps = [], 0
         for block, design, scale in zip(self._blocks, self._designs, self._scale, strict=True):
             part = self.weights.only(block)
-            converged.append(
-                minimise(design, self._loss(block, C), part, scale * C, self._tolerances[block]).all()
-            )
+            solved, steps = minimise(design, self._loss(block, C), part, scale * C, self._tolerances[block])
+            converged.append(solved.all())
+            self._steps = max(self._steps, steps)
             self.weights.put(block, part)
         self.converged = all(converged)
 
@@ -91,7 +92,12 @@ class Path:
         unit = 2.0 if self._halves else 1.0
         w = self.weights.w.reshape(shape[1], -1, self.n_classes).mean(axis=1, dtype=np.float64).T
         b = self.weights.b.reshape(-1, self.n_classes).mean(axis=0, dtype=np.float64)
-        return Fitted(unit * w, unit * b, self.converged)
+        return Fitted(unit * w, unit * b, self.converged, self.solver)
+
+    @property
+    def solver(self) -> Solver:
+        """What found the heads at the last C."""
+        return Solver("truncated Newton", self._tolerance, self._steps)
 
     def begin(self, head: Fitted) -> None:
         """Start every choice from a head."""

@@ -24,9 +24,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(default_jobs(), thread_name_prefix="products")
 
 
-def _each(work: Callable[[slice], None], size: int, cost: float) -> None:
-    parts: Iterable[slice] = (slice(start, start + _PART) for start in range(0, size, _PART))
-    if cost < _SMALL:
+def each_part(work: Callable[[slice], None], size: int, cost: float, step: int = _PART) -> None:
+    """Call `work` for every `step` of `size` rows, on all cores if `cost` (multiplications) is worth it."""
+    parts: Iterable[slice] = (slice(start, start + step) for start in range(0, size, step))
+    if cost < _SMALL or size <= step:
         for part in parts:
             work(part)
         return
@@ -68,7 +69,7 @@ class Design:
         def work(part: slice) -> None:
             np.matmul(self.X[part], flat, out=out[part])
 
-        _each(work, len(self.X), float(self.X.size) * B * k)
+        each_part(work, len(self.X), float(self.X.size) * B * k)
         out += constant.reshape(1, B * k)
         return out.reshape(len(self.X), B, k)
 
@@ -81,7 +82,7 @@ class Design:
         def work(part: slice) -> None:
             np.matmul(self.X[:, part].T, flat, out=out[part])
 
-        _each(work, len(out), float(self.X.size) * B * k)
+        each_part(work, len(out), float(self.X.size) * B * k)
         product = out.reshape(-1, B, k)
         if self.scale is not None and self.shift is not None:
             product *= self.scale

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from classify.classifier import HEADS, Classifier, Head
 from classify.duplicates import Duplicates
 from classify.evaluate import Metrics
+from classify.heads import Solver
 from classify.leakage import Leakage
 from classify.normalize import KINDS, Normalization
 from classify.novelty import LearnedNovelty
@@ -164,6 +165,8 @@ class FitResult:
         None if no training row could be held out to learn it.
     n_novel : int
         Images of the test part that it flags.
+    solver : Solver
+        What found the kept classifier.
     notes : tuple of str
         What the user should know, a sentence each.
     options : FitOptions
@@ -186,6 +189,7 @@ class FitResult:
     rejection: Rejection | None
     novelty: LearnedNovelty | None
     n_novel: int
+    solver: Solver
     notes: tuple[str, ...]
     options: FitOptions
     seconds: float
@@ -225,6 +229,7 @@ class FitResult:
             "class_weight": self.options.class_weight,
             "one_standard_error": self.options.one_se,
             "refit": "all" if self.options.refit_all else "train",
+            "solver": self.solver.to_json(),
             "calibration": "temperature, out of fold" if self.tuned else "none",
             "rejection": None if self.rejection is None else self.rejection.to_json(),
             "novelty": None

@@ -172,8 +172,7 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
                 labels,
                 list(columns.group),
                 list(columns.sha256),
-                classifier.predict_proba(X),
-                classifier.novelty_score(X),
+                *classifier.answer(X),
                 failures,
             )
             progress.advance(len(X) + len(failures))
@@ -221,8 +220,7 @@ def _score_images(
             [ref.label for ref in block.refs],
             [ref.group or "" for ref in block.refs],
             list(block.sha256),
-            classifier.predict_proba(X),
-            classifier.novelty_score(X),
+            *classifier.answer(X),
             failures,
         )
         progress.advance(len(block.refs) + len(failures))

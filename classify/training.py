@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -112,11 +113,13 @@ class TrainingData:
                 path.begin(start)
             path.fit(C)
             fitted = path.average()
-            if head == "softmax":
-                fitted = fitter.fit(rows, self.y, C, start=fitted)
+            # Where it stops too early, L-BFGS goes on in float64: on many rows a copy that does not fit.
+            if head == "softmax" and (rows.size <= _LARGEST_COPY or not fitted.converged):
+                newton, fitted = fitted.solver, fitter.fit(rows, self.y, C, start=fitted)
+                fitted = replace(fitted, solver=fitted.solver.after(newton))
         if self._rotation is None:
             return fitted
-        return Fitted(self._rotation.restore(fitted.coef), fitted.intercept, fitted.converged)
+        return replace(fitted, coef=self._rotation.restore(fitted.coef))
 
     def _coordinates(self) -> NDArray[np.float32]:
         if self._rotation is None:

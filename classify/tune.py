@@ -96,6 +96,7 @@ class Tuned:
             "peak_C": self.peak.C,
             "folds": self.n_folds,
             "n_validated": len(self.rows),
+            "solver": self.start.solver.to_json(),
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
         }
 

@@ -40,6 +40,7 @@ def fit_report(result: FitResult) -> str:
         )
     lines += [
         chosen,
+        f"solver: {result.solver.describe()}{_folds_solver(result)}",
         "",
         f"judged on {len(result.test)} held-out images:",
         evaluate_report(result.metrics),
@@ -56,6 +57,13 @@ def fit_report(result: FitResult) -> str:
     lines += [f"note: {note}" for note in result.notes]
     lines.append(f"fitted in {result.seconds:.1f} s")
     return "\n".join(lines)
+
+
+def _folds_solver(result: FitResult) -> str:
+    """How the folds were fitted, where there were any."""
+    if not result.tuned:
+        return ""
+    return f"; folds: {result.tuned[0].start.solver.describe()} at the best C"
 
 
 def fit_json(result: FitResult) -> dict[str, object]:

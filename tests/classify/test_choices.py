@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 from classify.classifier import Head
 from classify.fitting import FitOptions, fit_classifier
 from classify.from_cache import fit_cache
+from classify.heads import Fitted, Solver
 from classify.report.text import fit_json, fit_report
 from classify.training import TrainingData
 from classify.tune import tune
@@ -35,8 +36,8 @@ class Scripted:
         guess = np.where(np.arange(100) < self.right[C], self.y, 1 - self.y)
         self.scores = np.tile(np.eye(2, dtype=np.float32)[guess][:, None, :], (1, 2, 1)) * C
 
-    def average(self) -> float:
-        return 0.0
+    def average(self) -> Fitted:
+        return Fitted(np.zeros((2, 3)), np.zeros(2), True, Solver("scripted", 0.1, 1))
 
 
 @pytest.mark.parametrize(

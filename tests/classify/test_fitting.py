@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from classify.classifier import Head
 from classify.fitting import FitOptions, FitResult, fit_classifier
+from classify.report.text import fit_report
 from models.errors import DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, names
 
@@ -129,6 +131,32 @@ def test_the_record_is_plain_json() -> None:
     result = fit([10, 10], FitOptions(head="softmax", refit_all=True))
     text = json.dumps(result.record(), allow_nan=False)
     assert json.loads(text) == json.loads(json.dumps(result.classifier.metadata))
+
+
+@pytest.mark.parametrize("head", ["svm", "softmax"])
+def test_the_solver_is_named_with_its_tolerance_and_iterations(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = fit([10, 10], FitOptions(head=head))
+    library = {
+        "svm": "liblinear, dual (LinearSVC)",
+        "softmax": "truncated Newton, then L-BFGS (LogisticRegression)",
+    }[head]
+    assert (small.solver.name, small.solver.tolerance) == (library, 1e-4)
+    assert small.solver.iterations > 0
+    folds = small.record()["tuning"][0]["solver"]  # type: ignore[index]
+    assert folds["name"] == "truncated Newton"
+    assert folds["iterations"] > 0
+    assert small.classifier.metadata["solver"] == {
+        "name": library,
+        "tolerance": 1e-4,
+        "iterations": small.solver.iterations,
+    }
+    assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(small)
+    monkeypatch.setattr("classify.training._LARGEST_COPY", 0)
+    large = fit([10, 10], FitOptions(head=head))
+    assert large.solver.name == "truncated Newton"
+    assert large.solver.tolerance == {"svm": 5e-4, "softmax": 1e-4}[head]
 
 
 def test_probabilities_are_calibrated_better_than_a_plain_sigmoid_of_margins() -> None:

@@ -1,0 +1,99 @@
+"""``python -m tests.benchmarks.head``: what `classify` does to a batch of features, beside the network.
+
+The batch's features become probabilities and novelty, and these lines of predictions.csv. Both are timed in
+turn on the batch that the engine takes; decoding, which `extract` and `classify` share, is left out, so that
+the share of all the time is below the one that is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classify.classifier import Classifier
+from classify.normalize import Normalizer
+from classify.novelty import NoveltyReference
+from classify.predictions import open_predictions
+from extract.session import Session, open_session
+from extract.stages import Pixels
+from tests.benchmarks.__main__ import engines, networks
+
+_N_FEATURES, _N_AXES = 4096, 16
+
+
+def random_classifier(n_classes: int) -> Classifier:
+    """Of the shape of a fitted one."""
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(_N_FEATURES, _N_AXES)))[0].T
+    mean = rng.normal(size=_N_FEATURES, scale=0.01)
+    return Classifier(
+        classes_=tuple(f"class {i:04}" for i in range(n_classes)),
+        coef_=rng.normal(size=(n_classes, _N_FEATURES)),
+        intercept_=rng.normal(size=n_classes),
+        normalizer=Normalizer("l2"),
+        scale=1.0,
+        head="svm",
+        C=1.0,
+        novelty=NoveltyReference(mean.astype(np.float32), axes.astype(np.float32)),
+    )
+
+
+def milliseconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Of one call, and those of all cores together."""
+    started, cpu = time.perf_counter(), time.process_time()
+    work()
+    return 1e3 * (time.perf_counter() - started), 1e3 * (time.process_time() - cpu)
+
+
+def costs(session: Session, pixels: Pixels, n_classes: int, rounds: int) -> NDArray[np.float64]:
+    """Milliseconds an image of the network and of the classifier, by the clock and of CPU; medians."""
+    classifier = random_classifier(n_classes)
+    features = session.run(pixels)["fc7"]
+    paths = [f"class/photograph-{i:06}.jpg" for i in range(len(pixels))]
+    network, own = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "predictions.csv"
+        with open_predictions(out, "csv", classifier.classes_, 5, unknown="unknown") as writer:
+
+            def classify() -> None:
+                probabilities, novelty = classifier.answer(features)
+                writer.write(paths, probabilities, [], classifier.rejected(probabilities), novelty)
+
+            for _ in range(rounds):
+                network.append(milliseconds(lambda: session.run(pixels)))
+                own.append(milliseconds(classify))
+    medians: NDArray[np.float64] = np.median([network, own], axis=1) / len(pixels)
+    return medians
+
+
+def main() -> None:
+    """A line for each network, engine and number of classes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.head")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 1000])
+    chosen = parser.parse_args()
+    for stored in networks():
+        size = stored.spec.preprocess.crop_height, stored.spec.preprocess.crop_width
+        for label, device, precision in engines():
+            session = open_session(
+                stored.graph_path, stored.spec, ["fc7"], device=device, precision=precision
+            )
+            pixels = np.random.default_rng(0).integers(0, 256, (session.batch_size, *size, 3), dtype=np.uint8)
+            for n_classes in chosen.classes:
+                (network, network_cpu), (own, own_cpu) = costs(session, pixels, n_classes, chosen.rounds)
+                print(
+                    f"{stored.spec.name:18} {label:14} batches of {len(pixels)}, {n_classes:4} classes: "
+                    f"network {network:.2f} ms an image (CPU {network_cpu:.2f}), classifier {own:.3f} ms "
+                    f"(CPU {own_cpu:.3f}): {own / network:.2%} of it (CPU {own_cpu / network_cpu:.2%})",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
