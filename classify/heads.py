@@ -38,7 +38,7 @@ class Solver:
     iterations: int
 
     def after(self, first: Solver) -> Solver:
-        """This one, having begun where another ended."""
+        """The same, having begun where another ended."""
         name = f"{first.name}, then {self.name}"
         return Solver(name, self.tolerance, first.iterations + self.iterations)
 
