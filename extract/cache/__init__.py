@@ -11,7 +11,8 @@
     process, lock                is that process alive; one writer at a time
     segments, pending            finished work in small files, of this run and earlier ones
     index, joining               path -> where its features lie, over all those files
-    sources, commit              old rows + segments -> one new file
+    sources, placed, placing     where each row of the listing has its features
+    commit                       old rows + segments -> one new file
     old, writer                  what is there already; all of the above behind one class
     reader, info, verify,        features out; what is in it; is it whole; two into one;
       merge, npz                   for those who have no HDF5

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.sealed_writer import SealedWriter
+from extract.cache.sources import Sources
 from extract.stages import Failure
 from models.errors import CacheError
 
@@ -111,7 +112,28 @@ class DigestColumn:
             yield start, np.frombuffer(text, self.dtype)
 
 
-AnyColumn = TextColumn | NumberColumn | DigestColumn
+@dataclass(frozen=True, slots=True)
+class DigestsOf:
+    """The digests of rows in other files, read when they are written."""
+
+    name: str
+    _sources: Sources
+    _source: NDArray[np.int32]
+    _row: NDArray[np.int64]
+
+    @property
+    def dtype(self) -> np.dtype[np.bytes_]:
+        """Hex digits."""
+        return np.dtype("S64")
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.bytes_]]]:
+        """(First record, digits), in order."""
+        for start in range(0, len(self._row), _STEP):
+            stop = start + _STEP
+            yield start, self._sources.take(self.name, self._source[start:stop], self._row[start:stop])
+
+
+AnyColumn = TextColumn | NumberColumn | DigestColumn | DigestsOf
 
 
 def failure_columns(failures: Sequence[Failure]) -> list[AnyColumn]:

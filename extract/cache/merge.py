@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extract.cache import files
-from extract.cache.commit import Placed, write_cache
-from extract.cache.header import Header, merged_runs, tool_version
+from extract.cache.commit import CommitResult, header_of, write_cache
+from extract.cache.header import Header, merged_runs
 from extract.cache.index import Entries
 from extract.cache.joining import join
 from extract.cache.lock import Lock
 from extract.cache.old import check_replaceable, open_cache
+from extract.cache.placed import Placed
 from extract.cache.reader import CacheReader, Columns
 from extract.cache.sources import Sources
-from extract.cache.writer import CommitResult
 from extract.stages import Failure
 from models.errors import MismatchError, UsageError
 from models.progress import Progress, Silent
@@ -103,20 +103,17 @@ def _merge(paths: tuple[Path, Path], target: Path, progress: Progress) -> Commit
             found = Entries.read(file, header.identity.layers, {})
             entries.append(dataclasses.replace(found, failures=[]))
     index = join(entries)
-    header = Header(
-        identity=headers[0].identity,
-        storage="float16" if all(header.storage == "float16" for header in headers) else "float32",
-        rows=len(rows),
-        failures=len(failures),
-        labelled=sum(1 for row in rows if row.label),
-        classes=len({row.label for row in rows if row.label}),
-        roots=tuple(dict.fromkeys(root for header in headers for root in header.roots)),
-        runs=merged_runs([run for header in headers for run in header.runs]),
-        tool_version=tool_version(),
+    header = header_of(
+        headers[0].identity,
+        "float16" if all(header.storage == "float16" for header in headers) else "float32",
+        rows,
+        failures,
+        tuple(dict.fromkeys(root for header in headers for root in header.roots)),
+        merged_runs([run for header in headers for run in header.runs]),
     )
     temporary = files.tmp_path(target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
-        placed = Placed(rows, index.sha256, index.source, index.row)
+        placed = Placed(rows, index.source, index.row)
         write_cache(temporary, header, placed, failures, sources, progress)
     files.put_in_place(temporary, target)
     return CommitResult(len(rows), len(failures), written=True)

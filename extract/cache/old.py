@@ -9,6 +9,7 @@ from pathlib import Path
 from extract.cache.header import FORMAT, FORMAT_VERSION, KIND, Header, features_name
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
+from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from models.errors import CacheCorruptError, CacheError, MismatchError
 
@@ -110,6 +111,11 @@ class Old:
                 "what is finished is kept: run the same command again"
             )
         return file
+
+    @property
+    def held(self) -> Held:
+        """What can be used of it."""
+        return Held(self.header.identity.layers, self.lost)
 
     def entries(self) -> Entries:
         """Its rows and failures."""

@@ -13,6 +13,7 @@ from extract.cache.files import remove, sync_folder, write_error
 from extract.cache.header import Run
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
+from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.segments import (
     check_segment,
@@ -25,6 +26,8 @@ from extract.cache.segments import (
 )
 from models.errors import CacheCorruptError
 
+# Rows that are counted at a time.
+_STEP = 1 << 16
 _REMEDY = (
     "run that again to finish it, choose another -o, or pass --force to drop those rows and replace the cache"
 )
@@ -44,7 +47,6 @@ class Pending:
         self._used: list[Path] = []
         self._unused: list[Path] = []
         self._provenance: list[Run] = []
-        self._recovered = 0
         self._next = 0
 
     def recover(self, offered: CacheIdentity, layers: Sequence[str], *, forced: bool) -> list[str]:
@@ -94,15 +96,13 @@ class Pending:
                 self._unused.append(path)
             else:
                 self._used.append(path)
-        self._recovered = len(self._used)
         self._next = next_number(self.folder)
         return notes
 
-    def refresh(self) -> bool:
-        """Take in what was written since `recover`, here or by other processes; whether there is any."""
+    def refresh(self) -> None:
+        """Take in what was written since `recover`, here or by other processes."""
         have = {*self._used, *self._unused}
         self._used += [path for path in list_segments(self.folder) if path not in have]
-        return len(self._used) > self._recovered
 
     def next_name(self) -> str:
         """A name after all those that were there."""
@@ -112,12 +112,20 @@ class Pending:
     def entries(self, layers: Sequence[str]) -> list[Entries]:
         """Rows and failures of each segment in use."""
         found = []
+        for path in self._used:
+            with open_segment(path) as file:
+                wanted = [layer for layer in segment_info(file).identity.layers if layer in layers]
+                found.append(Entries.read(file, wanted, {}))
+        return found
+
+    def held(self) -> list[Held]:
+        """What each segment in use has, in the order of `openers`."""
+        found = []
         self._provenance = []
         for path in self._used:
             with open_segment(path) as file:
                 info = segment_info(file)
-                wanted = [layer for layer in info.identity.layers if layer in layers]
-                found.append(Entries.read(file, wanted, {}))
+                found.append(Held(info.identity.layers, {}))
                 self._provenance.append(info.provenance)
         return found
 
@@ -128,7 +136,7 @@ class Pending:
     def runs(self, source: NDArray[np.int32], first: int) -> list[Run]:
         """How the rows that are taken from segments were made: one record each, with their number.
 
-        After `entries`, which reads it.
+        After `held`, which reads it.
 
         Parameters
         ----------
@@ -138,10 +146,12 @@ class Pending:
             The number of the first segment.
         """
         counts = np.zeros(first + len(self._used), np.int64)
-        for i, numbers in enumerate(source):
-            # A row whose layers come from one segment counts once for it.
-            again = (source[:i] == numbers).any(axis=0)
-            counts += np.bincount(numbers[~again], minlength=len(counts))
+        for start in range(0, source.shape[1], _STEP):
+            some = source[:, start : start + _STEP]
+            for i, numbers in enumerate(some):
+                # A row whose layers come from one segment counts once for it.
+                again = (some[:i] == numbers).any(axis=0)
+                counts += np.bincount(numbers[~again], minlength=len(counts))
         rows = counts[first:].tolist()
         return [{**about, "rows": n} for about, n in zip(self._provenance, rows, strict=True) if n]
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.header import features_name
 from extract.cache.index import Ints
 from extract.cache.sealed_reader import SealedReader
 
@@ -52,30 +51,36 @@ class Sources:
         self._open.move_to_end(number)
         return self._open[number]
 
-    def features(self, layer: str, source: NDArray[np.int32], row: Ints) -> NDArray[Any]:
-        """Rows gathered from many files.
+    def take(self, name: str, source: NDArray[np.int32], row: Ints) -> NDArray[Any]:
+        """Rows of one dataset gathered from many files.
 
         Parameters
         ----------
-        layer : str
+        name : str
         source, row : ndarray of shape (n,), n > 0
             For each row of the result, the number of its file and the row there.
 
         Returns
         -------
-        ndarray of shape (n, dim), float32, or float16 if they are from one file that has it
+        ndarray of shape (n, ...)
+            Of the type that the files have, the widest if they differ.
 
         Raises
         ------
         CacheCorruptError
             If a row fails its checksum.
         """
-        name = features_name(layer)
         numbers = np.unique(source).tolist()
         if len(numbers) == 1:
             return self[numbers[0]].take(name, row)
-        out = np.empty((len(row), self[numbers[0]][name].shape[1]), np.float32)
+        out: NDArray[Any] | None = None
         for number in numbers:
             wanted = source == number
-            out[wanted] = self[number].take(name, row[wanted])
+            taken = self[number].take(name, row[wanted])
+            if out is None:
+                out = np.empty((len(row), *taken.shape[1:]), taken.dtype)
+            elif out.dtype != np.result_type(out, taken):
+                out = out.astype(np.result_type(out, taken))
+            out[wanted] = taken
+        assert out is not None
         return out

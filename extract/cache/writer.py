@@ -17,19 +17,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from extract.cache import files
-from extract.cache.commit import Placed, check_records, place, rounded, unchanged, write_cache
-from extract.cache.header import Header, Storage, merged_runs, tool_version
+from extract.cache.commit import CommitResult, check_records, header_of, rounded, unchanged, write_cache
+from extract.cache.header import Storage, merged_runs
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import RowIndex
 from extract.cache.joining import join
 from extract.cache.lock import Lock
 from extract.cache.old import Old, check_replaceable
 from extract.cache.pending import Pending
+from extract.cache.placing import place
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.cache.sources import Sources
 from extract.stages import Failure, ImageRef, RowBlock
@@ -37,23 +37,6 @@ from models.errors import CacheCorruptError, CacheError
 from models.progress import Progress, Silent
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
-
-
-@dataclass(frozen=True, slots=True)
-class CommitResult:
-    """What a commit did.
-
-    Attributes
-    ----------
-    rows, failures : int
-        That were committed.
-    written : bool
-        False if the file was not touched: it held just this already, or there was nothing.
-    """
-
-    rows: int
-    failures: int
-    written: bool
 
 
 class CacheWriter:
@@ -249,9 +232,8 @@ class CacheWriter:
         if not images and not failures:
             return CommitResult(0, 0, written=False)
         known = self.known
-        index = self._joined() if self._pending.refresh() else known
-        placed = place(index, known, images, moved or {}, self.layers_needed)
-        result = self._bring_about(placed, failures, tuple(roots), progress or Silent())
+        self._pending.refresh()
+        result = self._bring_about(images, failures, tuple(roots), known, moved or {}, progress or Silent())
         self._pending.clear()
         self._index = None
         return result
@@ -265,7 +247,8 @@ class CacheWriter:
             self._old = Old.find(self._target, repair=self._repair)
         self._agree()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
-        return self._joined()
+        old = [self._old.entries()] if self._old else []
+        return join([*old, *self._pending.entries(self.layers_needed)])
 
     def _agree(self) -> None:
         """Settle what the cache will hold."""
@@ -281,36 +264,27 @@ class CacheWriter:
                     f"{sum(map(len, rows))} rows of layer {layer} are damaged and will be redone"
                 )
 
-    def _joined(self) -> RowIndex:
-        old = [self._old.entries()] if self._old else []
-        return join([*old, *self._pending.entries(self.layers_needed)])
-
-    def _header(self, placed: Placed, failures: Sequence[Failure], roots: tuple[str, ...]) -> Header:
-        old = self._old.header.runs if self._old else ()
-        new = self._pending.runs(placed.source, first=1 if self._old else 0)
-        return Header(
-            identity=self.identity,
-            storage=self._storage,
-            rows=len(placed.records),
-            failures=len(failures),
-            labelled=sum(1 for record in placed.records if record.label),
-            classes=len({record.label for record in placed.records if record.label}),
-            roots=roots,
-            runs=merged_runs([*old, *new]),
-            tool_version=tool_version(),
-        )
-
     def _bring_about(
-        self, placed: Placed, failures: Sequence[Failure], roots: tuple[str, ...], progress: Progress
+        self,
+        images: Sequence[ImageRef],
+        failures: Sequence[Failure],
+        roots: tuple[str, ...],
+        known: RowIndex,
+        moved: Mapping[str, str],
+        progress: Progress,
     ) -> CommitResult:
-        header = self._header(placed, failures, roots)
-        rows = len(placed.records)
         openers = [self._old.open] if self._old else []
+        held = [*([self._old.held] if self._old else []), *self._pending.held()]
         with Sources([*openers, *self._pending.openers()]) as sources:
-            if self._old and unchanged(sources[0], self._old.header, header, placed, failures):
-                return CommitResult(rows, len(failures), written=False)
             temporary = files.tmp_path(self._target)
             try:
+                placed = place(sources, held, known, images, moved, self.layers_needed)
+                old = self._old.header.runs if self._old else ()
+                new = self._pending.runs(placed.source, first=len(openers))
+                runs = merged_runs([*old, *new])
+                header = header_of(self.identity, self._storage, placed.records, failures, roots, runs)
+                if self._old and unchanged(sources, self._old.header, header, placed, failures):
+                    return CommitResult(len(images), len(failures), written=False)
                 write_cache(temporary, header, placed, failures, sources, progress)
                 sources.close()  # Windows replaces no file that is open
                 files.put_in_place(temporary, self._target)
@@ -322,4 +296,4 @@ class CacheWriter:
             finally:
                 files.remove(temporary)
         self._force = self._repair = False
-        return CommitResult(rows, len(failures), written=True)
+        return CommitResult(len(images), len(failures), written=True)

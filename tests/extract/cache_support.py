@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.cache.commit import CommitResult
 from extract.cache.identity import CacheIdentity
-from extract.cache.writer import CacheWriter, CommitResult
+from extract.cache.writer import CacheWriter
 from extract.stages import Failure, ImageRef, RowBlock
 from models.spec import PreprocessSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
