@@ -11,8 +11,8 @@ import numpy as np
 from classify.classifier import Classifier
 from classify.export_trial import Trial
 from classify.scoring import RunOptions, score_inputs
+from extract.clock import Clock
 from extract.stages import Listing
-from extract.stream import Clock
 from models.errors import ClassifierError
 from models.progress import Progress
 from models.spec import PreprocessSpec

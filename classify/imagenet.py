@@ -15,9 +15,10 @@ import numpy as np
 
 from classify.appearing import appearing
 from classify.predictions import open_predictions
+from extract.clock import Clock
 from extract.options import ExtractOptions
 from extract.stages import Failure, Listing, start_of
-from extract.stream import Clock, default_jobs, feature_blocks
+from extract.stream import default_jobs, feature_blocks
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
 from models.progress import Progress, Silent

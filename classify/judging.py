@@ -16,8 +16,8 @@ from classify.evaluate import Metrics, judge
 from classify.groups import GroupFigures, judge_groups
 from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
 from classify.seen import seen_in_training
+from extract.clock import Clock
 from extract.stages import Failure, Listing
-from extract.stream import Clock
 from models.errors import DataError, UsageError
 from models.progress import Progress, Silent
 

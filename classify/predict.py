@@ -14,8 +14,8 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.predictions import open_predictions
 from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
+from extract.clock import Clock
 from extract.stages import Failure, Listing, start_of
-from extract.stream import Clock
 from models.progress import Progress, Silent
 
 if TYPE_CHECKING:

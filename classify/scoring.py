@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classify.classifier import Classifier
+from extract.clock import Clock
 from extract.stages import Failure, Listing
-from extract.stream import Clock
 from extract.worker import NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
 from models.progress import Progress
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from extract.cluster.driver import NodeWork
     from extract.cluster.options import ClusterOptions
-    from extract.engines import Device, Precision
+    from extract.providers import Device, Precision
     from models.store import StoredNetwork
 
 Notify = Callable[[str], None]

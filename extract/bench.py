@@ -20,7 +20,7 @@ from models.measured import Measured, keep
 from models.progress import Progress
 
 if TYPE_CHECKING:
-    from extract.engines import Device, Precision
+    from extract.providers import Device, Precision
 
 _ROOT = Path(__file__).resolve().parents[1]
 _COLUMNS = {"NETWORK": False, "IMG/S": True, "MS/IMG": True, "PEAK MB": True, "ENGINE": False}

@@ -6,18 +6,19 @@ The process prints one line of JSON: the figures, or ``error`` and ``exit_code``
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from extract.engines import Device, Precision
+from extract.providers import Device, Precision
 from extract.session import open_session
+from extract.stream import default_jobs
 from models import store
 from models.errors import Fc7Error
 
@@ -51,7 +52,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     network = store.load(name)
     spec = network.spec
     layer = spec.default_layer
-    threads = os.cpu_count() or 1
+    threads = default_jobs()
     session = open_session(
         network.graph_path, spec, [layer], device=device, precision=precision, threads=threads
     )
@@ -60,12 +61,13 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     session.run(pixels)
     times: list[float] = []
     began = time.perf_counter()
-    while len(times) < FEWEST_RUNS or time.perf_counter() - began < seconds:
-        started = time.perf_counter()
-        session.run(pixels)
-        times.append(time.perf_counter() - started)
+    with ThreadPoolExecutor(session.calls_at_once) as pool:
+        while len(times) < FEWEST_RUNS or time.perf_counter() - began < seconds:
+            started = time.perf_counter()
+            list(pool.map(session.run, [pixels] * session.calls_at_once))
+            times.append(time.perf_counter() - started)
     return {
-        "images_per_second": session.batch_size / statistics.median(times),
+        "images_per_second": session.calls_at_once * session.batch_size / statistics.median(times),
         "peak_bytes": peak_bytes(),
         "engine": f"{session.engine.provider} {session.engine.precision}",
         "batch_size": session.batch_size,

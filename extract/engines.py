@@ -1,7 +1,4 @@
-"""ONNX Runtime: which execution provider runs a graph, at which precision. Its only importer in stage one.
-
-The choice is apart from the act: `candidates` lists what to try, best first; `open_engine` tries.
-"""
+"""ONNX Runtime sessions on the provider that `extract.providers` chose. Its only importer in stage one."""
 
 from __future__ import annotations
 
@@ -10,23 +7,29 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from extract.providers import (
+    CPU,
+    CUDA,
+    OPENVINO,
+    TENSORRT,
+    Candidate,
+    Device,
+    Machine,
+    Precision,
+    candidates,
+    no_gpu,
+)
 from models.errors import DeviceMemoryError, Fc7Error, ProviderError, WeightsError
 from models.prepare import Runnable
 
-Device = Literal["auto", "cuda", "tensorrt", "cpu"]
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
-
-CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
-TENSORRT = "TensorrtExecutionProvider"
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base.
 _ORT_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -36,44 +39,6 @@ _REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
 # What a full device says: ONNX Runtime's arena (microsoft/onnxruntime issues 9939, 16307, 20038), CUDA
 # ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN and C++ (std::bad_alloc).
 _NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to run a graph.
-
-    Attributes
-    ----------
-    provider : str
-    precision : {"fp32", "fp16", "bf16"}
-    why : str
-        One line for the user.
-    """
-
-    provider: str
-    precision: Literal["fp32", "fp16", "bf16"]
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What there is to choose from.
-
-    Attributes
-    ----------
-    cuda_built, tensorrt_built, nvidia_driver : bool
-        ONNX Runtime has the CUDA and the TensorRT provider; the driver's library loads.
-    openvino : bool
-        The plug-in is installed and sees an Intel CPU.
-    bf16 : bool
-        That CPU multiplies bfloat16 natively.
-    """
-
-    cuda_built: bool
-    nvidia_driver: bool
-    openvino: bool
-    bf16: bool
-    tensorrt_built: bool = False
 
 
 class Engine:
@@ -88,13 +53,16 @@ class Engine:
         What was chosen and for which reason, in one line.
     version : str
         ONNX Runtime's.
+    batch_size : int
+        What it was opened for.
     any_batch : bool
         Whether fewer images than the session was opened for cost less. The CPU provider takes them as
         they come; the others compile for one size.
     """
 
-    def __init__(self, session: Any, chosen: Candidate) -> None:
+    def __init__(self, session: Any, chosen: Candidate, batch_size: int) -> None:
         self._session = session
+        self.batch_size = batch_size
         self.provider = str(session.get_providers()[0])
         self.precision = chosen.precision
         self.why = chosen.why
@@ -127,55 +95,14 @@ class Engine:
         return results
 
 
-def candidates(device: Device, precision: Precision, machine: Machine) -> list[Candidate]:
-    """What to try for a request, best first.
-
-    Raises
-    ------
-    ProviderError
-        If nothing on this machine can serve it; with what is missing and how to get it.
-    """
-    if precision == "fp16" and (device == "cpu" or not machine.nvidia_driver):
-        raise ProviderError(
-            "--precision fp16 needs an NVIDIA GPU (--device cuda, tensorrt or auto), and "
-            + ("--device cpu was asked for" if device == "cpu" else "no NVIDIA driver was found")
-            + "; use auto"
-        )
-    if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
-        raise ProviderError(
-            "--precision bf16 needs --device auto, the OpenVINO plug-in (pip install 'fc7[openvino]') and a "
-            "CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
-        )
-    on_gpu: Literal["fp32", "fp16"] = "fp16" if precision == "fp16" else "fp32"
-    if device in ("cuda", "tensorrt"):
-        built = machine.cuda_built if device == "cuda" else machine.tensorrt_built
-        if not built:
-            raise ProviderError(_no_gpu(device, "this ONNX Runtime is built without it"))
-        if not machine.nvidia_driver:
-            raise ProviderError(_no_gpu(device, "no NVIDIA driver was found"))
-        return [Candidate(CUDA if device == "cuda" else TENSORRT, on_gpu, f"{device} in {on_gpu}: as asked")]
-    if device == "cpu":
-        return [Candidate(CPU, "fp32", "cpu: as asked")]
-    found: list[Candidate] = []
-    reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
-    if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
-        found.append(Candidate(CUDA, on_gpu, f"cuda in {on_gpu}: an NVIDIA driver was found"))
-        reason = "the CUDA provider did not start (pip install 'fc7[cuda]' brings its libraries)"
-    if machine.openvino and precision != "fp16":
-        half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
-        found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
-    if precision not in ("fp16", "bf16"):
-        found.append(Candidate(CPU, "fp32", f"cpu: {reason}"))
-    return found
-
-
 def open_engine(
     prepare: Callable[[bool], Runnable],
     name: str,
     device: Device,
     precision: Precision,
     *,
-    batch_size: int,
+    batch_size: Callable[[Candidate], int],
+    calls_at_once: int = 1,
     threads: int,
 ) -> Engine:
     """A live session on the best device there is, or on the one asked for.
@@ -188,10 +115,12 @@ def open_engine(
         The network's, for messages.
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
-    batch_size : int
-        The graph will never see more images at once; on a GPU and in OpenVINO never fewer.
+    batch_size : callable
+        For a candidate: the graph will never see more images at once; on a GPU and in OpenVINO never fewer.
+    calls_at_once : int
+        How many threads will call it at the same time.
     threads : int
-        Inside one operator, on the CPU.
+        Of all these calls together, on the CPU.
 
     Raises
     ------
@@ -206,19 +135,20 @@ def open_engine(
         try:
             # TensorRT chooses itself what it computes in half precision.
             in_half = chosen.precision == "fp16" and chosen.provider == CUDA
-            session = _create(prepare(in_half), chosen, batch_size, threads)
+            batch = batch_size(chosen)
+            session = _create(prepare(in_half), chosen, batch, calls_at_once, threads)
         except _ORT_ERRORS as exc:
             if not last:
                 continue
             if chosen.provider in (CUDA, TENSORRT):
                 asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
-                raise ProviderError(_no_gpu(asked, f"the session failed: {exc}")) from exc
+                raise ProviderError(no_gpu(asked, f"the session failed: {exc}")) from exc
             raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
-            return Engine(session, chosen)
+            return Engine(session, chosen, batch)
     asked = "tensorrt" if device == "tensorrt" else "cuda"
-    raise ProviderError(_no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
+    raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 
 
 def open_file(path: Path) -> Engine:
@@ -235,7 +165,7 @@ def open_file(path: Path) -> Engine:
         session = ort.InferenceSession(os.fspath(path), options, providers=[CPU])
     except _ORT_ERRORS as exc:
         raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {exc}") from exc
-    return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"))
+    return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 
 def this_machine() -> Machine:
@@ -277,10 +207,10 @@ def _openvino_device() -> Any:
     return next((d for d in found if d.ep_metadata.get("ov_device") == "CPU"), None)
 
 
-def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int) -> Any:
+def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_once: int, threads: int) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4 if chosen.provider != CPU else 3
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = -(-threads // calls_at_once)
     # Threads that spin while they wait take the cores that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(
@@ -292,6 +222,7 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if chosen.precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": str(threads),
+            "NUM_STREAMS": str(calls_at_once),
         }
         config = {"load_config": json.dumps({"CPU": settings})}
         options.add_provider_for_devices([_openvino_device()], config)
@@ -311,12 +242,3 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, threads: int
             providers.insert(0, (TENSORRT, tensorrt))
         return ort.InferenceSession(prepared.graph, options, providers=providers)
     return ort.InferenceSession(prepared.graph, options, providers=[CPU])
-
-
-def _no_gpu(device: str, found: str) -> str:
-    what = "CUDA" if device == "cuda" else "TensorRT"
-    libraries = " and TensorRT's libraries (pip install tensorrt)" if device == "tensorrt" else ""
-    return (
-        f"--device {device} needs ONNX Runtime's {what} provider in a live session, and {found}; install the "
-        f"NVIDIA driver and pip install 'fc7[cuda]'{libraries}, or use --device cpu"
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from extract.engines import CPU, CUDA, OPENVINO, Machine
-from extract.stream import Clock
+from extract.clock import Clock
+from extract.providers import CPU, CUDA, OPENVINO, Machine
 
 # Below this a run is over before anybody wishes it were faster.
 _WORTH_SECONDS = 10.0
@@ -29,9 +29,8 @@ def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool)
     intel : bool
         As `intel_cpu`.
     """
-    total = clock.decode + clock.inference + clock.write
     slowest = clock.bottleneck
-    if total < _WORTH_SECONDS or getattr(clock, slowest) < _WORTH_SHARE * total:
+    if clock.busy < _WORTH_SECONDS or getattr(clock, slowest) < _WORTH_SHARE * clock.busy:
         return None
     provider, precision = engine.split()
     cores = os.cpu_count() or 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from extract.cluster.options import ClusterOptions
-    from extract.engines import Device, Precision
+    from extract.providers import Device, Precision
     from models.spec import Pool
 
 

@@ -11,12 +11,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extract.clock import Clock
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing, readers_of
-from extract.stream import Clock, default_jobs
+from extract.stream import default_jobs
 from extract.summary import ExtractSummary
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from extract.engines import Device, Engine, Precision, open_engine
+from extract.engines import Engine, open_engine
+from extract.providers import Candidate, Device, Precision
 from extract.stages import Features, Pixels
+from extract.stream import default_jobs
 from models.errors import DeviceMemoryError, ProviderError
 from models.prepare import Runnable, runnable
 from models.spec import NetworkSpec
 
-DEFAULT_BATCH = 32
-CPU_BATCH = 16
-"""The default batch of ONNX Runtime's CPU provider: in BVLC AlexNet 19.6 ms an image on one core, where 8
-take 20.7 and 32 take 20.0 and more memory (tests/benchmarks/NOTES.md)."""
+CALLS_AT_ONCE = 2
+"""One call computes while the other waits: for the slowest of its threads at the end of an operator, for a
+copy to the device, for Python. On two cores, BVLC AlexNet in two calls of one thread each took 16 % less
+processor time than in one call of two (tests/benchmarks/NOTES.md); more calls would take more memory."""
 
 
 class Session:
@@ -28,22 +31,27 @@ class Session:
     engine : Engine
     batch_size : int
         The most images in one call; fewer are padded where the engine compiles for one size.
+    calls_at_once : int
+        How many threads should call `run` at the same time.
     """
 
     def __init__(
         self,
-        open_engine: Callable[[int], Engine],
+        open_engine: Callable[[int | None], Engine],
         prepared: Runnable,
         layers: Sequence[str],
-        batch_size: int,
+        batch_size: int | None,
         notify: Callable[[str], None],
+        calls_at_once: int = 1,
     ) -> None:
         self.engine = open_engine(batch_size)
         self._open_engine = open_engine
         self._prepared = prepared
         self._layers = tuple(layers)
-        self.batch_size = batch_size
+        self.batch_size = self.engine.batch_size
+        self.calls_at_once = calls_at_once
         self._notify = notify
+        self._turns = _Turns()
 
     def run(self, images: Pixels) -> dict[str, Features]:
         """Features of images, `batch_size` at a time.
@@ -71,15 +79,18 @@ class Session:
         while done < len(images):
             full = False
             try:
-                parts.append(self._run_batch(images[done : done + self.batch_size]))
+                with self._turns.shared():
+                    size = self.batch_size
+                    parts.append(self._run_batch(images[done : done + size]))
                 done += len(parts[-1][0])
             except DeviceMemoryError:
-                if self.batch_size == 1 or self._prepared.batch is not None:
+                if size == 1 or self._prepared.batch is not None:
                     raise
                 full = True
             if full:
                 # Out of the handler, whose traceback keeps the old session and its memory alive.
-                self._halve()
+                with self._turns.alone():
+                    self._halve(size)
         columns = zip(self._layers, zip(*parts, strict=True), strict=True)
         return {layer: rows[0] if len(rows) == 1 else np.concatenate(rows) for layer, rows in columns}
 
@@ -93,11 +104,39 @@ class Session:
         names = [self._prepared.outputs[layer] for layer in self._layers]
         return [rows[:n] for rows in self.engine.run(names, {self._prepared.input: images})]
 
-    def _halve(self) -> None:
+    def _halve(self, size: int) -> None:
+        if self.batch_size != size:
+            # The other call met the same before.
+            return
         self.batch_size //= 2
         self._notify(f"out of memory: going on with batches of {self.batch_size}; -b sets them")
         del self.engine
         self.engine = self._open_engine(self.batch_size)
+
+
+class _Turns:
+    """Many calls share the engine; whoever replaces it waits for them and is alone."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._sharing = 0
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._changed:
+            self._sharing += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sharing -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._sharing)
+            yield
 
 
 def open_session(
@@ -127,13 +166,14 @@ def open_session(
         "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
         NVIDIA GPUs.
     batch_size : int or None
-        None takes `DEFAULT_BATCH`, or `CPU_BATCH` on the CPU provider; a graph with a fixed batch keeps
-        its own.
+        None takes the provider's (`extract.providers.Candidate.batch_size`); a graph with a fixed batch
+        keeps its own.
     n_images : int or None
         How many there are to run, crops counted. A default batch is not larger: one image would cost
-        as much as a full batch where the engine compiles for one size.
+        as much as a full batch where the engine compiles for one size; and few are shared out among the
+        calls that run at the same time.
     threads : int or None
-        Inside one operator, on the CPU; None takes every core.
+        Of all calls together, on the CPU; None takes every core.
     notify : callable or None
         Is told in one line when the batch was halved.
 
@@ -150,17 +190,21 @@ def open_session(
             f"network {spec.name!r} is bound to batches of {prepared.batch}, -b asks for {batch_size}; "
             "leave out -b"
         )
-    size = prepared.batch or batch_size or min(DEFAULT_BATCH, n_images or DEFAULT_BATCH)
+    cores = threads or default_jobs()
+    calls = min(CALLS_AT_ONCE, cores)
+    share = None if n_images is None else max(1, -(-n_images // calls))
 
     def prepare(half: bool) -> Runnable:
         return runnable(graph_path, spec, layers, fp16=True) if half else prepared
 
-    def engine(batch: int) -> Engine:
+    def engine(batch: int | None) -> Engine:
+        def size(chosen: Candidate) -> int:
+            return batch or min(chosen.batch_size, share or chosen.batch_size)
+
         return open_engine(
-            prepare, spec.name, device, precision, batch_size=batch, threads=threads or os.cpu_count() or 1
+            prepare, spec.name, device, precision, batch_size=size, calls_at_once=calls, threads=cores
         )
 
-    session = Session(engine, prepared, layers, size, notify or (lambda note: None))
-    if batch_size is None and prepared.batch is None and session.engine.any_batch:
-        session.batch_size = min(size, CPU_BATCH)
-    return session
+    return Session(
+        engine, prepared, layers, prepared.batch or batch_size, notify or (lambda note: None), calls
+    )

@@ -138,7 +138,11 @@ class FeatureNetwork(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """The fixed number of images in one call."""
+        """The most images in one call."""
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many threads should call `run` at the same time, for the device to be busy throughout."""
 
     def run(self, images: Pixels) -> dict[str, Features]:
         """Features of a batch.

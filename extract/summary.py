@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from extract.clock import Clock
 from extract.stages import Failure
-from extract.stream import Clock
 
 _FAILURES_SHOWN = 20
 

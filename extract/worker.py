@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from extract.cache.commit import rounded
 from extract.cache.header import Storage
 from extract.cache.segments import SegmentHeader, write_segment
+from extract.clock import Clock
 from extract.gathering import Gathered
+from extract.reading import Decode, Turns, Watch
 from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
-from extract.stream import Clock, Decode, Turns, Watch, default_jobs, feature_blocks
+from extract.stream import default_jobs, feature_blocks
 from models.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from extract.engines import Device, Precision
+    from extract.providers import Device, Precision
     from extract.session import Session
 
 
@@ -194,7 +196,7 @@ class Worker:
         self._keeping = keeping
         self.session = run.open(n_images=n_images)
         self.provenance = provenance_of(self.session, run)
-        self._network = _OneAtATime(self.session)
+        self._network = _TakingTurns(self.session)
 
     def process(
         self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext
@@ -236,17 +238,21 @@ class Worker:
         return dataclasses.replace(rows, features={}), gathered.failures, clock
 
 
-class _OneAtATime:
-    """A network whose callers take turns: it has one set of buffers and one device."""
+class _TakingTurns:
+    """A network for the calls of several portions: no more of them at once than it takes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._lock = threading.Lock()
+        self._turns = threading.Semaphore(session.calls_at_once)
 
     @property
     def batch_size(self) -> int:
         return self._session.batch_size
 
+    @property
+    def calls_at_once(self) -> int:
+        return self._session.calls_at_once
+
     def run(self, images: Pixels) -> dict[str, Features]:
-        with self._lock:
+        with self._turns:
             return self._session.run(images)

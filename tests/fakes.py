@@ -66,8 +66,9 @@ class CountingDecode:
 class MeanNetwork:
     """Features: the mean pixel, and twice that; remembers the size of every batch."""
 
-    def __init__(self, batch_size: int = 4, layers: Sequence[str] = ("fc7",)) -> None:
+    def __init__(self, batch_size: int = 4, layers: Sequence[str] = ("fc7",), calls_at_once: int = 1) -> None:
         self.batch_size = batch_size
+        self.calls_at_once = calls_at_once
         self.layers = tuple(layers)
         self.batches: list[int] = []
 

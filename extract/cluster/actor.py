@@ -41,7 +41,8 @@ class Actor:
         ProviderError
             If this machine cannot serve the device or precision asked for.
         """
-        from extract.engines import candidates, this_machine
+        from extract.engines import this_machine
+        from extract.providers import candidates
 
         best = candidates(greeting.device, greeting.precision, this_machine())[0]
         return Introduction(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from extract.clock import Clock
 from extract.cluster.briefing import Briefing
 from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
 from extract.cluster.hands import held
@@ -19,7 +20,6 @@ from extract.cluster.options import ClusterOptions
 from extract.cluster.portions import TRIES, Portion, Portions
 from extract.cluster.staff import Member, Staff
 from extract.stages import Failure, ImageRef, RowBlock
-from extract.stream import Clock
 from extract.worker import Finished, Keeping, NetworkRun
 from models.errors import Fc7Error
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from extract.clock import Clock
 from extract.stages import Failure, Features, ImageRef, Origin
-from extract.stream import Clock
 
 if TYPE_CHECKING:
-    from extract.engines import Device, Precision
+    from extract.providers import Device, Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,18 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from extract.engines import OPENVINO, Device, Precision, this_machine
+from extract.engines import this_machine
 from extract.images import prepare
 from extract.options import ExtractOptions
 from extract.pipeline import extract_features
+from extract.providers import OPENVINO, Device, Precision
 from extract.session import Session, open_session
 from extract.sources import list_images
 from extract.stream import default_jobs
@@ -70,13 +72,11 @@ def engines() -> list[tuple[str, Device, Precision]]:
 
 def decode_rate(folder: Path, network: StoredNetwork) -> float:
     """Images a second with every core decoding and nothing else running."""
-    from concurrent.futures import ThreadPoolExecutor
-
     images = list_images([folder]).images
     spec = network.spec.preprocess
 
     def one(index: int) -> None:
-        prepare(images[index].origin.read(images[index]), spec)
+        prepare(images[index].origin.read(images[index]), spec, exact=False)
 
     started = time.perf_counter()
     with ThreadPoolExecutor(default_jobs()) as pool:
@@ -91,8 +91,8 @@ def inference_rate(session: Session, network: StoredNetwork, batches: int = 4) -
         0, 256, (session.batch_size, spec.crop_height, spec.crop_width, 3), dtype=np.uint8
     )
     started = time.perf_counter()
-    for _ in range(batches):
-        session.run(pixels)
+    with ThreadPoolExecutor(session.calls_at_once) as pool:
+        list(pool.map(lambda _: session.run(pixels), range(batches)))
     return batches * session.batch_size / (time.perf_counter() - started)
 
 
@@ -101,8 +101,7 @@ def end_to_end_rate(folder: Path, network: StoredNetwork, device: Device, precis
     with tempfile.TemporaryDirectory() as temporary:
         options = ExtractOptions(network=network.spec.name, device=device, precision=precision)
         summary = extract_features([folder], Path(temporary) / "features.h5", options)
-    clock = summary.clock
-    return summary.extracted / (clock.decode + clock.inference + clock.write)
+    return summary.extracted / summary.clock.loop
 
 
 def interleaved(measurements: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:

@@ -44,8 +44,7 @@ def run(images: Path, network: str, cluster: ClusterOptions | None) -> tuple[flo
     if cluster is not None:
         [(done, worked)] = summary.nodes.values()
         return done / worked, seconds
-    clock = summary.clock
-    return summary.extracted / (clock.decode + clock.inference + clock.write), seconds
+    return summary.extracted / summary.clock.loop, seconds
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import cast
 
 from extract.bench_process import peak_bytes
-from extract.engines import Device, Precision
 from extract.options import ExtractOptions
 from extract.pipeline import extract_features
+from extract.providers import Device, Precision
 
 _ROOT = Path(__file__).resolve().parents[2]
 

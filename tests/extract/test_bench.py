@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from cli import app
 from extract import bench
 from extract.bench import Failed, bench_networks
 from extract.bench_process import peak_bytes
-from extract.session import CPU_BATCH
+from extract.stream import default_jobs
 from models import measured, store
 from models.errors import StoppedError, UnknownNetworkError, UsageError
 from models.importing import import_network
@@ -105,7 +104,7 @@ def test_the_answer_to_a_program_is_measured_for_as_long_as_was_asked(tiny: Path
     answer = read_json(ran.out)
     assert (answer["failed"], answer["kept_in"]) == ([], str(tiny / measured.FILE))
     (row,) = answer["networks"]
-    assert (row["layer"], row["batch_size"], row["threads"]) == ("embedding", CPU_BATCH, os.cpu_count())
+    assert (row["layer"], row["batch_size"], row["threads"]) == ("embedding", 16, default_jobs())
     # Half of the runs took at least the median each, and all of them went on for half a second.
     assert row["runs"] >= 3
     assert row["runs"] / 2 * row["batch_size"] / row["images_per_second"] < took

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from extract.engines import CPU, CUDA, OPENVINO, Machine
+from extract.clock import Clock
 from extract.hints import hint
-from extract.stream import Clock
+from extract.providers import CPU, CUDA, OPENVINO, Machine
 
 BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
 PLUGGED = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)

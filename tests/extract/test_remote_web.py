@@ -17,8 +17,8 @@ pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 from extract import extract_features, load_features, remote_store
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
+from extract.reading import NEVER
 from extract.stages import ImageRef
-from extract.stream import NEVER
 from extract.summary import summary_json, summary_text
 from models.errors import CredentialsError, ImageError, SourceError, UsageError
 from models.importing import import_network
@@ -262,7 +262,8 @@ def test_reading_waits_for_many_and_decodes_for_few(web: WebFolder, monkeypatch:
 
     import numpy as np
 
-    from extract.stream import Clock, feature_blocks
+    from extract.clock import Clock
+    from extract.stream import feature_blocks
     from tests.fakes import MeanNetwork
 
     ref = one(f"{web.url}/imgs/red/000.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from extract.session import CPU_BATCH, open_session
+from extract.session import open_session
 from models.errors import ProviderError, UnknownLayerError, WeightsError
 from models.graph_files import save_graph
 from models.layers import layers_of
@@ -108,8 +109,27 @@ def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path)
         )
         return session.batch_size
 
-    assert (size(1), size(5000), size(None)) == (1, CPU_BATCH, CPU_BATCH)
+    assert (size(1), size(5000), size(None)) == (1, 16, 16)
     assert (size(1, batch_size=8), size(1, batch_size=100)) == (8, 100)
+
+
+def test_few_images_are_shared_out_among_the_calls(tmp_path: Path) -> None:
+    path, spec = network(tmp_path)
+    sessions = [
+        open_session(path, spec, ["map"], device="cpu", n_images=n, threads=4) for n in (1, 2, 9, 20, 5000)
+    ]
+    assert [session.batch_size for session in sessions] == [1, 1, 5, 10, 16]
+    assert {session.calls_at_once for session in sessions} == {2}
+    assert open_session(path, spec, ["map"], device="cpu", threads=1).calls_at_once == 1
+
+
+def test_two_calls_at_once_give_what_one_gives(tmp_path: Path) -> None:
+    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=4, threads=2)
+    batches = [images(4, seed) for seed in range(20)]
+    alone = [session.run(batch)["map"] for batch in batches]
+    with ThreadPoolExecutor(session.calls_at_once) as pool:
+        together = list(pool.map(lambda batch: session.run(batch)["map"], batches))
+    np.testing.assert_array_equal(np.stack(together), np.stack(alone))
 
 
 def test_a_graph_with_a_fixed_batch_keeps_it(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,8 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from extract.engines import CUDA, Candidate, Engine
+from extract.engines import Engine
+from extract.providers import CUDA, Candidate
 from extract.session import Session
 from models.errors import DeviceMemoryError, Fc7Error
 from models.prepare import Runnable
@@ -42,7 +45,7 @@ class Device:
 def session(device: Device, notes: list[str], batch: int = 8, bound: int | None = None) -> Session:
     graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, bound)
     chosen = Candidate(CUDA, "fp32", "cuda: as asked")
-    return Session(lambda size: Engine(device, chosen), graph, ["fc7"], batch, notes.append)
+    return Session(lambda size: Engine(device, chosen, size or batch), graph, ["fc7"], batch, notes.append)
 
 
 def images(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -61,6 +64,25 @@ def test_the_batch_is_halved_until_it_fits_and_stays_so() -> None:
         "out of memory: going on with batches of 4",
         "out of memory: going on with batches of 2",
     ]
+
+
+def test_two_calls_that_meet_it_at_once_halve_the_batch_once() -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    class Full(Device):
+        def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+            if len(feeds["images"]) == 8:
+                meeting.wait()
+            return super().run(outputs, feeds)
+
+    notes = list[str]()
+    running = session(Full(room=4), notes)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(running.run, [images(8), images(8)]))
+    for rows in found:
+        np.testing.assert_array_equal(rows["fc7"], images(8).reshape(8, -1))
+    assert running.batch_size == 4
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize(("batch", "bound"), [(4, None), (4, 4)])
@@ -94,6 +116,6 @@ def test_a_number_that_half_precision_does_not_hold_is_an_error() -> None:
         get_providers=lambda: ["CUDAExecutionProvider"],
         run=lambda outputs, feeds: [np.array([[1.0, np.inf]], np.float32)],
     )
-    engine = Engine(device, Candidate("CUDAExecutionProvider", "fp16", "cuda in fp16: as asked"))
+    engine = Engine(device, Candidate("CUDAExecutionProvider", "fp16", "cuda in fp16: as asked"), 1)
     with pytest.raises(Fc7Error, match="--precision fp32"):
         engine.run(["fc7"], {})

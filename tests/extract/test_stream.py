@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extract.clock import Clock
+from extract.reading import NEVER, Turns
 from extract.stages import Failure, ImageRef, Pixels, RowBlock
-from extract.stream import NEVER, Clock, Turns, feature_blocks
+from extract.stream import feature_blocks
 from models.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 

@@ -85,7 +85,7 @@ class InHalf(Session):
         prepared = runnable(path, spec, layers, fp16=True)
         super().__init__(
             lambda batch: open_engine(
-                lambda _: prepared, "small", "cpu", "fp32", batch_size=batch, threads=1
+                lambda _: prepared, "small", "cpu", "fp32", batch_size=lambda _: batch or 16, threads=1
             ),
             prepared,
             layers,

@@ -13,12 +13,12 @@ import numpy as np
 
 from extract.cache.header import tool_version
 from extract.cache.segments import write_segment
+from extract.clock import Clock
 from extract.cluster.engine import Broken, Gone, Outcome
 from extract.cluster.hands import Hands
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from extract.cluster.slots import Node, Slot
 from extract.stages import Failure, ImageRef, Origin, RowBlock
-from extract.stream import Clock
 from extract.worker import Keeping, NetworkRun
 from models.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin

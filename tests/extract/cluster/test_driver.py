@@ -11,12 +11,12 @@ import pytest
 
 from extract.cache.identity import CacheIdentity
 from extract.cache.segments import SegmentHeader, list_segments, open_segment, segment_info
+from extract.clock import Clock
 from extract.cluster import staff
 from extract.cluster.driver import Driver
 from extract.cluster.messages import Parcel
 from extract.cluster.options import ClusterOptions
 from extract.stages import Failure, ImageRef
-from extract.stream import Clock
 from extract.worker import Finished, Keeping
 from models.errors import Fc7Error, UsageError
 from tests.extract.cluster.fake_engine import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from extract.engines import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
+from extract.providers import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
 from models.errors import ProviderError
 
 BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)

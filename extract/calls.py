@@ -1,0 +1,89 @@
+"""Calls of a network, several at a time, finished in the order of their start."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from extract.clock import Clock
+from extract.stages import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
+
+
+@dataclass(slots=True)
+class Batch:
+    """Decoded images that will be run together, and the failures of the same stretch.
+
+    Attributes
+    ----------
+    refs : list of ImageRef
+    sha256 : list of str
+    pixels : list of ndarray of shape (crops, height, width, 3), uint8
+    failures : list of Failure
+    """
+
+    refs: list[ImageRef] = field(default_factory=list)
+    sha256: list[str] = field(default_factory=list)
+    pixels: list[Pixels] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Calls:
+    """A network at work.
+
+    As many batches run as the network takes at once, and one more waits, so that the network goes on
+    while the caller keeps what it was given.
+
+    Parameters
+    ----------
+    network : FeatureNetwork
+    clock : Clock
+        Is told how long the network was busy.
+    """
+
+    def __init__(self, network: FeatureNetwork, clock: Clock) -> None:
+        self.network = network
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(network.calls_at_once, thread_name_prefix="network")
+        self._running: deque[tuple[Batch, Future[tuple[dict[str, Features], float]]]] = deque()
+
+    def start(self, batch: Batch) -> Iterator[tuple[RowBlock, list[Failure]]]:
+        """Have a batch run; gives the oldest ones, finished, while there are too many."""
+        self._running.append((batch, self._pool.submit(_run, batch, self.network)))
+        while len(self._running) > self.network.calls_at_once:
+            yield self._oldest()
+
+    def rest(self) -> Iterator[tuple[RowBlock, list[Failure]]]:
+        """Everything that is still running."""
+        while self._running:
+            yield self._oldest()
+
+    def close(self) -> None:
+        """Start nothing more and wait for what runs."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _oldest(self) -> tuple[RowBlock, list[Failure]]:
+        batch, call = self._running.popleft()
+        features, seconds = call.result()
+        self._clock.inference += seconds / self.network.calls_at_once
+        return RowBlock(batch.refs, batch.sha256, features), batch.failures
+
+
+def _run(batch: Batch, network: FeatureNetwork) -> tuple[dict[str, Features], float]:
+    """Rows of a batch, crops averaged, and the seconds that they took."""
+    started = time.perf_counter()
+    pixels = np.concatenate(batch.pixels)
+    crops = len(pixels) // len(batch.refs)
+    size = network.batch_size
+    parts = [network.run(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+    features = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
+    if crops > 1:
+        features = {
+            layer: rows.reshape(len(batch.refs), crops, -1).mean(1, dtype=np.float32)
+            for layer, rows in features.items()
+        }
+    return features, time.perf_counter() - started

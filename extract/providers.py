@@ -1,0 +1,117 @@
+"""Which execution provider runs a graph, at which precision: the choice, apart from the act.
+
+`candidates` lists what to try, best first; `extract.engines` tries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.errors import ProviderError
+
+Device = Literal["auto", "cuda", "tensorrt", "cpu"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to run a graph.
+
+    Attributes
+    ----------
+    provider : str
+    precision : {"fp32", "fp16", "bf16"}
+    why : str
+        One line for the user.
+    """
+
+    provider: str
+    precision: Literal["fp32", "fp16", "bf16"]
+    why: str
+
+    @property
+    def batch_size(self) -> int:
+        """The default batch: what was fastest, and of equals the one that takes least memory.
+
+        In single precision on a CPU 16: BVLC AlexNet took 19.6 ms an image, with 8 20.7 and with 32 20.0
+        (tests/benchmarks/NOTES.md). Where computing is faster, reading the weights once a batch counts more.
+        """
+        on_cpu = self.provider in (CPU, OPENVINO)
+        return 16 if on_cpu and self.precision == "fp32" else 32
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to choose from.
+
+    Attributes
+    ----------
+    cuda_built, tensorrt_built, nvidia_driver : bool
+        ONNX Runtime has the CUDA and the TensorRT provider; the driver's library loads.
+    openvino : bool
+        The plug-in is installed and sees an Intel CPU.
+    bf16 : bool
+        That CPU multiplies bfloat16 natively.
+    """
+
+    cuda_built: bool
+    nvidia_driver: bool
+    openvino: bool
+    bf16: bool
+    tensorrt_built: bool = False
+
+
+def candidates(device: Device, precision: Precision, machine: Machine) -> list[Candidate]:
+    """What to try for a request, best first.
+
+    Raises
+    ------
+    ProviderError
+        If nothing on this machine can serve it; with what is missing and how to get it.
+    """
+    if precision == "fp16" and (device == "cpu" or not machine.nvidia_driver):
+        raise ProviderError(
+            "--precision fp16 needs an NVIDIA GPU (--device cuda, tensorrt or auto), and "
+            + ("--device cpu was asked for" if device == "cpu" else "no NVIDIA driver was found")
+            + "; use auto"
+        )
+    if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
+        raise ProviderError(
+            "--precision bf16 needs --device auto, the OpenVINO plug-in (pip install 'fc7[openvino]') and a "
+            "CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
+        )
+    on_gpu: Literal["fp32", "fp16"] = "fp16" if precision == "fp16" else "fp32"
+    if device in ("cuda", "tensorrt"):
+        built = machine.cuda_built if device == "cuda" else machine.tensorrt_built
+        if not built:
+            raise ProviderError(no_gpu(device, "this ONNX Runtime is built without it"))
+        if not machine.nvidia_driver:
+            raise ProviderError(no_gpu(device, "no NVIDIA driver was found"))
+        return [Candidate(CUDA if device == "cuda" else TENSORRT, on_gpu, f"{device} in {on_gpu}: as asked")]
+    if device == "cpu":
+        return [Candidate(CPU, "fp32", "cpu: as asked")]
+    found: list[Candidate] = []
+    reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
+    if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
+        found.append(Candidate(CUDA, on_gpu, f"cuda in {on_gpu}: an NVIDIA driver was found"))
+        reason = "the CUDA provider did not start (pip install 'fc7[cuda]' brings its libraries)"
+    if machine.openvino and precision != "fp16":
+        half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
+        found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
+    if precision not in ("fp16", "bf16"):
+        found.append(Candidate(CPU, "fp32", f"cpu: {reason}"))
+    return found
+
+
+def no_gpu(device: str, found: str) -> str:
+    """Why "cuda" or "tensorrt" cannot be had, and what to do; `found` says what was found."""
+    what = "CUDA" if device == "cuda" else "TensorRT"
+    libraries = " and TensorRT's libraries (pip install tensorrt)" if device == "tensorrt" else ""
+    return (
+        f"--device {device} needs ONNX Runtime's {what} provider in a live session, and {found}; install the "
+        f"NVIDIA driver and pip install 'fc7[cuda]'{libraries}, or use --device cpu"
+    )

@@ -1,0 +1,164 @@
+"""Images read and decoded ahead of whoever takes them, in their order."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from extract.clock import Clock
+from extract.stages import Failure, ImageRef, Pixels, readers_of
+from models.errors import ImageError
+
+NEVER = -1
+"""The modification time of a failure that says nothing about the file's content."""
+
+Decode = Callable[[bytes | Pixels], Pixels]
+Watch = Callable[[ImageRef], AbstractContextManager[object]]
+
+
+@dataclass(slots=True)
+class Ready:
+    """An image that was read and resized."""
+
+    sha256: str
+    pixels: Pixels
+
+
+@dataclass(slots=True)
+class _Starved:
+    """An image for which there was not enough memory, perhaps because others had it."""
+
+    reason: str
+
+
+class Turns:
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns.
+
+    Parameters
+    ----------
+    jobs : int
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._free = threading.Semaphore(jobs)
+        self._asking = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One of several."""
+        with self._free:
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The only one."""
+        # Two that each held some of the turns would wait for each other.
+        with self._asking:
+            for _ in range(self.jobs):
+                self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release(self.jobs)
+
+
+class Reading:
+    """Iterates over images and what they gave, some of them ahead.
+
+    An image for which there was not enough memory is tried a second time, when no other is being
+    decoded; then it is a failure.
+
+    Parameters
+    ----------
+    images : sequence of ImageRef
+        At least one.
+    decode, turns, watch
+        As for `extract.stream.feature_blocks`.
+    clock : Clock
+        Is told how long reading and decoding kept its threads busy.
+
+    Attributes
+    ----------
+    ahead : int
+        How many images are read before they are asked for.
+    """
+
+    def __init__(
+        self, images: Sequence[ImageRef], decode: Decode, turns: Turns, watch: Watch, clock: Clock
+    ) -> None:
+        self._decode, self._turns, self._watch, self._clock = decode, turns, watch, clock
+        self._threads = turns.jobs + max(
+            readers_of(o) for o in {id(i.origin): i.origin for i in images}.values()
+        )
+        self.ahead = 2 * max(self._threads, 8)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+        self._upcoming = iter(images)
+        self._waiting: deque[tuple[ImageRef, Future[tuple[Ready | _Starved | Failure, float]]]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[ImageRef, Ready | Failure]]:
+        while True:
+            while len(self._waiting) < self.ahead and (ref := next(self._upcoming, None)) is not None:
+                self._waiting.append((ref, self._pool.submit(self._read, ref, self._turns.one())))
+            if not self._waiting:
+                return
+            ref, future = self._waiting.popleft()
+            found, seconds = future.result()
+            self._clock.decode += seconds
+            if isinstance(found, _Starved):
+                wait([other for _, other in self._waiting])
+                found, seconds = self._read(ref, self._turns.alone())
+                self._clock.decode += seconds
+            if isinstance(found, _Starved):
+                why = f"{found.reason} (2 tries, the second with no other being decoded)"
+                found = Failure(ref.path, why, ref.size, ref.mtime_ns)
+            yield ref, found
+
+    def close(self) -> None:
+        """Read nothing more and wait for what is being decoded."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _read(
+        self, ref: ImageRef, turn: AbstractContextManager[None]
+    ) -> tuple[Ready | _Starved | Failure, float]:
+        """What an image gave, and how long that kept all threads busy: one of n is busy for an nth."""
+        with self._watch(ref):
+            started = time.perf_counter()
+            data = _bytes_of(ref)
+            read = (time.perf_counter() - started) / self._threads
+            if isinstance(data, _Starved | Failure):
+                return data, read
+            with turn:
+                started = time.perf_counter()
+                found = self._decoded(ref, data)
+                return found, read + (time.perf_counter() - started) / self._turns.jobs
+
+    def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> Ready | _Starved | Failure:
+        content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
+        try:
+            return Ready(hashlib.sha256(content).hexdigest(), self._decode(data))
+        except ImageError as exc:
+            if isinstance(exc.__cause__, MemoryError):
+                return _Starved(str(exc))
+            return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)
+        except MemoryError:
+            return _Starved("decoding it needs more memory than there is")
+
+
+def _bytes_of(ref: ImageRef) -> bytes | Pixels | _Starved | Failure:
+    try:
+        return ref.origin.read(ref)
+    except ImageError as exc:
+        # A file that vanished, or a disk that was away, may be back without having changed: with a
+        # time that no file has, the failure is tried again on every run.
+        return Failure(ref.path, str(exc), ref.size, NEVER)
+    except MemoryError:
+        return _Starved(f"{ref.size:,} bytes, and reading them needs more memory than there is")
