@@ -1,4 +1,4 @@
-"""classifier.onnx: a fitted classifier in one small file that any ONNX runtime executes. Format version 2.
+"""classifier.onnx: a fitted classifier in one small file that any ONNX runtime executes. Versions 2 and 3.
 
 ::
 
@@ -11,6 +11,13 @@
         ▼
     Mul(scale), Softmax ──▶ Cast ──▶ probabilities (N, n_classes) float32
                                       └──▶ ReduceMax, Less(reject_below) ──▶ rejected (N,) bool
+
+In version 3, which only one-vs-one has, the Gemm gives a margin for each pair of classes, and between it and
+the first Cast the votes are counted (`classify.votes`, n_pairs = n_classes (n_classes - 1) / 2)
+
+    Gemm ──▶ margins (N, n_pairs) float64
+        ├──▶ Greater(0), Gather(pairs of each class), Mul(side), ReduceSum, Add ──▶ votes (N, n_classes)
+        └──▶ Gather(pairs of each class), Mul(side), ReduceSum ──▶ s, and s / (3 (|s| + 1)) added to the votes
 
 and, if the file holds what it needs (`classify.novelty`), from the features again
 
@@ -28,9 +35,10 @@ images trained and which judged, `classify.split_record`; absent in files made b
 ``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the
 same bytes.
 
-To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a file of the
-older version in ``tests/data`` with a test that loads it. More keys in ``made`` need no new version. Version
-1 had neither rejection nor novelty.
+To change the format: raise `FORMAT_VERSION`, keep the code that reads the older ones, and keep a file of each
+version in ``tests/data`` with a test that loads it. A file gets the lowest version that can say what it says
+(`_version`), so that an older fc7 reads all that it can. More keys in ``made`` need no new version. Version 1
+had neither rejection nor novelty, version 2 has no one-vs-one.
 """
 
 from __future__ import annotations
@@ -46,8 +54,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
+from classify.artifact_checks import check_arrays
 from classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
-from classify.classifier import HEADS, POOLS, FeatureIdentity
+from classify.classifier import HEADS, POOLS, FeatureIdentity, Head
 from classify.classifier import Classifier as Classifier
 from classify.normalize import KINDS, Normalizer
 from classify.novelty import NoveltyReference
@@ -56,7 +65,7 @@ from models.durable import explained, write_whole
 from models.errors import ClassifierError
 
 FORMAT = "fc7-classifier"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
 _OPSET, _IR = 13, 8
 # 2000 classes of 65,536 features are 1 GB; protobuf ends at 2 GiB.
@@ -145,19 +154,22 @@ def _check_format(path: Path, meta: dict[str, str]) -> None:
 
 
 def _to_model(classifier: Classifier) -> onnx.ModelProto:
-    K, d = classifier.coef_.shape
-    arrays = arrays_of(classifier, FORMAT_VERSION)
+    version, novelty = _version(classifier.head), classifier.novelty is not None
+    arrays = arrays_of(classifier, version)
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [
             helper.make_node(op, inputs, outputs, **attributes)
             for op, inputs, outputs, attributes in nodes_of(
-                classifier.normalizer.kind, FORMAT_VERSION, classifier.novelty is not None
+                classifier.normalizer.kind,
+                version,
+                novelty=novelty,
+                one_vs_one=classifier.head == "svm-ovo",
             )
         ],
         "fc7-classifier",
-        [value("features", TensorProto.FLOAT, ["N", d])],
-        [value(*output) for output in outputs_of(K, classifier.novelty is not None)],
+        [value("features", TensorProto.FLOAT, ["N", classifier.n_features])],
+        [value(*output) for output in outputs_of(len(classifier.classes_), novelty)],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(
@@ -166,7 +178,7 @@ def _to_model(classifier: Classifier) -> onnx.ModelProto:
     identity = classifier.identity
     meta = {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(version),
         "classes": _json(list(classifier.classes_)),
         "network": identity.network,
         "layer": identity.layer,
@@ -212,6 +224,8 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
         raise ValueError("trained or made is not of its kind")
     normalizer = Normalizer(kind, arrays.get("mean"), arrays.get("std"))
     version = int(meta["format_version"])
+    if head == "svm-ovo" and version < _version(head):
+        raise ValueError(f"head {head!r} in format version {version}")
     novelty = None
     if version >= 2 and "novelty_mean" in arrays:
         novelty = NoveltyReference(
@@ -233,47 +247,22 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
         metadata=made,
         split=SplitRecord.from_json(json.loads(meta["split"])) if "split" in meta else None,
     )
-    _check_arrays(classifier, arrays, version)
+    check_arrays(classifier, arrays, version)
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]
-    nodes = nodes_of(kind, version, novelty is not None)
+    nodes = nodes_of(kind, version, novelty=novelty is not None, one_vs_one=head == "svm-ovo")
     if opsets != [("", _OPSET)] or [_described(node) for node in graph.node] != nodes:
         raise ValueError("the graph is not the one we write")
     return classifier
 
 
+def _version(head: Head) -> int:
+    """The lowest format version that can hold such a head."""
+    return 3 if head == "svm-ovo" else 2
+
+
 def _described(node: onnx.NodeProto) -> Node:
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return node.op_type, list(node.input), list(node.output), attributes
-
-
-def _check_arrays(classifier: Classifier, arrays: Arrays, version: int) -> None:
-    if classifier.coef_.ndim != 2:
-        raise ValueError(f"coef has {classifier.coef_.ndim} dimensions")
-    K, d = len(classifier.classes_), classifier.n_features
-    shapes: dict[str, tuple[int, ...]] = {
-        "coef": (K, d),
-        "intercept": (K,),
-        "mean": (d,),
-        "std": (d,),
-        "novelty_mean": (d,),
-        "novelty_axes": (len(arrays.get("novelty_axes", ())), d),
-    }
-    for name, array in arrays.items():
-        if array.shape != shapes.get(name, ()):
-            raise ValueError(f"{name} has shape {array.shape}, needed is {shapes.get(name, ())}")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds NaN or infinite numbers")
-    expected = arrays_of(classifier, version)
-    if set(arrays) != set(expected):
-        raise ValueError(f"it holds {', '.join(arrays)}")
-    for name in ("tiny", "zero", "one"):
-        if name in arrays and arrays[name] != expected[name]:
-            raise ValueError(f"{name} is {arrays[name]}")
-    if not classifier.scale > 0 or not classifier.C > 0 or not (arrays.get("std", np.ones(1)) > 0).all():
-        raise ValueError("scale, C or a deviation is not above 0")
-    limit = 1.0 if classifier.novelty is None else classifier.novelty.limit
-    if not 0 <= classifier.reject_below <= 1 or not limit > 0:
-        raise ValueError("reject_below is not between 0 and 1, or novelty_limit is not above 0")
 
 
 def _checksum(meta: dict[str, str], arrays: Arrays) -> str:

@@ -82,6 +82,8 @@ def _what(classifier: Classifier, licence: str) -> list[str]:
     identity = classifier.identity
     head = {
         "svm": "a linear support vector machine, one class against the rest",
+        "svm-ovo": f"{len(classifier.coef_)} linear support vector machines, one for each pair of classes, "
+        "that vote",
         "softmax": "multinomial logistic regression",
     }[classifier.head]
     network = f"layer {plain(identity.layer)} of {plain(identity.network)}" if identity.network else _MISSING

@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.calibrate import fit_scale, log_loss, natural_scale, softmax
-from classify.classifier import HEADS, Head
+from classify.classifier import Head
 from classify.folds import ALWAYS_TRAINS
 from classify.heads import Fitted
 from classify.normalize import Normalization
+from classify.pairs import check_pairs
 from classify.records import FitOptions
 from classify.training import TrainingData
 from classify.tune import Tuned, grid, tune
 from models.progress import Progress
+
+# Without a head asked for; one-vs-one costs more and must be.
+_TRIED: tuple[Head, ...] = ("svm", "softmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Choice:
 
     Attributes
     ----------
-    head : {"svm", "softmax"}
+    head : {"svm", "softmax", "svm-ovo"}
     C : float
     scale : float
         Of the decisions; see `classify.calibrate`.
@@ -100,7 +104,9 @@ def choose(
         Where fewer than two classes can be validated: the SVM if no head was asked for, the middle of
         the range of C if no C was, and the scale that the head has by nature.
     """
-    heads = HEADS if options.head is None else (options.head,)
+    if options.head == "svm-ovo":
+        check_pairs(n_classes, data.n_features)
+    heads = _TRIED if options.head is None else (options.head,)
     values = {head: [options.C] if options.C else grid(head, data.mean_square) for head in heads}
     judged = len(np.unique(data.y[fold != ALWAYS_TRAINS]))
     if judged < 2:

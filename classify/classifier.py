@@ -15,15 +15,18 @@ from classify.normalize import Normalizer
 from classify.reject import rejection_label
 from classify.row_product import RowProduct
 from classify.split_record import SplitRecord
+from classify.votes import vote
 from models.errors import DataError
 from models.spec import Pool
 
 if TYPE_CHECKING:
     from classify.novelty import NoveltyReference
 
-Head = Literal["svm", "softmax"]
+Head = Literal["svm", "softmax", "svm-ovo"]
 HEADS: tuple[Head, ...] = get_args(Head)
 POOLS: tuple[Pool, ...] = get_args(Pool)
+# Margins of pairs, in numbers (64 MB), that votes are counted of at a time.
+_MARGINS = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,16 @@ class Classifier:
     classes_ : tuple of str
         In the order of the columns.
     coef_ : ndarray of shape (n_classes, n_features), float64
-        On normalised features. Two classes have two rows of opposite sign, where scikit-learn has one.
+        On normalised features. Two classes have two rows of opposite sign, where scikit-learn has one. Of
+        "svm-ovo" (n_classes (n_classes - 1) / 2, n_features): a row for each pair, in the order and with the
+        sign of `classify.votes`.
     intercept_ : ndarray of shape (n_classes,), float64
+        Of "svm-ovo" one number for each pair.
     normalizer : Normalizer
     scale : float
         Probabilities are ``softmax(scale * scores)``; see `classify.calibrate`.
-    head : {"svm", "softmax"}
+    head : {"svm", "softmax", "svm-ovo"}
+        "svm" tells each class from the rest, "svm-ovo" each class from each other and counts votes.
     C : float
     identity : FeatureIdentity
     reject_below : float
@@ -115,8 +122,9 @@ class Classifier:
         Returns
         -------
         ndarray of shape (n, n_classes), float32
-            For the softmax head logits, for the SVM margins. scikit-learn gives two classes one column;
-            here it is the second, and the first is its negative.
+            For the softmax head logits, for the SVM margins, for one-vs-one votes with ties settled.
+            scikit-learn gives two classes one column; here it is the second, and the first is its negative
+            (of one-vs-one: what the first class got).
 
         Raises
         ------
@@ -157,13 +165,25 @@ class Classifier:
                 + (f": {self.identity.layer} of {self.identity.network}" if self.identity.network else "")
             )
         with np.errstate(all="ignore"):
-            scores, novelty = self._product.answer(rows)
+            scores, novelty = self._votes(rows) if self.head == "svm-ovo" else self._product.answer(rows)
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(bad):
             raise DataError(
                 f"{len(bad)} feature rows give no finite score, row {bad[0]} first: they hold NaN, infinite "
                 "or absurdly large numbers; extract these images again"
             )
+        return scores, novelty
+
+    def _votes(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """As `RowProduct.answer`, a few rows at a time: each has a margin for every pair."""
+        scores, novelty = np.empty((len(rows), len(self.classes_))), np.empty(len(rows), np.float32)
+        step = max(1, _MARGINS // len(self.coef_))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            margins, novelty[part] = self._product.answer(rows[part])
+            scores[part] = vote(margins)
+            # A NaN is a vote like any other.
+            scores[part][~np.isfinite(margins).all(axis=1)] = np.nan
         return scores, novelty
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from sklearn.svm import LinearSVC
 
 from classify.blas import one_blas_thread
 from classify.classifier import Head
+from classify.votes import vote
 
 # scikit-learn's own for both solvers.
 TOLERANCE = 1e-4
@@ -60,22 +61,24 @@ class Fitted:
     Attributes
     ----------
     coef : ndarray of shape (n_classes, n_features), float64
-        Two classes have two rows, of opposite sign.
+        Two classes have two rows, of opposite sign. One-vs-one has a row for each pair (`classify.votes`).
     intercept : ndarray of shape (n_classes,), float64
     converged : bool
         Whether the solver reached its tolerance.
     solver : Solver
+    one_vs_one : bool
     """
 
     coef: NDArray[np.float64]
     intercept: NDArray[np.float64]
     converged: bool
     solver: Solver
+    one_vs_one: bool = False
 
     def scores(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Decision values of rows (n, n_features), of shape (n, n_classes)."""
         scores: NDArray[np.float64] = X @ self.coef.T.astype(X.dtype) + self.intercept
-        return scores
+        return vote(scores) if self.one_vs_one else scores
 
 
 class HeadFitter:

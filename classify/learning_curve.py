@@ -2,155 +2,29 @@
 
 The test part is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
 groups and copies whole, and a head is fitted on them. C is tuned once, on the whole training part, and kept:
-tuning it anew for every point would cost ten times as much, and can only lift the curve's left end.
-
-Whether more images would help is read off the last doubling. Let d be the accuracy of all training images
-minus the mean accuracy of half of them, on the same test images, and s its standard error: the scatter of
-the images' own differences and that of the draws, in quadrature. Learning curves flatten (Cortes et al. 1994,
-"Learning curves: asymptotic values and rate of convergence"), so the next doubling brings d at most. Yes, if
-d is at least one percentage point and above 1.645 s (one-sided 95 %); no, if d + 1.645 s is below one
-percentage point; in between the test part is too small to tell.
+tuning it anew for every point would cost ten times as much, and can only lift the curve's left end. What the
+curve says is told in `classify.learning_verdict`.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classify.blas import one_blas_thread
 from classify.classifier import Head
-from classify.fitting import FitOptions, fit_classifier
-from classify.intervals import wilson_interval
+from classify.learning_verdict import CurvePoint
+from classify.learning_verdict import LearningCurve as LearningCurve
 from classify.normalize import Normalization
-from classify.training import TrainingData
+from classify.training import ClassWeight, TrainingData
 from classify.units import count_table
 from models.errors import UsageError
 from models.progress import Progress, Silent
 
 REPEATS = 5
-# The quantile of the normal distribution for one-sided 95 %.
-_Z = 1.6448536269514722
-# A gain that is worth an effort: one percentage point.
-_WORTH = 0.01
-
-Verdict = Literal["yes", "no", "unclear"]
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """One size of the training part.
-
-    Attributes
-    ----------
-    share : float
-        Of each class's training images: 1, 1/2, 1/4, ...
-    n_train : float
-        Mean number of training images over the draws.
-    images_per_class : float
-        ``n_train`` over the number of classes.
-    accuracies : tuple of float
-        Of each draw, on the same test images; one for all images, of which there is one draw.
-    """
-
-    share: float
-    n_train: float
-    images_per_class: float
-    accuracies: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean accuracy of the draws."""
-        return float(np.mean(self.accuracies))
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over the draws; NaN where there is one."""
-        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class LearningCurve:
-    """What `learning_curve` found.
-
-    Attributes
-    ----------
-    points : tuple of CurvePoint
-        By rising size; the last is the whole training part.
-    n_test, n_correct : int
-        Test images, and those that the head fitted on all training images has right.
-    gain, gain_error : float
-        Of the last doubling and its standard error; see the top. NaN if there is a single point.
-    head : {"svm", "softmax"}
-    C : float
-    seconds : float
-    """
-
-    points: tuple[CurvePoint, ...]
-    n_test: int
-    n_correct: int
-    gain: float
-    gain_error: float
-    head: Head
-    C: float
-    seconds: float
-
-    @property
-    def more_would_help(self) -> Verdict:
-        """By the rule at the top."""
-        if self.gain >= _WORTH and self.gain > _Z * self.gain_error:
-            return "yes"
-        return "no" if self.gain + _Z * self.gain_error < _WORTH else "unclear"
-
-    @property
-    def verdict(self) -> str:
-        """In plain words."""
-        if math.isnan(self.gain):
-            return "too few images per class to halve them: add images and ask again"
-        did = f"the last doubling of the training images brought {self.gain:+.1%} ± {self.gain_error:.1%}"
-        return {
-            "yes": f"more images would probably help: {did}; the next brings that at most",
-            "no": f"more images of this kind would bring less than {_WORTH:.0%}: {did}",
-            "unclear": f"these {self.n_test} test images cannot tell whether more would help: {did}",
-        }[self.more_would_help]
-
-    def to_json(self) -> dict[str, object]:
-        """For programs."""
-        return {
-            "points": [
-                {
-                    "share": point.share,
-                    "n_train": point.n_train,
-                    "images_per_class": point.images_per_class,
-                    "accuracy": point.mean,
-                    "spread": None if math.isnan(point.spread) else point.spread,
-                    "accuracies": list(point.accuracies),
-                }
-                for point in self.points
-            ],
-            "n_test": self.n_test,
-            "accuracy_interval": list(wilson_interval(self.n_correct, self.n_test)),
-            "gain_of_last_doubling": None if math.isnan(self.gain) else self.gain,
-            "standard_error": None if math.isnan(self.gain) else self.gain_error,
-            "more_would_help": None if math.isnan(self.gain) else self.more_would_help,
-            "verdict": self.verdict,
-            "head": self.head,
-            "C": self.C,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def table(self) -> Iterator[tuple[object, ...]]:
-        """A row for each draw, after a header: for CSV."""
-        yield "share", "n_train", "images_per_class", "draw", "accuracy"
-        for point in self.points:
-            for i, accuracy in enumerate(point.accuracies):
-                yield point.share, point.n_train, point.images_per_class, i, accuracy
 
 
 def learning_curve(
@@ -163,6 +37,7 @@ def learning_curve(
     head: Head,
     C: float,
     normalize: Normalization = "l2",
+    class_weight: ClassWeight = "none",
     repeats: int = REPEATS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -180,10 +55,12 @@ def learning_curve(
     X_test : ndarray of shape (n_test, n_features), float32
     y_test : ndarray of shape (n_test,), intp
         -1 for a label that is not among the classes; always wrong. At least one row.
-    head : {"svm", "softmax"}
+    head : {"svm", "softmax", "svm-ovo"}
     C : float
     normalize : {"l2", "standard", "none"}
         Learned anew on every draw.
+    class_weight : {"none", "balanced"}
+        As `TrainingData`, counted anew in every draw.
     repeats : int
         Draws of each size, at least 2.
     seed : int
@@ -206,7 +83,7 @@ def learning_curve(
     progress.start(repeats * (len(shares) - 1) + 1, "learning curve")
 
     def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        data = TrainingData(X[rows], y[rows], normalize)
+        data = TrainingData(X[rows], y[rows], normalize, class_weight)
         scores = data.fit(head, C).scores(data.normalizer.apply(X_test))
         progress.advance()
         correct: NDArray[np.bool_] = scores.argmax(axis=1) == y_test
@@ -238,66 +115,6 @@ def learning_curve(
         C=C,
         seconds=time.perf_counter() - started,
     )
-
-
-def learning_curve_of_cache(
-    features: str | Path,
-    options: FitOptions | None = None,
-    *,
-    layer: str | None = None,
-    repeats: int = REPEATS,
-    progress: Progress | None = None,
-) -> LearningCurve:
-    """Fit as `fit` does, which decides split, head and C, and measure the curve of that.
-
-    Parameters
-    ----------
-    features : str or Path
-        A cache that `extract` made.
-    options : FitOptions or None
-    layer : str or None
-    repeats : int
-    progress : Progress or None
-
-    Raises
-    ------
-    UsageError, DataError, CacheError
-        As `classify.from_cache.fit_cache`.
-    """
-    from extract.cache.reader import load_features
-
-    started = time.perf_counter()
-    options = replace(options or FitOptions(), refit_all=False)
-    found = load_features(features, layer)
-    result = fit_classifier(
-        found.X,
-        found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=found.splits,
-        options=options,
-        progress=progress,
-    )
-    code = {label: i for i, label in enumerate(result.classifier.classes_)}
-    labels = [str(label) for label in found.y]
-    y, y_test = (
-        np.array([code.get(labels[i], -1) for i in rows], np.intp) for rows in (result.train, result.test)
-    )
-    curve = learning_curve(
-        found.X[result.train],
-        y,
-        result.train_units,
-        found.X[result.test],
-        y_test,
-        head=result.classifier.head,
-        C=result.C,
-        normalize=result.classifier.normalizer.kind,
-        repeats=repeats,
-        seed=options.seed,
-        progress=progress,
-    )
-    return replace(curve, seconds=time.perf_counter() - started)
 
 
 def _shares(counts: NDArray[np.intp]) -> list[float]:

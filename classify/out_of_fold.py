@@ -14,7 +14,7 @@ from classify.calibrate import fit_scale, softmax
 from classify.folds import make_folds
 from classify.normalize import Normalization, Normalizer
 from classify.rows import Table
-from classify.training import TrainingData
+from classify.training import ClassWeight, TrainingData
 from classify.tune import grid, tune
 from classify.units import make_units, row_keys
 from models.errors import DataError
@@ -60,6 +60,7 @@ def out_of_fold(
     alike: Sequence[str] | None = None,
     C: float | None = None,
     normalize: Normalization = "l2",
+    class_weight: ClassWeight = "none",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> OutOfFold:
@@ -77,6 +78,8 @@ def out_of_fold(
     C : float or None
         None cross-validates it; for a large table (`_LARGE`) the middle of its range is taken.
     normalize : {"l2", "standard", "none"}
+    class_weight : {"none", "balanced"}
+        As `TrainingData`.
     seed : int
         Decides the folds.
     progress : Progress or None
@@ -101,7 +104,7 @@ def out_of_fold(
     if large:
         X, normalize = _leading(Normalizer.learn(normalize, X).apply(X), len(classes)), "none"
     with one_blas_thread():
-        data = TrainingData(X, y, normalize)
+        data = TrainingData(X, y, normalize, class_weight)
         values = [C] if C is not None else grid("softmax", data.mean_square)
         if large:
             values = values[len(values) // 2 :][:1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
@@ -32,8 +32,8 @@ class FitOptions:
 
     Attributes
     ----------
-    head : {"svm", "softmax"} or None
-        None cross-validates both and keeps the better.
+    head : {"svm", "softmax", "svm-ovo"} or None
+        None cross-validates the first two and keeps the better.
     C : float or None
         None cross-validates (`classify.tune.grid`).
     test_size : float
@@ -115,6 +115,11 @@ class FitOptions:
             raise UsageError(
                 f"class weight {self.class_weight!r} was found; needed is one of {', '.join(CLASS_WEIGHTS)}"
             )
+
+
+def class_weight_of(made: Mapping[str, object]) -> ClassWeight:
+    """The class weight that `FitResult.record` wrote; "none" in files made before there was one."""
+    return "balanced" if made.get("class_weight") == "balanced" else "none"
 
 
 def parse_cosine(option: str, text: str, words: Sequence[str] = ()) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
@@ -24,7 +25,7 @@ from models.errors import ClassifierError, UsageError
 
 
 def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
-    """Write a fitted pipeline: normalisation, then `LinearSVC` or `LogisticRegression`.
+    """Write a fitted pipeline: normalisation, then `LinearSVC`, `LogisticRegression` or `OneVsOneClassifier`.
 
     Parameters
     ----------
@@ -65,11 +66,8 @@ def to_pipeline(classifier: Classifier) -> Pipeline:
     sklearn.pipeline.Pipeline
         Fitted. Takes features as extracted; `decision_function` and `predict` are the classifier's.
     """
-    head: Any = LinearSVC(C=classifier.C) if classifier.head == "svm" else LogisticRegression(C=classifier.C)
-    two = len(classifier.classes_) == 2
+    head = _pairs(classifier) if classifier.head == "svm-ovo" else _one_estimator(classifier)
     head.classes_ = np.array(classifier.classes_, np.str_)
-    head.coef_ = classifier.coef_[1:] if two else classifier.coef_
-    head.intercept_ = classifier.intercept_[1:] if two else classifier.intercept_
     head.n_features_in_ = classifier.n_features
     scaler = _scaler(classifier)
     pipeline = Pipeline([*([("normalize", scaler)] if scaler is not None else []), ("head", head)])
@@ -91,6 +89,28 @@ def to_pipeline(classifier: Classifier) -> Pipeline:
     return pipeline
 
 
+def _one_estimator(classifier: Classifier) -> Any:
+    head: Any = LinearSVC(C=classifier.C) if classifier.head == "svm" else LogisticRegression(C=classifier.C)
+    two = len(classifier.classes_) == 2
+    head.coef_ = classifier.coef_[1:] if two else classifier.coef_
+    head.intercept_ = classifier.intercept_[1:] if two else classifier.intercept_
+    return head
+
+
+def _pairs(classifier: Classifier) -> Any:
+    """Fitted as `OneVsOneClassifier.fit` leaves it: an estimator for each pair, of the classes 0 and 1."""
+    head: Any = OneVsOneClassifier(LinearSVC(C=classifier.C))
+    estimators = []
+    for k in range(len(classifier.coef_)):
+        pair: Any = LinearSVC(C=classifier.C)
+        pair.classes_ = np.array([0, 1])
+        pair.coef_, pair.intercept_ = classifier.coef_[k : k + 1], classifier.intercept_[k : k + 1]
+        pair.n_features_in_ = classifier.n_features
+        estimators.append(pair)
+    head.estimators_, head.pairwise_indices_ = tuple(estimators), None
+    return head
+
+
 def _scaler(classifier: Classifier) -> Any | None:
     normalizer = classifier.normalizer
     if normalizer.kind == "none":
@@ -105,13 +125,15 @@ def _scaler(classifier: Classifier) -> Any | None:
 
 
 def _lost(classifier: Classifier) -> list[str]:
-    pairs = "(-f, f)" if len(classifier.classes_) == 2 else "f"
-    formula = f"softmax({classifier.scale:.6g} * {pairs}) with f its decision_function"
+    # Of two classes scikit-learn keeps the second's decision; votes and what settles ties add up to 1.
+    first = "1 - f" if classifier.head == "svm-ovo" else "-f"
+    scores = f"({first}, f)" if len(classifier.classes_) == 2 else "f"
+    formula = f"softmax({classifier.scale:.6g} * {scores}) with f its decision_function"
     lost = [
         f"lost: the calibrated probabilities, which are {formula}; "
         + (
             "LinearSVC has none"
-            if classifier.head == "svm"
+            if classifier.head != "softmax"
             else "predict_proba gives those of the head as it was fitted, not calibrated"
         )
     ]

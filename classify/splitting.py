@@ -71,7 +71,7 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
     table = choose_classes(table, options.include, options.exclude)
     if table.splits is None:
         check_classes(table.labels, table.content, halved=True)
-    duplicates = _duplicates(table, options, progress)
+    duplicates = duplicates_of(table, options, progress)
     unit = _units(table, options, duplicates, copies=True)
     apart = _units(table, options, None, copies=False)
     if table.splits is not None:
@@ -96,7 +96,8 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
     return Prepared(table, classes, split, unit, duplicates, untied if len(straddling) else None, straddling)
 
 
-def _duplicates(table: Table, options: FitOptions, progress: Progress | None) -> Duplicates | None:
+def duplicates_of(table: Table, options: FitOptions, progress: Progress | None) -> Duplicates | None:
+    """The near-duplicates that `FitOptions.duplicates` asks for; None if it asks for none."""
     if options.duplicates in ("off", "exact"):
         return None
     cosine = None if options.duplicates == "auto" else float(options.duplicates)

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
 
 
+@unpacked
 def suspects(
+    selection: SelectionArguments,
     features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
     top: Annotated[int, typer.Option(min=1, help="How many are printed.")] = 30,
     table: Annotated[
@@ -26,6 +29,7 @@ def suspects(
     normalize: Annotated[
         Literal["l2", "standard", "none"], typer.Option(help="What is done to a feature row first.")
     ] = "l2",
+    class_weight: ClassWeightArgument = "none",
     seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -37,7 +41,6 @@ def suspects(
     stands. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, "make it with `fc7 extract IMAGES`")
-    from classify.fit_command import parse_C
     from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from classify.suspects_from_cache import cache_suspects
     from models.progress import make_progress
@@ -47,6 +50,10 @@ def suspects(
         layer=layer or None,
         C=parse_C(C),
         normalize=normalize,
+        class_weight=class_weight,
+        include=selection.include or (),
+        exclude=selection.exclude or (),
+        duplicates=selection.duplicates,
         seed=seed,
         progress=make_progress(quiet),
     )

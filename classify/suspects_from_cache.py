@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from classify.duplicates import find_duplicates
 from classify.normalize import Normalization
 from classify.out_of_fold import out_of_fold
+from classify.records import FitOptions
 from classify.rows import make_table
+from classify.selection import choose_classes
+from classify.splitting import duplicates_of
 from classify.suspects import Suspect, find_suspects
+from classify.training import ClassWeight
 from extract.cache.reader import load_features
 from models.progress import Progress
 
@@ -42,6 +46,10 @@ def cache_suspects(
     layer: str | None = None,
     C: float | None = None,
     normalize: Normalization = "l2",
+    class_weight: ClassWeight = "none",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    duplicates: str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FoundSuspects:
@@ -52,13 +60,17 @@ def cache_suspects(
     features : str or Path
     layer : str or None
         The only or last one if None.
-    C, normalize, seed, progress
+    C, normalize, class_weight, seed, progress
         As `classify.out_of_fold.out_of_fold`.
+    include, exclude, duplicates
+        As `classify.records.FitOptions`. Rows of other classes are neither judged nor learned from.
 
     Raises
     ------
     DataError
         If there are no labels, or too few of each.
+    UsageError
+        If a class was asked for that is not there.
     CacheError
         If the cache cannot be read.
     """
@@ -66,12 +78,24 @@ def cache_suspects(
     table = make_table(
         found.X, found.y, paths=found.paths, sha256=found.sha256, groups=found.groups, splits=None
     )
-    copies = find_duplicates(
-        table.X, table.rows, table.labels, table.content, table.groups, progress=progress
+    options = FitOptions(
+        include=tuple(include), exclude=tuple(exclude), duplicates=duplicates, class_weight=class_weight
     )
-    judged = out_of_fold(table, alike=copies.ties, C=C, normalize=normalize, seed=seed, progress=progress)
+    table = choose_classes(table, options.include, options.exclude)
+    if duplicates == "off":
+        table = replace(table, content=None)
+    copies = duplicates_of(table, options, progress)
+    judged = out_of_fold(
+        table,
+        alike=None if copies is None else copies.ties,
+        C=C,
+        normalize=normalize,
+        class_weight=class_weight,
+        seed=seed,
+        progress=progress,
+    )
     return FoundSuspects(
-        suspects=tuple(find_suspects(table, judged, copies.groups)),
+        suspects=tuple(find_suspects(table, judged, None if copies is None else copies.groups)),
         labelled=len(table.rows),
         unjudged=int((~judged.known).sum()),
         C=judged.C,

@@ -12,6 +12,8 @@ from classify.classifier import Head
 from classify.folds import ALWAYS_TRAINS
 from classify.heads import Fitted, HeadFitter
 from classify.normalize import Normalization, Normalizer
+from classify.pair_path import PairPath
+from classify.pairs import Pairs, fit_pairs
 from classify.paths import Path
 from classify.products import Design
 from classify.rotate import Rotation, pays
@@ -22,8 +24,8 @@ CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)
 # Folds only rank values of C. On 5,000 drawn rows of 50 classes the softmax's accuracies at 3e-3 and at
 # 1e-3 were at most half a point apart, and an SVM much looser than this stayed where the last C had left
 # it (tests/benchmarks/NOTES-fitting.md).
-_FOLD_TOLERANCE: dict[Head, float] = {"svm": 0.02, "softmax": 3e-3}
-_TOLERANCE: dict[Head, float] = {"svm": 5e-4, "softmax": 1e-4}
+_FOLD_TOLERANCE: dict[Head, float] = {"svm": 0.02, "softmax": 3e-3, "svm-ovo": 0.02}
+_TOLERANCE: dict[Head, float] = {"svm": 5e-4, "softmax": 1e-4, "svm-ovo": 5e-4}
 # scikit-learn copies the rows of an SVM to float64 and liblinear again to 16 bytes a number that is not
 # zero. From this many numbers on (7,300 rows of 4096; 0.7 GB) the same objective is minimised where the
 # rows lie.
@@ -42,7 +44,8 @@ class TrainingData:
     kind : {"l2", "standard", "none"}
         "standard" is learned anew for every fold, inside it; the others know one row at a time.
     class_weight : {"none", "balanced"}
-        "balanced": C of a class times ``n / (n_classes * rows of the class)``, counted in what is fitted.
+        "balanced": C of a class times ``n / (n_classes * rows of the class)``, counted in what is fitted: of
+        one-vs-one in the two classes of each pair.
 
     Attributes
     ----------
@@ -50,7 +53,7 @@ class TrainingData:
         Learned on all rows.
     mean_square : float
         Mean squared length of the normalised rows; 1 if all are zero.
-    n_classes : int
+    n_classes, n_features : int
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class TrainingData:
         class_weight: ClassWeight = "none",
     ) -> None:
         self.y = y
-        self.n_classes = int(y.max()) + 1
+        self.n_classes, self.n_features = int(y.max()) + 1, X.shape[1]
         self.class_weight: ClassWeight = class_weight
         self.normalizer = Normalizer.learn(kind, X)
         self._X = self.normalizer.apply(X, out=X)
@@ -69,18 +72,18 @@ class TrainingData:
         square = float(np.einsum("ij,ij->", X, X, dtype=np.float64)) / max(len(X), 1)
         self.mean_square = square if square > 0 else 1.0
 
-    def folds(self, head: Head, fold: NDArray[np.intp]) -> Path:
+    def folds(self, head: Head, fold: NDArray[np.intp]) -> Path | PairPath:
         """Heads that have not seen one fold each, for rising values of C.
 
         Parameters
         ----------
-        head : {"svm", "softmax"}
+        head : {"svm", "softmax", "svm-ovo"}
         fold : ndarray of shape (n,), intp
             As `make_folds` gives it.
 
         Returns
         -------
-        Path
+        Path or PairPath
             Choice f fits on all rows but those of the f-th of the folds that occur.
         """
         numbers = np.unique(fold[fold != ALWAYS_TRAINS])
@@ -88,7 +91,10 @@ class TrainingData:
         if self.normalizer.kind == "standard":
             design = self._standardised(inside)
         else:
-            design = Design(self._coordinates())
+            design = Design(self._X if head == "svm-ovo" else self._coordinates())
+        if head == "svm-ovo":
+            balanced = self.class_weight == "balanced"
+            return PairPath(Pairs(design, self.y, inside, balanced=balanced, tolerance=_FOLD_TOLERANCE[head]))
         return Path(head, design, self.y, inside, self._weights(inside), _FOLD_TOLERANCE[head])
 
     def fit(self, head: Head, C: float, start: Fitted | None = None) -> Fitted:
@@ -96,11 +102,14 @@ class TrainingData:
 
         Parameters
         ----------
-        head : {"svm", "softmax"}
+        head : {"svm", "softmax", "svm-ovo"}
         C : float
         start : Fitted or None
             Where a softmax starts: `Path.average` of this object's `folds`.
         """
+        if head == "svm-ovo":
+            balanced = self.class_weight == "balanced"
+            return fit_pairs(self._X, self.y, C, balanced=balanced, tolerance=_TOLERANCE[head])
         rows = self._coordinates()
         fitter = HeadFitter(head, self.class_weight)
         if head == "svm" and rows.size <= _LARGEST_COPY:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from classify.blas import one_blas_thread
 from classify.classifier import Head
 from classify.folds import ALWAYS_TRAINS
-from classify.heads import Fitted
+from classify.heads import Fitted, Solver
 from classify.normalize import Normalization
 from classify.training import TrainingData
 from models.progress import Progress, Silent
 
 # Seven decades. On unit rows (l2) SVMs of image features peak between 0.1 and 100, softmax between 10 and
 # 10000 (measured on photographs, signs and hands with GoogLeNet and AlexNet features).
-_GRID: dict[Head, range] = {"svm": range(-3, 4), "softmax": range(-1, 6)}
+_GRID: dict[Head, range] = {"svm": range(-3, 4), "softmax": range(-1, 6), "svm-ovo": range(-3, 4)}
 # Training folds fitted to this share are fitted as far as any larger C could.
 _FITTED = 0.999
 
@@ -55,7 +55,7 @@ class Tuned:
 
     Attributes
     ----------
-    head : {"svm", "softmax"}
+    head : {"svm", "softmax", "svm-ovo"}
     trials : tuple of Trial
         By rising C, as far as the search went.
     best : Trial
@@ -68,8 +68,10 @@ class Tuned:
         The validated rows among the training rows.
     scores : ndarray of shape (n_validated, n_classes), float64
         Their decisions at the best C, by heads that had not seen them.
-    start : Fitted
-        The mean of these heads, from where a fit on all rows is near.
+    solver : Solver
+        What found these heads.
+    start : Fitted or None
+        The mean of these heads, from where a fit on all rows is near; None where it needs no such start.
     normalize : {"l2", "standard", "none"}
     layer : str
         Empty where there was no choice.
@@ -82,7 +84,8 @@ class Tuned:
     n_folds: int
     rows: NDArray[np.intp]
     scores: NDArray[np.float64]
-    start: Fitted
+    solver: Solver
+    start: Fitted | None
     normalize: Normalization = "l2"
     layer: str = ""
 
@@ -96,7 +99,7 @@ class Tuned:
             "peak_C": self.peak.C,
             "folds": self.n_folds,
             "n_validated": len(self.rows),
-            "solver": self.start.solver.to_json(),
+            "solver": self.solver.to_json(),
             "trials": [dataclasses.asdict(trial) for trial in self.trials],
         }
 
@@ -124,7 +127,7 @@ def tune(
 
     Parameters
     ----------
-    head : {"svm", "softmax"}
+    head : {"svm", "softmax", "svm-ovo"}
     data : TrainingData
     fold : ndarray of shape (n,), intp
         Of each training row; at least one row is in a fold.
@@ -147,7 +150,7 @@ def tune(
     truth = data.y[rows]
     trials: list[Trial] = []
     peak: Trial | None = None
-    kept: list[tuple[Trial, NDArray[np.float64], Fitted]] = []
+    kept: list[tuple[Trial, NDArray[np.float64], Solver, Fitted | None]] = []
     progress.start(len(values), f"cross-validating {head}")
     with one_blas_thread():
         path = data.folds(head, fold)
@@ -167,7 +170,7 @@ def tune(
             trials.append(trial)
             if peak is None or trial.accuracy > peak.accuracy:
                 peak = trial
-            kept.append((trial, scores, path.average()))
+            kept.append((trial, scores, path.solver, path.average()))
             floor = peak.accuracy - (peak.standard_error if one_se else 0)
             # The first that is good enough is what the rule takes; what is not will not be any more.
             kept = [each for each in kept if each[0].accuracy >= floor]
@@ -176,7 +179,7 @@ def tune(
                 break
     progress.finish()
     assert peak is not None, "values is empty"
-    best, best_scores, start = kept[0]
+    best, best_scores, solver, start = kept[0]
     return Tuned(
         head,
         tuple(trials),
@@ -185,6 +188,7 @@ def tune(
         len(numbers),
         rows,
         best_scores,
+        solver,
         start,
         data.normalizer.kind,
     )

@@ -40,6 +40,7 @@ LIGHT = [
     "extract/cache_commands.py",
     "extract/cluster/options.py",
     "extract/bench_command.py",
+    "classify/arguments.py",
     "classify/commands.py",
     "classify/export_command.py",
     "classify/duplicates_command.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from classify.intervals import wilson_interval
-from classify.learning_curve import LearningCurve
+from classify.learning_verdict import LearningCurve
 
 
 def learning_curve_report(curve: LearningCurve) -> str:

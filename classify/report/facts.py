@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.evaluate import Metrics
-from classify.learning_curve import LearningCurve
+from classify.learning_verdict import LearningCurve
 from classify.reject import Coverage
 from classify.reliability import Reliability
 from classify.suspects import Suspect

@@ -14,6 +14,7 @@ from classify.artifact import load_classifier
 from classify.duplicates import Duplicates as Found
 from classify.duplicates import find_duplicates
 from classify.out_of_fold import out_of_fold
+from classify.records import class_weight_of
 from classify.reject import coverage_curve
 from classify.report import sheets
 from classify.report.facts import ClassCount, Duplicates, ReportData, Trial
@@ -62,6 +63,7 @@ def gather(
     progress = progress or Silent()
     model = Path(model)
     classifier = load_classifier(model)
+    made = classifier.metadata
     cache = load_for(Path(features), classifier)
     table = cache.table()
     parts = (
@@ -85,6 +87,7 @@ def gather(
                 alike=None if copies is None else copies.ties,
                 C=classifier.C if classifier.head == "softmax" else None,
                 normalize=classifier.normalizer.kind,
+                class_weight=class_weight_of(made),
                 progress=progress,
             )
         except DataError as exc:
@@ -106,7 +109,6 @@ def gather(
         else find_suspects(table, folds, None if copies is None else copies.groups)
     )
     classes = judged.labels if judged is not None else classifier.classes_
-    made = classifier.metadata
     found = None
     if table is not None:
         progress.start(0, "t-SNE" if tsne else "PCA")

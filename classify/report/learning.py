@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from classify.classifier import Classifier
 from classify.learning_curve import LearningCurve, learning_curve
+from classify.records import class_weight_of
 from classify.rows import Table
 from classify.split_record import TEST, TRAIN
 from classify.units import make_units, row_keys
@@ -59,5 +60,6 @@ def curve_of(
         head=classifier.head,
         C=classifier.C,
         normalize=classifier.normalizer.kind,
+        class_weight=class_weight_of(classifier.metadata),
         progress=progress,
     )

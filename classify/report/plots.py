@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classify.intervals import wilson_interval
-from classify.learning_curve import LearningCurve
+from classify.learning_verdict import LearningCurve
 from classify.reject import Coverage
 from classify.reliability import Reliability
 from classify.report.facts import ClassCount, Map, Trial

@@ -63,7 +63,7 @@ def _folds_solver(result: FitResult) -> str:
     """How the folds were fitted, where there were any."""
     if not result.tuned:
         return ""
-    return f"; folds: {result.tuned[0].start.solver.describe()} at the best C"
+    return f"; folds: {result.tuned[0].solver.describe()} at the best C"
 
 
 def fit_json(result: FitResult) -> dict[str, object]:

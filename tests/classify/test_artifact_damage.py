@@ -161,7 +161,7 @@ def test_weights_or_metadata_that_do_not_match_the_checksum_are_refused(tmp_path
 
 @pytest.mark.parametrize(
     ("version", "reason"),
-    [("3", "format version 3; this fc7 reads up to 2"), ("x", "damaged"), ("9" * 5000, "damaged")],
+    [("4", "format version 4; this fc7 reads up to 3"), ("x", "damaged"), ("9" * 5000, "damaged")],
 )
 def test_a_newer_or_senseless_format_version_is_said(version: str, reason: str, tmp_path: Path) -> None:
     path = edit(save_classifier(fitted(), tmp_path / "c.onnx"), set_meta(format_version=version))

@@ -28,6 +28,7 @@ class Scripted:
     """Stands for the heads of all folds; gets a given number of 100 rows right at each C."""
 
     converged = True
+    solver = Solver("scripted", 0.1, 1)
 
     def __init__(self, right: dict[float, int], y: np.ndarray) -> None:
         self.right, self.y = right, y
@@ -37,7 +38,7 @@ class Scripted:
         self.scores = np.tile(np.eye(2, dtype=np.float32)[guess][:, None, :], (1, 2, 1)) * C
 
     def average(self) -> Fitted:
-        return Fitted(np.zeros((2, 3)), np.zeros(2), True, Solver("scripted", 0.1, 1))
+        return Fitted(np.zeros((2, 3)), np.zeros(2), True, self.solver)
 
 
 @pytest.mark.parametrize(

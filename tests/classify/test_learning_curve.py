@@ -143,3 +143,19 @@ def test_the_command_prints_the_curve_of_the_fit(tmp_path: Path) -> None:
     assert np.mean(drawn) == pytest.approx(said["points"][-2]["accuracy"])
     with (tmp_path / "curve.csv").open(newline="") as stream:
         assert next(csv.reader(stream)) == ["share", "n_train", "images_per_class", "draw", "accuracy"]
+
+
+def test_the_command_takes_fits_options_and_splits_as_fit_does(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", 10)
+    cli.good("extract", "imgs", "--network", "tiny")
+    for options in (
+        ("--ovo", "--exclude", "red", "--duplicates", "off", "--ordered", "--class-weight", "balanced"),
+        ("--softmax", "--include", "red,green", "--per-class", "4", "--duplicates", "exact", "--one-se"),
+    ):
+        made = read_json(cli.good("fit", *options, "--json").out)
+        said = read_json(cli.good("learning-curve", *options, "--json").out)
+        assert (said["head"], said["C"]) == (made["head"], made["C"])
+        assert said["points"][-1]["accuracy"] == made["accuracy"]
+        assert (said["points"][-1]["n_train"], said["n_test"]) == (made["n_train"], made["n_test"])
+    assert cli("learning-curve", "--softmax", "--ovo").code == 2

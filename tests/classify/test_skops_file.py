@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.svm import LinearSVC
 
 from classify.artifact import save_classifier
 from classify.skops_file import write_skops
@@ -16,9 +19,10 @@ from tests.classify.blobs import IDENTITY, blobs, fitted
 from tests.support import CommandLine
 
 skops_io = pytest.importorskip("skops.io")
+ESTIMATORS = {"svm": LinearSVC, "softmax": LogisticRegression, "svm-ovo": OneVsOneClassifier}
 
 
-@pytest.mark.parametrize("head", ["svm", "softmax"])
+@pytest.mark.parametrize("head", ["svm", "softmax", "svm-ovo"])
 @pytest.mark.parametrize("normalize", ["l2", "standard", "none"])
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_it_decides_as_the_classifier_does(head: str, normalize: str, n_classes: int, tmp_path: Path) -> None:
@@ -36,8 +40,10 @@ def test_it_decides_as_the_classifier_does(head: str, normalize: str, n_classes:
     assert pipeline.n_features_in_ == 30
     # The formula that is printed gives the probabilities that were lost.
     f = pipeline.decision_function(X.astype(np.float64))
-    f = np.stack([-f, f], axis=1) if n_classes == 2 else f
-    assert ("(-f, f)" in lost[0]) == (n_classes == 2)
+    first = 1 - f if head == "svm-ovo" else -f
+    f = np.stack([first, f], axis=1) if n_classes == 2 else f
+    assert (("(1 - f, f)" if head == "svm-ovo" else "(-f, f)") in lost[0]) == (n_classes == 2)
+    assert isinstance(pipeline[-1], ESTIMATORS[head])
     powers = np.exp(float(lost[0].split("softmax(")[1].split(" ")[0]) * f)
     np.testing.assert_allclose(
         powers / powers.sum(axis=1, keepdims=True), classifier.predict_proba(X), rtol=1e-4, atol=1e-6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,20 @@ from sklearn.linear_model import LogisticRegression
 
 from classify.calibrate import fit_scale, softmax
 from classify.folds import make_folds
+from classify.from_cache import fit_cache
+from classify.learning_curve_from_cache import learning_curve_of_cache
 from classify.out_of_fold import OutOfFold, out_of_fold
+from classify.records import FitOptions
+from classify.report.gather import gather
 from classify.rows import Table, make_table
 from classify.suspects import find_suspects
+from classify.suspects_from_cache import cache_suspects
+from classify.training import CLASS_WEIGHTS, ClassWeight
 from classify.units import make_units, row_keys
-from models.errors import DataError
+from extract.stages import RowBlock
+from models.errors import DataError, UsageError
 from tests.classify.blobs import blobs, names
+from tests.extract.cache_support import identity, refs, sha, writer
 from tests.support import CommandLine, coloured_picture, lines_of, read_json, write_pictures
 
 
@@ -41,15 +50,18 @@ def test_planted_flips_are_the_first_suspects() -> None:
         assert suspect.confidence < suspect.suggested_confidence
 
 
-def test_probabilities_are_those_of_heads_that_have_not_seen_the_row() -> None:
+@pytest.mark.parametrize("class_weight", ["none", "balanced"])
+def test_probabilities_are_those_of_heads_that_have_not_seen_the_row(class_weight: ClassWeight) -> None:
     X, y = blobs([15, 20, 12], 25, spread=2.0)
     table = table_of(X, y)
-    found = out_of_fold(table, C=3.0)
+    found = out_of_fold(table, C=3.0, class_weight=class_weight)
     rows = X / np.linalg.norm(X, axis=1, keepdims=True)
     fold = make_folds(found.y, make_units(*row_keys(None, None, names(len(y))), 0), 3)
     scores = np.empty((len(y), 3))
     for f in range(5):
-        head = LogisticRegression(C=3.0, max_iter=5000, tol=1e-8).fit(rows[fold != f], found.y[fold != f])
+        weight = None if class_weight == "none" else class_weight
+        head = LogisticRegression(C=3.0, max_iter=5000, tol=1e-8, class_weight=weight)
+        head.fit(rows[fold != f], found.y[fold != f])
         scores[fold == f] = head.decision_function(rows[fold == f])
     expected = softmax(scores * fit_scale(scores, found.y))
     # Folds only rank: their solver stops early (`classify.tune`).
@@ -143,6 +155,66 @@ def test_the_command_lists_them_as_text_json_and_csv(cli: CommandLine) -> None:
     best = found["suspects"][0]
     assert (best["path"], best["label"], best["suggested"]) == ("green/=evil,\"'.png", "green", "red")
     assert best["confidence"] < best["suggested_confidence"] <= 1
+
+
+def test_classes_can_be_chosen_and_copies_told_as_in_fit(cli: CommandLine) -> None:
+    both = read_json(cli.good("suspects", "--include", "red,blue", "--json").out)
+    assert both["labelled"] == 16
+    cache = cli.folder / "features.h5"
+    assert cache_suspects(cache, exclude=("green",)).labelled == 16
+    with pytest.raises(UsageError, match="--exclude greem: no labelled image is of that class"):
+        cache_suspects(cache, exclude=("greem",))
+    with pytest.raises(UsageError, match="--duplicates 2 was found"):
+        cache_suspects(cache, duplicates="2")
+
+
+def uneven_cache(path: Path) -> Path:
+    """Two classes of 60 and 12 rows that overlap, and a few wrong labels."""
+    rng = np.random.default_rng(0)
+    labels = ["cat"] * 60 + ["dog"] * 12
+    images = {f"{label}/{i:03}.jpg": f"{label}{i}" for i, label in enumerate(labels)}
+    listed = [replace(ref, label=ref.path.split("/")[0]) for ref in refs(images)]
+    middle = np.array([[4.0 if ref.label == "dog" else 2.0, 3.0, 1.0] for ref in listed])
+    rows = (middle + rng.normal(size=(len(listed), 3))).astype(np.float32)
+    with writer(path, ("fc7",), identity=identity(("fc7",))) as cache:
+        cache.write_segment(RowBlock(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows}), ())
+        cache.commit(listed, (), roots=["imgs"])
+    return path
+
+
+def test_without_duplicates_not_even_copies_are_tied(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+    rows[1] = rows[0]
+    images = {f"{'ab'[i % 2]}/{i:02}.jpg": "same" if i < 2 else f"{i}" for i in range(24)}
+    listed = [replace(ref, label=ref.path[0]) for ref in refs(images)]
+    order = [int(ref.path[2:4]) for ref in listed]
+    with writer(tmp_path / "f.h5", ("fc7",), identity=identity(("fc7",))) as cache:
+        block = RowBlock(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows[order]})
+        cache.write_segment(block, ())
+        cache.commit(listed, (), roots=["imgs"])
+    twins = {
+        how: [s.path for s in cache_suspects(tmp_path / "f.h5", C=1.0, duplicates=how).suspects if s.twin]
+        for how in ("auto", "exact", "off")
+    }
+    assert len(twins["auto"]) == len(twins["exact"]) == 1
+    assert twins["off"] == []
+
+
+def test_a_report_suspects_with_the_class_weight_of_its_classifier(tmp_path: Path) -> None:
+    found = {}
+    cache = uneven_cache(tmp_path / "features.h5")
+    for weight in CLASS_WEIGHTS:
+        options = FitOptions(head="softmax", C=10.0, class_weight=weight)
+        fitted = fit_cache(cache, tmp_path / "c.onnx", options)
+        data = gather(cache, tmp_path / "c.onnx")
+        assert data.suspects == cache_suspects(cache, C=10.0, class_weight=weight).suspects
+        assert data.learning is not None
+        assert data.learning.n_correct == fitted.metrics.n_correct
+        curve = learning_curve_of_cache(cache, options)
+        assert data.learning.points[-1] == curve.points[-1]
+        found[weight] = (data.suspects, curve.n_correct)
+    assert found["none"][0] != found["balanced"][0]
+    assert found["none"][1] != found["balanced"][1]
 
 
 def test_wrong_calls_say_what_is_needed(cli: CommandLine) -> None:

@@ -1,0 +1,160 @@
+"""Options that several commands of this room share, said once.
+
+A command takes a dataclass of them as one parameter; `unpacked` shows its fields to Typer as options.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from classify.classifier import Head
+    from classify.records import FitOptions
+
+NormalizeArgument = Annotated[
+    Literal["l2", "standard", "none", "auto"],
+    typer.Option(help="What is done to a feature row first; auto cross-validates all three."),
+]
+OneSeArgument = Annotated[
+    bool, typer.Option("--one-se", help="The smallest C within one standard error of the best.")
+]
+ClassWeightArgument = Annotated[
+    Literal["none", "balanced"], typer.Option(help="balanced: every class counts the same.")
+]
+
+
+@dataclass(frozen=True)
+class HeadArguments:
+    """Which classifier is fitted."""
+
+    svm: Annotated[bool, typer.Option("--svm", help="Linear SVM, one class against the rest.")] = False
+    softmax: Annotated[bool, typer.Option("--softmax", help="Multinomial logistic regression.")] = False
+    ovo: Annotated[
+        bool, typer.Option("--ovo", help="Linear SVMs one class against another, of all pairs, that vote.")
+    ] = False
+    C: Annotated[str, typer.Option("-C", help="auto (cross-validated in the training part) or a number.")] = (
+        "auto"
+    )
+
+    @property
+    def head(self) -> Head | None:
+        """None where cross-validation is to choose.
+
+        Raises
+        ------
+        UsageError
+            If the options contradict each other.
+        """
+        if self.softmax and self.ovo:
+            raise UsageError(
+                "found --softmax and --ovo; softmax is one problem of all classes and has no pairs: give "
+                "--ovo alone (it means an SVM), or --softmax alone"
+            )
+        if self.svm and self.softmax:
+            raise UsageError("found --svm and --softmax; give one of them, or neither to keep the better")
+        return "svm-ovo" if self.ovo else "svm" if self.svm else "softmax" if self.softmax else None
+
+
+@dataclass(frozen=True)
+class SelectionArguments:
+    """Which images take part, and which of them are one picture."""
+
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only these classes: repeat it, or put commas between.")
+    ] = None
+    exclude: Annotated[list[str] | None, typer.Option(help="All classes but these.")] = None
+    duplicates: Annotated[
+        str,
+        typer.Option(
+            help="Copies kept on one side: auto (near-duplicates, calibrated), a cosine, exact, or off."
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class SplitArguments:
+    """Which images train and which judge."""
+
+    test_size: Annotated[float, typer.Option(help="Share of each class held out to judge with.")] = 0.3
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 0
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="The last of each class judge, by path; for pictures in time.")
+    ] = False
+    per_class: Annotated[
+        int | None, typer.Option(min=1, help="Train on N images of each class, judge on the rest.")
+    ] = None
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Train on as many of each class as the smallest has.")
+    ] = False
+
+
+def fit_options(
+    head: HeadArguments, selection: SelectionArguments, split: SplitArguments, **others: Any
+) -> FitOptions:
+    """What `classify.fitting` takes, of what was given on the command line."""
+    from classify.records import FitOptions
+
+    return FitOptions(
+        head=head.head,
+        C=parse_C(head.C),
+        include=tuple(selection.include or ()),
+        exclude=tuple(selection.exclude or ()),
+        duplicates=selection.duplicates,
+        **dataclasses.asdict(split),
+        **others,
+    )
+
+
+def unpacked(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the fields of its dataclass parameters in their place, as Typer reads a signature."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if not dataclasses.is_dataclass(parameter.annotation):
+            parameters.append(parameter)
+            continue
+        groups[name] = parameter.annotation
+        hints = get_type_hints(parameter.annotation, include_extras=True)
+        parameters += [
+            inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=hints[field.name])
+            for field in dataclasses.fields(parameter.annotation)
+        ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+        command(**given)
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def parse_C(text: str) -> float | None:  # noqa: N802
+    """A positive number, or None for ``auto``.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"-C {text} was found; needed is auto or a number above 0")
+    return value

@@ -1,0 +1,73 @@
+"""The learning curve of a features.h5: what the command `learning-curve` does."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from classify.fitting import FitOptions, fit_classifier
+from classify.learning_curve import REPEATS, LearningCurve, learning_curve
+from extract.cache.reader import load_features
+from models.progress import Progress
+
+
+def learning_curve_of_cache(
+    features: str | Path,
+    options: FitOptions | None = None,
+    *,
+    layer: str | None = None,
+    repeats: int = REPEATS,
+    progress: Progress | None = None,
+) -> LearningCurve:
+    """Fit as `fit` does, which decides split, head and C, and measure the curve of that.
+
+    Parameters
+    ----------
+    features : str or Path
+        A cache that `extract` made.
+    options : FitOptions or None
+    layer : str or None
+    repeats : int
+    progress : Progress or None
+
+    Raises
+    ------
+    UsageError, DataError, CacheError
+        As `classify.from_cache.fit_cache`.
+    """
+    started = time.perf_counter()
+    options = replace(options or FitOptions(), refit_all=False)
+    found = load_features(features, layer)
+    result = fit_classifier(
+        found.X,
+        found.y,
+        paths=found.paths,
+        sha256=found.sha256,
+        groups=found.groups,
+        splits=found.splits,
+        options=options,
+        progress=progress,
+    )
+    code = {label: i for i, label in enumerate(result.classifier.classes_)}
+    labels = [str(label) for label in found.y]
+    y, y_test = (
+        np.array([code.get(labels[i], -1) for i in rows], np.intp) for rows in (result.train, result.test)
+    )
+    curve = learning_curve(
+        found.X[result.train],
+        y,
+        result.train_units,
+        found.X[result.test],
+        y_test,
+        head=result.classifier.head,
+        C=result.C,
+        normalize=result.classifier.normalizer.kind,
+        class_weight=options.class_weight,
+        repeats=repeats,
+        seed=options.seed,
+        progress=progress,
+    )
+    return replace(curve, seconds=time.perf_counter() - started)
