@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from extract.binding import BoundRuns
 from extract.providers import (
     CPU,
     CUDA,
@@ -60,8 +62,11 @@ class Engine:
         they come; the others compile for one size.
     """
 
-    def __init__(self, session: Any, chosen: Candidate, batch_size: int) -> None:
+    def __init__(self, session: Any, chosen: Candidate, batch_size: int, calls_at_once: int = 1) -> None:
         self._session = session
+        self._calls_at_once = calls_at_once
+        self._bound: BoundRuns | None = None
+        self._binding = threading.Lock()
         self.batch_size = batch_size
         self.provider = str(session.get_providers()[0])
         self.precision = chosen.precision
@@ -80,7 +85,7 @@ class Engine:
             With the engine's own words; or if half precision overflowed.
         """
         try:
-            results: list[Any] = self._session.run(outputs, feeds)
+            results = self._results(outputs, feeds)
         except _ORT_ERRORS as exc:
             if any(words in str(exc).lower() for words in _NO_MEMORY):
                 raise DeviceMemoryError(
@@ -93,6 +98,22 @@ class Engine:
                 "this network"
             )
         return results
+
+    def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+        if self.provider not in (CUDA, TENSORRT):
+            return list(self._session.run(outputs, feeds))
+        [(name, images)] = feeds.items()
+        if self._bound is None:
+            with self._binding:
+                if self._bound is None:
+                    first = list(self._session.run(outputs, feeds))
+                    self._bound = BoundRuns(
+                        self._session, outputs, name, images, first, self._calls_at_once, _ORT_ERRORS
+                    )
+                    return first
+        if self._bound.takes(images):
+            return self._bound.run(images)
+        return list(self._session.run(outputs, feeds))
 
 
 def open_engine(
@@ -146,7 +167,7 @@ def open_engine(
             raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
-            return Engine(session, chosen, batch)
+            return Engine(session, chosen, batch, calls_at_once)
     asked = "tensorrt" if device == "tensorrt" else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 

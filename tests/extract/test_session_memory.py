@@ -13,7 +13,7 @@ import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from extract.engines import Engine
-from extract.providers import CUDA, Candidate
+from extract.providers import CUDA, OPENVINO, Candidate
 from extract.session import Session
 from models.errors import DeviceMemoryError, Fc7Error
 from models.prepare import Runnable
@@ -70,6 +70,9 @@ def test_two_calls_that_meet_it_at_once_halve_the_batch_once() -> None:
     meeting = threading.Barrier(2, timeout=30)
 
     class Full(Device):
+        def get_providers(self) -> list[str]:
+            return [OPENVINO]
+
         def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
             if len(feeds["images"]) == 8:
                 meeting.wait()
@@ -118,4 +121,4 @@ def test_a_number_that_half_precision_does_not_hold_is_an_error() -> None:
     )
     engine = Engine(device, Candidate("CUDAExecutionProvider", "fp16", "cuda in fp16: as asked"), 1)
     with pytest.raises(Fc7Error, match="--precision fp32"):
-        engine.run(["fc7"], {})
+        engine.run(["fc7"], {"images": images(1)})
