@@ -21,15 +21,18 @@ class Clock:
     inference : float
         The network, the mean over the calls that run at the same time.
     write : float
-        The caller kept what it was given.
+        The caller kept what it was given; of `extract` the commit too.
     loop : float
         From the first image to the last row without the network's loading; workers' are added up.
+    loading : float
+        Until the network was there; images are decoded meanwhile.
     """
 
     decode: float = 0.0
     inference: float = 0.0
     write: float = 0.0
     loop: float = 0.0
+    loading: float = 0.0
 
     @property
     def bottleneck(self) -> str:

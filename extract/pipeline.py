@@ -166,6 +166,7 @@ class _Run:
                     f"{writer.work_folder}"
                 )
             images = [ref for ref in self.listing.images if ref.path in self.done]
+            began = time.perf_counter()
             try:
                 result = writer.commit(
                     images, self.failures, roots=self.listing.roots, moved=moved, progress=self.progress
@@ -175,6 +176,7 @@ class _Run:
                     f"stopped at once; {self.out} is as it was before, finished work is kept in "
                     f"{writer.work_folder}: run the same command again to go on"
                 ) from exc
+            self.clock.write += time.perf_counter() - began
         if stopped is not None:
             raise stopped
         return self._summary(started, plan, len(moved), len(work), result.written)

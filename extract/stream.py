@@ -96,6 +96,7 @@ def feature_blocks(
         if calls is not None:
             calls.close()
         clock.loop += time.perf_counter() - started - loading
+        clock.loading += loading
 
 
 def _timed(
