@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from classify.arguments import (
 )
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
+from models.errors import UsageError
 
 DEFAULT_MODEL = Path("classifier.onnx")
 
@@ -45,6 +47,10 @@ def fit(
         typer.Option(help="Learn to answer unknown, so that accepted images are right this often."),
     ] = None,
     reject_below: Annotated[float | None, typer.Option(help="Answer unknown below this probability.")] = None,
+    memory: Annotated[
+        str,
+        typer.Option(help="Features that take more are not loaded: fitted on in parts, by SGD."),
+    ] = "4GB",
     split_csv: Annotated[
         Path | None, typer.Option(help="Also write path,label,group,split; extract --labels takes it back.")
     ] = None,
@@ -74,10 +80,31 @@ def fit(
     from models.progress import make_progress
 
     result = fit_cache(
-        features, output, wanted, layer=layer or None, split_csv=split_csv, progress=make_progress(quiet)
+        features,
+        output,
+        wanted,
+        layer=layer or None,
+        split_csv=split_csv,
+        memory=parse_bytes(memory),
+        progress=make_progress(quiet),
     )
     if as_json:
         typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
     elif not quiet:
         typer.echo(fit_report(result))
         typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
+
+
+def parse_bytes(text: str) -> int:
+    """``500MB``, ``4GB`` or ``1.5 GB``: decimal units, as disks and `ls --si` count.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([kMGT]?)B", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"--memory {text} was found; needed is a size such as 500MB or 4GB")
+    power = ["", "k", "m", "g", "t"].index(found[2].lower())
+    return int(float(found[1]) * 1000**power)

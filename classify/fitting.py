@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,10 @@ from classify.folds import make_folds
 from classify.heads import Fitted
 from classify.leakage import measure_leakage
 from classify.normalize import KINDS, Normalization
+from classify.outcome import classifier_of, counts_of, notes_of, parts_of, recorded, right_answers
 from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
-from classify.rows import Table, lookalikes, make_table
-from classify.split import Split
-from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
+from classify.rows import Table, make_table
 from classify.splitting import Prepared, prepare_split
 from classify.training import TrainingData
 
@@ -105,11 +103,7 @@ def fit_classifier(
     prepared = prepare_split(table, options, progress)
     with one_blas_thread():
         result = _fit_prepared(prepared, options, identity or FeatureIdentity(), others, progress)
-    left_out = len(table.X) - len(table.rows)
-    notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
-    result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
-    record = SplitRecord.of(result.parts[table.rows].tolist(), table.content, table.paths)
-    return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))
+    return recorded(result, table, started)
 
 
 def _fit_prepared(
@@ -140,61 +134,37 @@ def _fit_prepared(
     def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
         again = _training_data(table, train, code, options, choice.normalize)
         other, _ = _fit(again, choice, classes, identity)
-        return _right(
+        return right_answers(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
 
-    leakage = measure_leakage(prepared, _right(probabilities, truth, classes), fit_and_judge)
+    leakage = measure_leakage(prepared, right_answers(probabilities, truth, classes), fit_and_judge)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)
         classifier, fitted = _fit(data, choice, classes, identity)
         classifier = doubt.given_to(classifier, table.X, table.rows[known])
 
-    notes = [*lookalikes(classes), *split.notes, *choice.notes, *doubt.notes]
-    if not identity.trained:
-        notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
-    if not fitted.converged:
-        notes.append(
-            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
-            "one exists; a smaller -C converges"
-        )
-    in_training = Counter(table.labels[i] for i in split.train)
-    in_test = zip(metrics.labels, metrics.support.tolist(), strict=True)
     return FitResult(
         classifier=classifier,
         metrics=metrics,
         train=table.rows[split.train],
         test=table.rows[split.test],
         train_units=units_in_training,
-        parts=_parts(table, split),
+        parts=parts_of(table, split),
         split_how=split.how,
-        counts={label: (in_training[label], n) for label, n in in_test},
+        counts=counts_of(table, split, metrics),
         tuned=choice.tuned,
         rejection=doubt.rejection,
         novelty=doubt.novelty,
         n_novel=n_novel,
         solver=fitted.solver,
-        notes=tuple(notes),
+        notes=tuple(notes_of(prepared, choice, doubt, fitted, identity)),
         options=options,
         seconds=0.0,
         duplicates=prepared.duplicates,
         leakage=leakage,
     )
-
-
-def _right(probabilities: NDArray[np.float32], truth: list[str], classes: list[str]) -> NDArray[np.bool_]:
-    """Whether the most probable class of each row is the true one."""
-    right: NDArray[np.bool_] = np.array(classes, np.str_)[probabilities.argmax(axis=1)] == np.array(truth)
-    return right
-
-
-def _parts(table: Table, split: Split) -> NDArray[np.str_]:
-    """For each row of X its part of the split."""
-    parts = np.full(len(table.X), NEITHER, dtype="<U5")
-    parts[table.rows[split.train]] = TRAIN
-    parts[table.rows[split.test]] = TEST
-    return parts
 
 
 def _choose_and_fit(
@@ -253,14 +223,4 @@ def _fit(
 ) -> tuple[Classifier, Fitted]:
     """The classifier, and what its solver says."""
     fitted = data.fit(choice.head, choice.C, start)
-    classifier = Classifier(
-        classes_=tuple(classes),
-        coef_=fitted.coef,
-        intercept_=fitted.intercept,
-        normalizer=data.normalizer,
-        scale=choice.scale,
-        head=choice.head,
-        C=choice.C,
-        identity=identity,
-    )
-    return classifier, fitted
+    return classifier_of(fitted, choice, data.normalizer, classes, identity), fitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 from classify.artifact import save_classifier
 from classify.classifier import FeatureIdentity
 from classify.fitting import FitOptions, FitResult, OtherLayer, fit_classifier
+from classify.out_of_core import fit_out_of_core
+from classify.rows import make_table
 from classify.split_csv import write_split
-from extract.cache.reader import FeatureSet, load_features
+from extract.cache.identity import CacheIdentity
+from extract.cache.reader import CacheReader, load_features
+from models.errors import UsageError
 from models.progress import Progress
 from models.spec import Pool
+
+MEMORY = 4_000_000_000
+"""Of 4096 features 244,000 rows. In memory `fit` takes 1.7 times that, and about 1 GB."""
 
 
 def fit_cache(
@@ -25,6 +33,7 @@ def fit_cache(
     *,
     layer: str | None = None,
     split_csv: str | Path | None = None,
+    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> FitResult:
     """Load features, fit, and write the classifier.
@@ -42,6 +51,8 @@ def fit_cache(
         that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str or Path or None
         Where to write which images trained and which judged; `classify.split_csv`.
+    memory : int
+        Bytes that the features may take; larger ones are fitted on in parts (`classify.out_of_core`).
     progress : Progress or None
 
     Raises
@@ -51,6 +62,20 @@ def fit_cache(
     CacheError
         If the cache cannot be read.
     """
+    options = options or FitOptions()
+    with CacheReader(features) as reader:
+        name = reader.layers[-1] if layer == "auto" else reader.layer(layer)
+        dim = reader.identity.dims[name]
+        if 4 * reader.n_rows * dim > memory:
+            if layer == "auto":
+                raise UsageError(
+                    f"--layer auto holds whole layers in memory, and {name} alone takes more than --memory; "
+                    "name the layer"
+                )
+            result = _in_parts(reader, name, memory, options, progress)
+            known = reader.columns()
+            _write(result, out, split_csv, known.path, known.label, known.group)
+            return result
     found = load_features(features, None if layer == "auto" else layer)
     earlier = found.identity.layers[-2::-1] if layer == "auto" else ()
     result = fit_classifier(
@@ -60,25 +85,70 @@ def fit_cache(
         sha256=found.sha256,
         groups=found.groups,
         splits=found.splits,
-        identity=_identity(found, found.layer),
-        others=[OtherLayer(_identity(found, name), partial(_rows_of, features, name)) for name in earlier],
-        options=options or FitOptions(),
+        identity=_identity(found.identity, found.layer),
+        others=[
+            OtherLayer(_identity(found.identity, name), partial(_rows_of, features, name)) for name in earlier
+        ],
+        options=options,
         progress=progress,
     )
-    save_classifier(result.classifier, out)
-    if split_csv is not None:
-        write_split(split_csv, found.paths, found.y.tolist(), found.groups.tolist(), result.parts.tolist())
+    _write(result, out, split_csv, found.paths, found.y.tolist(), found.groups.tolist())
     return result
 
 
-def _identity(found: FeatureSet, layer: str) -> FeatureIdentity:
+def _write(
+    result: FitResult,
+    out: str | Path,
+    split_csv: str | Path | None,
+    paths: list[str],
+    labels: list[str],
+    groups: list[str],
+) -> None:
+    save_classifier(result.classifier, out)
+    if split_csv is not None:
+        write_split(split_csv, paths, labels, groups, result.parts.tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A layer of an open cache as a `classify.sgd.RowSource`."""
+
+    reader: CacheReader
+    name: str
+
+    @property
+    def block(self) -> int:
+        return self.reader.block_rows(self.name)
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        return self.reader.take(rows, self.name)
+
+
+def _in_parts(
+    reader: CacheReader, layer: str, memory: int, options: FitOptions, progress: Progress | None
+) -> FitResult:
+    known = reader.columns()
+    return fit_out_of_core(
+        make_table(
+            None, known.label, paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split
+        ),
+        _Layer(reader, layer),
+        reader.identity.dims[layer],
+        memory,
+        identity=_identity(reader.identity, layer),
+        options=options,
+        progress=progress,
+    )
+
+
+def _identity(cache: CacheIdentity, layer: str) -> FeatureIdentity:
     return FeatureIdentity(
-        network=found.identity.network,
+        network=cache.network,
         layer=layer,
-        fingerprint=found.identity.fingerprints[layer],
-        preprocess=found.identity.preprocess.to_json(),
-        trained=found.identity.trained,
-        pool=cast(Pool, found.identity.pool),
+        fingerprint=cache.fingerprints[layer],
+        preprocess=cache.preprocess.to_json(),
+        trained=cache.trained,
+        pool=cast(Pool, cache.pool),
     )
 
 

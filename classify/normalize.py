@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -15,6 +16,11 @@ KINDS: tuple[Normalization, ...] = get_args(Normalization)
 # Divides in place of a norm of zero: a row of zeros stays one.
 TINY = np.finfo(np.float32).tiny
 _BLOCK_ROWS = 4096
+
+
+def _blocks(X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """A few rows at a time: float64 takes twice their memory."""
+    return (X[start : start + _BLOCK_ROWS] for start in range(0, len(X), _BLOCK_ROWS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,19 @@ class Normalizer:
             return cls(kind)
         used = np.ones(len(X), np.bool_) if rows is None else rows
         blocks = [slice(start, start + _BLOCK_ROWS) for start in range(0, len(X), _BLOCK_ROWS)]
-        n = np.count_nonzero(used)
-        mean = sum(X[block][used[block]].sum(axis=0, dtype=np.float64) for block in blocks) / n
-        square = sum(np.square(X[block][used[block]] - mean).sum(axis=0) for block in blocks)
+        return cls.learn_in_parts(kind, lambda: (X[block][used[block]] for block in blocks))
+
+    @classmethod
+    def learn_in_parts(
+        cls, kind: Normalization, parts: Callable[[], Iterable[NDArray[np.float32]]]
+    ) -> Normalizer:
+        """From training rows a part at a time; `parts` gives all of them, and is called twice or never."""
+        if kind != "standard":
+            return cls(kind)
+        sums = [(len(part), part.sum(axis=0, dtype=np.float64)) for part in parts()]
+        n = sum(each[0] for each in sums)
+        mean = sum(each[1] for each in sums) / n
+        square = sum(np.square(block - mean).sum(axis=0) for part in parts() for block in _blocks(part))
         std = np.sqrt(square / n)
         # Rounding leaves a constant feature with a deviation of about its last digit.
         constant = std <= 1e-6 * np.abs(mean)

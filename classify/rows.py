@@ -61,7 +61,7 @@ class Table:
 
 
 def make_table(
-    X: ArrayLike,
+    X: ArrayLike | None,
     y: Sequence[Any] | NDArray[Any],
     *,
     paths: Sequence[str] | None,
@@ -73,8 +73,11 @@ def make_table(
 
     Parameters
     ----------
-    X, y, paths, sha256, groups, splits
-        As `classify.fitting.fit_classifier`.
+    X : array_like of shape (n, n_features), or None
+        None where features stay where they are; the table's X then has no columns, and who reads them
+        checks them.
+    y, paths, sha256, groups, splits
+        As `classify.fitting.fit_classifier`. Without X `paths` are needed.
 
     Raises
     ------
@@ -82,8 +85,8 @@ def make_table(
         If shapes or lengths do not fit, no row has a label, or a labelled row is not finite.
     """
     with np.errstate(over="ignore"):
-        features = np.asarray(X, np.float32)
-    if features.ndim != 2 or 0 in features.shape:
+        features = np.empty((len(y), 0), np.float32) if X is None else np.asarray(X, np.float32)
+    if X is not None and (features.ndim != 2 or 0 in features.shape):
         raise DataError(f"features of shape {features.shape} were found; needed is (n_images, n_features)")
     n = len(features)
     columns = {"y": y, "paths": paths, "sha256": sha256, "groups": groups, "splits": splits}

@@ -32,6 +32,29 @@ _TOLERANCE: dict[Head, float] = {"svm": 5e-4, "softmax": 1e-4, "svm-ovo": 5e-4}
 _LARGEST_COPY = 30_000_000
 
 
+def class_weights(
+    y: NDArray[np.intp], inside: NDArray[np.bool_], n_classes: int, kind: ClassWeight
+) -> NDArray[np.float64]:
+    """Of each class in each choice of rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), intp
+    inside : ndarray of shape (n, n_choices), bool
+    n_classes : int
+    kind : {"none", "balanced"}
+
+    Returns
+    -------
+    ndarray of shape (n_choices, n_classes), float64
+    """
+    counts = np.stack([np.bincount(y[rows], minlength=n_classes) for rows in inside.T])
+    if kind == "none":
+        return np.ones(counts.shape)
+    balanced: NDArray[np.float64] = counts.sum(axis=1, keepdims=True) / (n_classes * counts)
+    return balanced
+
+
 class TrainingData:
     """Rows to fit on, as a whole and fold by fold.
 
@@ -137,11 +160,7 @@ class TrainingData:
 
     def _weights(self, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Of each class in each choice of rows, (n_choices, n_classes)."""
-        counts = np.stack([np.bincount(self.y[rows], minlength=self.n_classes) for rows in inside.T])
-        if self.class_weight == "none":
-            return np.ones(counts.shape)
-        balanced: NDArray[np.float64] = counts.sum(axis=1, keepdims=True) / (self.n_classes * counts)
-        return balanced
+        return class_weights(self.y, inside, self.n_classes, self.class_weight)
 
     def _standardised(self, inside: NDArray[np.bool_]) -> Design:
         """The rows, standardised on all of them, as standardised on each fold's own.

@@ -186,6 +186,26 @@ class CacheReader:
             stop = min(start + step, self.n_rows)
             yield slice(start, stop), self._file.read(name, start, stop).astype(np.float32, copy=False)
 
+    def take(self, rows: NDArray[np.int64], layer: str | None = None) -> NDArray[np.float32]:
+        """Features of some rows, in their order.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n,), int64
+        layer : str or None
+            The only or last one if None.
+
+        Raises
+        ------
+        UnknownLayerError, CacheCorruptError
+        """
+        found = self._file.take(features_name(self.layer(layer)), rows)
+        return found.astype(np.float32, copy=found.base is not None)
+
+    def block_rows(self, layer: str | None = None) -> int:
+        """How many rows are read together, to check them, where one is asked for."""
+        return self._file[features_name(self.layer(layer))].block
+
     def columns(self, rows: slice = slice(None)) -> Columns:
         """What rows are about.
 
