@@ -30,6 +30,7 @@ from classify.rows import Table, check_finite
 from classify.sgd import RowSource, fit_in_parts
 from classify.splitting import prepare_split
 from classify.training import TrainingData, class_weights
+from models.errors import UsageError
 from models.progress import Progress, Silent
 
 # Choices are made on so many rows at most: of 20,000 an accuracy is known to a third of a point.
@@ -112,6 +113,11 @@ def fit_out_of_core(
         As `classify.fitting.fit_classifier`.
     """
     started = time.perf_counter()
+    if options.head == "svm-ovo":
+        raise UsageError(
+            "--ovo holds the features in memory, and these take more than --memory: raise it, or fit "
+            "without --ovo"
+        )
     notes = []
     if options.duplicates not in ("exact", "off"):
         options = replace(options, duplicates="exact")

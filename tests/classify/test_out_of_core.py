@@ -176,10 +176,12 @@ def test_a_row_that_is_no_number_is_named(tmp_path: Path) -> None:
         fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm", C=1.0), memory=1000)
 
 
-def test_all_layers_cannot_be_tried(tmp_path: Path) -> None:
+def test_neither_all_layers_nor_pairs_can_be_tried(tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "features.h5", [30, 30])
     with pytest.raises(UsageError, match="name the layer"):
         fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm"), layer="auto", memory=1000)
+    with pytest.raises(UsageError, match="without --ovo"):
+        fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm-ovo"), memory=1000)
 
 
 @pytest.mark.parametrize(
