@@ -70,7 +70,13 @@ class Choice:
 
     def on_layer(self, layer: str) -> Choice:
         """Saying which layer it is about."""
-        return replace(self, tuned=tuple(replace(tuned, layer=layer) for tuned in self.tuned))
+        return replace(
+            self,
+            tuned=tuple(replace(tuned, layer=layer) for tuned in self.tuned),
+            notes=tuple(
+                f"{note}, layer {layer}" if "did not converge" in note else note for note in self.notes
+            ),
+        )
 
     def with_rivals(self, rivals: Sequence[Choice]) -> Choice:
         """With what cross-validation found of others that were tried, after its own."""
@@ -146,7 +152,7 @@ def choose(
             "every fold and are validated in none"
         )
     notes += [
-        f"the {each.head} did not converge at C = {trial.C:g} in cross-validation{of_kind}"
+        trial.problem(each.head, each.n_folds) + of_kind
         for each in tuned
         for trial in each.trials
         if not trial.converged

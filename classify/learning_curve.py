@@ -82,9 +82,13 @@ def learning_curve(
     shares = _shares(np.bincount(y))
     progress.start(repeats * (len(shares) - 1) + 1, "learning curve")
 
+    converged: list[bool] = []
+
     def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         data = TrainingData(X[rows], y[rows], normalize, class_weight)
-        scores = data.fit(head, C).scores(data.normalizer.apply(X_test))
+        fitted = data.fit(head, C)
+        converged.append(fitted.converged)
+        scores = fitted.scores(data.normalizer.apply(X_test))
         progress.advance()
         correct: NDArray[np.bool_] = scores.argmax(axis=1) == y_test
         return correct
@@ -114,6 +118,7 @@ def learning_curve(
         head=head,
         C=C,
         seconds=time.perf_counter() - started,
+        n_failed=converged.count(False),
     )
 
 

@@ -75,6 +75,8 @@ class LearningCurve:
     head : {"svm", "softmax", "svm-ovo"}
     C : float
     seconds : float
+    n_failed : int
+        Fits that did not converge.
     """
 
     points: tuple[CurvePoint, ...]
@@ -85,6 +87,18 @@ class LearningCurve:
     head: Head
     C: float
     seconds: float
+    n_failed: int = 0
+
+    @property
+    def problem(self) -> str:
+        """What failed; empty if nothing did."""
+        if not self.n_failed:
+            return ""
+        fits = sum(len(point.accuracies) for point in self.points)
+        return (
+            f"{self.n_failed} of the {fits} fits of the learning curve did not converge at C = {self.C:g}; a "
+            "smaller -C converges"
+        )
 
     @property
     def more_would_help(self) -> Verdict:
@@ -127,6 +141,7 @@ class LearningCurve:
             "verdict": self.verdict,
             "head": self.head,
             "C": self.C,
+            "notes": [self.problem] if self.problem else [],
             "seconds": round(self.seconds, 3),
         }
 

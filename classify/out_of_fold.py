@@ -41,12 +41,15 @@ class OutOfFold:
         would know the class.
     C : float
         Of the heads.
+    problem : str
+        Which folds' heads did not converge; empty if all did.
     """
 
     classes: tuple[str, ...]
     y: NDArray[np.intp]
     probabilities: NDArray[np.float64]
     C: float
+    problem: str = ""
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -112,7 +115,7 @@ def out_of_fold(
         probabilities = np.full((len(y), len(classes)), np.nan)
         scale = fit_scale(tuned.scores, y[tuned.rows])
         probabilities[tuned.rows] = softmax(scale * tuned.scores)
-    return OutOfFold(classes, y, probabilities, tuned.best.C)
+    return OutOfFold(classes, y, probabilities, tuned.best.C, tuned.best.problem("softmax", tuned.n_folds))
 
 
 def _leading(rows: NDArray[np.float32], n_classes: int) -> NDArray[np.float32]:

@@ -37,6 +37,11 @@ class PairPath:
         self._pairs.fit(C)
 
     @property
+    def unsolved(self) -> NDArray[np.intp]:
+        """Choices of rows with a pair that was not solved at the last C."""
+        return self._pairs.unsolved
+
+    @property
     def converged(self) -> bool:
         """At the last C, all of them."""
         return self._pairs.converged

@@ -80,8 +80,8 @@ class Pairs:
         Pair -> its weights, where it has many rows.
     gram : list of ndarray of shape (n, n), float32, or None
         Inner products of all rows, one array or one for each choice; None if they are too many.
-    converged : bool
-        At the last C, all of them.
+    unsolved : ndarray of intp
+        Choices of rows with a pair that was not solved at the last C.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Pairs:
         self.number[pairs_of(self.n_classes)] = np.arange(n_pairs(self.n_classes))
         self.large: dict[int, Weights] = {}
         self.gram = None if exact else self._all_products()
-        self.converged, self._steps = False, 0
+        self.unsolved, self._steps = np.arange(self.n_choices), 0
 
     @property
     def solver(self) -> Solver:
@@ -126,7 +126,13 @@ class Pairs:
             solved = list(threads.map(lambda batch: self._solve_few(batch[0], batch[1], C), self._batches()))
         first, second = np.nonzero(np.triu(~self.few, 1))
         solved += [self._solve_many(i, j, C) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
-        self.converged, self._steps = all(good for good, _ in solved), max(steps for _, steps in solved)
+        self.unsolved = np.flatnonzero(~np.all([good for good, _ in solved], axis=0))
+        self._steps = max(steps for _, steps in solved)
+
+    @property
+    def converged(self) -> bool:
+        """At the last C, all of them."""
+        return not len(self.unsolved)
 
     def weights(self, i: int, j: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Of one pair in every choice: w (n_features, n_choices, 1) and b (1, n_choices, 1)."""
@@ -150,7 +156,7 @@ class Pairs:
                 yield i, [i + 1 + o for o in others[-taken:]]
                 del others[-taken:]
 
-    def _solve_few(self, i: int, others: list[int], C: float) -> tuple[bool, int]:
+    def _solve_few(self, i: int, others: list[int], C: float) -> tuple[NDArray[np.bool_], int]:
         n, F = len(self.rows[i]), self.n_choices
         m = n + max(len(self.rows[j]) for j in others)
         choices = 1 if self.design.scale is None else F
@@ -181,9 +187,9 @@ class Pairs:
         for k, j in enumerate(others):
             self.sums[self.rows[i], j] = found[k, :, :n].T
             self.sums[self.rows[j], i] = found[k, :, n : n + len(self.rows[j])].T
-        return bool(solved.all()), steps
+        return np.asarray(solved.reshape(-1, F).all(axis=0)), steps
 
-    def _solve_many(self, i: int, j: int, C: float) -> tuple[bool, int]:
+    def _solve_many(self, i: int, j: int, C: float) -> tuple[NDArray[np.bool_], int]:
         rows, k = np.concatenate([self.rows[i], self.rows[j]]), int(self.number[i, j])
         only = Design(self.design.X[rows], self.design.scale, self.design.shift)
         signs = np.where(np.arange(len(rows)) < len(self.rows[i]), -1, 1).astype(np.float32)[:, None, None]
@@ -195,9 +201,13 @@ class Pairs:
         at.Z = only.scores(at.w, at.b)
         pair = self._counts[[i, j]]
         tolerance = self._tolerance * pair.min(axis=0) / pair.sum(axis=0)
-        solved, steps = minimise(only, SquaredHinge(signs, np.float32(C) * costs), at, scale, tolerance)
+        loss = SquaredHinge(signs, np.float32(C) * costs)
+        solved, steps = minimise(only, loss, at, scale, tolerance)
+        if not solved.all():
+            solved, more = minimise(only, loss, at, scale, tolerance)
+            steps += more
         self.large[k] = Weights(at.w, at.b, np.empty((0, self.n_choices, 1), np.float32))
-        return bool(solved.all()), steps
+        return solved, steps
 
     def _weights(self, c: int, other: int) -> NDArray[np.float64]:
         """What multiplies C for each row of a class against another, (n_c, n_choices)."""

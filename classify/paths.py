@@ -36,8 +36,8 @@ class Path:
 
     Attributes
     ----------
-    converged : bool
-        At the last C, all of them.
+    unsolved : ndarray of intp
+        Choices of rows that were not fitted to the tolerance at the last C.
     """
 
     def __init__(
@@ -67,18 +67,29 @@ class Path:
         ]
         self._tolerances = self._each_tolerance(tolerance)
         self._tolerance = tolerance
-        self.converged, self._steps = False, 0
+        self.unsolved, self._steps = np.arange(n_choices), 0
 
     def fit(self, C: float) -> None:
         """Fit at the next C."""
-        converged, self._steps = [], 0
+        unsolved, self._steps = np.zeros(self._inside.shape[1], np.bool_), 0
         for block, design, scale in zip(self._blocks, self._designs, self._scale, strict=True):
             part = self.weights.only(block)
             solved, steps = minimise(design, self._loss(block, C), part, scale * C, self._tolerances[block])
-            converged.append(solved.all())
+            if not solved.all():
+                # Those that ran out of steps go on; those at the end of float32's precision stop at once.
+                solved, more = minimise(
+                    design, self._loss(block, C), part, scale * C, self._tolerances[block]
+                )
+                steps += more
+            unsolved[self._choice(block)[~solved]] = True
             self._steps = max(self._steps, steps)
             self.weights.put(block, part)
-        self.converged = all(converged)
+        self.unsolved = np.flatnonzero(unsolved)
+
+    @property
+    def converged(self) -> bool:
+        """At the last C, all of them."""
+        return not len(self.unsolved)
 
     @property
     def scores(self) -> Floats:

@@ -32,12 +32,15 @@ class FoundSuspects:
         Those among them that nothing could judge: the only image or group of their class.
     C : float
         Of the heads that judged.
+    problem : str
+        Which folds' heads did not converge; empty if all did.
     """
 
     suspects: tuple[Suspect, ...]
     labelled: int
     unjudged: int
     C: float
+    problem: str
 
 
 def cache_suspects(
@@ -99,4 +102,5 @@ def cache_suspects(
         labelled=len(table.rows),
         unjudged=int((~judged.known).sum()),
         C=judged.C,
+        problem=judged.problem,
     )

@@ -40,6 +40,8 @@ class Trial:
         The same heads on what they were fitted on.
     converged : bool
         In every fold.
+    failed_folds : tuple of int
+        Numbers, from 1, of the folds whose heads are short of their optimum, after a second try.
     """
 
     C: float
@@ -47,6 +49,15 @@ class Trial:
     standard_error: float
     train_accuracy: float
     converged: bool
+    failed_folds: tuple[int, ...] = ()
+
+    def problem(self, head: Head, n_folds: int) -> str:
+        """What failed, by name; empty if nothing did."""
+        if self.converged:
+            return ""
+        numbers = ", ".join(map(str, self.failed_folds))
+        folds = f"fold{'s' if len(self.failed_folds) > 1 else ''} {numbers} of {n_folds}"
+        return f"the {head} did not converge at C = {self.C:g} in {folds} of cross-validation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +176,8 @@ def tune(
                 accuracy,
                 math.sqrt(accuracy * (1 - accuracy) / len(rows)),
                 float(np.mean([right[fold != f, i].mean() for i, f in enumerate(numbers)])),
-                path.converged,
+                not len(path.unsolved),
+                tuple((path.unsolved + 1).tolist()),
             )
             trials.append(trial)
             if peak is None or trial.accuracy > peak.accuracy:

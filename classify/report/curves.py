@@ -24,6 +24,7 @@ def learning_curve_report(curve: LearningCurve) -> str:
     lines += [
         f"95 % interval of the last: {low:.1%} to {high:.1%}",
         curve.verdict,
+        *([f"note: {curve.problem}"] if curve.problem else []),
         f"measured in {curve.seconds:.1f} s",
     ]
     return "\n".join(lines)

@@ -143,7 +143,11 @@ def gather(
         failures=tuple(cache.failures),
         sha256=tuple(cache.columns.sha256),
         provenance=provenance(cache, classifier, model, command),
-        notes=tuple(str(note) for note in _list(made.get("notes"))),
+        notes=(
+            *(str(note) for note in _list(made.get("notes"))),
+            *([f"label errors: {folds.problem}"] if folds is not None and folds.problem else []),
+            *([learning.problem] if learning is not None and learning.problem else []),
+        ),
         absent=absent,
     )
 

@@ -30,6 +30,8 @@ def suspects_text(found: FoundSuspects, top: int) -> str:
     )
     if found.unjudged:
         lines.append(f"{found.unjudged} images could not be judged: each is the only one of its class")
+    if found.problem:
+        lines.append(f"note: {found.problem}")
     return "\n".join(lines)
 
 
@@ -39,6 +41,7 @@ def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
         "labelled": found.labelled,
         "unjudged": found.unjudged,
         "C": found.C,
+        "notes": [found.problem] if found.problem else [],
         "n_suspects": len(found.suspects),
         "suspects": [
             {
