@@ -6,23 +6,20 @@ classifier.onnx; what was not recorded is said to be so, and what only people kn
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from classify.card_figures import MISSING, figures, is_number, mapping
 from classify.classifier import Classifier
-from classify.intervals import wilson_interval
 from classify.markdown import plain, table
 from classify.scoring import stored_network
 from models.durable import explained, write_whole
 from models.spec import PreprocessSpec
 
-_CONFUSIONS = 10
 # Below so many test images a class's recall has an interval about 30 points wide or wider, whatever it is
 # (Wilson's, 9 of 9 right: 70 % to 100 %).
 _FEW = 10
-_MISSING = "not recorded"
 
 
 def write_card(classifier: Classifier, out: str | Path) -> Path:
@@ -60,14 +57,14 @@ def card_text(classifier: Classifier, licence: str = "") -> str:
         Of the network's weights; empty if not known.
     """
     made = dict(classifier.metadata)
-    metrics = _mapping(made, "metrics")
+    metrics = mapping(made, "metrics")
     sections = [
         ("What it is", _what(classifier, licence)),
         ("What it is for", _purpose(classifier)),
         ("What its figures depend on", _factors(classifier, made)),
         ("How it was judged", _method(classifier, made, metrics)),
         ("Images it learned from and was judged on", _data(made)),
-        ("Figures", _figures(metrics)),
+        ("Figures", figures(metrics)),
         ("Before it decides about people", _people()),
         ("Limits", _limits(classifier, made, metrics)),
         ("Where it comes from", _provenance(classifier, made)),
@@ -86,7 +83,7 @@ def _what(classifier: Classifier, licence: str) -> list[str]:
         "that vote",
         "softmax": "multinomial logistic regression",
     }[classifier.head]
-    network = f"layer {plain(identity.layer)} of {plain(identity.network)}" if identity.network else _MISSING
+    network = f"layer {plain(identity.layer)} of {plain(identity.network)}" if identity.network else MISSING
     rows = [
         ("classifier", f"{head}, C = {classifier.C:g}"),
         ("features", f"{network}, {classifier.n_features} numbers an image, not trained further"),
@@ -115,14 +112,14 @@ def _purpose(classifier: Classifier) -> list[str]:
 
 
 def _factors(classifier: Classifier, made: Mapping[str, Any]) -> list[str]:
-    novelty = _mapping(made, "novelty")
+    novelty = mapping(made, "novelty")
     lines = [
         "Figures are given class by class. Light, camera, place and season were not recorded, so nothing "
         "can be said of them: judge it on images of your own (`fc7 evaluate`) where they differ."
     ]
     if classifier.novelty is not None:
         share = novelty.get("false_alarm_rate")
-        usual = f" (about {share:.1%} of images like these)" if _is_number(share) else ""
+        usual = f" (about {share:.1%} of images like these)" if is_number(share) else ""
         lines.append(
             f"An image unlike the training images gets a novelty score above 1{usual}; its answer is then "
             "worth little, whatever its probability."
@@ -135,11 +132,11 @@ def _method(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[st
         "- accuracy: share of the test images whose most probable class is right",
         "- mean class recall: the mean of each class's share, however many images it has",
         "- intervals: Wilson's, 95 %, for test images drawn at random from those to come",
-        f"- probabilities: calibration {plain(str(made.get('calibration', _MISSING)))}, "
+        f"- probabilities: calibration {plain(str(made.get('calibration', MISSING)))}, "
         f"scale {classifier.scale:.4g}",
     ]
-    rejection = _mapping(made, "rejection")
-    if classifier.reject_below > 0 and _is_number(rejection.get("n")):
+    rejection = mapping(made, "rejection")
+    if classifier.reject_below > 0 and is_number(rejection.get("n")):
         lines.append(
             f"- threshold {classifier.reject_below:.3f}: of {rejection['n']} training images judged out "
             f"of fold it accepts {rejection.get('n_accepted')}, {rejection.get('n_correct')} of them right"
@@ -150,14 +147,14 @@ def _method(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[st
 
 
 def _data(made: Mapping[str, Any]) -> list[str]:
-    split = _mapping(made, "split")
+    split = mapping(made, "split")
     how = {"stratified": "drawn within each class", "column": "given with the data"}
-    text = how.get(str(split.get("how")), _MISSING)
+    text = how.get(str(split.get("how")), MISSING)
     if "seed" in split:
         text += f" (share {split.get('test_size')}, seed {split['seed']})"
     counts = [
         (plain(str(label)), *(str(n) for n in parts))
-        for label, parts in _mapping(made, "counts").items()
+        for label, parts in mapping(made, "counts").items()
         if isinstance(parts, list) and len(parts) == 2
     ]
     n_train, n_test = split.get("n_train"), split.get("n_test")
@@ -167,74 +164,24 @@ def _data(made: Mapping[str, Any]) -> list[str]:
             ("class", "learned from", "judged on"), [*counts, ("all classes", str(n_train), str(n_test))]
         )
     else:
-        lines.append(f"Images of each class: {_MISSING}.")
-    return [*lines, "", *_copies(_mapping(made, "duplicates"))]
+        lines.append(f"Images of each class: {MISSING}.")
+    return [*lines, "", *_copies(mapping(made, "duplicates"))]
 
 
 def _copies(found: Mapping[str, Any]) -> list[str]:
-    if not _is_number(found.get("groups")):
+    if not is_number(found.get("groups")):
         return ["Near-duplicates were not searched for, or what was found was not recorded."]
     tied = "1 group" if found["groups"] == 1 else f"{found['groups']} groups"
     lines = [
         f"Near-duplicates: {tied} of {found.get('images')} images "
         f"({found.get('exact_copies')} exact copies); each was kept on one side of a split that was drawn."
     ]
-    if _is_number(found.get("leaky")) and _is_number(found.get("clean")):
+    if is_number(found.get("leaky")) and is_number(found.get("clean")):
         lines.append(
             f"With copies on both sides the accuracy would have been {found['leaky']:.1%} in place of "
             f"{found['clean']:.1%}."
         )
     return lines
-
-
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    if not metrics:
-        return [f"Figures: {_MISSING}."]
-    n, n_correct = int(metrics["n"]), int(metrics["n_correct"])
-    rows = [("accuracy", _share(n_correct, n)), ("mean class recall", _percent(metrics.get("mean_recall")))]
-    rows += [
-        (f"right among the first {k}", _percent(share)) for k, share in _mapping(metrics, "top_k").items()
-    ]
-    for name, key in (
-        ("log loss, nats", "log_loss"),
-        ("Brier score", "brier"),
-        ("expected calibration error", "expected_calibration_error"),
-        ("mean average precision", "mean_average_precision"),
-    ):
-        if _is_number(metrics.get(key)):
-            rows.append((name, f"{metrics[key]:.3f}"))
-    accepted = _mapping(metrics, "rejection")
-    if _is_number(accepted.get("n_accepted")):
-        n_accepted = int(accepted["n_accepted"])
-        rows.append(("accepted at the threshold", _share(n_accepted, n)))
-        rows.append(("accuracy of the accepted", _share(int(accepted["n_correct"]), n_accepted)))
-    lines = [f"On {n} images that it had not seen:", "", *table(("figure", "value"), rows)]
-    return [*lines, "", *_per_class(metrics), "", *_confusions(metrics)]
-
-
-def _per_class(metrics: Mapping[str, Any]) -> list[str]:
-    confusion = metrics.get("confusion", [])
-    rows = []
-    for i, each in enumerate(metrics.get("classes", [])):
-        n, predicted = int(each["support"]), sum(int(row[i]) for row in confusion)
-        right = int(confusion[i][i])
-        rows.append((plain(str(each["label"])), _share(right, n), _share(right, predicted), str(n)))
-    return table(("class", "recall", "precision", "test images"), rows)
-
-
-def _confusions(metrics: Mapping[str, Any]) -> list[str]:
-    labels = [plain(str(each["label"])) for each in metrics.get("classes", [])]
-    pairs = [
-        (int(n), labels[i], labels[j])
-        for i, row in enumerate(metrics.get("confusion", []))
-        for j, n in enumerate(row)
-        if n and i != j
-    ]
-    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    if not pairs:
-        return ["No test image was taken for another class."]
-    found = [(truth, guess, str(n)) for n, truth, guess in pairs[:_CONFUSIONS]]
-    return ["Most frequent confusions:", "", *table(("truth", "taken for", "images"), found, "llr")]
 
 
 def _people() -> list[str]:
@@ -270,11 +217,11 @@ def _provenance(classifier: Classifier, made: Mapping[str, Any]) -> list[str]:
     rows = [
         (
             "fingerprint of the features",
-            f"`{plain(identity.fingerprint)}`" if identity.fingerprint else _MISSING,
+            f"`{plain(identity.fingerprint)}`" if identity.fingerprint else MISSING,
         ),
         ("pooling of maps", identity.pool),
         ("images are prepared so", _described(identity.preprocess)),
-        *((plain(str(name)), plain(str(value))) for name, value in _mapping(made, "versions").items()),
+        *((plain(str(name)), plain(str(value))) for name, value in mapping(made, "versions").items()),
     ]
     return [*table(("what", "value"), rows, "ll"), "", "Written by fc7 from the metadata of classifier.onnx."]
 
@@ -283,25 +230,4 @@ def _described(preprocess: str) -> str:
     try:
         return plain(PreprocessSpec.from_json(preprocess).describe())
     except (ValueError, TypeError, KeyError):
-        return _MISSING
-
-
-def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = holder.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _percent(value: object) -> str:
-    return f"{value:.1%}" if isinstance(value, float) else "-"
-
-
-def _share(part: int, whole: int) -> str:
-    """A share with its numbers and its interval; a dash where there is nothing to share."""
-    if not whole:
-        return "-"
-    low, high = wilson_interval(part, whole)
-    return f"{part / whole:.1%} ({part} of {whole}; {low:.1%} to {high:.1%})"
+        return MISSING

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classify.report import plots as draw
 from classify.report.alts import alternatives
+from classify.report.canvas import render
 from classify.report.facts import ReportData
 from classify.report.gather import gather
 from classify.report.page import render_page
@@ -81,7 +82,7 @@ def make_report(
     alts = alternatives(data)
     drawings = {name: figure for name, figure in _drawings(data).items() if name in alts}
     inlined = {
-        name: inline(draw.render(figure(stand_ins()), "svg"), name, alts[name], variables())
+        name: inline(render(figure(stand_ins()), "svg"), name, alts[name], variables())
         for name, figure in drawings.items()
     }
     page = render_page(data, pictures, inlined, alts, originals.problem)
@@ -94,7 +95,7 @@ def make_report(
         for name, figure in drawings.items():
             for form in ("png", "svg"):
                 path = folder / f"{name}.{form}"
-                _write(path, draw.render(figure(LIGHT), "png" if form == "png" else "svg"), "--plots")
+                _write(path, render(figure(LIGHT), "png" if form == "png" else "svg"), "--plots")
                 written.append(path)
     shown = sum(bool(picture.jpeg) for picture in pictures.values())
     return ReportSummary(

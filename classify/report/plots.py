@@ -1,4 +1,4 @@
-"""The report's plots. The only importer of matplotlib.
+"""The report's plots.
 
 Each is a pure function: facts and a palette in, a figure out. Text is never parsed (a class may be called
 ``$x``), colours come from the palette alone, and no figure knows where it will be shown.
@@ -6,76 +6,34 @@ Each is a pure function: facts and a palette in, a figure out. Text is never par
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classify.intervals import wilson_interval
 from classify.learning_verdict import LearningCurve
 from classify.reject import Coverage
 from classify.reliability import Reliability
+from classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
 from classify.report.facts import ClassCount, Map, Trial
 from classify.report.palette import Palette
 from classify.report.words import one_line
 
-# Inches, at 100 dots each: what a phone shows without scrolling, and two of a row on a page.
-_WIDTH, _HEIGHT = 5.2, 3.4
-_DPI = 100
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
 _MARKERS = "osD^vP"
 # More names than this cannot be read beside bars.
 NAMED_BARS = 45
 _LEGEND_ROWS = 24
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: selectable, scalable, read aloud
-    "svg.hashsalt": "fc7",  # the same figure gives the same bytes
-    "font.size": 10.0,
-    "font.family": ["DejaVu Sans"],
-}
 Drawing = Callable[[Palette], Figure]
 """What draws one plot in given colours."""
-
-logging.getLogger("matplotlib").setLevel(logging.ERROR)
-
-
-def render(figure: Figure, form: Literal["svg", "png"]) -> bytes:
-    """A figure as a file.
-
-    Parameters
-    ----------
-    figure : Figure
-    form : {"svg", "png"}
-    """
-    buffer = io.BytesIO()
-    about: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # Names in scripts that matplotlib's font lacks: the SVG has them as text, the PNG as boxes.
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
-        figure.savefig(
-            buffer,
-            format=form,
-            dpi=2 * _DPI if form == "png" else _DPI,
-            metadata=about,
-            facecolor=figure.get_facecolor(),
-            bbox_inches="tight",
-            pad_inches=0.06,
-        )
-    return buffer.getvalue()
 
 
 def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
     """Images of each class, training and test part; beyond 45 classes by rank, without names."""
     if len(counts) > NAMED_BARS:
         return _draw_ranks(counts, palette)
-    figure, axes = _figure(palette, height=1.0 + 0.24 * len(counts))
+    figure, axes = figure_of(palette, height=1.0 + 0.24 * len(counts))
     place = np.arange(len(counts))
     start = np.zeros(len(counts))
     series = (
@@ -101,13 +59,13 @@ def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
     axes.set_yticklabels([one_line(c.label) for c in counts], parse_math=False)
     axes.set_ylim(len(counts) - 0.5, -0.5)
     axes.set_xlabel("images")
-    _integers(axes, "x", float(start.max()))
-    _legend(axes, palette, above=True)
+    whole_numbers(axes, "x", float(start.max()))
+    legend_of(axes, palette, above=True)
     return figure
 
 
 def _draw_ranks(counts: Sequence[ClassCount], palette: Palette) -> Figure:
-    figure, axes = _figure(palette)
+    figure, axes = figure_of(palette)
     total = np.sort([c.train + c.test + c.other for c in counts])[::-1]
     axes.fill_between(np.arange(len(total)) + 0.5, total, step="mid", color=palette.one)
     axes.set_xlabel(f"{len(counts)} classes, the largest first")
@@ -122,7 +80,7 @@ def draw_confusion(confusion: NDArray[np.int64], labels: Sequence[str], palette:
     n = len(labels)
     named = n <= NAMED_BARS
     side = max(3.2, 1.2 + 0.3 * n) if named else 6.5
-    figure, axes = _figure(palette, width=side + 1.0, height=side)
+    figure, axes = figure_of(palette, width=side + 1.0, height=side)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     level = shade(shares)
     for k, colour in enumerate(palette.cell):
@@ -131,7 +89,7 @@ def draw_confusion(confusion: NDArray[np.int64], labels: Sequence[str], palette:
             boxes = [
                 [(c, r), (c + 1, r), (c + 1, r + 1), (c, r + 1)] for r, c in zip(rows, columns, strict=True)
             ]
-            axes.add_collection(mpl.collections.PolyCollection(boxes, facecolors=colour, edgecolors="none"))
+            fill(axes, boxes, colour)
     if n <= 12:
         for r, c in zip(*np.nonzero(confusion), strict=True):
             ink = palette.cell_ink[int(level[r, c])]
@@ -159,7 +117,7 @@ def shade(shares: NDArray[np.float64]) -> NDArray[np.intp]:
 
 def draw_reliability(found: Reliability, palette: Palette) -> Figure:
     """Accuracy against mean confidence, bin by bin, with 95 % intervals and the diagonal of honesty."""
-    figure, axes = _figure(palette, height=4.0)
+    figure, axes = figure_of(palette, height=4.0)
     axes.plot([0, 1], [0, 1], color=palette.faint, linestyle="--", linewidth=1, label="as sure as right")
     filled = found.n > 0
     x, y = found.confidence[filled], found.accuracy[filled]
@@ -181,13 +139,13 @@ def draw_reliability(found: Reliability, palette: Palette) -> Figure:
     axes.set_ylabel("share of right answers")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    _legend(axes, palette)
+    legend_of(axes, palette)
     return figure
 
 
 def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette) -> Figure:
     """Accuracy of the accepted images against the share that is accepted."""
-    figure, axes = _figure(palette)
+    figure, axes = figure_of(palette)
     axes.plot(found.coverage, found.accuracy, color=palette.one, linewidth=1.5)
     if reject_below:
         accepted = int((found.threshold >= reject_below).sum()) - 1
@@ -200,7 +158,7 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
                 color=palette.two,
                 label=f"the classifier's threshold, {reject_below:.3g}",
             )
-            _legend(axes, palette)
+            legend_of(axes, palette)
     axes.set_xlabel("share of images answered, the surest first")
     axes.set_ylabel("share of right answers")
     axes.set_xlim(0, 1.02)
@@ -210,7 +168,7 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
 
 def draw_tuning(trials: Sequence[Trial], palette: Palette) -> Figure:
     """Cross-validated accuracy against C, a line for each head, with standard errors."""
-    figure, axes = _figure(palette)
+    figure, axes = figure_of(palette)
     looks = ((palette.one, "o", "-"), (palette.two, "s", "--"))
     for (colour, marker, line), head in zip(looks, dict.fromkeys(t.head for t in trials), strict=False):
         own = [t for t in trials if t.head == head]
@@ -239,13 +197,13 @@ def draw_tuning(trials: Sequence[Trial], palette: Palette) -> Figure:
     axes.set_xscale("log")
     axes.set_xlabel("C")
     axes.set_ylabel("accuracy in cross-validation")
-    _legend(axes, palette)
+    legend_of(axes, palette)
     return figure
 
 
 def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
     """Accuracy against images per class, with the spread over draws."""
-    figure, axes = _figure(palette)
+    figure, axes = figure_of(palette)
     x = [point.images_per_class for point in found.points]
     axes.errorbar(
         x,
@@ -267,7 +225,7 @@ def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
 
 def draw_map(found: Map, classes: Sequence[str], palette: Palette) -> Figure:
     """Feature rows in two dimensions, colour and marker by class; the number of a class at its middle."""
-    figure, axes = _figure(palette, width=7.0, height=5.2)
+    figure, axes = figure_of(palette, width=7.0, height=5.2)
     present = [int(c) for c in np.unique(found.code)]
     size = 26.0 if len(found.points) < 600 else 12.0
     for c in present:
@@ -304,37 +262,5 @@ def draw_map(found: Map, classes: Sequence[str], palette: Palette) -> Figure:
     axes.set_xlabel(f"{found.method} 1")
     axes.set_ylabel(f"{found.method} 2")
     if len(present) <= _LEGEND_ROWS:
-        _legend(axes, palette, beside=True)
+        legend_of(axes, palette, beside=True)
     return figure
-
-
-def _figure(palette: Palette, width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=palette.page, layout="constrained")
-        axes = figure.add_subplot()
-    axes.set_facecolor(palette.page)
-    axes.grid(visible=True, color=palette.rule, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_color(palette.faint)
-        spine.set_visible(side in ("left", "bottom"))
-    axes.tick_params(colors=palette.faint, labelcolor=palette.ink)
-    axes.xaxis.label.set_color(palette.ink)
-    axes.yaxis.label.set_color(palette.ink)
-    return figure, axes
-
-
-def _integers(axes: Axes, which: Literal["x", "y"], largest: float) -> None:
-    if largest < 8:
-        axes.locator_params(axis=which, integer=True)
-
-
-def _legend(axes: Axes, palette: Palette, *, above: bool = False, beside: bool = False) -> None:
-    where: dict[str, Any] = {}
-    if above:
-        where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
-    elif beside:
-        where = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-    legend = axes.legend(frameon=False, labelcolor=palette.ink, fontsize=9, **where)
-    for text in legend.get_texts():
-        text.set_parse_math(False)

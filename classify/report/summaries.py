@@ -6,7 +6,7 @@ from classify.compare import Comparison
 from classify.intervals import wilson_interval
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
-from classify.report.text import evaluate_report, groups_report, metrics_json
+from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
 from extract.stages import Failure
 from extract.summary import nodes_json, nodes_text
 

@@ -1,24 +1,16 @@
-"""What `fit` and `evaluate` print: counts, figures with their sample size, the confusion matrix."""
+"""What `fit` prints: counts, how C was found, what was learned beside it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from unicodedata import combining, east_asian_width
 
 from classify.duplicates import Duplicates
-from classify.evaluate import Metrics
-from classify.groups import GroupFigures
-from classify.intervals import wilson_interval
 from classify.records import FitResult
+from classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
 from classify.report.words import one_line as _short
+from classify.report.words import padded, width_of
 from classify.tune import Tuned
-
-# A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
-# show is left to --json.
-_WIDEST_LINE, _WIDEST_MATRIX = 15, 60
-_MISTAKES = 20
-_WORST = 20
 
 
 def fit_report(result: FitResult) -> str:
@@ -81,60 +73,6 @@ def fit_json(result: FitResult) -> dict[str, object]:
     }
 
 
-def evaluate_report(metrics: Metrics) -> str:
-    """Figures and the confusion matrix, for people."""
-    low, high = metrics.accuracy_interval
-    lines = [
-        f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
-        f"95 % interval {low:.1%} to {high:.1%})",
-        f"mean class recall  {metrics.mean_recall:.1%}",
-    ]
-    lines += [f"top-{k} accuracy     {share:.1%}" for k, share in sorted(metrics.top_k.items()) if k > 1]
-    if not math.isnan(metrics.log_loss):
-        lines += [
-            f"mean avg precision {metrics.mean_average_precision:.1%}",
-            f"log loss           {metrics.log_loss:.3f}",
-            f"Brier score        {metrics.brier:.3f}  (0 to 2)",
-        ]
-    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  (15 bins of equal width)")
-    if metrics.reject_below:
-        lines.append(_at_threshold(metrics))
-    if metrics.unknown:
-        unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
-        lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
-    return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
-
-
-def _at_threshold(metrics: Metrics) -> str:
-    accepted, right = metrics.n_accepted, metrics.n_accepted_correct
-    shares = f"accepted           {accepted / metrics.n:.1%}  ({accepted} of {metrics.n} at a probability of "
-    shares += f"{metrics.reject_below:.3f} or more"
-    if not accepted:
-        return shares + ")"
-    low, high = wilson_interval(right, accepted)
-    return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
-
-
-def groups_report(groups: Sequence[GroupFigures]) -> str:
-    """Accuracy of the groups, the worst first."""
-    shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
-    width = max(_columns(text) for text in ("group", *(_short(g.group) for g in shown), "(none)"))
-    lines = [f"{'group':{width}}  accuracy  images  95 % interval"]
-    for g in shown:
-        name = _short(g.group) or "(none)"
-        low, high = g.interval
-        lines.append(
-            f"{name}{' ' * (width - _columns(name))}  {g.accuracy:>8.1%} {g.n:7}  {low:.1%} to {high:.1%}"
-        )
-    more = len(groups) - len(shown)
-    return "\n".join([*lines, f"and {more} better groups (--csv and --json have them)"] if more else lines)
-
-
-def metrics_json(metrics: Metrics) -> dict[str, object]:
-    """The figures for a program."""
-    return metrics.to_json()
-
-
 def _doubts(result: FitResult) -> list[str]:
     """The rejection threshold and the novelty limit, with what they did where the truth is known."""
     lines = []
@@ -144,7 +82,7 @@ def _doubts(result: FitResult) -> list[str]:
         lines.append(
             f"rejected as {_short(result.classifier.rejection_label)}: images whose best probability is "
             f"below {rejection.below:.3f}; out of fold {rejection.n_accepted} of {rejection.n} images were "
-            f"accepted, {_share(accepted)} of them right"
+            f"accepted, {share_of(accepted)} of them right"
         )
     elif rejection is not None and rejection.reached:
         lines.append("nothing is rejected: all images together reach the precision that was asked for")
@@ -158,17 +96,17 @@ def _doubts(result: FitResult) -> list[str]:
 
 def _counts(result: FitResult) -> str:
     rows = list(result.counts.items())
-    more = len(rows) - _WORST if len(rows) > _WIDEST_MATRIX else 0
+    more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
     if more:
-        rows = sorted(rows, key=lambda row: sum(row[1]))[:_WORST]
+        rows = sorted(rows, key=lambda row: sum(row[1]))[:WORST]
     total = ("all classes", (len(result.train), len(result.test)))
-    width = _width([label for label, _ in (*rows, total)])
+    width = width_of([label for label, _ in (*rows, total)])
     lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
-    lines += [f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
+    lines += [f"{padded(label, width)}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
     if more:
         lines.append(f"and {more} classes with as many images or more (--json has them)")
     label, (a, b) = total
-    return "\n".join([*lines, f"{_padded(label, width)}  {a + b:7} {a:7} {b:7}"])
+    return "\n".join([*lines, f"{padded(label, width)}  {a + b:7} {a:7} {b:7}"])
 
 
 def _split(result: FitResult) -> list[str]:
@@ -234,10 +172,10 @@ def cross_validation_report(tuned: Sequence[Tuned]) -> list[str]:
             f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the training part: {trials}"
         )
     if len({(each.layer, each.normalize) for each in tuned}) > 1:
-        layers = _width([each.layer for each in tuned])
+        layers = width_of([each.layer for each in tuned])
         lines += ["", f"{'layer':{layers}}  normalisation  head         C  accuracy  standard error"]
         lines += [
-            f"{_padded(each.layer or '-', layers)}  {each.normalize:13}  {each.head:7}  {each.best.C:5g}"
+            f"{padded(each.layer or '-', layers)}  {each.normalize:13}  {each.head:7}  {each.best.C:5g}"
             f"  {each.best.accuracy:8.1%}  {each.best.standard_error:14.1%}"
             for each in sorted(tuned, key=lambda each: -each.best.accuracy)
         ]
@@ -253,77 +191,3 @@ def _named(tuned: Tuned, among: Sequence[Tuned]) -> str:
     if len({each.layer for each in among}) > 1:
         words.append(f"on {tuned.layer}")
     return " ".join(words)
-
-
-def _per_class(metrics: Metrics) -> str:
-    table = zip(
-        metrics.labels,
-        metrics.precision,
-        metrics.recall,
-        metrics.f1,
-        metrics.average_precision,
-        metrics.support,
-        strict=True,
-    )
-    rows = list(table)
-    more = len(rows) - _WORST if len(rows) > _WIDEST_MATRIX else 0
-    if more:
-        # Where there are too many to read, those to look at first; a figure that is undefined is no fault.
-        rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:_WORST]
-    width = _width([row[0] for row in rows])
-    lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]
-    lines += [
-        f"{_padded(label, width)}  {_share(p):>9}  {_share(r):>6}  {_share(f):>6}  {_share(ap):>8}  {n:7}"
-        for label, p, r, f, ap, n in rows
-    ]
-    if more:
-        lines.append(f"and {more} classes with a better F1 (--json has them)")
-    return "\n".join(lines)
-
-
-def _confusion(metrics: Metrics) -> str:
-    if len(metrics.labels) > _WIDEST_MATRIX:
-        return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
-    width = _width(metrics.labels)
-    cell = max(len(str(metrics.confusion.max())), len(f"({len(metrics.labels)})")) + 1
-    numbers = range(1, len(metrics.labels) + 1)
-    lines = [
-        "confusion matrix, rows are the truth, columns the prediction:",
-        " " * (width + 5) + "".join(f"{f'({i})':>{cell}}" for i in numbers),
-    ]
-    for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
-        lines.append(f"{f'({i})':5}{_padded(label, width)}" + "".join(f"{n:{cell}}" for n in row))
-    if len(metrics.labels) > _WIDEST_LINE:
-        lines += ["", _mistakes(metrics)]
-    return "\n".join(lines)
-
-
-def _mistakes(metrics: Metrics) -> str:
-    pairs = [
-        (int(n), metrics.labels[i], metrics.labels[j])
-        for i, row in enumerate(metrics.confusion)
-        for j, n in enumerate(row)
-        if n and i != j
-    ]
-    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    lines = ["most frequent confusions:"]
-    lines += [f"{n:5}  {_short(truth)} taken for {_short(guess)}" for n, truth, guess in pairs[:_MISTAKES]]
-    return "\n".join(lines) if pairs else "no confusions"
-
-
-def _share(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1%}"
-
-
-def _columns(text: str) -> int:
-    """Terminal columns: ideographs take two, combining marks none."""
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _width(labels: Sequence[str]) -> int:
-    return max(_columns(text) for text in ("class", *map(_short, labels)))
-
-
-def _padded(label: str, width: int) -> str:
-    text = _short(label)
-    return text + " " * (width - _columns(text))

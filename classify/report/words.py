@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
+
 LONGEST_LABEL = 24
 
 
@@ -9,3 +12,19 @@ def one_line(text: str, longest: int = LONGEST_LABEL) -> str:
     """`text` with what cannot be printed (line breaks, escape codes) as question marks, cut at `longest`."""
     plain = "".join(c if c.isprintable() else "?" for c in text)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def columns(text: str) -> int:
+    """Terminal columns: ideographs take two, combining marks none."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def width_of(labels: Sequence[str]) -> int:
+    """Columns of the widest label, and of the heading."""
+    return max(columns(text) for text in ("class", *map(one_line, labels)))
+
+
+def padded(label: str, width: int) -> str:
+    """A label on `width` columns."""
+    text = one_line(label)
+    return text + " " * (width - columns(text))

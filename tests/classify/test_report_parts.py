@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from classify.evaluate import judge
-from classify.report import plots, sheets
+from classify.report import sheets
+from classify.report.canvas import render
 from classify.report.facts import ClassCount
 from classify.report.judged import Judged
 from classify.report.palette import LIGHT, stand_ins, variables
@@ -205,7 +206,7 @@ def test_shades_of_the_matrix() -> None:
 
 def test_a_plot_in_a_page_has_its_own_names_and_the_pages_colours(tmp_path: Path) -> None:
     counts = [ClassCount(label, 5, 3, 1) for label in HOSTILE.values()]
-    drawn = plots.render(draw_classes(counts, stand_ins()), "svg")
+    drawn = render(draw_classes(counts, stand_ins()), "svg")
     svg = [inline(drawn, name, 'what <it> "shows"', variables()) for name in ("one", "two")]
     (tmp_path / "p.html").write_text("<html><body>" + "".join(svg) + "</body></html>", "utf-8")
     page = Page(tmp_path / "p.html")
@@ -228,14 +229,14 @@ def test_a_plot_in_a_page_has_its_own_names_and_the_pages_colours(tmp_path: Path
 def test_the_same_facts_give_the_same_files() -> None:
     counts = [ClassCount("a", 5, 3, 0), ClassCount("b", 1, 1, 0)]
     for form in ("svg", "png"):
-        one, two = (plots.render(draw_classes(counts, LIGHT), form) for _ in range(2))
+        one, two = (render(draw_classes(counts, LIGHT), form) for _ in range(2))
         assert one == two
 
 
 def test_two_hundred_classes_are_drawn_without_names() -> None:
     counts = [ClassCount(f"class {i}", i + 1, 1, 0) for i in range(200)]
-    assert b"class 7<" not in plots.render(draw_classes(counts, LIGHT), "svg")
+    assert b"class 7<" not in render(draw_classes(counts, LIGHT), "svg")
     confusion = np.eye(200, dtype=np.int64) * 5
-    svg = plots.render(draw_confusion(confusion, [c.label for c in counts], LIGHT), "svg")
+    svg = render(draw_confusion(confusion, [c.label for c in counts], LIGHT), "svg")
     assert b"class 7<" not in svg
     assert len(svg) < 300_000

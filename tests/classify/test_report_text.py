@@ -10,7 +10,8 @@ import pytest
 
 from classify.evaluate import judge
 from classify.fitting import FitOptions, FitResult, fit_classifier
-from classify.report.text import evaluate_report, fit_json, fit_report, metrics_json
+from classify.report.metrics_text import evaluate_report, metrics_json
+from classify.report.text import fit_json, fit_report
 from tests.classify.blobs import blobs, names
 
 

@@ -1,0 +1,135 @@
+"""Figures as `fit` and `evaluate` print them, with their sample size, and the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from classify.evaluate import Metrics
+from classify.groups import GroupFigures
+from classify.intervals import wilson_interval
+from classify.report.words import columns, padded, width_of
+from classify.report.words import one_line as _short
+
+# A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
+# show is left to --json.
+_WIDEST_LINE, WIDEST_MATRIX = 15, 60
+_MISTAKES = 20
+# Of so many classes only the worst are shown.
+WORST = 20
+
+
+def evaluate_report(metrics: Metrics) -> str:
+    """Figures and the confusion matrix, for people."""
+    low, high = metrics.accuracy_interval
+    lines = [
+        f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
+        f"95 % interval {low:.1%} to {high:.1%})",
+        f"mean class recall  {metrics.mean_recall:.1%}",
+    ]
+    lines += [f"top-{k} accuracy     {share:.1%}" for k, share in sorted(metrics.top_k.items()) if k > 1]
+    if not math.isnan(metrics.log_loss):
+        lines += [
+            f"mean avg precision {metrics.mean_average_precision:.1%}",
+            f"log loss           {metrics.log_loss:.3f}",
+            f"Brier score        {metrics.brier:.3f}  (0 to 2)",
+        ]
+    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  (15 bins of equal width)")
+    if metrics.reject_below:
+        lines.append(_at_threshold(metrics))
+    if metrics.unknown:
+        unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
+        lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
+    return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
+
+
+def _at_threshold(metrics: Metrics) -> str:
+    accepted, right = metrics.n_accepted, metrics.n_accepted_correct
+    shares = f"accepted           {accepted / metrics.n:.1%}  ({accepted} of {metrics.n} at a probability of "
+    shares += f"{metrics.reject_below:.3f} or more"
+    if not accepted:
+        return shares + ")"
+    low, high = wilson_interval(right, accepted)
+    return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
+
+
+def groups_report(groups: Sequence[GroupFigures]) -> str:
+    """Accuracy of the groups, the worst first."""
+    shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
+    width = max(columns(text) for text in ("group", *(_short(g.group) for g in shown), "(none)"))
+    lines = [f"{'group':{width}}  accuracy  images  95 % interval"]
+    for g in shown:
+        name = _short(g.group) or "(none)"
+        low, high = g.interval
+        lines.append(
+            f"{name}{' ' * (width - columns(name))}  {g.accuracy:>8.1%} {g.n:7}  {low:.1%} to {high:.1%}"
+        )
+    more = len(groups) - len(shown)
+    return "\n".join([*lines, f"and {more} better groups (--csv and --json have them)"] if more else lines)
+
+
+def metrics_json(metrics: Metrics) -> dict[str, object]:
+    """The figures for a program."""
+    return metrics.to_json()
+
+
+def _per_class(metrics: Metrics) -> str:
+    table = zip(
+        metrics.labels,
+        metrics.precision,
+        metrics.recall,
+        metrics.f1,
+        metrics.average_precision,
+        metrics.support,
+        strict=True,
+    )
+    rows = list(table)
+    more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
+    if more:
+        # Where there are too many to read, those to look at first; a figure that is undefined is no fault.
+        rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:WORST]
+    width = width_of([row[0] for row in rows])
+    lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]
+    lines += [
+        f"{padded(label, width)}  {share_of(p):>9}  {share_of(r):>6}  {share_of(f):>6}  "
+        f"{share_of(ap):>8}  {n:7}"
+        for label, p, r, f, ap, n in rows
+    ]
+    if more:
+        lines.append(f"and {more} classes with a better F1 (--json has them)")
+    return "\n".join(lines)
+
+
+def _confusion(metrics: Metrics) -> str:
+    if len(metrics.labels) > WIDEST_MATRIX:
+        return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
+    width = width_of(metrics.labels)
+    cell = max(len(str(metrics.confusion.max())), len(f"({len(metrics.labels)})")) + 1
+    numbers = range(1, len(metrics.labels) + 1)
+    lines = [
+        "confusion matrix, rows are the truth, columns the prediction:",
+        " " * (width + 5) + "".join(f"{f'({i})':>{cell}}" for i in numbers),
+    ]
+    for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
+        lines.append(f"{f'({i})':5}{padded(label, width)}" + "".join(f"{n:{cell}}" for n in row))
+    if len(metrics.labels) > _WIDEST_LINE:
+        lines += ["", _mistakes(metrics)]
+    return "\n".join(lines)
+
+
+def _mistakes(metrics: Metrics) -> str:
+    pairs = [
+        (int(n), metrics.labels[i], metrics.labels[j])
+        for i, row in enumerate(metrics.confusion)
+        for j, n in enumerate(row)
+        if n and i != j
+    ]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    lines = ["most frequent confusions:"]
+    lines += [f"{n:5}  {_short(truth)} taken for {_short(guess)}" for n, truth, guess in pairs[:_MISTAKES]]
+    return "\n".join(lines) if pairs else "no confusions"
+
+
+def share_of(value: float) -> str:
+    """In per cent; a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:.1%}"
