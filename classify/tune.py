@@ -111,7 +111,10 @@ class Tuned:
             "folds": self.n_folds,
             "n_validated": len(self.rows),
             "solver": self.solver.to_json(),
-            "trials": [dataclasses.asdict(trial) for trial in self.trials],
+            "trials": [
+                {**dataclasses.asdict(trial), "failed_folds": list(trial.failed_folds)}
+                for trial in self.trials
+            ],
         }
 
 

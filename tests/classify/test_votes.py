@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.utils.multiclass import _ovr_decision_function
@@ -19,6 +19,7 @@ def as_scikit_learn(margins: np.ndarray) -> np.ndarray:
     return decisions
 
 
+@settings(deadline=None)
 @given(
     st.integers(2, 6).flatmap(
         # Few values, so that votes and sums tie.
