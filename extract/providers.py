@@ -15,6 +15,8 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+# AlexNet's largest has 1.2 MB; GoogLeNet's, SqueezeNet's, ResNet's and VGG's 3.2 MB and more.
+_SMALL_ACTIVATION = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,21 @@ class Candidate:
     precision: Literal["fp32", "fp16", "bf16"]
     why: str
 
-    @property
-    def batch_size(self) -> int:
-        """The default batch: what was fastest, and of equals the one that takes least memory.
+    def batch_size(self, largest: int) -> int:
+        """The default batch: of those that were fastest the one that takes least memory.
 
-        In single precision on a CPU 16: BVLC AlexNet took 19.6 ms an image, with 8 20.7 and with 32 20.0
-        (tests/benchmarks/NOTES.md). Where computing is faster, reading the weights once a batch counts more.
+        In single precision on a CPU 16 for BVLC AlexNet, whose fully connected weights are read once a
+        batch, and 4 for GoogLeNet and SqueezeNet, which are as fast with 4 as with 16 and take 480 and 270
+        MB less (tests/benchmarks/NOTES.md). Where computing is faster, reading the weights counts more.
+
+        Parameters
+        ----------
+        largest : int
+            Bytes of the network's largest activation for one image, in single precision.
         """
-        on_cpu = self.provider in (CPU, OPENVINO)
-        return 16 if on_cpu and self.precision == "fp32" else 32
+        if self.provider not in (CPU, OPENVINO) or self.precision != "fp32":
+            return 32
+        return 16 if largest <= _SMALL_ACTIVATION else 4
 
 
 @dataclass(frozen=True, slots=True)

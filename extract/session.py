@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -192,6 +193,7 @@ def open_session(
         )
     cores = threads or default_jobs()
     calls = min(CALLS_AT_ONCE, cores)
+    largest = 4 * max((math.prod(layer.shape) for layer in spec.layers), default=0)
     share = None if n_images is None else max(1, -(-n_images // calls))
 
     def prepare(half: bool) -> Runnable:
@@ -199,7 +201,8 @@ def open_session(
 
     def engine(batch: int | None) -> Engine:
         def size(chosen: Candidate) -> int:
-            return batch or min(chosen.batch_size, share or chosen.batch_size)
+            default = chosen.batch_size(largest)
+            return batch or min(default, share or default)
 
         return open_engine(
             prepare, spec.name, device, precision, batch_size=size, calls_at_once=calls, threads=cores

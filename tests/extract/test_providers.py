@@ -59,3 +59,12 @@ def test_what_cannot_be_had_is_refused_with_the_way_out(
     with pytest.raises(ProviderError, match=said) as refused:
         candidates(device, precision, machine)
     assert refused.value.exit_code == 2
+
+
+def test_a_network_with_large_activations_takes_small_batches_on_a_cpu() -> None:
+    alexnet, googlenet = 4 * 96 * 55 * 55, 4 * 64 * 112 * 112
+    [cpu] = candidates("cpu", "auto", BARE)
+    assert (cpu.batch_size(alexnet), cpu.batch_size(googlenet), cpu.batch_size(0)) == (16, 4, 16)
+    for machine, precision in ((GPU, "fp32"), (GPU, "fp16"), (AMX, "bf16")):
+        best = candidates("auto", precision, machine)[0]  # type: ignore[arg-type]
+        assert best.batch_size(googlenet) == 32
