@@ -220,9 +220,13 @@ def _properties(classifier: Classifier, licence: str, preprocess: PreprocessSpec
 
 def _into_place(written: Sequence[Path], out: Path) -> tuple[Path, ...]:
     targets = tuple(out.with_name(path.name) for path in written)
-    if len(targets) > 1:
-        # An old graph must never read new arrays.
+    arrays = out.with_name(f"{out.name}.data")
+    replaced = out.exists()
+    if arrays in targets or (replaced and arrays.exists()):
+        # An old graph must never read new arrays, and its own go with it.
         out.unlink(missing_ok=True)
+        if replaced:
+            arrays.unlink(missing_ok=True)
     for path, target in reversed(list(zip(written, targets, strict=True))):
         path.replace(target)
     flush_folder(out.parent)

@@ -7,6 +7,7 @@ from classify.intervals import wilson_interval
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
 from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
+from classify.report.words import counted, one_line
 from extract.stages import Failure
 from extract.summary import nodes_json, nodes_text
 
@@ -17,23 +18,25 @@ def classify_report(summary: ClassifySummary) -> str:
     """A few lines: failures, how many of each label, the figures, the file."""
     lines = _failures(summary.failures)
     counts = sorted(summary.counts.items(), key=lambda item: -item[1])
-    found = [f"{n} {label}" for label, n in counts if n][:10]
+    found = [f"{n} {one_line(label)}" for label, n in counts if n][:10]
     if found:
         more = sum(1 for _, n in counts if n) - len(found)
-        lines.append(", ".join(found) + (f", {more} more labels" if more > 0 else ""))
+        lines.append(", ".join(found) + (f", {counted(more, 'more label')}" if more > 0 else ""))
     if summary.n_rejected:
         lines.append(
-            f"{summary.n_rejected} images were too unsure for a label and are called {summary.unknown}; "
+            f"{counted(summary.n_rejected, 'image was', 'images were')} too unsure for a label and called "
+            f"{one_line(summary.unknown)}; "
             "label_1 is the best guess"
         )
     if summary.n_novel:
         lines.append(
-            f"{summary.n_novel} images look unlike anything in training (novelty above 1): do not trust "
-            "their labels"
+            f"{counted(summary.n_novel, 'image looks', 'images look')} unlike anything in training (novelty "
+            "above 1): do not trust the label"
         )
     rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
     figures = (
-        f"{summary.images} images, {summary.classified} classified, {len(summary.failures)} failures, "
+        f"{counted(summary.images, 'image')}, {summary.classified} classified, "
+        f"{counted(len(summary.failures), 'failure')}, "
         f"{summary.seconds:.1f} s{rate}"
     )
     lines.append(", ".join([figures, *nodes_text(summary.nodes)]))

@@ -30,8 +30,8 @@ def test_classify_says_unknown_where_it_is_too_unsure_and_flags_what_is_new(tmp_
     assert line["label_1"] in ("unknown", "green", "blue")
     assert line["score"] == line["score_1"]
     assert float(line["novelty"]) > 1
-    assert "1 images look unlike anything in training" in ran.out
-    assert "1 images were too unsure for a label and are called rejected" in ran.out
+    assert "1 image looks unlike anything in training" in ran.out
+    assert "1 image was too unsure for a label and called rejected" in ran.out
     cli.good("classify", "new", "-o", "p.jsonl")
     (said,) = map(read_json, (cli.folder / "p.jsonl").read_text(encoding="utf-8").splitlines())
     assert (said["label"], said["rejected"]) == ("rejected", True)

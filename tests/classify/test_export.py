@@ -18,7 +18,11 @@ from PIL import Image
 
 from classify.artifact import load_classifier, to_bytes
 from classify.classifier import Classifier
-from classify.export import example_of, export_full
+from classify.export import (
+    _into_place,
+    example_of,
+    export_full,
+)
 from classify.export_example import example_script
 from classify.from_cache import fit_cache
 from classify.predict import classify_images
@@ -304,3 +308,16 @@ def test_the_same_classifier_gives_the_same_bytes(here: Path) -> None:
         export_full(classifier, here / name, images=["imgs"]).files[0].read_bytes() for name in ("a", "b")
     )
     assert first == second
+
+
+def test_a_smaller_export_takes_the_arrays_of_the_one_it_replaces_with_it(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    out, arrays = tmp_path / "full.onnx", tmp_path / "full.onnx.data"
+    for small in (False, True):
+        written = [room / "full.onnx"] if small else [room / "full.onnx", room / "full.onnx.data"]
+        for path in written:
+            path.write_text(f"{small}", encoding="utf-8")
+        targets = _into_place(written, out)
+        assert out.read_text(encoding="utf-8") == f"{small}"
+        assert arrays.exists() == (arrays in targets) == (not small)
