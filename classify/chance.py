@@ -64,7 +64,13 @@ class Thresholds:
     inside: NDArray[np.float64]
 
 
-def calibrate(near: Closeness, y: NDArray[np.intp], group: NDArray[np.intp], n_classes: int) -> Thresholds:
+def calibrate(
+    near: Closeness,
+    y: NDArray[np.intp],
+    group: NDArray[np.intp],
+    n_classes: int,
+    share: float = FALSE_SHARE,
+) -> Thresholds:
     """Learn the thresholds; see the top of this file.
 
     Parameters
@@ -74,6 +80,8 @@ def calibrate(near: Closeness, y: NDArray[np.intp], group: NDArray[np.intp], n_c
     y, group : ndarray of shape (n,), intp
         Class codes, and declared groups; images of one group say nothing about chance.
     n_classes : int
+    share : float
+        Of the images that may be tied by chance.
     """
     some = _sample(y, n_classes)
     seen = _Distances([], [], [], [], [[] for _ in range(n_classes)])
@@ -82,15 +90,15 @@ def calibrate(near: Closeness, y: NDArray[np.intp], group: NDArray[np.intp], n_c
     size = np.bincount(y, minlength=n_classes).astype(float)
     own, codes = _joined(seen.own), y[some]
     pairs = [_joined(rows) for rows in seen.pairs]
-    inside = np.full(n_classes, _inside(own, _joined(pairs), float(size.sum()) / max(n_classes, 1)))
+    inside = np.full(n_classes, _inside(own, _joined(pairs), float(size.sum()) / max(n_classes, 1), share))
     for c in range(n_classes):
         if np.isfinite(own[codes == c]).sum() >= _FEWEST_OF_CLASS:
-            inside[c] = _inside(own[codes == c], pairs[c], size[c])
+            inside[c] = _inside(own[codes == c], pairs[c], size[c], share)
     other = _joined(seen.other)
     if np.isfinite(other).sum() >= _FEWEST:
-        between = min(_tail(other, _OF_NEAREST, FALSE_SHARE), _bound(_joined(seen.second_other)))
+        between = min(_tail(other, _OF_NEAREST, share), _bound(_joined(seen.second_other), share))
     else:  # one class, no labels, or a handful of images
-        between = min([*inside.tolist(), _bound(_joined(seen.fourth_own))], default=SAME)
+        between = min([*inside.tolist(), _bound(_joined(seen.fourth_own), share)], default=SAME)
     return Thresholds(between, np.minimum(inside, between))
 
 
@@ -145,23 +153,21 @@ def _sample(y: NDArray[np.intp], n_classes: int) -> NDArray[np.intp]:
     return np.sort(np.concatenate(chosen))
 
 
-def _inside(nearest: NDArray[np.float64], pairs: NDArray[np.float64], size: float) -> float:
+def _inside(nearest: NDArray[np.float64], pairs: NDArray[np.float64], size: float, share: float) -> float:
     # If more than half of the images have a copy, the nearest are the copies; among all pairs of a class
     # they are few.
-    return max(
-        _tail(nearest, _OF_NEAREST, FALSE_SHARE), _tail(pairs, _OF_PAIRS, FALSE_SHARE / max(size - 1, 1))
-    )
+    return max(_tail(nearest, _OF_NEAREST, share), _tail(pairs, _OF_PAIRS, share / max(size - 1, 1)))
 
 
-def _bound(second: NDArray[np.float64]) -> float:
+def _bound(second: NDArray[np.float64], share: float) -> float:
     """What no threshold should exceed: the next nearest after a possible copy comes nearer than that too
     often. A copy does not disturb it, so that its quantiles may be taken as they are.
     """
     second = second[np.isfinite(second)]
     if len(second) < _FEWEST:
         return np.inf
-    as_seen = np.quantile(second, FALSE_SHARE, method="lower") if len(second) * FALSE_SHARE >= 1 else 0.0
-    return max(_tail(second, _OF_NEAREST[:1], FALSE_SHARE), _rounded(float(as_seen)), SAME)
+    as_seen = np.quantile(second, share, method="lower") if len(second) * share >= 1 else 0.0
+    return max(_tail(second, _OF_NEAREST[:1], share), _rounded(float(as_seen)), SAME)
 
 
 def _tail(

@@ -43,10 +43,15 @@ class Closeness:
         Not changed, not copied as a whole.
     rows : ndarray of shape (n,), intp
         Those that are compared; everything below counts within them.
+    mean : ndarray of shape (n_features,), float32, or None
+        What the rows are centred by; None is their own mean.
     """
 
-    def __init__(self, X: Floats, rows: Rows) -> None:
+    def __init__(self, X: Floats, rows: Rows, mean: Floats | None = None) -> None:
         self._X, self._rows = X, rows
+        if mean is not None:
+            self._mean = mean
+            return
         total = np.zeros(X.shape[1])
         for start in range(0, len(rows), _BLOCK):
             total += X[rows[start : start + _BLOCK]].sum(axis=0, dtype=np.float64)
@@ -112,9 +117,9 @@ class Closeness:
                     squared *= -2
                     squared += 2
                     here = np.float32(2 * most + _ROUNDING)
-                near_i, near_j = _nearest(squared, here, diagonal=a == b)
+                near_i, near_j = nearest(squared, here, diagonal=a == b)
                 i, j = near_i + a, near_j + b
-                exact = self._exact(i, j)
+                exact = self.between(i, j)
                 kept = exact <= most
                 firsts.append(i[kept])
                 seconds.append(j[kept])
@@ -143,7 +148,8 @@ class Closeness:
             sketches[part] = self.directions(part) @ random
         return sketches
 
-    def _exact(self, i: Rows, j: Rows) -> NDArray[np.float64]:
+    def between(self, i: Rows, j: Rows) -> NDArray[np.float64]:
+        """Distances of rows `i` from rows `j`, shape (n_pairs,), measured in float64."""
         distance = np.empty(len(i))
         for start in range(0, len(i), _BLOCK):
             part = slice(start, start + _BLOCK)
@@ -152,8 +158,8 @@ class Closeness:
         return distance
 
 
-def _nearest(squared: Floats, bound: np.float32, *, diagonal: bool) -> tuple[Rows, Rows]:
-    """Where a block of squared distances is within the bound, each pair once, the nearest of each row."""
+def nearest(squared: Floats, bound: np.float32, *, diagonal: bool) -> tuple[Rows, Rows]:
+    """Where a block of distances is within the bound, each pair once, the nearest of each row."""
     near = squared <= bound
     if diagonal:
         near = np.triu(near, 1)

@@ -1,36 +1,29 @@
-"""Which images are one picture: exact copies by content, near-duplicates by their features.
+"""Which images are one picture: exact copies by content, near-duplicates by features and by thumbnails.
 
 Copies altered a little (stored again, scaled, cropped, brightened) lie nearer to each other than different
-pictures do; how near that is, `classify.chance` learns from the cache. Pairs within it are tied, nearest
-first. A chain of pairs could tie a whole class, so two groups of images are not joined
-
-- by a pair of two classes that is not within what is allowed inside both of them; or
-- if the distances from one to the other are on average above twice the threshold: two copies of one
-  picture, each altered in its own way, are twice as far apart as each is from the picture; or
-- if more than ten images and more than half of a class would then be one group: no class is copies of one
-  picture to that extent, and one that only looks so must stay possible to split; or
-- if a whole class would then be one group, unless they are within a quarter of the threshold: such a class
-  cannot be judged, which a class of two images should not come to by chance.
+pictures do; how near that is, `classify.chance` learns from the cache, for features and for thumbnails
+(`classify.greys`). Pairs within either are tied, nearest first (`classify.tying`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.chance import Thresholds, calibrate
+from classify.chance import FALSE_SHARE, SAME, Thresholds, calibrate
 from classify.closeness import Closeness
+from classify.greys import Greys
+from classify.tying import FEATURES, GREYS, Links, tie
+from extract.thumbnails import LENGTH
 from models.progress import Progress, Silent
 
 Rows = NDArray[np.intp]
 
-_TWICE = 2.0
-_LARGEST, _SHARE = 10, 0.5
-_QUARTER = 0.25
+# Thumbnails are compared as they are and mirrored, so each way may tie half as many by chance.
+_SHARE_OF_GREYS = FALSE_SHARE / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +38,15 @@ class Pair:
         Of the centred features; 1 for exact copies.
     exact : bool
         Of equal content.
+    greys : bool
+        Found by their thumbnails; these are nearer, measured by what is usual, than their features.
     """
 
     first: int
     second: int
     cosine: float
     exact: bool
+    greys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,8 @@ class Duplicates:
     classes : tuple of str
     thresholds : Thresholds
         As distances, 1 - cosine; ``inside`` is in the order of `classes`.
+    greys : Thresholds or None
+        The same for thumbnails; None if they were not looked at.
     """
 
     group: Rows
@@ -76,6 +74,7 @@ class Duplicates:
     untied: int
     classes: tuple[str, ...]
     thresholds: Thresholds
+    greys: Thresholds | None = None
 
     @property
     def ties(self) -> list[str]:
@@ -99,24 +98,23 @@ class Duplicates:
     def to_json(self) -> dict[str, object]:
         """Counts and thresholds, for programs."""
         inside = (1 - self.thresholds.inside).tolist()
+        greys = self.greys
         return {
             "images": sum(map(len, self.groups)),
             "groups": len(self.groups),
             "exact_copies": self.n_exact,
             "pairs": len(self.pairs),
             "pairs_left_apart": self.untied,
+            "found_by_thumbnails": sum(pair.greys for pair in self.pairs),
+            "thumbnail_cosine_between_classes": None if greys is None else round(1 - greys.between, 8),
             "cosine_between_classes": round(1 - self.thresholds.between, 8),
             "cosine_inside": {c: round(cosine, 8) for c, cosine in zip(self.classes, inside, strict=True)},
         }
 
     def describe(self) -> str:
         """The thresholds in words."""
-        inside = 1 - self.thresholds.inside
-        span = f"{inside.min():.4g}" if np.ptp(inside) == 0 else f"{inside.min():.4g} to {inside.max():.4g}"
-        return (
-            f"cosine of centred features at least {1 - self.thresholds.between:.4g} between classes, "
-            f"{span} inside one"
-        )
+        words = f"cosine of centred features at least {_in_words(self.thresholds)}"
+        return words if self.greys is None else f"{words}; or of thumbnails {_in_words(self.greys)}"
 
 
 def find_duplicates(
@@ -125,6 +123,7 @@ def find_duplicates(
     labels: Sequence[str],
     content: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    thumbnails: NDArray[np.uint8] | None = None,
     *,
     cosine: float | None = None,
     progress: Progress | None = None,
@@ -142,8 +141,10 @@ def find_duplicates(
         Content hashes, empty where unknown.
     groups : sequence of n str, or None
         Declared groups, empty where there is none: what is near inside them is no evidence of chance.
+    thumbnails : ndarray of shape (n, 64), uint8, or None
+        As a cache holds them: zeros where there is none.
     cosine : float or None
-        The threshold; None calibrates it.
+        The threshold of the features, and then thumbnails are not looked at; None calibrates it.
     progress : Progress or None
 
     Returns
@@ -157,26 +158,71 @@ def find_duplicates(
     different = np.flatnonzero(first == np.arange(len(rows)))
     near = Closeness(X, rows[different])
     own = y[different]
+    declared = _coded_or_alone(None if groups is None else [groups[i] for i in different.tolist()], own)
     if cosine is None:
-        declared = _coded_or_alone(None if groups is None else [groups[i] for i in different.tolist()], own)
         thresholds = calibrate(near, own, declared, len(classes))
     else:
         thresholds = Thresholds(1 - cosine, np.full(len(classes), 1 - cosine))
-    i, j, distance = near.pairs_within(thresholds.between, progress)
-    allowed = np.where(own[i] == own[j], thresholds.inside[own[i]], thresholds.between)
-    kept = np.flatnonzero(distance <= allowed)
-    kept = kept[np.lexsort((j[kept], i[kept], distance[kept]))]
-    i, j, distance = i[kept], j[kept], distance[kept]
-    # A figure of a tight class under a wrong label is near to the whole class; it is tied to its own copies.
-    allowed = np.minimum(thresholds.inside[own[i]], thresholds.inside[own[j]])
-    joined, untied = _tie(i, j, distance, allowed, own, near)
+    links = _by_features(near, thresholds, own, progress)
+    looks = [near.sketches if len(links) else np.zeros((len(own), 1), np.float32)]
+    greys = None
+    if cosine is None and thumbnails is not None:
+        seen = Greys(thumbnails[different])
+        greys = calibrate(seen.near, own[seen.rows], declared[seen.rows], len(classes), _SHARE_OF_GREYS)
+        links = links.and_those(_by_greys(seen, greys, own))
+        looks = [near.sketches if len(links) else looks[0], np.zeros((len(own), LENGTH), np.float32)]
+        looks[GREYS][seen.rows] = seen.directions
+    joined = tie(links, looks, own)
     number = np.empty(len(rows), np.intp)
     number[different] = joined
     group = np.unique(number[first], return_inverse=True)[1].astype(np.intp)
     copies = [Pair(int(first[row]), row, 1.0, True) for row in range(len(rows)) if first[row] != row]
-    found = zip(different[i].tolist(), different[j].tolist(), distance.tolist(), strict=True)
-    pairs = (*copies, *(Pair(a, b, 1 - d, False) for a, b, d in found))
-    return Duplicates(group, pairs, untied, classes, thresholds)
+    found = zip(
+        different[links.i].tolist(),
+        different[links.j].tolist(),
+        (1 - near.between(links.i, links.j)).tolist(),
+        (links.look == GREYS).tolist(),
+        strict=True,
+    )
+    pairs = (*copies, *(Pair(a, b, cosine, False, by_greys) for a, b, cosine, by_greys in found))
+    untied = int(np.count_nonzero(joined[links.i] != joined[links.j]))
+    return Duplicates(group, pairs, untied, classes, thresholds, greys)
+
+
+def _by_features(near: Closeness, thresholds: Thresholds, y: Rows, progress: Progress) -> Links:
+    i, j, distance = near.pairs_within(thresholds.between, progress)
+    return _links(i, j, distance, np.zeros(len(i), np.bool_), thresholds, y, FEATURES)
+
+
+def _by_greys(seen: Greys, thresholds: Thresholds, y: Rows) -> Links:
+    i, j, distance, turned = seen.pairs_within(thresholds.between)
+    return _links(seen.rows[i], seen.rows[j], distance, turned, thresholds, y, GREYS)
+
+
+def _links(
+    i: Rows,
+    j: Rows,
+    distance: NDArray[np.float64],
+    turned: NDArray[np.bool_],
+    thresholds: Thresholds,
+    y: Rows,
+    look: int,
+) -> Links:
+    """Those pairs that are within what is allowed to their classes, by rising share of it."""
+    inside = thresholds.inside
+    most = np.where(y[i] == y[j], inside[y[i]], thresholds.between)
+    # A figure of a tight class under a wrong label is near to the whole class; it is tied to its own copies.
+    allowed = np.minimum(inside[y[i]], inside[y[j]])
+    kept = distance <= most
+    share = distance[kept] / np.maximum(most[kept], SAME)
+    looks = np.full(len(share), look)
+    return Links(i[kept], j[kept], distance[kept], share, allowed[kept], looks, turned[kept]).sorted()
+
+
+def _in_words(thresholds: Thresholds) -> str:
+    inside = 1 - thresholds.inside
+    span = f"{inside.min():.4g}" if np.ptp(inside) == 0 else f"{inside.min():.4g} to {inside.max():.4g}"
+    return f"{1 - thresholds.between:.4g} between classes, {span} inside one"
 
 
 def _coded(labels: Sequence[str]) -> tuple[tuple[str, ...], Rows]:
@@ -196,68 +242,3 @@ def _first_of(content: Sequence[str] | None, n: int) -> Rows:
 def _coded_or_alone(groups: Sequence[str] | None, y: Rows) -> Rows:
     n = len(y)
     return np.arange(n) if groups is None else _coded([g or f"\0{i}" for i, g in enumerate(groups)])[1]
-
-
-def _tie(
-    i: Rows, j: Rows, distance: NDArray[np.float64], allowed: NDArray[np.float64], y: Rows, near: Closeness
-) -> tuple[Rows, int]:
-    """Join pairs in their order by the rules above; gives a number for each row, and the pairs left apart."""
-    sketches = near.sketches if len(i) else np.empty((0, 0), np.float32)
-    total = Counter(y.tolist())
-    parent: dict[int, int] = {}
-    bundles: dict[int, _Bundle] = {}
-
-    def root(row: int) -> int:
-        while (above := parent.setdefault(row, row)) != row:
-            parent[row] = parent[above]
-            row = above
-        return row
-
-    for a, b, d, most in zip(i.tolist(), j.tolist(), distance.tolist(), allowed.tolist(), strict=True):
-        u, v = root(a), root(b)
-        if u == v or d > most:
-            continue
-        one, other = (bundles.get(r) or _Bundle.of(sketches[r], int(y[r])) for r in (u, v))
-        # A pair of single images has been measured exactly.
-        if one.n + other.n > 2 and one.mean_distance(other) > _TWICE * most:
-            continue
-        both = one.joined(other)
-        if any(n > max(_LARGEST, _SHARE * total[c]) for c, n in both.counts.items()):
-            continue
-        if d > _QUARTER * most and any(n == total[c] for c, n in both.counts.items()):
-            continue
-        parent[v] = u
-        bundles[u] = both
-        bundles.pop(v, None)
-    number = np.arange(len(y))
-    for row in parent:
-        number[row] = root(row)
-    return number, int(np.count_nonzero(number[i] != number[j]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Bundle:
-    """What is needed of a group to know its mean distance to another: |a - b|² / 2 on average."""
-
-    n: int
-    total: NDArray[np.float64]
-    squares: float
-    counts: Counter[int]
-
-    @classmethod
-    def of(cls, row: NDArray[np.float32], c: int) -> _Bundle:
-        exact = row.astype(np.float64)
-        return cls(1, exact, float(exact @ exact), Counter({c: 1}))
-
-    def mean_distance(self, other: _Bundle) -> float:
-        """Over all pairs of one row here and one there."""
-        product = float(self.total @ other.total) / (self.n * other.n)
-        return 0.5 * (self.squares / self.n + other.squares / other.n) - product
-
-    def joined(self, other: _Bundle) -> _Bundle:
-        return _Bundle(
-            self.n + other.n,
-            self.total + other.total,
-            self.squares + other.squares,
-            self.counts + other.counts,
-        )

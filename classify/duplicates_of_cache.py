@@ -82,6 +82,7 @@ def duplicates_of_cache(
         cache.y.tolist(),
         cache.sha256,
         cache.groups.tolist(),
+        cache.thumbnails,
         cosine=cosine,
         progress=progress,
     )

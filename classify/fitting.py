@@ -53,6 +53,7 @@ def fit_classifier(
     sha256: Sequence[str] | None = None,
     groups: Sequence[str | None] | NDArray[np.str_] | None = None,
     splits: Sequence[str | None] | NDArray[np.str_] | None = None,
+    thumbnails: NDArray[np.uint8] | None = None,
     identity: FeatureIdentity | None = None,
     others: Sequence[OtherLayer] = (),
     options: FitOptions | None = None,
@@ -78,6 +79,8 @@ def fit_classifier(
         Rows of one group stay on one side.
     splits : sequence of n (str or None), or None
         ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
+    thumbnails : ndarray of shape (n, 64), uint8, or None
+        `extract.thumbnails` of the images, zeros where there is none; they find near-duplicates too.
     identity : FeatureIdentity or None
         What made the features; stored, so that others can be refused.
     others : sequence of OtherLayer
@@ -98,7 +101,7 @@ def fit_classifier(
     """
     started = time.perf_counter()
     options = options or FitOptions()
-    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits)
+    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits, thumbnails=thumbnails)
     # Images are compared on all cores; what is found does not depend on their number.
     prepared = prepare_split(table, options, progress)
     with one_blas_thread():

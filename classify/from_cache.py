@@ -85,6 +85,7 @@ def fit_cache(
         sha256=found.sha256,
         groups=found.groups,
         splits=found.splits,
+        thumbnails=found.thumbnails,
         identity=_identity(found.identity, found.layer),
         others=[
             OtherLayer(_identity(found.identity, name), partial(_rows_of, features, name)) for name in earlier

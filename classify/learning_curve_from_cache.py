@@ -48,6 +48,7 @@ def learning_curve_of_cache(
         sha256=found.sha256,
         groups=found.groups,
         splits=found.splits,
+        thumbnails=found.thumbnails,
         options=options,
         progress=progress,
     )

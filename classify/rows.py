@@ -33,6 +33,8 @@ class Table:
         Empty where there is none.
     splits : list of str, or None
         Lower case. None if no row has one.
+    thumbnails : ndarray of shape (n_labelled, 64), uint8, or None
+        As a cache holds them: zeros where there is none.
     """
 
     X: NDArray[np.float32]
@@ -42,6 +44,7 @@ class Table:
     content: list[str] | None
     groups: list[str] | None
     splits: list[str] | None
+    thumbnails: NDArray[np.uint8] | None = None
 
     def with_features(self, X: NDArray[np.float32]) -> Table:
         """The same rows with other features, (n, n_features) float32.
@@ -68,6 +71,7 @@ def make_table(
     sha256: Sequence[str] | None,
     groups: Sequence[str | None] | NDArray[np.str_] | None,
     splits: Sequence[str | None] | NDArray[np.str_] | None,
+    thumbnails: NDArray[np.uint8] | None = None,
 ) -> Table:
     """Check what was given and keep the labelled rows.
 
@@ -76,7 +80,7 @@ def make_table(
     X : array_like of shape (n, n_features), or None
         None where features stay where they are; the table's X then has no columns, and who reads them
         checks them.
-    y, paths, sha256, groups, splits
+    y, paths, sha256, groups, splits, thumbnails
         As `classify.fitting.fit_classifier`. Without X `paths` are needed.
 
     Raises
@@ -90,6 +94,7 @@ def make_table(
         raise DataError(f"features of shape {features.shape} were found; needed is (n_images, n_features)")
     n = len(features)
     columns = {"y": y, "paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
+    columns["thumbnails"] = thumbnails
     for name, column in columns.items():
         if column is not None and len(column) != n:
             raise DataError(
@@ -121,6 +126,7 @@ def make_table(
         content=content,
         groups=labelled(groups),
         splits=words if any(words) else None,
+        thumbnails=None if thumbnails is None else thumbnails[rows],
     )
     check_finite(table.X, table.rows, table.name)
     return table

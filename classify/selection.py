@@ -46,14 +46,16 @@ def keep_rows(table: Table, positions: Sequence[int]) -> Table:
     def kept(column: list[str] | None) -> list[str] | None:
         return None if column is None else [column[i] for i in positions]
 
+    at = np.asarray(positions, np.intp)
     return replace(
         table,
-        rows=table.rows[np.asarray(positions, np.intp)],
+        rows=table.rows[at],
         labels=[table.labels[i] for i in positions],
         paths=kept(table.paths),
         content=kept(table.content),
         groups=kept(table.groups),
         splits=kept(table.splits),
+        thumbnails=None if table.thumbnails is None else table.thumbnails[at],
     )
 
 

@@ -102,7 +102,14 @@ def duplicates_of(table: Table, options: FitOptions, progress: Progress | None) 
         return None
     cosine = None if options.duplicates == "auto" else float(options.duplicates)
     return find_duplicates(
-        table.X, table.rows, table.labels, table.content, table.groups, cosine=cosine, progress=progress
+        table.X,
+        table.rows,
+        table.labels,
+        table.content,
+        table.groups,
+        table.thumbnails,
+        cosine=cosine,
+        progress=progress,
     )
 
 

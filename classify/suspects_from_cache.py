@@ -79,7 +79,13 @@ def cache_suspects(
     """
     found = load_features(features, layer)
     table = make_table(
-        found.X, found.y, paths=found.paths, sha256=found.sha256, groups=found.groups, splits=None
+        found.X,
+        found.y,
+        paths=found.paths,
+        sha256=found.sha256,
+        groups=found.groups,
+        splits=None,
+        thumbnails=found.thumbnails,
     )
     options = FitOptions(
         include=tuple(include), exclude=tuple(exclude), duplicates=duplicates, class_weight=class_weight

@@ -12,6 +12,7 @@ import numpy as np
 
 from extract.clock import Clock
 from extract.stages import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
+from extract.thumbnails import thumbnail
 
 
 @dataclass(slots=True)
@@ -70,7 +71,9 @@ class Calls:
         batch, call = self._running.popleft()
         features, seconds = call.result()
         self._clock.inference += seconds / self.network.calls_at_once
-        return RowBlock(batch.refs, batch.sha256, features), batch.failures
+        # Here, since this thread would else wait for the next call.
+        thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels])
+        return RowBlock(batch.refs, batch.sha256, features, thumbnails), batch.failures
 
 
 def _run(batch: Batch, network: FeatureNetwork) -> tuple[dict[str, Features], float]:

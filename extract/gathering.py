@@ -37,8 +37,10 @@ class Gathered:
     def joined(self) -> RowBlock:
         """All rows as one block."""
         layers = self.blocks[0].features if self.blocks else ()
+        thumbnails = [block.thumbnails for block in self.blocks if block.thumbnails is not None]
         return RowBlock(
             [ref for block in self.blocks for ref in block.refs],
             [sha for block in self.blocks for sha in block.sha256],
             {layer: np.concatenate([block.features[layer] for block in self.blocks]) for layer in layers},
+            np.concatenate(thumbnails) if thumbnails and len(thumbnails) == len(self.blocks) else None,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from classify.duplicates import Pair
 from classify.duplicates_of_cache import NamedDuplicates
 from classify.report.text import duplicates_line
+from classify.report.words import counted
 from classify.tables import CsvRows
 from models.durable import explained, write_whole
 
@@ -15,26 +16,28 @@ from models.durable import explained, write_whole
 def duplicates_report(named: NamedDuplicates) -> str:
     """All of it, for people."""
     cache, found = named.cache, named.found
-    lines = [
-        f"{len(cache.paths)} images of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"
-    ]
+    images = counted(len(cache.paths), "image")
+    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"]
     conflicts = named.conflicts
     if conflicts:
-        lines += ["", f"{len(conflicts)} pairs under two labels, of which one is wrong:"]
+        lines += ["", f"{counted(len(conflicts), 'pair')} under two labels, of which one is wrong:"]
         lines += [
             f"  {_cosine(pair)}  {_name(named, pair.first)}  {_name(named, pair.second)}"
             for pair in conflicts
         ]
     straddling = named.straddling
     if straddling:
-        lines += ["", f"{len(straddling)} pairs of a training and a test image by the cache's own split:"]
+        lines += [
+            "",
+            f"{counted(len(straddling), 'pair')} of a training and a test image by the cache's own split:",
+        ]
         lines += [
             f"  {_cosine(pair)}  {_name(named, pair.first)}  {_name(named, pair.second)}"
             for pair in straddling
         ]
     groups = found.groups
     if groups:
-        lines += ["", f"{len(groups)} pictures that are there more than once:"]
+        lines += ["", f"{counted(len(groups), 'picture that is', 'pictures that are')} there more than once:"]
         for rows in groups:
             lines += [f"  {len(rows)} images", *(f"    {_name(named, row)}" for row in rows)]
     return "\n".join(lines)
@@ -58,8 +61,8 @@ def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
 def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
     """Write a line for each pair, those under two labels first.
 
-    Columns: ``cosine,exact,different_labels,group_1,path_1,label_1,split_1,group_2,path_2,label_2,split_2``;
-    rows of one picture have the same number as group.
+    Columns: ``cosine,exact,thumbnails,different_labels``, then ``group_1,path_1,label_1,split_1`` and
+    the same of 2; rows of one picture have the same number as group. `thumbnails`: found by these.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
     text = io.StringIO(newline="")
     table = CsvRows(text)
     sides = [f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split")]
-    table.write(["cosine", "exact", "different_labels", *sides])
+    table.write(["cosine", "exact", "thumbnails", "different_labels", *sides])
     cache = named.cache
     for pair in _ordered(named):
         fields = [
@@ -77,7 +80,7 @@ def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
             for row in (pair.first, pair.second)
             for value in (named.found.group[row], cache.paths[row], cache.y[row], cache.splits[row])
         ]
-        flags = [str(flag).lower() for flag in (pair.exact, named.conflicting(pair))]
+        flags = [str(flag).lower() for flag in (pair.exact, pair.greys, named.conflicting(pair))]
         table.write([f"{pair.cosine:.6f}", *flags, *fields])
     with explained(out, "--csv"):
         return write_whole(out, text.getvalue().encode("utf-8"))
@@ -91,6 +94,7 @@ def _pair_json(named: NamedDuplicates, pair: Pair) -> dict[str, object]:
     return {
         "cosine": round(pair.cosine, 8),
         "exact": pair.exact,
+        "thumbnails": pair.greys,
         "different_labels": named.conflicting(pair),
         "images": [_row_json(named, pair.first), _row_json(named, pair.second)],
     }
@@ -107,7 +111,7 @@ def _row_json(named: NamedDuplicates, row: int) -> dict[str, object]:
 
 
 def _cosine(pair: Pair) -> str:
-    return "exact " if pair.exact else f"{pair.cosine:.4f}"
+    return "exact " if pair.exact else "pixels" if pair.greys else f"{pair.cosine:.4f}"
 
 
 def _name(named: NamedDuplicates, row: int) -> str:

@@ -76,7 +76,13 @@ def gather(
     copies = None
     if table is not None:
         copies = find_duplicates(
-            table.X, table.rows, table.labels, table.content, table.groups, progress=progress
+            table.X,
+            table.rows,
+            table.labels,
+            table.content,
+            table.groups,
+            table.thumbnails,
+            progress=progress,
         )
     if table is None:
         absent["suspects"] = absent["judged"] = "No image in this cache has a label."

@@ -28,6 +28,7 @@ class LoadedCache:
     X : ndarray of shape (n_rows, n_features), float32
     columns : Columns
     failures : list of Failure
+    thumbnails : ndarray of shape (n_rows, 64), uint8
     """
 
     path: Path
@@ -36,6 +37,7 @@ class LoadedCache:
     X: NDArray[np.float32]
     columns: Columns
     failures: list[Failure]
+    thumbnails: NDArray[np.uint8]
 
     @property
     def n_images(self) -> int:
@@ -60,6 +62,7 @@ class LoadedCache:
             sha256=columns.sha256,
             groups=columns.group,
             splits=None,
+            thumbnails=self.thumbnails,
         )
 
 
@@ -85,4 +88,6 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
         X = np.empty((reader.n_rows, reader.identity.dims[layer]), np.float32)
         for rows, block in reader.iter_blocks(layer):
             X[rows] = block
-        return LoadedCache(path, reader.header, layer, X, reader.columns(), reader.failures())
+        return LoadedCache(
+            path, reader.header, layer, X, reader.columns(), reader.failures(), reader.thumbnails()
+        )

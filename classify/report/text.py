@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from classify.duplicates import Duplicates
 from classify.records import FitResult
 from classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
+from classify.report.words import counted, padded, width_of
 from classify.report.words import one_line as _short
-from classify.report.words import padded, width_of
 from classify.tune import Tuned
 
 
@@ -134,11 +134,13 @@ def duplicates_line(found: Duplicates) -> str:
     if not found.pairs:
         return f"none ({found.describe()})"
     grouped = sum(map(len, found.groups))
-    apart = (
-        f"; {found.untied} more pairs are near but not tied, lest chains tie a class" if found.untied else ""
-    )
+    left = counted(found.untied, "more pair is", "more pairs are")
+    apart = f"; {left} near but not tied, lest chains tie a class" if found.untied else ""
+    if not grouped:
+        return f"none tied ({found.describe()}){apart}"
+    exact = counted(found.n_exact, "of them an exact copy", "of them exact copies")
     return (
-        f"{grouped} images are {len(found.groups)} pictures, {found.n_exact} of them exact copies of another "
+        f"{grouped} images are {counted(len(found.groups), 'picture')}, {exact} of another "
         f"({found.describe()}){apart}"
     )
 

@@ -17,6 +17,7 @@ from extract.cache.index import Ints
 from extract.cache.placed import Placed, Record
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.sources import Sources
+from extract.cache.thumbnails import check_thumbnails, copy_thumbnails
 from extract.stages import Failure
 from models.errors import CacheCorruptError, CacheError, DataError
 from models.progress import Progress
@@ -95,6 +96,7 @@ def unchanged(
         return False
     try:
         old = sources[0]
+        check_thumbnails(old)
         return same_columns(old, placed.columns(sources), found.rows) and same_columns(
             old, failure_columns(failures), len(failures)
         )
@@ -147,6 +149,7 @@ def write_cache(
                 column.append(rounded(rows, header.storage, layer))
                 progress.advance(len(rows))
         write_columns(file, placed.columns(sources), n)
+        copy_thumbnails(file, placed, sources)
         write_columns(file, failure_columns(failures), len(failures))
     progress.finish()
 

@@ -59,7 +59,7 @@ class Placed:
     row: Ints
 
     def columns(self, sources: Sources) -> list[AnyColumn]:
-        """Everything but the features."""
+        """Everything but features and thumbnails."""
         texts: list[AnyColumn] = [
             TextColumn.of(name, self.records, name) for name in ("path", "label", "group", "split")
         ]

@@ -15,7 +15,9 @@ from extract.cache.header import Header, features_name
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import read_failures
 from extract.cache.old import open_cache
+from extract.cache.thumbnails import read_thumbnails
 from extract.stages import Failure
+from extract.thumbnails import Thumbnails
 from models.errors import UnknownLayerError
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
@@ -37,6 +39,8 @@ class FeatureSet:
         Empty where there is none.
     sha256 : list of str
         Hex digests of the image files.
+    thumbnails : ndarray of shape (n_rows, 64), uint8
+        8 x 8 greys of each image; zeros where there is none.
     layer : str
     identity : CacheIdentity
         Of the whole cache; ``identity.fingerprints[layer]`` is this layer's.
@@ -50,6 +54,7 @@ class FeatureSet:
     groups: NDArray[np.str_]
     splits: NDArray[np.str_]
     sha256: list[str]
+    thumbnails: Thumbnails
     layer: str
     identity: CacheIdentity
     roots: tuple[str, ...]
@@ -225,6 +230,15 @@ class CacheReader:
         )
         return Columns(texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256))
 
+    def thumbnails(self) -> Thumbnails:
+        """8 x 8 greys of each image, shape (n_rows, 64); zeros where there is none.
+
+        Raises
+        ------
+        CacheCorruptError
+        """
+        return read_thumbnails(self._file)
+
     def failures(self) -> list[Failure]:
         """The images that gave no row, sorted by path.
 
@@ -271,6 +285,7 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
             groups=np.array(columns.group, np.str_),
             splits=np.array(columns.split, np.str_),
             sha256=columns.sha256,
+            thumbnails=reader.thumbnails(),
             layer=name,
             identity=reader.identity,
             roots=reader.header.roots,

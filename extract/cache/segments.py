@@ -7,7 +7,8 @@ shares. Equal work may be written twice under one name; the second copy replaces
 
     attributes                    format, format_version; network, layers, preprocessing ... as in
                                   a cache; forced (0 or 1), provenance (JSON)
-    /features/<layer> /path /size /mtime_ns /sha256 /failures/... /checksums   as in a cache
+    /features/<layer> /path /size /mtime_ns /sha256 /thumbnail /failures/... /checksums
+                                  as in a cache
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from extract.cache.header import Run, features_name, identity_attributes, read_i
 from extract.cache.identity import CacheIdentity
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.sealed_writer import SealedWriter
+from extract.cache.thumbnails import write_thumbnails
 from extract.stages import Failure, RowBlock
 from models.errors import CacheCorruptError, CacheError
 
@@ -120,6 +122,7 @@ def write_segment(
                 about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
                 file.add(features_name(layer), rows.shape, "<f4", attributes=about).append(rows)
             write_columns(file, columns, len(block.refs))
+            write_thumbnails(file, block.thumbnails)
             write_columns(file, failure_columns(failures), len(failures))
         put_in_place(partial, path)
     except OSError as exc:

@@ -15,6 +15,8 @@ from extract.cache.index import Entries, RowIndex
 from extract.cache.joining import join
 from extract.cache.old import open_cache
 from extract.cache.sealed_reader import SealedReader
+from extract.cache.thumbnails import NAME as THUMBNAIL
+from extract.cache.thumbnails import has_thumbnails
 from extract.stages import ImageRef, Listing
 from models.errors import CacheCorruptError, ImageError
 from models.progress import Progress, Silent
@@ -125,6 +127,8 @@ def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
     """Columns that are not as long as the file says: images = rows + failures."""
     expected = dict.fromkeys(_ROW_COLUMNS, header.rows)
     expected |= {features_name(layer): header.rows for layer in header.identity.layers}
+    if has_thumbnails(file):
+        expected[THUMBNAIL] = header.rows
     expected |= {f"failures/{name}": header.failures for name in _FAILURE_COLUMNS}
     for name, rows in expected.items():
         found = file[name].shape[0]

@@ -110,7 +110,7 @@ class Actor:
 
         block, failures, clock = self._worker.process(refs, parcel.name, watch)
         rows = [positions[id(ref)] for ref in block.refs]
-        return Result(rows, block.sha256, block.features, failures, self._keeps, clock)
+        return Result(rows, block.sha256, block.features, failures, self._keeps, clock, block.thumbnails)
 
 
 def _sees_folder(probe: Path | None, word: bytes) -> bool:

@@ -286,7 +286,7 @@ class Driver:
         work.ended = now
         assert member.ready is not None
         refs = [self._images[portion.start + i] for i in result.rows]
-        block = RowBlock(refs, result.sha256, result.features)
+        block = RowBlock(refs, result.sha256, result.features, result.thumbnails)
         return portion.start, Finished(block, result.failures, result.kept, member.ready.provenance)
 
     def _say(self, text: str) -> None:

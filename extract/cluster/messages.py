@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from extract.clock import Clock
 from extract.stages import Failure, Features, ImageRef, Origin
 
@@ -166,6 +169,8 @@ class Result:
     kept : bool
         The worker has written the segment.
     clock : Clock
+    thumbnails : ndarray of shape (n_rows, 64), uint8, or None
+        None if they are `kept`.
     """
 
     rows: Sequence[int]
@@ -174,3 +179,4 @@ class Result:
     failures: Sequence[Failure]
     kept: bool
     clock: Clock
+    thumbnails: NDArray[np.uint8] | None = None

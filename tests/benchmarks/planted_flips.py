@@ -31,9 +31,15 @@ def shares_found(path: str, seed: int) -> tuple[int, float, float, float]:
     for row in flipped:
         labels[row] = rng.choice(classes[classes != labels[row]])
     table = make_table(
-        found.X, labels, paths=found.paths, sha256=found.sha256, groups=found.groups, splits=None
+        found.X,
+        labels,
+        paths=found.paths,
+        sha256=found.sha256,
+        groups=found.groups,
+        splits=None,
+        thumbnails=found.thumbnails,
     )
-    copies = find_duplicates(table.X, table.rows, table.labels, table.content, table.groups)
+    copies = find_duplicates(table.X, table.rows, table.labels, table.content, table.groups, table.thumbnails)
     suspects = find_suspects(table, out_of_fold(table, alike=copies.ties), copies.groups)
     rows = np.array([suspect.row for suspect in suspects])
     hit, k = np.isin(rows, flipped), len(flipped)

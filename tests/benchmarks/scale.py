@@ -1,7 +1,7 @@
-"""``python -m tests.benchmarks.scale``: a commit and a listing of many images, seconds and peak memory.
+"""``python -m tests.benchmarks.scale``: a commit, a listing, a search for duplicates; seconds, peak memory.
 
 Each measurement is a process of its own, so that its peak is its own. Nothing is read from images:
-rows and files are made up, because a commit and a listing open none.
+rows and files are made up, because none of the three opens any.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from classify.duplicates_of_cache import duplicates_of_cache
 from extract.cache.writer import CacheWriter
 from extract.inputs import list_inputs
 from extract.plan import make_plan
 from extract.stages import ImageRef, RowBlock
+from extract.thumbnails import LENGTH
+from tests.benchmarks.feature_rows import feature_rows
 from tests.extract.cache_support import ORIGIN, identity
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -102,11 +105,51 @@ def listing(folder: Path, n_files: int) -> str:
     )
 
 
+def duplicates(folder: Path, n_rows: int, dim: int) -> str:
+    """What the command `duplicates` does with a cache of 50 classes, where one row in 50 has a copy."""
+    refs = [
+        ImageRef(f"class-{i % 50:02}/{i:08}.jpg", f"class-{i % 50:02}", None, None, i, i, ORIGIN, i)
+        for i in range(n_rows)
+    ]
+    order = sorted(range(n_rows), key=lambda i: refs[i].path)
+    rng = np.random.default_rng(0)
+    X, _ = feature_rows(n_rows, dim, 50)
+    greys = rng.integers(1, 256, (n_rows, LENGTH), np.uint8)
+    planted = n_rows // 50
+    X[-planted:] = X[:planted] * (1 + rng.normal(0, 0.05, (planted, dim)).astype(np.float32))
+    greys[-planted:] = greys[:planted]
+    path = folder / "features.h5"
+    with CacheWriter(path, identity(("fc7",), dims={"fc7": dim}), provenance={}) as writer:
+        for start in range(0, n_rows, 2048):
+            some = order[start : start + 2048]
+            digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in some]
+            writer.write_segment(
+                RowBlock([refs[i] for i in some], digests, {"fc7": X[some]}, greys[some]), []
+            )
+        writer.commit([refs[i] for i in order], [], roots=["imgs"])
+    del X
+    command = "import sys; from tests.benchmarks.scale import search; search(sys.argv[1])"
+    ran = subprocess.run(
+        [sys.executable, "-c", command, str(path)], cwd=_ROOT, check=True, capture_output=True, text=True
+    )
+    return f"duplicates of {n_rows} rows x {dim}, {planted} planted: {ran.stdout.strip()}"
+
+
+def search(path: str) -> None:
+    """In a process of its own; prints what it took."""
+    started, cpu = time.perf_counter(), time.process_time()
+    found = duplicates_of_cache(path).found
+    took, used = time.perf_counter() - started, time.process_time() - cpu
+    print(f"{len(found.groups)} groups, {took:.0f} s ({used:.0f} s of CPU), peak {megabytes('VmHWM'):.0f} MB")
+
+
 def main() -> None:
     """Each measurement in a process and a folder of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale")
     parser.add_argument(
-        "what", nargs="*", default=["commit:2000000:8", "commit:100000:4096", "listing:2000000"]
+        "what",
+        nargs="*",
+        default=["commit:2000000:8", "commit:100000:4096", "listing:2000000", "duplicates:50000:4096"],
     )
     parser.add_argument("--folder", type=Path, default=None, help="where 10 GB may be written for a while")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -118,7 +161,11 @@ def main() -> None:
                 subprocess.run([*own, "--folder", temporary], cwd=_ROOT, check=True)
                 continue
             kind, *sizes = what.split(":")
-            measures: dict[str, Callable[..., str]] = {"commit": commit, "listing": listing}
+            measures: dict[str, Callable[..., str]] = {
+                "commit": commit,
+                "listing": listing,
+                "duplicates": duplicates,
+            }
             print(measures[kind](Path(temporary), *map(int, sizes)), flush=True)
 
 

@@ -64,6 +64,8 @@ def test_every_planted_copy_is_listed_and_wrong_labels_come_first(cli: CommandLi
     assert [line["different_labels"] for line in lines] == ["true"] * 2 + ["false"] * 4
     assert {frozenset((line["path_1"], line["path_2"])) for line in lines} == PLANTED
     assert [line["exact"] for line in lines].count("true") == 1
+    assert {line["thumbnails"] for line in lines if line["exact"] == "true"} == {"false"}
+    assert answer["found_by_thumbnails"] == [line["thumbnails"] for line in lines].count("true")
     text = cli.good("duplicates").out
     assert text.index("2 pairs under two labels") < text.index("6 pictures that are there more than once")
     assert "cosine of centred features at least" in text
@@ -83,7 +85,7 @@ def test_fit_keeps_them_on_one_side_and_prints_both_figures(cli: CommandLine) ->
     clean = cli.good("fit", "--svm", "-C", "1", "--split-csv", "split.csv")
     part = {line["path"]: line["split"] for line in lines_of(cli.folder / "split.csv")}
     assert all(len({part[path] for path in pair}) == 1 for pair in PLANTED)
-    assert "duplicates: 12 images are 6 pictures, 1 of them exact copies of another" in clean.out
+    assert "duplicates: 12 images are 6 pictures, 1 of them an exact copy of another" in clean.out
     leaky = read_json(
         cli.good("fit", "--svm", "-C", "1", "--duplicates", "off", "--json", "-o", "l.onnx").out
     )
