@@ -19,12 +19,12 @@ LENGTH = SIDE * SIDE
 """Numbers of a thumbnail."""
 
 # Rec. ITU-R BT.601, luma of R, G and B, in 256ths.
-_LUMA = np.array([77, 150, 29], np.uint16)
+_LUMA = np.array([77, 150, 29])
 _OF_TEN = 4  # `geometry`: four corners, then the centre
 
 
 def thumbnail(pixels: Pixels) -> Thumbnails:
-    """Mean grey of 8 x 8 fields of equal size.
+    """Mean grey of 8 x 8 fields of equal size; up to three rows at the lower edge are left out.
 
     Parameters
     ----------
@@ -38,13 +38,17 @@ def thumbnail(pixels: Pixels) -> Thumbnails:
         is not black gives zeros, which a cache takes for no thumbnail.
     """
     image = pixels[_OF_TEN if len(pixels) > _OF_TEN else 0]
-    grey = image @ _LUMA >> 8
-    edges = [np.arange(SIDE) * length // SIDE for length in grey.shape]
-    sums = np.add.reduceat(np.add.reduceat(grey.astype(np.uint32), edges[0], axis=0), edges[1], axis=1)
-    sizes = [
-        np.maximum(np.diff(starts, append=length), 1)
-        for starts, length in zip(edges, grey.shape, strict=True)
-    ]
-    area = np.outer(*sizes)
+    # Sums of up to 257 bytes fit 16 bits, and those are added several at a time.
+    rows = image.astype(np.uint16 if len(image) <= 256 * SIDE else np.uint32)
+    together = 1
+    while len(rows) >= 4 * SIDE and together < 4:
+        # Four rows at once before the fields: a third of the time.
+        rows = rows[: len(rows) // 2 * 2 : 2] + rows[1::2]
+        together *= 2
+    top, left = (np.arange(SIDE) * length // SIDE for length in rows.shape[:2])
+    heights = together * np.maximum(np.diff(top, append=len(rows)), 1)
+    widths = np.maximum(np.diff(left, append=rows.shape[1]), 1)
+    sums = np.add.reduceat(np.add.reduceat(rows, top, axis=0), left, axis=1, dtype=np.int64) @ _LUMA
+    area = 256 * np.outer(heights, widths)
     means: Thumbnails = ((2 * sums + area) // (2 * area)).astype(np.uint8)
     return means.ravel()
