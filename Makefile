@@ -12,7 +12,7 @@ demo: $(VENV)/ready
 
 # A file's tests share what is costly to make, so a file is never split between the two processes.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The faults of a cluster of two nodes, which `make test` runs too.
 test-ray: $(VENV)/ready
