@@ -44,11 +44,14 @@ class Calls:
     network : FeatureNetwork
     clock : Clock
         Is told how long the network was busy.
+    thumbnails : bool
+        Whether to make them.
     """
 
-    def __init__(self, network: FeatureNetwork, clock: Clock) -> None:
+    def __init__(self, network: FeatureNetwork, clock: Clock, *, thumbnails: bool) -> None:
         self.network = network
         self._clock = clock
+        self._thumbnails = thumbnails
         self._pool = ThreadPoolExecutor(network.calls_at_once, thread_name_prefix="network")
         self._running: deque[tuple[Batch, Future[tuple[dict[str, Features], float]]]] = deque()
 
@@ -72,7 +75,7 @@ class Calls:
         features, seconds = call.result()
         self._clock.inference += seconds / self.network.calls_at_once
         # Here, since this thread would else wait for the next call.
-        thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels])
+        thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if self._thumbnails else None
         return RowBlock(batch.refs, batch.sha256, features, thumbnails), batch.failures
 
 

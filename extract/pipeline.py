@@ -235,6 +235,7 @@ class _Run:
             batch_size=options.batch_size,
             jobs=options.jobs,
             exact_decode=options.exact_decode,
+            thumbnails=True,
         )
 
     def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:

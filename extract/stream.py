@@ -31,6 +31,7 @@ def feature_blocks(
     jobs: int | Turns,
     clock: Clock,
     watch: Watch = nullcontext,
+    thumbnails: bool = False,
 ) -> Iterator[tuple[RowBlock, list[Failure]]]:
     """Read, decode and run images in their order, a batch at a time.
 
@@ -49,6 +50,8 @@ def feature_blocks(
         Is told where the time went.
     watch : callable
         Every image is read and decoded inside ``with watch(ref):``.
+    thumbnails : bool
+        Whether blocks get `extract.thumbnails` of their images.
 
     Yields
     ------
@@ -78,7 +81,7 @@ def feature_blocks(
             batch.pixels.append(found.pixels)
             if calls is None:
                 began = time.perf_counter()
-                calls = Calls(network(), clock)
+                calls = Calls(network(), clock, thumbnails=thumbnails)
                 loading = time.perf_counter() - began
                 reading.ahead = max(reading.ahead, 2 * calls.network.batch_size)
             if (len(batch.refs) + 1) * len(found.pixels) > calls.network.batch_size:

@@ -41,6 +41,8 @@ class NetworkRun:
         Images in one call of the network, decode threads, threads inside one operator; None chooses.
     exact_decode : bool
         As `extract.options.ExtractOptions`.
+    thumbnails : bool
+        Whether rows get `extract.thumbnails` of their images: those that are kept.
     """
 
     graph_path: Path
@@ -52,6 +54,7 @@ class NetworkRun:
     jobs: int | None = None
     threads: int | None = None
     exact_decode: bool = False
+    thumbnails: bool = False
 
     def decoder(self) -> Decode:
         """What turns an image into the network's pixels."""
@@ -168,7 +171,12 @@ def on_this_machine(
         return opened[0]
 
     for block, failures in feature_blocks(
-        images, run.decoder(), open_session, jobs=run.jobs or default_jobs(), clock=clock
+        images,
+        run.decoder(),
+        open_session,
+        jobs=run.jobs or default_jobs(),
+        clock=clock,
+        thumbnails=run.thumbnails,
     ):
         yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
 
@@ -225,7 +233,13 @@ class Worker:
         """
         clock, gathered = Clock(), Gathered()
         for block, failures in feature_blocks(
-            refs, self._decode, lambda: self._network, jobs=self._turns, clock=clock, watch=watch
+            refs,
+            self._decode,
+            lambda: self._network,
+            jobs=self._turns,
+            clock=clock,
+            watch=watch,
+            thumbnails=self._run.thumbnails,
         ):
             gathered.add(block, failures)
         rows = gathered.joined()

@@ -12,12 +12,15 @@ import pytest
 
 from extract import extract_features, load_features
 from extract.folders import FolderOrigin
+from extract.images import prepare
 from extract.options import ExtractOptions
 from extract.stages import ImageRef
 from extract.summary import ExtractSummary
+from models import store
 from models.errors import Fc7Error
 from models.importing import import_network
 from models.spec import caffe_preprocess
+from tests.extract.test_thumbnails import by_loops
 from tests.support import tiny_network, write_pictures
 
 
@@ -50,6 +53,16 @@ def assert_right(place: Path) -> None:
     for path, row, label in zip(found.paths, found.X, found.y, strict=True):
         np.testing.assert_array_equal(row, wanted[path])
         assert label == path.split("/")[0]
+
+
+def test_every_row_is_kept_with_the_thumbnail_of_its_image(place: Path) -> None:
+    extract(place)
+    found = load_features(place / "f.h5")
+    spec = store.load("tiny").spec.preprocess
+    for path, row in zip(found.paths, found.thumbnails, strict=True):
+        pixels = prepare((place / "imgs" / path).read_bytes(), spec)
+        assert row.any()
+        np.testing.assert_array_equal(row, by_loops(pixels[0]))
 
 
 def test_nothing_changed_touches_neither_file_nor_network(place: Path) -> None:
