@@ -7,6 +7,7 @@ from pathlib import Path
 
 from extract.clock import Clock
 from extract.providers import CPU, CUDA, OPENVINO, Machine
+from extract.stream import default_jobs
 
 # Below this a run is over before anybody wishes it were faster.
 _WORTH_SECONDS = 10.0
@@ -33,7 +34,7 @@ def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool)
     if clock.busy < _WORTH_SECONDS or getattr(clock, slowest) < _WORTH_SHARE * clock.busy:
         return None
     provider, precision = engine.split()
-    cores = os.cpu_count() or 1
+    cores = default_jobs()
     if slowest == "decode" and jobs < cores:
         return f"-j {cores} would decode on all {cores} cores"
     if slowest != "inference":

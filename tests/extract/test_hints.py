@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from extract import hints
 from extract.clock import Clock
 from extract.hints import hint
 from extract.providers import CPU, CUDA, OPENVINO, Machine
@@ -43,7 +42,7 @@ def test_a_slow_network_is_told_of_the_faster_engine_that_there_is(
 
 
 def test_slow_decoding_is_told_of_the_cores_that_are_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(hints, "default_jobs", lambda: 8)
     found = hint(DECODE, f"{CPU} fp32", jobs=2, machine=BARE, intel=True)
     assert found is not None
     assert found.startswith("-j 8 ")
