@@ -83,8 +83,10 @@ class Actor:
             run = dataclasses.replace(run, graph_path=_unpacked(files) / run.graph_path.name)
         self._origins = origins
         self._keeps = keeping is not None
-        if keeping is not None:
-            self._hands = Hands(keeping.folder)
+        # Without them the worker is as good (Windows has no pwrite); after a death more images are suspects.
+        if keeping is not None and hasattr(os, "pwrite"):
+            with contextlib.suppress(OSError):
+                self._hands = Hands(keeping.folder)
         self._worker = Worker(run, keeping, n_images)
         session = self._worker.session
         hands = self._hands.path if self._hands else None
