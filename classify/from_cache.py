@@ -23,7 +23,7 @@ from models.progress import Progress
 from models.spec import Pool
 
 MEMORY = 4_000_000_000
-"""Of 4096 features 244,000 rows. In memory `fit` takes 1.7 times that, and about 1 GB."""
+"""Of 4096 features 244,000 rows. On 100,000, 1.6 GB, an SVM took 3.3 GB (benchmarks/NOTES-fitting.md)."""
 
 
 def fit_cache(
