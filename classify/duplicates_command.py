@@ -25,11 +25,11 @@ def duplicates(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """List images that are one picture: exact copies, and near-duplicates by their features.
+    """List images that are one picture: exact copies, and near-duplicates by features and by thumbnails.
 
-    Pairs under two labels come first: one of the two labels is wrong. Near-duplicates are what a network
-    can hardly tell apart: copies stored again, scaled, cropped or brightened a little, and frames of one
-    film.
+    Pairs under two labels come first: where both show one picture, one label is wrong. Near-duplicates are
+    what a network can hardly tell apart, and what is the same in 8 x 8 greys, which do not see colour:
+    copies stored again, scaled, cropped or brightened a little, and frames of one film.
     """
     existing(features, "make it with `fc7 extract IMAGES`")
     from classify.duplicates_of_cache import duplicates_of_cache

@@ -20,7 +20,8 @@ def duplicates_report(named: NamedDuplicates) -> str:
     lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"]
     conflicts = named.conflicts
     if conflicts:
-        lines += ["", f"{counted(len(conflicts), 'pair')} under two labels, of which one is wrong:"]
+        pairs = counted(len(conflicts), "pair")
+        lines += ["", f"{pairs} under two labels; where both show one picture, one label is wrong:"]
         lines += [
             f"  {_cosine(pair)}  {_name(named, pair.first)}  {_name(named, pair.second)}"
             for pair in conflicts
