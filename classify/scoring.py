@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classify.classifier import Classifier
+from classify.matching import layer_for
 from extract.clock import Clock
 from extract.stages import Failure, Listing
 from extract.worker import NetworkRun, on_this_machine
@@ -153,15 +154,9 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
 def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
     from extract.cache.reader import CacheReader
 
-    wanted = classifier.identity
+    remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
-        layer = next((n for n, f in reader.identity.fingerprints.items() if f == wanted.fingerprint), None)
-        if layer is None:
-            raise MismatchError(
-                f"{path} holds {', '.join(reader.identity.fingerprints)} of network "
-                f"{reader.identity.network!r}; the classifier wants {wanted.layer} of {wanted.network!r} "
-                "as it was fitted: extract the images with that network and preprocessing, or fit again"
-            )
+        layer = layer_for(reader, path, classifier.identity, remedy)
         progress.start(reader.n_rows, "classifying")
         failures = reader.failures()
         for rows, X in reader.iter_blocks(layer):

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.classifier import Classifier
+from classify.matching import layer_for
 from classify.rows import Table, make_table
 from extract.cache.header import Header
 from extract.cache.reader import CacheReader, Columns
 from extract.stages import Failure
-from models.errors import MismatchError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +76,8 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
     CacheError
         If the cache cannot be read.
     """
-    wanted = classifier.identity
     with CacheReader(path) as reader:
-        layer = next((n for n, f in reader.identity.fingerprints.items() if f == wanted.fingerprint), None)
-        if layer is None:
-            raise MismatchError(
-                f"{path} holds {', '.join(reader.identity.fingerprints)} of network "
-                f"{reader.identity.network!r}; the classifier wants {wanted.layer} of {wanted.network!r} "
-                "as it was fitted: give the cache it was fitted on, or fit again"
-            )
+        layer = layer_for(reader, path, classifier.identity, "give the cache it was fitted on, or fit again")
         X = np.empty((reader.n_rows, reader.identity.dims[layer]), np.float32)
         for rows, block in reader.iter_blocks(layer):
             X[rows] = block
