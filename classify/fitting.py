@@ -19,7 +19,7 @@ from classify.folds import make_folds
 from classify.heads import Fitted
 from classify.leakage import measure_leakage
 from classify.normalize import KINDS, Normalization
-from classify.outcome import classifier_of, counts_of, notes_of, parts_of, recorded, right_answers
+from classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from classify.records import FitOptions as FitOptions
 from classify.records import FitResult as FitResult
 from classify.rows import Table, make_table
@@ -99,9 +99,33 @@ def fit_classifier(
     DataError
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
     """
+    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits, thumbnails=thumbnails)
+    return fit_table(table, identity=identity, others=others, options=options, progress=progress)
+
+
+def fit_table(
+    table: Table,
+    *,
+    identity: FeatureIdentity | None = None,
+    others: Sequence[OtherLayer] = (),
+    options: FitOptions | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """`fit_classifier` on rows that have been looked through.
+
+    Parameters
+    ----------
+    table : Table
+    identity, others, options, progress
+        As `fit_classifier`.
+
+    Raises
+    ------
+    DataError
+        Under two classes, or a class with one image.
+    """
     started = time.perf_counter()
     options = options or FitOptions()
-    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits, thumbnails=thumbnails)
     # Images are compared on all cores; what is found does not depend on their number.
     prepared = prepare_split(table, options, progress)
     with one_blas_thread():
@@ -134,9 +158,13 @@ def _fit_prepared(
     metrics = judge(truth, probabilities, classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
 
+    notes: list[str] = []
+
     def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
         again = _training_data(table, train, code, options, choice.normalize)
-        other, _ = _fit(again, choice, classes, identity)
+        other, its = _fit(again, choice, classes, identity)
+        if not its.converged:
+            notes.append("the classifier behind the figure 'leaky' did not converge: a better one exists")
         return right_answers(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
@@ -148,26 +176,8 @@ def _fit_prepared(
         classifier, fitted = _fit(data, choice, classes, identity)
         classifier = doubt.given_to(classifier, table.X, table.rows[known])
 
-    return FitResult(
-        classifier=classifier,
-        metrics=metrics,
-        train=table.rows[split.train],
-        test=table.rows[split.test],
-        train_units=units_in_training,
-        parts=parts_of(table, split),
-        split_how=split.how,
-        counts=counts_of(table, split, metrics),
-        tuned=choice.tuned,
-        rejection=doubt.rejection,
-        novelty=doubt.novelty,
-        n_novel=n_novel,
-        solver=fitted.solver,
-        notes=tuple(notes_of(prepared, choice, doubt, fitted, identity)),
-        options=options,
-        seconds=0.0,
-        duplicates=prepared.duplicates,
-        leakage=leakage,
-    )
+    judged = Judged(metrics, n_novel, leakage)
+    return result_of(prepared, units_in_training, choice, doubt, classifier, fitted, judged, options, notes)
 
 
 def _choose_and_fit(

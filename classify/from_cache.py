@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classify.artifact import save_classifier
-from classify.classifier import FeatureIdentity
-from classify.fitting import FitOptions, FitResult, OtherLayer, fit_classifier
+from classify.cache_table import identity_of, table_of
+from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
 from classify.out_of_core import fit_out_of_core
 from classify.rows import make_table
 from classify.split_csv import write_split
-from extract.cache.identity import CacheIdentity
 from extract.cache.reader import CacheReader, load_features
 from models.errors import UsageError
 from models.progress import Progress
-from models.spec import Pool
 
 MEMORY = 4_000_000_000
 """Of 4096 features 244,000 rows. On 100,000, 1.6 GB, an SVM took 3.3 GB (benchmarks/NOTES-fitting.md)."""
@@ -78,17 +75,12 @@ def fit_cache(
             return result
     found = load_features(features, None if layer == "auto" else layer)
     earlier = found.identity.layers[-2::-1] if layer == "auto" else ()
-    result = fit_classifier(
-        found.X,
-        found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=found.splits,
-        thumbnails=found.thumbnails,
-        identity=_identity(found.identity, found.layer),
+    result = fit_table(
+        table_of(found),
+        identity=identity_of(found.identity, found.layer),
         others=[
-            OtherLayer(_identity(found.identity, name), partial(_rows_of, features, name)) for name in earlier
+            OtherLayer(identity_of(found.identity, name), partial(_rows_of, features, name))
+            for name in earlier
         ],
         options=options,
         progress=progress,
@@ -136,20 +128,9 @@ def _in_parts(
         _Layer(reader, layer),
         reader.identity.dims[layer],
         memory,
-        identity=_identity(reader.identity, layer),
+        identity=identity_of(reader.identity, layer),
         options=options,
         progress=progress,
-    )
-
-
-def _identity(cache: CacheIdentity, layer: str) -> FeatureIdentity:
-    return FeatureIdentity(
-        network=cache.network,
-        layer=layer,
-        fingerprint=cache.fingerprints[layer],
-        preprocess=cache.preprocess.to_json(),
-        trained=cache.trained,
-        pool=cast(Pool, cache.pool),
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.fitting import FitOptions, fit_classifier
+from classify.cache_table import table_of
+from classify.fitting import FitOptions, fit_table
 from classify.learning_curve import REPEATS, LearningCurve, learning_curve
 from extract.cache.reader import load_features
 from models.progress import Progress
@@ -41,17 +42,7 @@ def learning_curve_of_cache(
     started = time.perf_counter()
     options = replace(options or FitOptions(), refit_all=False)
     found = load_features(features, layer)
-    result = fit_classifier(
-        found.X,
-        found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=found.splits,
-        thumbnails=found.thumbnails,
-        options=options,
-        progress=progress,
-    )
+    result = fit_table(table_of(found), options=options, progress=progress)
     code = {label: i for i, label in enumerate(result.classifier.classes_)}
     labels = [str(label) for label in found.y]
     y, y_test = (

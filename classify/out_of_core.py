@@ -24,7 +24,7 @@ from classify.folds import make_folds
 from classify.heads import Fitted
 from classify.leakage import measure_leakage
 from classify.normalize import KINDS, Normalizer
-from classify.outcome import classifier_of, counts_of, notes_of, parts_of, recorded, right_answers
+from classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from classify.records import FitOptions, FitResult
 from classify.rows import Table, check_finite
 from classify.sgd import RowSource, fit_in_parts
@@ -174,25 +174,8 @@ def fit_out_of_core(
         y_known = np.array([code[table.labels[i]] for i in known], np.intp)
         (classifier,) = fit(known, y_known, np.ones((len(known), 1), np.bool_))
         classifier = doubt.given_to(replace(classifier, scale=choice.scale))
-    result = FitResult(
-        classifier=classifier,
-        metrics=metrics,
-        train=table.rows[split.train],
-        test=table.rows[split.test],
-        train_units=unit,
-        parts=parts_of(table, split),
-        split_how=split.how,
-        counts=counts_of(table, split, metrics),
-        tuned=choice.tuned,
-        rejection=doubt.rejection,
-        novelty=doubt.novelty,
-        n_novel=n_novel,
-        solver=solvers[-1].solver,
-        notes=(*notes, *notes_of(prepared, choice, doubt, solvers[-1], identity)),
-        options=options,
-        seconds=0.0,
-        leakage=measure_leakage(prepared, right, _cannot) if given else None,
-    )
+    judged = Judged(metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None)
+    result = result_of(prepared, unit, choice, doubt, classifier, solvers[-1], judged, options, notes)
     return recorded(result, table, started)
 
 

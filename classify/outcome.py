@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from classify.classifier import Classifier, FeatureIdentity
 from classify.doubt import Doubt
 from classify.evaluate import Metrics
 from classify.heads import Fitted
+from classify.leakage import Leakage
 from classify.normalize import Normalizer
-from classify.records import FitResult
+from classify.records import FitOptions, FitResult
 from classify.rows import Table, lookalikes
 from classify.split import Split
 from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
@@ -51,34 +52,73 @@ def right_answers(
     return right
 
 
-def parts_of(table: Table, split: Split) -> NDArray[np.str_]:
-    """For each row of X its part of the split."""
-    parts = np.full(len(table.X), NEITHER, dtype="<U5")
-    parts[table.rows[split.train]] = TRAIN
-    parts[table.rows[split.test]] = TEST
-    return parts
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the test part, or copies in it, say of a classifier.
+
+    Attributes
+    ----------
+    metrics : Metrics
+    n_novel : int
+        Images of the test part that are flagged as unlike the training images.
+    leakage : Leakage or None
+    """
+
+    metrics: Metrics
+    n_novel: int
+    leakage: Leakage | None
 
 
-def counts_of(table: Table, split: Split, metrics: Metrics) -> dict[str, tuple[int, int]]:
-    """Label -> images in training and in the test part."""
-    in_training = Counter(table.labels[i] for i in split.train)
-    in_test = zip(metrics.labels, metrics.support.tolist(), strict=True)
-    return {label: (in_training[label], n) for label, n in in_test}
+def result_of(
+    prepared: Prepared,
+    train_units: NDArray[np.intp],
+    choice: Choice,
+    doubt: Doubt,
+    classifier: Classifier,
+    fitted: Fitted,
+    judged: Judged,
+    options: FitOptions,
+    notes: Sequence[str],
+) -> FitResult:
+    """Everything that is known but for what `recorded` adds.
 
-
-def notes_of(
-    prepared: Prepared, choice: Choice, doubt: Doubt, fitted: Fitted, identity: FeatureIdentity
-) -> list[str]:
-    """What the user should know."""
-    notes = [*lookalikes(prepared.classes), *prepared.split.notes, *choice.notes, *doubt.notes]
-    if not identity.trained:
-        notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
-    if not fitted.converged:
-        notes.append(
-            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
-            "one exists; a smaller -C converges"
-        )
-    return notes
+    Parameters
+    ----------
+    prepared : Prepared
+    train_units : ndarray of shape (n_train,), intp
+        As `FitResult.train_units`.
+    choice : Choice
+    doubt : Doubt
+    classifier : Classifier
+        To be kept.
+    fitted : Fitted
+        Its head, as the solver left it.
+    judged : Judged
+    options : FitOptions
+    notes : sequence of str
+        What the way of fitting has to say.
+    """
+    table, split = prepared.table, prepared.split
+    return FitResult(
+        classifier=classifier,
+        metrics=judged.metrics,
+        train=table.rows[split.train],
+        test=table.rows[split.test],
+        train_units=train_units,
+        parts=_parts(table, split),
+        split_how=split.how,
+        counts=_counts(table, split, judged.metrics),
+        tuned=choice.tuned,
+        rejection=doubt.rejection,
+        novelty=doubt.novelty,
+        n_novel=judged.n_novel,
+        solver=fitted.solver,
+        notes=(*notes, *_notes(prepared, choice, doubt, fitted, classifier.identity)),
+        options=options,
+        seconds=0.0,
+        duplicates=prepared.duplicates,
+        leakage=judged.leakage,
+    )
 
 
 def recorded(result: FitResult, table: Table, started: float) -> FitResult:
@@ -97,3 +137,30 @@ def recorded(result: FitResult, table: Table, started: float) -> FitResult:
     result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
     record = SplitRecord.of(result.parts[table.rows].tolist(), table.content, table.paths)
     return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))
+
+
+def _parts(table: Table, split: Split) -> NDArray[np.str_]:
+    parts = np.full(len(table.X), NEITHER, dtype="<U5")
+    parts[table.rows[split.train]] = TRAIN
+    parts[table.rows[split.test]] = TEST
+    return parts
+
+
+def _counts(table: Table, split: Split, metrics: Metrics) -> dict[str, tuple[int, int]]:
+    in_training = Counter(table.labels[i] for i in split.train)
+    in_test = zip(metrics.labels, metrics.support.tolist(), strict=True)
+    return {label: (in_training[label], n) for label, n in in_test}
+
+
+def _notes(
+    prepared: Prepared, choice: Choice, doubt: Doubt, fitted: Fitted, identity: FeatureIdentity
+) -> list[str]:
+    notes = [*lookalikes(prepared.classes), *prepared.split.notes, *choice.notes, *doubt.notes]
+    if not identity.trained:
+        notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
+    if not fitted.converged:
+        notes.append(
+            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
+            "one exists; a smaller -C converges"
+        )
+    return notes

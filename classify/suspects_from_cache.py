@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from classify.cache_table import table_of
 from classify.normalize import Normalization
 from classify.out_of_fold import out_of_fold
 from classify.records import FitOptions
-from classify.rows import make_table
 from classify.selection import choose_classes
 from classify.splitting import duplicates_of
 from classify.suspects import Suspect, find_suspects
@@ -77,16 +77,7 @@ def cache_suspects(
     CacheError
         If the cache cannot be read.
     """
-    found = load_features(features, layer)
-    table = make_table(
-        found.X,
-        found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=None,
-        thumbnails=found.thumbnails,
-    )
+    table = table_of(load_features(features, layer), given_split=False)
     options = FitOptions(
         include=tuple(include), exclude=tuple(exclude), duplicates=duplicates, class_weight=class_weight
     )

@@ -26,7 +26,7 @@ from classify.report.provenance import headline, provenance, subject, warnings
 from classify.rows import Table
 from classify.split_record import TEST, TRAIN
 from classify.suspects import find_suspects
-from extract.cache.reader import Columns
+from extract.cache.reader import FeatureSet
 from models.errors import DataError
 from models.progress import Progress, Silent
 
@@ -67,9 +67,7 @@ def gather(
     cache = load_for(Path(features), classifier)
     table = cache.table()
     parts = (
-        None
-        if classifier.split is None
-        else classifier.split.part_of(cache.columns.sha256, cache.columns.path)
+        None if classifier.split is None else classifier.split.part_of(cache.rows.sha256, cache.rows.paths)
     )
     absent: dict[str, str] = {}
     folds = None
@@ -108,7 +106,7 @@ def gather(
             absent["learning"] = curve
         else:
             learning = curve
-    paths = cache.columns.path
+    paths = cache.rows.paths
     suspects = (
         []
         if table is None or folds is None
@@ -121,7 +119,7 @@ def gather(
         order = {label: i for i, label in enumerate(classes)}
         code = np.array([order.get(label, -1) for label in table.labels], np.intp)
         known = np.flatnonzero(code >= 0)
-        found = project(classifier.normalizer.apply(cache.X[table.rows[known]]), code[known], tsne=tsne)
+        found = project(classifier.normalizer.apply(cache.rows.X[table.rows[known]]), code[known], tsne=tsne)
         progress.finish()
     return ReportData(
         subject=subject(cache, classifier, table),
@@ -145,9 +143,9 @@ def gather(
         tuning=_trials(made),
         learning=learning,
         map=found,
-        duplicates=_duplicates(cache.columns, table, copies, made),
+        duplicates=_duplicates(cache.rows, table, copies, made),
         failures=tuple(cache.failures),
-        sha256=tuple(cache.columns.sha256),
+        sha256=tuple(cache.rows.sha256),
         provenance=provenance(cache, classifier, model, command),
         notes=(
             *(str(note) for note in _list(made.get("notes"))),
@@ -195,18 +193,18 @@ def _trials(made: Mapping[str, Any]) -> tuple[Trial, ...]:
 
 
 def _duplicates(
-    columns: Columns, table: Table | None, copies: Found | None, made: Mapping[str, Any]
+    cache: FeatureSet, table: Table | None, copies: Found | None, made: Mapping[str, Any]
 ) -> Duplicates:
     if table is None or copies is None:
         same: dict[str, list[int]] = defaultdict(list)
-        for row, digest in enumerate(columns.sha256):
+        for row, digest in enumerate(cache.sha256):
             if digest:
                 same[digest].append(row)
         alike, how = [group for group in same.values() if len(group) > 1], "files with the same content"
     else:
         alike = [table.rows[group].tolist() for group in copies.groups]
         how = f"labelled images that are one picture ({copies.describe()})"
-    shown, disagreeing = sheets.groups(alike, columns.label, columns.path)
+    shown, disagreeing = sheets.groups(alike, cache.y.tolist(), cache.paths)
     return Duplicates(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
 
 

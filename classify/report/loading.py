@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from classify.cache_table import table_of
 from classify.classifier import Classifier
 from classify.matching import layer_for
-from classify.rows import Table, make_table
+from classify.rows import Table
 from extract.cache.header import Header
-from extract.cache.reader import CacheReader, Columns
+from extract.cache.reader import CacheReader, FeatureSet
 from extract.stages import Failure
 
 
@@ -24,20 +22,15 @@ class LoadedCache:
     ----------
     path : Path
     header : Header
-    layer : str
-    X : ndarray of shape (n_rows, n_features), float32
-    columns : Columns
+    rows : FeatureSet
+        Of the classifier's layer.
     failures : list of Failure
-    thumbnails : ndarray of shape (n_rows, 64), uint8
     """
 
     path: Path
     header: Header
-    layer: str
-    X: NDArray[np.float32]
-    columns: Columns
+    rows: FeatureSet
     failures: list[Failure]
-    thumbnails: NDArray[np.uint8]
 
     @property
     def n_images(self) -> int:
@@ -52,18 +45,7 @@ class LoadedCache:
         DataError
             If a feature is NaN or infinite.
         """
-        columns = self.columns
-        if not any(columns.label):
-            return None
-        return make_table(
-            self.X,
-            columns.label,
-            paths=columns.path,
-            sha256=columns.sha256,
-            groups=columns.group,
-            splits=None,
-            thumbnails=self.thumbnails,
-        )
+        return table_of(self.rows, given_split=False) if self.rows.y.any() else None
 
 
 def load_for(path: Path, classifier: Classifier) -> LoadedCache:
@@ -78,9 +60,4 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
     """
     with CacheReader(path) as reader:
         layer = layer_for(reader, path, classifier.identity, "give the cache it was fitted on, or fit again")
-        X = np.empty((reader.n_rows, reader.identity.dims[layer]), np.float32)
-        for rows, block in reader.iter_blocks(layer):
-            X[rows] = block
-        return LoadedCache(
-            path, reader.header, layer, X, reader.columns(), reader.failures(), reader.thumbnails()
-        )
+        return LoadedCache(path, reader.header, reader.features(layer), reader.failures())

@@ -29,7 +29,8 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
         ),
         (
             "Features",
-            f"{cache.layer} of {classifier.identity.network}, {cache.X.shape[1]:,} numbers an image",
+            f"{cache.rows.layer} of {classifier.identity.network}, "
+            f"{cache.rows.X.shape[1]:,} numbers an image",
         ),
         (
             "Classifier",
@@ -96,7 +97,7 @@ def provenance(
     split, versions = made.get("split"), made.get("versions")
     lines = [
         ("Network", identity.network + ("" if identity.trained else " (random weights)")),
-        ("Layer", f"{cache.layer}, {header.identity.pool}"),
+        ("Layer", f"{cache.rows.layer}, {header.identity.pool}"),
         ("Fingerprint", identity.fingerprint),
         ("Preprocessing", PreprocessSpec.from_json(identity.preprocess).describe()),
         ("Cache", f"{cache.path}, written by fc7 {header.tool_version}"),

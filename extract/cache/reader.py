@@ -248,6 +248,31 @@ class CacheReader:
         """
         return read_failures(self._file)
 
+    def features(self, layer: str) -> FeatureSet:
+        """All rows of a layer that the cache has.
+
+        Raises
+        ------
+        CacheCorruptError
+            If a row or a text fails a checksum.
+        """
+        X = np.empty((self.n_rows, self.identity.dims[layer]), np.float32)
+        for rows, block in self.iter_blocks(layer):
+            X[rows] = block
+        columns = self.columns()
+        return FeatureSet(
+            X=X,
+            y=np.array(columns.label, np.str_),
+            paths=columns.path,
+            groups=np.array(columns.group, np.str_),
+            splits=np.array(columns.split, np.str_),
+            sha256=columns.sha256,
+            thumbnails=self.thumbnails(),
+            layer=layer,
+            identity=self.identity,
+            roots=self.header.roots,
+        )
+
 
 def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
     """Read all rows of a layer into memory.
@@ -273,20 +298,4 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
         If a row or a text fails a checksum; nothing is returned then.
     """
     with CacheReader(path) as reader:
-        name = reader.layer(layer)
-        X = np.empty((reader.n_rows, reader.identity.dims[name]), np.float32)
-        for rows, block in reader.iter_blocks(name):
-            X[rows] = block
-        columns = reader.columns()
-        return FeatureSet(
-            X=X,
-            y=np.array(columns.label, np.str_),
-            paths=columns.path,
-            groups=np.array(columns.group, np.str_),
-            splits=np.array(columns.split, np.str_),
-            sha256=columns.sha256,
-            thumbnails=reader.thumbnails(),
-            layer=name,
-            identity=reader.identity,
-            roots=reader.header.roots,
-        )
+        return reader.features(reader.layer(layer))

@@ -8,13 +8,14 @@ flips, among the first ten, and how many of the flips are among the first 2 k.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from classify.cache_table import table_of
 from classify.duplicates import find_duplicates
 from classify.out_of_fold import out_of_fold
-from classify.rows import make_table
 from classify.suspects import find_suspects
 from extract.cache.reader import load_features
 
@@ -30,15 +31,7 @@ def shares_found(path: str, seed: int) -> tuple[int, float, float, float]:
     flipped = rng.choice(len(labels), round(SHARE * len(labels)), replace=False)
     for row in flipped:
         labels[row] = rng.choice(classes[classes != labels[row]])
-    table = make_table(
-        found.X,
-        labels,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=None,
-        thumbnails=found.thumbnails,
-    )
+    table = table_of(replace(found, y=labels), given_split=False)
     copies = find_duplicates(table.X, table.rows, table.labels, table.content, table.groups, table.thumbnails)
     suspects = find_suspects(table, out_of_fold(table, alike=copies.ties), copies.groups)
     rows = np.array([suspect.row for suspect in suspects])

@@ -10,6 +10,7 @@ import pytest
 
 from classify import paths
 from classify.artifact import load_classifier
+from classify.fitting import fit_classifier
 from classify.folds import make_folds
 from classify.from_cache import fit_cache
 from classify.learning_curve_from_cache import learning_curve_of_cache
@@ -93,3 +94,22 @@ def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytes
     assert said in notes
     assert f"label errors: {said}" in notes
     assert any("fits of the learning curve did not converge" in note for note in notes)
+
+
+def test_so_is_the_classifier_that_copies_on_both_sides_were_judged_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 600)).astype(np.float32)
+    X, y = np.concatenate([X, X * 1.01]), [f"c{c}" for c in rng.integers(0, 3, 60)] * 2
+    said = "the classifier behind the figure 'leaky' did not converge: a better one exists"
+    options = FitOptions(head="softmax", C=1e4)
+    names = [f"{i:03}" for i in range(120)]
+    whole = fit_classifier(X, y, paths=names, options=options)
+    assert whole.leakage is not None
+    assert said not in whole.notes
+    monkeypatch.setattr("classify.heads._ITERATIONS", 1)
+    monkeypatch.setattr("classify.newton._STEPS", 1)
+    short = fit_classifier(X, y, paths=names, options=options)
+    assert short.leakage is not None
+    assert said in short.notes
