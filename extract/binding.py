@@ -107,6 +107,8 @@ class BoundRuns:
     ----------
     works : bool
         Whether this way gives the same rows.
+    problem : str
+        Why not; empty if it does.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class BoundRuns:
         self._shape = images.shape
         self._free: SimpleQueue[_Buffers] = SimpleQueue()
         self.works = False
+        self.problem = ""
         expected: tuple[type[Exception], ...] = (*errors, ValueError, TypeError, AttributeError, OSError)
         try:
             for _ in range(calls_at_once):
@@ -130,10 +133,12 @@ class BoundRuns:
                 if not all(
                     np.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(first, again, strict=True)
                 ):
+                    self.problem = "they gave other rows for the first batch"
                     return
                 self._free.put(buffers)
-        except expected:
+        except expected as exc:
             # Another ONNX Runtime with another way of binding, or no memory for it.
+            self.problem = " ".join(str(exc).split()) or type(exc).__name__
             return
         self.works = True
 

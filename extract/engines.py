@@ -43,6 +43,9 @@ _REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
 _NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation")
 
 
+Notify = Callable[[str], None]
+
+
 class Engine:
     """A live session.
 
@@ -62,8 +65,16 @@ class Engine:
         they come; the others compile for one size.
     """
 
-    def __init__(self, session: Any, chosen: Candidate, batch_size: int, calls_at_once: int = 1) -> None:
+    def __init__(
+        self,
+        session: Any,
+        chosen: Candidate,
+        batch_size: int,
+        calls_at_once: int = 1,
+        notify: Notify = lambda note: None,
+    ) -> None:
         self._session = session
+        self._notify = notify
         self._calls_at_once = calls_at_once
         self._bound: BoundRuns | None = None
         self._binding = threading.Lock()
@@ -110,6 +121,10 @@ class Engine:
                     self._bound = BoundRuns(
                         self._session, outputs, name, images, first, self._calls_at_once, _ORT_ERRORS
                     )
+                    if not self._bound.works:
+                        self._notify(
+                            f"{self.provider} runs without buffers of its own: {self._bound.problem}"
+                        )
                     return first
         if self._bound.takes(images):
             return self._bound.run(images)
@@ -125,6 +140,7 @@ def open_engine(
     batch_size: Callable[[Candidate], int],
     calls_at_once: int = 1,
     threads: int,
+    notify: Notify = lambda note: None,
 ) -> Engine:
     """A live session on the best device there is, or on the one asked for.
 
@@ -142,6 +158,8 @@ def open_engine(
         How many threads will call it at the same time.
     threads : int
         Of all these calls together, on the CPU.
+    notify : callable
+        Is told in one line what is slower than it should be.
 
     Raises
     ------
@@ -167,7 +185,7 @@ def open_engine(
             raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
-            return Engine(session, chosen, batch, calls_at_once)
+            return Engine(session, chosen, batch, calls_at_once, notify)
     asked = "tensorrt" if device == "tensorrt" else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 

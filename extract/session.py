@@ -176,7 +176,7 @@ def open_session(
     threads : int or None
         Of all calls together, on the CPU; None takes every core.
     notify : callable or None
-        Is told in one line when the batch was halved.
+        Is told in one line when the batch was halved, or a GPU cannot be used as it should be.
 
     Raises
     ------
@@ -195,6 +195,7 @@ def open_session(
     calls = min(CALLS_AT_ONCE, cores)
     largest = 4 * max((math.prod(layer.shape) for layer in spec.layers), default=0)
     share = None if n_images is None else max(1, -(-n_images // calls))
+    say = notify or (lambda note: None)
 
     def prepare(half: bool) -> Runnable:
         return runnable(graph_path, spec, layers, fp16=True) if half else prepared
@@ -205,9 +206,14 @@ def open_session(
             return batch or min(default, share or default)
 
         return open_engine(
-            prepare, spec.name, device, precision, batch_size=size, calls_at_once=calls, threads=cores
+            prepare,
+            spec.name,
+            device,
+            precision,
+            batch_size=size,
+            calls_at_once=calls,
+            threads=cores,
+            notify=say,
         )
 
-    return Session(
-        engine, prepared, layers, prepared.batch or batch_size, notify or (lambda note: None), calls
-    )
+    return Session(engine, prepared, layers, prepared.batch or batch_size, say, calls)

@@ -98,13 +98,14 @@ def card(tmp_path: Path) -> tuple[Card, list[str], str]:
     return Card(live), [output.name for output in live.get_outputs()][:2], live.get_inputs()[0].name
 
 
-def engine_of(card: Card) -> Engine:
-    return Engine(card, Candidate(CUDA, "fp32", "cuda: as asked"), 4, calls_at_once=2)
+def engine_of(card: Card, said: list[str]) -> Engine:
+    return Engine(card, Candidate(CUDA, "fp32", "cuda: as asked"), 4, 2, said.append)
 
 
 def test_bound_batches_give_the_rows_of_ordinary_ones(card: tuple[Card, list[str], str]) -> None:
     live, outputs, name = card
-    engine = engine_of(live)
+    said: list[str] = []
+    engine = engine_of(live, said)
     batches = [images(4, seed) for seed in range(12)]
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda batch: engine.run(outputs, {name: batch}), batches))
@@ -113,28 +114,33 @@ def test_bound_batches_give_the_rows_of_ordinary_ones(card: tuple[Card, list[str
             np.testing.assert_array_equal(ours, ordinary)
     # One ordinary batch, its two repetitions that compare, and eleven bound ones.
     assert (live.plain, live.bound) == (1, 13)
+    assert not said
 
 
 def test_a_batch_of_another_size_is_run_the_ordinary_way(card: tuple[Card, list[str], str]) -> None:
     live, outputs, name = card
-    engine = engine_of(live)
+    engine = engine_of(live, [])
     for n in (4, 3, 4):
         rows = engine.run(outputs, {name: images(n)})
         np.testing.assert_array_equal(rows[0], live._session.run(outputs, {name: images(n)})[0])
     assert (live.plain, live.bound) == (2, 3)
 
 
-@pytest.mark.parametrize("fault", ["spoil", "fail"])
-def test_a_way_that_gives_other_rows_or_none_is_not_taken(
-    card: tuple[Card, list[str], str], fault: str
+@pytest.mark.parametrize(
+    ("fault", "why"), [("spoil", "they gave other rows for the first batch"), ("fail", "no such thing here")]
+)
+def test_a_way_that_gives_other_rows_or_none_is_not_taken_and_said_once(
+    card: tuple[Card, list[str], str], fault: str, why: str
 ) -> None:
     live, outputs, name = card
     setattr(live, fault, True)
-    engine = engine_of(live)
+    said: list[str] = []
+    engine = engine_of(live, said)
     for seed in range(3):
         rows = engine.run(outputs, {name: images(4, seed)})
         np.testing.assert_array_equal(rows[1], live._session.run(outputs, {name: images(4, seed)})[1])
     assert (live.plain, live.bound) == (3, 1)
+    assert said == [f"{CUDA}: slower, without buffers made once: {why}"]
 
 
 def test_a_session_that_cannot_bind_is_run_the_ordinary_way() -> None:
