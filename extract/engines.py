@@ -122,9 +122,8 @@ class Engine:
                         self._session, outputs, name, images, first, self._calls_at_once, _ORT_ERRORS
                     )
                     if not self._bound.works:
-                        self._notify(
-                            f"{self.provider} runs without buffers of its own: {self._bound.problem}"
-                        )
+                        problem = self._bound.problem
+                        self._notify(f"{self.provider}: slower, without buffers made once: {problem}")
                     return first
         if self._bound.takes(images):
             return self._bound.run(images)
