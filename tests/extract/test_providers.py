@@ -65,6 +65,8 @@ def test_a_network_with_large_activations_takes_small_batches_on_a_cpu() -> None
     alexnet, googlenet = 4 * 96 * 55 * 55, 4 * 64 * 112 * 112
     [cpu] = candidates("cpu", "auto", BARE)
     assert (cpu.batch_size(alexnet), cpu.batch_size(googlenet), cpu.batch_size(0)) == (16, 4, 16)
+    openvino = candidates("auto", "fp32", AMX)[0]
+    assert (openvino.batch_size(alexnet), openvino.batch_size(googlenet)) == (10, 4)
     for machine, precision in ((GPU, "fp32"), (GPU, "fp16"), (AMX, "bf16")):
         best = candidates("auto", precision, machine)[0]  # type: ignore[arg-type]
         assert best.batch_size(googlenet) == 32
