@@ -2,7 +2,8 @@
 
 Copies altered a little (stored again, scaled, cropped, brightened) lie nearer to each other than different
 pictures do; how near that is, `classify.chance` learns from the cache, for features and for thumbnails
-(`classify.greys`). Pairs within either are tied, nearest first (`classify.tying`).
+(`classify.greys`). Pairs within either are tied, nearest first (`classify.tying`), but for those whose
+colours differ (`classify.hues`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from classify.chance import FALSE_SHARE, SAME, Thresholds, calibrate
 from classify.closeness import Closeness
 from classify.greys import Greys
+from classify.hues import Hues
 from classify.tying import FEATURES, GREYS, Links, tie
-from extract.thumbnails import LENGTH
+from extract.thumbnails import GREYS as N_GREYS
 from models.progress import Progress, Silent
 
 Rows = NDArray[np.intp]
@@ -141,8 +143,8 @@ def find_duplicates(
         Content hashes, empty where unknown.
     groups : sequence of n str, or None
         Declared groups, empty where there is none: what is near inside them is no evidence of chance.
-    thumbnails : ndarray of shape (n, 64), uint8, or None
-        As a cache holds them: zeros where there is none.
+    thumbnails : ndarray of shape (n, 96) or (n, 64), uint8, or None
+        As a cache holds them: zeros where there is none, 64 where no colours are known.
     cosine : float or None
         The threshold of the features, and then thumbnails are not looked at; None calibrates it.
     progress : Progress or None
@@ -163,14 +165,15 @@ def find_duplicates(
         thresholds = calibrate(near, own, declared, len(classes))
     else:
         thresholds = Thresholds(1 - cosine, np.full(len(classes), 1 - cosine))
-    links = _by_features(near, thresholds, own, progress)
+    hues = Hues(thumbnails[different]) if cosine is None and thumbnails is not None else None
+    links = _by_features(near, thresholds, own, hues, progress)
     looks = [near.sketches if len(links) else np.zeros((len(own), 1), np.float32)]
     greys = None
-    if cosine is None and thumbnails is not None:
-        seen = Greys(thumbnails[different])
+    if hues is not None and thumbnails is not None:
+        seen = Greys(thumbnails[different, :N_GREYS])
         greys = calibrate(seen.near, own[seen.rows], declared[seen.rows], len(classes), _SHARE_OF_GREYS)
-        links = links.and_those(_by_greys(seen, greys, own))
-        looks = [near.sketches if len(links) else looks[0], np.zeros((len(own), LENGTH), np.float32)]
+        links = links.and_those(_by_greys(seen, greys, own, hues))
+        looks = [near.sketches if len(links) else looks[0], np.zeros((len(own), N_GREYS), np.float32)]
         looks[GREYS][seen.rows] = seen.directions
     joined = tie(links, looks, own)
     number = np.empty(len(rows), np.intp)
@@ -189,14 +192,21 @@ def find_duplicates(
     return Duplicates(group, pairs, untied, classes, thresholds, greys)
 
 
-def _by_features(near: Closeness, thresholds: Thresholds, y: Rows, progress: Progress) -> Links:
+def _by_features(
+    near: Closeness, thresholds: Thresholds, y: Rows, hues: Hues | None, progress: Progress
+) -> Links:
     i, j, distance = near.pairs_within(thresholds.between, progress)
+    if hues is not None:
+        kept = ~hues.differ_on_the_whole(i, j)
+        i, j, distance = i[kept], j[kept], distance[kept]
     return _links(i, j, distance, np.zeros(len(i), np.bool_), thresholds, y, FEATURES)
 
 
-def _by_greys(seen: Greys, thresholds: Thresholds, y: Rows) -> Links:
-    i, j, distance, turned = seen.pairs_within(thresholds.between)
-    return _links(seen.rows[i], seen.rows[j], distance, turned, thresholds, y, GREYS)
+def _by_greys(seen: Greys, thresholds: Thresholds, y: Rows, hues: Hues) -> Links:
+    near_i, near_j, distance, turned = seen.pairs_within(thresholds.between)
+    i, j = seen.rows[near_i], seen.rows[near_j]
+    kept = ~hues.differ(i, j, turned)
+    return _links(i[kept], j[kept], distance[kept], turned[kept], thresholds, y, GREYS)
 
 
 def _links(

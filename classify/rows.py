@@ -33,7 +33,7 @@ class Table:
         Empty where there is none.
     splits : list of str, or None
         Lower case. None if no row has one.
-    thumbnails : ndarray of shape (n_labelled, 64), uint8, or None
+    thumbnails : ndarray of shape (n_labelled, 96), uint8, or None
         As a cache holds them: zeros where there is none.
     """
 

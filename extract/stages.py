@@ -126,7 +126,7 @@ class RowBlock:
         Hex digest of the bytes that were decoded.
     features : mapping of str to ndarray of shape (n_rows, dim), float32
         Keyed by layer name.
-    thumbnails : ndarray of shape (n_rows, 64), uint8, or None
+    thumbnails : ndarray of shape (n_rows, 96), uint8, or None
         As `extract.thumbnails` makes them; None if they are not known.
     """
 

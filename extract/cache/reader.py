@@ -39,8 +39,8 @@ class FeatureSet:
         Empty where there is none.
     sha256 : list of str
         Hex digests of the image files.
-    thumbnails : ndarray of shape (n_rows, 64), uint8
-        8 x 8 greys of each image; zeros where there is none.
+    thumbnails : ndarray of shape (n_rows, 96), uint8
+        8 x 8 greys of each image, then 4 x 4 Cb and Cr; zeros where there are none.
     layer : str
     identity : CacheIdentity
         Of the whole cache; ``identity.fingerprints[layer]`` is this layer's.
@@ -231,7 +231,7 @@ class CacheReader:
         return Columns(texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256))
 
     def thumbnails(self) -> Thumbnails:
-        """8 x 8 greys of each image, shape (n_rows, 64); zeros where there is none.
+        """Greys and colours of each image, shape (n_rows, 96); zeros where there are none.
 
         Raises
         ------

@@ -7,7 +7,7 @@ shares. Equal work may be written twice under one name; the second copy replaces
 
     attributes                    format, format_version; network, layers, preprocessing ... as in
                                   a cache; forced (0 or 1), provenance (JSON)
-    /features/<layer> /path /size /mtime_ns /sha256 /thumbnail /failures/... /checksums
+    /features/<layer> /path /size /mtime_ns /sha256 /thumbnail /colour /failures/... /checksums
                                   as in a cache
 """
 

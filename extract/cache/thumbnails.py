@@ -1,4 +1,6 @@
-"""The dataset ``/thumbnail``: 64 grey values of every row. A file without it is as good as one of zeros."""
+"""The datasets ``/thumbnail`` and ``/colour``: 64 greys and 32 colours of every row. A file without one of
+them, as older ones are, is as good as one of zeros there.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +14,31 @@ from extract.cache.placed import Placed
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.sources import Sources
-from extract.thumbnails import LENGTH, Thumbnails
+from extract.thumbnails import GREYS, LENGTH, Thumbnails
 from models.errors import CacheCorruptError
 
-NAME = "thumbnail"
 _STEP = 1 << 16
+_PARTS = {"thumbnail": slice(0, GREYS), "colour": slice(GREYS, LENGTH)}
 
 
-def has_thumbnails(file: SealedReader) -> bool:
-    """Whether a cache or segment has any; those made before there were thumbnails have not."""
-    return NAME in file.names()
+def thumbnail_names(file: SealedReader) -> list[str]:
+    """Those of the datasets that a cache or segment has; older ones have none, or no colours."""
+    names = file.names()
+    return [name for name in _PARTS if name in names]
 
 
 def read_thumbnails(file: SealedReader) -> Thumbnails:
-    """Thumbnails of all rows: shape (n_rows, 64), zeros where there is none.
+    """Thumbnails of all rows: shape (n_rows, 96), zeros where there is nothing.
 
     Raises
     ------
     CacheCorruptError
     """
     n_rows = file["path"].shape[0]
-    if not has_thumbnails(file):
-        return np.zeros((n_rows, LENGTH), np.uint8)
-    found: NDArray[np.uint8] = file.read(NAME, 0, n_rows)
-    return found
+    thumbnails = np.zeros((n_rows, LENGTH), np.uint8)
+    for name in thumbnail_names(file):
+        thumbnails[:, _PARTS[name]] = file.read(name, 0, n_rows)
+    return thumbnails
 
 
 def check_thumbnails(file: SealedReader) -> None:
@@ -46,34 +49,39 @@ def check_thumbnails(file: SealedReader) -> None:
     CacheCorruptError
         If a checksum fails.
     """
-    if has_thumbnails(file):
-        for _ in file.pieces(NAME):
+    for name in thumbnail_names(file):
+        for _ in file.pieces(name):
             pass
 
 
 def write_thumbnails(file: SealedWriter, thumbnails: Thumbnails | None) -> None:
-    """Add the dataset to a segment, if they are known."""
+    """Add the datasets to a segment, if they are known."""
     if thumbnails is not None and len(thumbnails):
-        file.add(NAME, thumbnails.shape, np.uint8).append(thumbnails)
+        for name, numbers in _PARTS.items():
+            part = np.ascontiguousarray(thumbnails[:, numbers])
+            file.add(name, part.shape, np.uint8).append(part)
 
 
 def copy_thumbnails(file: SealedWriter, placed: Placed, sources: Sources) -> None:
-    """Add the dataset to a cache, if any file that gives rows has one."""
-    if any(has_thumbnails(sources[number]) for number in np.unique(placed.source[0]).tolist()):
-        column = file.add(NAME, (len(placed.records), LENGTH), np.uint8)
-        for thumbnails in _gathered(placed, sources):
-            column.append(thumbnails)
+    """Add the datasets to a cache, each if any file that gives rows has it."""
+    files = [sources[number] for number in np.unique(placed.source[0]).tolist()]
+    for name, numbers in _PARTS.items():
+        if any(name in thumbnail_names(each) for each in files):
+            width = numbers.stop - numbers.start
+            column = file.add(name, (len(placed.records), width), np.uint8)
+            for part in _gathered(name, width, placed, sources):
+                column.append(part)
 
 
-def _gathered(placed: Placed, sources: Sources) -> Iterator[Thumbnails]:
+def _gathered(name: str, width: int, placed: Placed, sources: Sources) -> Iterator[NDArray[np.uint8]]:
     # All layers of a row were made from the same content, so any of them leads to its thumbnail.
     source, row = placed.source[0], placed.row[0]
     for start in range(0, len(row), _STEP):
         some, rows = source[start : start + _STEP], row[start : start + _STEP]
-        thumbnails = np.zeros((len(rows), LENGTH), np.uint8)
+        part = np.zeros((len(rows), width), np.uint8)
         for number in np.unique(some).tolist():
             wanted = some == number
             # No row is worth less without its thumbnail, so a damaged one is left out.
             with contextlib.suppress(CacheCorruptError):
-                thumbnails[wanted] = sources[number].take(NAME, rows[wanted])
-        yield thumbnails
+                part[wanted] = sources[number].take(name, rows[wanted])
+        yield part

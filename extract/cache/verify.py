@@ -15,8 +15,7 @@ from extract.cache.index import Entries, RowIndex
 from extract.cache.joining import join
 from extract.cache.old import open_cache
 from extract.cache.sealed_reader import SealedReader
-from extract.cache.thumbnails import NAME as THUMBNAIL
-from extract.cache.thumbnails import has_thumbnails
+from extract.cache.thumbnails import thumbnail_names
 from extract.stages import ImageRef, Listing
 from models.errors import CacheCorruptError, ImageError
 from models.progress import Progress, Silent
@@ -127,8 +126,7 @@ def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
     """Columns that are not as long as the file says: images = rows + failures."""
     expected = dict.fromkeys(_ROW_COLUMNS, header.rows)
     expected |= {features_name(layer): header.rows for layer in header.identity.layers}
-    if has_thumbnails(file):
-        expected[THUMBNAIL] = header.rows
+    expected |= dict.fromkeys(thumbnail_names(file), header.rows)
     expected |= {f"failures/{name}": header.failures for name in _FAILURE_COLUMNS}
     for name, rows in expected.items():
         found = file[name].shape[0]

@@ -169,7 +169,7 @@ class Result:
     kept : bool
         The worker has written the segment.
     clock : Clock
-    thumbnails : ndarray of shape (n_rows, 64), uint8, or None
+    thumbnails : ndarray of shape (n_rows, 96), uint8, or None
         None if they are `kept`.
     """
 

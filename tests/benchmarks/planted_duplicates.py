@@ -28,6 +28,7 @@ from extract.cache.reader import FeatureSet, load_features
 from extract.options import ExtractOptions
 from extract.pipeline import extract_features
 from tests.benchmarks.altered import ALTERATIONS
+from tests.benchmarks.drawn import drawn_set
 
 SOURCES, DRAWS, SHARE, WRONG = 120, 5, 0.15, 0.3
 _KINDS = tuple(ALTERATIONS)
@@ -157,16 +158,18 @@ def measure(material: Material, say: Callable[[str], None]) -> None:
 def main() -> None:
     """Each folder in turn."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.planted_duplicates")
-    parser.add_argument("folders", nargs="+", type=Path, help="sets, each a folder of folders")
+    parser.add_argument("folders", nargs="*", type=Path, help="sets, each a folder of folders")
+    parser.add_argument("--drawn", action="store_true", help="a set of shapes drawn in ten colours too")
     parser.add_argument("--network", default="alexnet", help="a network of the store")
     parser.add_argument(
         "--track", help="a pattern on paths; what it captures is one picture, as frames of a film"
     )
     parser.add_argument("--work", type=Path, help="keep copies and features here, for the next time")
     chosen = parser.parse_args()
-    for folder in chosen.folders:
-        with tempfile.TemporaryDirectory() as temporary:
-            work = Path(temporary) if chosen.work is None else chosen.work / chosen.network / folder.name
+    with tempfile.TemporaryDirectory() as temporary:
+        below = chosen.work or Path(temporary)
+        for folder in [*chosen.folders, *([drawn_set(below)] if chosen.drawn else [])]:
+            work = below / chosen.network / folder.name
             work.mkdir(parents=True, exist_ok=True)
             material = prepare(folder, chosen.network, chosen.track, work)
             print(f"{folder.name}, {len(material.own.paths)} images, {chosen.network}:", flush=True)
