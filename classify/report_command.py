@@ -66,7 +66,10 @@ def report(
     if made.problem:
         say(f"no pictures: {made.problem}; give the place of the images with --images")
     elif made.missing:
-        say(f"{made.missing} of {made.pictures + made.missing} pictures are missing: images moved or changed")
+        say(
+            f"{made.missing} of {made.pictures + made.missing} pictures are missing: images moved or "
+            "changed; if they moved, give their place with --images"
+        )
     if not quiet:
         for path in made.plots:
             typer.echo(f"wrote {path}")
