@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +36,7 @@ from classify.export_check import TOLERANCE, compare, its_answers, our_answers
 from classify.export_example import before_the_network, example_script
 from classify.export_trial import trial_images
 from classify.scoring import find_network
-from models.durable import explained, flush, flush_folder
+from models.durable import explained, flush, flush_folder, room_beside
 from models.errors import ClassifierError
 from models.progress import Progress, Silent
 from models.spec import PreprocessSpec
@@ -140,29 +138,24 @@ def export_full(
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
     trial = trial_images(images, features, classifier, notify)
-    room = out.parent / f".{out.name}.{os.getpid()}.part"
-    with explained(out, kind=ClassifierError):
-        room.mkdir()
-        try:
-            written = write_model(
-                fuse(
-                    prepared(stored.graph_path, spec, [layer]),
-                    stored.folder,
-                    to_bytes(classifier),
-                    _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
-                    crops=spec.preprocess.crops,
-                    names=classifier.classes_ if names else (),
-                ),
-                room / out.name,
-                _properties(classifier, stored.spec.licence, spec.preprocess),
-            )
-            ours = our_answers(classifier, trial, progress)
-            theirs = its_answers(open_file(room / out.name), written, trial.listing, ours, spec.preprocess)
-            difference = compare(ours, theirs, classifier, out)
-            flush(room)
-            files = _into_place(written.files, out)
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+    with explained(out, kind=ClassifierError), room_beside(out) as room:
+        written = write_model(
+            fuse(
+                prepared(stored.graph_path, spec, [layer]),
+                stored.folder,
+                to_bytes(classifier),
+                _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
+                crops=spec.preprocess.crops,
+                names=classifier.classes_ if names else (),
+            ),
+            room / out.name,
+            _properties(classifier, stored.spec.licence, spec.preprocess),
+        )
+        ours = our_answers(classifier, trial, progress)
+        theirs = its_answers(open_file(room / out.name), written, trial.listing, ours, spec.preprocess)
+        difference = compare(ours, theirs, classifier, out)
+        flush(room)
+        files = _into_place(written.files, out)
     return Exported(
         files,
         sum(file.stat().st_size for file in files),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import Fc7Error
+from models.locks import Busy, exclusive
 
 
 def flush(folder: Path) -> None:
@@ -53,6 +55,30 @@ def write_whole(path: Path, data: bytes) -> Path:
 
 
 @contextmanager
+def room_beside(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to make it in, gone at the end; what killed writers of `path` left goes first.
+
+    Raises
+    ------
+    Busy
+        If another process is making `path`.
+    OSError
+    """
+    start = f".{path.name}."
+    with exclusive(path.with_name(f"{start}lock")) as alone:
+        if alone:
+            for left in path.parent.iterdir():
+                if left.name.startswith(start) and left.name.endswith(".part"):
+                    shutil.rmtree(left, ignore_errors=True)
+        room = path.with_name(f"{start}{os.getpid()}.part")
+        room.mkdir()
+        try:
+            yield room
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
 def explained(path: Path, option: str = "-o", kind: type[Fc7Error] = Fc7Error) -> Iterator[None]:
     """Turn what the system says while `path` is written into one sentence of ours.
 
@@ -67,10 +93,12 @@ def explained(path: Path, option: str = "-o", kind: type[Fc7Error] = Fc7Error) -
     Raises
     ------
     Fc7Error
-        Of `kind`, in place of OSError.
+        Of `kind`, in place of OSError and Busy.
     """
     try:
         yield
+    except Busy as exc:
+        raise kind(f"{path}: another process is writing it; wait for it, or choose another {option}") from exc
     except OSError as exc:
         raise kind(
             f"{path}: cannot be written ({exc.strerror or exc}); choose another {option} or free the disk"

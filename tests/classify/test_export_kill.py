@@ -1,0 +1,61 @@
+"""An export that is killed leaves the older file, and nothing once the next one is done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.locks import exclusive
+from tests.support import ROOT, CommandLine, write_pictures
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of POSIX")
+
+# The command line, killed when everything is written and nothing has its name yet.
+DIES = """
+import os, signal, sys
+from classify import export
+export.flush = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+import cli
+sys.argv = ["fc7", "export", "-o", "full.onnx"]
+cli.main()
+"""
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> CommandLine:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", per_class=4)
+    cli.good("extract", "imgs", "--network", "tiny")
+    cli.good("fit", "--softmax", "-C", "1")
+    (tmp_path / "full.onnx").write_bytes(b"older")
+    return cli
+
+
+def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> None:
+    before = {path.name for path in fitted.folder.iterdir()}
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES],
+        cwd=fitted.folder,
+        env=fitted.environment({"PYTHONPATH": str(ROOT)}),
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (fitted.folder / "full.onnx").read_bytes() == b"older"
+    assert any(path.name.endswith(".part") for path in fitted.folder.iterdir())
+    fitted.good("export", "-o", "full.onnx")
+    assert {path.name for path in fitted.folder.iterdir()} == before
+    assert (fitted.folder / "full.onnx").stat().st_size > 1000
+
+
+def test_two_exports_of_one_file_do_not_mix(fitted: CommandLine) -> None:
+    with exclusive(fitted.folder / ".full.onnx.lock"):
+        ran = fitted("export", "-o", "full.onnx")
+    assert ran.code == 1
+    assert "full.onnx: another process is writing it; wait for it, or choose another -o" in ran.err
+    assert (fitted.folder / "full.onnx").read_bytes() == b"older"
