@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from classify.arguments import (
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
 from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from classify.split_record import SplitRecord
 
 DEFAULT_MODEL = Path("classifier.onnx")
 
@@ -51,6 +54,10 @@ def fit(
         str,
         typer.Option(help="Features that take more are not loaded: fitted on in parts, by SGD."),
     ] = "4GB",
+    keep_split: Annotated[
+        Path | None,
+        typer.Option(help="A classifier; images of its split keep their sides. For when images are added."),
+    ] = None,
     split_csv: Annotated[
         Path | None, typer.Option(help="Also write path,label,group,split; extract --labels takes it back.")
     ] = None,
@@ -73,6 +80,7 @@ def fit(
         refit_all=refit_all,
         reject_precision=reject_precision,
         reject_below=reject_below,
+        keep_split=None if keep_split is None else _split_of(keep_split),
     )
     existing(features, "make it with `fc7 extract IMAGES`")
     from classify.from_cache import fit_cache
@@ -93,6 +101,19 @@ def fit(
     elif not quiet:
         typer.echo(fit_report(result))
         typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
+
+
+def _split_of(model: Path) -> SplitRecord:
+    existing(model, "give a classifier that fit wrote")
+    from classify.artifact import load_classifier
+
+    split = load_classifier(model).split
+    if split is None:
+        raise UsageError(
+            f"--keep-split {model}: the file does not say which images it was fitted on, as an older fc7 "
+            "wrote it; fit again without --keep-split"
+        )
+    return split
 
 
 def parse_bytes(text: str) -> int:

@@ -19,6 +19,7 @@ from classify.leakage import Leakage
 from classify.normalize import KINDS, Normalization
 from classify.novelty import LearnedNovelty
 from classify.reject import Rejection
+from classify.split_record import SplitRecord
 from classify.training import CLASS_WEIGHTS, ClassWeight
 from classify.tune import Tuned
 from models.errors import DataError, UsageError
@@ -66,6 +67,9 @@ class FitOptions:
     duplicates : str
         What is kept on one side of the split: ``auto`` near-duplicates by a calibrated threshold, a
         number those of at least that cosine, ``exact`` copies alone, ``off`` not even these.
+    keep_split : SplitRecord or None
+        The split of an earlier fit: images that it knows keep their sides, and the others are drawn so that
+        the shares come as near as they can.
     """
 
     head: Head | None = None
@@ -84,6 +88,7 @@ class FitOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     duplicates: str = "auto"
+    keep_split: SplitRecord | None = None
 
     def __post_init__(self) -> None:
         if self.duplicates not in DUPLICATES:
@@ -216,6 +221,7 @@ class FitResult:
             "balance": options.balance,
             "include": list(options.include),
             "exclude": list(options.exclude),
+            "kept": options.keep_split is not None,
         }
         return {
             "split": {

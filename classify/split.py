@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -51,11 +51,13 @@ def stratified_split(
     test_size: float,
     classes: Sequence[str],
     per_class: int | None = None,
+    placed: Mapping[int, bool] | None = None,
 ) -> Split:
     """Split every class by `training_count`, units whole.
 
     Units are taken in their order (`make_units`). Those of several classes are placed first, each where
     it brings the counts nearer; then each class fills up with its own units to the nearest sum there is.
+    Units that are placed already count from the start.
 
     Parameters
     ----------
@@ -69,6 +71,8 @@ def stratified_split(
         For the notes.
     per_class : int or None
         So many images of each class train, in place of the share; all but one where there are fewer.
+    placed : mapping of int to bool, or None
+        Units whose side is given: whether they train.
 
     Returns
     -------
@@ -86,11 +90,18 @@ def stratified_split(
     total = np.bincount(y, minlength=K).tolist()
     wanted = [_wanted(n, test_size, per_class) for n in total]
     trains = np.zeros(len(table), bool)
-    have_train, have_test = _place_mixed(table, total, wanted, trains)
+    placed = placed or {}
+    have_train, have_test = [0] * K, [0] * K
+    for u, side_of in placed.items():
+        trains[u] = side_of
+        for c, n in table[u].items():
+            (have_train if side_of else have_test)[c] += n
+    free = [u for u in range(len(table)) if u not in placed]
+    _place_mixed(table, free, total, wanted, trains, have_train, have_test)
     own: list[list[int]] = [[] for _ in range(K)]
-    for u, counts in enumerate(table):
-        if len(counts) == 1:
-            own[next(iter(counts))].append(u)
+    for u in free:
+        if len(table[u]) == 1:
+            own[next(iter(table[u]))].append(u)
     for c, units in enumerate(own):
         sizes = [table[u][c] for u in units]
         low = 0 if have_train[c] else 1
@@ -106,7 +117,8 @@ def stratified_split(
             "of some class; needed are two of at least one class: add images, or declare finer groups"
         )
     asked = "--test-size" if per_class is None else "--per-class"
-    notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked)
+    whole = "copies and groups stay whole" if not placed else "kept images stay, copies and groups stay whole"
+    notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked, whole)
     return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes)
 
 
@@ -127,15 +139,21 @@ def _few_notes(total: list[int], per_class: int | None, classes: Sequence[str]) 
 
 
 def _place_mixed(
-    table: list[dict[int, int]], total: list[int], wanted: list[int], trains: NDArray[np.bool_]
-) -> tuple[list[int], list[int]]:
-    """Place the units of several classes; gives each class's rows so far in training and in test."""
-    have_train, have_test = [0] * len(total), [0] * len(total)
+    table: list[dict[int, int]],
+    free: list[int],
+    total: list[int],
+    wanted: list[int],
+    trains: NDArray[np.bool_],
+    have_train: list[int],
+    have_test: list[int],
+) -> None:
+    """Place the free units of several classes, and count each class's rows in training and in test."""
     still = [0] * len(total)  # units to come, of one class or several
-    for counts in table:
-        for c in counts:
+    for u in free:
+        for c in table[u]:
             still[c] += 1
-    for u, counts in enumerate(table):
+    for u in free:
+        counts = table[u]
         if len(counts) == 1:
             continue
         nearer = 0.0
@@ -153,7 +171,6 @@ def _place_mixed(
         trains[u] = train
         for c, n in counts.items():
             (have_train if train else have_test)[c] += n
-    return have_train, have_test
 
 
 def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> list[bool]:
@@ -200,7 +217,12 @@ def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> li
 
 
 def _notes(
-    y: NDArray[np.intp], train: NDArray[np.bool_], wanted: list[int], classes: Sequence[str], asked: str
+    y: NDArray[np.intp],
+    train: NDArray[np.bool_],
+    wanted: list[int],
+    classes: Sequence[str],
+    asked: str,
+    whole: str,
 ) -> tuple[str, ...]:
     K = len(classes)
     n_train = np.bincount(y[train], minlength=K)
@@ -209,7 +231,7 @@ def _notes(
     off = np.abs(n_train - wanted)
     if off.any():
         notes.append(
-            f"copies and groups stay whole: {np.count_nonzero(off)} of {K} classes have up to {off.max()} "
+            f"{whole}: {np.count_nonzero(off)} of {K} classes have up to {off.max()} "
             f"images more or fewer in training than {asked} asks for"
         )
     for part, counts, so in (

@@ -13,6 +13,7 @@ from classify.duplicates import Duplicates, find_duplicates
 from classify.rows import Table, check_classes
 from classify.selection import choose_classes, trim_to_smallest
 from classify.split import Split, column_split, stratified_split
+from classify.split_record import NEITHER, TEST, TRAIN
 from classify.units import make_units, row_keys
 from models.progress import Progress
 
@@ -77,9 +78,12 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
     if table.splits is not None:
         split = column_split(table.splits, unit, table.name)
         classes = check_classes([table.labels[i] for i in split.train], None, halved=False)
-        ignored = [
-            name for name, on in (("--ordered", options.ordered), ("--per-class", options.per_class)) if on
-        ]
+        asked = {
+            "--ordered": options.ordered,
+            "--per-class": options.per_class is not None,
+            "--keep-split": options.keep_split is not None,
+        }
+        ignored = [name for name, on in asked.items() if on]
         if ignored:
             split = _noted(split, f"the split is given with the data; without effect: {', '.join(ignored)}")
         straddling = _straddling(split, unit)
@@ -143,8 +147,27 @@ def natural_key(path: str) -> list[tuple[int, str]]:
 
 def _drawn(table: Table, unit: NDArray[np.intp], options: FitOptions, classes: list[str]) -> Split:
     y = _codes(table, classes)
-    split = stratified_split(y, unit, options.test_size, classes, options.per_class)
-    return _balanced(table, split, unit, options)
+    placed, notes = _kept(table, unit, options)
+    split = stratified_split(y, unit, options.test_size, classes, options.per_class, placed)
+    return _balanced(table, replace(split, notes=(*notes, *split.notes)), unit, options)
+
+
+def _kept(table: Table, unit: NDArray[np.intp], options: FitOptions) -> tuple[dict[int, bool], list[str]]:
+    """Unit -> whether it trains, of those that `FitOptions.keep_split` knows; and what to say of it.
+
+    Where images of both sides have become one unit, as a copy was added that ties them, it trains: a test
+    image with a copy in training would judge nothing.
+    """
+    if options.keep_split is None:
+        return {}, []
+    part = options.keep_split.part_of(table.content, table.paths)
+    placed = dict.fromkeys(unit[part == TEST].tolist(), False)
+    placed |= dict.fromkeys(unit[part == TRAIN].tolist(), True)
+    moved = sum(placed[u] for u in unit[part == TEST].tolist())
+    said = f"{np.count_nonzero(part != NEITHER) - moved} of {len(part)} images keep their side"
+    if moved:
+        said += f"; {moved} that judged are tied to training images, and train"
+    return placed, [f"--keep-split: {said}"]
 
 
 def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: FitOptions) -> Split:

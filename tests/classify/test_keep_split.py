@@ -1,0 +1,122 @@
+"""``fit --keep-split``: who has judged goes on judging, however many images are added."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classify.artifact import load_classifier, save_classifier
+from classify.fitting import FitOptions
+from classify.split import training_count
+from classify.split_record import SplitRecord
+from tests.classify.test_splitting import counts, prepared
+from tests.support import CommandLine, lines_of, write_pictures
+
+
+def record_of(part: Any) -> SplitRecord:
+    words = np.full(len(part.table.labels), "", "<U5")
+    words[part.split.train], words[part.split.test] = "train", "test"
+    return SplitRecord.of(words.tolist(), part.table.content, part.table.paths)
+
+
+def sides_of(part: Any) -> dict[str, str]:
+    return {part.table.content[i]: which for which in ("train", "test") for i in getattr(part.split, which)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    per_class=st.lists(st.integers(2, 14), min_size=2, max_size=4),
+    added=st.lists(st.integers(0, 30), min_size=4, max_size=4),
+    seed=st.integers(0, 100),
+)
+def test_nobody_changes_sides_and_the_share_is_met_where_it_can_be(
+    per_class: list[int], added: list[int], seed: int
+) -> None:
+    labels = [f"c{c}" for c, n in enumerate(per_class) for _ in range(n)]
+    # Classes that were not there before, too.
+    more = [f"c{c}" for c, n in enumerate(added) for _ in range(n + 2 * (c >= len(per_class)))]
+    content = [f"{i:064x}" for i in range(len(labels) + len(more))]
+    options = FitOptions(seed=seed, duplicates="exact")
+    before = prepared(labels, options, sha256=content[: len(labels)])
+    after = prepared(labels + more, replace(options, keep_split=record_of(before)), sha256=content)
+    then, now = sides_of(before), sides_of(after)
+    assert {digest: now[digest] for digest in then} == then
+    for label, n in counts(after, "train").items():
+        old = sum(
+            then[digest] == "train" for digest, name in zip(content, labels, strict=False) if name == label
+        )
+        total = (labels + more).count(label)
+        new = total - labels.count(label)
+        assert n == min(max(training_count(total, 0.3), old), old + new)
+    assert any(f"--keep-split: {len(labels)} of {len(content)} images" in note for note in after.split.notes)
+
+
+def test_images_that_an_added_copy_ties_train_and_are_counted() -> None:
+    labels = ["a"] * 10 + ["b"] * 10
+    content = [f"{i:064x}" for i in range(20)]
+    before = prepared(labels, FitOptions(duplicates="exact"), sha256=content)
+    a_train, a_test = (next(i for i in getattr(before.split, which) if i < 10) for which in ("train", "test"))
+    groups = [""] * 20
+    groups[a_train] = groups[a_test] = "one series after all"
+    options = FitOptions(duplicates="exact", keep_split=record_of(before))
+    after = prepared(labels, options, sha256=content, groups=groups)
+    then, now = sides_of(before), sides_of(after)
+    assert {digest for digest in then if then[digest] != now[digest]} == {content[a_test]}
+    assert "19 of 20 images keep their side; 1 that judged are tied to training images, and train" in str(
+        after.split.notes
+    )
+
+
+def test_a_split_that_came_with_the_data_goes_before() -> None:
+    labels = ["a", "a", "b", "b"]
+    part = prepared(labels, FitOptions(duplicates="exact"))
+    options = FitOptions(duplicates="exact", keep_split=record_of(part))
+    given_ = prepared(labels, options, splits=["train", "test"] * 2)
+    assert any("without effect: --keep-split" in note for note in given_.split.notes)
+
+
+def test_the_command_keeps_the_sides_of_a_classifier(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", per_class=8)
+    cli.good("extract", "imgs", "--network", "tiny")
+    fit = ("fit", "--svm", "-C", "1", "--duplicates", "exact")
+    cli.good(*fit, "--split-csv", "first.csv")
+    write_pictures(tmp_path / "imgs", per_class=11, start=8)
+    cli.good("extract", "imgs", "--network", "tiny")
+    again = (*fit, "--keep-split", "classifier.onnx", "-o", "new.onnx")
+    ran = cli.good(*again, "--split-csv", "second.csv")
+    first, second = (
+        {line["path"]: line["split"] for line in lines_of(tmp_path / f"{name}.csv")}
+        for name in ("first", "second")
+    )
+    assert len(second) > 2 * len(first)
+    assert {path: second[path] for path in first} == first
+    assert f"--keep-split: {len(first)} of {len(second)} images keep their side" in ran.text
+    assert load_classifier(tmp_path / "new.onnx").metadata["split"]["kept"] is True  # type: ignore[index]
+
+    old = replace(load_classifier(tmp_path / "classifier.onnx"), split=None)
+    save_classifier(old, tmp_path / "old.onnx")
+    for file, said in (
+        ("old.onnx", "does not say which images"),
+        ("none.onnx", "give a classifier that fit wrote"),
+    ):
+        refused = cli("fit", "--keep-split", file)
+        assert refused.code == 2
+        assert said in refused.err
+
+
+@pytest.mark.parametrize("head", ["--svm", "--softmax"])
+def test_the_same_images_give_the_same_classifier(tmp_path: Path, head: str) -> None:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", per_class=8)
+    cli.good("extract", "imgs", "--network", "tiny")
+    cli.good("fit", head, "-C", "1")
+    cli.good("fit", head, "-C", "1", "--keep-split", "classifier.onnx", "-o", "again.onnx")
+    one, other = (load_classifier(tmp_path / f"{name}.onnx") for name in ("classifier", "again"))
+    np.testing.assert_array_equal(one.coef_, other.coef_)
