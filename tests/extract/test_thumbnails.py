@@ -55,6 +55,11 @@ def test_grey_has_no_colour_and_a_picture_smaller_than_the_thumbnail_has_one_too
     assert thumbnail(np.full((1, 3, 5, 3), 9, np.uint8)).tolist() == [9] * GREYS + [NEUTRAL] * COLOURS
 
 
+@pytest.mark.parametrize("height", [2048, 2056, 2064, 2100])
+def test_a_tall_picture_does_not_overflow(height: int) -> None:
+    assert set(thumbnail(np.full((1, height, 9, 3), 255, np.uint8))[:GREYS].tolist()) == {255}
+
+
 @pytest.mark.parametrize(
     ("rgb", "cb", "cr"),
     [((255, 0, 0), 85, 255), ((0, 0, 255), 255, 107), ((255, 255, 0), 1, 149), ((0, 255, 255), 171, 1)],
