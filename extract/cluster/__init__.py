@@ -9,6 +9,7 @@ hands               what a worker is reading, in a file that outlives it
 actor               the worker's side
 engine              what is needed of whatever runs workers
 ray_engine          the one door to Ray
+lifeline            whether what Ray cannot do without still answers
 briefing            what workers are told of a run
 staff               workers come and go
 driver              the loop that hands out portions

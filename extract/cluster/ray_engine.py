@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
-import socket
 import sys
 import tempfile
 import threading
@@ -17,6 +17,7 @@ from typing import Any, TextIO, cast
 
 from extract.cluster.actor import Actor
 from extract.cluster.engine import Broken, Gone, Outcome
+from extract.cluster.lifeline import ClusterLostError, Lifeline, Place, knock, leave
 from extract.cluster.options import AUTO, LOCAL
 from extract.cluster.slots import Node, Slot
 from models.errors import Fc7Error, UsageError
@@ -48,6 +49,9 @@ except ImportError as exc:
 AT_ONCE = 2
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
+# Ray waits 60 s for a head node, whose service may be started anew meanwhile, and twelve for the other.
+_HEAD_SECONDS = 20.0
+_NODE_SECONDS = 3.0
 # The driver's own machine must have room for the object; these are no fault of an image.
 _FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 
@@ -55,9 +59,11 @@ _FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 class RayEngine:
     """A connected Ray; use `connect`."""
 
-    def __init__(self, local: bool) -> None:
+    def __init__(self, local: bool, lifeline: Lifeline) -> None:
         self.local = local
+        self._lifeline = lifeline
         self._nodes: dict[str, Node] = {}
+        self._alive: list[Node] = []
 
     @property
     def described(self) -> str:
@@ -67,7 +73,15 @@ class RayEngine:
         return f"the Ray cluster at {ray.get_runtime_context().gcs_address}"
 
     def nodes(self) -> list[Node]:
-        """The machines that are alive, in a fixed order."""
+        """The machines that are alive, in a fixed order; those of the last time while Ray cannot be asked.
+
+        Raises
+        ------
+        ClusterLostError
+        """
+        self._lifeline.check()
+        if not self._lifeline.answers():
+            return self._alive
         alive = [node for node in ray.nodes() if node["Alive"]]
         hosts = [str(node["NodeManagerHostname"]) for node in alive]
         for node, host in zip(alive, hosts, strict=True):
@@ -83,7 +97,9 @@ class RayEngine:
                 resources.get("CPU", 0.0),
                 resources.get("GPU", 0.0),
             )
-        return sorted((self._nodes[node["NodeID"]] for node in alive), key=lambda node: (node.name, node.id))
+        found = (self._nodes[node["NodeID"]] for node in alive)
+        self._alive = sorted(found, key=lambda node: (node.name, node.id))
+        return self._alive
 
     def share(self, value: Any) -> Any:
         """Put a value where every worker can fetch it; once for all of them."""
@@ -114,7 +130,9 @@ class RayEngine:
         ------
         Fc7Error
             If Ray itself has no room left.
+        ClusterLostError
         """
+        self._lifeline.check()
         waiting = list(tickets)
         ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
         if ready:
@@ -123,11 +141,15 @@ class RayEngine:
 
     def stop(self, worker: Any) -> None:
         """End a worker, whatever it is doing."""
+        if self._lifeline.lost:
+            return
         with contextlib.suppress(exceptions.RayError):
             ray.kill(worker, no_restart=True)
 
     def stop_all(self, workers: Iterable[Any], tickets: Sequence[Any]) -> None:
         """End workers and wait until what they were doing has ended."""
+        if self._lifeline.lost:
+            return
         for worker in workers:
             self.stop(worker)
         if tickets:
@@ -168,18 +190,47 @@ def connect(address: str) -> Iterator[RayEngine]:
     ------
     UsageError
         If there is no cluster at the address.
+    ClusterLostError
+        If what the run needs of it is gone.
     """
     if ray.is_initialized():
         # Somebody who uses fc7 as a library has connected already, and goes on after us.
-        yield RayEngine(local=False)
+        with Lifeline(_places()) as lifeline:
+            yield RayEngine(False, lifeline)
         return
     try:
         with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
-            yield RayEngine(_initialise(address))
+            local = _initialise(address)
+            with Lifeline(_places()) as lifeline:
+                yield RayEngine(local, lifeline)
+    except ClusterLostError:
+        # Ray's own end waits for what is gone until Ray ends the process.
+        atexit.register(leave)
+        raise
     except exceptions.RayError as exc:
-        raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; run the same command again to go on") from exc
-    finally:
         ray.shutdown()
+        raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; run the same command again to go on") from exc
+    except BaseException:
+        ray.shutdown()
+        raise
+    else:
+        ray.shutdown()
+
+
+def _places() -> list[Place]:
+    """Without which Ray ends this process."""
+    context = ray.get_runtime_context()
+    head = Place("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
+    own = [
+        Place(
+            "the node of the Ray cluster that this process was connected to",
+            f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}",
+            _NODE_SECONDS,
+        )
+        for node in ray.nodes()
+        if node["NodeID"] == context.get_node_id()
+    ]
+    return [head, *own]
 
 
 def _initialise(address: str) -> bool:
@@ -190,13 +241,15 @@ def _initialise(address: str) -> bool:
         if wanted in (None, LOCAL):
             ray.init(address=LOCAL, _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
             return True
-        _knock(str(wanted))
+        knock(str(wanted), _ANSWER_SECONDS)
         ray.init(address=wanted, **quiet)
     except (OSError, ValueError, RuntimeError, exceptions.RayError) as exc:
         raise UsageError(
             f"--ray {wanted or LOCAL}: no Ray cluster can be reached or started there "
             f"({_line(exc)}); start one with `ray start --head` and give its host:port, or give --ray local"
         ) from exc
+    except Exception as exc:  # Ray raises it bare where a node does not start within half a minute
+        raise Fc7Error(f"Ray did not start: {_line(exc)}; run the same command again to go on") from exc
     return False
 
 
@@ -207,22 +260,10 @@ def _running() -> str | None:
     noted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     try:
         address = noted.read_text(encoding="utf-8").strip()
-        _knock(address)
+        knock(address, _ANSWER_SECONDS)
     except (OSError, ValueError):
         return None  # the note outlives a cluster that was killed
     return address
-
-
-def _knock(address: str) -> None:
-    """Ray waits minutes for a port that nobody listens on; this does not.
-
-    Raises
-    ------
-    OSError, ValueError
-        If nothing answers, or it is no host:port.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
 
 
 def _line(exc: BaseException) -> str:

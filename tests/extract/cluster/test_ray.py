@@ -317,6 +317,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 ) -> None:
     from extract.cache.identity import CacheIdentity
     from extract.cache.segments import SegmentHeader
+    from extract.cluster.lifeline import Lifeline
     from extract.cluster.messages import Parcel
     from extract.cluster.ray_engine import RayEngine
     from extract.cluster.slots import plan_slots
@@ -326,7 +327,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     os.environ["FC7_HOME"] = str(cli.store)
     network = store.load("tiny")
     refs = list_inputs([cli.folder / "imgs"]).images[:20]
-    engine = RayEngine(local=False)
+    engine = RayEngine(False, Lifeline([]))
     slots = plan_slots(engine.nodes(), 2, None)
     workers = [engine.start(slot) for slot in slots]
     run = NetworkRun(network.graph_path, network.spec, ("embedding",), batch_size=8)
