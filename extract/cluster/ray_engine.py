@@ -198,23 +198,25 @@ def connect(address: str) -> Iterator[RayEngine]:
         with Lifeline(_places()) as lifeline:
             yield RayEngine(False, lifeline)
         return
-    try:
-        with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
+    # Also while it ends, when Ray's threads may still have something to tell.
+    with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
+        try:
             local = _initialise(address)
             with Lifeline(_places()) as lifeline:
                 yield RayEngine(local, lifeline)
-    except ClusterLostError:
-        # Ray's own end waits for what is gone until Ray ends the process.
-        atexit.register(leave)
-        raise
-    except exceptions.RayError as exc:
-        ray.shutdown()
-        raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; run the same command again to go on") from exc
-    except BaseException:
-        ray.shutdown()
-        raise
-    else:
-        ray.shutdown()
+        except ClusterLostError:
+            # Ray's own end waits for what is gone until Ray ends the process.
+            atexit.register(leave)
+            raise
+        except exceptions.RayError as exc:
+            ray.shutdown()
+            why = f"the Ray cluster failed: {_line(exc)}; run the same command again to go on"
+            raise Fc7Error(why) from exc
+        except BaseException:
+            ray.shutdown()
+            raise
+        else:
+            ray.shutdown()
 
 
 def _places() -> list[Place]:
