@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-ray lint bench torture clean
+.PHONY: demo test test-ray lint bench torture torture-ray clean
 
 demo: $(VENV)/ready
 	$(BIN)/python cli.py demo
@@ -30,6 +30,10 @@ bench: $(VENV)/ready
 # 500 kills in place of the 20 that `make test` does.
 torture: $(VENV)/ready
 	FC7_TORTURE=500 $(BIN)/python -m pytest tests/extract -k "kill or sigkill" --no-header
+
+# Random faults on clusters of two and three nodes.
+torture-ray: $(VENV)/ready
+	FC7_TORTURE_RAY=20 $(BIN)/python -m pytest tests/extract/cluster/test_torture.py -s
 
 # The stamp comes last, so that an interrupted set-up is done again and a finished one costs nothing.
 $(VENV)/ready: pyproject.toml
