@@ -72,3 +72,15 @@ def test_the_same_names_do_run_where_they_are_not_escaped(tmp_path: Path) -> Non
 def test_it_prints(report: Path, tmp_path: Path) -> None:
     browse(report.as_uri(), tmp_path / "profile", f"--print-to-pdf={tmp_path / 'r.pdf'}", "--dump-dom")
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext to read the print with")
+def test_what_is_folded_is_printed_and_what_is_for_clicking_is_not(report: Path, tmp_path: Path) -> None:
+    text = report.read_text("utf-8").replace("<details open>", "<details>")
+    folded = "<details><summary>fold</summary><p>words inside the fold</p></details><nav>words to click</nav>"
+    page = tmp_path / "r.html"
+    page.write_text(text.replace("</section>", folded + "</section>", 1), "utf-8")
+    browse(page.as_uri(), tmp_path / "profile", f"--print-to-pdf={tmp_path / 'r.pdf'}", "--dump-dom")
+    told = subprocess.run(["pdftotext", tmp_path / "r.pdf", "-"], capture_output=True, text=True, check=True)
+    assert "words inside the fold" in told.stdout
+    assert "words to click" not in told.stdout
