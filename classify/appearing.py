@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from models.durable import unwritable
 from models.errors import Fc7Error, StoppedError
 
 
@@ -41,9 +42,7 @@ def appearing(path: Path, header_lines: int = 0) -> Iterator[TextIO]:
     except OSError as exc:
         with suppress(OSError):
             part.unlink()
-        raise Fc7Error(
-            f"{path}: cannot be written ({exc.strerror or exc}); choose another -o or free the disk"
-        ) from exc
+        raise Fc7Error(unwritable(path, exc)) from exc
     except KeyboardInterrupt as exc:
         raise StoppedError(f"stopped; {_kept(part, header_lines)}") from exc
     except Fc7Error as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -100,9 +101,34 @@ def explained(path: Path, option: str = "-o", kind: type[Fc7Error] = Fc7Error) -
     except Busy as exc:
         raise kind(f"{path}: another process is writing it; wait for it, or choose another {option}") from exc
     except OSError as exc:
-        raise kind(
-            f"{path}: cannot be written ({exc.strerror or exc}); choose another {option} or free the disk"
-        ) from exc
+        raise kind(unwritable(path, exc, option)) from exc
+
+
+def unwritable(path: Path, exc: OSError, option: str = "-o") -> str:
+    """What to say of a file that could not be written, with what helps against this very error.
+
+    Parameters
+    ----------
+    path : Path
+    exc : OSError
+    option : str
+        Of the command line: what the user chose `path` with.
+    """
+    other = f"choose another {option}"
+    match exc.errno:
+        case errno.ENOENT if not path.parent.exists():
+            remedy = f"make the folder {path.parent} or {other}"
+        case errno.ENOTDIR | errno.EEXIST if files := [p for p in (path, *path.parents) if p.is_file()]:
+            remedy = f"{files[0]} is a file where a folder is needed; {other}"
+        case errno.EISDIR:
+            remedy = f"it is a folder; {other}"
+        case errno.ENOSPC | errno.EDQUOT:
+            remedy = f"free the disk or {other}"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            remedy = f"make {path.parent} writable or {other}"
+        case _:
+            remedy = other
+    return f"{path}: cannot be written ({exc.strerror or exc}); {remedy}"
 
 
 def sha256_sums(folder: Path) -> dict[str, str]:
