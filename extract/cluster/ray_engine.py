@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -198,7 +199,6 @@ def connect(address: str) -> Iterator[RayEngine]:
         with Lifeline(_places()) as lifeline:
             yield RayEngine(False, lifeline)
         return
-    # Also while it ends, when Ray's threads may still have something to tell.
     with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
         try:
             local = _initialise(address)
@@ -208,15 +208,18 @@ def connect(address: str) -> Iterator[RayEngine]:
             # Ray's own end waits for what is gone until Ray ends the process.
             atexit.register(leave)
             raise
-        except exceptions.RayError as exc:
-            ray.shutdown()
-            why = f"the Ray cluster failed: {_line(exc)}; run the same command again to go on"
-            raise Fc7Error(why) from exc
-        except BaseException:
-            ray.shutdown()
+        except BaseException as exc:
+            _shut_down()
+            if isinstance(exc, exceptions.RayError):
+                raise Fc7Error(f"the Ray cluster failed: {_line(exc)}; the same command goes on") from exc
             raise
-        else:
-            ray.shutdown()
+        _shut_down()
+
+
+def _shut_down() -> None:
+    """End the connection, when Ray prints what it has held back as repetitions, in this very thread."""
+    with redirect_stdout(io.StringIO()):
+        ray.shutdown()
 
 
 def _places() -> list[Place]:

@@ -130,13 +130,8 @@ def test_what_ray_prints_while_it_ends_is_not_in_the_results_either(
 ) -> None:
     from extract.cluster import ray_engine
 
-    def end() -> None:
-        ray_thread = threading.Thread(target=lambda: print("raylet died"), name="ray_x")
-        ray_thread.start()
-        ray_thread.join()
-
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "shutdown", end)
+    monkeypatch.setattr(ray, "shutdown", lambda: print("raylet died"))
     monkeypatch.setattr(ray_engine, "_initialise", lambda address: True)
     monkeypatch.setattr(ray_engine, "_places", list)
     with ray_engine.connect("local"):
