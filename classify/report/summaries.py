@@ -64,6 +64,11 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
 def evaluation_report(evaluation: Evaluation) -> str:
     """The figures, after what could not be judged."""
     lines = _failures(evaluation.failures)
+    if evaluation.failures:
+        lines.append(
+            f"{counted(len(evaluation.failures), 'image')} could not be read: not judged and in no figure, "
+            "and the exit code is 1"
+        )
     if evaluation.unlabelled:
         lines.append(f"{evaluation.unlabelled} images without a label were left out")
     if evaluation.left_out:

@@ -113,3 +113,14 @@ def test_the_text_names_every_figure(cli: CommandLine) -> None:
     for word in ("mean avg precision", "Brier score", "calibration error", "accepted", "avg prec", "group"):
         assert word in out
     assert all(len(line) < 130 for line in out.splitlines())
+
+
+def test_images_that_extract_could_not_read_are_told_beside_the_exit_code(cli: CommandLine) -> None:
+    write_pictures(cli.folder / "torn", 2)
+    (cli.folder / "torn/red/x.png").write_bytes(b"broken")
+    cli("extract", "torn", "--network", "tiny", "-o", "torn.h5")
+    ran = cli("evaluate", "torn.h5")
+    assert ran.code == 1
+    assert "skipped red/x.png: " in ran.out
+    assert "1 image could not be read: not judged and in no figure, and the exit code is 1" in ran.out
+    assert "exit code" not in cli.good("evaluate", "features.h5").out
