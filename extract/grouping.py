@@ -54,7 +54,8 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Callable[[str],
     pattern : str
         Regular expression; see `group_of`.
     notify : callable
-        Is told how many groups there are, and how many images are in none.
+        Is told how many groups there are, how many of them hold several labels, and how many images are
+        in none.
 
     Raises
     ------
@@ -76,5 +77,24 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Callable[[str],
     without = sum(ref.group is None for ref in grouped)
     count = len({ref.group for ref in grouped} - {None})
     note = f"--group-by: {count} groups in {len(grouped)} images"
+    if mixed := _mixed(grouped):
+        note += (
+            f"; images of several labels are in {mixed} of them: where numbers start over in each folder, "
+            r"'^([^/]+/\d+)_' keeps the folders apart"
+        )
     notify(f"{note}; without a match, and so in no group: {without}" if without else note)
     return grouped
+
+
+def _mixed(images: Sequence[ImageRef]) -> int:
+    """How many groups hold images of more than one label."""
+    label: dict[str, str] = {}
+    mixed = set()
+    for ref in images:
+        if (
+            ref.group is not None
+            and ref.label is not None
+            and label.setdefault(ref.group, ref.label) != ref.label
+        ):
+            mixed.add(ref.group)
+    return len(mixed)

@@ -49,6 +49,19 @@ def test_images_that_match_nothing_are_counted_and_the_manifest_wins(tmp_path: P
     assert notes[-1] == "--group-by: 3 groups in 4 images; without a match, and so in no group: 1"
 
 
+def test_tracks_that_start_over_in_each_class_are_told_of(tmp_path: Path) -> None:
+    pictures(tmp_path / "imgs", "a/1_x.jpg", "a/2_x.jpg", "b/1_x.jpg", "b/3_x.jpg", "b/3_y.jpg")
+    told: dict[str, str] = {}
+    for pattern in (r"^(\d)_", r"^([^/]+/\d+)_"):
+        notes: list[str] = []
+        list_inputs([tmp_path / "imgs"], group_by=pattern, notify=notes.append)
+        told[pattern] = notes[-1]
+    joined, apart = told.values()
+    assert joined.startswith("--group-by: 3 groups in 5 images; images of several labels are in 1 of them: ")
+    assert r"'^([^/]+/\d+)_'" in joined
+    assert apart == "--group-by: 4 groups in 5 images"
+
+
 def test_a_wrong_expression_is_refused_with_the_place_before_anything_is_listed() -> None:
     with pytest.raises(UsageError, match=r"'ab\(c': missing \), unterminated subpattern at character 3"):
         list_inputs(["no/such/folder"], group_by="ab(c")
