@@ -56,7 +56,9 @@ def commit(folder: Path, n_rows: int, dim: int) -> str:
         for i in range(n_rows)
     ]
     per_segment = min(4096, (32 << 20) // (4 * dim))
-    rows = np.random.default_rng(0).random((per_segment, dim), np.float32)
+    rng = np.random.default_rng(0)
+    rows = rng.random((per_segment, dim), np.float32)
+    thumbnails = rng.integers(1, 256, (per_segment, LENGTH), np.uint8)
     path = folder / "features.h5"
     network = identity(("fc7",), dims={"fc7": dim})
     with CacheWriter(path, network, provenance={}) as writer:
@@ -64,7 +66,8 @@ def commit(folder: Path, n_rows: int, dim: int) -> str:
         for start in range(0, n_rows, per_segment):
             some = refs[start : start + per_segment]
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + len(some))]
-            writer.write_segment(RowBlock(some, digests, {"fc7": rows[: len(some)]}), [])
+            block = RowBlock(some, digests, {"fc7": rows[: len(some)]}, thumbnails[: len(some)])
+            writer.write_segment(block, [])
         written = str(started)
         before = megabytes("VmRSS")
         started = Stopwatch()
