@@ -120,13 +120,23 @@ def _split(result: FitResult) -> list[str]:
         if options.ordered:
             lines.append("split in the order of the paths: the last images of each class judge")
         if options.per_class is not None:
-            lines.append(f"{options.per_class} images of each class train")
+            lines.append(f"{options.per_class} images of each class train{_fewer(result, options.per_class)}")
     if options.balance:
         lines.append("the training part holds as many images of each class")
     found = result.duplicates
     if found is not None:
         lines.append(f"duplicates: {duplicates_line(found)}")
     return lines
+
+
+def _fewer(result: FitResult, per_class: int) -> str:
+    """Of the classes that have not enough images to train on so many and judge."""
+    # With --balance the counts lack what was left out, and a note says what trains.
+    few = 0 if result.options.balance else sum(a + b <= per_class for a, b in result.counts.values())
+    if not few:
+        return ""
+    has = "has" if few == 1 else "have"
+    return f", but {few} of {len(result.counts)} classes {has} no more than that: one at least of each judges"
 
 
 def duplicates_line(found: Duplicates) -> str:

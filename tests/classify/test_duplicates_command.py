@@ -113,6 +113,14 @@ def test_a_split_column_that_parts_copies_is_reported(cli: CommandLine) -> None:
     assert len(answer["split_conflicts"]) == 2
 
 
+def test_classes_without_so_many_images_are_counted(cli: CommandLine) -> None:
+    most = max(len(list(folder.iterdir())) for folder in (cli.folder / "imgs").iterdir())
+    said = f"{most} images of each class train, but 3 of 3 classes have no more than that: one at least"
+    assert said in cli.good("fit", "--svm", "-C", "1", "--per-class", str(most), "-o", "few.onnx").out
+    enough = cli.good("fit", "--svm", "-C", "1", "--per-class", "2", "-o", "few.onnx").out
+    assert "2 images of each class train\n" in enough
+
+
 def test_the_options_of_the_split_reach_the_classifier(cli: CommandLine) -> None:
     options = ("--ordered", "--balance", "--per-class", "9", "--exclude", "green")
     ran = cli.good("fit", "--svm", "-C", "1", *options, "-o", "options.onnx", "--split-csv", "ordered.csv")
