@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -51,8 +52,21 @@ def fc7(
     """
 
 
+def _leave_out_all_but(first: list[str]) -> None:
+    """Typer prepares every command before it looks which one was called: a sixth of the start-up time."""
+    commands = [one for one in app.registered_commands if one.callback and [_name(one.callback)] == first]
+    groups = [one for one in app.registered_groups if [one.name] == first]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
+
+
+def _name(command: Callable[..., object]) -> str:
+    return command.__name__.replace("_", "-")
+
+
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
+    _leave_out_all_but(sys.argv[1:2])
     try:
         app()
     except Fc7Error as exc:
