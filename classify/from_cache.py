@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from classify.artifact import save_classifier
 from classify.cache_table import identity_of, table_of
 from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
-from classify.out_of_core import fit_out_of_core
 from classify.rows import make_table
 from classify.split_csv import write_split
 from extract.cache.reader import CacheReader, load_features
@@ -120,6 +119,8 @@ class _Layer:
 def _in_parts(
     reader: CacheReader, layer: str, memory: int, options: FitOptions, progress: Progress | None
 ) -> FitResult:
+    from classify.out_of_core import fit_out_of_core
+
     known = reader.columns()
     return fit_out_of_core(
         make_table(

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 
 from classify.blas import one_blas_thread
 from classify.classifier import Head
@@ -99,6 +96,10 @@ class HeadFitter:
     """
 
     def __init__(self, head: Head, class_weight: str = "none") -> None:
+        # Here: scikit-learn takes two seconds to load, which much that knows of heads can do without.
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.svm import LinearSVC
+
         self.head = head
         settings: dict[str, Any] = {
             "tol": TOLERANCE,
@@ -149,6 +150,8 @@ class HeadFitter:
         return Fitted(coef.astype(np.float64), intercept.astype(np.float64), converged, solver)
 
     def _try(self, X: NDArray[Any], y: NDArray[np.intp], C: float) -> bool:
+        from sklearn.exceptions import ConvergenceWarning
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             # Few images of many classes are no regression; scikit-learn warns that they might be.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from classify.blas import one_blas_thread
 from classify.calibrate import fit_scale, softmax
@@ -120,6 +119,8 @@ def out_of_fold(
 
 def _leading(rows: NDArray[np.float32], n_classes: int) -> NDArray[np.float32]:
     """The rows' coordinates along their leading singular vectors (Halko, Martinsson & Tropp 2011)."""
+    from sklearn.utils.extmath import randomized_svd
+
     directions = int(min(_MOST_DIRECTIONS, max(64, _LARGE / (len(rows) * n_classes)), *rows.shape))
     left, values, _ = randomized_svd(rows, directions, n_iter=2, random_state=0)
     coordinates: NDArray[np.float32] = (left * values).astype(np.float32)
