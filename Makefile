@@ -12,9 +12,9 @@ demo: $(VENV)/ready
 
 # A file's tests share what is costly to make, so a file is never split between the two processes.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not apart"
 
-# The faults of a cluster of two nodes, which `make test` runs too.
+# Clusters of two nodes: the faults, which `make test` runs too, and what takes longer.
 test-ray: $(VENV)/ready
 	$(BIN)/python -m pytest -m ray
 

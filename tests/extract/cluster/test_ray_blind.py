@@ -13,7 +13,7 @@ import pytest
 from tests.extract.cluster.nodes import BROKEN, N_IMAGES, Nodes, assert_same, needs_ray
 from tests.support import CommandLine, Ran, command, read_json
 
-pytestmark = needs_ray
+pytestmark = [*needs_ray, pytest.mark.apart]
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'fc7[ray]'")
 
 # Whoever is not root may mount where they are root in a namespace of their own users.

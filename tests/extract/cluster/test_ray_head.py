@@ -19,7 +19,7 @@ from tests.extract.cluster.nodes import Nodes, assert_same_content, content, nee
 from tests.extract.s3_server import s3_bucket
 from tests.support import CommandLine, command, read_json, write_pictures
 
-pytestmark = needs_ray
+pytestmark = [*needs_ray, pytest.mark.apart]
 
 N_IMAGES = 120
 
