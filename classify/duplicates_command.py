@@ -28,7 +28,7 @@ def duplicates(
     """List images that are one picture: exact copies, and near-duplicates by features and by thumbnails.
 
     Pairs under two labels come first: where both show one picture, one label is wrong. Near-duplicates are
-    what a network can hardly tell apart, and what is the same in 8 x 8 greys, which do not see colour:
+    what a network can hardly tell apart, and what is the same in 8 x 8 greys, unless the colours differ:
     copies stored again, scaled, cropped or brightened a little, and frames of one film.
     """
     existing(features, "make it with `fc7 extract IMAGES`")
