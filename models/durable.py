@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,13 +66,14 @@ def room_beside(path: Path) -> Iterator[Path]:
         If another process is making `path`.
     OSError
     """
-    start = f".{path.name}."
-    with exclusive(path.with_name(f"{start}lock")) as alone:
+    # With the process in it: a file called `path.name` and more, which is made now too, has other rooms.
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.part")
+    with exclusive(path.with_name(f".{path.name}.lock")) as alone:
         if alone:
             for left in path.parent.iterdir():
-                if left.name.startswith(start) and left.name.endswith(".part"):
+                if ours.fullmatch(left.name):
                     shutil.rmtree(left, ignore_errors=True)
-        room = path.with_name(f"{start}{os.getpid()}.part")
+        room = path.with_name(f".{path.name}.{os.getpid()}.part")
         room.mkdir()
         try:
             yield room

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.durable import explained, unwritable, write_whole
+from models.durable import explained, room_beside, unwritable, write_whole
 from models.errors import ClassifierError, Fc7Error
 
 
@@ -65,3 +65,14 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> No
     path.write_bytes(b"old")
     assert write_whole(path, b"new") == path
     assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("file", b"new")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="flock of POSIX")
+def test_a_room_takes_only_what_dead_makers_of_the_same_file_left(tmp_path: Path) -> None:
+    names = [".full.onnx.17.part", ".full.onnx.v2.17.part", ".full.onnx.part", ".full,onnx.17.part"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    with room_beside(tmp_path / "full.onnx") as room:
+        (room / "file").write_bytes(b"x")
+        assert {path.name for path in tmp_path.iterdir()} == {*names[1:], room.name, ".full.onnx.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
