@@ -15,9 +15,9 @@ from classify.classifier import Classifier
 from classify.intervals import wilson_interval
 from classify.judging import JudgedRows, score_labelled
 from classify.mcnemar import McNemar, difference_interval, mcnemar
-from classify.scoring import Notify, RunOptions
+from classify.scoring import RunOptions
 from models.errors import DataError
-from models.progress import Progress
+from models.progress import Notify, Progress
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05

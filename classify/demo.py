@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
     from extract.stages import Pixels
@@ -21,7 +20,7 @@ _SHEET_SEED, _SHEET_SIDE = 1000, 4
 def run_demo(
     folder: str | Path = "fc7-demo",
     *,
-    say: Callable[[str], None] = print,
+    say: Notify = print,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Make shapes, extract, fit both heads, classify a 4x4 sheet of new shapes, draw the result.
@@ -92,7 +91,7 @@ def run_demo(
     return made
 
 
-def choose_network(say: Callable[[str], None]) -> str:
+def choose_network(say: Notify) -> str:
     """A trained AlexNet of the store, else the one with random weights, said plainly."""
     from models import store
     from models.architectures import ARCHITECTURES

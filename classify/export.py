@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +38,9 @@ from classify.export_trial import trial_images
 from classify.scoring import find_network
 from models.durable import explained, flush, flush_folder, room_beside
 from models.errors import ClassifierError
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 from models.spec import PreprocessSpec
 
-Notify = Callable[[str], None]
 FORMAT, FORMAT_VERSION = "fc7-full", 1
 _OUTPUTS = ("label", "probabilities", "rejected")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from classify.classifier import Classifier
 from extract.stages import ImageRef, Listing, Pixels
 from models.errors import Fc7Error
+from models.progress import Notify
 
 # Enough to meet dark and bright, large and small images; a second or two of work.
 MOST = 24
@@ -37,7 +38,7 @@ def trial_images(
     images: Sequence[str | Path],
     features: Path | None,
     classifier: Classifier,
-    notify: Callable[[str], None],
+    notify: Notify,
 ) -> Trial:
     """Those given; else those that a cache of the classifier's features was made from; else drawn ones.
 

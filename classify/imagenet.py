@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from extract.stages import Failure, Listing, start_of
 from extract.stream import default_jobs, feature_blocks
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from extract.session import Session
     from models.store import StoredNetwork
 
-Notify = Callable[[str], None]
 Form = Literal["table", "csv"]
 # A row of float16 probabilities adds up to 1 within a few thousandths.
 _SUM_TOLERANCE = 0.01

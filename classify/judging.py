@@ -14,12 +14,12 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.evaluate import Metrics, judge
 from classify.groups import GroupFigures, judge_groups
-from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
+from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from classify.seen import seen_in_training
 from extract.clock import Clock
 from extract.stages import Failure, Listing
 from models.errors import DataError, UsageError
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,10 +13,10 @@ import numpy as np
 from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.predictions import open_predictions
-from classify.scoring import Notify, RunOptions, list_unless_cache, score_inputs
+from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from extract.clock import Clock
 from extract.stages import Failure, Listing, start_of
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
     from extract.cluster.driver import NodeWork

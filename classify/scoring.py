@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from extract.clock import Clock
 from extract.stages import Failure, Listing
 from extract.worker import NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
-from models.progress import Progress
+from models.progress import Notify, Progress
 from models.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from extract.providers import Device, Precision
     from models.store import StoredNetwork
 
-Notify = Callable[[str], None]
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from extract.joining import Source
-from extract.members import Notify
 from extract.tars import list_tar
 from extract.zips import list_zip
+from models.progress import Notify
 
 
 def list_archive(path: Path, typed: str, notify: Notify) -> Source:

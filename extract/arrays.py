@@ -9,7 +9,7 @@ import csv
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ from extract.joining import Source
 from extract.limits import check_expansion
 from extract.stacks import FileStack, MemoryStack, Stacked, stack_source
 from models.errors import SourceError
+from models.progress import Notify
 
 PICKLE_SUFFIXES = (".p", ".pickle", ".pkl")
 NAMES_FILE = "signnames.csv"
 """Beside a pickle: ClassId,SignName, as in the German traffic sign course material."""
-
-Notify = Callable[[str], None]
 
 _MAGIC = b"\x93NUMPY"
 # What NumPy raises for headers and archives that are damaged or claim more than there is.

@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from models import store
 from models.errors import Fc7Error, StoppedError, UsageError
 from models.listing import text_table
 from models.measured import Measured, keep
-from models.progress import Progress
+from models.progress import Notify, Progress
 
 if TYPE_CHECKING:
     from extract.providers import Device, Precision
@@ -60,7 +60,7 @@ def bench_networks(
     device: Device = "auto",
     precision: Precision = "auto",
     seconds: float = 3.0,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> Benched:
     """Images a second and peak memory of networks on this machine.
 

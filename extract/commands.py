@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ import typer.core
 from extract.cache_commands import cache
 from models.commands import app as models
 from models.errors import UsageError
+from models.progress import Notify
 
 if TYPE_CHECKING:
     from extract.cluster.options import ClusterOptions
@@ -266,6 +266,6 @@ def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -
     return changes
 
 
-def notifier(quiet: bool) -> Callable[[str], None]:
+def notifier(quiet: bool) -> Notify:
     """What prints one-line notes to stderr, or swallows them."""
     return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))

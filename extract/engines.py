@@ -31,6 +31,7 @@ from extract.providers import (
 )
 from models.errors import DeviceMemoryError, Fc7Error, ProviderError, WeightsError
 from models.prepare import Runnable
+from models.progress import Notify
 
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base.
@@ -41,9 +42,6 @@ _REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
 # What a full device says: ONNX Runtime's arena (microsoft/onnxruntime issues 9939, 16307, 20038), CUDA
 # ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN and C++ (std::bad_alloc).
 _NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation")
-
-
-Notify = Callable[[str], None]
 
 
 class Engine:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from extract.stages import ImageRef
 from models.errors import UsageError
+from models.progress import Notify
 
 
 def compile_group_pattern(pattern: str) -> re.Pattern[str]:
@@ -44,7 +45,7 @@ def group_of(path: str, pattern: re.Pattern[str]) -> str | None:
     return next((part for part in match.groups() if part), None)
 
 
-def add_groups(images: Sequence[ImageRef], pattern: str, notify: Callable[[str], None]) -> list[ImageRef]:
+def add_groups(images: Sequence[ImageRef], pattern: str, notify: Notify) -> list[ImageRef]:
     """Give every image that has no group the one that its path says.
 
     Parameters

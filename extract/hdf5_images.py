@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,7 @@ from extract.limits import FREE_BYTES, check_expansion
 from extract.stacks import Stacked, stack_source
 from extract.stages import Pixels
 from models.errors import ImageError, SourceError, UnsafeFileError, UsageError
-
-Notify = Callable[[str], None]
+from models.progress import Notify
 
 # What h5py raises for files that are damaged or not built as expected.
 _LIBRARY_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError)

@@ -35,8 +35,8 @@ from extract.lists import SUFFIXES as LIST_SUFFIXES
 from extract.sources import list_images
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
+from models.progress import Notify
 
-Notify = Callable[[str], None]
 _Reader = Callable[[Path, str, Notify], Source]
 
 

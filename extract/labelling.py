@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from extract.addresses import is_address, parse, redacted
@@ -17,8 +17,7 @@ from extract.joining import Source, join
 from extract.manifests import Manifest, ManifestRow, list_mistakes
 from extract.stages import Failure, ImageRef, Listing
 from models.errors import UsageError
-
-Notify = Callable[[str], None]
+from models.progress import Notify
 
 
 def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: Notify) -> Listing:

@@ -19,9 +19,9 @@ from extract.folders import HIDDEN, NO_SUFFIX, escape
 from extract.formats import SUFFIXES
 from extract.limits import MAX_MEMBER_BYTES, check_members
 from extract.stages import Failure, ImageRef, Listing, Origin
+from models.progress import Notify
 
 Kind = Literal["file", "folder", "link", "other"]
-Notify = Callable[[str], None]
 
 REPLACED, LINK = "replaced by a later member", "link"
 """Keys of `Listing.ignored`: a member that the archive holds again further on; a link to a file."""

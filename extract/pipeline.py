@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,15 +22,13 @@ from extract.summary import ExtractSummary
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError
 from models.importing import ensure_network
-from models.progress import Progress, Silent
+from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
 from models.store import StoredNetwork
 
 if TYPE_CHECKING:
     from extract.cache.writer import CacheWriter
     from extract.cluster.driver import NodeWork
-
-Notify = Callable[[str], None]
 
 
 def _ignore(_: str) -> None:

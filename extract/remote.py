@@ -8,7 +8,7 @@ the place of size and modification time, so what did not change is not downloade
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from extract.addresses import Address, common_folder, parse
@@ -20,8 +20,7 @@ from extract.remote_store import READERS, open_store
 from extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk
 from extract.web_pages import is_html
 from models.errors import UsageError
-
-Notify = Callable[[str], None]
+from models.progress import Notify
 
 # Read from a disk only: they are opened at many places, or whole.
 _LOCAL_ONLY = re.compile(r"\.(zip|tar|gz|tgz|bz2|tbz2?|xz|txz|np[yz]|p|pickle|pkl|h5|hdf5|mat|csv|tsv)$")

@@ -16,6 +16,7 @@ from extract.stages import Features, Pixels
 from extract.stream import default_jobs
 from models.errors import DeviceMemoryError, ProviderError
 from models.prepare import Runnable, runnable
+from models.progress import Notify
 from models.spec import NetworkSpec
 
 CALLS_AT_ONCE = 2
@@ -42,7 +43,7 @@ class Session:
         prepared: Runnable,
         layers: Sequence[str],
         batch_size: int | None,
-        notify: Callable[[str], None],
+        notify: Notify,
         calls_at_once: int = 1,
     ) -> None:
         self.engine = open_engine(batch_size)
@@ -150,7 +151,7 @@ def open_session(
     batch_size: int | None = None,
     n_images: int | None = None,
     threads: int | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> Session:
     """Load a network of the store.
 

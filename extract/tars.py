@@ -11,9 +11,10 @@ from typing import BinaryIO, cast
 
 from extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
 from extract.limits import check_expansion
-from extract.members import Kind, Members, Notify, label_of
+from extract.members import Kind, Members, label_of
 from extract.stages import ImageRef, Listing
 from models.errors import ImageError, SourceError, UnsafeFileError
+from models.progress import Notify
 
 # tarfile reads long names and pax headers whole. POSIX.1-2017 sets no limit; Linux paths end at 4096.
 _MOST_HEADER_BYTES = 1 << 20

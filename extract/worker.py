@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from extract.gathering import Gathered
 from extract.reading import Decode, Turns, Watch
 from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
 from extract.stream import default_jobs, feature_blocks
+from models.progress import Notify
 from models.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class NetworkRun:
         spec, exact = self.spec.preprocess, self.exact_decode
         return lambda data: prepare(data, spec, exact=exact)
 
-    def open(self, notify: Callable[[str], None] | None = None, n_images: int | None = None) -> Session:
+    def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
 
         Parameters
@@ -145,7 +146,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
 
 
 def on_this_machine(
-    images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Callable[[str], None]
+    images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Notify
 ) -> Iterator[Finished]:
     """Run images in this process, a batch at a time, in their order.
 

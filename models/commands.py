@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from models.progress import Notify
 
 if TYPE_CHECKING:
     from models.spec import PreprocessSpec
@@ -199,7 +200,7 @@ def _preset(name: str | None) -> PreprocessSpec | None:
     return None if name is None else PREPROCESS_PRESETS[name]
 
 
-def _notifier(quiet: bool) -> Callable[[str], None]:
+def _notifier(quiet: bool) -> Notify:
     return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))
 
 

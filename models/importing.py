@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.errors import UnknownNetworkError, UnsafeFileError, WeightsError
 from models.layers import layers_of
+from models.progress import Notify
 from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from models.store import StoredNetwork
 
 UNTRAINED = "alexnet-untrained"
-Notify = Callable[[str], None]
 
 
 def import_network(

@@ -9,7 +9,8 @@ from typing import Any
 from models import catalog, store
 from models.catalog import CatalogEntry
 from models.errors import WeightsError
-from models.measured import Measured, Notify, measured_here
+from models.measured import Measured, measured_here
+from models.progress import Notify
 from models.spec import LayerSpec
 from models.store import StoredNetwork
 

@@ -15,7 +15,7 @@ import math
 import os
 import platform
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from models import store
 from models.durable import flush_folder
 from models.errors import Fc7Error
 from models.locks import exclusive
+from models.progress import Notify
 
 FILE = "measured.json"
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

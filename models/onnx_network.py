@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from models.batches import free_batch
@@ -13,6 +13,7 @@ from models.graph_intake import take_in
 from models.importing import fit_crop
 from models.layers import find_layer, layers_of
 from models.normalised import own_normalisation
+from models.progress import Notify
 from models.spec import LayerSpec, NetworkSpec, PreprocessSpec
 from models.surgery import fixed_batch, input_size, takes_bytes, with_image
 
@@ -30,7 +31,7 @@ def kept_network(
     name: str,
     preprocess: PreprocessSpec | None,
     layer: str | None,
-    say: Callable[[str], None],
+    say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
     """A graph made elsewhere and its description.
 
@@ -79,9 +80,7 @@ def kept_network(
     return model, NetworkSpec(name, "onnx", preprocess, tuple(layers), chosen.name, scores)
 
 
-def _preprocess(
-    model: ModelProto, file: str, given: PreprocessSpec | None, say: Callable[[str], None]
-) -> PreprocessSpec:
+def _preprocess(model: ModelProto, file: str, given: PreprocessSpec | None, say: Notify) -> PreprocessSpec:
     own = own_normalisation(model)
     matlab = "matlab" in model.producer_name.lower()
     size = input_size(model)

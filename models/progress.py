@@ -1,14 +1,18 @@
-"""Telling the user how far long work has come: a bar on a terminal, silence anywhere else."""
+"""Telling the user: notes of a line, and how far long work has come (a bar on a terminal, else silence)."""
 
 from __future__ import annotations
 
 import atexit
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
+
+Notify = Callable[[str], None]
+"""Is told what the user should know, a line each."""
 
 
 class Progress(Protocol):

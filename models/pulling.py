@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -12,7 +12,7 @@ from models.architectures import ARCHITECTURES
 from models.catalog import CatalogEntry, Source
 from models.download import fetch
 from models.errors import DownloadError, StoppedError, UsageError, WeightsError
-from models.progress import Progress
+from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
 
@@ -52,7 +52,7 @@ def pull(
     name: str,
     progress: Progress,
     options: PullOptions | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify | None = None,
 ) -> StoredNetwork:
     """Make sure that the store has the network `name`.
 
@@ -159,7 +159,7 @@ def _imported(
     source: Source,
     known: CatalogEntry | None,
     options: PullOptions,
-    notify: Callable[[str], None] | None,
+    notify: Notify | None,
 ) -> StoredNetwork:
     from models.importing import import_network
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from extract.cluster.slots import Slot
 from extract.stages import ImageRef, Origin
 from extract.worker import Keeping, NetworkRun
 from models.errors import ImageError, UsageError
-
-Say = Callable[[str], None]
+from models.progress import Notify
 
 # Of each place one image is tried; with more places than these, not of every one.
 _PLACES_TRIED = 16
@@ -39,7 +38,12 @@ class Briefing:
     """
 
     def __init__(
-        self, engine: Engine, images: Sequence[ImageRef], run: NetworkRun, keeping: Keeping | None, say: Say
+        self,
+        engine: Engine,
+        images: Sequence[ImageRef],
+        run: NetworkRun,
+        keeping: Keeping | None,
+        say: Notify,
     ) -> None:
         self.run = run
         self._engine = engine

@@ -7,7 +7,7 @@ their rows back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,7 @@ from extract.cluster.staff import Member, Staff
 from extract.stages import Failure, ImageRef, RowBlock
 from extract.worker import Finished, Keeping, NetworkRun
 from models.errors import Fc7Error
-
-Notify = Callable[[str], None]
+from models.progress import Notify
 
 _PORTION_SECONDS = 4.0
 """Portions are sized to take about this long, two at a time: what the loss of a worker costs."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from extract.cluster.options import ClusterOptions
 from extract.cluster.portions import Portion
 from extract.cluster.slots import Node, Slot, plan_slots
 from models.errors import Fc7Error
+from models.progress import Notify
 
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0
@@ -66,9 +66,7 @@ class Staff:
         Calls that have not been answered.
     """
 
-    def __init__(
-        self, engine: Engine, briefing: Briefing, options: ClusterOptions, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, engine: Engine, briefing: Briefing, options: ClusterOptions, say: Notify) -> None:
         self.members: list[Member] = []
         self.asked: dict[Ticket, Member] = {}
         self._engine = engine
