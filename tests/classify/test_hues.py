@@ -13,17 +13,8 @@ from classify.duplicates import Duplicates, find_duplicates
 from classify.hues import Hues
 from extract.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
+from tests.benchmarks.drawn import COLOURS
 
-COLOURS = {
-    "red": (214, 39, 40),
-    "orange": (245, 140, 30),
-    "yellow": (240, 220, 50),
-    "green": (44, 150, 60),
-    "blue": (40, 80, 200),
-    "pink": (240, 130, 180),
-    "brown": (120, 75, 40),
-    "black": (25, 25, 25),
-}
 NO, YES = np.array([False]), np.array([True])
 
 
