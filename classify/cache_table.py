@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from classify.classifier import FeatureIdentity
 from classify.rows import Table, make_table
 from extract.cache.identity import CacheIdentity
-from extract.cache.reader import FeatureSet
+from extract.cache.reader import CacheReader, FeatureSet
+from models.errors import UnknownLayerError
 from models.spec import Pool
+
+EVERY_LAYER = "auto"
+"""A layer's name to `fit`: cross-validate all of them and keep the best."""
+
+
+def one_layer(features: str | Path, layer: str | None) -> FeatureSet:
+    """`load_features` for a command that chooses no layer, which it says to who hoped for that.
+
+    Raises
+    ------
+    UnknownLayerError, CacheError, CacheCorruptError
+    """
+    with CacheReader(features) as reader:
+        if layer == EVERY_LAYER and layer not in reader.layers:
+            raise UnknownLayerError(
+                f"{reader.path} has no layer {layer!r}; it has {', '.join(reader.layers)} "
+                f"(only fit chooses by --layer {EVERY_LAYER}: name one)"
+            )
+        return reader.features(reader.layer(layer))
 
 
 def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from classify.cache_table import one_layer
 from classify.duplicates import Duplicates, Pair, find_duplicates
 from classify.records import parse_cosine
 from classify.rows import check_finite
-from extract.cache.reader import FeatureSet, load_features
+from extract.cache.reader import FeatureSet
 from models.progress import Progress
 
 
@@ -73,7 +74,7 @@ def duplicates_of_cache(
         If the cache cannot be read.
     """
     cosine = None if threshold == "auto" else parse_cosine("--threshold", threshold, ("auto",))
-    cache = load_features(features, layer)
+    cache = one_layer(features, layer)
     rows = np.arange(len(cache.paths))
     check_finite(cache.X, rows, lambda i: repr(cache.paths[i]))
     found = find_duplicates(

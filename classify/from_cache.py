@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.artifact import save_classifier
-from classify.cache_table import identity_of, table_of
+from classify.cache_table import EVERY_LAYER, identity_of, table_of
 from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
 from classify.rows import make_table
 from classify.split_csv import write_split
@@ -60,10 +60,10 @@ def fit_cache(
     """
     options = options or FitOptions()
     with CacheReader(features) as reader:
-        name = reader.layers[-1] if layer == "auto" else reader.layer(layer)
+        name = reader.layers[-1] if layer == EVERY_LAYER else reader.layer(layer)
         dim = reader.identity.dims[name]
         if 4 * reader.n_rows * dim > memory:
-            if layer == "auto":
+            if layer == EVERY_LAYER:
                 raise UsageError(
                     f"--layer auto holds whole layers in memory, and {name} alone takes more than --memory; "
                     "name the layer"
@@ -72,8 +72,8 @@ def fit_cache(
             known = reader.columns()
             _write(result, out, split_csv, known.path, known.label, known.group)
             return result
-    found = load_features(features, None if layer == "auto" else layer)
-    earlier = found.identity.layers[-2::-1] if layer == "auto" else ()
+    found = load_features(features, None if layer == EVERY_LAYER else layer)
+    earlier = found.identity.layers[-2::-1] if layer == EVERY_LAYER else ()
     result = fit_table(
         table_of(found),
         identity=identity_of(found.identity, found.layer),

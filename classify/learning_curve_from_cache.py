@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.cache_table import table_of
+from classify.cache_table import one_layer, table_of
 from classify.fitting import FitOptions, fit_table
 from classify.learning_curve import REPEATS, LearningCurve, learning_curve
-from extract.cache.reader import load_features
 from models.progress import Progress
 
 
@@ -41,7 +40,7 @@ def learning_curve_of_cache(
     """
     started = time.perf_counter()
     options = replace(options or FitOptions(), refit_all=False)
-    found = load_features(features, layer)
+    found = one_layer(features, layer)
     result = fit_table(table_of(found), options=options, progress=progress)
     code = {label: i for i, label in enumerate(result.classifier.classes_)}
     labels = [str(label) for label in found.y]

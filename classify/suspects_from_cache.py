@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from classify.cache_table import table_of
+from classify.cache_table import one_layer, table_of
 from classify.normalize import Normalization
 from classify.out_of_fold import out_of_fold
 from classify.records import FitOptions
@@ -14,7 +14,6 @@ from classify.selection import choose_classes
 from classify.splitting import duplicates_of
 from classify.suspects import Suspect, find_suspects
 from classify.training import ClassWeight
-from extract.cache.reader import load_features
 from models.progress import Progress
 
 
@@ -77,7 +76,7 @@ def cache_suspects(
     CacheError
         If the cache cannot be read.
     """
-    table = table_of(load_features(features, layer), given_split=False)
+    table = table_of(one_layer(features, layer), given_split=False)
     options = FitOptions(
         include=tuple(include), exclude=tuple(exclude), duplicates=duplicates, class_weight=class_weight
     )

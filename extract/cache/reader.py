@@ -154,11 +154,9 @@ class CacheReader:
         if name is None:
             return self.layers[-1]
         if name not in self.layers:
-            hint = (
-                "only fit chooses by --layer auto: name one" if name == "auto" else "extract --layer adds one"
-            )
             raise UnknownLayerError(
-                f"{self.path} has no layer {name!r}; it has {', '.join(self.layers)} ({hint})"
+                f"{self.path} has no layer {name!r}; it has {', '.join(self.layers)} "
+                "(extract --layer adds one)"
             )
         return name
 

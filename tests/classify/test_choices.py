@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +146,16 @@ def test_the_command_takes_every_choice_and_repeats_itself_byte_for_byte(tmp_pat
     first = (tmp_path / "classifier.onnx").read_bytes()
     assert run("fit", *options, env={"OMP_NUM_THREADS": "1"}).code == 0
     assert (tmp_path / "classifier.onnx").read_bytes() == first
+
+
+@pytest.mark.parametrize("command", [("duplicates",), ("suspects",), ("learning-curve", "--svm")])
+def test_a_command_that_chooses_no_layer_says_whose_auto_is(command: Sequence[str], tmp_path: Path) -> None:
+    run = CommandLine(tmp_path)
+    layered_cache(tmp_path / "features.h5")
+    refused = run(*command, "features.h5", "--layer", "auto")
+    assert refused.code == 2
+    assert "it has fc6, fc7 (only fit chooses by --layer auto: name one)" in refused.err
+    assert run(*command, "features.h5", "--layer", "fc5").err.strip().endswith("(extract --layer adds one)")
 
 
 def test_the_test_part_chooses_nothing() -> None:

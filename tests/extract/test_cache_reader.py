@@ -73,10 +73,6 @@ def test_the_last_layer_is_taken_unasked_and_an_unknown_one_is_refused(many: Pat
     np.testing.assert_array_equal(load_features(many).X[5], features_of("content 5", "fc7", DIMS["fc7"]))
     with pytest.raises(UnknownLayerError, match="no layer 'fc8'; it has fc6, fc7"):
         load_features(many, "fc8")
-    with pytest.raises(
-        UnknownLayerError, match=r"it has fc6, fc7 \(only fit chooses by --layer auto: name one\)"
-    ):
-        load_features(many, "auto")
 
 
 def test_unlabelled_rows_have_empty_labels(many: Path) -> None:
