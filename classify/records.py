@@ -215,20 +215,21 @@ class FitResult:
         """What classifier.onnx says about its making, as JSON values; no times, so that it is repeatable."""
         options = self.options
         drawn = {"test_size": options.test_size, "seed": options.seed}
+        is_drawn = self.split_how == "stratified"  # else the options of drawing were without effect
         chosen = {
-            "ordered": options.ordered,
-            "per_class": options.per_class,
+            "ordered": is_drawn and options.ordered,
+            "per_class": options.per_class if is_drawn else None,
             "balance": options.balance,
             "include": list(options.include),
             "exclude": list(options.exclude),
-            "kept": options.keep_split is not None,
+            "kept": is_drawn and options.keep_split is not None,
         }
         return {
             "split": {
                 "how": self.split_how,
                 "n_train": len(self.train),
                 "n_test": len(self.test),
-                **(drawn if self.split_how == "stratified" else {}),
+                **(drawn if is_drawn else {}),
                 **{name: value for name, value in chosen.items() if value},
             },
             "duplicates": {

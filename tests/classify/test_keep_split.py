@@ -113,6 +113,24 @@ def test_the_command_keeps_the_sides_of_a_classifier(tmp_path: Path) -> None:
         assert said in refused.err
 
 
+def test_a_classifier_does_not_claim_what_had_no_effect(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", per_class=8)
+    cli.good("extract", "imgs", "--network", "tiny", "-o", "unsplit.h5")
+    fit = ("fit", "--svm", "-C", "1", "--duplicates", "exact")
+    cli.good(*fit, "unsplit.h5", "--seed", "1", "-o", "earlier.onnx")
+    cli.good(*fit, "unsplit.h5", "--split-csv", "split.csv")
+    cli.good("extract", "imgs", "--network", "tiny", "--labels", "split.csv", "-o", "split.h5")
+    options = ("--ordered", "--per-class", "3", "--keep-split", "earlier.onnx", "--split-csv", "same.csv")
+    ran = cli.good(*fit, "split.h5", *options, "-o", "new.onnx")
+    given_ = "the split is given with the data; without effect: --ordered, --per-class, --keep-split"
+    assert given_ in " ".join(ran.text.split())
+    assert lines_of(tmp_path / "same.csv") == lines_of(tmp_path / "split.csv")
+    made = load_classifier(tmp_path / "new.onnx").metadata["split"]
+    assert isinstance(made, dict)
+    assert set(made) == {"how", "n_train", "n_test"}
+
+
 @pytest.mark.parametrize("head", ["svm", "softmax"])
 def test_the_same_images_give_the_same_classifier(head: Head) -> None:
     X, y = blobs([12, 9, 15], 20)
