@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 import numpy as np
 
 from classify.appearing import appearing
-from classify.predictions import open_predictions
+from classify.predictions import best_first, open_predictions
 from extract.clock import Clock
 from extract.options import ExtractOptions
 from extract.stages import Failure, Listing, start_of
@@ -230,7 +230,7 @@ class _Table:
     ) -> None:
         """One block of lines for each image, failures merged in by path."""
         classes = imagenet_classes()
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._k]
+        order = best_first(probabilities, self._k)
         blocks = [
             (path, [f"  {row[c]:7.2%}  {classes[c].name} ({classes[c].wnid})" for c in best])
             for path, row, best in zip(paths, probabilities, order, strict=True)

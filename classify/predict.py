@@ -125,11 +125,10 @@ def classify_images(
             last = max([*scored.paths[-1:], *(f.path for f in scored.failures)], default="")
             due = [failure for failure in early if failure.path <= last]
             early = early[len(due) :]
-            failures += [*due, *scored.failures]
+            failed = sorted([*due, *scored.failures], key=lambda failure: failure.path)
+            failures += failed
             rejected = classifier.rejected(scored.probabilities)
-            for label in writer.write(
-                scored.paths, scored.probabilities, [*due, *scored.failures], rejected, scored.novelty
-            ):
+            for label in writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty):
                 counts[label] = counts.get(label, 0) + 1
             n_novel += int(np.count_nonzero(scored.novelty > 1))
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early)

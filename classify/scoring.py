@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,10 @@ import numpy as np
 
 from classify.classifier import Classifier
 from classify.matching import layer_for
+from classify.waiting import rows_to_wait_for, together
 from extract.clock import Clock
 from extract.stages import Failure, Listing
-from extract.worker import NetworkRun, on_this_machine
+from extract.worker import Finished, NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
 from models.progress import Notify, Progress
 from models.spec import NetworkSpec, PreprocessSpec
@@ -206,9 +207,27 @@ def _score_images(
             listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
         )
     progress.start(len(listing.images), "classifying")
-    for finished in done:
-        block, failures = finished.block, list(finished.failures)
-        X = block.features[layer] if block.refs else np.empty((0, len(classifier.coef_[0])), np.float32)
+    yield from score_finished(done, classifier, layer, progress)
+    progress.finish()
+
+
+def score_finished(
+    done: Iterable[Finished], classifier: Classifier, layer: str, progress: Progress
+) -> Iterator[Scored]:
+    """What a classifier says of rows as the network finishes them, several batches at a time if it is large.
+
+    Parameters
+    ----------
+    done : iterable of Finished
+        In listing order, with features.
+    classifier : Classifier
+    layer : str
+        Whose features it takes.
+    progress : Progress
+        Is told of every batch; starting and finishing are the caller's.
+    """
+    for block, failures in together(done, rows_to_wait_for(classifier), progress):
+        X = block.features[layer] if block.refs else np.empty((0, classifier.n_features), np.float32)
         yield Scored(
             [ref.path for ref in block.refs],
             [ref.label for ref in block.refs],
@@ -217,8 +236,6 @@ def _score_images(
             *classifier.answer(X),
             failures,
         )
-        progress.advance(len(block.refs) + len(failures))
-    progress.finish()
 
 
 def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetwork, NetworkSpec, str]:

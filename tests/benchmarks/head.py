@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.head``: what `classify` does to a batch of features, beside the network.
 
-The batch's features become probabilities and novelty, and these lines of predictions.csv. Both are timed in
-turn on the batch that the engine takes; decoding, which `extract` and `classify` share, is left out, so that
-the share of all the time is below the one that is printed.
+The features become probabilities and novelty, and these lines of predictions.csv. Both are timed in turn on
+batches that the engine takes, as many of them together as in `classify`; decoding, which `extract` and
+`classify` share, is left out, so that the share of all the time is below the one that is printed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,14 @@ from classify.classifier import Classifier
 from classify.normalize import Normalizer
 from classify.novelty import NoveltyReference
 from classify.predictions import open_predictions
+from classify.scoring import score_finished
+from classify.waiting import rows_to_wait_for
 from extract.session import Session, open_session
-from extract.stages import Pixels
+from extract.stages import Pixels, RowBlock
+from extract.worker import Finished
+from models.progress import Silent
 from tests.benchmarks.__main__ import engines, networks
+from tests.fakes import MemoryOrigin
 
 _N_FEATURES, _N_AXES = 4096, 16
 
@@ -44,31 +49,41 @@ def random_classifier(n_classes: int) -> Classifier:
     )
 
 
-def milliseconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Of one call, and those of all cores together."""
-    started, cpu = time.perf_counter(), time.process_time()
-    work()
-    return 1e3 * (time.perf_counter() - started), 1e3 * (time.process_time() - cpu)
+def now() -> NDArray[np.float64]:
+    """Milliseconds by the clock, and of CPU of all cores together."""
+    return 1e3 * np.array([time.perf_counter(), time.process_time()])
 
 
 def costs(session: Session, pixels: Pixels, n_classes: int, rounds: int) -> NDArray[np.float64]:
-    """Milliseconds an image of the network and of the classifier, by the clock and of CPU; medians."""
+    """Milliseconds an image of the network and of the classifier, by the clock and of CPU; medians.
+
+    A round is as many batches as `classify` takes together, each run through the network before.
+    """
     classifier = random_classifier(n_classes)
-    features = session.run(pixels)["fc7"]
-    paths = [f"class/photograph-{i:06}.jpg" for i in range(len(pixels))]
-    network, own = [], []
+    batches = max(1, -(-rows_to_wait_for(classifier) // len(pixels)))
+    files = MemoryOrigin({f"class/photograph-{i:06}.jpg": b"" for i in range(len(pixels))})
+    refs, sha256 = files.refs(), ["0" * 64] * len(pixels)
+    network: list[NDArray[np.float64]] = []
+    own: list[NDArray[np.float64]] = []
+
+    def run() -> Iterator[Finished]:
+        for _ in range(batches):
+            began = now()
+            features = session.run(pixels)
+            network[-1] += now() - began
+            yield Finished(RowBlock(refs, sha256, features), [])
+
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "predictions.csv"
         with open_predictions(out, "csv", classifier.classes_, 5, unknown="unknown") as writer:
-
-            def classify() -> None:
-                probabilities, novelty = classifier.answer(features)
-                writer.write(paths, probabilities, [], classifier.rejected(probabilities), novelty)
-
             for _ in range(rounds):
-                network.append(milliseconds(lambda: session.run(pixels)))
-                own.append(milliseconds(classify))
-    medians: NDArray[np.float64] = np.median([network, own], axis=1) / len(pixels)
+                network.append(np.zeros(2))
+                began = now()
+                for scored in score_finished(run(), classifier, "fc7", Silent()):
+                    rejected = classifier.rejected(scored.probabilities)
+                    writer.write(scored.paths, scored.probabilities, [], rejected, scored.novelty)
+                own.append(now() - began - network[-1])
+    medians: NDArray[np.float64] = np.median([network, own], axis=1) / (batches * len(pixels))
     return medians
 
 
