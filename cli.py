@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import typer
 
-from classify.commands import register as register_classify
 from extract.commands import register as register_extract
 from models.commands import app as models_app
 from models.errors import Fc7Error
@@ -25,7 +24,6 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 register_extract(app)
-register_classify(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -52,12 +50,25 @@ def fc7(
     """
 
 
-def _leave_out_all_but(first: list[str]) -> None:
-    """Typer prepares every command before it looks which one was called: a sixth of the start-up time."""
+def _complete(first: list[str]) -> None:
+    """Put in stage two's commands, unless `first` is one of stage one's; then only the one it is.
+
+    Typer prepares every command before it looks which one was called: a sixth of the start-up time.
+    """
+    if not _leave_out_all_but(first):
+        from classify.commands import register as register_classify
+
+        register_classify(app)
+        _leave_out_all_but(first)
+
+
+def _leave_out_all_but(first: list[str]) -> bool:
+    """Whether there is such a command."""
     commands = [one for one in app.registered_commands if one.callback and [_name(one.callback)] == first]
     groups = [one for one in app.registered_groups if [one.name] == first]
     if commands or groups:
         app.registered_commands, app.registered_groups = commands, groups
+    return bool(commands or groups)
 
 
 def _name(command: Callable[..., object]) -> str:
@@ -66,7 +77,7 @@ def _name(command: Callable[..., object]) -> str:
 
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
-    _leave_out_all_but(sys.argv[1:2])
+    _complete(sys.argv[1:2])
     try:
         app()
     except Fc7Error as exc:

@@ -23,16 +23,27 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return here
 
 
-def test_help_loads_nothing_heavy() -> None:
+def loaded_by(*arguments: str) -> set[str]:
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), "--help"],
+        [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
-    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in ran.stderr.splitlines()}
+    return {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = {name.split(".")[0] for name in loaded_by("--help")}
     assert "typer" in loaded
     assert not loaded & {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "scipy"}
+
+
+def test_cache_info_loads_neither_stage_two_nor_what_writes_a_cache(cli: CommandLine) -> None:
+    loaded = loaded_by("cache", "info", str(cli.folder / "features.h5"))
+    assert "extract.cache.header" in loaded
+    assert "classify" not in loaded
+    assert not loaded & {f"extract.cache.{name}" for name in ("columns", "index", "lock", "sealed_writer")}
 
 
 def test_help_names_every_command_and_an_example() -> None:

@@ -25,6 +25,22 @@ def work_path(path: Path) -> Path:
     return path.with_name(path.name + ".work")
 
 
+def list_segments(folder: Path) -> list[Path]:
+    """The finished segments, in the order of their names.
+
+    Raises
+    ------
+    CacheError
+        If the folder is there and cannot be listed.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".h5")
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise CacheError(f"{folder} cannot be listed: {exc.strerror}") from exc
+
+
 def lock_path(path: Path) -> Path:
     """The lock of the cache `path`."""
     return path.with_name(path.name + ".lock")

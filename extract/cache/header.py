@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from extract.cache.identity import CacheIdentity
@@ -50,6 +51,17 @@ KIND = "a feature cache"
 
 Storage = Literal["float32", "float16"]
 Run = Mapping[str, str | int]
+
+
+def open_cache(path: Path) -> SealedReader:
+    """Open a cache; its attributes are checked, its rows when they are read.
+
+    Raises
+    ------
+    CacheError, CacheCorruptError
+        As `SealedReader`.
+    """
+    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
 
 
 def features_name(layer: str) -> str:

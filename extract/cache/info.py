@@ -6,11 +6,8 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.cache.files import lock_path, work_path
-from extract.cache.header import Header, Run
-from extract.cache.lock import Owner
-from extract.cache.old import open_cache
-from extract.cache.segments import list_segments
+from extract.cache.files import list_segments, lock_path, work_path
+from extract.cache.header import Header, Run, open_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +125,6 @@ def describe(path: str | Path) -> CacheInfo:
         version = file.format_version
     stat = path.stat()
     real = path.resolve()
-    owner = Owner.read(lock_path(real))
     return CacheInfo(
         path=path,
         header=header,
@@ -136,5 +132,14 @@ def describe(path: str | Path) -> CacheInfo:
         size=stat.st_size,
         written=datetime.datetime.fromtimestamp(stat.st_mtime).astimezone(),
         segments=len(list_segments(work_path(real))),
-        writer=owner.describe() if owner is not None and not owner.is_dead() else None,
+        writer=_writer(lock_path(real)),
     )
+
+
+def _writer(lock: Path) -> str | None:
+    if not lock.exists():
+        return None
+    from extract.cache.lock import Owner
+
+    owner = Owner.read(lock)
+    return owner.describe() if owner is not None and not owner.is_dead() else None

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from extract.cache import files
 from extract.cache.commit import CommitResult, header_of, write_cache
-from extract.cache.header import Header, merged_runs
+from extract.cache.header import Header, merged_runs, open_cache
 from extract.cache.index import Entries
 from extract.cache.joining import join
 from extract.cache.lock import Lock
-from extract.cache.old import check_replaceable, open_cache
+from extract.cache.old import check_replaceable
 from extract.cache.placed import Placed
 from extract.cache.reader import CacheReader, Columns
 from extract.cache.sources import Sources

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.cache.header import FORMAT, FORMAT_VERSION, KIND, Header, features_name
+from extract.cache.header import Header, features_name, open_cache
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
 from extract.cache.placed import Held
@@ -15,17 +15,6 @@ from models.errors import CacheCorruptError, CacheError, MismatchError
 
 _REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
 _ANEW = "--force makes it anew, and keeps it until the new one is complete"
-
-
-def open_cache(path: Path) -> SealedReader:
-    """Open a cache; its attributes are checked, its rows when they are read.
-
-    Raises
-    ------
-    CacheError, CacheCorruptError
-        As `SealedReader`.
-    """
-    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
 
 
 @dataclass(frozen=True, slots=True)

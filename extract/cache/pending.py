@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.files import remove, sync_folder, write_error
+from extract.cache.files import list_segments, remove, sync_folder, write_error
 from extract.cache.header import Run
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
@@ -17,7 +17,6 @@ from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.segments import (
     check_segment,
-    list_segments,
     next_number,
     open_segment,
     remove_folder,

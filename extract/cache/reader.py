@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.cache.columns import texts
-from extract.cache.header import Header, features_name
+from extract.cache.header import Header, features_name, open_cache
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import read_failures
-from extract.cache.old import open_cache
 from extract.cache.thumbnails import read_thumbnails
 from extract.stages import Failure
 from extract.thumbnails import Thumbnails

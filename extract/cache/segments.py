@@ -33,7 +33,7 @@ from extract.cache.columns import (
     failure_columns,
     write_columns,
 )
-from extract.cache.files import put_in_place, remove, write_error
+from extract.cache.files import list_segments, put_in_place, remove, write_error
 from extract.cache.header import Run, features_name, identity_attributes, read_identity
 from extract.cache.identity import CacheIdentity
 from extract.cache.sealed_reader import SealedReader
@@ -174,22 +174,6 @@ def segment_info(file: SealedReader) -> SegmentInfo:
         )
     except (KeyError, ValueError, TypeError) as exc:
         raise CacheCorruptError(f"{file.path}: its attributes are not those of {KIND}: {exc}") from exc
-
-
-def list_segments(folder: Path) -> list[Path]:
-    """The finished segments, in the order of their names.
-
-    Raises
-    ------
-    CacheError
-        If the folder is there and cannot be listed.
-    """
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".h5")
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        raise CacheError(f"{folder} cannot be listed: {exc.strerror}") from exc
 
 
 def next_number(folder: Path) -> int:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from extract.cache.header import Header, features_name
+from extract.cache.header import Header, features_name, open_cache
 from extract.cache.index import Entries, RowIndex
 from extract.cache.joining import join
-from extract.cache.old import open_cache
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.thumbnails import thumbnail_names
 from extract.stages import ImageRef, Listing

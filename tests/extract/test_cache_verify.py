@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from extract.cache.header import Header
-from extract.cache.old import open_cache
+from extract.cache.header import Header, open_cache
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.verify import verify
 from extract.stages import Listing

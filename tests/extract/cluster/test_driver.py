@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from extract.cache.files import list_segments
 from extract.cache.identity import CacheIdentity
-from extract.cache.segments import SegmentHeader, list_segments, open_segment, segment_info
+from extract.cache.segments import SegmentHeader, open_segment, segment_info
 from extract.clock import Clock
 from extract.cluster import staff
 from extract.cluster.driver import Driver

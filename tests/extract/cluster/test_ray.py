@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extract.cache.files import list_segments
 from extract.cache.header import features_name
-from extract.cache.segments import list_segments, open_segment, segment_info
+from extract.cache.segments import open_segment, segment_info
 from extract.inputs import list_inputs
 from tests.extract.cluster.nodes import (
     BROKEN,

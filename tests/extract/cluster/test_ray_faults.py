@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from extract.cache.segments import list_segments, open_segment, segment_info
+from extract.cache.files import list_segments
+from extract.cache.segments import open_segment, segment_info
 from extract.cluster.options import ClusterOptions
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
