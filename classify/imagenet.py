@@ -16,6 +16,7 @@ import numpy as np
 from classify.appearing import appearing
 from classify.predictions import best_first, open_predictions
 from extract.clock import Clock
+from extract.decoders import decoder
 from extract.options import ExtractOptions
 from extract.stages import Failure, Listing, start_of
 from extract.stream import default_jobs, feature_blocks
@@ -184,7 +185,6 @@ def _scored(
     progress: Progress,
     notify: Notify,
 ) -> Iterator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
-    from extract.images import prepare
     from extract.session import open_session
 
     # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
@@ -206,16 +206,12 @@ def _scored(
         return session
 
     progress.start(len(listing.images), "classifying")
-    for block, failures in feature_blocks(
-        listing.images,
-        lambda data: prepare(data, spec.preprocess, exact=options.exact_decode),
-        open_network,
-        jobs=options.jobs or default_jobs(),
-        clock=Clock(),
-    ):
-        rows = block.features[layer.name] if block.refs else np.empty((0, 1000), np.float32)
-        yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)
-        progress.advance(len(block.refs) + len(failures))
+    jobs = options.jobs or default_jobs()
+    with decoder(spec.preprocess, options.exact_decode, jobs, len(listing.images)) as decode:
+        for block, failures in feature_blocks(listing.images, decode, open_network, jobs=jobs, clock=Clock()):
+            rows = block.features[layer.name] if block.refs else np.empty((0, 1000), np.float32)
+            yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)
+            progress.advance(len(block.refs) + len(failures))
     progress.finish()
 
 

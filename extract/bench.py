@@ -6,13 +6,13 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extract.own_python import command, environment
 from models import store
 from models.errors import Fc7Error, StoppedError, UsageError
 from models.listing import text_table
@@ -22,7 +22,6 @@ from models.progress import Notify, Progress
 if TYPE_CHECKING:
     from extract.providers import Device, Precision
 
-_ROOT = Path(__file__).resolve().parents[1]
 _COLUMNS = {"NETWORK": False, "IMG/S": True, "MS/IMG": True, "PEAK MB": True, "ENGINE": False}
 
 
@@ -133,11 +132,9 @@ def _chosen(names: Iterable[str]) -> list[str]:
 
 def _measured(name: str, device: Device, precision: Precision, seconds: float) -> Measured | Failed:
     """Measure in a fresh process, so that its peak of memory is this network's own."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # -P: a folder `models` or `extract` in the user's current folder is not ours.
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "extract.bench_process", name, device, precision, str(seconds)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"},
+        command("extract.bench_process", name, device, precision, str(seconds)),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

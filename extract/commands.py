@@ -48,7 +48,14 @@ GpusOption = Annotated[
     typer.Option(min=0, help="With --ray: GPUs a worker, 0.5 for two on one, 0 for none. Default: 1."),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option("-j", "--jobs", min=1, max=256, help="Decode threads; default: one a core.")
+    int | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        min=1,
+        max=256,
+        help="Images decoded at once; default: one a core. Above 8 in processes.",
+    ),
 ]
 ExactDecodeOption = Annotated[
     bool,

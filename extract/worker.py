@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from extract.cache.commit import rounded
 from extract.cache.header import Storage
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.clock import Clock
+from extract.decoders import decoder
 from extract.gathering import Gathered
 from extract.reading import Decode, Turns, Watch
 from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
@@ -39,7 +40,8 @@ class NetworkRun:
     device : {"auto", "cuda", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size, jobs, threads : int or None
-        Images in one call of the network, decode threads, threads inside one operator; None chooses.
+        Images in one call of the network, images decoded at once, threads inside one operator; None
+        chooses.
     exact_decode : bool
         As `extract.options.ExtractOptions`.
     thumbnails : bool
@@ -57,12 +59,9 @@ class NetworkRun:
     exact_decode: bool = False
     thumbnails: bool = False
 
-    def decoder(self) -> Decode:
-        """What turns an image into the network's pixels."""
-        from extract.images import prepare
-
-        spec, exact = self.spec.preprocess, self.exact_decode
-        return lambda data: prepare(data, spec, exact=exact)
+    def decoder(self, n_images: int | None = None) -> AbstractContextManager[Decode]:
+        """What turns an image into the network's pixels; `extract.decoders.decoder`."""
+        return decoder(self.spec.preprocess, self.exact_decode, self.jobs or default_jobs(), n_images)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -171,15 +170,16 @@ def on_this_machine(
         notify(opened[0].engine.why)
         return opened[0]
 
-    for block, failures in feature_blocks(
-        images,
-        run.decoder(),
-        open_session,
-        jobs=run.jobs or default_jobs(),
-        clock=clock,
-        thumbnails=run.thumbnails,
-    ):
-        yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
+    with run.decoder(len(images)) as decode:
+        for block, failures in feature_blocks(
+            images,
+            decode,
+            open_session,
+            jobs=run.jobs or default_jobs(),
+            clock=clock,
+            thumbnails=run.thumbnails,
+        ):
+            yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
 
 
 class Worker:
@@ -201,7 +201,9 @@ class Worker:
         self._run = run
         # Two portions at a time decode no more images at once than one does.
         self._turns = Turns(run.jobs or default_jobs())
-        self._decode = run.decoder()
+        # Open until this process ends: what decodes for it ends then too.
+        self._open = ExitStack()
+        self._decode = self._open.enter_context(run.decoder(n_images))
         self._keeping = keeping
         self.session = run.open(n_images=n_images)
         self.provenance = provenance_of(self.session, run)

@@ -1,0 +1,252 @@
+"""Decoding in other processes, where there are more cores than threads can keep busy.
+
+Whoever decodes holds the interpreter's lock for 0.8 of the 4.5 ms that a JPEG of 500x375 takes: threads
+decode 1,200 of these a second at most, however many cores there are. Handing one to another process takes
+0.3 ms of the lock and half a millisecond more of a core (tests/benchmarks/NOTES.md), so that on few cores
+threads are faster. A process that dies takes with it only the image that it was given.
+
+The other process reads from its standard input and writes to its standard output: for an image the number
+of bytes and these, for an answer its kind, four numbers and bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from extract.own_python import command, environment
+from extract.reading import Decode
+from extract.stages import Pixels
+from models.errors import ImageError
+from models.spec import PreprocessSpec
+
+THREADS_SERVE = 8
+"""With more images at once than this they are decoded in processes: with 6 to 8 the lock would be the limit
+where nothing else runs on the processor, and where a network does, later."""
+# A process starts in the time of about 80 images; of a short run none is worth it.
+_FEWEST_IMAGES = 100
+
+_REQUEST = struct.Struct("<q")
+_ANSWER = struct.Struct("<c4q")
+_PIXELS, _REASON, _MEMORY, _FAULT = b"p", b"r", b"m", b"f"
+# One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
+_PIPE_BYTES = 1 << 18
+
+
+@contextmanager
+def decoder(spec: PreprocessSpec, exact: bool, jobs: int, n_images: int | None) -> Iterator[Decode]:
+    """What turns an image into the network's pixels, in this process or in others.
+
+    Parameters
+    ----------
+    spec : PreprocessSpec
+    exact : bool
+        As `extract.images.prepare`.
+    jobs : int
+        How many images will be decoded at once.
+    n_images : int or None
+        How many there are to decode; None for many.
+
+    Yields
+    ------
+    callable
+        Bytes or pixels -> ndarray of shape (crops, height, width, 3), uint8, RGB. Raises `ImageError`; its
+        cause is a MemoryError where the image may yet be decoded when no other is.
+    """
+    if jobs <= THREADS_SERVE or (n_images is not None and n_images < _FEWEST_IMAGES * jobs):
+        yield _here(spec, exact)
+        return
+    processes = DecodeProcesses(spec, exact)
+    try:
+        yield processes
+    finally:
+        processes.close()
+
+
+def _here(spec: PreprocessSpec, exact: bool) -> Decode:
+    from extract.images import prepare
+
+    return lambda data: prepare(data, spec, exact=exact)
+
+
+class DecodeProcesses:
+    """Decodes each image in another process; as many are started as there are calls at a time.
+
+    Parameters
+    ----------
+    spec : PreprocessSpec
+    exact : bool
+        As `extract.images.prepare`.
+    """
+
+    def __init__(self, spec: PreprocessSpec, exact: bool) -> None:
+        self._spec, self._exact = spec, exact
+        self._here = _here(spec, exact)
+        # The last one that was free is the next to work: none is started that is not needed.
+        self._free: list[_Process] = []
+        self._changing = threading.Lock()
+        self._closed = False
+
+    def __call__(self, data: bytes | Pixels) -> Pixels:
+        """Pixels of an image.
+
+        Raises
+        ------
+        ImageError
+            If it gives none. Its cause is a MemoryError if memory was short, or if the process died,
+            which it mostly does for want of memory.
+        """
+        if isinstance(data, np.ndarray):
+            # Nothing to decode: sending it would cost more than resizing it.
+            return self._here(data)
+        with self._changing:
+            process = self._free.pop() if self._free else None
+        try:
+            process = process or _Process(self._spec, self._exact)
+        except OSError:
+            # The system has no room for another one.
+            return self._here(data)
+        try:
+            return process.decode(data)
+        except _DiedError as exc:
+            raise ImageError(f"the process that decoded it {exc}") from MemoryError()
+        finally:
+            self._give_back(process)
+
+    def _give_back(self, process: _Process) -> None:
+        with self._changing:
+            keep = process.alive and not self._closed
+            if keep:
+                self._free.append(process)
+        if not keep:
+            process.end()
+
+    def close(self) -> None:
+        """End the processes; those that still decode end with their image."""
+        with self._changing:
+            self._closed = True
+            free, self._free = self._free, []
+        for process in free:
+            process.end()
+
+
+class _DiedError(Exception):
+    """The process is gone; the text says how."""
+
+
+class _Process:
+    def __init__(self, spec: PreprocessSpec, exact: bool) -> None:
+        # In a session of its own: Ctrl-C is for this process, which then ends the others.
+        self._popen = subprocess.Popen(
+            command("extract.decoders", spec.to_json(), "exact" if exact else "draft"),
+            env=environment(OPENBLAS_NUM_THREADS="1"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._to, self._from = cast(FileIO, self._popen.stdin), cast(FileIO, self._popen.stdout)
+        for pipe in (self._to, self._from):
+            _widen(pipe.fileno())
+        self.alive = True
+
+    def decode(self, data: bytes) -> Pixels:
+        try:
+            _write(self._to, _REQUEST.pack(len(data)))
+            _write(self._to, data)
+            kind, *numbers = _ANSWER.unpack(_read(self._from, _ANSWER.size))
+            answer = _read(self._from, math.prod(numbers))
+        except (OSError, EOFError):
+            self.alive = False
+            self.end()
+            raise _DiedError(_how(self._popen.wait())) from None
+        if kind == _PIXELS:
+            return np.frombuffer(answer, np.uint8).reshape(numbers)
+        reason = answer.decode()
+        if kind == _FAULT:
+            raise RuntimeError(reason)
+        raise ImageError(reason) from (MemoryError() if kind == _MEMORY else None)
+
+    def end(self) -> None:
+        self._to.close()
+        self._from.close()
+        self._popen.wait()
+
+
+def _how(status: int) -> str:
+    return f"was ended by signal {-status}" if status < 0 else f"ended with {status}"
+
+
+def _widen(descriptor: int) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        # Refused to who has many pipes: slower, not wrong.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _write(pipe: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[pipe.write(rest) :]
+
+
+def _read(pipe: FileIO, n: int) -> bytearray:
+    found = bytearray(n)
+    rest = memoryview(found)
+    while rest:
+        got = pipe.readinto(rest)
+        if not got:
+            raise EOFError
+        rest = rest[got:]
+    return found
+
+
+def _serve(images: BinaryIO, answers: BinaryIO, decode: Decode) -> None:
+    """Answer until nobody asks any more."""
+    while len(request := images.read(_REQUEST.size)) == _REQUEST.size:
+        data = images.read(*_REQUEST.unpack(request))
+        try:
+            kind, answer = _PIXELS, decode(data)
+        except ImageError as exc:
+            kind = _MEMORY if isinstance(exc.__cause__, MemoryError) else _REASON
+            answer = _text(str(exc))
+        except MemoryError:
+            kind, answer = _MEMORY, _text("decoding it needs more memory than there is")
+        except Exception as exc:
+            kind, answer = _FAULT, _text(f"{type(exc).__name__}: {exc}")
+        shape = (*answer.shape, 1, 1, 1)[:4]
+        answers.write(_ANSWER.pack(kind, *shape))
+        answers.write(np.ascontiguousarray(answer).data)
+        answers.flush()
+
+
+def _text(words: str) -> Pixels:
+    return np.frombuffer(words.encode(), np.uint8)
+
+
+def _main() -> None:
+    spec, how = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "wb")
+    # A library that prints would be taken for an answer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    decode = _here(PreprocessSpec.from_json(spec), how == "exact")
+    with contextlib.suppress(BrokenPipeError):
+        _serve(sys.stdin.buffer, answers, decode)
+
+
+if __name__ == "__main__":
+    _main()
