@@ -1,7 +1,7 @@
 """``make bench``: decode, inference, end to end, and a PyTorch loop, interleaved; medians and ratios.
 
 Every round runs each measurement once, so that a slow minute of the machine falls on all of them.
-Without a trained network in the store, random weights serve: they run as fast.
+Every network of the store is measured; where an AlexNet is missing, random weights serve: they run as fast.
 """
 
 from __future__ import annotations
@@ -29,22 +29,26 @@ from extract.sources import list_images
 from extract.stream import default_jobs
 from models import store
 from models.architectures import architecture
+from models.errors import Fc7Error
 from models.importing import ensure_network
 from models.progress import Silent
 from models.store import StoredNetwork
 from tests.benchmarks.peak import peak_megabytes
 from tests.benchmarks.pictures import SETS, make_set
 
+# What `tests.benchmarks.reference_loop` builds of PyTorch's layers.
+_REFERENCE = ("alexnet", "caffenet", "alexnet-owt")
+
 
 def networks() -> list[StoredNetwork]:
-    """The AlexNets of the store and an untrained one of each architecture that is missing."""
+    """Those of the store, and an untrained AlexNet of each kind that is missing."""
     found = [store.load(name) for name in store.names()]
     have = {network.spec.arch for network in found}
     if "alexnet" not in have:
         found.append(ensure_network("alexnet-untrained", Silent()))
     if "alexnet-owt" not in have:
         found.append(_untrained_owt())
-    return [network for network in found if network.spec.arch in ("alexnet", "alexnet-owt")]
+    return found
 
 
 def _untrained_owt() -> StoredNetwork:
@@ -66,7 +70,25 @@ def engines() -> list[tuple[str, Device, Precision]]:
         if machine.bf16:
             found.append(("openvino bf16", "auto", "bf16"))
     if machine.nvidia_driver and machine.cuda_built:
-        found.append(("cuda fp32", "cuda", "fp32"))
+        found += [("cuda fp32", "cuda", "fp32"), ("cuda fp16", "cuda", "fp16")]
+    if machine.nvidia_driver and machine.tensorrt_built:
+        found += [("tensorrt fp32", "tensorrt", "fp32"), ("tensorrt fp16", "tensorrt", "fp16")]
+    return found
+
+
+def sessions(network: StoredNetwork) -> dict[str, tuple[Device, Precision, Session]]:
+    """Those of `engines` that start; of the others the reason is printed."""
+    found: dict[str, tuple[Device, Precision, Session]] = {}
+    layers = [network.spec.default_layer]
+    for label, device, precision in engines():
+        try:
+            session = open_session(
+                network.graph_path, network.spec, layers, device=device, precision=precision
+            )
+        except Fc7Error as exc:
+            print(f"{network.spec.name} {label}: {exc}", flush=True)
+        else:
+            found[label] = device, precision, session
     return found
 
 
@@ -103,7 +125,8 @@ def end_to_end_rate(folder: Path, network: StoredNetwork, device: Device, precis
     Images are decoded while it loads, so that leaving out all of that time would leave out work.
     """
     started = time.perf_counter()
-    open_session(network.graph_path, network.spec, ["fc7"], device=device, precision=precision)
+    layers = [network.spec.default_layer]
+    open_session(network.graph_path, network.spec, layers, device=device, precision=precision)
     alone = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as temporary:
         options = ExtractOptions(network=network.spec.name, device=device, precision=precision)
@@ -121,34 +144,32 @@ def interleaved(measurements: dict[str, Callable[[], float]], rounds: int) -> di
     return {name: statistics.median(values) for name, values in results.items()}
 
 
-def bench(folder: Path, sets: Iterable[str], rounds: int) -> list[dict[str, object]]:
+def bench(
+    folder: Path, sets: Iterable[str], rounds: int, chosen: Iterable[StoredNetwork]
+) -> list[dict[str, object]]:
     """One row for each image set, network and engine."""
     rows: list[dict[str, object]] = []
-    for network in networks():
-        sessions = {
-            label: open_session(network.graph_path, network.spec, ["fc7"], device=device, precision=precision)
-            for label, device, precision in engines()
-        }
+    for network in chosen:
+        ready = sessions(network)
         for name in sets:
             images = make_set(folder, name)
             measurements: dict[str, Callable[[], float]] = {"decode": partial(decode_rate, images, network)}
-            for label, device, precision in engines():
-                measurements[f"inference {label}"] = partial(inference_rate, sessions[label], network)
+            for label, (device, precision, session) in ready.items():
+                measurements[f"inference {label}"] = partial(inference_rate, session, network)
                 measurements[f"end to end {label}"] = partial(
                     end_to_end_rate, images, network, device, precision
                 )
             measurements |= _reference(images, network)
             median = interleaved(measurements, rounds)
-            for label, device, precision in engines():
+            for label, (device, precision, _) in ready.items():
                 peak = peak_megabytes(images, network.spec.name, device, precision)
                 rows.append(_row(name, network, label, median, peak))
-            for row in rows[-len(engines()) :]:
-                print(_line(row), flush=True)
+                print(_line(rows[-1]), flush=True)
     return rows
 
 
 def _reference(images: Path, network: StoredNetwork) -> dict[str, Callable[[], float]]:
-    if find_spec("torch") is None:
+    if find_spec("torch") is None or network.spec.arch not in _REFERENCE:
         return {}
     from tests.benchmarks.reference_loop import build, images_per_second
 
@@ -169,7 +190,11 @@ def _row(
     decode, inference = median["decode"], median[f"inference {label}"]
     end = median[f"end to end {label}"]
     # Both stages use every core, so a core-second spent on one is not there for the other.
-    bound = 1 / (1 / decode + 1 / inference) if not label.startswith("cuda") else min(decode, inference)
+    bound = (
+        1 / (1 / decode + 1 / inference)
+        if not label.startswith(("cuda", "tensorrt"))
+        else min(decode, inference)
+    )
     return {
         "images": name,
         "network": network.spec.name,
@@ -201,8 +226,10 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "fc7-bench")
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="of the store; else all of them")
     chosen = parser.parse_args()
-    rows = bench(chosen.folder, chosen.sets, chosen.rounds)
+    measured = networks() if chosen.networks is None else [store.load(name) for name in chosen.networks]
+    rows = bench(chosen.folder, chosen.sets, chosen.rounds, measured)
     chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 

@@ -22,11 +22,11 @@ from classify.novelty import NoveltyReference
 from classify.predictions import open_predictions
 from classify.scoring import score_finished
 from classify.waiting import rows_to_wait_for
-from extract.session import Session, open_session
+from extract.session import Session
 from extract.stages import Pixels, RowBlock
 from extract.worker import Finished
 from models.progress import Silent
-from tests.benchmarks.__main__ import engines, networks
+from tests.benchmarks.__main__ import networks, sessions
 from tests.fakes import MemoryOrigin
 
 _N_FEATURES, _N_AXES = 4096, 16
@@ -94,11 +94,10 @@ def main() -> None:
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 1000])
     chosen = parser.parse_args()
     for stored in networks():
+        if stored.spec.default_layer != "fc7":
+            continue
         size = stored.spec.preprocess.crop_height, stored.spec.preprocess.crop_width
-        for label, device, precision in engines():
-            session = open_session(
-                stored.graph_path, stored.spec, ["fc7"], device=device, precision=precision
-            )
+        for label, (_, _, session) in sessions(stored).items():
             pixels = np.random.default_rng(0).integers(0, 256, (session.batch_size, *size, 3), dtype=np.uint8)
             for n_classes in chosen.classes:
                 (network, network_cpu), (own, own_cpu) = costs(session, pixels, n_classes, chosen.rounds)
