@@ -1,0 +1,91 @@
+"""What a precision costs: ``python -m tests.benchmarks.precisions SET... --network NAME --precision bf16``.
+
+Every set (a folder of folders) is extracted in single precision and in the other one, as `extract` does it.
+Said are the cosines between the two rows of an image, and the accuracy of both heads on the same test images
+of the same splits. A CPU that does not multiply bfloat16 lets OpenVINO emulate it: the numbers are rounded
+where they would be, slowly, so that accuracy can be judged there and speed cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from classify.classifier import Head
+from classify.fitting import FitOptions, fit_classifier
+from extract import engines
+from extract.cache.reader import FeatureSet, load_features
+from extract.options import ExtractOptions
+from extract.pipeline import extract_features
+
+_C: dict[Head, float] = {"svm": 1.0, "softmax": 100.0}
+
+
+def rows_of(folder: Path, out: Path, options: ExtractOptions) -> FeatureSet:
+    """Extract a set, and say on which engine."""
+    summary = extract_features([folder], out, options)
+    print(f"  {summary.engine}", flush=True)
+    return load_features(out)
+
+
+def accuracy(found: FeatureSet, head: Head, seed: int) -> float:
+    """On the test images of one split, in percent."""
+    fitted = fit_classifier(
+        found.X,
+        found.y,
+        paths=found.paths,
+        sha256=found.sha256,
+        options=FitOptions(head=head, C=_C[head], seed=seed, duplicates="exact"),
+    )
+    return 100 * fitted.metrics.accuracy
+
+
+def main() -> None:
+    """Each set in turn."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.precisions")
+    parser.add_argument("folders", nargs="+", type=Path, help="sets, each a folder of folders")
+    parser.add_argument("--network", default="alexnet", help="a network of the store")
+    parser.add_argument("--precision", choices=("bf16", "fp16"), default="bf16")
+    parser.add_argument("--splits", type=int, default=30)
+    chosen = parser.parse_args()
+    machine = engines.this_machine()
+    if chosen.precision == "bf16" and not machine.bf16:
+        print("this CPU does not multiply bfloat16: emulated")
+        machine = replace(machine, bf16=True)
+    with tempfile.TemporaryDirectory() as temporary, patch.object(engines, "this_machine", lambda: machine):
+        for folder in chosen.folders:
+            print(f"{folder.name}, {chosen.network}:", flush=True)
+            single, other = (
+                rows_of(
+                    folder,
+                    Path(temporary) / f"{folder.name}-{precision}.h5",
+                    ExtractOptions(network=chosen.network, precision=precision),
+                )
+                for precision in ("fp32", chosen.precision)
+            )
+            a, b = (found.X.astype(np.float64) for found in (single, other))
+            cosine = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+            print(f"  cosine of {len(cosine)} images: mean {cosine.mean():.6f}, least {cosine.min():.6f}")
+            for head in _C:
+                both = np.array(
+                    [
+                        [accuracy(found, head, seed) for found in (single, other)]
+                        for seed in range(chosen.splits)
+                    ]
+                )
+                difference = both[:, 1] - both[:, 0]
+                error = difference.std(ddof=1) / np.sqrt(chosen.splits)
+                print(
+                    f"  {head}: {both[:, 0].mean():.2f} and {both[:, 1].mean():.2f} %, difference "
+                    f"{difference.mean():+.2f} points (standard error {error:.2f}, {chosen.splits} splits)",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
