@@ -81,7 +81,7 @@ def imagenet_images(
     out : str, Path or None
         The file to write, which appears when it is complete; None or ``-`` is stdout.
     options : ExtractOptions or None
-        The network, which needs its classifier; device, precision, batch, decode threads, and changes
+        The network, which needs its classifier; device, precision, batch, jobs, and changes
         of the preprocessing (ten crops are averaged).
     top_k : int
         Classes a line, at most 1000.

@@ -1,7 +1,7 @@
 """Batches that wait for each other, so that the columns of a large head are read once for all of them.
 
 The columns of 1000 classes (33 MB) do not stay in a core's cache while the network runs: 16 rows take
-0.8 ms each, 112 rows 0.33 ms.
+0.8 ms each, 128 rows 0.33 ms (tests/benchmarks/NOTES-fitting.md).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from extract.stages import Failure, RowBlock
 from extract.worker import Finished
 from models.progress import Progress
 
-# So many bytes of weights for every so many rows: a row then pays for no more than 256 KB of them.
+# So many rows for every so many bytes of weights: of 1000 classes a row then pays for 0.3 MB, not for 2 MB.
 _WEIGHTS, _ROWS = 4 << 20, 16
 _MOST_ROWS = 128
 
 
 def rows_to_wait_for(classifier: Classifier) -> int:
-    """How many rows a product should have; 0 up to about 120 classes on 4096 features, where none wait."""
+    """How many rows a product should have; 0 up to 127 classes on 4096 features, where none wait."""
     return min(_MOST_ROWS, classifier.coef_.nbytes // _WEIGHTS * _ROWS)
 
 
@@ -56,8 +56,8 @@ def together(
             waiting.add(finished.block, finished.failures)
             images += new
             if images >= n_rows or waiting.due():
-                yield waiting.joined(), waiting.failures
-                waiting, images = Gathered(), 0
+                enough, waiting, images = waiting, Gathered(), 0
+                yield enough.joined(), enough.failures
             progress.advance(new)
     except (Exception, KeyboardInterrupt):
         if images:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.own_python import command, environment
+from extract.own_python import command
 from models import store
 from models.errors import Fc7Error, StoppedError, UsageError
 from models.listing import text_table
@@ -134,7 +134,7 @@ def _measured(name: str, device: Device, precision: Precision, seconds: float) -
     """Measure in a fresh process, so that its peak of memory is this network's own."""
     ran = subprocess.run(
         command("extract.bench_process", name, device, precision, str(seconds)),
-        env=environment(),
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -54,7 +54,7 @@ JobsOption = Annotated[
         "--jobs",
         min=1,
         max=256,
-        help="Images decoded at once; default: one a core. Above 8 in processes.",
+        help="Images decoded at once; default: one a core. Above 8: in processes.",
     ),
 ]
 ExactDecodeOption = Annotated[

@@ -5,8 +5,8 @@ decode 1,200 of these a second at most, however many cores there are. Handing on
 0.3 ms of the lock and half a millisecond more of a core (tests/benchmarks/NOTES.md), so that on few cores
 threads are faster. A process that dies takes with it only the image that it was given.
 
-The other process reads from its standard input and writes to its standard output: for an image the number
-of bytes and these, for an answer its kind, four numbers and bytes.
+The other process reads from its standard input and writes to its standard output: a sign that it is ready;
+then for an image the number of bytes and these, for an answer its kind, four numbers and bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from extract.own_python import command, environment
+from extract.own_python import command
 from extract.reading import Decode
 from extract.stages import Pixels
 from models.errors import ImageError
@@ -39,7 +39,7 @@ _FEWEST_IMAGES = 100
 
 _REQUEST = struct.Struct("<q")
 _ANSWER = struct.Struct("<c4q")
-_PIXELS, _REASON, _MEMORY, _FAULT = b"p", b"r", b"m", b"f"
+_PIXELS, _REASON, _MEMORY, _FAULT, _READY = b"p", b"r", b"m", b"f", b"!"
 # One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
 _PIPE_BYTES = 1 << 18
 
@@ -67,11 +67,21 @@ def decoder(spec: PreprocessSpec, exact: bool, jobs: int, n_images: int | None) 
     if jobs <= THREADS_SERVE or (n_images is not None and n_images < _FEWEST_IMAGES * jobs):
         yield _here(spec, exact)
         return
-    processes = DecodeProcesses(spec, exact)
+    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)))
     try:
         yield processes
     finally:
         processes.close()
+
+
+def _room_for(jobs: int) -> int:
+    """How many processes, with two pipes each, this one has descriptors for beside what else it opens."""
+    if sys.platform == "win32":
+        return jobs
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return jobs if allowed == resource.RLIM_INFINITY else max(0, (allowed - 2 * jobs - 64) // 2)
 
 
 def _here(spec: PreprocessSpec, exact: bool) -> Decode:
@@ -88,15 +98,18 @@ class DecodeProcesses:
     spec : PreprocessSpec
     exact : bool
         As `extract.images.prepare`.
+    most : int
+        Processes at a time. Calls beyond them decode here, and so do all if no process starts.
     """
 
-    def __init__(self, spec: PreprocessSpec, exact: bool) -> None:
+    def __init__(self, spec: PreprocessSpec, exact: bool, most: int) -> None:
         self._spec, self._exact = spec, exact
         self._here = _here(spec, exact)
+        self._most = most
         # The last one that was free is the next to work: none is started that is not needed.
         self._free: list[_Process] = []
+        self._working = 0
         self._changing = threading.Lock()
-        self._closed = False
 
     def __call__(self, data: bytes | Pixels) -> Pixels:
         """Pixels of an image.
@@ -107,38 +120,55 @@ class DecodeProcesses:
             If it gives none. Its cause is a MemoryError if memory was short, or if the process died,
             which it mostly does for want of memory.
         """
-        if isinstance(data, np.ndarray):
-            # Nothing to decode: sending it would cost more than resizing it.
-            return self._here(data)
-        with self._changing:
-            process = self._free.pop() if self._free else None
-        try:
-            process = process or _Process(self._spec, self._exact)
-        except OSError:
-            # The system has no room for another one.
+        # Of an array there is nothing to decode: sending it would cost more than resizing it.
+        process = None if isinstance(data, np.ndarray) else self._take()
+        if process is None or isinstance(data, np.ndarray):
             return self._here(data)
         try:
             return process.decode(data)
+        except _NotStartedError:
+            self._most = 0
+            return self._here(data)
         except _DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
         finally:
             self._give_back(process)
 
+    def _take(self) -> _Process | None:
+        with self._changing:
+            if self._working >= self._most:
+                return None
+            self._working += 1
+            while self._free:
+                process = self._free.pop()
+                if process.alive():
+                    return process
+                process.end()
+        try:
+            return _Process(self._spec, self._exact)
+        except OSError:
+            # The system has no room for another one.
+            with self._changing:
+                self._working -= 1
+            return None
+
     def _give_back(self, process: _Process) -> None:
         with self._changing:
-            keep = process.alive and not self._closed
-            if keep:
+            self._working -= 1
+            if process.alive():
                 self._free.append(process)
-        if not keep:
-            process.end()
+                return
+        process.end()
 
     def close(self) -> None:
-        """End the processes; those that still decode end with their image."""
-        with self._changing:
-            self._closed = True
-            free, self._free = self._free, []
-        for process in free:
+        """End the processes, when no call is under way any more."""
+        for process in self._free:
             process.end()
+        self._free.clear()
+
+
+class _NotStartedError(Exception):
+    """The process ended before it was ready."""
 
 
 class _DiedError(Exception):
@@ -150,7 +180,7 @@ class _Process:
         # In a session of its own: Ctrl-C is for this process, which then ends the others.
         self._popen = subprocess.Popen(
             command("extract.decoders", spec.to_json(), "exact" if exact else "draft"),
-            env=environment(OPENBLAS_NUM_THREADS="1"),
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -160,18 +190,29 @@ class _Process:
         self._to, self._from = cast(FileIO, self._popen.stdin), cast(FileIO, self._popen.stdout)
         for pipe in (self._to, self._from):
             _widen(pipe.fileno())
-        self.alive = True
+        self._ready = False
+        self._between_images = True
+
+    def alive(self) -> bool:
+        """Whether it can take an image."""
+        return self._between_images and self._popen.poll() is None
 
     def decode(self, data: bytes) -> Pixels:
+        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
+        self._between_images = False
         try:
+            if not self._ready and _read(self._from, 1) != _READY:
+                raise EOFError
+            self._ready = True
             _write(self._to, _REQUEST.pack(len(data)))
             _write(self._to, data)
             kind, *numbers = _ANSWER.unpack(_read(self._from, _ANSWER.size))
             answer = _read(self._from, math.prod(numbers))
         except (OSError, EOFError):
-            self.alive = False
             self.end()
-            raise _DiedError(_how(self._popen.wait())) from None
+            status = self._popen.returncode
+            raise (_DiedError(_how(status)) if self._ready else _NotStartedError) from None
+        self._between_images = True
         if kind == _PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(numbers)
         reason = answer.decode()
@@ -180,6 +221,8 @@ class _Process:
         raise ImageError(reason) from (MemoryError() if kind == _MEMORY else None)
 
     def end(self) -> None:
+        # It holds nothing that could be lost, and would take its time to clean up.
+        self._popen.kill()
         self._to.close()
         self._from.close()
         self._popen.wait()
@@ -244,6 +287,8 @@ def _main() -> None:
     # A library that prints would be taken for an answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     decode = _here(PreprocessSpec.from_json(spec), how == "exact")
+    answers.write(_READY)
+    answers.flush()
     with contextlib.suppress(BrokenPipeError):
         _serve(sys.stdin.buffer, answers, decode)
 

@@ -25,7 +25,7 @@ def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool)
     engine : str
         Provider and precision, with a blank between.
     jobs : int
-        Decode threads.
+        Images decoded at once.
     machine : Machine
     intel : bool
         As `intel_cpu`.

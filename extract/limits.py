@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.errors import UnsafeFileError
 
 MAX_MEMBER_BYTES = 256 << 20
-"""Largest image in an archive; it is held in memory, once for every decode thread."""
+"""Largest image in an archive; it is held in memory, once for every image decoded at once."""
 
 MAX_MEMBERS = 2_000_000
 """Most members of one archive: ImageNet's 1.28 million fit. Larger sets are kept in shards."""

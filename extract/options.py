@@ -25,7 +25,8 @@ class ExtractOptions:
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     batch_size, jobs : int or None
-        Images a batch, and images decoded at once; None chooses. More than 8 are decoded in processes.
+        Images a batch, and images decoded at once; None chooses. More than 8: in
+        processes, from 100 images for each on.
     exact_decode : bool
         Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see `extract.images.prepare`.
         Like engine and precision this is provenance, not identity: features of the two ways have a cosine

@@ -1,21 +1,30 @@
-"""How another Python process runs a module of ours, wherever the user's current folder is."""
+"""How another Python process runs a module of ours: it finds every module where this one does."""
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
+_PROGRAM = (
+    "import json, runpy, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "runpy.run_module({module!r}, run_name='__main__')"
+)
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """What to run; `environment` goes with it."""
-    # -P: a folder `models` or `extract` in the user's current folder is not ours.
-    return [sys.executable, "-P", "-m", module, *arguments]
+    """What to run, so that `module` finds `arguments` in ``sys.argv[1:]``.
 
-
-def environment(**more: str) -> dict[str, str]:
-    """Ours, with where our modules are, and `more`."""
-    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", **more}
+    Raises
+    ------
+    OSError
+        If Python runs inside another program, and nothing is known to run.
+    """
+    if not sys.executable:
+        raise OSError("the path of Python is not known")
+    # -P: a folder `models` or `extract` in the user's current folder is not ours. Not by PYTHONPATH, which
+    # cannot hold a path with a colon, and which this process may have been told to ignore.
+    flags = ["-P", "-E"] if sys.flags.ignore_environment else ["-P"]
+    paths = json.dumps([*sys.path, str(_ROOT)])
+    return [sys.executable, *flags, "-c", _PROGRAM.format(module=module), paths, *arguments]

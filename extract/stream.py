@@ -17,7 +17,7 @@ from extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
 
 
 def default_jobs() -> int:
-    """Decode threads: one for every core this process may use."""
+    """Images decoded at once: one for every core this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1

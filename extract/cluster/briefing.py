@@ -30,7 +30,7 @@ class Briefing:
     engine : Engine
     images : sequence of ImageRef
     run : NetworkRun
-        Its threads and decode threads, unless given, are each worker's share of its node.
+        Its threads, and images decoded at once, unless given, are each worker's share of its node.
     keeping : Keeping or None
         None lets all workers hand rows back.
     say : callable

@@ -84,7 +84,7 @@ class Driver:
     images : sequence of ImageRef
         Sorted by path.
     run : NetworkRun
-        Its threads and decode threads, unless given, are each worker's share of its node.
+        Its threads, and images decoded at once, unless given, are each worker's share of its node.
     options : ClusterOptions
     clock : Clock
         Is told where the workers' time went, all of them together.

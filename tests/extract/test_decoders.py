@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -82,20 +83,89 @@ def test_pixels_are_resized_here(processes: DecodeProcesses) -> None:
         assert children() == set()
 
 
+def running(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Have processes run this instead."""
+    arguments = [sys.executable, "-c", "import os, sys, time; " + program]
+    monkeypatch.setattr(decoders, "command", lambda *_: arguments)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_process_that_dies_is_named_and_the_next_image_has_another(
+    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encoded(photo(48, 64), "PNG")
+    with monkeypatch.context() as patched:
+        running(patched, "os.write(1, b'!'); sys.stdin.buffer.read(9); os.kill(os.getpid(), 9)")
+        with pytest.raises(ImageError, match="the process that decoded it was ended by signal 9") as caught:
+            processes(data)
+    # So that it is tried again when no other is being decoded.
+    assert isinstance(caught.value.__cause__, MemoryError)
+    np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+
+
 @on_linux
-def test_a_process_that_dies_is_named_and_the_next_image_has_another(processes: DecodeProcesses) -> None:
+def test_one_that_died_between_images_costs_none(processes: DecodeProcesses) -> None:
     data = encoded(photo(48, 64), "PNG")
     wanted = processes(data)
     [first] = children()
     os.kill(first, signal.SIGKILL)
-    with pytest.raises(ImageError, match="the process that decoded it was ended by signal 9") as caught:
-        processes(data)
-    # So that it is tried again when no other is being decoded.
-    assert isinstance(caught.value.__cause__, MemoryError)
+    while Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.005)
     np.testing.assert_array_equal(processes(data), wanted)
-    assert children().isdisjoint({first})
+    [second] = children()
+    assert second != first
     processes.close()
     assert children() == set()
+
+
+@pytest.mark.parametrize("program", ["sys.exit(1)", "print('Welcome'); time.sleep(60)"])
+def test_where_no_process_starts_all_is_decoded_here(
+    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    running(monkeypatch, program)
+    data = encoded(photo(48, 64), "PNG")
+    np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+    # Not even tried again.
+    monkeypatch.setattr(decoders, "command", lambda *_: pytest.fail("another process was started"))
+    np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_no_more_processes_than_there_are_descriptors_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    for allowed, jobs, most in (
+        (64, 40, 0),
+        (256, 16, 80),
+        (1024, 256, 224),
+        (resource.RLIM_INFINITY, 99, 99),
+    ):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, n=allowed: (n, n))
+        assert decoders._room_for(jobs) == most
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    data = encoded(photo(48, 64), "PNG")
+    with decoder(SPEC, False, 40, None) as decode:
+        np.testing.assert_array_equal(decode(data), prepare(data, SPEC))
+        if sys.platform == "linux":
+            assert children() == set()
+
+
+def test_an_answer_that_does_not_fit_into_memory_is_nobody_elses(
+    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, other = (encoded(photo(48, 64, seed), "PNG") for seed in (1, 2))
+    with monkeypatch.context() as patched:
+        read = decoders._read
+
+        def full(pipe: Any, n: int) -> bytearray:
+            if n > 1000:
+                raise MemoryError
+            return read(pipe, n)
+
+        patched.setattr(decoders, "_read", full)
+        with pytest.raises(MemoryError):
+            processes(data)
+    np.testing.assert_array_equal(processes(other), prepare(other, SPEC))
 
 
 def test_an_image_for_which_memory_is_short_may_be_tried_again_and_a_fault_is_told(
@@ -125,14 +195,16 @@ def test_an_image_for_which_memory_is_short_may_be_tried_again_and_a_fault_is_to
 
     def answering(kind: bytes, words: bytes) -> None:
         reply = struct.pack("<c4q", kind, len(words), 1, 1, 1) + words
-        program = f"import sys; sys.stdin.buffer.read(11); sys.stdout.buffer.write({reply!r})"
-        monkeypatch.setattr(decoders, "command", lambda *_: [sys.executable, "-c", program])
+        running(monkeypatch, f"os.write(1, b'!'); sys.stdin.buffer.read(11); os.write(1, {reply!r})")
+        processes.close()
 
     answering(b"m", b"9 bytes do not fit")
     with pytest.raises(ImageError, match="9 bytes do not fit") as caught:
         processes(b"abc")
     assert isinstance(caught.value.__cause__, MemoryError)
-    processes.close()
+    answering(b"f", b"ZeroDivisionError: by zero")
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: by zero"):
+        processes(b"abc")
 
 
 def test_a_system_without_room_for_a_process_decodes_here(
