@@ -1,9 +1,9 @@
 """Decoding in other processes, where there are more cores than threads can keep busy.
 
-Whoever decodes holds the interpreter's lock for 0.8 of the 4.5 ms that a JPEG of 500x375 takes: threads
-decode 1,200 of these a second at most, however many cores there are. Handing one to another process takes
-0.3 ms of the lock and half a millisecond more of a core (tests/benchmarks/NOTES.md), so that on few cores
-threads are faster. A process that dies takes with it only the image that it was given.
+Whoever decodes holds the interpreter's lock for 1.1 of the 5.8 ms that a JPEG of 500x375 takes: threads
+decode 900 of these a second at most, however many cores there are. Handing one to another process takes 0.4
+ms of the lock (tests/benchmarks/NOTES.md). On two cores both are as fast, and threads need no time to start
+and no 39 MB each. A process that dies takes with it only the image that it was given.
 
 The other process reads from its standard input and writes to its standard output: a sign that it is ready;
 then for an image the number of bytes and these, for an answer its kind, four numbers and bytes.
@@ -32,9 +32,9 @@ from models.errors import ImageError
 from models.spec import PreprocessSpec
 
 THREADS_SERVE = 8
-"""With more images at once than this they are decoded in processes: with 6 to 8 the lock would be the limit
-where nothing else runs on the processor, and where a network does, later."""
-# A process starts in the time of about 80 images; of a short run none is worth it.
+"""With more images at once than this they are decoded in processes. Five or six threads are as many as the
+lock serves where the network runs on a GPU; where it takes most of the cores itself, more."""
+# A process starts in the time of some 80 images; of a short run none is worth it.
 _FEWEST_IMAGES = 100
 
 _REQUEST = struct.Struct("<q")
