@@ -157,12 +157,15 @@ def _fit_prepared(
     probabilities = classifier.predict_proba(X_test)
     metrics = judge(truth, probabilities, classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
+    del X_test
 
     notes: list[str] = []
 
     def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
-        again = _training_data(table, train, code, options, choice.normalize)
-        other, its = _fit(again, choice, classes, identity)
+        # The rows are given up with the call: those of `test` may then take their place.
+        other, its = _fit(
+            _training_data(table, train, code, options, choice.normalize), choice, classes, identity
+        )
         if not its.converged:
             notes.append("the classifier behind the figure 'leaky' did not converge: a better one exists")
         return right_answers(
