@@ -207,7 +207,7 @@ def _scored(
 
     progress.start(len(listing.images), "classifying")
     jobs = options.jobs or default_jobs()
-    with decoder(spec.preprocess, options.exact_decode, jobs, len(listing.images)) as decode:
+    with decoder(spec.preprocess, options.exact_decode, jobs, len(listing.images), notify) as decode:
         for block, failures in feature_blocks(listing.images, decode, open_network, jobs=jobs, clock=Clock()):
             rows = block.features[layer.name] if block.refs else np.empty((0, 1000), np.float32)
             yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)

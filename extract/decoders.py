@@ -29,6 +29,7 @@ from extract.own_python import command
 from extract.reading import Decode
 from extract.stages import Pixels
 from models.errors import ImageError
+from models.progress import Notify
 from models.spec import PreprocessSpec
 
 THREADS_SERVE = 8
@@ -45,7 +46,13 @@ _PIPE_BYTES = 1 << 18
 
 
 @contextmanager
-def decoder(spec: PreprocessSpec, exact: bool, jobs: int, n_images: int | None) -> Iterator[Decode]:
+def decoder(
+    spec: PreprocessSpec,
+    exact: bool,
+    jobs: int,
+    n_images: int | None,
+    notify: Notify = lambda note: None,
+) -> Iterator[Decode]:
     """What turns an image into the network's pixels, in this process or in others.
 
     Parameters
@@ -57,6 +64,8 @@ def decoder(spec: PreprocessSpec, exact: bool, jobs: int, n_images: int | None) 
         How many images will be decoded at once.
     n_images : int or None
         How many there are to decode; None for many.
+    notify : callable
+        Is told in one line where threads decode since processes cannot.
 
     Yields
     ------
@@ -67,7 +76,10 @@ def decoder(spec: PreprocessSpec, exact: bool, jobs: int, n_images: int | None) 
     if jobs <= THREADS_SERVE or (n_images is not None and n_images < _FEWEST_IMAGES * jobs):
         yield _here(spec, exact)
         return
-    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)))
+    most = min(jobs, _room_for(jobs))
+    if most < jobs:
+        notify(f"open files are limited: {most} of {jobs} images at once are decoded in processes; ulimit -n")
+    processes = DecodeProcesses(spec, exact, most, notify)
     try:
         yield processes
     finally:
@@ -100,12 +112,14 @@ class DecodeProcesses:
         As `extract.images.prepare`.
     most : int
         Processes at a time. Calls beyond them decode here, and so do all if no process starts.
+    notify : callable
+        Is told why, once.
     """
 
-    def __init__(self, spec: PreprocessSpec, exact: bool, most: int) -> None:
+    def __init__(self, spec: PreprocessSpec, exact: bool, most: int, notify: Notify) -> None:
         self._spec, self._exact = spec, exact
         self._here = _here(spec, exact)
-        self._most = most
+        self._most, self._notify = most, notify
         # The last one that was free is the next to work: none is started that is not needed.
         self._free: list[_Process] = []
         self._working = 0
@@ -126,8 +140,8 @@ class DecodeProcesses:
             return self._here(data)
         try:
             return process.decode(data)
-        except _NotStartedError:
-            self._most = 0
+        except _NotStartedError as exc:
+            self._do_without(f"one {exc} before it was ready")
             return self._here(data)
         except _DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
@@ -146,11 +160,19 @@ class DecodeProcesses:
                 process.end()
         try:
             return _Process(self._spec, self._exact)
-        except OSError:
-            # The system has no room for another one.
+        except OSError as exc:
             with self._changing:
                 self._working -= 1
+                most = self._working
+            self._do_without(exc.strerror or str(exc), most)
             return None
+
+    def _do_without(self, reason: str, most: int = 0) -> None:
+        """Start no process beyond so many any more."""
+        with self._changing:
+            told, self._most = self._most <= most, min(self._most, most)
+        if not told:
+            self._notify(f"decoding in {most or 'no'} processes, else in threads: {reason}")
 
     def _give_back(self, process: _Process) -> None:
         with self._changing:
@@ -168,7 +190,7 @@ class DecodeProcesses:
 
 
 class _NotStartedError(Exception):
-    """The process ended before it was ready."""
+    """The process ended before it was ready; the text says how."""
 
 
 class _DiedError(Exception):
@@ -211,7 +233,7 @@ class _Process:
         except (OSError, EOFError):
             self.end()
             status = self._popen.returncode
-            raise (_DiedError(_how(status)) if self._ready else _NotStartedError) from None
+            raise (_DiedError if self._ready else _NotStartedError)(_how(status)) from None
         self._between_images = True
         if kind == _PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(numbers)

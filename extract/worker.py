@@ -59,9 +59,12 @@ class NetworkRun:
     exact_decode: bool = False
     thumbnails: bool = False
 
-    def decoder(self, n_images: int | None = None) -> AbstractContextManager[Decode]:
+    def decoder(
+        self, n_images: int | None = None, notify: Notify = lambda note: None
+    ) -> AbstractContextManager[Decode]:
         """What turns an image into the network's pixels; `extract.decoders.decoder`."""
-        return decoder(self.spec.preprocess, self.exact_decode, self.jobs or default_jobs(), n_images)
+        jobs = self.jobs or default_jobs()
+        return decoder(self.spec.preprocess, self.exact_decode, jobs, n_images, notify)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -170,7 +173,7 @@ def on_this_machine(
         notify(opened[0].engine.why)
         return opened[0]
 
-    with run.decoder(len(images)) as decode:
+    with run.decoder(len(images), notify) as decode:
         for block, failures in feature_blocks(
             images,
             decode,

@@ -42,8 +42,13 @@ def children(pid: int | None = None) -> set[int]:
 
 
 @pytest.fixture
-def processes() -> Iterator[DecodeProcesses]:
-    with decoder(SPEC, False, THREADS_SERVE + 1, None) as made:
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def processes(notes: list[str]) -> Iterator[DecodeProcesses]:
+    with decoder(SPEC, False, THREADS_SERVE + 1, None, notes.append) as made:
         assert isinstance(made, DecodeProcesses)
         yield made
 
@@ -120,7 +125,7 @@ def test_one_that_died_between_images_costs_none(processes: DecodeProcesses) -> 
 
 @pytest.mark.parametrize("program", ["sys.exit(1)", "print('Welcome'); time.sleep(60)"])
 def test_where_no_process_starts_all_is_decoded_here(
-    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch, program: str
+    processes: DecodeProcesses, notes: list[str], monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     running(monkeypatch, program)
     data = encoded(photo(48, 64), "PNG")
@@ -128,6 +133,8 @@ def test_where_no_process_starts_all_is_decoded_here(
     # Not even tried again.
     monkeypatch.setattr(decoders, "command", lambda *_: pytest.fail("another process was started"))
     np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+    [note] = notes
+    assert "decoding in no processes, else in threads: one " in note
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
@@ -144,8 +151,10 @@ def test_no_more_processes_than_there_are_descriptors_for(monkeypatch: pytest.Mo
         assert decoders._room_for(jobs) == most
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     data = encoded(photo(48, 64), "PNG")
-    with decoder(SPEC, False, 40, None) as decode:
+    notes: list[str] = []
+    with decoder(SPEC, False, 40, None, notes.append) as decode:
         np.testing.assert_array_equal(decode(data), prepare(data, SPEC))
+        assert notes == ["open files are limited: 0 of 40 images at once are decoded in processes; ulimit -n"]
         if sys.platform == "linux":
             assert children() == set()
 
@@ -208,7 +217,7 @@ def test_an_image_for_which_memory_is_short_may_be_tried_again_and_a_fault_is_to
 
 
 def test_a_system_without_room_for_a_process_decodes_here(
-    processes: DecodeProcesses, monkeypatch: pytest.MonkeyPatch
+    processes: DecodeProcesses, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
@@ -216,6 +225,8 @@ def test_a_system_without_room_for_a_process_decodes_here(
     monkeypatch.setattr(subprocess, "Popen", refused)
     data = encoded(photo(48, 64), "PNG")
     np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+    np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
+    assert notes == ["decoding in no processes, else in threads: Resource temporarily unavailable"]
 
 
 def test_few_at_once_and_few_in_all_are_decoded_in_threads() -> None:
