@@ -157,6 +157,7 @@ def _fit_prepared(
     probabilities = classifier.predict_proba(X_test)
     metrics = judge(truth, probabilities, classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
+    # What copies would have claimed takes as much memory again.
     del X_test
 
     notes: list[str] = []
