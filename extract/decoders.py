@@ -4,9 +4,6 @@ Whoever decodes holds the interpreter's lock for 1.1 of the 5.8 ms that a JPEG o
 decode 900 of these a second at most, however many cores there are. Handing one to another process takes 0.4
 ms of the lock (tests/benchmarks/NOTES.md). On two cores both are as fast, and threads need no time to start
 and no 39 MB each. A process that dies takes with it only the image that it was given.
-
-The other process reads from its standard input and writes to its standard output: a sign that it is ready;
-then for an image the number of bytes and these, for an answer its kind, four numbers and bytes.
 """
 
 from __future__ import annotations
@@ -14,17 +11,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 
+from extract.decode_process import ANSWER, FAULT, MEMORY, PIXELS, READY, REQUEST, decode_here
 from extract.own_python import command
 from extract.reading import Decode
 from extract.stages import Pixels
@@ -38,9 +35,6 @@ lock serves where the network runs on a GPU; where it takes most of the cores it
 # A process starts in the time of some 80 images; of a short run none is worth it.
 _FEWEST_IMAGES = 100
 
-_REQUEST = struct.Struct("<q")
-_ANSWER = struct.Struct("<c4q")
-_PIXELS, _REASON, _MEMORY, _FAULT, _READY = b"p", b"r", b"m", b"f", b"!"
 # One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
 _PIPE_BYTES = 1 << 18
 
@@ -74,7 +68,7 @@ def decoder(
         cause is a MemoryError where the image may yet be decoded when no other is.
     """
     if jobs <= THREADS_SERVE or (n_images is not None and n_images < _FEWEST_IMAGES * jobs):
-        yield _here(spec, exact)
+        yield decode_here(spec, exact)
         return
     most = min(jobs, _room_for(jobs))
     if most < jobs:
@@ -96,12 +90,6 @@ def _room_for(jobs: int) -> int:
     return jobs if allowed == resource.RLIM_INFINITY else max(0, (allowed - 2 * jobs - 64) // 2)
 
 
-def _here(spec: PreprocessSpec, exact: bool) -> Decode:
-    from extract.images import prepare
-
-    return lambda data: prepare(data, spec, exact=exact)
-
-
 class DecodeProcesses:
     """Decodes each image in another process; as many are started as there are calls at a time.
 
@@ -118,7 +106,7 @@ class DecodeProcesses:
 
     def __init__(self, spec: PreprocessSpec, exact: bool, most: int, notify: Notify) -> None:
         self._spec, self._exact = spec, exact
-        self._here = _here(spec, exact)
+        self._here = decode_here(spec, exact)
         self._most, self._notify = most, notify
         # The last one that was free is the next to work: none is started that is not needed.
         self._free: list[_Process] = []
@@ -201,7 +189,7 @@ class _Process:
     def __init__(self, spec: PreprocessSpec, exact: bool) -> None:
         # In a session of its own: Ctrl-C is for this process, which then ends the others.
         self._popen = subprocess.Popen(
-            command("extract.decoders", spec.to_json(), "exact" if exact else "draft"),
+            command("extract.decode_process", spec.to_json(), "exact" if exact else "draft"),
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -223,24 +211,24 @@ class _Process:
         # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
         self._between_images = False
         try:
-            if not self._ready and _read(self._from, 1) != _READY:
+            if not self._ready and _read(self._from, 1) != READY:
                 raise EOFError
             self._ready = True
-            _write(self._to, _REQUEST.pack(len(data)))
+            _write(self._to, REQUEST.pack(len(data)))
             _write(self._to, data)
-            kind, *numbers = _ANSWER.unpack(_read(self._from, _ANSWER.size))
+            kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
             answer = _read(self._from, math.prod(numbers))
         except (OSError, EOFError):
             self.end()
             status = self._popen.returncode
             raise (_DiedError if self._ready else _NotStartedError)(_how(status)) from None
         self._between_images = True
-        if kind == _PIXELS:
+        if kind == PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(numbers)
         reason = answer.decode()
-        if kind == _FAULT:
+        if kind == FAULT:
             raise RuntimeError(reason)
-        raise ImageError(reason) from (MemoryError() if kind == _MEMORY else None)
+        raise ImageError(reason) from (MemoryError() if kind == MEMORY else None)
 
     def end(self) -> None:
         # It holds nothing that could be lost, and would take its time to clean up.
@@ -278,42 +266,3 @@ def _read(pipe: FileIO, n: int) -> bytearray:
             raise EOFError
         rest = rest[got:]
     return found
-
-
-def _serve(images: BinaryIO, answers: BinaryIO, decode: Decode) -> None:
-    """Answer until nobody asks any more."""
-    while len(request := images.read(_REQUEST.size)) == _REQUEST.size:
-        data = images.read(*_REQUEST.unpack(request))
-        try:
-            kind, answer = _PIXELS, decode(data)
-        except ImageError as exc:
-            kind = _MEMORY if isinstance(exc.__cause__, MemoryError) else _REASON
-            answer = _text(str(exc))
-        except MemoryError:
-            kind, answer = _MEMORY, _text("decoding it needs more memory than there is")
-        except Exception as exc:
-            kind, answer = _FAULT, _text(f"{type(exc).__name__}: {exc}")
-        shape = (*answer.shape, 1, 1, 1)[:4]
-        answers.write(_ANSWER.pack(kind, *shape))
-        answers.write(np.ascontiguousarray(answer).data)
-        answers.flush()
-
-
-def _text(words: str) -> Pixels:
-    return np.frombuffer(words.encode(), np.uint8)
-
-
-def _main() -> None:
-    spec, how = sys.argv[1:]
-    answers = os.fdopen(os.dup(1), "wb")
-    # A library that prints would be taken for an answer.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    decode = _here(PreprocessSpec.from_json(spec), how == "exact")
-    answers.write(_READY)
-    answers.flush()
-    with contextlib.suppress(BrokenPipeError):
-        _serve(sys.stdin.buffer, answers, decode)
-
-
-if __name__ == "__main__":
-    _main()

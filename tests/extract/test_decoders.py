@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from extract import decoders
+from extract.decode_process import serve
 from extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from extract.images import prepare
 from extract.reading import Decode
@@ -38,7 +39,9 @@ def children(pid: int | None = None) -> set[int]:
     found = set()
     for tasks in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
         found |= {int(child) for child in tasks.read_text().split()}
-    return {child for child in found if b"extract.decoders" in Path(f"/proc/{child}/cmdline").read_bytes()}
+    return {
+        child for child in found if b"extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes()
+    }
 
 
 @pytest.fixture
@@ -182,7 +185,7 @@ def test_an_image_for_which_memory_is_short_may_be_tried_again_and_a_fault_is_to
 ) -> None:
     def served(decode: Decode) -> tuple[bytes, bytes]:
         answers = io.BytesIO()
-        decoders._serve(io.BytesIO(struct.pack("<q", 3) + b"abc"), answers, decode)
+        serve(io.BytesIO(struct.pack("<q", 3) + b"abc"), answers, decode)
         kind, *numbers = struct.unpack("<c4q", answers.getvalue()[:33])
         assert len(answers.getvalue()) == 33 + int(np.prod(numbers))
         return kind, answers.getvalue()[33:]
