@@ -1,6 +1,8 @@
 """The catalogue's networks whose graphs `models.backbones` builds. Part of `models.catalog_networks`.
 
-Sizes and hashes of files that packages bring were counted and hashed in the packages.
+Sizes and hashes of files that packages bring were counted and hashed in the packages. Of torchvision's
+files their names, addresses, accuracies and preprocessing are in its weights' metadata; the name ends with
+the first digits of the file's sha256.
 """
 
 from __future__ import annotations
@@ -61,5 +63,63 @@ EFFICIENTNETS: tuple[CatalogEntry, ...] = (
         (6_092_072, 859_736_272),
         77.6,
         (120, 208, 352),
+    ),
+)
+
+
+def _torchvision(
+    name: str,
+    about: str,
+    source: tuple[str, str],
+    counts: tuple[int, int],
+    accuracy: tuple[float, float],
+    layers: tuple[tuple[str, int], ...],
+) -> CatalogEntry:
+    """A network of torchvision: its file and its weights' name, parameters and MACs, top-1 and top-5."""
+    plan = BACKBONES[name]
+    file, weights = source
+    prefix = file.removesuffix(".pth").rpartition("-")[2]
+    return CatalogEntry(
+        name,
+        about,
+        name,
+        (Source((f"https://download.pytorch.org/models/{file}",), file, sha256_prefix=prefix),),
+        "BSD-3-Clause",
+        plan.preprocess,
+        plan.default_layer,
+        (*layers, ("scores", 1000), ("prob", 1000)),
+        pool=plan.pool,
+        params=counts[0],
+        macs=counts[1],
+        top1=accuracy[0],
+        top5=accuracy[1],
+        accuracy_source=f"torchvision, {weights}",
+    )
+
+
+TORCHVISION: tuple[CatalogEntry, ...] = (
+    _torchvision(
+        "resnet50-v2",
+        "torchvision ResNet-50, trained anew (version 2 of its weights)",
+        ("resnet50-11ad3fa6.pth", "ResNet50_Weights.IMAGENET1K_V2"),
+        (25_557_032, 4_089_184_256),
+        (80.858, 95.434),
+        (("stage3", 1024), ("pool", 2048)),
+    ),
+    _torchvision(
+        "mobilenet-v3-large",
+        "torchvision MobileNetV3-Large (version 2 of its weights)",
+        ("mobilenet_v3_large-5c1a4163.pth", "MobileNet_V3_Large_Weights.IMAGENET1K_V2"),
+        (5_483_032, 216_589_760),
+        (75.274, 92.566),
+        (("block12", 112), ("block15", 160), ("pool", 960), ("dense", 1280)),
+    ),
+    _torchvision(
+        "convnext-tiny",
+        "torchvision ConvNeXt-Tiny",
+        ("convnext_tiny-983f1562.pth", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1"),
+        (28_589_128, 4_455_531_264),
+        (82.52, 96.146),
+        (("stage3", 384), ("pool", 768), ("norm", 768)),
     ),
 )

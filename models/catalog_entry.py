@@ -27,6 +27,9 @@ class Source:
         Hex digests as published.
     package : str
         The distribution of the package index that holds the file, if one does.
+    sha256_prefix : str
+        First hex digits of the sha256, where no more was published: torchvision puts them into the file's
+        name.
     """
 
     urls: tuple[str, ...]
@@ -35,6 +38,7 @@ class Source:
     sha256: str | None = None
     sha1: str | None = None
     package: str = ""
+    sha256_prefix: str = ""
 
     @property
     def has_hash(self) -> bool:

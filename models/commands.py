@@ -34,6 +34,9 @@ ArchOption = Annotated[
         "efficientnet-lite0",
         "efficientnet-lite1",
         "efficientnet-lite2",
+        "resnet50-v2",
+        "mobilenet-v3-large",
+        "convnext-tiny",
     ]
     | None,
     typer.Option(help="Whose weights they are, where the file does not tell."),
@@ -149,9 +152,9 @@ def import_file(
 ) -> None:
     """Bring a network file into the store.
 
-    The file itself is left as it is. Weights of an AlexNet or an EfficientNet-Lite go into our graph. Any
-    other ONNX is kept whole; --preprocess and --layer say how to use it, unless the catalogue knows the
-    file by its hash.
+    The file itself is left as it is. Weights of an AlexNet, and the state dicts that --arch names, go into
+    our graph. Any other ONNX is kept whole; --preprocess and --layer say how to use it, unless the catalogue
+    knows the file by its hash.
     """
     from models.importing import import_network
     from models.store import check_free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,6 @@ from models.graph_layers import Convolution, Map
 # of every fingerprint: raising it makes old caches strangers, so it stays.
 OPSET, IR_VERSION = 17, 8
 INPUT = "data"
-_RELU6 = ("zero", "six")
 
 
 class GraphWriter:
@@ -70,13 +70,27 @@ class GraphWriter:
 
     def relu6(self, x: Map, name: str) -> Map:
         """``min(max(x, 0), 6)``."""
-        limits = [self._hold(key, np.float32(at)) for key, at in zip(_RELU6, (0, 6), strict=True)]
-        self._add("Clip", [x.name, *limits], name)
+        self._add("Clip", [x.name, self._constant("zero", 0), self._constant("six", 6)], name)
         return Map(name, x.channels, x.size)
 
-    def add(self, x: Map, y: Map, name: str) -> Map:
-        """The sum of two maps of one shape."""
-        self._add("Add", [x.name, y.name], name)
+    def gelu(self, x: Map, name: str) -> Map:
+        """``x * (1 + erf(x / sqrt(2))) / 2``; opset 20 has it as one node, ONNX Runtime joins these."""
+        inner = [f"{name}.{part}_in" for part in ("divided", "erf", "plus", "times")]
+        self._add("Div", [x.name, self._constant("sqrt2", math.sqrt(2))], inner[0])
+        self._add("Erf", [inner[0]], inner[1])
+        self._add("Add", [inner[1], self._constant("one", 1)], inner[2])
+        self._add("Mul", [x.name, inner[2]], inner[3])
+        self._add("Mul", [inner[3], self._constant("half", 0.5)], name)
+        return Map(name, x.channels, x.size)
+
+    def both(self, kind: str, x: Map, y: Map, name: str) -> Map:
+        """Add or Mul of two maps of one shape; one of them may have a single number a channel."""
+        self._add(kind, [x.name, y.name], name)
+        return Map(name, x.channels, max(x.size, y.size))
+
+    def scaled(self, x: Map, name: str, key: str) -> Map:
+        """Each channel times its number in the array `key` (channels, 1, 1)."""
+        self._add("Mul", [x.name, self._hold(key, self.array(key, (x.channels, 1, 1)))], name)
         return Map(name, x.channels, x.size)
 
     def max_pool(self, x: Map, name: str, pad: int = 0) -> Map:
@@ -90,10 +104,14 @@ class GraphWriter:
         self._add("Flatten", [x.name], name, axis=1)
         return Map(name, x.channels * x.size**2, 1)
 
+    def mean(self, x: Map, name: str) -> Map:
+        """The mean of each channel, as a map of one pixel."""
+        self._add("GlobalAveragePool", [x.name], name)
+        return Map(name, x.channels, 1)
+
     def average(self, x: Map, name: str) -> Map:
-        """The mean of each channel."""
-        self._add("GlobalAveragePool", [x.name], f"{name}_in")
-        return self.flat(Map(f"{name}_in", x.channels, 1), name)
+        """The mean of each channel, as a row."""
+        return self.flat(self.mean(x, f"{name}_in"), name)
 
     def dense(self, x: Map, name: str, key: str, units: int) -> Map:
         """A fully connected layer on rows; its weights are (units, inputs)."""
@@ -101,6 +119,31 @@ class GraphWriter:
         bias = self._hold(f"{key}.bias", self.array(f"{key}.bias", (units,)))
         self._add("Gemm", [x.name, weight, bias], name, transB=1)
         return Map(name, units, 1)
+
+    def channels_last(self, x: Map, name: str) -> Map:
+        """(n, channels, size, size) as (n, size, size, channels)."""
+        self._add("Transpose", [x.name], name, perm=[0, 2, 3, 1])
+        return Map(name, x.channels, x.size)
+
+    def channels_first(self, x: Map, name: str) -> Map:
+        """(n, size, size, channels) as (n, channels, size, size)."""
+        self._add("Transpose", [x.name], name, perm=[0, 3, 1, 2])
+        return Map(name, x.channels, x.size)
+
+    def layer_norm(self, x: Map, name: str, key: str, epsilon: float) -> Map:
+        """Every place's numbers to mean 0 and deviation 1, scaled and shifted; channels stand last."""
+        arrays = [f"{key}.{kind}" for kind in ("weight", "bias")]
+        held = [self._hold(array, self.array(array, (x.channels,))) for array in arrays]
+        self._add("LayerNormalization", [x.name, *held], name, axis=-1, epsilon=epsilon)
+        return Map(name, x.channels, x.size)
+
+    def linear(self, x: Map, name: str, key: str, units: int) -> Map:
+        """A fully connected layer on every place, where channels stand last; weights (units, channels)."""
+        weight = self.array(f"{key}.weight", (units, x.channels))
+        self._add("MatMul", [x.name, self._hold(f"{key}.weight", weight.T)], f"{name}_in")
+        bias = self._hold(f"{key}.bias", self.array(f"{key}.bias", (units,)))
+        self._add("Add", [f"{name}_in", bias], name)
+        return Map(name, units, x.size)
 
     def array(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """An array of the file, of which `needed` takes note."""
@@ -135,6 +178,9 @@ class GraphWriter:
         factor = scale / np.sqrt(variance + self._epsilon)
         folded = weight * factor[:, None, None, None]
         return folded.astype(np.float32), (shift - mean * factor).astype(np.float32)
+
+    def _constant(self, name: str, value: float) -> str:
+        return self._hold(name, np.float32(value))
 
     def _hold(self, name: str, array: NDArray[np.float32] | np.float32) -> str:
         if self._arrays is not None and name not in self._held:

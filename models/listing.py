@@ -132,7 +132,7 @@ def _accuracy(row: Row) -> str:
         return "random"
     if row["top1"] is None:
         return "-"
-    return f"{row['top1']:g}/{'-' if row['top5'] is None else format(row['top5'], 'g')}"
+    return f"{row['top1']:.4g}/{'-' if row['top5'] is None else format(row['top5'], '.4g')}"
 
 
 def _large(number: int | None) -> str:
@@ -244,8 +244,9 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         line("", f"{file} ({size:,} bytes)")
     for source in facts.get("sources", []):
         size = f", {source['size']:,} bytes" if source["size"] else ""
-        kind = "sha256" if source["sha256"] else "sha1"
-        line("file", f"{source['filename']}{size}, {kind} {source[kind]}")
+        kinds = {"sha256": "sha256", "sha1": "sha1", "sha256_prefix": "sha256 beginning with"}
+        digest = next((f", {said} {source[kind]}" for kind, said in kinds.items() if source[kind]), "")
+        line("file", f"{source['filename']}{size}{digest}")
         for url in source["urls"]:
             line("", url)
         if source["package"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from models.backbones.backbone import Backbone
+from models.backbones.backbone import Backbone, in_eights
 from models.graph_layers import Convolution, Map, same_padding
 from models.spec import PreprocessSpec
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from models.graph_writer import GraphWriter
 
 _EPSILON = 1e-3
-_DIVISOR = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,8 @@ class LitePlan:
     )
 
     def channels(self, stage: Stage) -> int:
-        """A stage's channels, scaled and rounded to eights, never by more than a tenth down."""
-        wanted = stage.channels * self.width
-        rounded = max(_DIVISOR, int(wanted + _DIVISOR / 2) // _DIVISOR * _DIVISOR)
-        return rounded if rounded >= 0.9 * wanted else rounded + _DIVISOR
+        """A stage's channels, scaled and rounded."""
+        return in_eights(stage.channels * self.width)
 
     def blocks(self, index: int) -> int:
         """How many blocks stage `index` has; the first and the last are not scaled."""
@@ -122,7 +119,7 @@ def _block(net: GraphWriter, x: Map, stage: Stage, names: tuple[str, str], key: 
     project = Convolution(f"{key}._project_conv", stage.channels, norm=f"{key}._bn2")
     if stage.stride > 1 or x.channels != stage.channels:
         return net.conv(here, end, project)
-    return net.add(net.conv(here, f"{name}.project", project), x, end)
+    return net.both("Add", net.conv(here, f"{name}.project", project), x, end)
 
 
 def _activated(net: GraphWriter, x: Map, name: str, layer: Convolution) -> Map:
@@ -144,12 +141,7 @@ def lite_preprocess(size: int) -> PreprocessSpec:
 def efficientnet_lite(name: str, plan: LitePlan, size: int) -> Backbone:
     """A backbone of this plan for images of `size` x `size`."""
     return Backbone(
-        name,
-        "EfficientNet-Lite of its authors, ported to PyTorch",
-        lite_preprocess(size),
-        _EPSILON,
-        partial(features, plan=plan),
-        classifier="_fc",
+        name, lite_preprocess(size), partial(features, plan=plan), classifier="_fc", epsilon=_EPSILON
     )
 
 

@@ -40,7 +40,7 @@ def fit_backbone(arrays: Arrays, arch: str | None, name: str) -> tuple[str, Cano
     arrays : dict of str to ndarray, float32
         In network order; without the classifier where it has other classes than ImageNet's.
     note : str
-        One sentence about that, or empty.
+        What the user should know, or empty.
     None
         If `arch` is another architecture, or is not given and most names are those of no backbone.
 
@@ -58,6 +58,7 @@ def fit_backbone(arrays: Arrays, arch: str | None, name: str) -> tuple[str, Cano
     needed, plan = shapes[closest], BACKBONES[closest]
     if arch is None and 2 * len(needed.keys() & found.keys()) < len(needed):
         return None
+    told = f"taken for {closest} by the names and shapes of its arrays" if arch is None else ""
     classifier = {f"{plan.classifier}.{kind}" for kind in ("weight", "bias")}
     note = _other_classes(found, needed, plan)
     if note:
@@ -69,7 +70,7 @@ def fit_backbone(arrays: Arrays, arch: str | None, name: str) -> tuple[str, Cano
     for key in kept:
         if key.endswith(_VARIANCE) and (kept[key] < 0).any():
             raise WeightsError(f"{name}: {key} has negative variances; the file is damaged. Fetch it again")
-    return closest, kept, note
+    return closest, kept, "; ".join(filter(None, (told, note)))
 
 
 def _different(found: Arrays, needed: Shapes) -> set[str]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from models.architectures import ARCHITECTURES, Architecture
 from models.backbones.backbone import Backbone
+from models.backbones.convnext import CONVNEXT_TINY
 from models.backbones.efficientnet_lite import EFFICIENTNET_LITE
+from models.backbones.mobilenet_v3 import MOBILENET_V3_LARGE
+from models.backbones.resnet50 import RESNET50
 from models.errors import UsageError
 
-BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in EFFICIENTNET_LITE}
+BACKBONES: dict[str, Backbone] = {
+    plan.name: plan for plan in (*EFFICIENTNET_LITE, RESNET50, MOBILENET_V3_LARGE, CONVNEXT_TINY)
+}
 # What `--arch` takes.
 BUILT: tuple[str, ...] = (*ARCHITECTURES, *BACKBONES)
 

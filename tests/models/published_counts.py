@@ -224,3 +224,53 @@ def efficientnet_lite(size: int, widths: tuple[int, ...], blocks: tuple[int, ...
             net.conv(hidden, kernel, stride if i == 0 else 1, group=hidden).conv(width)
     net.conv(1280).size = 1
     return net.dense(1000).total
+
+
+def resnet50() -> tuple[int, int]:
+    """He et al. 2015, table 1, with the stride in the 3x3: torchvision/models/resnet.py."""
+    net = Net(224, batch_norm=True, bias=False).conv(64, 7, 2)
+    net.size = 56
+    for stage, (width, count) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
+        for block in range(count):
+            stride = 2 if stage and not block else 1
+            if not block:
+                net.count(net.branch().conv(4 * width, 1, stride))
+            net.conv(width).conv(width, 3, stride).conv(4 * width)
+    net.size = 1
+    return net.dense(1000).total
+
+
+def mobilenet_v3_large() -> tuple[int, int]:
+    """Howard et al. 2019, table 1: kernel, expansion, channels, squeezed channels or 0, stride."""
+    net = Net(224, batch_norm=True, bias=False).conv(16, 3, 2)
+    for kernel, hidden, out, squeezed, stride in (
+        *((3, 16, 16, 0, 1), (3, 64, 24, 0, 2), (3, 72, 24, 0, 1)),
+        *((5, 72, 40, 24, 2), (5, 120, 40, 32, 1), (5, 120, 40, 32, 1)),
+        *((3, 240, 80, 0, 2), (3, 200, 80, 0, 1), (3, 184, 80, 0, 1), (3, 184, 80, 0, 1)),
+        *((3, 480, 112, 120, 1), (3, 672, 112, 168, 1)),
+        *((5, 672, 160, 168, 2), (5, 960, 160, 240, 1), (5, 960, 160, 240, 1)),
+    ):
+        if hidden != net.channels:
+            net.conv(hidden)
+        net.conv(hidden, kernel, stride, group=hidden)
+        if squeezed:
+            net.count(Net(1, hidden).conv(squeezed).conv(hidden))
+        net.conv(out)
+    net.conv(960).size = 1
+    return net.dense(1280).dense(1000).total
+
+
+def convnext_tiny() -> tuple[int, int]:
+    """Liu et al. 2022: blocks 3, 3, 9, 3; a LayerNorm has two numbers a channel, a block's scale one."""
+    net = Net(224).conv(96, 4, 4, 0)
+    net.params += 2 * 96
+    for stage, (width, count) in enumerate(((96, 3), (192, 3), (384, 9), (768, 3))):
+        if stage:
+            net.params += 2 * net.channels
+            net.conv(width, 2, 2, 0)
+        for _ in range(count):
+            net.conv(width, 7, group=width).conv(4 * width).conv(width)
+            net.params += 3 * width
+    net.size = 1
+    net.params += 2 * net.channels
+    return net.dense(1000).total

@@ -71,7 +71,7 @@ def pictures(size: int, n: int = 2) -> NDArray[np.uint8]:
 
 def small_backbone() -> Backbone:
     write = partial(features, plan=SMALL_PLAN)
-    return Backbone("small", "", lite_preprocess(SIZE), 1e-3, write, "_fc", classes=10)
+    return Backbone("small", lite_preprocess(SIZE), write, "_fc", classes=10, epsilon=1e-3)
 
 
 def relative_error(found: NDArray[Any], wanted: NDArray[Any]) -> float:
