@@ -19,6 +19,7 @@ Arrays = Mapping[str, NDArray[Any]]
 # How many batches a BatchNorm has seen: PyTorch counts it, and no inference reads it.
 _COUNTER = ".num_batches_tracked"
 _VARIANCE = ".running_var"
+_MOST_NAMED = 4
 
 
 def fit_backbone(arrays: Arrays, arch: str | None, name: str) -> tuple[str, CanonicalWeights, str] | None:
@@ -91,17 +92,15 @@ def _other_classes(found: Arrays, needed: Shapes, plan: Backbone) -> str:
 
 
 def _check(found: Arrays, needed: Shapes, arch: str, name: str) -> None:
-    misshaped = [
-        f"{key} {found[key].shape} in place of {shape}"
-        for key, shape in needed.items()
-        if key in found and found[key].shape != shape
-    ]
+    misshaped = [key for key, shape in needed.items() if key in found and found[key].shape != shape]
     faults = {
         "missing are": [key for key in needed if key not in found],
         "of another shape are": misshaped,
         "unknown are": [key for key in found if key not in needed],
     }
-    said = "; ".join(f"{kind} {listed(keys)}" for kind, keys in faults.items() if keys)
+    said = "; ".join(f"{kind} {listed(keys, _MOST_NAMED)}" for kind, keys in faults.items() if keys)
+    if misshaped:
+        said += f" ({misshaped[0]} is {found[misshaped[0]].shape}, needed {needed[misshaped[0]]})"
     if said:
         raise WeightsError(
             f"{name}: not the state dict of {arch}: {said}. Another network is imported by way of ONNX"

@@ -267,7 +267,8 @@ STEM, VARIANCE = "_conv_stem.weight", "_blocks.3._bn1.running_var"
         ({"_se.weight": np.ones(3, np.float32)}, "unknown are _se.weight. "),
         (
             {STEM: np.ones((32, 3, 5, 5), np.float32)},
-            r"of another shape are _conv_stem.weight \(32, 3, 5, 5\) in place of \(32, 3, 3, 3\)",
+            r"of another shape are _conv_stem.weight \(_conv_stem.weight is \(32, 3, 5, 5\), "
+            r"needed \(32, 3, 3, 3\)\)",
         ),
         (
             {STEM: np.full((32, 3, 3, 3), np.nan, np.float32)},
