@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from models.errors import UsageError
 from models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
@@ -59,7 +58,6 @@ class Dense:
 
 
 Step = Conv | Norm | MaxPool | Dense
-ArchName = Literal["alexnet", "caffenet", "alexnet-owt", "alexnet-tf"]
 
 
 @dataclass(frozen=True, slots=True)

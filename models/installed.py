@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -45,7 +46,7 @@ def installed_file(source: Source) -> Path | None:
     if path is None:
         raise WeightsError(
             f"package {source.package} {package.version} is installed, but its file {source.filename} is "
-            f"missing; {again}"
+            f"missing, or its list of files damaged; {again}"
         )
     try:
         size = path.stat().st_size
@@ -80,8 +81,12 @@ def _package(source: Source) -> Distribution | None:
 
 
 def _listed(package: Distribution, source: Source) -> Path | None:
-    """Where the package's file list says that the file is, if it is there."""
-    for file in package.files or ():
+    """Where the package's file list says that the file is, if it is there; a damaged list names none."""
+    try:
+        files = package.files or ()
+    except (ValueError, csv.Error):  # no UTF-8, no number of bytes, no CSV
+        return None
+    for file in files:
         path = Path(str(package.locate_file(file)))
         if file.name == source.filename and path.is_file():
             return path

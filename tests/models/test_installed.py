@@ -11,6 +11,7 @@ import pytest
 
 from models import catalog
 from models.catalog import Source
+from models.errors import WeightsError
 from models.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures
 
@@ -88,6 +89,19 @@ def test_a_missing_file_is_named_with_its_package(line: CommandLine, tmp_path: P
         assert f"package {SOURCE.package} 0.1.0 is installed, but its file {SOURCE.filename} is missing" in (
             ran.err
         )
+
+
+@pytest.mark.parametrize("record", [b"\xff\xfe", f"{INSIDE},,many\n".encode(), b""])
+def test_a_damaged_list_of_files_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: bytes
+) -> None:
+    folder = package(tmp_path)
+    (folder / INSIDE).write_bytes(b"anything")
+    (folder / f"{MODULE}-0.1.0.dist-info" / "RECORD").write_bytes(record)
+    monkeypatch.syspath_prepend(str(folder))
+    assert not is_installed(SOURCE)
+    with pytest.raises(WeightsError, match="or its list of files damaged"):
+        installed_file(SOURCE)
 
 
 def test_what_is_not_installed_is_said_to_be_a_pip_install(line: CommandLine) -> None:
