@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from extract.session import Session, open_session
 from models import catalog, graph_layers
+from models.backbones import backbone
 from models.backbones.backbone import Backbone
 from models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
 from models.backbones.known import BACKBONES
@@ -125,8 +126,9 @@ def test_bgr_in_place_of_rgb_is_noticed(small: Any) -> None:
     assert relative_error(found["pool"], wanted["pool"]) > 1e-2
 
 
-def test_tensorflows_padding_is_what_its_example_says() -> None:
+def test_padding_and_rounding_are_what_their_examples_say() -> None:
     assert doctest.testmod(graph_layers) == (0, 1)
+    assert doctest.testmod(backbone) == (0, 1)
 
 
 # --- the real weights ---------------------------------------------------------------------------
