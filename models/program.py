@@ -1,0 +1,84 @@
+"""How the user calls this program, so that a command it prints works when it is pasted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_SCRIPT, _COMMAND = "cli.py", "fc7"
+
+
+def program_name() -> str:
+    """What a command begins with, as it was called: ``fc7``, ``.venv/bin/fc7``, ``.venv/bin/python cli.py``.
+
+    From Python, where nothing was called, it is ``fc7``.
+    """
+    return pasted(_program())
+
+
+def python_name() -> str:
+    """The Python that runs this, as the user's shell finds it: ``python``, ``.venv/bin/python``."""
+    return pasted([_found_again(Path(sys.executable))]) if sys.executable else "python"
+
+
+def command_line(*arguments: str | os.PathLike[str]) -> str:
+    """A command of this program, for the user to paste.
+
+    Parameters
+    ----------
+    *arguments : str or path
+        The command and what it is given, unquoted.
+
+    Examples
+    --------
+    >>> command_line("extract", "my images", "--network", "alexnet")
+    "fc7 extract 'my images' --network alexnet"
+    """
+    return pasted([*_program(), *(os.fspath(argument) for argument in arguments)])
+
+
+def own_arguments() -> list[str] | None:
+    """What the user gave this program, without its name; None if Python was not started as this program."""
+    return sys.argv[1:] if _called() is not None else None
+
+
+def pasted(words: Sequence[str]) -> str:
+    """Words as one line that a shell of this system takes apart into them again."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _called() -> Path | None:
+    """The file that was started, if it is this program."""
+    started = Path(sys.argv[0]) if sys.argv else Path()
+    # pip's launcher on Windows is fc7.exe and calls itself so, with or without the suffix.
+    return started if started.name in (_SCRIPT, _COMMAND, f"{_COMMAND}.exe") else None
+
+
+def _program() -> list[str]:
+    started = _called()
+    if started is None:
+        return [_COMMAND]
+    if started.name == _SCRIPT:
+        python = _found_again(Path(sys.executable)) if sys.executable else "python"
+        return [python, str(started)]
+    return [_found_again(started)]
+
+
+def _found_again(file: Path) -> str:
+    """A program as short as the shell can find it: its name if it is on the PATH, else its path."""
+    # Not resolved: the Python of a virtual environment is a link to another.
+    full = Path(os.path.abspath(file))  # noqa: PTH100
+    on_path = shutil.which(file.name)
+    if on_path is not None and Path(os.path.abspath(on_path)) == full:  # noqa: PTH100
+        return file.stem if file.suffix == ".exe" else file.name
+    here = Path.cwd()
+    if not full.is_relative_to(here):
+        return str(full)
+    short = full.relative_to(here)
+    # A shell looks for a name without a separator on the PATH only.
+    return str(short) if len(short.parts) > 1 else os.path.join(".", short)  # noqa: PTH118
