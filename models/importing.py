@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from models.backbones.known import BUILT, built_plan
 from models.errors import UnknownNetworkError, UnsafeFileError, WeightsError
 from models.layers import layers_of
 from models.progress import Notify
+from models.published import check_is_the_catalogues, known_file
 from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 
 if TYPE_CHECKING:
@@ -73,17 +73,15 @@ def import_network(
     Raises
     ------
     UsageError
-        If the preprocessing or the layer of an unknown graph is not given.
+        If the preprocessing or the layer of an unknown graph is not given, or `name` is the catalogue's
+        name of another network.
     UnsafeFileError
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
         If the file is damaged, of an unknown format or of another architecture.
     """
-    from models.catalog import by_sha256
-
     say = notify or (lambda note: None)
-    digest = file_sha256(path)
-    entry = by_sha256(digest)
+    hashes, entry = known_file(path, name)
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         preprocess = preprocess or entry.preprocess
@@ -101,10 +99,11 @@ def import_network(
             model, spec = _kept(path, name, preprocess, mean, layer, say)
     spec = dataclasses.replace(
         spec,
-        source=f"{source or path.name}, sha256 {digest}",
+        source=f"{source or path.name}, {hashes}",
         licence=entry.licence if entry is not None else "",
         pool=pool or (entry.pool if entry is not None else spec.pool),
     )
+    check_is_the_catalogues(spec, path.name)
     return _save(model, spec, replace)
 
 
@@ -154,23 +153,6 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
             f"fetch it with `models pull {name}` or bring it with `models import FILE --as {name}`"
         )
     return pull(name, progress)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as exc:
-        raise WeightsError(
-            f"{path}: cannot be read ({exc.strerror or exc}); give the path of a file"
-        ) from exc
 
 
 def built_network(
