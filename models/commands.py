@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from models.errors import UsageError
+from models.program import command_line
 from models.progress import Notify
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def show(
         typer.echo(layer_table(rows))
     else:
         typer.echo("\n".join(f"{layer} ({dim})" for layer, dim in catalog.entry(name).layers))
-        typer.echo(f"the usual ones; all of them after `models pull {name}`", err=True)
+        pull_it = command_line("models", "pull", name)
+        typer.echo(f"the usual ones; all of them after `{pull_it}`", err=True)
 
 
 @app.command(epilog="Example:  fc7 models default googlenet")
