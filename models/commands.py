@@ -62,7 +62,8 @@ def list_networks(as_json: JsonOption = False) -> None:
     per cent, MB what is downloaded or in the store, FEATURES how many numbers an image gives and from
     which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
-    from models.listing import network_rows, network_table, table_legend
+    from models.listing import network_rows
+    from models.network_table import network_table, table_legend
 
     rows = network_rows(_notifier(quiet=False))
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
