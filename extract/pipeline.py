@@ -19,6 +19,7 @@ from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
+from extract.trial import try_network
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError
 from models.importing import ensure_network
@@ -75,7 +76,7 @@ def extract_features(
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
-    stored = ensure_network(options.network, progress or Silent())
+    stored = ensure_network(options.network, progress or Silent(), trial=try_network)
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:

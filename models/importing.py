@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from models.store import StoredNetwork
 
 UNTRAINED = "alexnet-untrained"
+Trial = Callable[[Path, NetworkSpec, Notify], None]
+"""Runs the graph in a file before it enters the store, and raises if it cannot be used.
+
+This room has no engine: `extract.trial.try_network` is the one that there is.
+"""
 
 
 def import_network(
@@ -37,6 +43,7 @@ def import_network(
     replace: bool = False,
     source: str = "",
     notify: Notify | None = None,
+    trial: Trial | None = None,
 ) -> StoredNetwork:
     """Put the network in a weight file into the store.
 
@@ -66,6 +73,9 @@ def import_network(
         Where the file came from; the file's name and sha256 are added.
     notify : callable or None
         Is given one-line notes of what was decided.
+    trial : callable or None
+        Runs the network before it enters the store, which it does only if that raises nothing. None
+        believes the file; `extract.import_network` does not.
 
     Raises
     ------
@@ -102,7 +112,7 @@ def import_network(
         licence=entry.licence if entry is not None else "",
         pool=pool or (entry.pool if entry is not None else "flatten"),
     )
-    return _save(model, spec, replace)
+    return _save(model, spec, replace, trial, say)
 
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
@@ -115,8 +125,10 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     return _save(model, spec, replace=True)
 
 
-def ensure_network(name: str, progress: Progress, *, download: bool = True) -> StoredNetwork:
-    """The network called `name`: from the store, else built, else downloaded.
+def ensure_network(
+    name: str, progress: Progress, *, download: bool = True, trial: Trial | None = None
+) -> StoredNetwork:
+    """The network called `name`: from the store, else built, else downloaded, tried by `trial` and kept.
 
     Raises
     ------
@@ -147,7 +159,7 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
             f"network {name!r} is not in the store {store.store_root()}; "
             f"fetch it with `models pull {name}` or bring it with `models import FILE --as {name}`"
         )
-    return pull(name, progress)
+    return pull(name, progress, trial=trial)
 
 
 def file_sha256(path: Path) -> str:
@@ -299,8 +311,19 @@ def _with_mean(preprocess: PreprocessSpec, mean: Path | None) -> PreprocessSpec:
     return dataclasses.replace(preprocess, mean=ordered, image_mean=False)
 
 
-def _save(model: ModelProto, spec: NetworkSpec, replace: bool) -> StoredNetwork:
-    from models.graph_files import save_graph
+def _save(
+    model: ModelProto,
+    spec: NetworkSpec,
+    replace: bool,
+    trial: Trial | None = None,
+    say: Notify = lambda note: None,
+) -> StoredNetwork:
+    from models.graph_files import GRAPH_FILE, save_graph
     from models.store import save
 
-    return save(spec, lambda folder: save_graph(model, folder), replace=replace)
+    def write(folder: Path) -> None:
+        save_graph(model, folder)
+        if trial is not None:
+            trial(folder / GRAPH_FILE, spec, say)
+
+    return save(spec, write, replace=replace)

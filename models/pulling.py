@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from models import catalog, store
@@ -15,6 +16,9 @@ from models.errors import DownloadError, StoppedError, UsageError, WeightsError
 from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
+
+if TYPE_CHECKING:
+    from models.importing import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ def pull(
     progress: Progress,
     options: PullOptions | None = None,
     notify: Notify | None = None,
+    trial: Trial | None = None,
 ) -> StoredNetwork:
     """Make sure that the store has the network `name`.
 
@@ -64,6 +69,9 @@ def pull(
     options : PullOptions or None
     notify : callable or None
         Is given one-line notes of what the import decided.
+    trial : callable or None
+        As for `models.importing.import_network`. A file that does not pass counts as one that cannot be
+        read: the next source is asked.
 
     Returns
     -------
@@ -100,7 +108,7 @@ def pull(
     for source in sources:
         try:
             file = _fetched(source, progress)
-            return _imported(file, name, source, known, options, notify)
+            return _imported(file, name, source, known, options, notify, trial)
         except DownloadError as exc:
             if not exc.attempts:
                 raise  # the disk's fault, which no other source mends
@@ -160,6 +168,7 @@ def _imported(
     known: CatalogEntry | None,
     options: PullOptions,
     notify: Notify | None,
+    trial: Trial | None,
 ) -> StoredNetwork:
     from models.importing import import_network
 
@@ -174,6 +183,7 @@ def _imported(
             replace=options.replace,
             source=source.urls[0],
             notify=notify,
+            trial=trial,
         )
     except WeightsError:
         file.unlink()  # it is what was published, and fetching it again would not change it

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from models.fast import expand_lrn
@@ -15,6 +14,7 @@ from models.graph_files import load_whole_graph
 from models.half import half
 from models.importing import import_network
 from models.surgery import inferred_types
+from tests.models.reference import lrn
 from tests.models.small_graphs import NODE, PLAIN, images, model, run, trunk, write
 
 KINDS = {
@@ -29,19 +29,6 @@ KINDS = {
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "home"))
-
-
-def by_definition(
-    x: NDArray[Any], size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
-) -> NDArray[np.float64]:
-    """ONNX's LRN along axis 1, summed channel by channel."""
-    x = x.astype(np.float64)
-    total = np.zeros_like(x)
-    for c in range(x.shape[1]):
-        first, last = c - (size - 1) // 2, c + -(-(size - 1) // 2)
-        total[:, c] = (x[:, max(0, first) : last + 1] ** 2).sum(1)
-    normalised: NDArray[np.float64] = x / (bias + alpha / size * total) ** beta
-    return normalised
 
 
 def with_lrn(kind: int, **settings: Any) -> ModelProto:
@@ -75,7 +62,8 @@ def test_an_lrn_gives_what_its_definition_says(tmp_path: Path, kind: str, settin
     large = found["large"].reshape(3, 4, 8, 8)
     # Squared in half precision these would be infinite, and their quotients 0.
     assert large.max() ** 2 > 65504
-    wanted = by_definition(large, **settings).reshape(3, -1)
+    names = {"size": "n", "bias": "k"}
+    wanted = lrn(large.astype(float), **{names.get(k, k): v for k, v in settings.items()}).reshape(3, -1)
     np.testing.assert_allclose(found["norm"], wanted, rtol=2 * tolerance, atol=1e-6)
 
 
@@ -90,7 +78,7 @@ def test_a_network_that_is_all_in_half_precision_normalises_right(tmp_path: Path
     made = model(nodes, kind=TensorProto.FLOAT16, outputs=["pool"], arrays=arrays)
     stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="pool")
     found = run(stored, ["large", "norm", "pool"], images())
-    wanted = by_definition(found["large"].reshape(3, 4, 8, 8), 5)
+    wanted = lrn(found["large"].reshape(3, 4, 8, 8).astype(float))
     np.testing.assert_allclose(found["norm"], wanted.reshape(3, -1), rtol=2.0**-10, atol=1e-6)
     pooled = wanted.reshape(3, 4, 4, 2, 4, 2).max((3, 5)).reshape(3, -1)
     np.testing.assert_allclose(found["pool"], pooled, rtol=2.0**-10, atol=1e-6)
@@ -113,5 +101,5 @@ def test_lrn_of_maps_that_are_not_planes(tmp_path: Path, shape: tuple[int, ...])
     made = model(nodes, outputs=["norm"], arrays={"to": np.array([0, *shape], np.int64)})
     stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="norm")
     found = run(stored, ["map", "norm"], images())
-    wanted = by_definition(found["map"].reshape(3, *shape), 2, 0.1, 0.6).reshape(3, -1)
+    wanted = lrn(found["map"].reshape(3, *shape).astype(float), 0.1, 2, 0.6).reshape(3, -1)
     np.testing.assert_allclose(found["norm"], wanted, rtol=2e-6, atol=1e-6)
