@@ -1,6 +1,6 @@
 """The commands of `models`: each parses, makes one call and prints.
 
-Those that bring a network take the `models.importing.Trial` that cli.py hands them as the context's object.
+Those that bring a network take what tries it (`models.importing.NetworkTrial`) from cli.py, as `context.obj`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.store import StoredNetwork
 
 UNTRAINED = "alexnet-untrained"
-Trial = Callable[[Path, NetworkSpec, Notify], None]
+NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
 
 This room has no engine: `extract.trial.try_network` is the one that there is.
@@ -43,7 +43,7 @@ def import_network(
     replace: bool = False,
     source: str = "",
     notify: Notify | None = None,
-    trial: Trial | None = None,
+    trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
     """Put the network in a weight file into the store.
 
@@ -126,7 +126,7 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
 
 
 def ensure_network(
-    name: str, progress: Progress, *, download: bool = True, trial: Trial | None = None
+    name: str, progress: Progress, *, download: bool = True, trial: NetworkTrial | None = None
 ) -> StoredNetwork:
     """The network called `name`: from the store, else built, else downloaded, tried by `trial` and kept.
 
@@ -315,7 +315,7 @@ def _save(
     model: ModelProto,
     spec: NetworkSpec,
     replace: bool,
-    trial: Trial | None = None,
+    trial: NetworkTrial | None = None,
     say: Notify = lambda note: None,
 ) -> StoredNetwork:
     from models.graph_files import GRAPH_FILE, save_graph

@@ -18,7 +18,7 @@ from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
 
 if TYPE_CHECKING:
-    from models.importing import Trial
+    from models.importing import NetworkTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def pull(
     progress: Progress,
     options: PullOptions | None = None,
     notify: Notify | None = None,
-    trial: Trial | None = None,
+    trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
     """Make sure that the store has the network `name`.
 
@@ -168,7 +168,7 @@ def _imported(
     known: CatalogEntry | None,
     options: PullOptions,
     notify: Notify | None,
-    trial: Trial | None,
+    trial: NetworkTrial | None,
 ) -> StoredNetwork:
     from models.importing import import_network
 
