@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from extract.commands import register as register_extract
+from extract.commands import try_network
 from models.commands import app as models_app
 from models.errors import Fc7Error
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example:  fc7 extract imgs/ && fc7 fit --svm && fc7 classify new/",
 )
-app.add_typer(models_app, name="models")
+app.add_typer(models_app, name="models", context_settings={"obj": try_network})
 register_extract(app)
 
 

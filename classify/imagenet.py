@@ -106,11 +106,12 @@ def imagenet_images(
         If it is not to be had.
     """
     from extract.sources import list_images
+    from extract.trial import try_network
     from models.importing import ensure_network
 
     started = time.perf_counter()
     progress, options = progress or Silent(), options or ExtractOptions()
-    stored = ensure_network(options.network, progress, need="classes", notify=notify)
+    stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     layer = classifier_layer(stored.spec)
     listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
     failures: list[Failure] = []

@@ -256,13 +256,14 @@ def find_network(
     MismatchError
         If no network of the store gives these features; the text says how to get it.
     """
+    from extract.trial import try_network
     from models import store
     from models.catalog import names as catalogue_names
     from models.importing import UNTRAINED, ensure_network
 
     wanted = classifier.identity
     if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
-        ensure_network(wanted.network, progress, need="this", notify=notify)
+        ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
     found = stored_network(classifier)
     if found is not None:
         return found

@@ -1,4 +1,7 @@
-"""Stage one: images to features. `extract_features` and `load_features` are its Python interface."""
+"""Stage one: images to features. `extract_features` and `load_features` are its Python interface.
+
+`import_network` brings a network of one's own, and tries it, which needs this room's engine.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ if TYPE_CHECKING:
     from extract.cache.reader import load_features as load_features
     from extract.options import ExtractOptions as ExtractOptions
     from extract.pipeline import extract_features as extract_features
+    from extract.trial import import_network as import_network
 
-__all__ = ["ExtractOptions", "extract_features", "load_features"]
+__all__ = ["ExtractOptions", "extract_features", "import_network", "load_features"]
 
 _HOMES = {
     "ExtractOptions": "extract.options",
     "extract_features": "extract.pipeline",
+    "import_network": "extract.trial",
     "load_features": "extract.cache.reader",
 }
 

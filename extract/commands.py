@@ -16,6 +16,7 @@ from models.progress import Notify
 
 if TYPE_CHECKING:
     from extract.cluster.options import ClusterOptions
+    from models.spec import NetworkSpec
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -223,6 +224,13 @@ class AddressedCommand(typer.core.TyperCommand):
             if option.name == "network" and isinstance(option, typer.core.TyperOption):
                 option.help = f"{option.help} Default: {shown_default()}."
         super().format_options(ctx, formatter)
+
+
+def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
+    """`extract.trial.try_network`, loaded when a command brings a network."""
+    from extract.trial import try_network
+
+    try_network(graph_path, spec, notify)
 
 
 def cluster_options(

@@ -100,7 +100,8 @@ class Engine:
                 raise DeviceMemoryError(
                     f"{self.provider} ran out of memory: {exc}; choose a smaller batch with -b"
                 ) from exc
-            raise Fc7Error(f"{self.provider} failed: {exc}; --device cpu may work") from exc
+            hint = "" if self.provider == CPU else "; --device cpu may work"
+            raise Fc7Error(f"{self.provider} failed: {exc}{hint}") from exc
         if self.precision == "fp16" and not all(np.isfinite(rows).all() for rows in results):
             raise Fc7Error(
                 "a number above 65504 was met, more than half precision holds; use --precision fp32 for "

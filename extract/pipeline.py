@@ -20,6 +20,7 @@ from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
+from extract.trial import try_network
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.default import default_network
 from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError
@@ -80,7 +81,7 @@ def extract_features(
     default = default_network() if options.network is None else None
     if default is not None and not options.force:
         check_before_fetching(Path(out), default)
-    stored = ensure_network(options.network, progress or Silent(), notify=notify)
+    stored = ensure_network(options.network, progress or Silent(), notify=notify, trial=try_network)
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:

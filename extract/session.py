@@ -14,7 +14,7 @@ from extract.engines import Engine, open_engine
 from extract.providers import Candidate, Device, Precision
 from extract.stages import Features, Pixels
 from extract.stream import default_jobs
-from models.errors import DeviceMemoryError, ProviderError
+from models.errors import DeviceMemoryError, ProviderError, UsageError
 from models.prepare import Runnable, runnable
 from models.progress import Notify
 from models.spec import NetworkSpec
@@ -73,6 +73,8 @@ class Session:
         ------
         DeviceMemoryError
             If not even one image fits.
+        UsageError
+            If a layer does not have one row for each image.
         Fc7Error
             If the engine fails.
         """
@@ -104,7 +106,15 @@ class Session:
             padded[:n] = images
             images = padded
         names = [self._prepared.outputs[layer] for layer in self._layers]
-        return [rows[:n] for rows in self.engine.run(names, {self._prepared.input: images})]
+        results = self.engine.run(names, {self._prepared.input: images})
+        for layer, rows in zip(self._layers, results, strict=True):
+            if len(rows) != len(images):
+                # Swin's windows, tokens in front of a transformer: shape inference does not tell them apart.
+                raise UsageError(
+                    f"layer {layer!r} has {len(rows)} rows for {len(images)} images, and one for each was "
+                    "needed; choose another layer"
+                )
+        return [rows[:n] for rows in results]
 
     def _halve(self, size: int) -> None:
         if self.batch_size != size:

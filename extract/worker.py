@@ -79,11 +79,13 @@ class NetworkRun:
         Raises
         ------
         Fc7Error
-            As `extract.session.open_session`.
+            As `extract.session.open_session`; as `extract.trial.check` where a layer is run that an import
+            did not try.
         """
         from extract.session import open_session
+        from extract.trial import check, tried_layers
 
-        return open_session(
+        session = open_session(
             self.graph_path,
             self.spec,
             self.layers,
@@ -94,6 +96,10 @@ class NetworkRun:
             threads=self.threads,
             notify=notify,
         )
+        # What rows of the graphs that we build depend on is known.
+        if self.spec.arch == "onnx" and not set(self.layers).issubset(tried_layers(self.spec)):
+            check(session, self.graph_path, self.spec)
+        return session
 
 
 @dataclass(frozen=True, slots=True)

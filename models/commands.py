@@ -1,4 +1,7 @@
-"""The commands of `models`: each parses, makes one call and prints."""
+"""The commands of `models`: each parses, makes one call and prints.
+
+Those that bring a network take what tries it (`models.importing.NetworkTrial`) from cli.py, as `context.obj`.
+"""
 
 from __future__ import annotations
 
@@ -131,6 +134,7 @@ def default(
 
 @app.command(epilog="Example:  fc7 models pull alexnet")
 def pull(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
     from_url: Annotated[str | None, typer.Option("--from", help="Fetch the file from this address.")] = None,
     sha256: Annotated[str | None, typer.Option(help="With --from: what the file must hash to.")] = None,
@@ -146,8 +150,9 @@ def pull(
 ) -> None:
     """Download a network into the store.
 
-    The file is checked by its published hash; a stopped download goes on where it stopped. Nothing is
-    done if the network is there already (--replace fetches it again).
+    The file is checked by its published hash, and the network is tried before it is kept; a stopped
+    download goes on where it stopped. Nothing is done if the network is there already (--replace fetches
+    it again).
     """
     from models.progress import make_progress
     from models.pulling import PullOptions, pull
@@ -156,7 +161,7 @@ def pull(
     began = time.monotonic()
     was_here = name in names() and not replace
     options = PullOptions(from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace)
-    network = pull(name, make_progress(quiet), options, _notifier(quiet))
+    network = pull(name, make_progress(quiet), options, _notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
     _say_done("was in the store already" if was_here else how, network, began, quiet)
 
@@ -165,6 +170,7 @@ def pull(
     "import", epilog="Example:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5"
 )
 def import_file(
+    context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="Weights of an AlexNet (.pth, .safetensors, ...), or any ONNX.")
     ],
@@ -184,7 +190,8 @@ def import_file(
 
     The file itself is left as it is. Weights of an AlexNet, and the state dicts that --arch names, go into
     our graph. Any other ONNX is kept whole; --preprocess and --layer say how to use it, unless the catalogue
-    knows the file by its hash.
+    knows the file by its hash. The network is tried first: one that does not run, gives NaN, draws at random
+    or lets an image's features depend on its batch is refused.
     """
     from models.importing import import_network
     from models.store import check_free
@@ -202,6 +209,7 @@ def import_file(
         mean=mean,
         replace=replace,
         notify=_notifier(quiet),
+        trial=context.obj,
     )
     _say_done(f"imported from {file}", network, began, quiet)
 
@@ -220,12 +228,20 @@ def path(
 
 
 @app.command(epilog="Example:  fc7 models verify alexnet")
-def verify(name: NameArgument) -> None:
+def verify(
+    context: typer.Context,
+    name: NameArgument,
+    run: Annotated[bool, typer.Option("--run", help="Try it as an import does, too.")] = False,
+) -> None:
     """Check a network's files by the hashes recorded when it was saved."""
     from models import store
 
     store.verify(name)
     typer.echo(f"{name}: every file is as it was saved")
+    if run:
+        network = store.load(name)
+        context.obj(network.graph_path, network.spec, _notifier(quiet=False))
+        typer.echo(f"{name}: three pictures have the same features alone, once more and in a batch")
 
 
 @app.command(epilog="Example:  fc7 models remove alexnet")

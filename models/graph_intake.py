@@ -66,7 +66,6 @@ def take_in(model: ModelProto, name: str) -> ModelProto:
         _check_versions(model, name)
         _check_text(model, name)
         _check_functions(model.functions, name)
-        _check_inference_only([*model.graph.node], name)
         if model.graph.sparse_initializer:
             raise WeightsError(f"{name}: has sparse arrays, which are not read; export it with dense ones")
         nodes, arrays = _with_lifted_constants(model.graph)
@@ -79,6 +78,7 @@ def take_in(model: ModelProto, name: str) -> ModelProto:
         )
         taken.producer_name = model.producer_name
         _restamp(taken)
+        _check_inference_only(taken, name)
         _check_image(taken, name)
         _check_weights(taken, name)
         checker.check_model(skeleton(taken))
@@ -166,12 +166,21 @@ def _check_functions(functions: Iterable[FunctionProto], name: str) -> None:
         raise UnsafeFileError(f"{name}: its function {next(iter(waiting))!r} calls itself; refused")
 
 
-def _check_inference_only(nodes: Iterable[NodeProto], name: str) -> None:
-    for node in nodes:
+def _check_inference_only(model: ModelProto, name: str) -> None:
+    switches = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
         if node.op_type == "BatchNormalization" and settings(node).get("training_mode", 0):
             raise WeightsError(
                 f"{name}: was exported for training (BatchNormalization {node.name!r} learns as it runs), so "
                 "an image's features would depend on its batch; export it in inference mode (model.eval())"
+            )
+        # The third input of a Dropout switches it on. ONNX Runtime 1.31 takes one that is on out of the
+        # middle of a graph all the same and lets it draw at the end: a trial would not show it everywhere.
+        switch = switches.get(node.input[2]) if node.op_type == "Dropout" and len(node.input) > 2 else None
+        if switch is not None and numpy_helper.to_array(switch).any():
+            raise WeightsError(
+                f"{name}: was exported for training (Dropout {node.name!r} is on), so an image's features "
+                "would be drawn at random; export it in inference mode (model.eval())"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from models.unavailable import Need
 
 UNTRAINED = "alexnet-untrained"
+NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
+"""Runs the graph in a file before it enters the store, and raises if it cannot be used.
+
+This room has no engine: `extract.trial.try_network` is the one that there is.
+"""
 
 
 def import_network(
@@ -40,6 +46,7 @@ def import_network(
     replace: bool = False,
     source: str = "",
     notify: Notify | None = None,
+    trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
     """Put the network in a weight file into the store.
 
@@ -70,6 +77,9 @@ def import_network(
         Where the file came from; the file's name and sha256 are added.
     notify : callable or None
         Is given one-line notes of what was decided.
+    trial : callable or None
+        Runs the network before it enters the store, which it does only if that raises nothing. None
+        believes the file; `extract.import_network` does not.
 
     Raises
     ------
@@ -105,7 +115,7 @@ def import_network(
         pool=pool or (entry.pool if entry is not None else spec.pool),
     )
     check_is_the_catalogues(spec, path.name)
-    return _save(model, spec, replace)
+    return _save(model, spec, replace, trial, say)
 
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
@@ -125,6 +135,7 @@ def ensure_network(
     download: bool = True,
     need: Need = "features",
     notify: Notify | None = None,
+    trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
     """The network called `name`: from the store, else built, else from an installed package, else downloaded.
 
@@ -139,6 +150,8 @@ def ensure_network(
         What for; decides what the error offers in its place.
     notify : callable or None
         Is given one-line notes: what is fetched, and from where.
+    trial : callable or None
+        As for `import_network`, before a network that was not here is kept.
 
     Raises
     ------
@@ -170,7 +183,7 @@ def ensure_network(
             f"`{command_line('models', 'import', 'FILE', '--as', name)}`"
         )
     try:
-        return pull(name, progress, notify=notify)
+        return pull(name, progress, notify=notify, trial=trial)
     except DownloadError as exc:
         packaged = any(source.package for source in entry.sources)
         if not exc.attempts and (installed or not packaged):
@@ -315,8 +328,19 @@ def _with_mean(preprocess: PreprocessSpec, mean: Path | None) -> PreprocessSpec:
     return dataclasses.replace(preprocess, mean=ordered, image_mean=False)
 
 
-def _save(model: ModelProto, spec: NetworkSpec, replace: bool) -> StoredNetwork:
-    from models.graph_files import save_graph
+def _save(
+    model: ModelProto,
+    spec: NetworkSpec,
+    replace: bool,
+    trial: NetworkTrial | None = None,
+    say: Notify = lambda note: None,
+) -> StoredNetwork:
+    from models.graph_files import GRAPH_FILE, save_graph
     from models.store import save
 
-    return save(spec, lambda folder: save_graph(model, folder), replace=replace)
+    def write(folder: Path) -> None:
+        save_graph(model, folder)
+        if trial is not None:
+            trial(folder / GRAPH_FILE, spec, say)
+
+    return save(spec, write, replace=replace)

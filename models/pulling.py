@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from models import catalog, store
@@ -17,6 +18,9 @@ from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
 from models.unavailable import how_to_bring, size_text
+
+if TYPE_CHECKING:
+    from models.importing import NetworkTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def pull(
     progress: Progress,
     options: PullOptions | None = None,
     notify: Notify | None = None,
+    trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
     """Make sure that the store has the network `name`.
 
@@ -66,6 +71,9 @@ def pull(
     options : PullOptions or None
     notify : callable or None
         Is given one-line notes: what is fetched from where, and what the import decided.
+    trial : callable or None
+        As for `models.importing.import_network`. A file that does not pass counts as one that cannot be
+        read: the next source is asked.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def pull(
             notify(f"{name}: fetching {source.filename}{size_text(source)} from {_hosts(source)}")
         try:
             file = _fetched(source, progress)
-            return _imported(file, name, source, known, options, notify)
+            return _imported(file, name, source, known, options, notify, trial)
         except DownloadError as exc:
             if not exc.attempts:
                 raise  # the disk's fault, or a package's that pip brings; no other source mends it
@@ -171,6 +179,7 @@ def _imported(
     known: CatalogEntry | None,
     options: PullOptions,
     notify: Notify | None,
+    trial: NetworkTrial | None,
 ) -> StoredNetwork:
     from models.importing import import_network
 
@@ -185,6 +194,7 @@ def _imported(
             replace=options.replace,
             source=source.origin,
             notify=notify,
+            trial=trial,
         )
     except WeightsError:
         if not source.package:

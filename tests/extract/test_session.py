@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from extract.session import open_session
-from models.errors import ProviderError, UnknownLayerError, WeightsError
+from models.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
 from models.graph_files import save_graph
 from models.layers import layers_of
 from models.spec import NetworkSpec, PreprocessSpec, torch_preprocess
@@ -81,6 +82,18 @@ def test_a_row_does_not_depend_on_its_batch(tmp_path: Path) -> None:
     for i in range(7):
         for layer in ("map", "mean"):
             np.testing.assert_array_equal(session.run(x[i : i + 1])[layer][0], whole[layer][i])
+
+
+def test_a_layer_with_other_rows_than_images_is_no_features(tmp_path: Path) -> None:
+    """Two windows of each image: their count is as unknown to the graph as that of the images."""
+    path, spec = network(tmp_path)
+    model = onnx.load(str(path))
+    model.graph.node.append(helper.make_node("Reshape", ["map", "to"], ["windows"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3, 2, 4]), "to"))
+    path.write_bytes(model.SerializeToString())
+    session = open_session(path, replace(spec, layers=tuple(layers_of(model))), ["windows"], device="cpu")
+    with pytest.raises(UsageError, match="layer 'windows' has 6 rows for 3 images"):
+        session.run(images(3))
 
 
 def test_the_cpu_runs_no_more_images_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

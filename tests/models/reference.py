@@ -37,12 +37,12 @@ def conv(x: Array, weight: Array, bias: Array, stride: int = 1, pad: int = 0, gr
     return out + bias[:, None, None]
 
 
-def lrn(x: Array, alpha: float = 1e-4, n: int = 5) -> Array:
-    """Caffe's across-channel normalisation, k = 1, beta = 0.75."""
+def lrn(x: Array, alpha: float = 1e-4, n: int = 5, beta: float = 0.75, k: float = 1.0) -> Array:
+    """Across-channel normalisation; of an even size n the one channel more lies behind, as ONNX says."""
     total = np.zeros_like(x)
     for c in range(x.shape[1]):
-        total[:, c] = (x[:, max(0, c - n // 2) : c + n // 2 + 1] ** 2).sum(1)
-    normalised: Array = x / (1 + alpha / n * total) ** 0.75
+        total[:, c] = (x[:, max(0, c - (n - 1) // 2) : c + n // 2 + 1] ** 2).sum(1)
+    normalised: Array = x / (k + alpha / n * total) ** beta
     return normalised
 
 

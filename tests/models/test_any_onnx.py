@@ -254,6 +254,23 @@ def test_a_training_graph_is_refused(tmp_path: Path) -> None:
         imported(made, tmp_path)
 
 
+@pytest.mark.parametrize("as_node", [True, False])
+def test_a_dropout_that_is_on_is_refused_and_one_that_is_off_is_not(tmp_path: Path, as_node: bool) -> None:
+    def with_dropout(on: bool) -> onnx.ModelProto:
+        nodes = [*trunk(), NODE("Dropout", ["pool", "ratio", "on"], ["kept"], "drop")]
+        made = model(nodes, outputs=["kept"], arrays={"ratio": np.array(0.5, np.float32), "on": np.array(on)})
+        if as_node:
+            switch = made.graph.initializer[-1]
+            assert switch.name == "on"
+            made.graph.node.insert(0, NODE("Constant", [], ["on"], value=switch))
+            del made.graph.initializer[-1]
+        return made
+
+    with pytest.raises(WeightsError, match=r"Dropout 'drop' is on.*model\.eval"):
+        imported(with_dropout(True), tmp_path)
+    assert imported(with_dropout(False), tmp_path).spec.layer("kept").shape == (4, 4, 4)
+
+
 def if_graph() -> onnx.ModelProto:
     """``If`` whose branches read a tensor and a weight of the graph around them."""
 

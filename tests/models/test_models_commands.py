@@ -45,6 +45,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def fake(path: Path, name: str, **how: Any) -> StoredNetwork:
         how.pop("notify")("a note of the import")
+        assert how.pop("trial") is None  # cli.py hands one over, this room has none
         calls.append({"file": path, "name": name, **how})
         return store.save(fake_spec(name), fake_files(), replace=how["replace"])
 

@@ -88,6 +88,7 @@ def test_a_pull_fetches_imports_with_the_catalogues_facts_and_tidies_up(
             "replace": False,
             "source": url,
             "notify": None,
+            "trial": None,
         }
     ]
     assert list(downloads().iterdir()) == []
