@@ -57,8 +57,8 @@ class CatalogEntry:
         The tensor features come from unless the user says otherwise.
     layers : tuple of (str, int)
         Tensors worth cutting at and the length of the feature vector each gives under `pool`.
-    pool : {"flatten", "avg", "max"}
-        How a spatial map becomes a vector.
+    pool : {"flatten", "avg", "max", "token"}
+        How a map or a sequence of tokens becomes a vector.
     params : int or None
         Numbers the network learns: weights, biases, scale and shift; no running statistics.
     macs : int or None

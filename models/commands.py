@@ -37,8 +37,10 @@ LayerOption = Annotated[
     str | None, typer.Option(help="The tensor or node that features come from by default.")
 ]
 PoolOption = Annotated[
-    Literal["flatten", "avg", "max"] | None,
-    typer.Option(help="How a map becomes a vector: whole, or one number a channel."),
+    Literal["flatten", "avg", "max", "token"] | None,
+    typer.Option(
+        help="How a map becomes a vector: whole, or one number a channel; token: a ViT's class token."
+    ),
 ]
 
 

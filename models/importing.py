@@ -54,8 +54,8 @@ def import_network(
         to the graph's input size, and arithmetic that the graph does itself is taken out.
     layer : str or None
         The layer, tensor or node that features come from by default; None takes the catalogue's, or fc7.
-    pool : {"flatten", "avg", "max"} or None
-        How a spatial map becomes a vector; None takes the catalogue's, or "flatten".
+    pool : {"flatten", "avg", "max", "token"} or None
+        How a map or a sequence of tokens becomes a vector; None takes the catalogue's, or "flatten".
     prototxt : Path or None
         The network's ``deploy.prototxt``.
     mean : Path or None

@@ -223,7 +223,12 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     line("in the store", facts["in_store"])
     line("architecture", facts["architecture"])
     line("preprocessing", facts["preprocessing_text"] or "never published; say it with --preprocess")
-    pooled = "" if facts["pool"] == "flatten" else f", maps pooled: {facts['pool']}"
+    ways = {
+        "avg": ", maps pooled: avg",
+        "max": ", maps pooled: max",
+        "token": ", the first token of each image",
+    }
+    pooled = ways.get(facts["pool"], "")
     line("features", f"{facts['features']}, {facts['dim']} numbers an image{pooled}")
     line("fingerprint", facts.get("fingerprint"))
     if facts.get("top1") is not None:
@@ -264,7 +269,7 @@ def layer_rows(layers: Sequence[LayerSpec]) -> list[Row]:
             "tensor": layer.tensor,
             "shape": list(layer.shape),
             "flattened": layer.dim("flatten"),
-            "pooled": layer.dim("avg"),
+            "pooled": layer.dim("token" if len(layer.shape) == 2 else "avg"),
         }
         for layer in layers
     ]

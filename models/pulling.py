@@ -32,7 +32,7 @@ class PullOptions:
     arch : str or None
     preprocess : PreprocessSpec or None
     layer : str or None
-    pool : {"flatten", "avg", "max"} or None
+    pool : {"flatten", "avg", "max", "token"} or None
         As for `models.importing.import_network`; None takes the catalogue's.
     replace : bool
         Fetch even if the store has a network of that name, and replace it.
