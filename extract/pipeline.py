@@ -75,7 +75,7 @@ def extract_features(
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
-    stored = ensure_network(options.network, progress or Silent())
+    stored = ensure_network(options.network, progress or Silent(), notify=notify)
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:

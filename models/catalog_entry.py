@@ -24,6 +24,8 @@ class Source:
         Bytes.
     sha256, sha1 : str or None
         Hex digests as published.
+    sha256_prefix : str
+        The first digits of the sha256, where no more was published: torchvision's file names end in eight.
     """
 
     urls: tuple[str, ...]
@@ -31,10 +33,11 @@ class Source:
     size: int | None = None
     sha256: str | None = None
     sha1: str | None = None
+    sha256_prefix: str = ""
 
     @property
     def has_hash(self) -> bool:
-        """Whether a download can be told from a damaged or an exchanged one."""
+        """Whether a download can be told from an exchanged one; the first digits alone tell damage only."""
         return self.sha256 is not None or self.sha1 is not None
 
 

@@ -36,6 +36,7 @@ def import_network(
     mean: Path | None = None,
     replace: bool = False,
     source: str = "",
+    licence: str = "",
     notify: Notify | None = None,
 ) -> StoredNetwork:
     """Put the network in a weight file into the store.
@@ -64,6 +65,8 @@ def import_network(
         Whether a network of that name may be replaced.
     source : str
         Where the file came from; the file's name and sha256 are added.
+    licence : str
+        Its terms, where the catalogue does not know the file by its hash.
     notify : callable or None
         Is given one-line notes of what was decided.
 
@@ -99,7 +102,7 @@ def import_network(
     spec = dataclasses.replace(
         spec,
         source=f"{source or path.name}, sha256 {digest}",
-        licence=entry.licence if entry is not None else "",
+        licence=entry.licence if entry is not None else licence,
         pool=pool or (entry.pool if entry is not None else "flatten"),
     )
     return _save(model, spec, replace)
@@ -115,8 +118,12 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     return _save(model, spec, replace=True)
 
 
-def ensure_network(name: str, progress: Progress, *, download: bool = True) -> StoredNetwork:
+def ensure_network(
+    name: str, progress: Progress, *, download: bool = True, notify: Notify | None = None
+) -> StoredNetwork:
     """The network called `name`: from the store, else built, else downloaded.
+
+    `notify` is given what a pull has to say, above all that a file was trusted on first use.
 
     Raises
     ------
@@ -147,7 +154,7 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
             f"network {name!r} is not in the store {store.store_root()}; "
             f"fetch it with `models pull {name}` or bring it with `models import FILE --as {name}`"
         )
-    return pull(name, progress)
+    return pull(name, progress, notify=notify)
 
 
 def file_sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from models import catalog, store
 from models.catalog import CatalogEntry
 from models.errors import WeightsError
 from models.measured import Measured, measured_here
+from models.pins import pins_of
 from models.progress import Notify
 from models.spec import LayerSpec
 from models.store import StoredNetwork
@@ -177,11 +178,12 @@ def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[s
         "folder": str(network.folder),
         "files": {path.name: path.stat().st_size for path in sorted(network.folder.iterdir())},
         "measured": asdict(measured) if measured is not None else None,
+        "pins": {file: asdict(pin) for file, pin in pins_of(spec.name, notify).items()},
         **(_published(entry) if entry is not None else {}),
     }
 
 
-def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
+def catalogue_facts(entry: CatalogEntry, notify: Notify | None = None) -> dict[str, Any]:
     """Everything about a network that is not here yet."""
     return {
         "name": entry.name,
@@ -196,6 +198,7 @@ def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
         "pool": entry.pool,
         "licence": entry.licence,
         **_published(entry),
+        "pins": {file: asdict(pin) for file, pin in pins_of(entry.name, notify).items()},
         "sources": [asdict(source) for source in entry.sources],
     }
 
@@ -246,11 +249,22 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         line("", f"{file} ({size:,} bytes)")
     for source in facts.get("sources", []):
         size = f", {source['size']:,} bytes" if source["size"] else ""
-        kind = "sha256" if source["sha256"] else "sha1"
-        line("file", f"{source['filename']}{size}, {kind} {source[kind]}")
+        line("file", f"{source['filename']}{size}, {_hash_text(source)}")
         for url in source["urls"]:
             line("", url)
+    for file, pin in facts["pins"].items():
+        line("pinned here", f"{file} on {pin['date']}, sha256 {pin['sha256']}")
     return "\n".join(lines)
+
+
+def _hash_text(source: Mapping[str, Any]) -> str:
+    """What is known of a file's hash."""
+    for kind in ("sha256", "sha1"):
+        if source[kind]:
+            return f"{kind} {source[kind]}"
+    if source["sha256_prefix"]:
+        return f"sha256 begins with {source['sha256_prefix']}, no more is published: trusted on first use"
+    return "sha256 not published: trusted on first use"
 
 
 def _measured_text(found: Measured) -> str:
