@@ -14,6 +14,7 @@ Data only. How each kind of fact was come by:
 from __future__ import annotations
 
 from models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
+from models.catalog_transformers import TRANSFORMERS
 from models.spec import caffe_preprocess, torch_preprocess
 
 _HUB = "https://huggingface.co/onnxmodelzoo"
@@ -312,6 +313,7 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         top5=92.33,
         accuracy_source="ONNX zoo, resnet/README.md, ResNet50-fp32",
     ),
+    *TRANSFORMERS,
     CatalogEntry(
         "alexnet-untrained",
         "BVLC AlexNet with random weights, made on the spot: to try the tool, not for results",

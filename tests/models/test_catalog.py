@@ -14,6 +14,7 @@ import pytest
 from models import catalog
 from models.architectures import ARCHITECTURES
 from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
+from models.catalog_transformers import TRANSFORMERS
 from models.errors import UnknownNetworkError
 from models.spec import caffe_preprocess, torch_preprocess
 from models.store_paths import is_name
@@ -30,7 +31,8 @@ def named(entry: CatalogEntry) -> str:
 def test_the_catalogue_has_the_networks_of_the_field() -> None:
     assert catalog.names() == (
         *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf", "googlenet", "inception-v2", "vgg16", "vgg19"),
-        *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50", "alexnet-untrained"),
+        *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50"),
+        *("dinov2-small", "clip-vit-b32", "siglip-base", "alexnet-untrained"),
     )
     assert all(is_name(name) for name in catalog.names())
 
@@ -49,6 +51,9 @@ COUNTS: dict[str, Callable[[], tuple[int, int]]] = {
     "shufflenet-v2": published.shufflenet_v2,
     "resnet18": published.resnet18,
     "resnet50": published.resnet50_mxnet,
+    "dinov2-small": published.dinov2_small,
+    "clip-vit-b32": published.clip_vit_b32,
+    "siglip-base": published.siglip_base,
 }
 
 
@@ -69,6 +74,10 @@ def test_the_counts_agree_with_figures_others_publish() -> None:
     assert published.resnet50_mxnet()[0] == 25_629_032 - 53_120
     assert published.mobilenet_v2()[0] == 3_504_872
     assert published.shufflenet_v2()[0] == 2_278_604
+    # The same tower at 384 pixels with 1000 classes: "Params (M): 88.3, GMACs: 12.7" in the model card of
+    # timm/vit_base_patch32_clip_384.openai_ft_in12k_in1k.
+    params, macs = published.clip_vit_b32(384, 1000)
+    assert (round(params / 1e6, 1), round(macs / 1e9, 1)) == (88.3, 12.7)
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=named)
@@ -90,6 +99,21 @@ def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
             assert url.endswith("/" + source.filename)
         # Over plain http only a hash stands between us and whoever is in the middle.
         assert source.sha256 or source.sha1 or all(url.startswith("https") for url in source.urls)
+
+
+@pytest.mark.parametrize("entry", TRANSFORMERS, ids=named)
+def test_a_transformers_file_holds_its_parameters_and_little_more(entry: CatalogEntry) -> None:
+    """Four bytes for each, and the graph: a size, a count or a file of half precision would show."""
+    assert entry.size is not None
+    assert entry.params is not None
+    assert 0 < entry.size - 4 * entry.params < 500_000
+    assert entry.preprocess is not None
+    assert (entry.preprocess.crop_height, entry.preprocess.interpolation) == (224, "bicubic")
+    assert len(entry.name) <= 22
+    for source in entry.sources:
+        revision, branch = (url.split("/resolve/")[1].split("/")[0] for url in source.urls)
+        assert re.fullmatch("[0-9a-f]{40}", revision)
+        assert branch == "main"
 
 
 @pytest.mark.parametrize("entry", [e for e in NETWORKS if e.arch in ARCHITECTURES], ids=named)
