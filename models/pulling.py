@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
 
+_SHA256 = re.compile("[0-9A-Fa-f]{64}")
 _PINNED = "was pinned here on"
 _REPIN = """
   4. If the publisher says that the file was replaced: `models pull {name} --sha256 HEX` with the hash that
@@ -150,6 +152,8 @@ def _known(name: str, options: PullOptions) -> CatalogEntry | None:
 def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Sequence[Source]:
     """What to fetch, each with a hash to check it by unless the user does without."""
     sources = known.sources if known is not None else ()
+    if options.sha256 is not None and not _SHA256.fullmatch(options.sha256):
+        raise UsageError(f"--sha256 {options.sha256}: 64 hex digits are needed, as sha256sum prints them")
     if options.from_url is not None:
         file = unquote(PurePosixPath(urlsplit(options.from_url).path).name) or f"{name}.download"
         # A mirror of one of the catalogue's files: what was published of that file holds for it.

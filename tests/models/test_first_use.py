@@ -253,6 +253,13 @@ def test_an_address_of_the_users_is_never_trusted_on_first_use(
     assert kept() is None
 
 
+def test_half_a_hash_is_no_hash(secure: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(monkeypatch, secure.add("/net.onnx", DATA))
+    with pytest.raises(UsageError, match="64 hex digits are needed"):
+        pulled(sha256=SHA256[:8])
+    assert secure.asked == []
+
+
 def test_repin_is_refused_where_a_hash_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no file of 'caffenet' is trusted on first use"):
         pull("caffenet", Silent(), PullOptions(repin=True))
