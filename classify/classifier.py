@@ -43,7 +43,7 @@ class FeatureIdentity:
         `models.spec.PreprocessSpec.to_json`.
     trained : bool
         False for a network with random weights.
-    pool : {"flatten", "avg", "max"}
+    pool : {"flatten", "avg", "max", "token"}
     """
 
     network: str = ""

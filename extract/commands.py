@@ -115,8 +115,10 @@ def extract(
         int | None, typer.Option(help="1 (centre) or 10 (corners, centre, mirrored; averaged).")
     ] = None,
     pool: Annotated[
-        Literal["flatten", "avg", "max"] | None,
-        typer.Option(help="How a map becomes a vector: whole, or one number a channel."),
+        Literal["flatten", "avg", "max", "token"] | None,
+        typer.Option(
+            help="How a map becomes a vector: whole, or one number a channel; token: a ViT's class token."
+        ),
     ] = None,
     float16: Annotated[
         bool, typer.Option("--float16", help="Store halves: half the file, error 5e-4.")

@@ -34,8 +34,8 @@ class ExtractOptions:
         is not read again for it. Each run records its way.
     preprocess : mapping of str to object
         Fields of `PreprocessSpec` that replace the network's own.
-    pool : {"flatten", "avg", "max"} or None
-        How a spatial map becomes a vector; None is the network's own way.
+    pool : {"flatten", "avg", "max", "token"} or None
+        How a map or a sequence of tokens becomes a vector; None is the network's own way.
     storage : {"float32", "float16"}
         How features are kept in the file.
     on_error : {"skip", "fail"}

@@ -138,7 +138,7 @@ def by_file(
     sha256, sha1 : str or None
         Hex digests of the file.
     address : str or None
-        Where it was fetched from. It counts for a file of which no hash was published.
+        Where it was fetched from. It counts for a file of which no whole hash was published.
 
     Returns
     -------
@@ -149,7 +149,8 @@ def by_file(
 
     def is_it(source: Source) -> bool:
         if not source.has_hash:
-            return address in source.urls
+            begins = source.sha256_prefix and (sha256 or "").lower().startswith(source.sha256_prefix)
+            return bool(begins) or address in source.urls
         return source.sha256 == (sha256 or "").lower() or source.sha1 == (sha1 or "").lower()
 
     return tuple(

@@ -28,8 +28,7 @@ class Source:
     package : str
         The distribution of the package index that holds the file, if one does.
     sha256_prefix : str
-        First hex digits of the sha256, where no more was published: torchvision puts them into the file's
-        name.
+        The first digits of the sha256, where no more was published: torchvision's file names end in eight.
     """
 
     urls: tuple[str, ...]
@@ -42,7 +41,7 @@ class Source:
 
     @property
     def has_hash(self) -> bool:
-        """Whether a download can be told from a damaged or an exchanged one."""
+        """Whether a download can be told from an exchanged one; the first digits alone tell damage only."""
         return self.sha256 is not None or self.sha1 is not None
 
     @property
@@ -70,8 +69,8 @@ class CatalogEntry:
         The tensor features come from unless the user says otherwise.
     layers : tuple of (str, int)
         Tensors worth cutting at and the length of the feature vector each gives under `pool`.
-    pool : {"flatten", "avg", "max"}
-        How a spatial map becomes a vector.
+    pool : {"flatten", "avg", "max", "token"}
+        How a map or a sequence of tokens becomes a vector.
     params : int or None
         Numbers the network learns: weights, biases, scale and shift; no running statistics.
     macs : int or None

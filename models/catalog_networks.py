@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from models.catalog_backbones import EFFICIENTNETS, TORCHVISION
 from models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
+from models.catalog_transformers import TRANSFORMERS
 from models.spec import caffe_preprocess, torch_preprocess
 
 _HUB = "https://huggingface.co/onnxmodelzoo"
@@ -315,6 +316,7 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         top5=92.33,
         accuracy_source="ONNX zoo, resnet/README.md, ResNet50-fp32",
     ),
+    *TRANSFORMERS,
     CatalogEntry(
         "alexnet-untrained",
         "BVLC AlexNet with random weights, made on the spot: to try the tool, not for results",

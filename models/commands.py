@@ -55,8 +55,10 @@ LayerOption = Annotated[
     str | None, typer.Option(help="The tensor or node that features come from by default.")
 ]
 PoolOption = Annotated[
-    Literal["flatten", "avg", "max"] | None,
-    typer.Option(help="How a map becomes a vector: whole, or one number a channel."),
+    Literal["flatten", "avg", "max", "token"] | None,
+    typer.Option(
+        help="How a map becomes a vector: whole, or one number a channel; token: a ViT's class token."
+    ),
 ]
 
 
@@ -93,7 +95,7 @@ def show(
         store.load(name)  # says that it is not here, and what is
     network = store.load(name) if here else None
     say = _notifier(quiet=False)
-    facts = stored_facts(network, say) if network is not None else catalogue_facts(catalog.entry(name))
+    facts = stored_facts(network, say) if network is not None else catalogue_facts(catalog.entry(name), say)
     rows = layer_rows(network.spec.layers) if network is not None else []
     if as_json:
         typer.echo(_json({**facts, "layers": rows} if layers and network is not None else facts))
@@ -137,7 +139,9 @@ def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
     from_url: Annotated[str | None, typer.Option("--from", help="Fetch the file from this address.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="With --from: what the file must hash to.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="What the file must hash to, where no hash was published.")
+    ] = None,
     unverified: Annotated[
         bool, typer.Option("--unverified", help="With --from: take a file that no hash is known for.")
     ] = False,
@@ -146,21 +150,27 @@ def pull(
     layer: LayerOption = None,
     pool: PoolOption = None,
     replace: ReplaceOption = False,
+    repin: Annotated[
+        bool, typer.Option("--repin", help="Trust the file that comes now, not the one of the first pull.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Download a network into the store.
 
-    The file is checked by its published hash, and the network is tried before it is kept; a stopped
-    download goes on where it stopped. Nothing is done if the network is there already (--replace fetches
-    it again).
+    The file is checked by its published hash; where none was published, the first file that comes over
+    https is trusted, and every later one must be the same. The network is tried before it is kept. A stopped
+    download goes on where it stopped. Nothing is done if the network is there already (--replace fetches it
+    again).
     """
     from models.progress import make_progress
     from models.pulling import PullOptions, pull
     from models.store import names
 
     began = time.monotonic()
-    was_here = name in names() and not replace
-    options = PullOptions(from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace)
+    was_here = name in names() and not (replace or repin)
+    options = PullOptions(
+        from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace, repin
+    )
     network = pull(name, make_progress(quiet), options, _notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
     _say_done("was in the store already" if was_here else how, network, began, quiet)

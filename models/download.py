@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,38 +34,56 @@ Pause = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the file must be."""
+class Wanted:
+    """What a file must be.
 
-    size: int | None
-    sha256: str | None
-    sha1: str | None
+    Attributes
+    ----------
+    size : int or None
+        Bytes, where known.
+    sha256, sha1 : str or None
+        Hex digests that it must have.
+    sha256_prefix : str
+        How its sha256 must begin, where no more of it is known.
+    stated : str
+        How the hash came to be known, as a message ends: ``was published``.
+    """
+
+    size: int | None = None
+    sha256: str | None = None
+    sha1: str | None = None
+    sha256_prefix: str = ""
+    stated: str = "was published"
 
     @property
     def hashed(self) -> bool:
-        return self.sha256 is not None or self.sha1 is not None
+        """Whether bytes of two files, or damaged ones, would be noticed."""
+        return self.sha256 is not None or self.sha1 is not None or self.sha256_prefix != ""
 
     def fault(self, path: Path) -> str | None:
         """What is wrong with a file, or None."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"{size} bytes came, {self.size} were published"
-        for name, published in (("sha256", self.sha256), ("sha1", self.sha1)):
-            if published is not None:
+        digests = (
+            ("sha256", self.sha256, ""),
+            ("sha1", self.sha1, ""),
+            ("sha256", self.sha256_prefix or None, "one that begins with "),
+        )
+        for name, digits, beginning in digests:
+            if digits is not None:
                 with path.open("rb") as stream:
                     found = hashlib.file_digest(stream, name).hexdigest()
-                if found != published.lower():
-                    return f"{name} is {found}, {published.lower()} was published"
+                if digits.lower() != (found[: len(digits)] if beginning else found):
+                    return f"{name} is {found}, {beginning}{digits.lower()} {self.stated}"
         return None
 
 
 def fetch(
     urls: Sequence[str],
     dest: Path,
+    wanted: Wanted | None = None,
     *,
-    size: int | None = None,
-    sha256: str | None = None,
-    sha1: str | None = None,
     progress: Progress | None = None,
     timeout: float = 30.0,
     pause: Pause = time.sleep,
@@ -78,10 +97,8 @@ def fetch(
     dest : Path
         Appears when the file is complete and checked, or is left as it is. Already there and right:
         nothing is fetched.
-    size : int or None
-        Bytes, where known.
-    sha256, sha1 : str or None
-        Hex digests that the file must have.
+    wanted : Wanted or None
+        None takes the file as it comes.
     progress : Progress or None
         Counts bytes.
     timeout : float
@@ -100,7 +117,7 @@ def fetch(
         If no address gave it (the text and `attempts` list each with its reason), or the disk is
         full or not writable. What was fetched stays in ``NAME.part`` for the next time.
     """
-    wanted = _Wanted(size, sha256, sha1)
+    wanted = wanted or Wanted()
     if dest.is_file() and wanted.hashed and wanted.fault(dest) is None:
         return dest
     part = _Part(dest)
@@ -111,17 +128,35 @@ def fetch(
         with exclusive(part.lock):
             return _from_mirrors(urls, part, wanted, progress, timeout, pause)
     except Busy as exc:
-        raise DownloadError(
-            f"another process is fetching {dest.name} into {dest.parent}; wait for it, then run this again"
-        ) from exc
+        raise _busy(dest) from exc
     except OSError as exc:
         raise _disk_error(exc, dest) from exc
     finally:
         progress.finish()
 
 
+@contextmanager
+def alone_with(dest: Path) -> Iterator[None]:
+    """Keep other processes from fetching `dest` anew until it has been used.
+
+    Raises
+    ------
+    DownloadError
+        If another process is at it, or the folder cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(dest.with_name(dest.name + ".use")))
+        except Busy as exc:
+            raise _busy(dest) from exc
+        except OSError as exc:
+            raise _disk_error(exc, dest) from exc
+        yield
+
+
 def _from_mirrors(
-    urls: Sequence[str], part: _Part, wanted: _Wanted, progress: Progress, timeout: float, pause: Pause
+    urls: Sequence[str], part: _Part, wanted: Wanted, progress: Progress, timeout: float, pause: Pause
 ) -> Path:
     attempts: list[tuple[str, str]] = []
     silent: set[str] = set()
@@ -141,7 +176,7 @@ def _from_mirrors(
     raise DownloadError(f"{part.dest.name} could not be fetched. Tried:{lines}", tuple(attempts))
 
 
-def _whole(url: str, part: _Part, wanted: _Wanted, progress: Progress, timeout: float, pause: Pause) -> None:
+def _whole(url: str, part: _Part, wanted: Wanted, progress: Progress, timeout: float, pause: Pause) -> None:
     """Fill the part from one address until it is the file that is wanted."""
     idle = 0
     for tried in range(TRIES):
@@ -173,11 +208,11 @@ def _whole(url: str, part: _Part, wanted: _Wanted, progress: Progress, timeout: 
     raise WebError(f"gave up after {TRIES} connections")
 
 
-def _complete(part: _Part, wanted: _Wanted) -> bool:
+def _complete(part: _Part, wanted: Wanted) -> bool:
     return wanted.size is not None and part.size >= wanted.size
 
 
-def _more(url: str, part: _Part, wanted: _Wanted, progress: Progress, timeout: float) -> None:
+def _more(url: str, part: _Part, wanted: Wanted, progress: Progress, timeout: float) -> None:
     """One connection: what is missing, or as much of it as comes.
 
     Raises
@@ -209,7 +244,7 @@ def _more(url: str, part: _Part, wanted: _Wanted, progress: Progress, timeout: f
         raise WebError(f"the transfer ended at {have} of {total} bytes", passing=True)
 
 
-def _expected(answer: Answer, wanted: _Wanted) -> int | None:
+def _expected(answer: Answer, wanted: Wanted) -> int | None:
     """Bytes the whole file has; a file of another size is refused before it is fetched."""
     if wanted.size is not None and answer.total not in (None, wanted.size):
         raise WebError(f"has a file of {answer.total} bytes there, {wanted.size} were published")
@@ -255,7 +290,7 @@ class _Part:
         return self.dest
 
 
-def _check_space(part: _Part, wanted: _Wanted) -> None:
+def _check_space(part: _Part, wanted: Wanted) -> None:
     free = shutil.disk_usage(part.dest.parent).free
     missing = (wanted.size or 0) - part.size
     if missing > free:
@@ -263,6 +298,12 @@ def _check_space(part: _Part, wanted: _Wanted) -> None:
             f"{part.dest.name} needs {missing / 1e6:.1f} MB more and {part.dest.parent} has "
             f"{free / 1e6:.1f} MB free; make room or point FC7_HOME to another disk"
         )
+
+
+def _busy(dest: Path) -> DownloadError:
+    return DownloadError(
+        f"another process is fetching {dest.name} into {dest.parent}; wait for it, then run this again"
+    )
 
 
 def _disk_error(exc: OSError, dest: Path) -> DownloadError:

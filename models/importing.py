@@ -45,6 +45,7 @@ def import_network(
     mean: Path | None = None,
     replace: bool = False,
     source: str = "",
+    licence: str = "",
     notify: Notify | None = None,
     trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
@@ -65,8 +66,9 @@ def import_network(
     layer : str or None
         The layer, tensor or node that features come from by default; None takes the catalogue's, the
         architecture's, or fc7.
-    pool : {"flatten", "avg", "max"} or None
-        How a spatial map becomes a vector; None takes the catalogue's, the architecture's, or "flatten".
+    pool : {"flatten", "avg", "max", "token"} or None
+        How a map or a sequence of tokens becomes a vector; None takes the catalogue's, the architecture's, or
+        "flatten".
     prototxt : Path or None
         The network's ``deploy.prototxt``.
     mean : Path or None
@@ -75,6 +77,8 @@ def import_network(
         Whether a network of that name may be replaced.
     source : str
         Where the file came from; the file's name and sha256 are added.
+    licence : str
+        Its terms, where the catalogue does not know the file by its hash.
     notify : callable or None
         Is given one-line notes of what was decided.
     trial : callable or None
@@ -111,7 +115,7 @@ def import_network(
     spec = dataclasses.replace(
         spec,
         source=f"{source or path.name}, {hashes}",
-        licence=entry.licence if entry is not None else "",
+        licence=entry.licence if entry is not None else licence,
         pool=pool or (entry.pool if entry is not None else spec.pool),
     )
     check_is_the_catalogues(spec, path.name)

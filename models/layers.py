@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from models.digest import tensor_digests
 from models.errors import UnknownLayerError, UsageError
+from models.sizes import all_layer_shapes
 from models.spec import LayerSpec
-from models.surgery import channels_last_maps, layer_shapes, resolve_tensor
+from models.surgery import channels_last_maps, resolve_tensor
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def layers_of(model: ModelProto) -> list[LayerSpec]:
     """Every tensor that features can be taken from, with its digest; the weights must be loaded."""
     digests = tensor_digests(model)
-    shapes = layer_shapes(model)
+    shapes = all_layer_shapes(model)
     last = channels_last_maps(model)
     makers = {node.output[0]: node.name for node in model.graph.node if node.output}
     return [

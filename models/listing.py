@@ -12,6 +12,7 @@ from models.default import default_network
 from models.errors import UsageError, WeightsError
 from models.installed import is_installed
 from models.measured import Measured, measured_here
+from models.pins import pins_of
 from models.progress import Notify
 from models.published import published_facts
 from models.spec import LayerSpec
@@ -135,11 +136,12 @@ def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[s
         "files": {path.name: path.stat().st_size for path in sorted(network.folder.iterdir())},
         "measured": asdict(measured) if measured is not None else None,
         **_package(spec.name),
+        "pins": {file: asdict(pin) for file, pin in pins_of(spec.name, notify).items()},
         **_published(facts),
     }
 
 
-def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
+def catalogue_facts(entry: CatalogEntry, notify: Notify | None = None) -> dict[str, Any]:
     """Everything about a network that is not here yet."""
     return {
         "name": entry.name,
@@ -155,6 +157,7 @@ def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
         "licence": entry.licence,
         **_package(entry.name),
         **_published(entry),
+        "pins": {file: asdict(pin) for file, pin in pins_of(entry.name, notify).items()},
         "sources": [asdict(source) for source in entry.sources],
     }
 
@@ -176,7 +179,12 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     line("in the store", "yes" if facts["in_store"] else "no")
     line("architecture", facts["architecture"])
     line("preprocessing", facts["preprocessing_text"] or "never published; say it with --preprocess")
-    pooled = "" if facts["pool"] == "flatten" else f", maps pooled: {facts['pool']}"
+    ways = {
+        "avg": ", maps pooled: avg",
+        "max": ", maps pooled: max",
+        "token": ", the first token of each image",
+    }
+    pooled = ways.get(facts["pool"], "")
     line("features", f"{facts['features']}, {facts['dim']} numbers an image{pooled}")
     line("fingerprint", facts.get("fingerprint"))
     tops = (("top-1", facts.get("top1")), ("top-5", facts.get("top5")))
@@ -195,14 +203,24 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         line("", f"{file} ({size:,} bytes)")
     for source in facts.get("sources", []):
         size = f", {source['size']:,} bytes" if source["size"] else ""
-        kinds = {"sha256": "sha256", "sha1": "sha1", "sha256_prefix": "sha256 beginning with"}
-        digest = next((f", {said} {source[kind]}" for kind, said in kinds.items() if source[kind]), "")
-        line("file", f"{source['filename']}{size}{digest}")
+        line("file", f"{source['filename']}{size}, {_hash_text(source)}")
         for url in source["urls"]:
             line("", url)
         if source["package"]:
             line("", f"pip install {source['package']}")
+    for file, pin in facts["pins"].items():
+        line("pinned here", f"{file} on {pin['date']}, sha256 {pin['sha256']}")
     return "\n".join(lines)
+
+
+def _hash_text(source: Mapping[str, Any]) -> str:
+    """What is known of a file's hash."""
+    for kind in ("sha256", "sha1"):
+        if source[kind]:
+            return f"{kind} {source[kind]}"
+    if source["sha256_prefix"]:
+        return f"sha256 begins with {source['sha256_prefix']}, no more is published: trusted on first use"
+    return "sha256 not published: trusted on first use"
 
 
 def _measured_text(found: Measured) -> str:
@@ -221,7 +239,7 @@ def layer_rows(layers: Sequence[LayerSpec]) -> list[Row]:
             "tensor": layer.tensor,
             "shape": list(layer.shape),
             "flattened": layer.dim("flatten"),
-            "pooled": layer.dim("avg"),
+            "pooled": layer.dim("token" if len(layer.shape) == 2 else "avg"),
         }
         for layer in layers
     ]

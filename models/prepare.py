@@ -12,7 +12,8 @@ from models.graph_files import load_graph
 from models.half import half
 from models.pixels import PIXELS, pixels_in
 from models.spec import NetworkSpec
-from models.surgery import cut, fixed_batch, vector_name, vectors_out
+from models.surgery import cut, fixed_batch
+from models.vectors import vector_name, vectors_out
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -76,9 +77,9 @@ def prepared(
     path: Path, spec: NetworkSpec, layers: Sequence[str], *, fast: bool = True, fp16: bool = False
 ) -> ModelProto:
     """The same as a graph; its large arrays stay outside, in the folder of `path`."""
-    tensors = {layer: spec.layer(layer).tensor for layer in layers}
-    model = cut(load_graph(path), list(tensors.values()))
+    chosen = {name: spec.layer(name) for name in layers}
+    model = cut(load_graph(path), [layer.tensor for layer in chosen.values()])
     if fp16:
         model = half(model)
-    model = vectors_out(pixels_in(model, spec.preprocess), tensors, spec.pool)
+    model = vectors_out(pixels_in(model, spec.preprocess), chosen, spec.pool)
     return expand_lrn(model) if fast else model

@@ -39,10 +39,10 @@ def known_file(path: Path, name: str) -> tuple[str, CatalogEntry | None]:
     WeightsError
         If the file cannot be read.
     """
-    sha256 = _file_hash(path, "sha256")
+    sha256 = file_hash(path, "sha256")
     hashes, entries = f"sha256 {sha256}", catalog.by_file(sha256=sha256)
     if not entries:
-        sha1 = _file_hash(path, "sha1")
+        sha1 = file_hash(path, "sha1")
         entries = catalog.by_file(sha1=sha1)
         if entries:
             hashes = f"{hashes}, sha1 {sha1}"
@@ -122,7 +122,8 @@ def _named_first(entries: Iterable[CatalogEntry], name: str) -> list[CatalogEntr
     return sorted(entries, key=lambda entry: entry.name != name)
 
 
-def _file_hash(path: Path, kind: str) -> str:
+def file_hash(path: Path, kind: str) -> str:
+    """Hex digest of a file, by `hashlib`'s name of the hash."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, kind).hexdigest()

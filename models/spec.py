@@ -14,7 +14,10 @@ from models.errors import UnknownLayerError, UsageError
 Resize = Literal["warp", "short", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ChannelOrder = Literal["RGB", "BGR"]
-Pool = Literal["flatten", "avg", "max"]
+# "token" is timm's name for what a vision transformer's class token gives: Transformer blocks keep it first.
+Pool = Literal["flatten", "avg", "max", "token"]
+# Dimensions, without the batch, of what each of them changes: maps, and sequences of tokens.
+_POOLED_RANK: dict[str, int] = {"avg": 3, "max": 3, "token": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,10 @@ class LayerSpec:
         The name of the node that computes it, where that is another one.
     channels_last : bool
         A map of shape (height, width, channels), not (channels, height, width).
+
+    Notes
+    -----
+    A shape of two is a sequence: (tokens, channels).
     """
 
     name: str
@@ -154,10 +161,14 @@ class LayerSpec:
     node: str = ""
     channels_last: bool = False
 
+    def pooled(self, pool: Pool) -> bool:
+        """Whether `pool` makes less of this layer than all its numbers in a row."""
+        return len(self.shape) == _POOLED_RANK.get(pool)
+
     def dim(self, pool: Pool = "flatten") -> int:
-        """Length of the feature vector: the map flattened, or one number a channel."""
-        if pool != "flatten" and len(self.shape) == 3:
-            return self.shape[-1 if self.channels_last else 0]
+        """Length of the feature vector: all numbers, one a channel of a map, or one token."""
+        if self.pooled(pool):
+            return self.shape[-1 if self.channels_last or pool == "token" else 0]
         size = 1
         for extent in self.shape:
             size *= extent
@@ -182,8 +193,8 @@ class NetworkSpec:
         The layer with the network's own class probabilities or scores, if it has one.
     trained : bool
         False for random weights; whatever is made with them says so.
-    pool : {"flatten", "avg", "max"}
-        How a spatial map becomes a vector.
+    pool : {"flatten", "avg", "max", "token"}
+        How a map becomes a vector, or with "token" a sequence: its first token.
     source, licence : str
         Where the weights came from (address or file name, with its sha256) and their terms.
     """
@@ -221,7 +232,7 @@ class NetworkSpec:
     def fingerprint(self, layer: str) -> str:
         """Identity of the features that `layer` gives: weights, graph and preprocessing."""
         found = self.layer(layer)
-        pool = self.pool if len(found.shape) == 3 else "flatten"
+        pool = self.pool if found.pooled(self.pool) else "flatten"
         return fingerprint(found.digest, self.preprocess, pool)
 
     def to_json(self) -> str:
@@ -248,7 +259,7 @@ def fingerprint(digest: str, preprocess: PreprocessSpec, pool: Pool = "flatten")
     digest : str
         The layer's `LayerSpec.digest`.
     preprocess : PreprocessSpec
-    pool : {"flatten", "avg", "max"}
+    pool : {"flatten", "avg", "max", "token"}
 
     Notes
     -----

@@ -21,7 +21,6 @@ from onnx import (
 from onnx.external_data_helper import uses_external_data
 
 from models.errors import UnknownLayerError, WeightsError
-from models.spec import Pool
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 # From IR 4 on weights need not be listed as inputs; listed there, engines could not fold them. What
@@ -29,7 +28,9 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorP
 # every ONNX Runtime since 1.18 (its release table), so that a file's newer stamp need not stop it.
 _OLDEST_IR, _NEWEST_IR = 4, 10
 # Arrays up to this many numbers can be shapes, axes and scales, which shape inference reads.
-_SMALL = 64
+SMALL = 64
+# A tensor's ONNX element type and its sizes, 0 where one is not known.
+Sized = tuple[int, tuple[int, ...]]
 _MAPS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LRN")
 
 
@@ -167,7 +168,7 @@ def skeleton(model: ModelProto) -> ModelProto:
         count = 1
         for extent in tensor.dims:
             count *= extent
-        if count <= _SMALL and not uses_external_data(tensor):
+        if count <= SMALL and not uses_external_data(tensor):
             small.append(tensor)
         else:
             large.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
@@ -196,7 +197,12 @@ def layer_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     Only floating-point tensors of known size, computed from the image, with a batch in front, are
     listed; sequences and optional values are not.
     """
-    inferred, batch = _inferred(model), fixed_batch(model) or 0
+    return shapes_of_rows(model, _inferred(model))
+
+
+def shapes_of_rows(model: ModelProto, known: Mapping[str, Sized]) -> dict[str, tuple[int, ...]]:
+    """`layer_shapes`, of the tensors whose element type and sizes are in `known`."""
+    batch = fixed_batch(model) or 0
     seen = {image_input(model).name}
     shapes: dict[str, tuple[int, ...]] = {}
     for node in model.graph.node:
@@ -204,7 +210,7 @@ def layer_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
             continue
         for name in node.output:
             seen.add(name)
-            kind, sizes = inferred.get(name, (0, ()))
+            kind, sizes = known.get(name, (0, ()))
             if kind in _FLOATS and len(sizes) > 1 and sizes[0] == batch and all(n > 0 for n in sizes[1:]):
                 shapes[name] = sizes[1:]
     return shapes
@@ -231,45 +237,6 @@ def channels_last_maps(model: ModelProto) -> set[str]:
     return {name for name, axes in order.items() if axes == (0, 2, 3, 1)}
 
 
-def vectors_out(model: ModelProto, names: Mapping[str, str], pool: Pool) -> ModelProto:
-    """Make each layer a float32 output (n, dim) called `vector_name(layer)`.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto
-    names : mapping of str to str
-        Layer name -> tensor.
-    pool : {"flatten", "avg", "max"}
-        Maps are flattened in their own order, (channels, height, width) or (height, width,
-        channels), or pooled to one number a channel; vectors stay as they are.
-    """
-    shapes, last = layer_shapes(model), channels_last_maps(model)
-    nodes, outputs = list(model.graph.node), []
-    for layer, tensor in names.items():
-        here = tensor
-        if pool != "flatten" and len(shapes.get(tensor, ())) == 3:
-            if tensor in last:
-                # Turned and pooled as any map: ReduceMean changed its form between opsets, these did not.
-                nodes.append(helper.make_node("Transpose", [here], [f"{layer} (turned)"], perm=[0, 3, 1, 2]))
-                here = f"{layer} (turned)"
-            op = "GlobalAveragePool" if pool == "avg" else "GlobalMaxPool"
-            nodes.append(helper.make_node(op, [here], [f"{layer} (pooled)"]))
-            here = f"{layer} (pooled)"
-        nodes.append(helper.make_node("Flatten", [here], [f"{layer} (flat)"], axis=1))
-        nodes.append(
-            helper.make_node("Cast", [f"{layer} (flat)"], [vector_name(layer)], to=TensorProto.FLOAT)
-        )
-        outputs.append(untyped(vector_name(layer)))
-    return with_parts(
-        model, nodes=nodes, initializers=model.graph.initializer, inputs=model.graph.input, outputs=outputs
-    )
-
-
-def vector_name(layer: str) -> str:
-    """The output of `vectors_out` for a layer; the plain name may be a tensor's already."""
-    return f"{layer} (vector)"
-
-
 def reads(node: NodeProto) -> list[str]:
     """Every name a node reads, those that only its sub-graphs (If, Loop) read included."""
     names = [name for name in node.input if name]
@@ -294,8 +261,7 @@ def untyped(name: str) -> ValueInfoProto:
     return value
 
 
-def _inferred(model: ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Tensor -> (element type, sizes)."""
+def _inferred(model: ModelProto) -> dict[str, Sized]:
     return {
         name: (kind.elem_type, tuple(dim.dim_value for dim in kind.shape.dim))
         for name, kind in _tensor_types(model).items()

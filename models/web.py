@@ -1,7 +1,7 @@
 """One question to a web server: the bytes of an address from an offset on. Only http and https.
 
 The standard library does the work; what it would accept and we do not (``file:`` addresses, also
-by way of a redirect) is left out of the opener.
+by way of a redirect) is left out of the opener, and no redirect leads from https to http.
 """
 
 from __future__ import annotations
@@ -159,6 +159,11 @@ class _HttpOnlyRedirect(urllib.request.HTTPRedirectHandler):
         scheme = urlsplit(newurl).scheme
         if scheme not in _SCHEMES:
             raise WebError(f"redirected to a {scheme}: address, which is never followed")
+        if scheme == "http" and urlsplit(req.full_url).scheme == "https":
+            raise WebError(
+                f"redirected from https to {newurl}, where anyone on the way could exchange the file; "
+                "never followed"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

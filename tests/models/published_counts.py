@@ -274,3 +274,42 @@ def convnext_tiny() -> tuple[int, int]:
     net.size = 1
     net.params += 2 * net.channels
     return net.dense(1000).total
+
+
+def _vit(width: int, tokens: int, patch: int) -> Net:
+    """Dosovitskiy et al. 2020, table 1: patches are embedded, then twelve blocks, four times as wide inside.
+
+    Multiplications of tokens with each other (attention's two products) are no dense layer's.
+    """
+    hidden = 4 * width
+    dense = 4 * width * width + 2 * width * hidden
+    net = Net(0, width)
+    net.params = 3 * patch * patch * width + 12 * (dense + 5 * width + hidden + 4 * width)
+    net.macs = 12 * dense * tokens
+    return net
+
+
+def dinov2_small() -> tuple[int, int]:
+    """facebookresearch/dinov2, dinov2_vits14: positions of 37 x 37 patches, a mask token, layer scales."""
+    net = _vit(384, 1 + 16 * 16, 14)
+    net.params += 384 + 384 + 384 + (1 + 37 * 37) * 384 + 12 * 2 * 384 + 2 * 384
+    net.macs += 16 * 16 * 3 * 14 * 14 * 384
+    return net.total
+
+
+def clip_vit_b32(size: int = 224, out: int = 0) -> tuple[int, int]:
+    """openai/CLIP clip/model.py, VisionTransformer; `out` classes in place of the projection to 512."""
+    patches = (size // 32) ** 2
+    net = _vit(768, 1 + patches, 32)
+    net.params += 768 + (1 + patches) * 768 + 2 * 2 * 768 + (768 * out + out if out else 768 * 512)
+    net.macs += patches * 3 * 32 * 32 * 768 + 768 * (out or 512)
+    return net.total
+
+
+def siglip_base() -> tuple[int, int]:
+    """google-research/big_vision models/vit.py, pool_type "map": one query attends to all patches."""
+    net, patches, width, hidden = _vit(768, 14 * 14, 16), 14 * 14, 768, 4 * 768
+    net.params += width + patches * width + 2 * width  # the patches' bias, positions, the last normalisation
+    net.params += width + 4 * width * width + 4 * width + 2 * width + 2 * width * hidden + hidden + width
+    net.macs += patches * 3 * 16 * 16 * width + (2 + 2 * patches) * width * width + 2 * width * hidden
+    return net.total

@@ -17,6 +17,7 @@ from models.architectures import ARCHITECTURES
 from models.backbones.build import needed_shapes, parameters
 from models.backbones.known import BACKBONES, BUILT
 from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
+from models.catalog_transformers import TRANSFORMERS
 from models.commands import ArchOption
 from models.errors import UnknownNetworkError
 from models.spec import caffe_preprocess, torch_preprocess
@@ -37,7 +38,8 @@ def test_the_catalogue_has_the_networks_of_the_field() -> None:
         *("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         *("resnet50-v2", "mobilenet-v3-large", "convnext-tiny"),
         *("googlenet", "inception-v2", "vgg16", "vgg19"),
-        *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50", "alexnet-untrained"),
+        *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50"),
+        *("dinov2-small", "clip-vit-b32", "siglip-base", "alexnet-untrained"),
     )
     assert all(is_name(name) for name in catalog.names())
 
@@ -65,6 +67,9 @@ COUNTS: dict[str, Callable[[], tuple[int, int]]] = {
     "shufflenet-v2": published.shufflenet_v2,
     "resnet18": published.resnet18,
     "resnet50": published.resnet50_mxnet,
+    "dinov2-small": published.dinov2_small,
+    "clip-vit-b32": published.clip_vit_b32,
+    "siglip-base": published.siglip_base,
 }
 
 
@@ -95,6 +100,10 @@ def test_the_counts_agree_with_figures_others_publish() -> None:
         (published.convnext_tiny(), (28_589_128, 4.456)),
     ):
         assert (counted[0], round(counted[1] / 1e9, 3)) == wanted
+    # The same tower at 384 pixels with 1000 classes: "Params (M): 88.3, GMACs: 12.7" in the model card of
+    # timm/vit_base_patch32_clip_384.openai_ft_in12k_in1k.
+    params, macs = published.clip_vit_b32(384, 1000)
+    assert (round(params / 1e6, 1), round(macs / 1e9, 1)) == (88.3, 12.7)
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=named)
@@ -109,7 +118,10 @@ def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
     if entry.top1 is not None and entry.top5 is not None:
         assert 50 < entry.top1 < entry.top5 < 97
     for source in entry.sources:
-        assert source.has_hash or re.fullmatch("[0-9a-f]{8}", source.sha256_prefix)
+        # Without a hash it is trusted on first use; the first digits are no hash.
+        assert source.has_hash or all(url.startswith("https://") for url in source.urls)
+        assert re.fullmatch("([0-9a-f]{8,63})?", source.sha256_prefix)
+        assert not (source.has_hash and source.sha256_prefix)
         assert source.sha256 is None or re.fullmatch("[0-9a-f]{64}", source.sha256)
         assert source.sha1 is None or re.fullmatch("[0-9a-f]{40}", source.sha1)
         assert source.size is None or 1e6 < source.size < 6e8
@@ -121,6 +133,21 @@ def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
         assert not source.package or (source.size and source.sha256)
         # Over plain http only a hash stands between us and whoever is in the middle.
         assert source.sha256 or source.sha1 or all(url.startswith("https") for url in source.urls)
+
+
+@pytest.mark.parametrize("entry", TRANSFORMERS, ids=named)
+def test_a_transformers_file_holds_its_parameters_and_little_more(entry: CatalogEntry) -> None:
+    """Four bytes for each, and the graph: a size, a count or a file of half precision would show."""
+    assert entry.size is not None
+    assert entry.params is not None
+    assert 0 < entry.size - 4 * entry.params < 500_000
+    assert entry.preprocess is not None
+    assert (entry.preprocess.crop_height, entry.preprocess.interpolation) == (224, "bicubic")
+    assert len(entry.name) <= 22
+    for source in entry.sources:
+        revision, branch = (url.split("/resolve/")[1].split("/")[0] for url in source.urls)
+        assert re.fullmatch("[0-9a-f]{40}", revision)
+        assert branch == "main"
 
 
 @pytest.mark.parametrize("entry", [e for e in NETWORKS if e.arch in ARCHITECTURES], ids=named)

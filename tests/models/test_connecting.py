@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from models import connecting
-from models.download import fetch
+from models.download import Wanted, fetch
 from models.errors import DownloadError
 from tests.models.web_server import Server, serving
 
@@ -53,7 +53,7 @@ def test_a_host_whose_name_nobody_resolves_is_given_up_and_asked_once(
     monkeypatch.setattr(connecting, "HOST_SECONDS", 0.1)
     urls = ["https://one.invalid/a", "https://one.invalid/b", "http://two.invalid/a"]
     with pytest.raises(DownloadError) as caught:
-        fetch(urls, tmp_path / "net.onnx", sha256=SHA256)
+        fetch(urls, tmp_path / "net.onnx", Wanted(sha256=SHA256))
     over.set()
     reason = "no connection (not within 0.1 s)"
     assert caught.value.attempts == ((urls[0], reason), (urls[2], reason))
@@ -74,7 +74,7 @@ def test_an_address_that_drops_everything_is_passed_over(
         ports = full.getsockname()[1], urlsplit(url).port or 0
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved(*ports))
         monkeypatch.setattr(connecting, "ADDRESS_SECONDS", 0.1)
-        fetch(["http://some.invalid/net.onnx"], tmp_path / "net.onnx", sha256=SHA256)
+        fetch(["http://some.invalid/net.onnx"], tmp_path / "net.onnx", Wanted(sha256=SHA256))
     assert (tmp_path / "net.onnx").read_bytes() == DATA
 
 
@@ -82,7 +82,7 @@ def test_a_server_that_is_slow_to_send_is_waited_for(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(connecting, "ADDRESS_SECONDS", 0.1)
-    fetch([server.add("/net.onnx", DATA, slow=0.3)], tmp_path / "net.onnx", sha256=SHA256)
+    fetch([server.add("/net.onnx", DATA, slow=0.3)], tmp_path / "net.onnx", Wanted(sha256=SHA256))
     assert (tmp_path / "net.onnx").read_bytes() == DATA
 
 
@@ -99,9 +99,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     url = f"https://127.0.0.1:{httpd.server_address[1]}/net.onnx"
     try:
         with pytest.raises(DownloadError, match="certificate verify failed"):
-            fetch([url], tmp_path / "net.onnx", sha256=SHA256)
+            fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        fetch([url], tmp_path / "net.onnx", sha256=SHA256)
+        fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
     finally:
         httpd.shutdown()
         httpd.server_close()

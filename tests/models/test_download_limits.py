@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from models.download import fetch
+from models.download import Wanted, fetch
 from models.errors import DownloadError
 from tests.models.web_server import Server, serving
 
@@ -23,8 +23,8 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 FETCH = """
 import sys
 from pathlib import Path
-from models.download import fetch
-fetch([sys.argv[1]], Path(sys.argv[2]), sha256=sys.argv[3])
+from models.download import Wanted, fetch
+fetch([sys.argv[1]], Path(sys.argv[2]), Wanted(sha256=sys.argv[3]))
 """
 
 
@@ -38,13 +38,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_more_than_was_announced_is_not_written(server: Server, tmp_path: Path) -> None:
     url = server.add("/net.onnx", DATA * 3, headers={"Content-Length": None})
     with pytest.raises(DownloadError, match=f"more than the {len(DATA)} bytes"):
-        fetch([url], tmp_path / "net.onnx", size=len(DATA), sha256=SHA256)
+        fetch([url], tmp_path / "net.onnx", Wanted(size=len(DATA), sha256=SHA256))
 
 
 def test_a_claim_of_a_size_that_no_network_has_is_refused(server: Server, tmp_path: Path) -> None:
     url = server.add("/net.onnx", DATA, headers={"Content-Length": str(1 << 60)})
     with pytest.raises(DownloadError, match="no network is that large"):
-        fetch([url], tmp_path / "net.onnx", sha256=SHA256)
+        fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
 
 
 def test_a_second_process_fetching_the_same_file_stops_at_once(server: Server, tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_a_second_process_fetching_the_same_file_stops_at_once(server: Server, t
 
     url = server.add("/net.onnx", DATA)
     with exclusive(tmp_path / "net.onnx.lock"), pytest.raises(DownloadError, match="another process"):
-        fetch([url], tmp_path / "net.onnx", sha256=SHA256)
-    fetch([url], tmp_path / "net.onnx", sha256=SHA256)
+        fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
+    fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
 
 
 def test_a_full_disk_says_so_keeps_the_part_and_does_not_blame_the_mirror(
@@ -81,7 +81,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, {resource.RLIM_INFINITY}))
     assert "Tried" not in said
     kept = (tmp_path / "net.onnx.part").stat().st_size
     assert 0 < kept <= 300_000
-    fetch([url], tmp_path / "net.onnx", sha256=SHA256)
+    fetch([url], tmp_path / "net.onnx", Wanted(sha256=SHA256))
     assert server.asked[-1].range == f"bytes={kept}-"
     assert (tmp_path / "net.onnx").read_bytes() == DATA
 
@@ -89,14 +89,14 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, {resource.RLIM_INFINITY}))
 def test_too_little_room_is_seen_before_anything_is_fetched(server: Server, tmp_path: Path) -> None:
     url = server.add("/net.onnx", DATA)
     with pytest.raises(DownloadError, match="MB free; make room or point FC7_HOME"):
-        fetch([url], tmp_path / "net.onnx", size=1 << 60)
+        fetch([url], tmp_path / "net.onnx", Wanted(size=1 << 60))
     assert server.asked == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DownloadError, match="cannot be written"):
-        fetch([server.add("/net.onnx", DATA)], tmp_path / "file" / "net.onnx", sha256=SHA256)
+        fetch([server.add("/net.onnx", DATA)], tmp_path / "file" / "net.onnx", Wanted(sha256=SHA256))
 
 
 def test_the_proxy_of_the_environment_is_used(
@@ -104,7 +104,7 @@ def test_the_proxy_of_the_environment_is_used(
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url)
     server.add("http://nowhere.invalid/net.onnx", DATA)
-    fetch(["http://nowhere.invalid/net.onnx"], tmp_path / "net.onnx", sha256=SHA256)
+    fetch(["http://nowhere.invalid/net.onnx"], tmp_path / "net.onnx", Wanted(sha256=SHA256))
     assert server.asked[0].path == "http://nowhere.invalid/net.onnx"
 
 
@@ -125,7 +125,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server: Server, tmp_path: Pa
     kept = part.stat().st_size
     assert 0 < kept < len(DATA)
     server.add("/net.onnx", DATA)
-    fetch([url], dest, sha256=SHA256)
+    fetch([url], dest, Wanted(sha256=SHA256))
     assert dest.read_bytes() == DATA
     assert server.asked[-1].range == f"bytes={kept}-"
     assert server.asked[-1].sent == len(DATA) - kept

@@ -16,7 +16,9 @@ from models import fusion
 from models.errors import WeightsError
 from models.fusion import fuse, write_model
 from models.pixels import pixels_in
-from models.surgery import cut, vectors_out
+from models.spec import LayerSpec
+from models.surgery import cut
+from models.vectors import vectors_out
 from tests.models.small_graphs import NODE, PLAIN, images, model, trunk
 
 DIM, CLASSES = 64, 3
@@ -48,9 +50,13 @@ def small_head(opset: int = 13) -> bytes:
     return data
 
 
+def layer(tensor: str) -> LayerSpec:
+    return LayerSpec(tensor, tensor, (DIM,), "")
+
+
 def ready(made: ModelProto, tensor: str = "pool") -> ModelProto:
     """As `models.prepare.prepared` gives a network."""
-    return vectors_out(pixels_in(cut(made, [tensor]), PLAIN), {"layer": tensor}, "flatten")
+    return vectors_out(pixels_in(cut(made, [tensor]), PLAIN), {"layer": layer(tensor)}, "flatten")
 
 
 def run(data: bytes, feeds: dict[str, NDArray[Any]], outputs: list[str]) -> dict[str, NDArray[Any]]:
@@ -126,7 +132,7 @@ def test_what_a_sub_graph_reads_from_outside_is_renamed_with_it(tmp_path: Path) 
     bias = np.linspace(0, 9, 4, dtype=np.float32).reshape(1, 4, 1, 1)
     made = model(nodes, outputs=["pool"], arrays={"yes": np.array(True)})
     made.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
-    network = vectors_out(pixels_in(made, PLAIN), {"layer": "pool"}, "flatten")
+    network = vectors_out(pixels_in(made, PLAIN), {"layer": layer("pool")}, "flatten")
     wanted = one_after_the_other(network, images(4))
     _, found = fused_answers(network, tmp_path, images(4))
     same(found, wanted)
@@ -141,7 +147,7 @@ def test_functions_of_the_network_are_written_out(tmp_path: Path) -> None:
     made = model(nodes, outputs=["pool"], opset=12)
     made.opset_import.append(helper.make_opsetid("own", 1))
     made.functions.append(twice)
-    network = vectors_out(pixels_in(made, PLAIN), {"layer": "pool"}, "flatten")
+    network = vectors_out(pixels_in(made, PLAIN), {"layer": layer("pool")}, "flatten")
     wanted = one_after_the_other(network, images(4))
     _, found = fused_answers(network, tmp_path, images(4))
     same(found, wanted)
@@ -204,7 +210,7 @@ def test_operators_of_another_domain_stay_as_they_are(tmp_path: Path) -> None:
     nodes.append(NODE("MaxPool", ["gelu"], ["pool"], kernel_shape=[2, 2], strides=[2, 2]))
     made = model(nodes, outputs=["pool"], opset=12)
     made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    network = vectors_out(pixels_in(made, PLAIN), {"layer": "pool"}, "flatten")
+    network = vectors_out(pixels_in(made, PLAIN), {"layer": layer("pool")}, "flatten")
     wanted = one_after_the_other(network, images(4))
     _, found = fused_answers(network, tmp_path, images(4))
     same(found, wanted)

@@ -79,7 +79,7 @@ def test_a_pull_fetches_imports_with_the_catalogues_facts_and_tidies_up(
     assert network.spec.name == "alexnet"
     assert imported.calls == [
         {
-            "file": "net.onnx",
+            "file": "alexnet-net.onnx",
             "name": "alexnet",
             "arch": "alexnet",
             "preprocess": entry.preprocess,
@@ -87,6 +87,7 @@ def test_a_pull_fetches_imports_with_the_catalogues_facts_and_tidies_up(
             "pool": "flatten",
             "replace": False,
             "source": url,
+            "licence": "unrestricted (BVLC)",
             "notify": None,
             "trial": None,
         }
@@ -127,7 +128,7 @@ def test_the_next_source_is_used_when_one_is_gone_altered_or_cannot_be_read(
         source(server.add("/good", DATA), name="good.onnx"),
     )
     pull("alexnet", Silent())
-    assert [call["file"] for call in imported.calls] == ["bad.caffemodel", "good.onnx"]
+    assert [call["file"] for call in imported.calls] == ["alexnet-bad.caffemodel", "alexnet-good.onnx"]
     assert list(downloads().iterdir()) == []
 
 

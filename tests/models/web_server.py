@@ -1,14 +1,21 @@
-"""A web server on 127.0.0.1 that misbehaves to order and remembers what it was asked."""
+"""A web server on 127.0.0.1 that misbehaves to order and remembers what it was asked; over TLS if need be."""
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 @dataclass
@@ -68,11 +75,18 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """A running `Server`."""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def serving(certificate: Path | None = None) -> Iterator[Server]:
+    """A running `Server`; with a `certificate` it speaks https."""
+    httpd = _Httpd(("127.0.0.1", 0), _Handler)
     httpd.daemon_threads = True
-    server = Server(f"http://127.0.0.1:{httpd.server_address[1]}")
+    scheme = "http"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # The handshake is the handler's thread's, so that a client that refuses it does not stop the server.
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "https"
+    server = Server(f"{scheme}://127.0.0.1:{httpd.server_address[1]}")
     httpd.told = server  # type: ignore[attr-defined]
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -82,6 +96,46 @@ def serving() -> Iterator[Server]:
         httpd.shutdown()
         httpd.server_close()
         thread.join()
+
+
+class _Httpd(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that hangs up or refuses the certificate."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 in one file, which SSL_CERT_FILE makes trusted too."""
+    pytest.importorskip("cryptography", reason="cryptography makes the certificate of the https server")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fc7 test")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "server.pem"
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
 
 
 class _Handler(BaseHTTPRequestHandler):
