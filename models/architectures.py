@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.errors import UsageError
-from models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
+from models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 # Caffe's LRN and ONNX's agree: alpha is divided by the window (BVLC/caffe lrn_layer.cpp; ONNX LRN).
 LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K = 5, 1e-4, 0.75, 1.0
@@ -73,12 +73,17 @@ class Architecture:
     preprocess : PreprocessSpec
         What its authors fed it; the crop is the input size.
     about : str
+    default_layer : str
+    pool : {"flatten", "avg", "max"}
+        How a spatial map becomes a vector.
     """
 
     name: str
     steps: tuple[Step, ...]
     preprocess: PreprocessSpec
     about: str
+    default_layer: str = "fc7"
+    pool: Pool = "flatten"
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Canonical weights in network order, key -> shape.

@@ -18,12 +18,15 @@ class Source:
     Attributes
     ----------
     urls : tuple of str
-        Addresses of the same bytes, tried in order; empty for a file that only turns up on disks.
+        Addresses of the same bytes, tried in order; empty for a file that a package brings or that only
+        turns up on disks.
     filename : str
     size : int or None
         Bytes.
     sha256, sha1 : str or None
         Hex digests as published.
+    package : str
+        The distribution of the package index that holds the file, if one does.
     """
 
     urls: tuple[str, ...]
@@ -31,11 +34,17 @@ class Source:
     size: int | None = None
     sha256: str | None = None
     sha1: str | None = None
+    package: str = ""
 
     @property
     def has_hash(self) -> bool:
         """Whether a download can be told from a damaged or an exchanged one."""
         return self.sha256 is not None or self.sha1 is not None
+
+    @property
+    def origin(self) -> str:
+        """Where the file comes from, in one line: its first address, or the package and the file."""
+        return self.urls[0] if self.urls else f"{self.package} {self.filename}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class CatalogEntry:
     name : str
     about : str
     arch : str
-        A name of `models.architectures` for graphs we build, ``onnx`` for files kept as they are.
+        A name of `models.backbones.known.BUILT` for graphs we build, ``onnx`` for files kept as they are.
     sources : tuple of Source
         In the order to try them; none for a network made on the spot.
     licence : str

@@ -13,6 +13,7 @@ Data only. How each kind of fact was come by:
 
 from __future__ import annotations
 
+from models.catalog_backbones import EFFICIENTNETS
 from models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
 from models.spec import caffe_preprocess, torch_preprocess
 
@@ -127,6 +128,7 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         params=60_965_224,
         macs=749_108_768,
     ),
+    *EFFICIENTNETS,
     CatalogEntry(
         "googlenet",
         "BVLC GoogLeNet (Inception v1)",

@@ -26,7 +26,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace a network of that name.")]
 ArchOption = Annotated[
-    Literal["alexnet", "caffenet", "alexnet-owt", "alexnet-tf"] | None,
+    Literal[
+        "alexnet",
+        "caffenet",
+        "alexnet-owt",
+        "alexnet-tf",
+        "efficientnet-lite0",
+        "efficientnet-lite1",
+        "efficientnet-lite2",
+    ]
+    | None,
     typer.Option(help="Whose weights they are, where the file does not tell."),
 ]
 PreprocessOption = Annotated[
@@ -140,8 +149,9 @@ def import_file(
 ) -> None:
     """Bring a network file into the store.
 
-    The file itself is left as it is. Weights of an AlexNet go into our graph. Any other ONNX is kept
-    whole; --preprocess and --layer say how to use it, unless the catalogue knows the file by its hash.
+    The file itself is left as it is. Weights of an AlexNet or an EfficientNet-Lite go into our graph. Any
+    other ONNX is kept whole; --preprocess and --layer say how to use it, unless the catalogue knows the
+    file by its hash.
     """
     from models.importing import import_network
     from models.store import check_free

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto
 
 from models.architectures import (
     LRN_ALPHA,
@@ -21,13 +21,10 @@ from models.architectures import (
     Step,
 )
 from models.errors import WeightsError
+from models.graph_layers import Convolution, Map
+from models.graph_writer import INPUT, GraphWriter
 
 Weights = Mapping[str, NDArray[np.float32]]
-
-# Opset 17 and IR 8 are read by every ONNX Runtime since 1.12 (its release table). The opset is part
-# of every fingerprint: raising it makes old caches strangers, so it stays.
-OPSET, IR_VERSION = 17, 8
-INPUT = "data"
 
 
 def build_graph(arch: Architecture, weights: Weights) -> ModelProto:
@@ -52,24 +49,11 @@ def build_graph(arch: Architecture, weights: Weights) -> ModelProto:
     WeightsError
         If an array is missing in the middle, or has another shape.
     """
-    nodes: list[NodeProto] = []
-    here = INPUT
+    net = GraphWriter(weights)
+    here = Map(INPUT, 3, arch.preprocess.crop_height)
     for step in _steps_with_weights(arch, weights):
-        added = _nodes(step, here)
-        nodes.extend(added)
-        here = added[-1].output[0]
-    height, width = arch.preprocess.crop_height, arch.preprocess.crop_width
-    used = [name for node in nodes for name in node.input if name in weights]
-    graph = helper.make_graph(
-        nodes,
-        arch.name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, height, width])],
-        [helper.make_tensor_value_info(here, TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.ascontiguousarray(weights[name], "<f4"), name) for name in used],
-    )
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fc7"
-    )
+        here = _layer(net, step, here)
+    return net.model(arch.name, (arch.preprocess.crop_height, arch.preprocess.crop_width))
 
 
 def _steps_with_weights(arch: Architecture, weights: Weights) -> list[Step]:
@@ -92,36 +76,18 @@ def _steps_with_weights(arch: Architecture, weights: Weights) -> list[Step]:
     return steps
 
 
-def _nodes(step: Step, source: str) -> list[NodeProto]:
+def _layer(net: GraphWriter, step: Step, x: Map) -> Map:
     match step:
         case Conv():
-            conv = helper.make_node(
-                "Conv",
-                [source, f"{step.name}.weight", f"{step.name}.bias"],
-                [f"{step.name}_pre"],
-                kernel_shape=[step.kernel] * 2,
-                strides=[step.stride] * 2,
-                pads=[step.pad] * 4,
-                group=step.group,
-            )
-            return [conv, helper.make_node("Relu", [f"{step.name}_pre"], [step.name])]
+            pads = (step.pad, step.pad)
+            conv = Convolution(step.name, step.channels, step.kernel, step.stride, step.group, pads)
+            return net.each("Relu", net.conv(x, f"{step.name}_pre", conv), step.name)
         case Norm():
-            lrn = helper.make_node(
-                "LRN", [source], [step.name], size=LRN_SIZE, alpha=LRN_ALPHA, beta=LRN_BETA, bias=LRN_K
-            )
-            return [lrn]
+            return net.each("LRN", x, step.name, size=LRN_SIZE, alpha=LRN_ALPHA, beta=LRN_BETA, bias=LRN_K)
         case MaxPool():
-            return [helper.make_node("MaxPool", [source], [step.name], kernel_shape=[3, 3], strides=[2, 2])]
+            return net.max_pool(x, step.name)
         case Dense():
-            # ONNX's Flatten keeps channel, row, column order, which is Caffe's and PyTorch's.
-            flat = helper.make_node("Flatten", [source], [f"{step.name}_in"], axis=1)
-            linear = f"{step.name}_pre" if step.relu else step.name
-            gemm = helper.make_node(
-                "Gemm", [f"{step.name}_in", f"{step.name}.weight", f"{step.name}.bias"], [linear], transB=1
-            )
-            last = (
-                helper.make_node("Relu", [linear], [step.name])
-                if step.relu
-                else helper.make_node("Softmax", [linear], ["prob"], axis=1)
-            )
-            return [flat, gemm, last]
+            flat = net.flat(x, f"{step.name}_in")
+            if step.relu:
+                return net.each("Relu", net.dense(flat, f"{step.name}_pre", step.name, step.units), step.name)
+            return net.each("Softmax", net.dense(flat, step.name, step.name, step.units), "prob", axis=1)

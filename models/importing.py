@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.architectures import ARCHITECTURES, Architecture, architecture
+from models.backbones.backbone import Backbone
+from models.backbones.known import BUILT, built_plan
 from models.errors import UnknownNetworkError, UnsafeFileError, WeightsError
 from models.layers import layers_of
 from models.progress import Notify
@@ -43,19 +45,20 @@ def import_network(
     Parameters
     ----------
     path : Path
-        Weights of an AlexNet in any format that `models.weights.reading` knows, any ONNX graph, or any
-        ``.caffemodel`` together with its `prototxt`.
+        Weights of a network that we build in any format that `models.weights.reading` knows, any ONNX
+        graph, or any ``.caffemodel`` together with its `prototxt`.
     name : str
         What the store calls it from now on.
     arch : str or None
-        One of `ARCHITECTURES`; None tells it from the catalogue or from the file.
+        One of `BUILT`; None tells it from the catalogue or from the file.
     preprocess : PreprocessSpec or None
         What its authors fed it; None takes the catalogue's or the architecture's. Its crop is set
         to the graph's input size, and arithmetic that the graph does itself is taken out.
     layer : str or None
-        The layer, tensor or node that features come from by default; None takes the catalogue's, or fc7.
+        The layer, tensor or node that features come from by default; None takes the catalogue's, the
+        architecture's, or fc7.
     pool : {"flatten", "avg", "max"} or None
-        How a spatial map becomes a vector; None takes the catalogue's, or "flatten".
+        How a spatial map becomes a vector; None takes the catalogue's, the architecture's, or "flatten".
     prototxt : Path or None
         The network's ``deploy.prototxt``.
     mean : Path or None
@@ -82,16 +85,16 @@ def import_network(
     digest = file_sha256(path)
     entry = by_sha256(digest)
     if entry is not None:
-        arch = arch or (entry.arch if entry.arch in ARCHITECTURES else None)
+        arch = arch or (entry.arch if entry.arch in BUILT else None)
         preprocess = preprocess or entry.preprocess
         layer = layer or entry.default_layer
     if prototxt is not None:
         model, spec = _from_caffe(path, prototxt, name, arch, preprocess, mean, layer, say)
     else:
-        known_as_graph = entry is not None and entry.arch not in ARCHITECTURES and arch is None
-        weights = None if known_as_graph else _alexnet_weights(path, arch, say)
+        known_as_graph = entry is not None and entry.arch not in BUILT and arch is None
+        weights = None if known_as_graph else _built_weights(path, arch, say)
         if weights is not None:
-            plan = architecture(weights[0])
+            plan = built_plan(weights[0])
             chosen = _with_mean(preprocess or plan.preprocess, mean)
             model, spec = built_network(plan, weights[1], name, chosen, layer)
         else:
@@ -100,7 +103,7 @@ def import_network(
         spec,
         source=f"{source or path.name}, sha256 {digest}",
         licence=entry.licence if entry is not None else "",
-        pool=pool or (entry.pool if entry is not None else "flatten"),
+        pool=pool or (entry.pool if entry is not None else spec.pool),
     )
     return _save(model, spec, replace)
 
@@ -116,7 +119,7 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
 
 
 def ensure_network(name: str, progress: Progress, *, download: bool = True) -> StoredNetwork:
-    """The network called `name`: from the store, else built, else downloaded.
+    """The network called `name`: from the store, else built, else from an installed package, else downloaded.
 
     Raises
     ------
@@ -125,8 +128,11 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
         text names what there is.
     DownloadError
         If no source gave it; the text is the user's way out.
+    WeightsError
+        If an installed package's file of it is missing or altered.
     """
     from models import catalog, store
+    from models.installed import is_installed
     from models.pulling import pull
 
     here = store.names()
@@ -142,7 +148,7 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
         )
     if name == UNTRAINED:
         return build_untrained()
-    if not download:
+    if not download and not any(is_installed(source) for source in catalog.entry(name).sources):
         raise UnknownNetworkError(
             f"network {name!r} is not in the store {store.store_root()}; "
             f"fetch it with `models pull {name}` or bring it with `models import FILE --as {name}`"
@@ -168,36 +174,41 @@ def file_sha256(path: Path) -> str:
 
 
 def built_network(
-    plan: Architecture, weights: Weights, name: str, preprocess: PreprocessSpec, layer: str | None
+    plan: Architecture | Backbone,
+    weights: Weights,
+    name: str,
+    preprocess: PreprocessSpec,
+    layer: str | None,
 ) -> tuple[ModelProto, NetworkSpec]:
-    """A graph we build, from canonical weights, and its description.
+    """A graph we build, from the weights of a file, and its description.
 
     Parameters
     ----------
-    plan : Architecture
+    plan : Architecture or Backbone
     weights : mapping of str to ndarray, float32
-        Keys and shapes of `Architecture.weight_shapes`, or a prefix of them.
+        As in `models.weights.canonical.WeightsFile`.
     name : str
     preprocess : PreprocessSpec
     layer : str or None
-        The default layer; None is fc7, or the last one of a trunk.
+        The default layer; None is the plan's, or the last one of a trunk.
 
     Raises
     ------
     WeightsError
         If the weights do not fit the plan.
     """
+    from models.backbones.build import build_backbone
     from models.graph import build_graph
 
     size = (plan.preprocess.crop_height, plan.preprocess.crop_width)
     if (preprocess.crop_height, preprocess.crop_width) != size:
         preprocess = fit_crop(preprocess, size)
-    model = build_graph(plan, weights)
+    model = build_graph(plan, weights) if isinstance(plan, Architecture) else build_backbone(plan, weights)
     layers = [found for found in layers_of(model) if not found.name.endswith("_in")]
     names = [found.name for found in layers]
-    default = layer or ("fc7" if "fc7" in names else names[-1])
+    default = layer or (plan.default_layer if plan.default_layer in names else names[-1])
     output = "prob" if "prob" in names else None
-    spec = NetworkSpec(name, plan.name, preprocess, tuple(layers), default, output)
+    spec = NetworkSpec(name, plan.name, preprocess, tuple(layers), default, output, pool=plan.pool)
     return model, dataclasses.replace(spec, default_layer=spec.layer(default).name)
 
 
@@ -217,8 +228,8 @@ def fit_crop(preprocess: PreprocessSpec, size: tuple[int, int]) -> PreprocessSpe
     )
 
 
-def _alexnet_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weights] | None:
-    """Architecture and canonical weights, or None for an ONNX graph that is no AlexNet of ours."""
+def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weights] | None:
+    """Architecture and weights, or None for an ONNX graph that is none of ours."""
     from models.weights.reading import read_weights
 
     found = read_weights(path, arch)
@@ -251,7 +262,7 @@ def _from_caffe(
     # BVLC's AlexNet and CaffeNet have the same shapes; a file may leave open which of them it is.
     for plan in (architecture(plan) for plan in ([arch] if arch else ARCHITECTURES)):
         try:
-            weights = _alexnet_weights(path, plan.name, lambda note: None)
+            weights = _built_weights(path, plan.name, lambda note: None)
         except UnsafeFileError:
             raise
         except WeightsError:

@@ -130,7 +130,9 @@ def _speed_and_peak(row: Row) -> tuple[str, str]:
 def _accuracy(row: Row) -> str:
     if row["trained"] is False:
         return "random"
-    return "-" if row["top1"] is None else f"{row['top1']:g}/{row['top5']:g}"
+    if row["top1"] is None:
+        return "-"
+    return f"{row['top1']:g}/{'-' if row['top5'] is None else format(row['top5'], 'g')}"
 
 
 def _large(number: int | None) -> str:
@@ -226,8 +228,9 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     pooled = "" if facts["pool"] == "flatten" else f", maps pooled: {facts['pool']}"
     line("features", f"{facts['features']}, {facts['dim']} numbers an image{pooled}")
     line("fingerprint", facts.get("fingerprint"))
-    if facts.get("top1") is not None:
-        line("accuracy", f"top-1 {facts['top1']} %, top-5 {facts['top5']} % ({facts['accuracy_source']})")
+    tops = (("top-1", facts.get("top1")), ("top-5", facts.get("top5")))
+    accuracy = ", ".join(f"{top} {value} %" for top, value in tops if value is not None)
+    line("accuracy", accuracy and f"{accuracy} ({facts['accuracy_source']})")
     if facts.get("params") is not None:
         line("size", f"{facts['params']:,} parameters, {facts['macs']:,} multiplications an image")
     if facts.get("measured") is not None:
@@ -245,6 +248,8 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         line("file", f"{source['filename']}{size}, {kind} {source[kind]}")
         for url in source["urls"]:
             line("", url)
+        if source["package"]:
+            line("", f"pip install {source['package']}")
     return "\n".join(lines)
 
 

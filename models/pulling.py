@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from models import catalog, store
-from models.architectures import ARCHITECTURES
+from models.backbones.known import BUILT
 from models.catalog import CatalogEntry, Source
 from models.download import fetch
 from models.errors import DownloadError, StoppedError, UsageError, WeightsError
+from models.installed import installed_file, not_installed
 from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
@@ -103,9 +104,11 @@ def pull(
             return _imported(file, name, source, known, options, notify)
         except DownloadError as exc:
             if not exc.attempts:
-                raise  # the disk's fault, which no other source mends
+                raise  # the disk's fault, or a package's that pip brings; no other source mends it
             attempts += exc.attempts
         except WeightsError as exc:
+            if source.package:
+                raise
             attempts.append((source.urls[0], f"fetched, but: {exc}"))
     raise DownloadError(_ways_out(name, sources, attempts), tuple(attempts))
 
@@ -138,6 +141,11 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
 
 
 def _fetched(source: Source, progress: Progress) -> Path:
+    if source.package:
+        file = installed_file(source)
+        if file is None:
+            raise not_installed(source)
+        return file
     try:
         return fetch(
             source.urls,
@@ -167,19 +175,21 @@ def _imported(
         network = import_network(
             file,
             name,
-            arch=options.arch or (known.arch if known is not None and known.arch in ARCHITECTURES else None),
+            arch=options.arch or (known.arch if known is not None and known.arch in BUILT else None),
             preprocess=options.preprocess or (known.preprocess if known is not None else None),
             layer=options.layer or (known.default_layer if known is not None else None),
             pool=options.pool or (known.pool if known is not None else None),
             replace=options.replace,
-            source=source.urls[0],
+            source=source.origin,
             notify=notify,
         )
     except WeightsError:
-        file.unlink()  # it is what was published, and fetching it again would not change it
+        if not source.package:
+            file.unlink()  # it is what was published, and fetching it again would not change it
         raise
     # After any other error the file stays: the next pull finds it and need not fetch it again.
-    file.unlink()
+    if not source.package:
+        file.unlink()
     return network
 
 

@@ -12,7 +12,7 @@ from models.caffe.net import Net, NetLayer, net_of
 from models.caffe.ops import Draft, Site, Tensor
 from models.caffe.prototxt import read_prototxt
 from models.errors import WeightsError
-from models.graph import INPUT, IR_VERSION, OPSET
+from models.graph_writer import INPUT, IR_VERSION, OPSET
 from models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
 from models.weights.canonical import listed
 from models.weights.sniffing import sniff

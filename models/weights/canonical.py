@@ -27,11 +27,11 @@ class WeightsFile:
     format : str
         For people: ``PyTorch state dict``.
     arch : str
-        A name of `models.architectures.ARCHITECTURES`.
+        A name of `models.backbones.known.BUILT`.
     arrays : dict of str to ndarray, float32
-        Canonical: `KEYS` or a prefix of them, in that order, C-contiguous. Convolutions are
-        (out, in / group, height, width); dense layers (out, in), fc6's inputs in channel, row,
-        column order.
+        Of an AlexNet canonical: `KEYS` or a prefix of them, in that order, C-contiguous. Convolutions
+        are (out, in / group, height, width); dense layers (out, in), fc6's inputs in channel, row,
+        column order. Of a backbone: what its plan takes, by the names of its state dict.
     note : str
         What the user should know about the reading, one sentence, or empty.
     """
@@ -69,7 +69,7 @@ def canonical(arrays: Mapping[str, NDArray[Any]], name: str) -> CanonicalWeights
             f"{name}: {listed(missing)} missing, though {KEYS[last]} is there; "
             "the layers of a network must be complete up to the last one"
         )
-    return {key: _finite(_float32(arrays[key], key, name), key, name) for key in needed}
+    return {key: finite_float32(arrays[key], key, name) for key in needed}
 
 
 def listed(names: Iterable[object], most: int = 8) -> str:
@@ -79,21 +79,25 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     return (", ".join(shown[:most]) or "nothing") + more
 
 
-def _float32(array: NDArray[Any], key: str, name: str) -> NDArray[np.float32]:
+def finite_float32(array: NDArray[Any], key: str, name: str) -> NDArray[np.float32]:
+    """The array `key` of the file `name` as float32, C-contiguous.
+
+    Raises
+    ------
+    WeightsError
+        If it is not of floating-point numbers, or a number is not finite.
+    """
     if array.dtype.kind != "f":
         raise WeightsError(
             f"{name}: {key} is of type {array.dtype}; floating-point numbers were needed. "
             "Quantised weights are not read: save the network before quantisation"
         )
     with np.errstate(over="ignore"):  # a float64 too large for float32 is reported as infinite
-        return np.ascontiguousarray(array, np.float32)
-
-
-def _finite(array: NDArray[np.float32], key: str, name: str) -> NDArray[np.float32]:
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+        single = np.ascontiguousarray(array, np.float32)
+    bad = single.size - int(np.count_nonzero(np.isfinite(single)))
     if bad:
         raise WeightsError(
-            f"{name}: {bad} of the {array.size} numbers of {key} are NaN or infinite in float32; "
+            f"{name}: {bad} of the {single.size} numbers of {key} are NaN or infinite in float32; "
             "the file is damaged or its training diverged. Fetch or export it again"
         )
-    return array
+    return single

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from models.architectures import architecture
-from models.errors import WeightsError
+from numpy.typing import NDArray
+
+from models.backbones.fitting import fit_backbone
+from models.backbones.known import BACKBONES, built_plan
+from models.errors import UsageError, WeightsError
 from models.weights.caffe_model import alexnet_weights, read_caffemodel
 from models.weights.canonical import CanonicalWeights, WeightsFile, canonical
 from models.weights.fitting import fit_architecture, matching_plans
 from models.weights.npy_dict import read_npy_dict
 from models.weights.safetensors_file import read_safetensors
 from models.weights.sniffing import Format, sniff
-from models.weights.state_dict import from_state_dict
+from models.weights.state_dict import from_state_dict, unwrapped
 from models.weights.torch_file import read_torch
 
 
 def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
-    """The weights of an AlexNet from a file of any format.
+    """The weights of a network that we build from a file of any format.
 
     Parameters
     ----------
     path : Path
         The suffix does not matter, the content does.
     arch : str or None
-        What the user says it is, a name of `models.architectures.ARCHITECTURES`. Needed where a
-        file holds BVLC shapes and no graph: AlexNet and CaffeNet differ only in their graphs.
+        What the user says it is, a name of `models.backbones.known.BUILT`. Needed where a file holds
+        BVLC shapes and no graph: AlexNet and CaffeNet differ only in their graphs.
 
     Returns
     -------
@@ -40,14 +44,19 @@ def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
     UnsafeFileError
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
-        If it is damaged, of an unknown format, not an AlexNet, not of `arch`, or not finite.
+        If it is damaged, of an unknown format, none of our architectures, not of `arch`, or not finite.
     UsageError
-        If `arch` is unknown, or needed and not given.
+        If `arch` is unknown, needed and not given, or one whose weights are not read from this format.
     """
     if arch is not None:
-        architecture(arch)
+        built_plan(arch)
     try:
         kind = sniff(path)
+        if arch in BACKBONES and kind not in _STATE_DICTS:
+            raise UsageError(
+                f"{path}: weights of {arch} are read from a state dict (.pth or .safetensors); import any "
+                "ONNX graph without --arch"
+            )
         return _READERS[kind](path, arch)
     except OSError as exc:
         raise WeightsError(
@@ -56,11 +65,18 @@ def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
 
 
 def _torch(path: Path, arch: str | None) -> WeightsFile:
-    return _fitted("PyTorch state dict", from_state_dict(read_torch(path), str(path)), path, arch)
+    return _state_dict("PyTorch state dict", read_torch(path), path, arch)
 
 
 def _safetensors(path: Path, arch: str | None) -> WeightsFile:
-    return _fitted("safetensors", from_state_dict(read_safetensors(path), str(path)), path, arch)
+    return _state_dict("safetensors", read_safetensors(path), path, arch)
+
+
+def _state_dict(form: str, arrays: Mapping[str, NDArray[Any]], path: Path, arch: str | None) -> WeightsFile:
+    backbone = fit_backbone(unwrapped(arrays), arch, str(path))
+    if backbone is not None:
+        return WeightsFile(form, *backbone)
+    return _fitted(form, from_state_dict(arrays, str(path)), path, arch)
 
 
 def _npy(path: Path, arch: str | None) -> WeightsFile:
@@ -110,6 +126,7 @@ def _noting(read: WeightsFile, note: str) -> WeightsFile:
     return replace(read, note="; ".join(filter(None, (read.note, note))))
 
 
+_STATE_DICTS = ("torch", "safetensors")
 # A new format is one reader here and one rule in `models.weights.sniffing`.
 _READERS: dict[Format, Callable[[Path, str | None], WeightsFile | None]] = {
     "torch": _torch,

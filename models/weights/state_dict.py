@@ -41,7 +41,7 @@ def from_state_dict(arrays: Mapping[str, NDArray[Any]], name: str) -> CanonicalW
         With the names found and needed, if they are not an AlexNet's; as
         `models.weights.canonical.canonical` otherwise.
     """
-    bare = _unwrapped(arrays)
+    bare = unwrapped(arrays)
     for scheme in _SCHEMES:
         if bare and all(key in scheme for key in bare):
             return canonical({scheme[key]: array for key, array in bare.items()}, name)
@@ -53,7 +53,8 @@ def from_state_dict(arrays: Mapping[str, NDArray[Any]], name: str) -> CanonicalW
     )
 
 
-def _unwrapped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def unwrapped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays under the names that their network gave them, whatever wrapped it."""
     bare = dict(arrays)
     while bare:
         wrapper = next((w for w in _WRAPPERS if all(key.startswith(w) for key in bare)), None)

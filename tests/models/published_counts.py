@@ -206,3 +206,21 @@ def resnet50_mxnet() -> tuple[int, int]:
             net.bias = False
     net.size = 1
     return net.dense(1000).total
+
+
+def efficientnet_lite(size: int, widths: tuple[int, ...], blocks: tuple[int, ...]) -> tuple[int, int]:
+    """tensorflow/tpu lite/efficientnet_lite_builder.py: kernel, stride and expansion of the seven stages.
+
+    `widths` and `blocks` are the stages' after scaling. TensorFlow's 'SAME' gives the sizes that half a
+    kernel of padding gives.
+    """
+    net = Net(size, batch_norm=True, bias=False).conv(32, 3, 2)
+    table = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
+    for (kernel, stride, expand), width, count in zip(table, widths, blocks, strict=True):
+        for i in range(count):
+            hidden = net.channels * expand
+            if expand > 1:
+                net.conv(hidden)
+            net.conv(hidden, kernel, stride if i == 0 else 1, group=hidden).conv(width)
+    net.conv(1280).size = 1
+    return net.dense(1000).total

