@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from models.errors import DownloadError
 from models.locks import Busy, exclusive
@@ -73,7 +74,7 @@ def fetch(
     Parameters
     ----------
     urls : sequence of str
-        http or https addresses of the same bytes.
+        http or https addresses of the same bytes. A host that cannot be reached is asked once.
     dest : Path
         Appears when the file is complete and checked, or is left as it is. Already there and right:
         nothing is fetched.
@@ -123,11 +124,17 @@ def _from_mirrors(
     urls: Sequence[str], part: _Part, wanted: _Wanted, progress: Progress, timeout: float, pause: Pause
 ) -> Path:
     attempts: list[tuple[str, str]] = []
+    silent: set[str] = set()
     for url in urls:
+        host = urlsplit(url).netloc
+        if host in silent:
+            continue
         try:
             _whole(url, part, wanted, progress, timeout, pause)
         except WebError as exc:
             attempts.append((url, str(exc)))
+            if exc.unreachable:
+                silent.add(host)
             continue
         return part.appear()
     lines = "".join(f"\n  {url}: {reason}" for url, reason in attempts)

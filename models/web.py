@@ -17,6 +17,8 @@ from email.message import Message
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
+from models.connecting import HttpHandler, HttpsHandler
+
 _SCHEMES = ("http", "https")
 # Worth another try at the same address: RFC 9110 and 6585 on timeouts, overload and gateways.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -24,11 +26,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class WebError(Exception):
-    """Why an address gave nothing. `passing`: asking again may help. Its text is shown to the user."""
+    """Why an address gave nothing; its text is shown to the user.
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    `passing`: asking again may help. `unreachable`: the host did not answer at all.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False, unreachable: bool = False) -> None:
         super().__init__(reason)
         self.passing = passing
+        self.unreachable = unreachable
 
 
 class RangeRefusedError(WebError):
@@ -85,7 +91,7 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
     validator : str or None
         The ETag under which the bytes before `offset` came; another file is then sent whole.
     timeout : float
-        Seconds without a sign of life.
+        Seconds that a server may be silent once it is reached (`models.connecting`).
 
     Raises
     ------
@@ -137,7 +143,7 @@ def _no_connection(cause: object) -> WebError:
     # A name that does not resolve, a port nobody listens on and a server that says nothing for the
     # whole timeout will not have changed in a second.
     passing = isinstance(cause, ConnectionResetError | http.client.BadStatusLine)
-    return WebError(f"no connection ({_said(cause)})", passing=passing)
+    return WebError(f"no connection ({_said(cause)})", passing=passing, unreachable=not passing)
 
 
 def _said(cause: object) -> str:
@@ -162,8 +168,8 @@ def _opener() -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler(),  # honours http_proxy, https_proxy and no_proxy
         urllib.request.UnknownHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        HttpHandler(),
+        HttpsHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         _HttpOnlyRedirect(),
         urllib.request.HTTPErrorProcessor(),
