@@ -36,14 +36,17 @@ def write_card(classifier: Classifier, out: str | Path) -> Path:
 
 
 def _licence(classifier: Classifier) -> str:
-    """The terms of the network's weights; empty where nobody recorded them."""
+    """The terms of the network's weights; empty where nobody recorded them.
+
+    Of a network that is not in the store only the name is known: the catalogue's terms are said to be that.
+    """
     from models.catalog import entry, names
 
     found = stored_network(classifier)
-    if found is not None and found[1].licence:
+    if found is not None:
         return found[1].licence
     name = classifier.identity.network
-    return entry(name).licence if name in names() else ""
+    return f"{entry(name).licence}, as the catalogue says of its {name}" if name in names() else ""
 
 
 def card_text(classifier: Classifier, licence: str = "") -> str:

@@ -133,7 +133,7 @@ def export_full(
     from models.prepare import prepared
 
     out, progress = Path(out), progress or Silent()
-    stored, spec, layer = find_network(classifier, progress)
+    stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
     trial = trial_images(images, features, classifier, notify)

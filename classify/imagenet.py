@@ -109,7 +109,7 @@ def imagenet_images(
 
     started = time.perf_counter()
     progress, options = progress or Silent(), options or ExtractOptions()
-    stored = ensure_network(options.network, progress)
+    stored = ensure_network(options.network, progress, need="classes", notify=notify)
     layer = classifier_layer(stored.spec)
     listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
     failures: list[Failure] = []

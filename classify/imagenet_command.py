@@ -12,6 +12,7 @@ from extract.commands import (
     DeviceOption,
     ExactDecodeOption,
     JobsOption,
+    NetworkOption,
     PrecisionOption,
     QuietOption,
     notifier,
@@ -21,7 +22,7 @@ from extract.commands import (
 
 def imagenet(
     images: Annotated[list[str], typer.Argument(help="Images and folders.")],
-    network: Annotated[str, typer.Option(help="A network of `models list` or an imported one.")] = "alexnet",
+    network: NetworkOption = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes for an image.")] = 5,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: stdout.")] = None,
     form: Annotated[

@@ -184,7 +184,7 @@ def _score_images(
     notify: Notify,
     nodes: dict[str, NodeWork] | None,
 ) -> Iterator[Scored]:
-    stored, spec, layer = find_network(classifier, progress)
+    stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
 
@@ -238,7 +238,9 @@ def score_finished(
         )
 
 
-def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetwork, NetworkSpec, str]:
+def find_network(
+    classifier: Classifier, progress: Progress, notify: Notify = lambda note: None
+) -> tuple[StoredNetwork, NetworkSpec, str]:
     """The network in the store that gives the features a classifier was fitted on.
 
     Returns
@@ -259,7 +261,7 @@ def find_network(classifier: Classifier, progress: Progress) -> tuple[StoredNetw
 
     wanted = classifier.identity
     if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
-        ensure_network(wanted.network, progress)
+        ensure_network(wanted.network, progress, need="this", notify=notify)
     found = stored_network(classifier)
     if found is not None:
         return found

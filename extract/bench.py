@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from extract.own_python import command
 from models import store
 from models.errors import Fc7Error, StoppedError, UsageError
-from models.listing import text_table
 from models.measured import Measured, keep
 from models.progress import Notify, Progress
+from models.text_table import text_table
 
 if TYPE_CHECKING:
     from extract.providers import Device, Precision

@@ -39,6 +39,9 @@ RayOption = Annotated[
         "and GPUs.",
     ),
 ]
+NetworkOption = Annotated[
+    str | None, typer.Option(help="A network of `models list` or an imported one.", metavar="NAME")
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(min=1, help="With --ray: workers in all. Default: one a GPU, up to four on a node without."),
@@ -92,7 +95,7 @@ def extract(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The cache to make or bring up to date.")
     ] = Path("features.h5"),
-    network: Annotated[str, typer.Option(help="A network of `models list` or an imported one.")] = "alexnet",
+    network: NetworkOption = None,
     layer: Annotated[
         str, typer.Option(help="Layers, comma-separated: fc7,fc6,pool5. Default: the network's own.")
     ] = "",
@@ -204,13 +207,22 @@ def shapes(
 
 
 class AddressedCommand(typer.core.TyperCommand):
-    """A command whose ``--ray`` may stand without an address."""
+    """A command whose ``--ray`` may stand without an address, and whose help tells the default network."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare ``--ray`` its address."""
         from extract.cluster.options import with_addresses
 
         return super().parse_args(ctx, with_addresses(args))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Say which network is the default here and now."""
+        from models.default import shown_default
+
+        for option in self.params:
+            if option.name == "network" and isinstance(option, typer.core.TyperOption):
+                option.help = f"{option.help} Default: {shown_default()}."
+        super().format_options(ctx, formatter)
 
 
 def cluster_options(

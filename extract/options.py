@@ -18,8 +18,8 @@ class ExtractOptions:
 
     Attributes
     ----------
-    network : str
-        A name of the store or the catalogue.
+    network : str or None
+        A name of the store or the catalogue; None for the default one (`models.default`).
     layers : tuple of str
         Empty for the network's default layer.
     device : {"auto", "cuda", "tensorrt", "cpu"}
@@ -58,7 +58,7 @@ class ExtractOptions:
         Run on a Ray cluster; None runs in this process.
     """
 
-    network: str = "alexnet"
+    network: str | None = None
     layers: tuple[str, ...] = ()
     device: Device = "auto"
     precision: Precision = "auto"

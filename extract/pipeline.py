@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extract.cache_network import check_before_fetching, with_the_default_explained
 from extract.clock import Clock
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
@@ -20,7 +21,8 @@ from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
-from models.errors import CredentialsError, Fc7Error, ImageError, StoppedError
+from models.default import default_network
+from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError
 from models.importing import ensure_network
 from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
@@ -55,7 +57,7 @@ def extract_features(
     options : ExtractOptions or None
     progress : Progress or None
     notify : callable
-        Is given one-line notes: the engine that was chosen, an untrained network.
+        Is given one-line notes: a network that is fetched, the engine that was chosen.
 
     Returns
     -------
@@ -75,13 +77,21 @@ def extract_features(
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
-    stored = ensure_network(options.network, progress or Silent())
+    default = default_network() if options.network is None else None
+    if default is not None and not options.force:
+        check_before_fetching(Path(out), default)
+    stored = ensure_network(options.network, progress or Silent(), notify=notify)
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
     run = _Run(listing, stored, spec, layers, Path(out), options, progress or Silent(), notify)
-    return run.carry_out(started)
+    try:
+        return run.carry_out(started)
+    except MismatchError as exc:
+        if default is None:
+            raise
+        raise with_the_default_explained(exc, Path(out), default) from exc
 
 
 def _adapted(spec: NetworkSpec, options: ExtractOptions) -> NetworkSpec:

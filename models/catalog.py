@@ -15,8 +15,7 @@ __all__ = [
     "PREPROCESS_PRESETS",
     "CatalogEntry",
     "Source",
-    "by_file_hash",
-    "by_sha256",
+    "by_file",
     "entry",
     "names",
 ]
@@ -129,20 +128,30 @@ def entry(name: str) -> CatalogEntry:
     raise UnknownNetworkError(f"no network {name!r} in the catalogue; {guess}it has {', '.join(names())}")
 
 
-def by_sha256(sha256: str) -> CatalogEntry | None:
-    """The network that a file of this sha256 (hex) holds, or None for a file nobody listed."""
-    return by_file_hash(sha256=sha256)
+def by_file(
+    *, sha256: str | None = None, sha1: str | None = None, address: str | None = None
+) -> tuple[CatalogEntry, ...]:
+    """Every network that a file is a published source of, in the order of the table.
 
+    Parameters
+    ----------
+    sha256, sha1 : str or None
+        Hex digests of the file.
+    address : str or None
+        Where it was fetched from. It counts for a file of which no hash was published.
 
-def by_file_hash(*, sha256: str | None = None, sha1: str | None = None) -> CatalogEntry | None:
-    """The network that a file with one of these hex digests holds.
-
-    Where two networks are made of one file (`alexnet` and `alexnet-tf`), the first of the table.
+    Returns
+    -------
+    tuple of CatalogEntry
+        More than one where networks differ only in the graph, as `alexnet` and `alexnet-tf`; empty for a
+        file nobody listed.
     """
-    for network in (*NETWORKS, *KNOWN_FILES):
-        for source in network.sources:
-            if sha256 is not None and source.sha256 == sha256.lower():
-                return network
-            if sha1 is not None and source.sha1 == sha1.lower():
-                return network
-    return None
+
+    def is_it(source: Source) -> bool:
+        if not source.has_hash:
+            return address in source.urls
+        return source.sha256 == (sha256 or "").lower() or source.sha1 == (sha1 or "").lower()
+
+    return tuple(
+        network for network in (*NETWORKS, *KNOWN_FILES) if any(is_it(source) for source in network.sources)
+    )

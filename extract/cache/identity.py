@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from models.errors import MismatchError, UnknownLayerError
 from models.spec import NetworkSpec, PreprocessSpec, combined_fingerprint
 
+REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
+"""What a run can do about a cache that it does not fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheIdentity:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extract.cache.header import Header, features_name, open_cache
-from extract.cache.identity import CacheIdentity
+from extract.cache.identity import REMEDY, CacheIdentity
 from extract.cache.index import Entries
 from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from models.errors import CacheCorruptError, CacheError, MismatchError
 
-_REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
 _ANEW = "--force makes it anew, and keeps it until the new one is complete"
 
 
@@ -76,11 +75,11 @@ class Old:
             If a layer that is wanted is not offered.
         """
         found = self.header.identity
-        offered.require(found, shown, _REMEDY)
+        offered.require(found, shown, REMEDY)
         strange = [layer for layer in found.layers if layer not in offered.fingerprints]
         if strange:
             raise MismatchError(
-                f"{shown} also holds layer {', '.join(strange)}, which this run cannot make; {_REMEDY}"
+                f"{shown} also holds layer {', '.join(strange)}, which this run cannot make; {REMEDY}"
             )
         return found.widened(offered, wanted)
 

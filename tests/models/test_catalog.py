@@ -150,12 +150,13 @@ def test_presets_are_the_recipes_they_are_named_after() -> None:
 
 def test_a_network_is_known_by_the_hash_of_any_of_its_files() -> None:
     zoo = "6b0da9510f27f234ee96a85dc3809dd210150fdefad87f6850f9788513216945"
-    assert catalog.by_sha256(zoo) is catalog.by_sha256(zoo.upper()) is catalog.entry("alexnet")
-    caffe = catalog.by_file_hash(sha1="4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46")
-    assert caffe is catalog.entry("caffenet")
-    assert catalog.by_sha256("0" * 64) is None
-    assert catalog.by_file_hash(sha1="0" * 40) is None
-    assert catalog.by_file_hash() is None
+    alexnet, caffenet, of_tf = (catalog.entry(name) for name in ("alexnet", "caffenet", "alexnet-tf"))
+    assert catalog.by_file(sha256=zoo) == catalog.by_file(sha256=zoo.upper()) == (alexnet, of_tf)
+    assert catalog.by_file(sha1="4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46") == (caffenet,)
+    assert catalog.by_file(sha256="0" * 64, sha1="0" * 40) == ()
+    assert catalog.by_file() == ()
+    # An address proves nothing where a hash was published.
+    assert catalog.by_file(address=alexnet.sources[0].urls[0]) == ()
 
 
 def test_files_are_not_confused() -> None:

