@@ -33,6 +33,7 @@ from extract.commands import (
     cluster_options,
     notifier,
 )
+from models.program import command_line
 
 ModelOption = Annotated[Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")]
 
@@ -83,7 +84,7 @@ def classify(
     An image that cannot be read is a line with an error, and the exit code is 1; all others are
     classified. Scores are probabilities.
     """
-    existing(model, "make it with `fc7 fit`, or name another with -m")
+    existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from classify.predict import classify_images
     from classify.report.summaries import classify_json, classify_report
     from classify.scoring import RunOptions

@@ -20,6 +20,7 @@ from extract.commands import (
     QuietOption,
     notifier,
 )
+from models.program import command_line
 
 
 def compare(
@@ -50,9 +51,9 @@ def compare(
     or on two caches of them: compare a.onnx b.onnx a.h5 --features-b b.h5
     """
     for model in (first, second):
-        existing(model, "make it with `fc7 fit`")
+        existing(model, f"make it with `{command_line('fit')}`")
     if features_b is not None:
-        existing(features_b, "make it with `fc7 extract IMAGES`")
+        existing(features_b, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.compare import compare_classifiers
     from classify.evaluation_csv import write_tables
     from classify.report.summaries import comparison_report

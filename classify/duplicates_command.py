@@ -10,6 +10,7 @@ import typer
 
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
+from models.program import command_line
 
 
 def duplicates(
@@ -31,7 +32,7 @@ def duplicates(
     what a network can hardly tell apart, and what is the same in 8 x 8 greys, unless the colours differ:
     copies stored again, scaled, cropped or brightened a little, and frames of one film.
     """
-    existing(features, "make it with `fc7 extract IMAGES`")
+    existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.duplicates_of_cache import duplicates_of_cache
     from classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
     from models.progress import make_progress

@@ -20,6 +20,7 @@ from extract.commands import (
     QuietOption,
     notifier,
 )
+from models.program import command_line
 
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
@@ -58,7 +59,7 @@ def evaluate(
     Figures for all images, each class and, where images have groups, each group. Images that the
     classifier learned from are told by their content; --held-out leaves them out.
     """
-    existing(model, "make it with `fc7 fit`, or name another with -m")
+    existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from classify.evaluation_csv import write_evaluation
     from classify.judging import evaluate_images
     from classify.report.summaries import evaluation_json, evaluation_report

@@ -11,6 +11,7 @@ import typer
 from classify.fit_command import DEFAULT_MODEL
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption, notifier
+from models.program import command_line
 
 _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 
@@ -52,7 +53,7 @@ def export(
     probabilities and rejected; its metadata has the labels and says how to resize. It is written only if
     it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
     """
-    existing(model, "make it with `fc7 fit`, or name another with -m")
+    existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from classify.artifact import load_classifier
 
     classifier = load_classifier(model)

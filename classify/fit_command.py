@@ -22,6 +22,7 @@ from classify.arguments import (
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
 from models.errors import UsageError
+from models.program import command_line
 
 if TYPE_CHECKING:
     from classify.split_record import SplitRecord
@@ -82,7 +83,7 @@ def fit(
         reject_below=reject_below,
         keep_split=None if keep_split is None else _split_of(keep_split),
     )
-    existing(features, "make it with `fc7 extract IMAGES`")
+    existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.from_cache import fit_cache
     from classify.report.text import fit_json, fit_report
     from models.progress import make_progress

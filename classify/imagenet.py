@@ -22,6 +22,7 @@ from extract.stages import Failure, Listing, start_of
 from extract.stream import default_jobs, feature_blocks
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
+from models.program import command_line
 from models.progress import Notify, Progress, Silent
 from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
 
@@ -145,7 +146,7 @@ def classifier_layer(spec: NetworkSpec) -> LayerSpec:
     if not spec.trained:
         raise UsageError(
             f"network {spec.name!r} has random weights, so its 1000 outputs mean nothing; choose a trained "
-            "--network (models list)"
+            f"--network (`{command_line('models', 'list')}`)"
         )
     layer = spec.layer(spec.output) if spec.output is not None else None
     if layer is None or layer.dim("avg") not in (1000, 1001):

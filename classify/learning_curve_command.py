@@ -20,6 +20,7 @@ from classify.arguments import (
 )
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
+from models.program import command_line
 
 
 @unpacked
@@ -45,7 +46,7 @@ def learning_curve(
     options = fit_options(
         head, selection, split, normalize=normalize, one_se=one_se, class_weight=class_weight
     )
-    existing(features, "make it with `fc7 extract IMAGES`")
+    existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.evaluation_csv import write_tables
     from classify.learning_curve_from_cache import learning_curve_of_cache
     from classify.report.curves import learning_curve_report

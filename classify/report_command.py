@@ -13,6 +13,7 @@ from classify.fit_command import DEFAULT_MODEL
 from extract.cache_commands import existing
 from extract.commands import QuietOption, notifier
 from models.errors import UsageError
+from models.program import command_line
 
 
 def report(
@@ -39,8 +40,8 @@ def report(
     likely label errors, calibration, curves, a map, duplicates, failures, provenance. The page needs no
     network, no script and no other file. Needs matplotlib and jinja2.
     """
-    existing(features, "make it with `fc7 extract IMAGES`")
-    existing(model, "make it with `fc7 fit`, or name another with -m")
+    existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
+    existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from models.progress import make_progress
 
     try:

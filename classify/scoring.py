@@ -17,6 +17,7 @@ from extract.clock import Clock
 from extract.stages import Failure, Listing
 from extract.worker import Finished, NetworkRun, on_this_machine
 from models.errors import MismatchError, UsageError
+from models.program import command_line
 from models.progress import Notify, Progress
 from models.spec import NetworkSpec, PreprocessSpec
 
@@ -268,7 +269,8 @@ def find_network(
     raise MismatchError(
         f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
         f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
-        f"import the very file it was fitted with (models import FILE --as {wanted.network}), or fit again"
+        f"import the very file it was fitted with "
+        f"(`{command_line('models', 'import', 'FILE', '--as', wanted.network)}`), or fit again"
     )
 
 

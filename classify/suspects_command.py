@@ -11,6 +11,7 @@ import typer
 from classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from extract.cache_commands import existing
 from extract.commands import JsonOption, QuietOption
+from models.program import command_line
 
 
 @unpacked
@@ -40,7 +41,7 @@ def suspects(
     heads that have not seen it, its copies or its group; the less probable its own label, the higher it
     stands. Nothing is changed: look at them and correct what is wrong.
     """
-    existing(features, "make it with `fc7 extract IMAGES`")
+    existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from classify.suspects_from_cache import cache_suspects
     from models.progress import make_progress

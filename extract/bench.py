@@ -16,6 +16,7 @@ from extract.own_python import command
 from models import store
 from models.errors import Fc7Error, StoppedError, UsageError
 from models.measured import Measured, keep
+from models.program import command_line
 from models.progress import Notify, Progress
 from models.text_table import text_table
 
@@ -124,8 +125,8 @@ def _chosen(names: Iterable[str]) -> list[str]:
             store.load(name)  # says that it is not here, and what is
     if not (chosen or here):
         raise UsageError(
-            f"found no network in the store {store.store_root()}; needed is one to measure: `models list` "
-            "shows what `models pull NAME` can fetch"
+            f"found no network in the store {store.store_root()}; needed is one to measure: "
+            f"`{command_line('models', 'list')}` shows what there is"
         )
     return chosen or here
 

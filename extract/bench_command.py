@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from extract.commands import DeviceOption, JsonOption, PrecisionOption, QuietOption, notifier
+from models.program import command_line
 
 
 def register(models: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def bench(
     elif benched.measured and not quiet:
         typer.echo(bench_table(benched))
         if kept_in is not None:
-            typer.echo(f"kept in {kept_in}; `models list` shows them")
+            typer.echo(f"kept in {kept_in}; `{command_line('models', 'list')}` shows them")
     for one in benched.failed:
         typer.echo(f"error: {one.name}: {one.reason}", err=True)
     if benched.failed:

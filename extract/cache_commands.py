@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from models.errors import UsageError
+from models.program import command_line
 from models.progress import make_progress
 
 cache = typer.Typer(
@@ -21,7 +22,6 @@ cache = typer.Typer(
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
-_MAKE = "make one with `fc7 extract IMAGES -o FILE`"
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
@@ -39,12 +39,16 @@ def existing(path: Path, way_out: str) -> Path:
     return path
 
 
+def _existing_cache(path: Path) -> Path:
+    return existing(path, f"make one with `{command_line('extract', 'IMAGES', '-o', 'FILE')}`")
+
+
 @cache.command(epilog="Example:  fc7 cache info features.h5")
 def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
     """What is in it: network, layers, rows, labels, failures, how each run made it."""
     from extract.cache.info import describe
 
-    found = describe(existing(file, _MAKE))
+    found = describe(_existing_cache(file))
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
 
 
@@ -63,7 +67,7 @@ def verify(
     """
     from extract.cache.verify import verify as check
 
-    report = check(existing(file, _MAKE), images, progress=make_progress(quiet))
+    report = check(_existing_cache(file), images, progress=make_progress(quiet))
     if as_json:
         typer.echo(
             json.dumps({**asdict(report), "path": str(file), "ok": report.ok}, ensure_ascii=False, indent=2)
@@ -86,7 +90,7 @@ def merge(
     from extract.cache.merge import merge as join
 
     result = join(
-        existing(first, _MAKE), existing(second, _MAKE), output, force=force, progress=make_progress(quiet)
+        _existing_cache(first), _existing_cache(second), output, force=force, progress=make_progress(quiet)
     )
     if not quiet:
         typer.echo(f"wrote {output}: {result.rows} rows, {result.failures} failures")
@@ -102,7 +106,7 @@ def to_npz(
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
     from extract.cache.npz import to_npz as convert
 
-    rows = convert(existing(file, _MAKE), output, layer or None)
+    rows = convert(_existing_cache(file), output, layer or None)
     if not quiet:
         typer.echo(f"wrote {output}: {rows} rows")
 
@@ -119,6 +123,6 @@ def to_parquet(
     """Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas."""
     from extract.cache.parquet import to_parquet as convert
 
-    rows = convert(existing(file, _MAKE), output, layer or None)
+    rows = convert(_existing_cache(file), output, layer or None)
     if not quiet:
         typer.echo(f"wrote {output}: {rows} rows")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from models.errors import UsageError
+from models.program import command_line
 from models.progress import Notify
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def list_networks(as_json: JsonOption = False) -> None:
     per cent, MB what is downloaded or in the store, FEATURES how many numbers an image gives and from
     which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
-    from models.listing import network_rows, network_table, table_legend
+    from models.listing import network_rows
+    from models.network_table import network_table, table_legend
 
     rows = network_rows(_notifier(quiet=False))
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
@@ -95,7 +97,8 @@ def show(
         typer.echo(layer_table(rows))
     else:
         typer.echo("\n".join(f"{layer} ({dim})" for layer, dim in catalog.entry(name).layers))
-        typer.echo(f"the usual ones; all of them after `models pull {name}`", err=True)
+        pull_it = command_line("models", "pull", name)
+        typer.echo(f"the usual ones; all of them after `{pull_it}`", err=True)
 
 
 @app.command(epilog="Example:  fc7 models default googlenet")

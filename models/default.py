@@ -84,6 +84,15 @@ def chosen_default() -> DefaultNetwork:
     return DefaultNetwork(BUILT_IN, "fc7") if kept is None else DefaultNetwork(kept, "store")
 
 
+def called_default(name: str) -> str:
+    """``, the default,`` with who chose it, to follow a network's name; empty for another. Never an error."""
+    try:
+        chosen = chosen_default()
+    except UsageError:
+        return ""
+    return f", {chosen.called}," if chosen.name == name else ""
+
+
 def shown_default() -> str:
     """The default for help: its name, and who chose it where somebody did; never an error."""
     try:

@@ -24,6 +24,7 @@ from models import store
 from models.durable import flush_folder
 from models.errors import Fc7Error
 from models.locks import exclusive
+from models.program import command_line
 from models.progress import Notify
 
 FILE = "measured.json"
@@ -152,7 +153,8 @@ def _read(notify: Notify) -> dict[str, dict[str, Measured]]:
     except OSError as exc:
         notify(f"{path}: cannot be read ({exc.strerror or exc}); passed over")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        notify(f"{path}: damaged ({type(exc).__name__}); passed over, `models bench` writes it anew")
+        bench = command_line("models", "bench")
+        notify(f"{path}: damaged ({type(exc).__name__}); passed over, `{bench}` writes it anew")
     return {}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,7 +59,11 @@ def own_call_with(option: str, value: str) -> str | None:
 
 def pasted(words: Sequence[str]) -> str:
     """Words as one line that a shell of this system takes apart into them again."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name != "nt":
+        return shlex.join(words)
+    from subprocess import list2cmdline
+
+    return list2cmdline(words)
 
 
 def _without(option: str, arguments: Sequence[str]) -> Iterator[str]:

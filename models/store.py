@@ -26,6 +26,7 @@ from pathlib import Path
 from models.durable import flush, flush_folder, sha256_sums
 from models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
 from models.locks import exclusive
+from models.program import command_line
 from models.spec import NetworkSpec
 from models.store_paths import check_name, is_name, store_root
 
@@ -95,7 +96,7 @@ def load(name: str) -> StoredNetwork:
     """
     folder = _folder(name)
     path = folder / SPEC_FILE
-    again = f"remove it (models remove {name}) and pull or import it again"
+    again = f"remove it (`{command_line('models', 'remove', name)}`) and pull or import it again"
     try:
         spec = NetworkSpec.from_json(path.read_text(encoding="utf-8"))
         spec.layer(spec.default_layer)
@@ -247,7 +248,8 @@ def _folder(name: str) -> Path:
     guess = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownNetworkError(
         f"no network {name!r} in the store {store_root()}; it has {', '.join(here) or 'none'}.{guess} "
-        f"`models list` shows what can be pulled; `models import FILE --as {name}` brings a file of yours"
+        f"`{command_line('models', 'list')}` shows what can be pulled; "
+        f"`{command_line('models', 'import', 'FILE', '--as', name)}` brings a file of yours"
     )
 
 

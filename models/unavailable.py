@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from models import catalog, store
 from models.availability import ready_networks
 from models.catalog import Source
-from models.default import chosen_default
+from models.default import called_default
 from models.installed import is_installed
 from models.program import command_line, own_call_with, python_name
 
@@ -35,8 +35,7 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     need : {"features", "classes", "this"}
     attempts : sequence of (str, str)
     """
-    default = chosen_default()
-    called = f", {default.called}," if default.name == name and need != "this" else ""
+    called = called_default(name) if need != "this" else ""
     lines = [f"network {name!r}{called} is not in the store and could not be fetched."]
     if need != "this":
         lines += [*_ready_here(need), *brought_by_pip(name)]

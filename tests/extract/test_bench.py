@@ -21,8 +21,9 @@ from extract.stream import default_jobs
 from models import measured, store
 from models.errors import StoppedError, UnknownNetworkError, UsageError
 from models.importing import import_network
-from models.listing import network_rows, network_table, stored_facts
+from models.listing import network_rows, stored_facts
 from models.measured import Measured, keep, measured_here
+from models.network_table import network_table
 from models.progress import Silent
 from models.spec import caffe_preprocess
 from models.store import StoredNetwork
@@ -274,7 +275,7 @@ def test_a_network_that_is_not_here_is_said_before_anything_is_measured(
     with pytest.raises(UnknownNetworkError, match="it has mine"):
         bench_networks(["mine", "other"], Silent())
     store.remove("mine")
-    with pytest.raises(UsageError, match="models pull NAME"):
+    with pytest.raises(UsageError, match="models list` shows what there is"):
         bench_networks([], Silent())
 
 

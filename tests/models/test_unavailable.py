@@ -122,6 +122,14 @@ def test_who_chose_the_default_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen(monkeypatch, "alexnet", "features")[0].startswith("network 'alexnet' is not")
 
 
+def test_a_damaged_default_does_not_hide_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FC7_HOME", str(tmp_path))
+    (tmp_path / "default-network").write_bytes(b"\xff\xfe")
+    assert what_to_run_instead("vgg16", "features", []).startswith("network 'vgg16' is not in the store")
+
+
 def test_a_command_too_long_for_a_line_is_cut_to_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["fc7", "extract", *(f"folder-{n}" for n in range(20))])
     assert screen(monkeypatch, "alexnet", "features", MINE)[2] == "  --network mine"
