@@ -248,7 +248,7 @@ def test_with_the_package_of_trained_weights_shapes_and_photographs_are_told(tmp
     if not is_installed(package):
         pytest.skip(f"the package {package.package} is not installed")
     here = CommandLine(tmp_path)
-    ran = here.good("demo")
+    ran = here.good("demo", "--seed", "3")
     ending = ran.out[ran.out.index("shapes with efficientnet-lite0 (trained):") :]
     found = re.findall(r"(svm|softmax): +([0-9.]+)% of 48 held-out", ending)
     assert [head for head, _ in found] == ["svm", "softmax"]
@@ -256,6 +256,7 @@ def test_with_the_package_of_trained_weights_shapes_and_photographs_are_told(tmp
     n_right = re.search(r"([0-9]+) of 16 new ones right", ending)
     assert n_right is not None
     assert int(n_right[1]) >= 15
+    assert len(re.findall(r"--seed 3\b", ran.out)) == 3
     # A palace above a lake, and a dahlia, for which ImageNet has no class.
     assert "china.jpg: palace " in ran.err
     assert "flower.jpg: daisy " in ran.err
