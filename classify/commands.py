@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
         (report, "All that is known, in one page.", "report features.h5 -m classifier.onnx -o report.html"),
         (suspects, "Labels that are probably wrong.", "suspects features.h5 --csv suspects.csv"),
-        (demo, "All of it, on drawn shapes.", "demo"),
+        (demo, "All of it, on drawn shapes.", "demo --seed 1"),
     ):
         app.command(cls=AddressedCommand, short_help=summary, epilog=f"Example:  fc7 {example}")(command)
 
@@ -119,14 +119,18 @@ def classify(
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything goes.")] = Path("fc7-demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other shapes.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
 
-    Nothing is downloaded: without a trained AlexNet in the store the network has random weights, and
-    says so.
+    The network is the best trained one that is here, and names two photographs too; without any it has random
+    weights. Nothing is downloaded.
     """
     from classify.demo import run_demo
+    from classify.demo_text import demo_report
     from models.progress import make_progress
 
-    run_demo(folder, say=notifier(quiet), progress=make_progress(quiet))
+    summary = run_demo(folder, seed, say=notifier(quiet), progress=make_progress(quiet))
+    if not quiet:
+        typer.echo(demo_report(summary))

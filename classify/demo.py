@@ -1,138 +1,238 @@
-"""The whole job on drawn shapes, step by step, with the commands that do the same by hand."""
+"""The whole job on drawn shapes and two photographs, step by step."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from models.errors import UsageError
 from models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
+    from classify.evaluate import Metrics
     from extract.stages import Pixels
+    from models.spec import NetworkSpec
 
-_COUNT, _SEED = 40, 0
-# The sheet's shapes come from another seed than the training shapes: they are new.
-_SHEET_SEED, _SHEET_SIDE = 1000, 4
+COUNT = 40
+"""Pictures of each class to learn from."""
+SHAPES, TILES, FEATURES, PREDICTIONS = "shapes", "tiles", "features.h5", "predictions.csv"
+MONTAGE, ANSWERS = "montage.png", "photographs.csv"
+_COLUMNS = _ROWS = 4
+# In the place where training pictures have their class, 0 to 3: the new shapes have a stream of their own.
+_NEW = 1000
+_SHOWN = 3
+
+Head = Literal["svm", "softmax"]
+HEADS: tuple[Head, ...] = ("svm", "softmax")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What `run_demo` did and made.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds everything that was made.
+    seed : int
+    network : NetworkSpec
+    metrics : mapping of str to Metrics
+        Of the SVM and the softmax on the held-out shapes.
+    n_right, n_tiles : int
+        New shapes that the SVM classified right, of how many.
+    photographs : tuple of Path
+        Those that went through the network's own classifier; none with random weights.
+    """
+
+    folder: Path
+    seed: int
+    network: NetworkSpec
+    metrics: Mapping[Head, Metrics]
+    n_right: int
+    n_tiles: int
+    photographs: tuple[Path, ...]
 
 
 def run_demo(
     folder: str | Path = "fc7-demo",
+    seed: int = 0,
     *,
     say: Notify = print,
     progress: Progress | None = None,
-) -> list[Path]:
-    """Make shapes, extract, fit both heads, classify a 4x4 sheet of new shapes, draw the result.
+) -> DemoSummary:
+    """Draw shapes, extract, fit both heads, classify 16 new shapes, draw the result, look at photographs.
+
+    The network is the best trained one that is here (`choose_network`); without any it is the one with random
+    weights. Nothing is downloaded.
 
     Parameters
     ----------
     folder : str or Path
+        New, empty, or an earlier demo's, of which shapes and features are used again.
+    seed : int
+        Of the shapes, of the split and of the new shapes; at least 0.
     say : callable
         Is told each step in a line.
     progress : Progress or None
 
-    Returns
-    -------
-    list of Path
-        The files that were made.
+    Raises
+    ------
+    UsageError
+        If the folder holds anything else, or shapes of another seed.
     """
-    from classify.fitting import FitOptions
-    from classify.from_cache import fit_cache
-    from classify.predict import classify_images
-    from extract.drawing import montage, save_png
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
-    from extract.shapes import make_shapes
+    from extract.shapes import CLASSES, make_shapes
     from extract.summary import summary_text
 
-    root = Path(folder)
-    shapes, features = root / "shapes", root / "features.h5"
-    bar = progress or Silent()
-    network = choose_network(say)
+    # Three steps start an engine, and each says which.
+    root, bar, say = Path(folder), progress or Silent(), _once(say)
+    _check_folder(root)
+    network = choose_network(bar)
+    say(f"network: {network.name}, " + ("trained" if network.trained else "random weights"))
 
-    say(f"1. drawing {4 * _COUNT} shapes into {shapes}")
-    make_shapes(shapes, _COUNT, _SEED, bar)
+    say(f"1. drawing {COUNT * len(CLASSES)} shapes into {root / SHAPES}")
+    make_shapes(root / SHAPES, COUNT, seed, bar)
 
     say("2. extracting features, once")
-    summary = extract_features([shapes], features, ExtractOptions(network=network), progress=bar, notify=say)
+    # The features of an earlier demo may be another network's.
+    options = ExtractOptions(network=network.name, force=True)
+    summary = extract_features([root / SHAPES], root / FEATURES, options, progress=bar, notify=say)
     say(summary_text(summary))
 
-    say("3. fitting two classifiers, each judged on the 30 % it has not seen")
-    models = {head: root / f"{head}.onnx" for head in ("svm", "softmax")}
-    for head, model in models.items():
-        result = fit_cache(features, model, FitOptions(head=head))  # type: ignore[arg-type]
-        low, high = result.metrics.accuracy_interval
-        say(
-            f"   {head}: {result.metrics.accuracy:.1%} of {result.metrics.n} held-out shapes right "
-            f"(95 % interval {low:.1%} to {high:.1%}), C = {result.C:g}"
-        )
+    say("3. fitting two classifiers, each tested on the 30 % held out")
+    metrics = fit_heads(root, seed, bar)
+    for head, found in metrics.items():
+        say(f"   {head}: {found.n_correct} of {found.n} right")
 
-    say("4. classifying a sheet of 16 new shapes, cut into tiles")
-    truth, tiles = sheet()
-    sheet_file, tile_folder = root / "sheet.png", root / "tiles"
-    tile_folder.mkdir(exist_ok=True)
-    rows = [np.concatenate(tiles[i : i + _SHEET_SIDE], axis=1) for i in range(0, len(tiles), _SHEET_SIDE)]
-    save_png(np.concatenate(rows), sheet_file)
+    say(f"4. classifying {_ROWS * _COLUMNS} new shapes")
+    n_right, n_tiles = classify_new_shapes(root, seed, say, bar)
+    say(f"   {n_right} of {n_tiles} right; wrote {root / MONTAGE}")
+
+    say("5. the network's own 1000 classes on photographs")
+    photographs = name_photographs(root, network, say, bar)
+    return DemoSummary(root, seed, network, metrics, n_right, n_tiles, photographs)
+
+
+def _once(say: Notify) -> Notify:
+    """Says every line but those that it has said."""
+    said: set[str] = set()
+
+    def say_new(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return say_new
+
+
+def _check_folder(root: Path) -> None:
+    """A demo replaces what earlier ones made, and never anything else."""
+    if not root.is_dir() or (root / SHAPES).is_dir():
+        return
+    foreign = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    if foreign:
+        raise UsageError(f"{root} holds files that no demo made, such as {foreign[0]}; choose a new folder")
+
+
+def choose_network(progress: Progress) -> NetworkSpec:
+    """The most accurate trained network of the store, else of the installed packages, else random weights."""
+    from models.availability import ready_networks
+    from models.importing import UNTRAINED, ensure_network
+
+    ready = sorted(ready_networks(), key=lambda network: network.where != "store")
+    return ensure_network(ready[0].name if ready else UNTRAINED, progress).spec
+
+
+def fit_heads(root: Path, seed: int, progress: Progress) -> dict[Head, Metrics]:
+    """Fit and write an SVM and a softmax on a demo's features; their metrics on the same held-out part."""
+    from classify.fitting import FitOptions
+    from classify.from_cache import fit_cache
+
+    return {
+        head: fit_cache(
+            root / FEATURES, root / f"{head}.onnx", FitOptions(head=head, seed=seed), progress=progress
+        ).metrics
+        for head in HEADS
+    }
+
+
+def classify_new_shapes(root: Path, seed: int, say: Notify, progress: Progress) -> tuple[int, int]:
+    """Draw new shapes, classify them with the SVM and draw a montage; how many are right, of how many."""
+    from classify.predict import classify_images
+    from extract.drawing import Tile, montage, save_png
+
+    truth, tiles = new_shapes(seed)
     for i, tile in enumerate(tiles):
-        save_png(tile, tile_folder / f"tile-{i:02}.png")
-    predictions = root / "predictions.csv"
-    classify_images([tile_folder], models["svm"], predictions, progress=bar, notify=say)
-    found = read_first_choices(predictions)
-    right = sum(label == wanted for (label, _), wanted in zip(found, truth, strict=True))
-    say(f"   {right} of {len(truth)} right")
-
-    picture = root / "montage.png"
-    montage(tiles, [f"{label} {score:.2f}" for label, score in found], _SHEET_SIDE, picture)
-
-    made = [features, *models.values(), sheet_file, predictions, picture]
-    say("\nmade:\n" + "\n".join(f"  {path}" for path in [shapes, tile_folder, *made]))
-    say("\nthe same by hand:\n" + "\n".join(f"  {line}" for line in by_hand(root, network)))
-    return made
+        save_png(tile, root / TILES / f"tile-{i:02}.png")
+    classify_images([root / TILES], root / "svm.onnx", root / PREDICTIONS, progress=progress, notify=say)
+    found = [(line["label"], float(line["score"])) for line in _lines(root / PREDICTIONS)]
+    shown = [
+        Tile(tile, (f"{label} {score:.0%}", f"truth: {wanted}"), label == wanted)
+        for tile, wanted, (label, score) in zip(tiles, truth, found, strict=True)
+    ]
+    montage(shown, _COLUMNS, root / MONTAGE)
+    return sum(tile.right is True for tile in shown), len(shown)
 
 
-def choose_network(say: Notify) -> str:
-    """A trained AlexNet of the store, else the one with random weights, said plainly."""
-    from models import store
-    from models.architectures import ARCHITECTURES
-    from models.importing import UNTRAINED
-
-    for name in sorted(store.names(), key=lambda name: (name not in ARCHITECTURES, name)):
-        spec = store.load(name).spec
-        if spec.trained and spec.arch in ARCHITECTURES and spec.default_layer == "fc7":
-            say(f"network: {name}, trained")
-            return name
-    say(
-        f"network: {UNTRAINED}. No trained AlexNet is in the store, so these weights are random: better than "
-        "guessing (25 %), no more. `fc7 models pull alexnet` fetches a trained one, then run the demo again"
-    )
-    return UNTRAINED
-
-
-def sheet() -> tuple[list[str], list[Pixels]]:
+def new_shapes(seed: int) -> tuple[list[str], list[Pixels]]:
     """Sixteen new shapes, four of each, in a mixed order: labels and 227x227 RGB tiles."""
     from extract.shapes import CLASSES, draw_shape
 
-    rng = np.random.Generator(np.random.PCG64(_SHEET_SEED))
-    labels = [label for label in CLASSES for _ in range(_SHEET_SIDE * _SHEET_SIDE // len(CLASSES))]
+    rng = np.random.Generator(np.random.PCG64([seed, _NEW]))
+    labels = [label for label in CLASSES for _ in range(_ROWS * _COLUMNS // len(CLASSES))]
     labels = [labels[i] for i in rng.permutation(len(labels))]
     return labels, [draw_shape(label, rng) for label in labels]
 
 
-def read_first_choices(predictions: Path) -> list[tuple[str, float]]:
-    """Label and score of every line of a predictions.csv."""
-    import csv
+def name_photographs(root: Path, network: NetworkSpec, say: Notify, progress: Progress) -> tuple[Path, ...]:
+    """Say what the network sees in scikit-learn's photographs; gives those that it was asked about."""
+    from classify.imagenet import classifier_layer, imagenet_images
+    from extract.options import ExtractOptions
 
-    with predictions.open(newline="", encoding="utf-8") as stream:
-        return [(line["label"], float(line["score"])) for line in csv.DictReader(stream)]
+    try:
+        classifier_layer(network)
+    except UsageError as exc:
+        say(f"   left out: {exc}")
+        return ()
+    photographs = sample_photographs()
+    if not photographs:
+        say("   left out: scikit-learn's sample photographs are not installed")
+        return ()
+    options = ExtractOptions(network=network.name)
+    imagenet_images(photographs, root / ANSWERS, options, progress=progress, notify=say)
+    for line in _lines(root / ANSWERS):
+        say(f"   {Path(line['path']).name}: {line['error'] or _first_answers(line)}")
+    say(f"   (scikit-learn's sample photographs, CC BY 2.0: {photographs[0].parent / 'README.txt'})")
+    return tuple(photographs)
 
 
-def by_hand(root: Path, network: str) -> list[str]:
-    """The commands that do what the demo did."""
-    return [
-        f"fc7 shapes {root}/shapes --count {_COUNT} --seed {_SEED}",
-        f"fc7 extract {root}/shapes --network {network} -o {root}/features.h5",
-        f"fc7 fit {root}/features.h5 --svm -o {root}/svm.onnx",
-        f"fc7 fit {root}/features.h5 --softmax -o {root}/softmax.onnx",
-        f"fc7 classify {root}/tiles -m {root}/svm.onnx -o {root}/predictions.csv",
-    ]
+def _first_answers(line: Mapping[str, str]) -> str:
+    """``palace 30%, bell cote 17%, monastery 7%`` of a line of `imagenet`."""
+    # A label is a WordNet id and names: "n01440764 tench, Tinca tinca".
+    return ", ".join(
+        f"{line[f'label_{i}'].partition(' ')[2].partition(',')[0]} {float(line[f'score_{i}']):.0%}"
+        for i in range(1, _SHOWN + 1)
+    )
+
+
+def _lines(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def sample_photographs() -> list[Path]:
+    """The photographs that scikit-learn brings, china.jpg and flower.jpg; none if a package leaves them out.
+
+    The README.txt beside them names their authors and the licence, Creative Commons Attribution 2.0.
+    """
+    import sklearn
+
+    folder, here = Path(sklearn.__file__).parent / "datasets/images", Path.cwd()
+    short = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return sorted(short.glob("*.jpg"))

@@ -7,6 +7,7 @@ import io
 import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,40 @@ from PIL import Image, ImageDraw, ImageFont
 from extract.stages import Pixels
 from models.errors import Fc7Error, UsageError
 
-_BACKGROUND, _INK = (24, 24, 24), (240, 240, 240)
-_GAP, _PADDING = 6, 5
+# Ink on white and white on the red have a contrast above 7 : 1 (WCAG 2.2, success criterion 1.4.6); what is
+# wrong is told by a frame, a cross and a dark band as well, so that nothing hangs on the colour.
+_BACKGROUND, _INK = (255, 255, 255), (24, 24, 24)
+_RIGHT, _WRONG = (0, 100, 60), (165, 20, 20)
+_GAP, _PADDING, _FRAME = 8, 6, 6
+_TILE_SIDE = 184
 # Pillow's own font, so that a sheet looks alike everywhere; it has ASCII's letters only.
-_LETTER_HEIGHT = 16
+_LETTER_HEIGHT = 18
+_LINE_HEIGHT = 24
 _CUT = "..."
+_Strokes = tuple[tuple[tuple[float, float], ...], ...]
+# Strokes from corner to corner of a unit square, x to the right and y down.
+_CHECK: _Strokes = (((0.1, 0.55), (0.4, 0.85), (0.9, 0.15)),)
+_CROSS: _Strokes = (((0.1, 0.1), (0.9, 0.9)), ((0.1, 0.9), (0.9, 0.1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture of a montage and what stands below it.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (h, w, 3), uint8
+        RGB. What is larger than 184 pixels is shown smaller, with its proportions.
+    lines : tuple of str
+        Too wide ones are cut; letters that are not ASCII lose their accents or become question marks.
+    right : bool or None
+        True puts a check mark beside the lines; False a cross, a red band behind them and a frame around all;
+        None nothing.
+    """
+
+    pixels: Pixels
+    lines: tuple[str, ...]
+    right: bool | None = None
 
 
 def jpeg_bytes(pixels: Pixels, quality: int = 95) -> bytes:
@@ -51,18 +81,17 @@ def save_png(pixels: Pixels, path: Path) -> Path:
     return path
 
 
-def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path: Path) -> Path:
-    """A PNG sheet of tiles, left to right and top to bottom, each with its caption below it.
+def montage(tiles: Sequence[Tile], columns: int, path: Path) -> Path:
+    """A PNG sheet of tiles, left to right and top to bottom.
 
     Parameters
     ----------
-    tiles : sequence of ndarray of shape (h, w, 3), uint8
-        RGB; sizes may differ, each is centred in a cell of the largest.
-    captions : sequence of str
-        One for each tile. What is too wide for its cell is cut, and letters that are not
-        ASCII lose their accents or become question marks.
+    tiles : sequence of Tile
+        Sizes may differ; each picture is centred in a cell of the largest.
     columns : int
+        At least 1.
     path : Path
+        Where the sheet goes.
 
     Returns
     -------
@@ -72,31 +101,64 @@ def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path
     Raises
     ------
     UsageError
-        If there are no tiles, as many captions as tiles are not given, or `columns` is below 1.
+        If there are no tiles, or `columns` is below 1.
     Fc7Error
         If the file cannot be written.
     """
-    if not tiles or len(tiles) != len(captions) or columns < 1:
+    if not tiles or columns < 1:
         raise UsageError(
-            f"a montage needs at least one tile, a caption for each and at least one column; "
-            f"found {len(tiles)} tiles, {len(captions)} captions, {columns} columns"
+            f"a montage needs at least one tile and at least one column; found {len(tiles)} tiles, "
+            f"{columns} columns"
         )
-    font = ImageFont.load_default(_LETTER_HEIGHT)
-    tile_height = max(tile.shape[0] for tile in tiles)
-    tile_width = max(tile.shape[1] for tile in tiles)
-    caption_height = _LETTER_HEIGHT + 2 * _PADDING
+    shown = [_shown(tile.pixels) for tile in tiles]
+    width = max(picture.width for picture in shown)
+    height = max(picture.height for picture in shown)
+    band = max(len(tile.lines) for tile in tiles) * _LINE_HEIGHT + 2 * _PADDING
+    across, down = width + 2 * _FRAME + _GAP, height + band + 2 * _FRAME + _GAP
     rows = -(-len(tiles) // columns)
-    cell_height, cell_width = tile_height + caption_height + _GAP, tile_width + _GAP
-    sheet = Image.new("RGB", (columns * cell_width + _GAP, rows * cell_height + _GAP), _BACKGROUND)
-    pen = ImageDraw.Draw(sheet)
-    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+    sheet = Image.new("RGB", (columns * across + _GAP, rows * down + _GAP), _BACKGROUND)
+    for index, (tile, picture) in enumerate(zip(tiles, shown, strict=True)):
         row, column = divmod(index, columns)
-        left, top = column * cell_width + _GAP, row * cell_height + _GAP
-        corner = left + (tile_width - tile.shape[1]) // 2, top + (tile_height - tile.shape[0]) // 2
-        sheet.paste(Image.fromarray(tile), corner)
-        middle = left + tile_width / 2, top + tile_height + caption_height / 2
-        pen.text(middle, fitting(caption, tile_width, font), fill=_INK, font=font, anchor="mm")
+        cell = _cell(tile, picture, (width, height, band))
+        sheet.paste(cell, (column * across + _GAP, row * down + _GAP))
     return save_png(np.asarray(sheet), path)
+
+
+def _shown(pixels: Pixels) -> Image.Image:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_TILE_SIDE, _TILE_SIDE))
+    return picture
+
+
+def _cell(tile: Tile, picture: Image.Image, size: tuple[int, int, int]) -> Image.Image:
+    """Frame, picture, mark and lines; `size` is the picture's width and height and the lines' height."""
+    width, height, band = size
+    wrong = tile.right is False
+    cell = Image.new(
+        "RGB", (width + 2 * _FRAME, height + band + 2 * _FRAME), _WRONG if wrong else _BACKGROUND
+    )
+    cell.paste(picture, (_FRAME + (width - picture.width) // 2, _FRAME + (height - picture.height) // 2))
+    pen, font = ImageDraw.Draw(cell), ImageFont.load_default(_LETTER_HEIGHT)
+    ink = _BACKGROUND if wrong else _INK
+    left, top = _FRAME, _FRAME + height + _PADDING
+    if tile.right is not None:
+        side = band - 2 * _PADDING
+        _stroke(pen, _CROSS if wrong else _CHECK, (left, top, side), _BACKGROUND if wrong else _RIGHT)
+        left += side + _PADDING
+    for number, line in enumerate(tile.lines):
+        middle = top + (number + 0.5) * _LINE_HEIGHT
+        pen.text((left, middle), fitting(line, _FRAME + width - left, font), fill=ink, font=font, anchor="lm")
+    return cell
+
+
+def _stroke(
+    pen: ImageDraw.ImageDraw, strokes: _Strokes, place: tuple[int, int, int], colour: tuple[int, int, int]
+) -> None:
+    """Draw `strokes` into the square at left, top with that side."""
+    left, top, side = place
+    for stroke in strokes:
+        points = [(left + x * side, top + y * side) for x, y in stroke]
+        pen.line(points, fill=colour, width=max(2, side // 8), joint="curve")
 
 
 def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

@@ -38,7 +38,7 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     called = called_default(name) if need != "this" else ""
     lines = [f"network {name!r}{called} is not in the store and could not be fetched."]
     if need != "this":
-        lines += [*_ready_here(need), *_brought_by_pip(name)]
+        lines += [*_ready_here(need), *brought_by_pip(name)]
     lines += _ways_to(name, catalog.entry(name).sources)
     if need == "features":
         lines += ["To try the tool without trained weights:", f"  {_own_call_with('alexnet-untrained')}"]
@@ -60,6 +60,17 @@ def how_to_bring(name: str, sources: Sequence[Source], attempts: Attempts) -> st
     return "\n".join([head, *tried, *_ways_to(name, sources)])
 
 
+def brought_by_pip(wanted: str) -> Iterator[str]:
+    """Lines on the smallest network that a package brings; none if one is here, or `wanted` is such a one."""
+    sources = {entry.name: source for entry in catalog.NETWORKS for source in entry.sources if source.package}
+    here = store.names()
+    if wanted in sources or any(name in here or is_installed(source) for name, source in sources.items()):
+        return
+    for name, source in sorted(sources.items(), key=lambda item: item[1].size or 0)[:1]:
+        yield f"The package index has {name}{size_text(source)}:"
+        yield f"  {_pip(source)}"
+
+
 def _ready_here(need: Need) -> Iterator[str]:
     ready = [network for network in ready_networks() if network.classifies or need == "features"]
     if ready:
@@ -76,17 +87,6 @@ def _own_call_with(network: str) -> str:
     if line is None:
         return f"ExtractOptions(network={network!r})"
     return line if len(line) <= _COMMAND_WIDTH else f"--network {network}"
-
-
-def _brought_by_pip(wanted: str) -> Iterator[str]:
-    """The smallest network that a package brings; nothing if one is here, or `wanted` is such a one."""
-    sources = {entry.name: source for entry in catalog.NETWORKS for source in entry.sources if source.package}
-    here = store.names()
-    if wanted in sources or any(name in here or is_installed(source) for name, source in sources.items()):
-        return
-    for name, source in sorted(sources.items(), key=lambda item: item[1].size or 0)[:1]:
-        yield f"The package index has {name}{size_text(source)}:"
-        yield f"  {_pip(source)}"
 
 
 def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
