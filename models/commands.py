@@ -9,10 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from models.preprocess_flags import (
+    AntialiasOption,
+    CropOption,
+    InterpolationOption,
+    MeanOption,
+    MeanOrImageOption,
+    OnceCommand,
+    OrderOption,
+    PreprocessOption,
+    ResizeOption,
+    ScaleOption,
+    StdOption,
+    options,
+)
 from models.progress import Notify
 
 if TYPE_CHECKING:
-    from models.spec import PreprocessSpec
     from models.store import StoredNetwork
 
 app = typer.Typer(
@@ -28,10 +41,6 @@ ReplaceOption = Annotated[bool, typer.Option("--replace", help="Replace a networ
 ArchOption = Annotated[
     Literal["alexnet", "caffenet", "alexnet-owt", "alexnet-tf"] | None,
     typer.Option(help="Whose weights they are, where the file does not tell."),
-]
-PreprocessOption = Annotated[
-    Literal["caffe", "torch", "udacity", "zoo-224"] | None,
-    typer.Option(help="How its images were prepared, where the file is not in the catalogue."),
 ]
 LayerOption = Annotated[
     str | None, typer.Option(help="The tensor or node that features come from by default.")
@@ -87,7 +96,7 @@ def show(
         typer.echo(f"the usual ones; all of them after `models pull {name}`", err=True)
 
 
-@app.command(epilog="Example:  fc7 models pull alexnet")
+@app.command(cls=OnceCommand, epilog="Example:  fc7 models pull alexnet")
 def pull(
     name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
     from_url: Annotated[str | None, typer.Option("--from", help="Fetch the file from this address.")] = None,
@@ -96,9 +105,17 @@ def pull(
         bool, typer.Option("--unverified", help="With --from: take a file that no hash is known for.")
     ] = False,
     arch: ArchOption = None,
-    preprocess: PreprocessOption = None,
     layer: LayerOption = None,
     pool: PoolOption = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    order: OrderOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    interpolation: InterpolationOption = None,
+    antialias: AntialiasOption = None,
     replace: ReplaceOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -113,14 +130,28 @@ def pull(
 
     began = time.monotonic()
     was_here = name in names() and not replace
-    options = PullOptions(from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace)
-    network = pull(name, make_progress(quiet), options, _notifier(quiet))
+    stated = options(
+        preprocess,
+        resize,
+        mean=mean,
+        std=std,
+        scale=scale,
+        order=order,
+        crop=crop,
+        interpolation=interpolation,
+        antialias=antialias,
+    )
+    wanted = PullOptions(from_url, sha256, unverified, arch, stated, layer, pool, replace)
+    network = pull(name, make_progress(quiet), wanted, _notifier(quiet))
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
     _say_done("was in the store already" if was_here else how, network, began, quiet)
 
 
 @app.command(
-    "import", epilog="Example:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5"
+    "import",
+    cls=OnceCommand,
+    epilog="\b\nExample:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5\n"
+    "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
 )
 def import_file(
     file: Annotated[
@@ -128,35 +159,53 @@ def import_file(
     ],
     name: Annotated[str, typer.Option("--as", help="What to call it.")],
     arch: ArchOption = None,
-    preprocess: PreprocessOption = None,
+    prototxt: Annotated[Path | None, typer.Option(help="The deploy.prototxt of a .caffemodel.")] = None,
     layer: LayerOption = None,
     pool: PoolOption = None,
-    prototxt: Annotated[Path | None, typer.Option(help="The deploy.prototxt of a .caffemodel.")] = None,
-    mean: Annotated[
-        Path | None, typer.Option(help="A mean image (.binaryproto); its channel means are used.")
-    ] = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOrImageOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    order: OrderOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    interpolation: InterpolationOption = None,
+    antialias: AntialiasOption = None,
     replace: ReplaceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Bring a network file into the store.
 
     The file itself is left as it is. Weights of an AlexNet go into our graph. Any other ONNX is kept
-    whole; --preprocess and --layer say how to use it, unless the catalogue knows the file by its hash.
+    whole. Unless the catalogue knows the file by its hash, --layer says where to cut it, and how its
+    images are prepared is said by --preprocess, by --mean, --std and --scale, or by both.
     """
     from models.importing import import_network
     from models.store import check_free
 
     began = time.monotonic()
     check_free(name, replace)
+    image = mean if isinstance(mean, Path) else None
+    stated = options(
+        preprocess,
+        resize,
+        mean=mean if image is None else None,
+        std=std,
+        scale=scale,
+        order=order,
+        crop=crop,
+        interpolation=interpolation,
+        antialias=antialias,
+    )
     network = import_network(
         file,
         name,
         arch=arch,
-        preprocess=_preset(preprocess),
+        preprocess=stated,
         layer=layer,
         pool=pool,
         prototxt=prototxt,
-        mean=mean,
+        mean=image,
         replace=replace,
         notify=_notifier(quiet),
     )
@@ -192,12 +241,6 @@ def remove(name: NameArgument) -> None:
 
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")
-
-
-def _preset(name: str | None) -> PreprocessSpec | None:
-    from models.catalog import PREPROCESS_PRESETS
-
-    return None if name is None else PREPROCESS_PRESETS[name]
 
 
 def _notifier(quiet: bool) -> Notify:

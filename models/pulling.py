@@ -12,6 +12,7 @@ from models.architectures import ARCHITECTURES
 from models.catalog import CatalogEntry, Source
 from models.download import fetch
 from models.errors import DownloadError, StoppedError, UsageError, WeightsError
+from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from models.progress import Notify, Progress
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
@@ -30,7 +31,7 @@ class PullOptions:
     unverified : bool
         Take a file whose hash nobody published.
     arch : str or None
-    preprocess : PreprocessSpec or None
+    preprocess : PreprocessSpec, PreprocessOptions or None
     layer : str or None
     pool : {"flatten", "avg", "max"} or None
         As for `models.importing.import_network`; None takes the catalogue's.
@@ -42,7 +43,7 @@ class PullOptions:
     sha256: str | None = None
     unverified: bool = False
     arch: str | None = None
-    preprocess: PreprocessSpec | None = None
+    preprocess: PreprocessSpec | PreprocessOptions | None = None
     layer: str | None = None
     pool: Pool | None = None
     replace: bool = False
@@ -91,11 +92,9 @@ def pull(
     if known is not None and not known.trained:
         return build_untrained(name)
     sources = _sources(name, known, options)
-    if known is not None and known.preprocess is None and options.preprocess is None:
-        raise UsageError(
-            f"{name}: its publisher never said how images were prepared; say it with --preprocess caffe "
-            "(BGR, 0-255 minus means) or --preprocess torch (RGB, 0-1, mean and deviation)"
-        )
+    stated = PreprocessOptions.of(options.preprocess)
+    if known is not None and known.preprocess is None and stated.preset is None and not stated.arithmetic:
+        raise UsageError(f"{name}: its publisher never said how images were prepared; {HOW_TO_SAY}")
     attempts: list[tuple[str, str]] = []
     for source in sources:
         try:
@@ -168,7 +167,9 @@ def _imported(
             file,
             name,
             arch=options.arch or (known.arch if known is not None and known.arch in ARCHITECTURES else None),
-            preprocess=options.preprocess or (known.preprocess if known is not None else None),
+            preprocess=PreprocessOptions.of(options.preprocess).on(
+                known.preprocess if known is not None else None
+            ),
             layer=options.layer or (known.default_layer if known is not None else None),
             pool=options.pool or (known.pool if known is not None else None),
             replace=options.replace,
