@@ -178,7 +178,8 @@ def import_file(
 
     The file itself is left as it is. Weights of an AlexNet go into our graph. Any other ONNX is kept
     whole. Unless the catalogue knows the file by its hash, --layer says where to cut it, and how its
-    images are prepared is said by --preprocess, by --mean, --std and --scale, or by both.
+    images are prepared is said by --preprocess, by --mean, --std and --scale, or by both. A network of
+    several inputs is cut where one image alone is needed.
     """
     from models.importing import import_network
     from models.store import check_free

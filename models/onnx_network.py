@@ -15,7 +15,7 @@ from models.normalised import own_normalisation
 from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from models.progress import Notify
 from models.spec import LayerSpec, NetworkSpec, PreprocessSpec
-from models.surgery import fixed_batch, input_size, takes_bytes, with_image
+from models.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -57,10 +57,14 @@ def kept_network(
     WeightsError
         If the graph cannot be used; with the reason.
     """
-    model = take_in(model, file)
+    inputs = [value.name for value in fed_inputs(model)]
+    model = take_in(model, file, layer)
     with damage(file):
         preprocess = _preprocess(model, file, stated, say)
         size = (preprocess.crop_height, preprocess.crop_width)
+        if len(inputs) > 1:
+            image = image_input(model).name
+            say(f"{file}: has the inputs {', '.join(inputs)}; kept is what {image} alone feeds")
         bound = fixed_batch(model)
         model = free_batch(with_image(model, bound, size))
         layers = layers_of(model)
