@@ -23,7 +23,7 @@ def before_the_network(spec: PreprocessSpec) -> list[str]:
     height, width = spec.resize_height, spec.resize_width
     size = {
         "warp": f"Resize to {height} high and {width} wide, whatever the aspect ratio",
-        "short": f"Resize so that the short side is {height} and the other int({height} * long / short)",
+        "short": _covering(height, width),
         "pad": f"Resize to fit into {height} high and {width} wide (each side rounded, at least 1)",
     }[spec.resize]
     steps = ["Decode, apply EXIF orientation, make it RGB, 8 bits a channel.", f"{size}, {how}."]
@@ -39,6 +39,15 @@ def before_the_network(spec: PreprocessSpec) -> list[str]:
             "and these five mirrored left to right; they are ten rows of the input, one after another."
         )
     return steps
+
+
+def _covering(height: int, width: int) -> str:
+    if height == width:
+        return f"Resize so that the short side is {height} and the other int({height} * long / short)"
+    return (
+        f"Resize to max({height}, int({width} * height / width)) high and "
+        f"max({width}, int({height} * width / height)) wide"
+    )
 
 
 def example_script(spec: PreprocessSpec, file: str, batch: int | None = None) -> str:
@@ -108,6 +117,11 @@ def _geometry(spec: PreprocessSpec) -> list[str]:
         lines, whole = [], f"image.resize(({width}, {height}), {method})"
     elif spec.resize == "short":
         lines = [f"size = [max({height}, int({height} * a / b)) for a, b in (image.size, image.size[::-1])]"]
+        if height != width:
+            lines = [
+                "a, b = image.size",
+                f"size = max({width}, int({height} * a / b)), max({height}, int({width} * b / a))",
+            ]
         whole = f"image.resize(size, {method})"
         lines.append(f"right, bottom = size[0] - {w}, size[1] - {h}")
         lines.append("left, top = round(right / 2), round(bottom / 2)")

@@ -12,6 +12,7 @@ import typer.core
 from extract.cache_commands import cache
 from models.commands import app as models
 from models.errors import UsageError
+from models.preprocess_flags import read, resizing
 from models.progress import Notify
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def extract(
     jobs: JobsOption = None,
     exact_decode: ExactDecodeOption = False,
     resize: Annotated[
-        str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
+        str,
+        typer.Option(
+            help="warp, short or pad, or with a size: warp:256, warp:128x256. Default: the network's."
+        ),
     ] = "",
     antialias: Annotated[
         bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
@@ -280,14 +284,10 @@ def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -
     """
     changes: dict[str, object] = {}
     if resize:
-        mode, _, size = resize.partition(":")
-        if mode not in ("warp", "short", "pad") or (size and not size.isdecimal()):
-            raise UsageError(
-                f"--resize {resize!r} was found; needed is warp, short or pad, or one with a size (short:256)"
-            )
+        mode, size = read("--resize", resizing)(resize)
         changes["resize"] = mode
-        if size:
-            changes["resize_height"] = changes["resize_width"] = int(size)
+        if size is not None:
+            changes["resize_height"], changes["resize_width"] = size
     if antialias is not None:
         changes["antialias"] = antialias
     if crops is not None:

@@ -72,7 +72,8 @@ def frame(height: int, width: int, spec: PreprocessSpec) -> Framing:
     "short"
         The short side as asked, the other ``int(short * long / short_side)`` and the centre
         offset ``int(round((size - crop) / 2.0))``, Python's rounding to even: torchvision
-        (transforms/functional.py, ``_compute_resized_output_size`` and ``center_crop``).
+        (transforms/functional.py, ``_compute_resized_output_size`` and ``center_crop``). Where height
+        and width are asked for that differ, one side as asked and the other, by the same rule, at least so.
     "pad"
         The largest size of the same shape that fits, each side rounded and at least 1, in the
         middle of the asked size; offsets rounded down.
@@ -80,7 +81,7 @@ def frame(height: int, width: int, spec: PreprocessSpec) -> Framing:
     The ten crops are Krizhevsky et al. (2012), section 4.1: these five and their mirror images.
     """
     if spec.resize == "short":
-        new_height, new_width = _short_side(height, width, spec.resize_height)
+        new_height, new_width = _covering(height, width, spec.resize_height, spec.resize_width)
         canvas_height, canvas_width = new_height, new_width
     elif spec.resize == "pad":
         new_height, new_width = _fitted(height, width, spec.resize_height, spec.resize_width)
@@ -104,9 +105,11 @@ def frame(height: int, width: int, spec: PreprocessSpec) -> Framing:
     )
 
 
-def _short_side(height: int, width: int, short: int) -> tuple[int, int]:
-    longest = int(short * max(height, width) / min(height, width))
-    return (short, longest) if height <= width else (longest, short)
+def _covering(height: int, width: int, room_height: int, room_width: int) -> tuple[int, int]:
+    return (
+        max(room_height, int(room_width * height / width)),
+        max(room_width, int(room_height * width / height)),
+    )
 
 
 def _fitted(height: int, width: int, room_height: int, room_width: int) -> tuple[int, int]:

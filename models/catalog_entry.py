@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from models.architectures import architecture
+from models.presets import clip_preprocess, siglip_preprocess, tf_preprocess
 from models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 
@@ -124,5 +125,13 @@ UDACITY = architecture("alexnet-tf").preprocess
 ZOO_224 = torch_preprocess(224)
 
 PREPROCESS_PRESETS: Mapping[str, PreprocessSpec] = MappingProxyType(
-    {"caffe": caffe_preprocess(), "torch": torch_preprocess(), "udacity": UDACITY, "zoo-224": ZOO_224}
+    {
+        "caffe": caffe_preprocess(),
+        "torch": torch_preprocess(),
+        "tf": tf_preprocess(),
+        "clip": clip_preprocess(),
+        "siglip": siglip_preprocess(),
+        "udacity": UDACITY,
+        "zoo-224": ZOO_224,
+    }
 )

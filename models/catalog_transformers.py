@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 
 from models.catalog_entry import CatalogEntry, Source
-from models.spec import PreprocessSpec, torch_preprocess
+from models.presets import clip_preprocess, siglip_preprocess
+from models.spec import torch_preprocess
 
 
 def _export(repository: str, revision: str, file: str, size: int, sha256: str) -> tuple[Source, ...]:
@@ -23,22 +24,6 @@ def _export(repository: str, revision: str, file: str, size: int, sha256: str) -
 # facebookresearch/dinov2 dinov2/data/transforms.py, make_classification_eval_transform: short side 256
 # bicubic, centre 224, ImageNet mean and deviation. preprocessor_config.json of the exports says the same.
 _DINOV2 = dataclasses.replace(torch_preprocess(224, 256), interpolation="bicubic")
-# openai/CLIP clip/clip.py, _transform: short side 224 bicubic, centre 224, these means and deviations.
-# Xenova/clip-vit-base-patch32 preprocessor_config.json says the same.
-_CLIP = PreprocessSpec(
-    *("short", 224, 224, 224, 224, "RGB", "bicubic"),
-    scale=1 / 255,
-    mean=(0.48145466, 0.4578275, 0.40821073),
-    std=(0.26862954, 0.26130258, 0.27577711),
-)
-# preprocessor_config.json of google/siglip-base-patch16-224 and of the export: both sides to 224, whatever
-# the aspect ratio, resample 3 (Pillow's bicubic), mean and deviation 0.5.
-_SIGLIP = PreprocessSpec(
-    *("warp", 224, 224, 224, 224, "RGB", "bicubic"),
-    scale=1 / 255,
-    mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5),
-)
 
 TRANSFORMERS: tuple[CatalogEntry, ...] = (
     CatalogEntry(
@@ -81,7 +66,7 @@ TRANSFORMERS: tuple[CatalogEntry, ...] = (
         # LICENSE of openai/CLIP, which fetches the weights; whether it covers them was asked in its issues
         # 203 and 241 and not answered.
         "MIT (its code)",
-        _CLIP,
+        clip_preprocess(),  # Xenova/clip-vit-base-patch32 preprocessor_config.json says the same
         # After the projection, as encode_image gives it to the linear probe in openai/CLIP README.md.
         # Name: CLIPVisionModelWithProjectionOnnxConfig in xenova/transformers.js scripts/extra/clip.py.
         "image_embeds",
@@ -103,7 +88,7 @@ TRANSFORMERS: tuple[CatalogEntry, ...] = (
             "f89d41bac7f4d4b87e010a467d93f98689d708916ed22f5a07f96fdfa26f475f",
         ),
         "Apache-2.0",  # google-research/big_vision README.md, "including models"
-        _SIGLIP,
+        siglip_preprocess(),  # the export's preprocessor_config.json says the same
         # The attention-pooled vector, which SigLIP compares with texts. Name: SiglipVisionModelOnnxConfig in
         # xenova/transformers.js scripts/extra/siglip.py.
         "pooler_output",

@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from models.errors import UsageError
+from models.preprocess_flags import (
+    AntialiasOption,
+    CropOption,
+    InterpolationOption,
+    MeanOption,
+    MeanOrImageOption,
+    OnceCommand,
+    OrderOption,
+    PreprocessOption,
+    ResizeOption,
+    ScaleOption,
+    StdOption,
+    options,
+)
 from models.program import command_line
 from models.progress import Notify
 
 if TYPE_CHECKING:
-    from models.spec import PreprocessSpec
     from models.store import StoredNetwork
 
 app = typer.Typer(
@@ -46,10 +59,6 @@ ArchOption = Annotated[
     ]
     | None,
     typer.Option(help="Whose weights they are, where the file does not tell."),
-]
-PreprocessOption = Annotated[
-    Literal["caffe", "torch", "udacity", "zoo-224"] | None,
-    typer.Option(help="How its images were prepared, where the file is not in the catalogue."),
 ]
 LayerOption = Annotated[
     str | None, typer.Option(help="The tensor or node that features come from by default.")
@@ -134,7 +143,7 @@ def default(
     typer.echo(_json(asdict(chosen)) if as_json else f"{chosen.name}, {chosen.reason}")
 
 
-@app.command(epilog="Example:  fc7 models pull alexnet")
+@app.command(cls=OnceCommand, epilog="Example:  fc7 models pull alexnet")
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
@@ -146,9 +155,17 @@ def pull(
         bool, typer.Option("--unverified", help="With --from: take a file that no hash is known for.")
     ] = False,
     arch: ArchOption = None,
-    preprocess: PreprocessOption = None,
     layer: LayerOption = None,
     pool: PoolOption = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    order: OrderOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    interpolation: InterpolationOption = None,
+    antialias: AntialiasOption = None,
     replace: ReplaceOption = False,
     repin: Annotated[
         bool, typer.Option("--repin", help="Trust the file that comes now, not the one of the first pull.")
@@ -168,16 +185,28 @@ def pull(
 
     began = time.monotonic()
     was_here = name in names() and not (replace or repin)
-    options = PullOptions(
-        from_url, sha256, unverified, arch, _preset(preprocess), layer, pool, replace, repin
+    stated = options(
+        preprocess,
+        resize,
+        mean=mean,
+        std=std,
+        scale=scale,
+        order=order,
+        crop=crop,
+        interpolation=interpolation,
+        antialias=antialias,
     )
-    network = pull(name, make_progress(quiet), options, _notifier(quiet), trial=context.obj)
+    wanted = PullOptions(from_url, sha256, unverified, arch, stated, layer, pool, replace, repin)
+    network = pull(name, make_progress(quiet), wanted, _notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
     _say_done("was in the store already" if was_here else how, network, began, quiet)
 
 
 @app.command(
-    "import", epilog="Example:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5"
+    "import",
+    cls=OnceCommand,
+    epilog="\b\nExample:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5\n"
+    "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
 )
 def import_file(
     context: typer.Context,
@@ -186,37 +215,56 @@ def import_file(
     ],
     name: Annotated[str, typer.Option("--as", help="What to call it.")],
     arch: ArchOption = None,
-    preprocess: PreprocessOption = None,
+    prototxt: Annotated[Path | None, typer.Option(help="The deploy.prototxt of a .caffemodel.")] = None,
     layer: LayerOption = None,
     pool: PoolOption = None,
-    prototxt: Annotated[Path | None, typer.Option(help="The deploy.prototxt of a .caffemodel.")] = None,
-    mean: Annotated[
-        Path | None, typer.Option(help="A mean image (.binaryproto); its channel means are used.")
-    ] = None,
+    preprocess: PreprocessOption = None,
+    mean: MeanOrImageOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    order: OrderOption = None,
+    resize: ResizeOption = None,
+    crop: CropOption = None,
+    interpolation: InterpolationOption = None,
+    antialias: AntialiasOption = None,
     replace: ReplaceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Bring a network file into the store.
 
     The file itself is left as it is. Weights of an AlexNet, and the state dicts that --arch names, go into
-    our graph. Any other ONNX is kept whole; --preprocess and --layer say how to use it, unless the catalogue
-    knows the file by its hash. The network is tried first: one that does not run, gives NaN, draws at random
-    or lets an image's features depend on its batch is refused.
+    our graph. Any other ONNX is kept whole. Unless the catalogue knows the file by its hash, --layer says
+    where to cut it, and how its images are prepared is said by --preprocess, by --mean, --std and --scale, or
+    by both. A network of several inputs is cut where one image alone is needed. The network is tried first:
+    one that does not run, gives NaN, draws at random or lets an image's features depend on its batch is
+    refused.
     """
     from models.importing import import_network
     from models.store import check_free
 
     began = time.monotonic()
     check_free(name, replace)
+    image = mean if isinstance(mean, Path) else None
+    stated = options(
+        preprocess,
+        resize,
+        mean=mean if image is None else None,
+        std=std,
+        scale=scale,
+        order=order,
+        crop=crop,
+        interpolation=interpolation,
+        antialias=antialias,
+    )
     network = import_network(
         file,
         name,
         arch=arch,
-        preprocess=_preset(preprocess),
+        preprocess=stated,
         layer=layer,
         pool=pool,
         prototxt=prototxt,
-        mean=mean,
+        mean=image,
         replace=replace,
         notify=_notifier(quiet),
         trial=context.obj,
@@ -261,12 +309,6 @@ def remove(name: NameArgument) -> None:
 
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")
-
-
-def _preset(name: str | None) -> PreprocessSpec | None:
-    from models.catalog import PREPROCESS_PRESETS
-
-    return None if name is None else PREPROCESS_PRESETS[name]
 
 
 def _notifier(quiet: bool) -> Notify:

@@ -20,7 +20,9 @@ from onnx import (
 
 from models.errors import UnsafeFileError, WeightsError
 from models.graph_files import damage
+from models.image_part import image_part
 from models.surgery import (
+    FED_TYPES,
     channels_last,
     image_input,
     inferred_shapes,
@@ -34,7 +36,6 @@ from models.surgery import (
 
 # ONNX Runtime promises operator sets from 7 on (its docs/Versioning.md).
 OLDEST_OPSET = 7
-_INPUTS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 # ONNX Runtime 1.23, the oldest one fc7 runs with, reads operator sets up to this one (its release notes).
 _EVERYWHERE = 23
 _CONVOLVED = (TensorProto.FLOAT, TensorProto.FLOAT16)
@@ -42,11 +43,12 @@ _CONVOLVED = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _MOST_NUMBERS = 1 << 30
 
 
-def take_in(model: ModelProto, name: str) -> ModelProto:
+def take_in(model: ModelProto, name: str, layer: str | None = None) -> ModelProto:
     """The graph in the form that `models.surgery` relies on, or a message why it cannot be used.
 
     Constant nodes become arrays of the graph, nodes stand in the order they are computed, arrays
-    are no longer listed as inputs, and the IR version is one that every ONNX Runtime here reads.
+    are no longer listed as inputs, and the IR version is one that every ONNX Runtime here reads. Of a
+    graph with several inputs the part that one image feeds is left (`models.image_part`).
 
     Parameters
     ----------
@@ -54,9 +56,13 @@ def take_in(model: ModelProto, name: str) -> ModelProto:
         With its arrays loaded (`models.graph_files.load_whole_graph`).
     name : str
         The file, for messages.
+    layer : str or None
+        The layer that is wanted of it.
 
     Raises
     ------
+    UsageError
+        If the layer needs more than one image.
     UnsafeFileError
         If it asks for absurd memory.
     WeightsError
@@ -68,6 +74,7 @@ def take_in(model: ModelProto, name: str) -> ModelProto:
         _check_functions(model.functions, name)
         if model.graph.sparse_initializer:
             raise WeightsError(f"{name}: has sparse arrays, which are not read; export it with dense ones")
+        model = image_part(model, layer, name)
         nodes, arrays = _with_lifted_constants(model.graph)
         taken = with_parts(
             model,
@@ -240,7 +247,7 @@ def _in_order(nodes: list[NodeProto], known: set[str], name: str) -> list[NodePr
 def _check_image(model: ModelProto, name: str) -> None:
     image = image_input(model)
     kind = image.type.tensor_type.elem_type
-    if kind not in _INPUTS:
+    if kind not in FED_TYPES:
         shown = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
         raise WeightsError(
             f"{name}: input {image.name!r} is of type {shown}; float32, float16, float64 and uint8 are fed. "

@@ -12,6 +12,7 @@ from models.backbones.backbone import Backbone
 from models.backbones.known import BUILT, built_plan
 from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, WeightsError
 from models.layers import layers_of
+from models.preprocess_options import PreprocessOptions, fit_crop
 from models.program import command_line
 from models.progress import Notify
 from models.published import check_is_the_catalogues, known_file
@@ -38,7 +39,7 @@ def import_network(
     name: str,
     *,
     arch: str | None = None,
-    preprocess: PreprocessSpec | None = None,
+    preprocess: PreprocessSpec | PreprocessOptions | None = None,
     layer: str | None = None,
     pool: Pool | None = None,
     prototxt: Path | None = None,
@@ -60,9 +61,10 @@ def import_network(
         What the store calls it from now on.
     arch : str or None
         One of `BUILT`; None tells it from the catalogue or from the file.
-    preprocess : PreprocessSpec or None
-        What its authors fed it; None takes the catalogue's or the architecture's. Its crop is set
-        to the graph's input size, and arithmetic that the graph does itself is taken out.
+    preprocess : PreprocessSpec, PreprocessOptions or None
+        What its authors fed it; None takes the catalogue's or the architecture's, and options change
+        parts of it. Its crop is set to the graph's input size, its resize grows or shrinks with the crop
+        (`fit_crop`), and arithmetic that the graph does itself is taken out.
     layer : str or None
         The layer, tensor or node that features come from by default; None takes the catalogue's, the
         architecture's, or fc7.
@@ -88,8 +90,8 @@ def import_network(
     Raises
     ------
     UsageError
-        If the preprocessing or the layer of an unknown graph is not given, or `name` is the catalogue's
-        name of another network.
+        If the preprocessing or the layer of an unknown graph is not given, what is stated does not go
+        together, or `name` is the catalogue's name of another network.
     UnsafeFileError
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
@@ -97,21 +99,21 @@ def import_network(
     """
     say = notify or (lambda note: None)
     hashes, entry = known_file(path, name)
+    stated = PreprocessOptions.of(preprocess).on(entry.preprocess if entry is not None else None)
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
-        preprocess = preprocess or entry.preprocess
         layer = layer or entry.default_layer
     if prototxt is not None:
-        model, spec = _from_caffe(path, prototxt, name, arch, preprocess, mean, layer, say)
+        model, spec = _from_caffe(path, prototxt, name, arch, stated, mean, layer, say)
     else:
         known_as_graph = entry is not None and entry.arch not in BUILT and arch is None
         weights = None if known_as_graph else _built_weights(path, arch, say)
         if weights is not None:
             plan = built_plan(weights[0])
-            chosen = _with_mean(preprocess or plan.preprocess, mean)
+            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
             model, spec = built_network(plan, weights[1], name, chosen, layer)
         else:
-            model, spec = _kept(path, name, preprocess, mean, layer, say)
+            model, spec = _kept(path, name, stated, mean, layer, say)
     spec = dataclasses.replace(
         spec,
         source=f"{source or path.name}, {hashes}",
@@ -222,9 +224,7 @@ def built_network(
     from models.backbones.build import build_backbone
     from models.graph import build_graph
 
-    size = (plan.preprocess.crop_height, plan.preprocess.crop_width)
-    if (preprocess.crop_height, preprocess.crop_width) != size:
-        preprocess = fit_crop(preprocess, size)
+    preprocess = fit_crop(preprocess, _input_size(plan))
     model = build_graph(plan, weights) if isinstance(plan, Architecture) else build_backbone(plan, weights)
     layers = [found for found in layers_of(model) if not found.name.endswith("_in")]
     names = [found.name for found in layers]
@@ -234,20 +234,8 @@ def built_network(
     return model, dataclasses.replace(spec, default_layer=spec.layer(default).name)
 
 
-def fit_crop(preprocess: PreprocessSpec, size: tuple[int, int]) -> PreprocessSpec:
-    """The same recipe with the crop the graph takes, enlarging the resize where it is too small."""
-    height, width = size
-    resize_height = max(preprocess.resize_height, height)
-    resize_width = max(preprocess.resize_width, width)
-    if preprocess.resize == "short":
-        resize_height = resize_width = max(resize_height, resize_width)
-    return dataclasses.replace(
-        preprocess,
-        crop_height=height,
-        crop_width=width,
-        resize_height=resize_height,
-        resize_width=resize_width,
-    )
+def _input_size(plan: Architecture | Backbone) -> tuple[int, int]:
+    return plan.preprocess.crop_height, plan.preprocess.crop_width
 
 
 def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weights] | None:
@@ -267,7 +255,7 @@ def _from_caffe(
     prototxt: Path,
     name: str,
     arch: str | None,
-    preprocess: PreprocessSpec | None,
+    stated: PreprocessOptions,
     mean: Path | None,
     layer: str | None,
     say: Notify,
@@ -283,6 +271,9 @@ def _from_caffe(
     size = input_size(model)
     # BVLC's AlexNet and CaffeNet have the same shapes; a file may leave open which of them it is.
     for plan in (architecture(plan) for plan in ([arch] if arch else ARCHITECTURES)):
+        # A digest does not cover the size of the input.
+        if arch is None and size != _input_size(plan):
+            continue
         try:
             weights = _built_weights(path, plan.name, lambda note: None)
         except UnsafeFileError:
@@ -293,22 +284,17 @@ def _from_caffe(
             continue
         if weights is None:
             continue
-        ours, spec = built_network(
-            plan, weights[1], name, _with_mean(preprocess or plan.preprocess, mean), layer
-        )
-        # A digest does not cover the size of the input.
-        same_size = size == (spec.preprocess.crop_height, spec.preprocess.crop_width)
-        if arch is not None or (same_size and wanted <= {found.digest for found in spec.layers}):
-            return ours, spec
-    return kept_network(
-        model, path.name, name, _with_mean(preprocess or caffe_preprocess(), mean), layer, say
-    )
+        ours, spec = built_network(plan, weights[1], name, plan.preprocess, layer)
+        if arch is not None or wanted <= {found.digest for found in spec.layers}:
+            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
+            return ours, dataclasses.replace(spec, preprocess=chosen)
+    return kept_network(model, path.name, name, _with_mean(stated.on(caffe_preprocess()), mean), layer, say)
 
 
 def _kept(
     path: Path,
     name: str,
-    preprocess: PreprocessSpec | None,
+    stated: PreprocessOptions,
     mean: Path | None,
     layer: str | None,
     say: Notify,
@@ -317,19 +303,20 @@ def _kept(
     from models.onnx_network import kept_network
 
     if mean is not None:
-        preprocess = _with_mean(preprocess or caffe_preprocess(), mean)
-    return kept_network(load_whole_graph(path), path.name, name, preprocess, layer, say)
+        stated = _with_mean(stated.on(caffe_preprocess()), mean)
+    return kept_network(load_whole_graph(path), path.name, name, stated, layer, say)
 
 
-def _with_mean(preprocess: PreprocessSpec, mean: Path | None) -> PreprocessSpec:
-    """The recipe with the channel means of a Caffe mean image, which are B, G, R on 0-255."""
+def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOptions:
+    """The same with the channel means of a Caffe mean image, which are B, G, R on 0-255."""
     if mean is None:
-        return preprocess
+        return stated
     from models.weights.caffe_model import read_mean
 
-    blue, green, red = (value * preprocess.scale for value in read_mean(mean))
-    ordered = (blue, green, red) if preprocess.channel_order == "BGR" else (red, green, blue)
-    return dataclasses.replace(preprocess, mean=ordered, image_mean=False)
+    preset = stated.preset or caffe_preprocess()
+    scale, order = stated.scale or preset.scale, stated.order or preset.channel_order
+    blue, green, red = (value * scale for value in read_mean(mean))
+    return dataclasses.replace(stated, mean=(blue, green, red) if order == "BGR" else (red, green, blue))
 
 
 def _save(

@@ -10,12 +10,12 @@ from models.batches import free_batch
 from models.errors import UsageError
 from models.graph_files import damage
 from models.graph_intake import take_in
-from models.importing import fit_crop
 from models.layers import find_layer, layers_of
 from models.normalised import own_normalisation
+from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from models.progress import Notify
 from models.spec import LayerSpec, NetworkSpec, PreprocessSpec
-from models.surgery import fixed_batch, input_size, takes_bytes, with_image
+from models.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -29,7 +29,7 @@ def kept_network(
     model: ModelProto,
     file: str,
     name: str,
-    preprocess: PreprocessSpec | None,
+    stated: PreprocessOptions,
     layer: str | None,
     say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
@@ -43,8 +43,8 @@ def kept_network(
         Its file's name, for messages.
     name : str
         What the store will call it.
-    preprocess : PreprocessSpec or None
-        What its authors fed it. None will do for MATLAB's exports that normalise their input themselves.
+    stated : PreprocessOptions
+        What its authors fed it. Nothing will do for MATLAB's exports that normalise their input themselves.
     layer : str or None
         Layer, tensor or node; None will do for a graph that has an fc7.
     say : callable
@@ -57,10 +57,14 @@ def kept_network(
     WeightsError
         If the graph cannot be used; with the reason.
     """
-    model = take_in(model, file)
+    inputs = [value.name for value in fed_inputs(model)]
+    model = take_in(model, file, layer)
     with damage(file):
-        preprocess = _preprocess(model, file, preprocess, say)
+        preprocess = _preprocess(model, file, stated, say)
         size = (preprocess.crop_height, preprocess.crop_width)
+        if len(inputs) > 1:
+            image = image_input(model).name
+            say(f"{file}: has the inputs {', '.join(inputs)}; kept is what {image} alone feeds")
         bound = fixed_batch(model)
         model = free_batch(with_image(model, bound, size))
         layers = layers_of(model)
@@ -80,35 +84,45 @@ def kept_network(
     return model, NetworkSpec(name, "onnx", preprocess, tuple(layers), chosen.name, scores)
 
 
-def _preprocess(model: ModelProto, file: str, given: PreprocessSpec | None, say: Notify) -> PreprocessSpec:
+def _preprocess(model: ModelProto, file: str, stated: PreprocessOptions, say: Notify) -> PreprocessSpec:
     own = own_normalisation(model)
+    itself = "it takes uint8 pixels itself" if takes_bytes(model) else ""
+    if own is not None:
+        itself = f"its node {own.node!r} normalises the image itself"
     matlab = "matlab" in model.producer_name.lower()
     size = input_size(model)
-    if given is None and matlab and own is not None and size is not None:
+    as_matlab = stated.preset is None and matlab and own is not None and size is not None
+    if as_matlab and size is not None:
         # MATLAB's augmentedImageDatastore(inputSize, ...) resizes to the input, whatever the aspect ratio.
-        given = PreprocessSpec("warp", *size, *size, "RGB")
-        say(f"{file}: a MATLAB export; its images are prepared as MATLAB does: {given.describe()}")
-    if given is None:
+        stated = stated.on(PreprocessSpec("warp", *size, *size, "RGB"))
+    if stated.empty and itself:
+        raise UsageError(f"{file}: {itself}; say how images are resized, with --resize or a --preprocess")
+    if stated.preset is None and not stated.arithmetic and not itself:
         raise UsageError(
-            f"{file}: how its images were prepared is not known from the catalogue; say it with "
-            "--preprocess caffe (BGR, 0-255 minus means) or --preprocess torch (RGB, 0-1, mean and deviation)"
+            f"{file}: how its images were prepared is not known from the catalogue; {HOW_TO_SAY}"
         )
-    fitted = given if size is None else fit_crop(given, size)
-    if matlab and fitted.channel_order == "BGR":
+    fitted = stated.spec(size, lambda note: say(f"{file}: {note}"))
+    if as_matlab:
+        say(f"{file}: a MATLAB export; its images are prepared as MATLAB does: {fitted.describe()}")
+    if matlab and fitted.channel_order == "BGR" and stated.order is None:
         # Every pretrained network of MATLAB takes RGB, those converted from Caffe included.
         say(f"{file}: a MATLAB export takes RGB; it is fed RGB in place of {fitted.channel_order}")
         bgr = dataclasses.replace(fitted, channel_order="RGB")
         fitted = dataclasses.replace(bgr, mean=fitted.mean[::-1], std=fitted.std[::-1])
-    if own is None and not takes_bytes(model):
+    if not itself:
         return fitted
     scale = own.scale if own is not None else 1.0
     plain = dataclasses.replace(
         fitted, scale=scale, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), image_mean=False
     )
     if plain != fitted:
-        why = f"its node {own.node!r} normalises the image" if own is not None else "it takes uint8 pixels"
         shown = "0-255" if scale == 1.0 else "0-1"
-        say(f"{file}: {why} itself; it is fed {shown}, no mean is subtracted a second time")
+        if stated.arithmetic:
+            raise UsageError(
+                f"{file}: {itself}, and is fed {shown}; leave out --mean, --std and --scale, which would "
+                "do it a second time"
+            )
+        say(f"{file}: {itself}; it is fed {shown}, no mean is subtracted a second time")
     return plain
 
 

@@ -16,6 +16,7 @@ from models.catalog import CatalogEntry, Source
 from models.download import Wanted, alone_with, fetch
 from models.errors import DownloadError, StoppedError, UsageError, WeightsError
 from models.installed import installed_file, not_installed
+from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from models.program import command_line
 from models.progress import Notify, Progress
 from models.published import file_hash
@@ -47,7 +48,7 @@ class PullOptions:
     unverified : bool
         Take a file whose hash nobody published, also over http.
     arch : str or None
-    preprocess : PreprocessSpec or None
+    preprocess : PreprocessSpec, PreprocessOptions or None
     layer : str or None
     pool : {"flatten", "avg", "max", "token"} or None
         As for `models.importing.import_network`; None takes the catalogue's.
@@ -61,7 +62,7 @@ class PullOptions:
     sha256: str | None = None
     unverified: bool = False
     arch: str | None = None
-    preprocess: PreprocessSpec | None = None
+    preprocess: PreprocessSpec | PreprocessOptions | None = None
     layer: str | None = None
     pool: Pool | None = None
     replace: bool = False
@@ -137,11 +138,9 @@ def pull(
     if known is not None and not known.trained:
         return build_untrained(name)
     sources = _sources(name, known, options)
-    if known is not None and known.preprocess is None and options.preprocess is None:
-        raise UsageError(
-            f"{name}: its publisher never said how images were prepared; say it with --preprocess caffe "
-            "(BGR, 0-255 minus means) or --preprocess torch (RGB, 0-1, mean and deviation)"
-        )
+    stated = PreprocessOptions.of(options.preprocess)
+    if known is not None and known.preprocess is None and stated.preset is None and not stated.arithmetic:
+        raise UsageError(f"{name}: its publisher never said how images were prepared; {HOW_TO_SAY}")
     call = _Call(name, known, options, progress, notify, trial)
     attempts: list[tuple[str, str]] = []
     for source in sources:
@@ -263,7 +262,9 @@ def _imported(source: Source, file: Path, call: _Call) -> StoredNetwork:
             file,
             call.name,
             arch=options.arch or (known.arch if known is not None and known.arch in BUILT else None),
-            preprocess=options.preprocess or (known.preprocess if known is not None else None),
+            preprocess=PreprocessOptions.of(options.preprocess).on(
+                known.preprocess if known is not None else None
+            ),
             layer=options.layer or (known.default_layer if known is not None else None),
             pool=options.pool or (known.pool if known is not None else None),
             replace=options.replace or options.repin,

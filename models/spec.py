@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,10 +32,11 @@ class PreprocessSpec:
     Attributes
     ----------
     resize : {"warp", "short", "pad"}
-        "warp" ignores the aspect ratio; "short" scales until the short side fits and
-        keeps the ratio; "pad" fits the whole image in and fills the rest with the mean colour.
+        "warp" ignores the aspect ratio; "short" keeps it and scales until both sides are covered;
+        "pad" fits the whole image in and fills the rest with the mean colour.
     resize_height, resize_width : int
-        Size after resizing, in pixels. For "short" both are the short side's length.
+        Size after resizing, in pixels. For "short" what the image must cover: where both are equal,
+        they are the short side's length.
     crop_height, crop_width : int
         The network's input size, cut from the centre (offset rounded down; for "short" as
         torchvision rounds it, to even).
@@ -73,10 +75,19 @@ class PreprocessSpec:
             raise UsageError(
                 f"crops is {self.crops}; it can be 1 (the centre) or 10 (corners, centre, mirrored)"
             )
+        if min(self.crop_height, self.crop_width) < 1:
+            raise UsageError(
+                f"a crop of {self.crop_height}x{self.crop_width} has no pixels; both sides need at least one"
+            )
         if self.crop_height > self.resize_height or self.crop_width > self.resize_width:
             raise UsageError(
                 f"a crop of {self.crop_height}x{self.crop_width} does not fit into a resize of "
                 f"{self.resize_height}x{self.resize_width}; make the resize at least as large"
+            )
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))) or 0 in (self.scale, *self.std):
+            raise UsageError(
+                f"a scale of {self.scale:g}, a mean of {_numbers(self.mean)} and a deviation of "
+                f"{_numbers(self.std)}: finite numbers are needed, and no zero as scale or deviation"
             )
 
     def to_json(self) -> str:
@@ -94,7 +105,10 @@ class PreprocessSpec:
     def describe(self) -> str:
         """One line for people, e.g. ``warp 256x256 bilinear, centre crop 227x227, BGR, ...``."""
         size = f"{self.resize_height}x{self.resize_width}"
-        resized = f"short side {self.resize_height}" if self.resize == "short" else f"{self.resize} {size}"
+        resized = f"{self.resize} {size}"
+        if self.resize == "short":
+            square = self.resize_height == self.resize_width
+            resized = f"short side {self.resize_height}" if square else f"short to cover {size}"
         crop = f"{self.crop_height}x{self.crop_width}"
         taken = f"centre crop {crop}" if self.crops == 1 else f"ten crops {crop}"
         numbers = "minus each image's mean" if self.image_mean else f"minus {_numbers(self.mean)}"

@@ -22,6 +22,8 @@ from onnx.external_data_helper import uses_external_data
 
 from models.errors import UnknownLayerError, WeightsError
 
+FED_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
+"""Element types of the images that a network can be fed."""
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 # From IR 4 on weights need not be listed as inputs; listed there, engines could not fold them. What
 # later versions added (number types under 8 bits) no image network of ours holds, and IR 10 is read by
@@ -42,8 +44,7 @@ def image_input(model: ModelProto) -> ValueInfoProto:
     WeightsError
         If the graph has none, or several inputs without a default, or one that cannot be images.
     """
-    held = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in held]
+    inputs = fed_inputs(model)
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
         raise WeightsError(f"the graph has {len(inputs)} inputs ({names}); one that takes images was needed")
@@ -52,6 +53,12 @@ def image_input(model: ModelProto) -> ValueInfoProto:
         raise WeightsError(f"input {inputs[0].name!r} has {rank} dimensions; images have 4 (N, C, H, W)")
     found: ValueInfoProto = inputs[0]
     return found
+
+
+def fed_inputs(model: ModelProto) -> list[ValueInfoProto]:
+    """The inputs that must be given: those without a default among the graph's arrays."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in held]
 
 
 def channels_last(model: ModelProto) -> bool:

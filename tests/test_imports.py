@@ -36,6 +36,7 @@ LIGHT = [
     "cli.py",
     "models/commands.py",
     "models/errors.py",
+    "models/preprocess_flags.py",
     "extract/commands.py",
     "extract/cache_commands.py",
     "extract/cluster/options.py",

@@ -57,12 +57,12 @@ def test_features_equal_the_networks_own_numbers(store: Path) -> None:
     from PIL import Image
 
     write_pictures(store / "imgs", per_class=1)
-    extract_features([store / "imgs"], store / "f.h5", ExtractOptions(network="tiny"))
+    extract_features([store / "imgs"], store / "f.h5", ExtractOptions(network="tiny", exact_decode=True))
     found = load_features(store / "f.h5")
     w = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(store / "tiny.onnx")).graph.initializer}
     image = Image.open(store / "imgs" / found.paths[0]).convert("RGB")
-    # The caffe recipe: warp to 256, and the centre that the network takes.
-    resized = np.asarray(image.resize((256, 256), Image.Resampling.BILINEAR))[112:144, 112:144]
+    # The caffe recipe: warp to 256/224 of 32, and the centre that the network takes.
+    resized = np.asarray(image.resize((37, 37), Image.Resampling.BILINEAR))[2:34, 2:34]
     bgr = resized[..., ::-1].astype(np.float64) - [104.00698793, 116.66876762, 122.67891434]
     padded = np.pad(bgr.transpose(2, 0, 1), ((0, 0), (2, 2), (2, 2)))
     maps = np.zeros((16, 8, 8))

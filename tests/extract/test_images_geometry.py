@@ -78,6 +78,46 @@ def test_the_short_side_follows_torchvisions_rounding(
     assert np.abs(prepare(picture, TORCH)[0] - part).max() <= 1.01
 
 
+# One side as asked; the other int(asked * side / side), as torchvision rounds the long side.
+@pytest.mark.parametrize(
+    ("size", "resized", "corner"),
+    [
+        ((375, 500), (219, 293), (46, 18)),
+        ((500, 375), (390, 293), (131, 18)),
+        ((100, 900), (146, 1314), (9, 529)),
+        ((128, 256), (146, 293), (9, 18)),
+        ((146, 293), (146, 293), (9, 18)),
+        ((1, 1), (293, 293), (82, 18)),
+    ],
+)
+def test_an_input_that_is_not_square_is_covered_with_the_aspect_ratio_kept(
+    size: tuple[int, int], resized: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    spec = dataclasses.replace(TORCH, resize_height=146, resize_width=293, crop_height=128, crop_width=256)
+    framing = frame(*size, spec)
+    assert (framing.height, framing.width) == resized
+    assert framing.crops == (Window(*corner, 128, 256),)
+    picture = photo(*size)
+    part = triangle_resize(picture, *resized)[corner[0] : corner[0] + 128, corner[1] : corner[1] + 256]
+    assert np.abs(prepare(picture, spec)[0] - part).max() <= 1.01
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 500), st.integers(1, 500))
+def test_covering_is_the_smallest_size_of_the_same_shape_that_leaves_nothing_open(
+    height: int, width: int, room_height: int, room_width: int
+) -> None:
+    spec = PreprocessSpec("short", room_height, room_width, room_height, room_width, "RGB")
+    framing = frame(height, width, spec)
+    ratio = max(Fraction(room_height, height), Fraction(room_width, width))
+    assert framing.height >= room_height
+    assert framing.width >= room_width
+    assert framing.height == room_height or framing.width == room_width
+    # Rounded down by less than a pixel, and by float's error at most one more.
+    assert -1 - 1e-6 < framing.height - height * ratio <= 1e-6
+    assert -1 - 1e-6 < framing.width - width * ratio <= 1e-6
+
+
 def test_the_torch_recipe_equals_pytorchs_own_antialiased_resize() -> None:
     torch = pytest.importorskip("torch")
     picture = photo(375, 500)

@@ -60,7 +60,7 @@ def test_every_row_is_kept_with_the_thumbnail_of_its_image(place: Path) -> None:
     found = load_features(place / "f.h5")
     spec = store.load("tiny").spec.preprocess
     for path, row in zip(found.paths, found.thumbnails, strict=True):
-        pixels = prepare((place / "imgs" / path).read_bytes(), spec)
+        pixels = prepare((place / "imgs" / path).read_bytes(), spec, exact=False)
         assert row.any()
         np.testing.assert_array_equal(row, by_loops(pixels[0]))
 

@@ -259,13 +259,15 @@ def test_lrn_in_half_precision_and_of_even_size_gives_right_features(
     made = model(nodes, kind=kind, outputs=["norm"], arrays={"forty": forty})
     here = CommandLine(folder)
     here.good(*import_arguments(write(made, folder), "norm"))
-    # Of the size that the recipe resizes to: the crop is cut out as it is.
-    shown = np.random.default_rng(8).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    # Of the size that the recipe resizes to, 256/224 of the crop: that is cut out as it is.
+    side = round(SIZE * 256 / 224)
+    start = (side - SIZE) // 2
+    shown = np.random.default_rng(8).integers(0, 256, (2, side, side, 3), np.uint8)
     for i, picture in enumerate(shown):
         Image.fromarray(picture).save(folder / f"{i}.png")
     here.good("extract", "0.png", "1.png", "--network", "net")
     held = weights()
-    crop = caffe_input(shown[:, 124 : 124 + SIZE, 124 : 124 + SIZE])
+    crop = caffe_input(shown[:, start : start + SIZE, start : start + SIZE])
     large = relu(40 * conv(crop, held["conv_w"], held["conv_b"], pad=1))
     assert large.max() ** 2 > 65504
     names = {"size": "n", "bias": "k"}

@@ -173,11 +173,14 @@ def test_a_second_input_with_a_default_is_left_to_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["scaled"], 3 * found["pool"])
 
 
-def test_a_second_input_without_a_default_is_named(tmp_path: Path) -> None:
+def test_a_second_input_that_nobody_reads_is_left_out_and_one_of_no_image_is_named(tmp_path: Path) -> None:
     made = model()
     made.graph.input.append(helper.make_tensor_value_info("im_info", TensorProto.FLOAT, [1, 3]))
+    found = run(imported(made, tmp_path), ["prob"], images())["prob"]
+    close(found, by_itself(model(), ["prob"], images())["prob"])
+    made.graph.input[0].type.tensor_type.shape.dim.pop()
     with pytest.raises(WeightsError, match="2 inputs \\(data, im_info\\)"):
-        imported(made, tmp_path)
+        import_network(write(made, tmp_path), "other", preprocess=PLAIN, layer="prob")
 
 
 @pytest.mark.parametrize(

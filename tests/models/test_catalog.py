@@ -20,7 +20,7 @@ from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEnt
 from models.catalog_transformers import TRANSFORMERS
 from models.commands import ArchOption
 from models.errors import UnknownNetworkError
-from models.spec import caffe_preprocess, torch_preprocess
+from models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
 from models.store_paths import is_name
 from tests.models import published_counts as published
 
@@ -181,10 +181,23 @@ def test_every_other_network_can_be_fetched() -> None:
 
 
 def test_presets_are_the_recipes_they_are_named_after() -> None:
-    assert list(PREPROCESS_PRESETS) == ["caffe", "torch", "udacity", "zoo-224"]
+    assert list(PREPROCESS_PRESETS) == ["caffe", "torch", "tf", "clip", "siglip", "udacity", "zoo-224"]
     assert PREPROCESS_PRESETS["caffe"] == caffe_preprocess(227)
     assert PREPROCESS_PRESETS["torch"] == PREPROCESS_PRESETS["zoo-224"] == torch_preprocess(224)
     assert PREPROCESS_PRESETS["udacity"] == ARCHITECTURES["alexnet-tf"].preprocess
+    # Keras's imagenet_utils.py and slim's inception_preprocessing.py; CLIP's clip.py; the
+    # preprocessor_config.json of google/siglip-base-patch16-224.
+    half, levels = (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+    clip = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+    assert PREPROCESS_PRESETS["tf"] == PreprocessSpec(
+        "warp", 256, 256, 224, 224, "RGB", "bilinear", scale=1 / 127.5, mean=levels
+    )
+    assert PREPROCESS_PRESETS["clip"] == PreprocessSpec(
+        "short", 224, 224, 224, 224, "RGB", "bicubic", scale=1 / 255, mean=clip[0], std=clip[1]
+    )
+    assert PREPROCESS_PRESETS["siglip"] == PreprocessSpec(
+        "warp", 224, 224, 224, 224, "RGB", "bicubic", scale=1 / 255, mean=half, std=half
+    )
     googlenet = catalog.entry("googlenet").preprocess
     assert googlenet == dataclasses.replace(caffe_preprocess(224), mean=(104.0, 117.0, 123.0))
 

@@ -87,10 +87,11 @@ def test_the_pooling_is_kept_with_the_network(tmp_path: Path, pool: str | None, 
     close(run(stored, ["pool"], images())["pool"], wanted)
 
 
-def test_the_crop_follows_the_graph_and_the_resize_grows_with_it(tmp_path: Path) -> None:
+def test_the_crop_follows_the_graph_and_the_resize_goes_with_it(tmp_path: Path) -> None:
     path = write(model(trunk(), shape=("N", 3, 299, 280), outputs=["pool"]), tmp_path)
     spec = import_network(path, "net", preprocess=torch_preprocess(), layer="pool").spec.preprocess
-    assert (spec.crop_height, spec.crop_width, spec.resize_height, spec.resize_width) == (299, 280, 299, 299)
+    # 299 * 256 / 224 = 341.7.
+    assert (spec.crop_height, spec.crop_width, spec.resize_height, spec.resize_width) == (299, 280, 342, 320)
 
 
 @pytest.mark.parametrize("classes", [1000, 1001, 10])
@@ -136,7 +137,7 @@ def test_a_googlenet_of_caffe_keeps_its_own_graph_and_caffes_recipe(tmp_path: Pa
     assert (spec.arch, spec.default_layer) == ("onnx", last)
     assert spec.preprocess.channel_order == "BGR"
     assert spec.preprocess.mean == (101.0, 102.0, 103.0)
-    assert (spec.preprocess.crop_height, spec.preprocess.resize_height) == (63, 256)
+    assert (spec.preprocess.crop_height, spec.preprocess.resize_height) == (63, 72)
     assert run(stored, [last], images(2, 63))[last].shape == (2, spec.layer(last).dim())
 
 

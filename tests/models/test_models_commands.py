@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from models import catalog, measured, store
 from models.commands import app
 from models.errors import UnknownNetworkError, UsageError, WeightsError
+from models.preprocess_options import PreprocessOptions
 from models.spec import caffe_preprocess, torch_preprocess
 from models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
@@ -306,12 +307,19 @@ def test_import_is_one_call_with_what_was_given(imports: list[dict[str, Any]], t
         {
             **common,
             "arch": None,
-            "preprocess": torch_preprocess(),
+            "preprocess": PreprocessOptions(torch_preprocess()),
             "layer": "pool5",
             "pool": "max",
             "replace": False,
         },
-        {**common, "arch": "alexnet-owt", "preprocess": None, "layer": None, "pool": None, "replace": True},
+        {
+            **common,
+            "arch": "alexnet-owt",
+            "preprocess": PreprocessOptions(),
+            "layer": None,
+            "pool": None,
+            "replace": True,
+        },
     ]
     assert f"mine: imported from {file}; features fc7 (4096)" in text
     assert str(store.load("mine").folder) in text
@@ -353,7 +361,20 @@ def test_pull_from_an_address_of_ones_own(server: Server, imports: list[dict[str
     digest = hashlib.sha256(b"weights").hexdigest()
     text = run("pull", "mine", "--from", url, "--sha256", digest, "--preprocess", "zoo-224", "--layer", "fc7")
     assert "mine: pulled; features fc7 (4096)" in text
-    assert imports[0]["preprocess"] == torch_preprocess()
+    assert imports[0]["preprocess"] == PreprocessOptions(torch_preprocess())
+    own = "--mean 127 --std 128 --scale 1 --order BGR --resize pad:40x48 --crop 32x36 --interpolation nearest"
+    run("pull", "own", "--from", url, "--unverified", *own.split(), "--no-antialias", "--layer", "fc7")
+    assert imports.pop()["preprocess"] == PreprocessOptions(
+        mean=(127, 127, 127),
+        std=(128, 128, 128),
+        scale=1,
+        order="BGR",
+        resize="pad",
+        resize_size=(40, 48),
+        crop=(32, 36),
+        interpolation="nearest",
+        antialias=False,
+    )
     assert "was in the store already" in run("pull", "mine", "--from", url, "--sha256", digest)
     assert run("pull", "mine", "--from", url, "--sha256", digest, "--quiet") == ""
     assert len(imports) == 1

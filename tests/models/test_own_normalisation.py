@@ -65,7 +65,7 @@ def test_caffes_preset_on_a_matlab_export_keeps_its_geometry_and_loses_its_mean(
     stored = import_network(
         matlab(BYTE_MEAN, tmp_path), "net", preprocess=caffe_preprocess(), layer="pool", notify=notes.append
     )
-    assert stored.spec.preprocess == PreprocessSpec("warp", 256, 256, SIZE, SIZE, "RGB")
+    assert stored.spec.preprocess == PreprocessSpec("warp", 9, 9, SIZE, SIZE, "RGB")
     said = "\n".join(notes)
     assert "takes RGB" in said
     assert "'data_Sub' normalises the image itself" in said

@@ -13,9 +13,10 @@ import pytest
 from models import catalog, store
 from models.catalog import CatalogEntry, Source
 from models.errors import DownloadError, StoppedError, UnknownNetworkError, UsageError, WeightsError
+from models.preprocess_options import PreprocessOptions
 from models.progress import Silent
 from models.pulling import PullOptions, downloads, pull, safe_name
-from models.spec import PreprocessSpec, torch_preprocess
+from models.spec import torch_preprocess
 from models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.web_server import Server, serving
@@ -82,7 +83,7 @@ def test_a_pull_fetches_imports_with_the_catalogues_facts_and_tidies_up(
             "file": "alexnet-net.onnx",
             "name": "alexnet",
             "arch": "alexnet",
-            "preprocess": entry.preprocess,
+            "preprocess": PreprocessOptions(entry.preprocess),
             "layer": "fc7",
             "pool": "flatten",
             "replace": False,
@@ -114,7 +115,7 @@ def test_a_graph_kept_as_it_is_has_no_architecture(
     assert imported.calls[0]["pool"] == "avg"
     assert imported.calls[0]["arch"] is None
     assert imported.calls[0]["layer"] == "pool5"
-    assert imported.calls[0]["preprocess"] == torch_preprocess()
+    assert imported.calls[0]["preprocess"] == PreprocessOptions(torch_preprocess())
 
 
 def test_the_next_source_is_used_when_one_is_gone_altered_or_cannot_be_read(
@@ -228,9 +229,21 @@ def test_a_network_whose_preparation_nobody_published_needs_the_users_word_first
     known(monkeypatch, source(server.add("/net.onnx", DATA)), preprocess=None, arch="onnx")
     with pytest.raises(UsageError, match="--preprocess caffe"):
         pull("alexnet", Silent())
+    with pytest.raises(UsageError, match="--preprocess caffe"):
+        pull("alexnet", Silent(), PullOptions(preprocess=PreprocessOptions(order="BGR", resize="warp")))
     assert server.asked == []
-    pull("alexnet", Silent(), PullOptions(preprocess=torch_preprocess()))
-    assert isinstance(imported.calls[0]["preprocess"], PreprocessSpec)
+    numbers = PreprocessOptions(mean=(0.5, 0.5, 0.5))
+    pull("alexnet", Silent(), PullOptions(preprocess=numbers))
+    assert imported.calls[0]["preprocess"] == numbers
+
+
+def test_options_change_parts_of_the_catalogues_preprocessing(
+    server: Server, imported: FakeImport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = known(monkeypatch, source(server.add("/net.onnx", DATA)))
+    pull("alexnet", Silent(), PullOptions(preprocess=PreprocessOptions(interpolation="bicubic")))
+    wanted = PreprocessOptions(entry.preprocess, interpolation="bicubic")
+    assert imported.calls[0]["preprocess"] == wanted
 
 
 def test_the_untrained_network_is_built_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
