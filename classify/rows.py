@@ -160,7 +160,7 @@ def check_finite(X: NDArray[np.float32], rows: NDArray[np.intp], name: Callable[
     if bad:
         raise DataError(
             f"{len(bad)} of {len(rows)} images have features that are NaN or infinite, "
-            f"{name(bad[0])} first; extract again (in fp32, if it was fp16), or remove them"
+            f"{name(bad[0])} first; extract --repair redoes such rows, in fp32 if they were made in fp16"
         )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from extract.providers import Device, Precision
     from models.store import StoredNetwork
 
+_NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 
@@ -162,16 +163,21 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
         failures = reader.failures()
         for rows, X in reader.iter_blocks(layer):
             columns = reader.columns(rows)
-            labels = [label or None for label in columns.label]
+            sound = np.isfinite(X).all(axis=1)
+            failures += [
+                Failure(columns.path[i], _NOT_FINITE, int(columns.size[i]), int(columns.mtime_ns[i]))
+                for i in np.flatnonzero(~sound).tolist()
+            ]
+            kept = np.flatnonzero(sound).tolist()
             yield Scored(
-                list(columns.path),
-                labels,
-                list(columns.group),
-                list(columns.sha256),
-                *classifier.answer(X),
+                [columns.path[i] for i in kept],
+                [columns.label[i] or None for i in kept],
+                [columns.group[i] for i in kept],
+                [columns.sha256[i] for i in kept],
+                *classifier.answer(X if sound.all() else X[sound]),
                 failures,
             )
-            progress.advance(len(X) + len(failures))
+            progress.advance(len(kept) + len(failures))
             failures = []
         progress.finish()
 

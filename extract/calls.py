@@ -14,6 +14,11 @@ from extract.clock import Clock
 from extract.stages import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
 from extract.thumbnails import thumbnail
 
+_NOT_FINITE = (
+    "the network gave NaN or infinity for it: the network may be damaged, or half precision too narrow "
+    "(--precision fp32 --retry-failed)"
+)
+
 
 @dataclass(slots=True)
 class Batch:
@@ -74,8 +79,10 @@ class Calls:
         batch, call = self._running.popleft()
         features, seconds = call.result()
         self._clock.inference += seconds / self.network.calls_at_once
+        features = _sound_rows(batch, features)
         # Here, since this thread would else wait for the next call.
-        thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if self._thumbnails else None
+        made = self._thumbnails and bool(batch.refs)
+        thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if made else None
         return RowBlock(batch.refs, batch.sha256, features, thumbnails), batch.failures
 
 
@@ -93,3 +100,20 @@ def _run(batch: Batch, network: FeatureNetwork) -> tuple[dict[str, Features], fl
             for layer, rows in features.items()
         }
     return features, time.perf_counter() - started
+
+
+def _sound_rows(batch: Batch, features: dict[str, Features]) -> dict[str, Features]:
+    """The rows of finite numbers; an image without one in every layer leaves the batch for its failures."""
+    sound = np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in features.values()])
+    if sound.all():
+        return features
+    batch.failures += [
+        Failure(ref.path, _NOT_FINITE, ref.size, ref.mtime_ns)
+        for ref, kept in zip(batch.refs, sound, strict=True)
+        if not kept
+    ]
+    kept = np.flatnonzero(sound).tolist()
+    batch.refs = [batch.refs[i] for i in kept]
+    batch.sha256 = [batch.sha256[i] for i in kept]
+    batch.pixels = [batch.pixels[i] for i in kept]
+    return {layer: rows[kept] for layer, rows in features.items()}

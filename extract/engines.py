@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
@@ -91,10 +90,10 @@ class Engine:
         DeviceMemoryError
             If the batch did not fit.
         Fc7Error
-            With the engine's own words; or if half precision overflowed.
+            With the engine's own words.
         """
         try:
-            results = self._results(outputs, feeds)
+            return self._results(outputs, feeds)
         except _ORT_ERRORS as exc:
             if any(words in str(exc).lower() for words in _NO_MEMORY):
                 raise DeviceMemoryError(
@@ -102,12 +101,6 @@ class Engine:
                 ) from exc
             hint = "" if self.provider == CPU else "; --device cpu may work"
             raise Fc7Error(f"{self.provider} failed: {exc}{hint}") from exc
-        if self.precision == "fp16" and not all(np.isfinite(rows).all() for rows in results):
-            raise Fc7Error(
-                "a number above 65504 was met, more than half precision holds; use --precision fp32 for "
-                "this network"
-            )
-        return results
 
     def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         if self.provider not in (CUDA, TENSORRT):

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.cache.header import Header, features_name, open_cache
+from extract.cache.header import Header, open_cache
 from extract.cache.identity import REMEDY, CacheIdentity
 from extract.cache.index import Entries
 from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
+from extract.cache.soundness import unusable_features
 from models.errors import CacheCorruptError, CacheError, MismatchError
 
 _ANEW = "--force makes it anew, and keeps it until the new one is complete"
@@ -26,7 +27,7 @@ class Old:
     header : Header
     seal : str
     lost : mapping of str to sequence of range
-        Layer -> rows whose features failed a checksum; only looked for when repairing.
+        Layer -> rows whose features fail a checksum or are not finite; only looked for when repairing.
     """
 
     path: Path
@@ -49,7 +50,7 @@ class Old:
             with open_cache(path) as file:
                 header = Header.read(file)
                 layers = header.identity.layers if repair else ()
-                lost = {layer: [rows for rows, _ in file.damaged(features_name(layer))] for layer in layers}
+                lost = {layer: [rows for rows, _ in unusable_features(file, layer)] for layer in layers}
                 return cls(path, header, file.seal, lost)
         except CacheCorruptError as exc:
             raise CacheCorruptError(f"{exc}; {_ANEW}") from exc

@@ -115,15 +115,21 @@ class SealedReader:
         for start in range(0, sealed.shape[0], step):
             yield self.read(name, start, min(start + step, sealed.shape[0]))
 
-    def damaged(self, name: str) -> Iterator[tuple[range, CacheCorruptError]]:
-        """Read everything; the rows that cannot be trusted, and why."""
+    def blocks(self, name: str) -> Iterator[tuple[range, NDArray[Any] | CacheCorruptError]]:
+        """Read everything, block by block: each one's rows, or why they cannot be trusted."""
         sealed = self[name]
         for number in range(len(sealed.crcs)):
+            rows = range(number * sealed.block, min((number + 1) * sealed.block, sealed.shape[0]))
             try:
-                self._checked(name, number, number + 1)
+                yield rows, self._checked(name, number, number + 1)
             except CacheCorruptError as exc:
-                start = number * sealed.block
-                yield range(start, min(start + sealed.block, sealed.shape[0])), exc
+                yield rows, exc
+
+    def damaged(self, name: str) -> Iterator[tuple[range, CacheCorruptError]]:
+        """Read everything; the rows that cannot be trusted, and why."""
+        for rows, found in self.blocks(name):
+            if isinstance(found, CacheCorruptError):
+                yield rows, found
 
     def _one_block(self, name: str, number: int) -> NDArray[Any]:
         # The last one is kept: rows are mostly read in order, in pieces smaller than a block.

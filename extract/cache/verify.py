@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
+from extract.cache.columns import texts
 from extract.cache.header import Header, features_name, open_cache
 from extract.cache.index import Entries, RowIndex
 from extract.cache.joining import join
 from extract.cache.sealed_reader import SealedReader
+from extract.cache.soundness import unusable_features
 from extract.cache.thumbnails import thumbnail_names
 from extract.stages import ImageRef, Listing
 from models.errors import CacheCorruptError, ImageError
@@ -107,12 +111,22 @@ def verify(
         with open_cache(report.path) as file:
             header = Header.read(file)
             report.rows, report.failures = header.rows, header.failures
+            not_finite: dict[str, list[int]] = {}
+            features = {features_name(layer): layer for layer in header.identity.layers}
             for name in file.names():
-                report.problems += [str(problem) for _, problem in file.damaged(name)]
+                if name not in features:
+                    report.problems += [str(problem) for _, problem in file.damaged(name)]
+                    continue
+                for rows, problem in unusable_features(file, features[name]):
+                    if problem is None:
+                        not_finite.setdefault(features[name], []).extend(rows)
+                    else:
+                        report.problems.append(str(problem))
             report.problems += _wrong_counts(file, header)
             if not report.problems:
                 entries = Entries.read(file, header.identity.layers, {})
                 report.problems += _disagreements(file, entries)
+                report.problems += _named(file, not_finite)
                 index = join([entries])
     except CacheCorruptError as exc:
         report.problems.append(str(exc))
@@ -131,6 +145,14 @@ def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
         found = file[name].shape[0]
         if found != rows:
             yield f"{file.path}: dataset {name} has {found} rows, not {rows}"
+
+
+def _named(file: SealedReader, not_finite: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """Rows that are not finite numbers, by their images."""
+    for layer, rows in not_finite.items():
+        paths = texts(file.take("path", np.array(rows, np.int64)))
+        for path in paths:
+            yield f"{file.path}: {path}: its {layer} holds NaN or infinity; extract --repair redoes it"
 
 
 def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:

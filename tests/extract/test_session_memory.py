@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -112,13 +111,3 @@ def test_another_failure_is_no_reason_to_go_on() -> None:
     with pytest.raises(Fc7Error, match="an illegal memory access") as failed:
         session(Device(2, "CUDA failure 700: an illegal memory access was encountered"), []).run(images(8))
     assert not isinstance(failed.value, DeviceMemoryError)
-
-
-def test_a_number_that_half_precision_does_not_hold_is_an_error() -> None:
-    device = SimpleNamespace(
-        get_providers=lambda: ["CUDAExecutionProvider"],
-        run=lambda outputs, feeds: [np.array([[1.0, np.inf]], np.float32)],
-    )
-    engine = Engine(device, Candidate("CUDAExecutionProvider", "fp16", "cuda in fp16: as asked"), 1)
-    with pytest.raises(Fc7Error, match="--precision fp32"):
-        engine.run(["fc7"], {"images": images(1)})

@@ -1,0 +1,24 @@
+"""Which features of a cache can be used: those that pass their checksum and are finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from extract.cache.header import features_name
+from extract.cache.sealed_reader import SealedReader
+from models.errors import CacheCorruptError
+
+
+def unusable_features(file: SealedReader, layer: str) -> Iterator[tuple[range, CacheCorruptError | None]]:
+    """Read a layer; rows that must be made anew, and the failed checksum: None where a number is not finite.
+
+    `extract` refuses rows with NaN or infinity; it did not always, and an old cache may hold some.
+    """
+    for rows, found in file.blocks(features_name(layer)):
+        if isinstance(found, CacheCorruptError):
+            yield rows, found
+            continue
+        for row in np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist():
+            yield range(rows.start + row, rows.start + row + 1), None
