@@ -82,23 +82,27 @@ class Engine:
         self.version = str(ort.__version__)
         self.any_batch = self.provider == CPU
 
+    def close(self) -> None:
+        """Give the device's memory back; what the attributes say stays."""
+        self._session = self._bound = None
+
     def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         """Run the graph.
 
         Raises
         ------
         DeviceMemoryError
-            If the batch did not fit.
+            If the batch did not fit, or an engine for smaller ones could not be opened.
         Fc7Error
             With the engine's own words.
         """
+        if self._session is None:
+            raise DeviceMemoryError(_no_memory(self.provider, "it could not be opened again"))
         try:
             return self._results(outputs, feeds)
         except _ORT_ERRORS as exc:
-            if any(words in str(exc).lower() for words in _NO_MEMORY):
-                raise DeviceMemoryError(
-                    f"{self.provider} ran out of memory: {exc}; choose a smaller batch with -b"
-                ) from exc
+            if _lacks_memory(exc):
+                raise DeviceMemoryError(_no_memory(self.provider, exc)) from exc
             hint = "" if self.provider == CPU else "; --device cpu may work"
             raise Fc7Error(f"{self.provider} failed: {exc}{hint}") from exc
 
@@ -120,6 +124,14 @@ class Engine:
         if self._bound.takes(images):
             return self._bound.run(images)
         return list(self._session.run(outputs, feeds))
+
+
+def _lacks_memory(exc: Exception) -> bool:
+    return any(words in str(exc).lower() for words in _NO_MEMORY)
+
+
+def _no_memory(provider: str, why: object) -> str:
+    return f"{provider} ran out of memory: {why}; choose a smaller batch with -b"
 
 
 def open_engine(
@@ -156,6 +168,8 @@ def open_engine(
     ------
     ProviderError
         If the request cannot be served.
+    DeviceMemoryError
+        If there is not enough memory to open it.
     WeightsError
         If ONNX Runtime refuses the graph.
     """
@@ -170,6 +184,8 @@ def open_engine(
         except _ORT_ERRORS as exc:
             if not last:
                 continue
+            if _lacks_memory(exc):
+                raise DeviceMemoryError(_no_memory(chosen.provider, exc)) from exc
             if chosen.provider in (CUDA, TENSORRT):
                 asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
                 raise ProviderError(no_gpu(asked, f"the session failed: {exc}")) from exc

@@ -15,6 +15,7 @@ from extract.providers import Candidate, Device, Precision
 from extract.stages import Features, Pixels
 from extract.stream import default_jobs
 from models.errors import DeviceMemoryError, ProviderError, UsageError
+from models.integrity import unchanged
 from models.prepare import Runnable, runnable
 from models.progress import Notify
 from models.spec import NetworkSpec
@@ -120,10 +121,18 @@ class Session:
         if self.batch_size != size:
             # The other call met the same before.
             return
-        self.batch_size //= 2
-        self._notify(f"out of memory: going on with batches of {self.batch_size}; -b sets them")
-        del self.engine
-        self.engine = self._open_engine(self.batch_size)
+        while True:
+            self.batch_size //= 2
+            self._notify(f"out of memory: going on with batches of {self.batch_size}; -b sets them")
+            # Its memory is given back before the next one asks for some. What it says of itself stays
+            # readable: other threads ask meanwhile, and there may be no next one.
+            self.engine.close()
+            try:
+                self.engine = self._open_engine(self.batch_size)
+                return
+            except DeviceMemoryError:
+                if self.batch_size == 1:
+                    raise
 
 
 class _Turns:
@@ -194,7 +203,7 @@ def open_session(
     ProviderError
         If the device, the precision or the batch is not to be had.
     WeightsError
-        If ONNX Runtime refuses the graph.
+        If ONNX Runtime refuses the graph, or the network's files are not those that `spec` was made of.
     """
     prepared = runnable(graph_path, spec, layers)
     if prepared.batch is not None and batch_size not in (None, prepared.batch):
@@ -216,15 +225,16 @@ def open_session(
             default = chosen.batch_size(largest)
             return batch or min(default, share or default)
 
-        return open_engine(
-            prepare,
-            spec.name,
-            device,
-            precision,
-            batch_size=size,
-            calls_at_once=calls,
-            threads=cores,
-            notify=say,
-        )
+        with unchanged(graph_path, spec):
+            return open_engine(
+                prepare,
+                spec.name,
+                device,
+                precision,
+                batch_size=size,
+                calls_at_once=calls,
+                threads=cores,
+                notify=say,
+            )
 
     return Session(engine, prepared, layers, prepared.batch or batch_size, say, calls)

@@ -5,7 +5,8 @@
     <root>/networks/<name>/network.json      what it is: NetworkSpec
                           /network.onnx      the graph
                           /network.weights   its arrays, or any other file that the graph names
-                          /SHA256SUMS        of the files above, as `sha256sum -c` reads it
+                          /CRC32SUMS         of the files above, for whoever opens them (`models.integrity`)
+          /SHA256SUMS        of all of them, as `sha256sum -c` reads it
 
 A network's folder appears by one rename when everything in it is on the disk, so it is whole or not
 there. Copied to another machine, also to one where it can only be read, it works as it is.
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from models.durable import flush, flush_folder, sha256_sums
 from models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, write_crcs
 from models.locks import exclusive
 from models.program import command_line
 from models.spec import NetworkSpec
@@ -43,7 +45,6 @@ __all__ = [
     "verify",
 ]
 
-SPEC_FILE, GRAPH_FILE, SUMS_FILE = "network.json", "network.onnx", "SHA256SUMS"
 # Folders of ours begin with a dot, which no name does: a network being written, one being deleted, and
 # the one that a replacement has pushed aside.
 _WRITING, _LEAVING, _ASIDE = ".writing-", ".leaving-", ".aside-"
@@ -138,6 +139,7 @@ def save(spec: NetworkSpec, write: Callable[[Path], None], *, replace: bool) -> 
         try:
             write(fresh)
             (fresh / SPEC_FILE).write_text(spec.to_json() + "\n", encoding="utf-8")
+            write_crcs(fresh)
             sums = "".join(f"{digest}  {file}\n" for file, digest in sha256_sums(fresh).items())
             (fresh / SUMS_FILE).write_text(sums, encoding="utf-8")
             flush(fresh)

@@ -87,6 +87,45 @@ def test_two_calls_that_meet_it_at_once_halve_the_batch_once() -> None:
     assert len(notes) == 1
 
 
+def test_what_made_the_rows_can_be_asked_while_a_smaller_batch_is_being_opened() -> None:
+    opening, asked = threading.Event(), threading.Event()
+    graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, None)
+    device = Device(room=4)
+
+    def open_engine(size: int | None) -> Engine:
+        if size == 4:
+            opening.set()
+            assert asked.wait(30)
+        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8)
+
+    running = Session(open_engine, graph, ["fc7"], 8, lambda note: None)
+    with ThreadPoolExecutor(1) as pool:
+        rows = pool.submit(running.run, images(8))
+        assert opening.wait(30)
+        assert (running.engine.provider, running.engine.precision) == (CUDA, "fp32")
+        asked.set()
+        np.testing.assert_array_equal(rows.result()["fc7"], images(8).reshape(8, -1))
+
+
+def test_an_engine_that_cannot_be_opened_for_want_of_memory_is_tried_smaller() -> None:
+    graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, None)
+    device, tried = Device(room=4), list[int | None]()
+
+    def open_engine(size: int | None) -> Engine:
+        tried.append(size)
+        if size in (4, 1):
+            raise DeviceMemoryError("cuda ran out of memory")
+        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8)
+
+    running = Session(open_engine, graph, ["fc7"], 8, lambda note: None)
+    np.testing.assert_array_equal(running.run(images(8))["fc7"], images(8).reshape(8, -1))
+    assert tried == [8, 4, 2]
+    device.room = 0
+    for _ in range(2):  # the second finds no engine, and says the same
+        with pytest.raises(DeviceMemoryError, match="ran out of memory"):
+            running.run(images(2))
+
+
 @pytest.mark.parametrize(("batch", "bound"), [(4, None), (4, 4)])
 def test_what_can_be_halved_no_further_is_an_error(batch: int, bound: int | None) -> None:
     with pytest.raises(DeviceMemoryError, match="ran out of memory"):

@@ -35,6 +35,7 @@ def test_what_is_saved_is_what_is_loaded(root: Path) -> None:
     assert saved.graph_path.read_bytes() == b"graph a"
     assert saved.folder == root / "networks" / "mine"
     assert sorted(path.name for path in saved.folder.iterdir()) == [
+        "CRC32SUMS",
         "SHA256SUMS",
         "network.json",
         "network.onnx",
@@ -152,7 +153,7 @@ def test_the_recorded_hashes_are_those_sha256sum_would_print() -> None:
     folder = put("mine").folder
     expected = "".join(
         f"{sha256((folder / file).read_bytes()).hexdigest()}  {file}\n"
-        for file in ("network.json", "network.onnx", "network.weights")
+        for file in ("CRC32SUMS", "network.json", "network.onnx", "network.weights")
     )
     assert (folder / "SHA256SUMS").read_text() == expected
 

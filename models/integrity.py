@@ -1,0 +1,194 @@
+"""What is run is what was saved: a network's files are checked when an engine opens them.
+
+A fingerprint is computed once, when a network is saved. Whoever trusts it later must know that the files are
+still those: a bad disk, a copy that was cut short, and ``models import --replace`` in the midst of a run all
+change features under a fingerprint that says nothing of it.
+
+- CRC-32 of every file lies beside it since the network was saved (`CRCS_FILE`): it takes a third of the time
+  of SHA-256, and damage is what it is for. ``models verify`` compares SHA-256, and so does this where an
+  earlier version saved the network without CRCs.
+- A file that was checked is remembered by device, inode, size, modification and change time (`_Memory`), and
+  is not read for it again.
+- The files are opened first, checked through these handles, and compared with what lies under their names
+  when the engine, which opens by name, is done: nothing was put in their place meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+
+from models.durable import write_whole
+from models.errors import WeightsError
+from models.spec import NetworkSpec
+from models.store_paths import store_root
+
+SPEC_FILE, GRAPH_FILE, SUMS_FILE, CRCS_FILE = "network.json", "network.onnx", "SHA256SUMS", "CRC32SUMS"
+_MEMORY_FILE = "checked.json"
+# Stays in a core's own cache.
+_PIECE = 1 << 18
+# A file that is written again within one tick of the file system's clock keeps its times: what has just been
+# written is checked, and remembered only when it is older than any tick (FAT's is two seconds).
+_TICK = 3.0
+
+State = tuple[int, int, int, int, int]
+
+
+def write_crcs(folder: Path) -> None:
+    """Note the CRC-32 of every file of a network, as ``<8 hex digits>  <name>`` lines.
+
+    Raises
+    ------
+    OSError
+    """
+    lines = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as stream:
+            lines.append(f"{_crc(stream)}  {path.name}\n")
+    (folder / CRCS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+@contextmanager
+def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
+    """See that a network is the one it is taken for, before and after its files are opened inside.
+
+    Parameters
+    ----------
+    graph_path : Path
+        ``network.onnx`` of a network's folder; any other graph has no description, and is not looked at.
+    spec : NetworkSpec
+        As it was loaded; its preprocessing may differ from the file's.
+
+    Raises
+    ------
+    WeightsError
+        If a file is damaged, missing, or another network's by now.
+    """
+    folder = graph_path.parent
+    if graph_path.is_file() and not any(
+        (folder / name).exists() for name in (SPEC_FILE, SUMS_FILE, CRCS_FILE)
+    ):
+        yield  # a graph that no store holds
+        return
+    with ExitStack() as stack:
+        try:
+            opened = {path: stack.enter_context(path.open("rb")) for path in _files(folder)}
+            states = {path: _state(os.fstat(stream.fileno())) for path, stream in opened.items()}
+            _compare_spec(folder, opened, spec)
+            _compare_sums(folder, opened, states)
+        except OSError as exc:
+            raise _replaced(spec, folder) from exc
+        yield
+        for path, state in states.items():
+            with suppress(OSError):
+                if _state(path.stat()) == state:
+                    continue
+            raise _replaced(spec, folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
+
+
+def _compare_spec(folder: Path, opened: Mapping[Path, BufferedReader], spec: NetworkSpec) -> None:
+    """The description beside the graph is of the weights that `spec` speaks of."""
+    text = opened[folder / SPEC_FILE].read() if folder / SPEC_FILE in opened else b""
+    try:
+        found = NetworkSpec.from_json(text.decode())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise WeightsError(
+            f"{folder / SPEC_FILE}: damaged ({exc}); remove the network and pull or import it again"
+        ) from exc
+    if {layer.tensor: layer.digest for layer in found.layers} != {
+        layer.tensor: layer.digest for layer in spec.layers
+    }:
+        raise _replaced(spec, folder)
+
+
+def _replaced(spec: NetworkSpec, folder: Path) -> WeightsError:
+    return WeightsError(
+        f"network {spec.name!r} was replaced or changed during this run: the files in {folder} are no longer "
+        "those that its fingerprint was taken of. What was done before is kept; run the same command again"
+    )
+
+
+def _compare_sums(folder: Path, opened: Mapping[Path, BufferedReader], states: Mapping[Path, State]) -> None:
+    """Every file is as it was recorded, by its CRC-32 or, of networks saved without, its SHA-256."""
+    sums = folder / (CRCS_FILE if folder / CRCS_FILE in opened else SUMS_FILE)
+    digest_of = _crc if sums.name == CRCS_FILE else _sha256
+    if sums not in opened:
+        raise _damaged(sums, "is missing")
+    text = opened[sums].read().decode("utf-8", "replace")
+    recorded = {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
+    missing = [name for name in (SPEC_FILE, GRAPH_FILE, *recorded) if folder / name not in opened]
+    if missing or not {SPEC_FILE, GRAPH_FILE} <= recorded.keys():
+        raise _damaged(folder / (missing or [sums.name])[0], "is missing or incomplete")
+    memory = _Memory()
+    for name, digest in recorded.items():
+        path = folder / name
+        if memory.knows(path, states[path], digest):
+            continue
+        opened[path].seek(0)
+        found = digest_of(opened[path])
+        if found != digest:
+            raise _damaged(path, f"has the checksum {found}, and had {digest} when it was saved")
+        memory.note(path, states[path], digest)
+    memory.save()
+
+
+def _damaged(path: Path, what: str) -> WeightsError:
+    return WeightsError(
+        f"{path} {what}: the file was damaged or changed. Copy the network again, or `models remove` it and "
+        "pull or import it anew; `models verify` checks every file"
+    )
+
+
+def _crc(stream: BufferedReader) -> str:
+    crc, piece = 0, memoryview(bytearray(_PIECE))
+    while length := stream.readinto(piece):
+        crc = zlib.crc32(piece[:length], crc)
+    return f"{crc:08x}"
+
+
+def _sha256(stream: BufferedReader) -> str:
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _state(found: os.stat_result) -> State:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class _Memory:
+    """Which files were checked, in ``<root>/checked.json``: path -> its state and its checksum.
+
+    Losing it costs a check, so what cannot be read or written is let be.
+    """
+
+    def __init__(self) -> None:
+        self._path = store_root() / _MEMORY_FILE
+        self._known: dict[str, list[object]] = {}
+        self._changed = False
+        with suppress(OSError, ValueError):
+            read = json.loads(self._path.read_text(encoding="utf-8"))
+            self._known = read if isinstance(read, dict) else {}
+
+    def knows(self, path: Path, state: State, digest: str) -> bool:
+        return self._known.get(str(path)) == [*state, digest]
+
+    def note(self, path: Path, state: State, digest: str) -> None:
+        if time.time() - max(state[3:]) / 1e9 > _TICK:
+            self._known[str(path)] = [*state, digest]
+            self._changed = True
+
+    def save(self) -> None:
+        if self._changed:
+            here = {path: entry for path, entry in self._known.items() if Path(path).exists()}
+            with suppress(OSError):
+                write_whole(self._path, json.dumps(here, indent=1).encode())
