@@ -144,6 +144,10 @@ def extract(
     ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Hash files that look unchanged.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Check stored rows, redo damaged ones.")] = False,
+    remove_missing: Annotated[
+        bool,
+        typer.Option("--remove-missing", help="Take out rows of images that are gone, however many."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a cache of another network.")] = False,
     failures_csv: Annotated[
         Path | None, typer.Option(help="Write every skipped image with its reason here.")
@@ -184,6 +188,7 @@ def extract(
         group_by=group_by,
         verify=verify,
         repair=repair,
+        remove_missing=remove_missing,
         force=force,
         cluster=cluster_options(ray, workers, gpus_per_worker),
     )

@@ -21,6 +21,7 @@ one of its files is given.
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 import sys
@@ -103,7 +104,7 @@ def list_inputs(
         from extract.grouping import add_groups
 
         images = add_groups(listing.images, group_by, notify)
-        listing = Listing(images, listing.failures, listing.ignored, listing.roots)
+        listing = dataclasses.replace(listing, images=images)
     return listing
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from extract.folders import escape
-from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, readers_of
+from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, changed_ns_of, readers_of
 from models.errors import UsageError
 
 
@@ -50,6 +51,9 @@ class _Renamed:
     def read(self, ref: ImageRef) -> bytes | Pixels:
         return self.inner.read(ref)
 
+    def changed_ns(self, ref: ImageRef) -> int | None:
+        return changed_ns_of(dataclasses.replace(ref, origin=self.inner))
+
 
 @dataclass(slots=True)
 class _Joined:
@@ -87,7 +91,9 @@ def join(sources: Sequence[Source]) -> Listing:
         if one.path == other.path:
             raise UsageError(f"two images would be {one.path!r}; give their sources in separate runs")
     roots = tuple(escape(source.typed) for source in distinct)
-    return Listing(joined.images, joined.failures, dict(joined.ignored), roots)
+    empty = [source.typed for source in distinct if not source.listing.images and not source.listing.failures]
+    empty += [typed for source in distinct for typed in source.listing.empty]
+    return Listing(joined.images, joined.failures, dict(joined.ignored), roots, tuple(map(escape, empty)))
 
 
 def _add(joined: _Joined, source: Source, name: str) -> None:

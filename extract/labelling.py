@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import posixpath
 import stat
@@ -77,7 +78,7 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     if unnamed:
         notify(f"{unnamed} of {len(images)} images are not named in {manifest.name} and have no label")
     failures = sorted([*listing.failures, *missing.values()], key=lambda failure: failure.path)
-    return Listing(images, failures, listing.ignored, listing.roots)
+    return dataclasses.replace(listing, images=images, failures=failures)
 
 
 def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:

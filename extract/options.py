@@ -52,6 +52,9 @@ class ExtractOptions:
         Hash every file: an edit that left size and time alone is found too.
     repair : bool
         Read every stored feature, and redo the rows that fail their checksum.
+    remove_missing : bool
+        Take out the rows of images that are not listed any more, however many they are, and of those that
+        cannot be looked at and lack a layer. Without it, more than a few end the run before it begins.
     force : bool
         Replace a cache that another network made.
     cluster : ClusterOptions or None
@@ -75,5 +78,6 @@ class ExtractOptions:
     group_by: str | None = None
     verify: bool = False
     repair: bool = False
+    remove_missing: bool = False
     force: bool = False
     cluster: ClusterOptions | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,29 @@ from extract.clock import Clock
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
-from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
+from extract.plan import (
+    check_missing,
+    find_edited,
+    find_moved,
+    layers_to_run,
+    make_plan,
+    may_be_others,
+)
 from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
 from extract.trial import try_network
+from extract.unreadable import Unreadable
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.default import default_network
-from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError
+from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError, UsageError
 from models.importing import ensure_network
 from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
 from models.store import StoredNetwork
 
 if TYPE_CHECKING:
+    from extract.cache.placed import Record
     from extract.cache.writer import CacheWriter
     from extract.cluster.driver import NodeWork
 
@@ -128,7 +138,7 @@ class _Run:
         self.clock = Clock()
         self.engines: set[str] = set()
         self.nodes: dict[str, NodeWork] = {}
-        self.failures: list[Failure] = list(listing.failures)
+        self.unreadable = Unreadable(listing, {}, ())
         self.done: set[str] = set()
 
     def carry_out(self, started: float) -> ExtractSummary:
@@ -156,13 +166,21 @@ class _Run:
                 self.layers,
                 retry_failed=self.options.retry_failed,
             )
-            edited = find_edited(plan.reuse, known, self._hashes) if self.options.verify else set()
+            doubtful = (
+                plan.reuse
+                if self.options.verify
+                else may_be_others(plan.reuse, known.ambiguous(), writer.committed_ns)
+            )
+            edited = find_edited(doubtful, known, self._hashes)
             if edited:
                 plan = plan.with_edited(edited)
-            self.failures += plan.failures
+            self.unreadable = Unreadable(self.listing, known, plan.missing)
+            self.unreadable.add(plan.failures)
             # What is far is read once: to know whether it moved costs what reading it anew does.
             near = [ref for ref in plan.work if not readers_of(ref.origin)]
-            moved = find_moved(near, known, writer.rows_with_sha256, self._hashes, self.layers)
+            moved = find_moved(near, known, writer.rows_with_sha256, self._hashes, self.layers, edited)
+            missing = set(plan.missing).difference(self.unreadable.stale, moved.values())
+            self._check_missing(missing, len(known), writer.roots)
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
@@ -174,11 +192,19 @@ class _Run:
                     f"{stopped}. Under --force {self.out} stays as it was until then; finished work is in "
                     f"{writer.work_folder}"
                 )
-            images = [ref for ref in self.listing.images if ref.path in self.done]
+            images: list[Record] = [ref for ref in self.listing.images if ref.path in self.done]
+            if self.unreadable.stale:
+                self.unreadable.give_up(writer.layers_needed, remove=self.options.remove_missing)
+                kept = writer.kept_rows(sorted(self.unreadable.stale))
+                images = sorted([*images, *kept], key=attrgetter("path"))
             began = time.perf_counter()
             try:
                 result = writer.commit(
-                    images, self.failures, roots=self.listing.roots, moved=moved, progress=self.progress
+                    images,
+                    self.unreadable.failures,
+                    roots=self.listing.roots,
+                    moved=moved,
+                    progress=self.progress,
                 )
             except KeyboardInterrupt as exc:
                 raise StoppedError(
@@ -188,7 +214,22 @@ class _Run:
             self.clock.write += time.perf_counter() - began
         if stopped is not None:
             raise stopped
-        return self._summary(started, plan, len(moved), len(work), result.written)
+        return self._summary(started, len(plan.reuse), moved, len(missing), result.written)
+
+    def _check_missing(self, missing: Collection[str], n_rows: int, roots: Sequence[str]) -> None:
+        """Stop before anything is done if rows would leave that were perhaps not meant to.
+
+        Raises
+        ------
+        UsageError
+        """
+        why = check_missing(missing, n_rows, (roots, self.listing.roots), self.listing.empty)
+        if why is not None and not self.options.remove_missing:
+            raise UsageError(
+                f"{self.out} holds {n_rows:,} rows, and {len(missing):,} of them are of images that are not "
+                f"among those given ({min(missing)}, ...): {why}. Nothing was changed; --remove-missing "
+                "takes these rows out, another -o keeps them"
+            )
 
     def _extract(self, work: list[ImageRef], writer: CacheWriter) -> Fc7Error | None:
         """Run what is to be run; the error that ended it early, if any."""
@@ -200,7 +241,9 @@ class _Run:
                     gathered = self._take(finished, gathered, writer)
                     failed = finished.failures
                     self.progress.advance(len(finished.block.refs) + len(failed))
-                    stopped = self._too_many_failures(failed, len(self.failures) + len(gathered.failures))
+                    stopped = self._too_many_failures(
+                        failed, len(self.unreadable.failures) + len(gathered.failures)
+                    )
                     if stopped is not None:
                         return stopped
         except CredentialsError as exc:
@@ -220,7 +263,7 @@ class _Run:
             self.engines.add("{provider} {precision}".format(**finished.provenance))
         if finished.kept:
             self.done.update(ref.path for ref in finished.block.refs)
-            self.failures += finished.failures
+            self.unreadable.add(finished.failures)
             return gathered
         if finished.provenance not in (None, writer.provenance):
             # A segment says of all its rows how they were made.
@@ -284,7 +327,7 @@ class _Run:
     def _keep(self, gathered: Gathered, writer: CacheWriter) -> None:
         for block in gathered.blocks:
             self.done.update(ref.path for ref in block.refs)
-        self.failures += gathered.failures
+        self.unreadable.add(gathered.failures)
         if gathered.blocks or gathered.failures:
             writer.write_segment(gathered.joined(), gathered.failures)
 
@@ -299,17 +342,22 @@ class _Run:
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(digest, refs))
 
-    def _summary(self, started: float, plan: Plan, moved: int, worked: int, written: bool) -> ExtractSummary:
-        failed_now = len(self.failures) - len(plan.failures) - len(self.listing.failures)
+    def _summary(
+        self, started: float, untouched: int, found_again: Mapping[str, str], removed: int, written: bool
+    ) -> ExtractSummary:
+        rows = len(self.done) + len(self.unreadable.stale)
+        moved = sum(path != old for path, old in found_again.items())
+        reused = untouched + len(found_again) - moved
         return ExtractSummary(
             out=self.out,
-            images=len(self.listing.images) + len(self.listing.failures),
-            rows=len(self.done),
-            failures=sorted(self.failures, key=lambda failure: failure.path),
-            extracted=worked - failed_now,
-            reused=len(plan.reuse),
+            images=rows + len(self.unreadable.failures),
+            rows=rows,
+            failures=sorted(self.unreadable.failures, key=lambda failure: failure.path),
+            stale=[self.unreadable.stale[path] for path in sorted(self.unreadable.stale)],
+            extracted=len(self.done) - reused - moved,
+            reused=reused,
             moved=moved,
-            removed=plan.removed,
+            removed=removed,
             ignored=dict(self.listing.ignored),
             seconds=time.perf_counter() - started,
             clock=self.clock,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from extract.stages import Failure, ImageRef
+from extract.stages import Failure, ImageRef, changed_ns_of
+
+# The times of one file system come from one clock of at most this step (FAT's is two seconds).
+_CLOCK_TICK_NS = 2_000_000_000
+# A share of rows that may leave without a word: what people delete, not what a disk that is away takes along.
+_FEW = 0.1
 
 
 class Known(Protocol):
@@ -41,21 +47,21 @@ class Plan:
         New, changed, or lacking a layer; to be read and run.
     failures : list of Failure
         Unchanged since they failed; not tried again.
-    removed : int
-        Rows whose image is no longer listed.
+    missing : list of str
+        Paths of rows whose image is not listed.
     """
 
     reuse: list[ImageRef]
     work: list[ImageRef]
     failures: list[Failure]
-    removed: int
+    missing: list[str]
 
     def with_edited(self, paths: Collection[str]) -> Plan:
         """The same with these images among the work, in the order of the listing."""
         reuse = [ref for ref in self.reuse if ref.path not in paths]
         again = [ref for ref in self.reuse if ref.path in paths]
         work = sorted([*self.work, *again], key=lambda ref: ref.path)
-        return Plan(reuse, work, self.failures, self.removed)
+        return Plan(reuse, work, self.failures, self.missing)
 
 
 def make_plan(
@@ -79,7 +85,7 @@ def make_plan(
     retry_failed : bool
         Read files that failed before, even if they are unchanged.
     """
-    plan = Plan([], [], [], 0)
+    plan = Plan([], [], [], [])
     found = 0
     needed = set(layers)
     for ref in images:
@@ -92,7 +98,10 @@ def make_plan(
             plan.failures.append(failure)
         else:
             plan.work.append(ref)
-    return Plan(plan.reuse, plan.work, plan.failures, removed=len(known) - found)
+    if found < len(known):
+        listed = {ref.path for ref in images}
+        plan.missing.extend(path for path in known if path not in listed)
+    return plan
 
 
 def find_moved(
@@ -101,10 +110,12 @@ def find_moved(
     with_content: Callable[[str], str | None],
     hash_of: Callable[[Iterable[ImageRef]], Iterable[str | None]],
     layers: Collection[str],
+    edited: Collection[str] = (),
 ) -> dict[str, str]:
-    """New paths whose content the cache already holds under another one: new path -> known path.
+    """Work whose content the cache holds already: path -> known path.
 
-    Only files whose size is that of a known row are read at all.
+    That is another path where files were renamed, and the same where only a time has changed. Only files
+    whose size is that of a known row are read at all.
 
     Parameters
     ----------
@@ -115,12 +126,23 @@ def find_moved(
     hash_of : callable
         Images -> their sha256, in order; None for one that cannot be read.
     layers : collection of str
+    edited : collection of str
+        Paths from `find_edited`.
     """
     sizes = {row.size for row in known.values()}
-    candidates = [ref for ref in work if ref.path not in known and ref.size in sizes]
+
+    def may_be_known(ref: ImageRef) -> bool:
+        row = known.get(ref.path)
+        lacks_a_layer = row is not None and _unchanged(ref, row) and ref.path not in edited
+        return ref.size in sizes and not lacks_a_layer
+
+    candidates = [ref for ref in work if may_be_known(ref)]
     moved: dict[str, str] = {}
     for ref, digest in zip(candidates, hash_of(candidates), strict=True):
-        old = with_content(digest) if digest is not None else None
+        if digest is None:
+            continue
+        own = known.get(ref.path)
+        old = ref.path if own is not None and own.sha256 == digest else with_content(digest)
         if old is not None and set(layers).issubset(known[old].layers):
             moved[ref.path] = old
     return moved
@@ -170,6 +192,60 @@ def layers_to_run(
         row = known.get(ref.path) if ref.path not in edited else None
         lacking.update(set(layers) - set(row.layers) if row is not None and _unchanged(ref, row) else layers)
     return tuple(layer for layer in layers if layer in lacking)
+
+
+def may_be_others(
+    reuse: Sequence[ImageRef], ambiguous: Callable[[str], bool], committed_ns: int | None
+) -> list[ImageRef]:
+    """Images whose size and time prove nothing: another row has both, and they were changed since then.
+
+    Renaming leaves a file's modification time alone and sets its change time (POSIX: `rename` marks st_ctime
+    on every file system in use), so files that were renumbered or swapped are among these.
+
+    Parameters
+    ----------
+    reuse : sequence of ImageRef
+        Images that look unchanged.
+    ambiguous : callable
+        Whether a path shares its size and time with another row.
+    committed_ns : int or None
+        When the rows were written; None if that cannot be told.
+    """
+    return [
+        ref
+        for ref in reuse
+        if ambiguous(ref.path)
+        and (changed := changed_ns_of(ref)) is not None
+        and (committed_ns is None or changed > committed_ns - _CLOCK_TICK_NS)
+    ]
+
+
+def check_missing(
+    missing: Collection[str], n_rows: int, roots: tuple[Sequence[str], Sequence[str]], empty: Sequence[str]
+) -> str | None:
+    """Why rows of images that are not listed should not simply go, in words; None if they may.
+
+    Parameters
+    ----------
+    missing : collection of str
+        Their paths; what is found again under another path is none of them.
+    n_rows : int
+        Of the cache.
+    roots : pair of sequences of str
+        Where its images lay, and where this run's lie.
+    empty : sequence of str
+        Inputs that gave nothing (`Listing.empty`).
+    """
+    if not missing:
+        return None
+    before, now = ([os.path.normpath(root) for root in some] for some in roots)
+    if before and before != now:
+        return f"it was made from {', '.join(roots[0][:3])}, and this run was given {', '.join(roots[1][:3])}"
+    if empty:
+        return f"nothing was found in {', '.join(empty[:3])}"
+    if len(missing) > _FEW * n_rows:
+        return "that is more than a tenth of them"
+    return None
 
 
 def _unchanged(ref: ImageRef, seen: Known | Failure) -> bool:

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from extract.clock import Clock
-from extract.stages import Failure, ImageRef, Pixels, readers_of
+from extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
 from models.errors import ImageError
-
-NEVER = -1
-"""The modification time of a failure that says nothing about the file's content."""
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]
@@ -157,8 +154,6 @@ def _bytes_of(ref: ImageRef) -> bytes | Pixels | _Starved | Failure:
     try:
         return ref.origin.read(ref)
     except ImageError as exc:
-        # A file that vanished, or a disk that was away, may be back without having changed: with a
-        # time that no file has, the failure is tried again on every run.
-        return Failure(ref.path, str(exc), ref.size, NEVER)
+        return Failure(ref.path, str(exc), ref.size, UNSEEN)
     except MemoryError:
         return _Starved(f"{ref.size:,} bytes, and reading them needs more memory than there is")

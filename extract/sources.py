@@ -46,17 +46,21 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
     given = _outermost(_resolve(inputs))
     origin = _root(given)
     found = Found(origin)
+    empty: list[str] = []
     for one in given:
+        before = len(found.images) + len(found.failures)
         relative = one.path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
         if one.is_folder:
             found.add_folder(relative)
         else:
             found.add_file(relative, one.label)
+        if one.is_folder and len(found.images) + len(found.failures) == before:
+            empty.append(escape(one.typed))
     if not found.images and not found.failures:
         raise UsageError(_nothing(given, found.ignored))
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
-    return Listing(found.images, found.failures, dict(found.ignored), (origin.name,))
+    return Listing(found.images, found.failures, dict(found.ignored), (origin.name,), tuple(empty))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Each stage knows these records and nothing of its neighbours' libraries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,19 +79,46 @@ def start_of(root: str) -> str:
     return "" if root in ("", ".") else root if root.endswith("://") else root.rstrip("/") + "/"
 
 
+def changed_ns_of(ref: ImageRef) -> int | None:
+    """When an image's file was last changed in any way, nanoseconds since the epoch.
+
+    None where size and modification time are the place's own word for its content: an archive that was
+    rewritten has another time, and so has a store's object.
+    """
+    changed_ns: Callable[[ImageRef], int | None] | None = getattr(ref.origin, "changed_ns", None)
+    return None if changed_ns is None else changed_ns(ref)
+
+
 def readers_of(origin: Origin) -> int:
     """How many images of an origin are worth reading at once beyond what can be decoded at once; 0 mostly."""
     return int(getattr(origin, "readers", 0))
 
 
+UNSEEN = -1
+"""The modification time of a failure that says nothing of the file's content; no file has it. What was away
+may be back unchanged, so such an image is tried again on every run, and keeps the row that it has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An image that gave no row, and why; one line of text, without the path."""
+    """An image that gave no row, and why; one line of text, without the path.
+
+    Attributes
+    ----------
+    path, reason : str
+    size, mtime_ns : int
+        Of the file that was looked at; the time is `UNSEEN` where its content was not.
+    """
 
     path: str
     reason: str
     size: int
     mtime_ns: int
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nothing is said of the content: a file that vanished, a disk or a store that was away."""
+        return self.mtime_ns == UNSEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +134,15 @@ class Listing:
     ignored : mapping of str to int
         File suffix -> how many files that are no images.
     roots : tuple of str
+    empty : tuple of str
+        Inputs in which nothing was found, while others gave something: a disk that is away, perhaps.
     """
 
     images: Sequence[ImageRef]
     failures: Sequence[Failure]
     ignored: Mapping[str, int]
     roots: tuple[str, ...]
+    empty: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class ExtractSummary:
     images, rows : int
     failures : list of Failure
         Every image of the listing that has no row, with its reason.
+    stale : list of Failure
+        Images that cannot be looked at now, with the reason; each keeps the row that it had.
     extracted, reused, moved, removed : int
         Rows made now, kept, found again under a new name, dropped because their image is gone.
     ignored : dict of str to int
@@ -45,6 +47,7 @@ class ExtractSummary:
     images: int
     rows: int
     failures: list[Failure]
+    stale: list[Failure]
     extracted: int
     reused: int
     moved: int
@@ -71,6 +74,10 @@ def summary_text(summary: ExtractSummary) -> str:
     more = len(summary.failures) - _FAILURES_SHOWN
     if more > 0:
         lines.append(f"skipped {more} more; --failures-csv FILE lists them all")
+    stale = summary.stale[:_FAILURES_SHOWN]
+    lines += [f"kept the earlier row of {failure.path}: {failure.reason}" for failure in stale]
+    if len(summary.stale) > len(stale):
+        lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
         kinds = ", ".join(
             f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
@@ -78,6 +85,7 @@ def summary_text(summary: ExtractSummary) -> str:
         lines.append(f"not images: {kinds}")
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
+    parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
     parts += [f"{summary.moved} moved"] if summary.moved else []
     parts += [f"{summary.removed} removed"] if summary.removed else []
     parts += [f"{summary.seconds:.1f} s"]
@@ -99,6 +107,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "images": summary.images,
         "rows": summary.rows,
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in summary.failures],
+        "stale": [{"path": failure.path, "reason": failure.reason} for failure in summary.stale],
         "extracted": summary.extracted,
         "reused": summary.reused,
         "moved": summary.moved,

@@ -18,7 +18,8 @@ def join(files: Sequence[Entries]) -> RowIndex:
 
     Of two rows with one path and the same content, the earlier stays and takes from the later
     the layers that it lacks; with different content the later one stays. A path is a row or a
-    failure, whichever came last.
+    failure, whichever came last; a failure that says nothing of the content (`Failure.unseen`)
+    takes back nothing.
 
     Returns
     -------
@@ -106,12 +107,14 @@ def _last_failures(
     """The failures that no later row took back, and the rows that a later failure did."""
     last: dict[str, tuple[int, Failure]] = {}
     for number, entries in enumerate(files):
-        last.update((failure.path, (number, failure)) for failure in entries.failures)
+        for failure in entries.failures:
+            if not (failure.unseen and failure.path in last):
+                last[failure.path] = number, failure
     failures: dict[str, Failure] = {}
     failed_rows = []
     for path, (number, failure) in sorted(last.items()):
         i = paths.find(path.encode())
-        if i >= 0 and newest[i] > number:
+        if i >= 0 and (failure.unseen or newest[i] > number):
             continue
         failures[path] = failure
         if i >= 0:

@@ -14,6 +14,8 @@ from extract.cache.sealed_reader import SealedReader
 from extract.cache.soundness import unusable_features
 from models.errors import CacheCorruptError, CacheError, MismatchError
 
+# Bringing a written file onto the disk and renaming it takes less.
+_COMMIT_NS = 60_000_000_000
 _ANEW = "--force makes it anew, and keeps it until the new one is complete"
 
 
@@ -26,6 +28,8 @@ class Old:
     path : Path
     header : Header
     seal : str
+    written_ns : int or None
+        When the file was written, nanoseconds since the epoch; None for a copy that kept the time.
     lost : mapping of str to sequence of range
         Layer -> rows whose features fail a checksum or are not finite; only looked for when repairing.
     """
@@ -33,6 +37,7 @@ class Old:
     path: Path
     header: Header
     seal: str
+    written_ns: int | None
     lost: Mapping[str, Sequence[range]]
 
     @classmethod
@@ -51,7 +56,7 @@ class Old:
                 header = Header.read(file)
                 layers = header.identity.layers if repair else ()
                 lost = {layer: [rows for rows, _ in unusable_features(file, layer)] for layer in layers}
-                return cls(path, header, file.seal, lost)
+                return cls(path, header, file.seal, _written_ns(path), lost)
         except CacheCorruptError as exc:
             raise CacheCorruptError(f"{exc}; {_ANEW}") from exc
         except CacheError as exc:
@@ -113,6 +118,13 @@ class Old:
                 return Entries.read(file, self.header.identity.layers, self.lost)
         except CacheCorruptError as exc:
             raise CacheCorruptError(f"{exc}; {_ANEW}") from exc
+
+
+def _written_ns(path: Path) -> int | None:
+    status = path.stat()
+    # A file is renamed into place as soon as it is written. A copy with the times of the original does not
+    # say what happened to the images between the two.
+    return status.st_mtime_ns if abs(status.st_ctime_ns - status.st_mtime_ns) < _COMMIT_NS else None
 
 
 def check_replaceable(path: Path) -> None:

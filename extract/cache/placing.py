@@ -116,7 +116,7 @@ class _Found:
                     self._some[at[into]] = number
         for failure in read_failures(file):
             position = self._find(failure.path)
-            if position >= 0:
+            if position >= 0 and not failure.unseen:
                 self._failed[position] = number
 
     def forget_failed(self) -> None:

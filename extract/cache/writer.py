@@ -26,13 +26,15 @@ from extract.cache.header import Storage, merged_runs
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import RowIndex
 from extract.cache.joining import join
+from extract.cache.kept import KeptRow, kept_rows
 from extract.cache.lock import Lock
 from extract.cache.old import Old, check_replaceable
 from extract.cache.pending import Pending
+from extract.cache.placed import Record
 from extract.cache.placing import place
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.cache.sources import Sources
-from extract.stages import Failure, ImageRef, RowBlock
+from extract.stages import Failure, RowBlock
 from models.errors import CacheCorruptError, CacheError
 from models.progress import Progress, Silent
 
@@ -142,6 +144,28 @@ class CacheWriter:
         """Path -> failure, likewise."""
         return self.known.failures
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Where the images of the committed rows lay; empty if nothing is committed."""
+        return self._old.header.roots if self._old else ()
+
+    @property
+    def committed_ns(self) -> int | None:
+        """When the known rows were written, nanoseconds since the epoch; None if that cannot be told."""
+        return self._old.written_ns if self._old and not self._pending.in_use else None
+
+    def kept_rows(self, paths: Sequence[str]) -> list[KeptRow]:
+        """What is known of some rows, to commit them as they are.
+
+        Raises
+        ------
+        CacheCorruptError
+            If a text fails its checksum.
+        """
+        openers = [self._old.open] if self._old else []
+        with Sources([*openers, *self._pending.openers()]) as sources:
+            return kept_rows(sources, self.known, paths)
+
     def rows_with_sha256(self, sha256: str) -> str | None:
         """A known path whose row was made from this content; rather one that has every layer."""
         return self.known.with_content(sha256)
@@ -190,7 +214,7 @@ class CacheWriter:
 
     def commit(
         self,
-        images: Sequence[ImageRef],
+        images: Sequence[Record],
         failures: Sequence[Failure],
         *,
         roots: Sequence[str],
@@ -201,9 +225,9 @@ class CacheWriter:
 
         Parameters
         ----------
-        images : sequence of ImageRef
-            Sorted by path. Each takes its features from its own row, which must be of the same
-            size and time, and label, group and split from here.
+        images : sequence of Record
+            `ImageRef` or `KeptRow`, sorted by path. Each takes its features from its own row, which must be
+            of the same size and time, and label, group and split from here.
         failures : sequence of Failure
         roots : sequence of str
             Where the images lie.
@@ -266,7 +290,7 @@ class CacheWriter:
 
     def _bring_about(
         self,
-        images: Sequence[ImageRef],
+        images: Sequence[Record],
         failures: Sequence[Failure],
         roots: tuple[str, ...],
         known: RowIndex,

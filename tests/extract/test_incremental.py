@@ -81,7 +81,7 @@ def test_touched_edited_new_and_deleted_files(place: Path) -> None:
     shutil.copy(place / "imgs/blue/002.png", place / "imgs/green/new.png")
     (place / "imgs/green/003.png").unlink()
     again = extract(place)
-    assert (again.extracted, again.moved, again.removed, again.reused) == (2, 1, 1, 12)
+    assert (again.extracted, again.moved, again.removed, again.reused) == (0, 2, 1, 13)
     assert_right(place)
 
 
@@ -104,7 +104,8 @@ def test_an_edit_that_keeps_size_and_time_is_found_by_verify(place: Path) -> Non
     path.write_bytes(pictures[1].ljust(longest, b"\0"))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert extract(place).extracted == 0
-    assert extract(place, verify=True).extracted == 1
+    found = extract(place, verify=True)
+    assert found.extracted + found.moved == 1
     assert_right(place)
 
 

@@ -28,7 +28,7 @@ def paths(images: Iterable[ImageRef]) -> list[str]:
 
 def test_unchanged_images_are_not_touched() -> None:
     plan = make_plan(refs("a", "b"), {"a": Row(), "b": Row()}, {}, ["fc7"])
-    assert (paths(plan.reuse), plan.work, plan.removed) == (["a", "b"], [], 0)
+    assert (paths(plan.reuse), plan.work, plan.missing) == (["a", "b"], [], [])
 
 
 def test_new_changed_and_removed_images_are_told_apart() -> None:
@@ -36,7 +36,7 @@ def test_new_changed_and_removed_images_are_told_apart() -> None:
     plan = make_plan(refs("grown", "new", "same", "touched"), known, {}, ["fc7"])
     assert paths(plan.reuse) == ["same"]
     assert paths(plan.work) == ["grown", "new", "touched"]
-    assert plan.removed == 1
+    assert plan.missing == ["gone"]
 
 
 def test_a_known_failure_is_not_tried_again_until_it_changes() -> None:

@@ -17,8 +17,7 @@ pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 from extract import extract_features, load_features, remote_store
 from extract.inputs import list_inputs
 from extract.options import ExtractOptions
-from extract.reading import NEVER
-from extract.stages import ImageRef
+from extract.stages import UNSEEN, ImageRef
 from extract.summary import summary_json, summary_text
 from models.errors import CredentialsError, ImageError, SourceError, UsageError
 from models.importing import import_network
@@ -150,7 +149,7 @@ def test_what_stays_is_a_failure_and_tried_on_the_next_run(
     first = extract_features([f"{web.url}/imgs"], tmp_path / "f.h5", network)
     assert web.gets["/imgs/red/001.png"] == asked
     (failure,) = first.failures
-    assert (failure.path, failure.mtime_ns) == ("red/001.png", NEVER)
+    assert (failure.path, failure.mtime_ns) == ("red/001.png", UNSEEN)
     assert reason in failure.reason
     assert "http" not in failure.reason
     web.faults.clear()

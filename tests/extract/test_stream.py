@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.clock import Clock
-from extract.reading import NEVER, Turns
-from extract.stages import Failure, ImageRef, Pixels, RowBlock
+from extract.reading import Turns
+from extract.stages import UNSEEN, Failure, ImageRef, Pixels, RowBlock
 from extract.stream import feature_blocks
 from models.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
@@ -59,7 +59,7 @@ def test_an_unreadable_image_is_named_and_its_neighbours_are_unchanged() -> None
     broken, failures, _ = run(MemoryOrigin({**files, "4": b"bad", "7": None}), MeanNetwork())
     assert [(f.path, f.reason) for f in failures] == [("4", "not an image"), ("7", "cannot be opened")]
     # What could not be decoded waits until it changes; what could not be read is tried again.
-    assert [f.mtime_ns for f in failures] == [1, NEVER]
+    assert [f.mtime_ns for f in failures] == [1, UNSEEN]
     assert broken == {path: value for path, value in whole.items() if path not in ("4", "7")}
 
 
