@@ -24,7 +24,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx.inliner import inline_local_functions
 
 from models.errors import WeightsError
-from models.graph_files import GRAPH_FILE, damage, load_array, named_array
+from models.graph_files import GRAPH_FILE, damage, load_array, named_array, save_apart
 from models.pixels import PIXELS
 from models.surgery import cut, fixed_batch, image_input, skeleton, with_parts
 
@@ -166,7 +166,7 @@ def write_model(model: ModelProto, path: Path, properties: Mapping[str, str]) ->
             path.write_bytes(model.SerializeToString(deterministic=True))
         else:
             files.append(path.with_name(f"{path.name}.data"))
-            onnx.save_model(model, str(path), save_as_external_data=True, location=files[1].name)
+            save_apart(model, path, files[1].name)
         onnx.checker.check_model(str(path), full_check=True)
     dims = image_input(model).type.tensor_type.shape.dim
     return Written(

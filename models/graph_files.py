@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from onnx.external_data_helper import uses_external_data
+from onnx.external_data_helper import set_external_data, uses_external_data
 
 from models.errors import UnsafeFileError, WeightsError
 from models.weights.canonical import listed
@@ -26,21 +26,38 @@ _PACKED: dict[int, int] = {
 }  # bits an element
 # Two arrays may share bytes (tied weights); a file whose arrays ask for many times its size is a bomb.
 _MOST_SHARED = 4
+_APART = 1024
 
 
 def save_graph(model: ModelProto, folder: Path) -> None:
-    """Write ``network.onnx`` and, beside it, ``network.weights`` with every array over 1 KiB.
+    """Write ``network.onnx`` and, beside it, ``network.weights`` with every array of 1 KiB and more.
 
     With the arrays apart, cutting or rewriting a network handles kilobytes, and the engine
     maps the weights from disk. `model` itself is changed to point at the file.
     """
-    onnx.save_model(
-        model,
-        str(folder / GRAPH_FILE),
-        save_as_external_data=True,
-        location=WEIGHTS_FILE,
-        size_threshold=1024,
-    )
+    save_apart(model, folder / GRAPH_FILE, WEIGHTS_FILE)
+
+
+def save_apart(model: ModelProto, path: Path, arrays: str) -> None:
+    """Write a graph, and its arrays of 1 KiB and more into a file beside it.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Is changed to point at the file.
+    path : Path
+    arrays : str
+        The file's name; it must not be there yet.
+
+    Notes
+    -----
+    ``onnx.save_model(location=...)`` looks for that name in the current folder and not beside `path`, and
+    refuses to write if anything is called so there (onnx 1.23.2, `convert_model_to_external_data`).
+    """
+    for tensor in _initializers(model.graph):
+        if tensor.HasField("raw_data") and len(tensor.raw_data) >= _APART:
+            set_external_data(tensor, arrays)
+    onnx.save_model(model, str(path))
 
 
 def load_graph(path: Path) -> ModelProto:
@@ -131,6 +148,15 @@ def all_tensors(model: ModelProto) -> Iterator[TensorProto]:
     yield from _graph_tensors(model.graph)
     for function in model.functions:
         yield from _node_tensors(function.node)
+
+
+def _initializers(graph: GraphProto) -> Iterator[TensorProto]:
+    """The arrays of a graph and of the graphs inside its nodes (If, Loop)."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _initializers(inner)
 
 
 def _graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
