@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_a_map_of_scores_for_each_place_is_averaged(tmp_path: Path, folder: Path
     stored = store.load("net")
     layer = stored.spec.layer("map")
     assert (layer.dim(), layer.dim("avg")) == (64000, 1000)
-    (stored.folder / "network.json").write_text(dataclasses.replace(stored.spec, output="map").to_json())
+    spec = dataclasses.replace(stored.spec, output="map")
+    stored = store.save(spec, lambda new: copy_network(stored.folder, new), replace=True)
     imagenet_images([folder / "red255.png"], tmp_path / "out.csv", CPU, top_k=1)
     assert (
         read((tmp_path / "out.csv").read_text(encoding="utf-8"))[0]["label"] == imagenet_classes()[999].label
@@ -235,3 +237,9 @@ def test_trained_networks_see_a_sandal_and_a_t_shirt(tmp_path: Path) -> None:
             line = read((tmp_path / "out.csv").read_text(encoding="utf-8"))[0]
             assert line["label"].startswith(wanted)
             assert float(line["score"]) > 0.8
+
+
+def copy_network(old: Path, new: Path) -> None:
+    for name in ("network.onnx", "network.weights"):
+        if (old / name).exists():
+            shutil.copy(old / name, new / name)

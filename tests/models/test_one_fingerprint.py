@@ -62,7 +62,7 @@ def test_the_architecture_is_part_of_it(
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     (tmp_path / "w.safetensors").write_bytes(weights_files.safetensors(trunk))
     prints = {
-        arch: import_network(tmp_path / "w.safetensors", arch, arch=arch).spec.fingerprint("pool5")
+        arch: import_network(tmp_path / "w.safetensors", f"my-{arch}", arch=arch).spec.fingerprint("pool5")
         for arch in ("alexnet", "caffenet", "alexnet-tf")
     }
     assert len(set(prints.values())) == 3
