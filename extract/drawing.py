@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from extract.kinds import DRAWING, DRAWN_BY
 from extract.stages import Pixels
-from models.errors import Fc7Error, UsageError
+from models.durable import explained
+from models.errors import UsageError
+from models.outputs import Destination, Guard
 
 _BACKGROUND, _INK = (24, 24, 24), (240, 240, 240)
 _GAP, _PADDING = 6, 5
@@ -37,21 +39,25 @@ def jpeg_bytes(pixels: Pixels, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
-def save_png(pixels: Pixels, path: Path) -> Path:
+def save_png(pixels: Pixels, out: Destination) -> Path:
     """Write RGB pixels as a PNG; the file appears whole or not at all.
 
     Raises
     ------
+    UsageError
+        If something stands there that fc7 did not draw.
     Fc7Error
         If it cannot be written.
     """
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    write_file(path, buffer.getvalue())
-    return path
+    out = Guard().claim(out, DRAWING, makes_folder=True)
+    buffer, says = io.BytesIO(), PngInfo()
+    says.add_text("Software", DRAWN_BY)
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=says)
+    with explained(out.path, out.option):
+        return out.write(buffer.getvalue())
 
 
-def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path: Path) -> Path:
+def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, out: Destination) -> Path:
     """A PNG sheet of tiles, left to right and top to bottom, each with its caption below it.
 
     Parameters
@@ -62,17 +68,13 @@ def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path
         One for each tile. What is too wide for its cell is cut, and letters that are not
         ASCII lose their accents or become question marks.
     columns : int
-    path : Path
-
-    Returns
-    -------
-    Path
-        `path`.
+    out : str, Path or Output
 
     Raises
     ------
     UsageError
-        If there are no tiles, as many captions as tiles are not given, or `columns` is below 1.
+        If there are no tiles, as many captions as tiles are not given, or `columns` is below 1; or if
+        something stands there that fc7 did not draw.
     Fc7Error
         If the file cannot be written.
     """
@@ -96,7 +98,7 @@ def montage(tiles: Sequence[Pixels], captions: Sequence[str], columns: int, path
         sheet.paste(Image.fromarray(tile), corner)
         middle = left + tile_width / 2, top + tile_height + caption_height / 2
         pen.text(middle, fitting(caption, tile_width, font), fill=_INK, font=font, anchor="mm")
-    return save_png(np.asarray(sheet), path)
+    return save_png(np.asarray(sheet), out)
 
 
 def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
@@ -110,22 +112,3 @@ def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.I
     while text and font.getlength(text + _CUT) > width:
         text = text[:-1]
     return text + _CUT
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that no half of it is ever seen.
-
-    Raises
-    ------
-    Fc7Error
-        If it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise Fc7Error(f"{path}: cannot be written ({exc.strerror or exc}); choose another place") from exc

@@ -53,7 +53,7 @@ class ExtractOptions:
     repair : bool
         Read every stored feature, and redo the rows that fail their checksum.
     force : bool
-        Replace a cache that another network made.
+        Begin anew, and replace what stands there, a cache that another network made or anything else.
     cluster : ClusterOptions or None
         Run on a Ray cluster; None runs in this process.
     """

@@ -113,20 +113,3 @@ class Old:
                 return Entries.read(file, self.header.identity.layers, self.lost)
         except CacheCorruptError as exc:
             raise CacheCorruptError(f"{exc}; {_ANEW}") from exc
-
-
-def check_replaceable(path: Path) -> None:
-    """Whether ``--force`` may replace what is at `path`: a cache, whole or damaged, or nothing.
-
-    Raises
-    ------
-    CacheError
-        If it is something else, which a slip of the keyboard must not cost.
-    """
-    if path.exists():
-        try:
-            open_cache(path).close()
-        except CacheCorruptError:
-            pass
-        except CacheError as exc:
-            raise CacheError(f"{exc}; not even --force replaces that: choose another -o") from exc
