@@ -17,7 +17,7 @@ from classify.imagenet_command import imagenet
 from classify.learning_curve_command import learning_curve
 from classify.report_command import report
 from classify.suspects_command import suspects
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     AddressedCommand,
     BatchOption,
@@ -75,6 +75,7 @@ def classify(
     ray: RayOption = None,
     workers: WorkersOption = None,
     gpus_per_worker: GpusOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -84,6 +85,13 @@ def classify(
     classified. Scores are probabilities.
     """
     existing(model, "make it with `fc7 fit`, or name another with -m")
+    from classify.kinds import PREDICTIONS
+    from extract.call_inputs import guard_for
+
+    # With -o - the predictions are stdout, and what is said about them must not be.
+    to_stdout = str(output) == "-"
+    guard = guard_for(list(inputs), model, force=force)
+    out = output if to_stdout else guard.claim(output, PREDICTIONS)
     from classify.predict import classify_images
     from classify.report.summaries import classify_json, classify_report
     from classify.scoring import RunOptions
@@ -92,7 +100,7 @@ def classify(
     summary = classify_images(
         list(inputs),
         model,
-        output,
+        out,
         top_k=top_k,
         form=None if form == "auto" else form,
         options=RunOptions(
@@ -106,18 +114,17 @@ def classify(
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )
-    # With -o - the predictions are stdout, and what is said about them must not be.
-    to_stderr = str(output) == "-"
     if as_json:
-        typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stderr)
+        typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stdout)
     elif not quiet:
-        typer.echo(classify_report(summary), err=to_stderr)
+        typer.echo(classify_report(summary), err=to_stdout)
     if summary.failures:
         raise typer.Exit(1)
 
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything goes.")] = Path("fc7-demo"),
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
@@ -128,4 +135,4 @@ def demo(
     from classify.demo import run_demo
     from models.progress import make_progress
 
-    run_demo(folder, say=notifier(quiet), progress=make_progress(quiet))
+    run_demo(folder, force=force, say=notifier(quiet), progress=make_progress(quiet))

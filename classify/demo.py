@@ -20,6 +20,7 @@ _SHEET_SEED, _SHEET_SIDE = 1000, 4
 def run_demo(
     folder: str | Path = "fc7-demo",
     *,
+    force: bool = False,
     say: Notify = print,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -28,6 +29,8 @@ def run_demo(
     Parameters
     ----------
     folder : str or Path
+    force : bool
+        Replace what stands where these files go, whatever it is.
     say : callable
         Is told each step in a line.
     progress : Progress or None
@@ -36,32 +39,46 @@ def run_demo(
     -------
     list of Path
         The files that were made.
+
+    Raises
+    ------
+    UsageError
+        If something else stands where one of them goes; nothing is made then.
     """
     from classify.fitting import FitOptions
     from classify.from_cache import fit_cache
+    from classify.kinds import CLASSIFIER, PREDICTIONS
     from classify.predict import classify_images
     from extract.drawing import montage, save_png
+    from extract.kinds import DRAWING, FEATURE_CACHE
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
     from extract.shapes import make_shapes
     from extract.summary import summary_text
+    from models.outputs import Guard
 
-    root = Path(folder)
+    root, heads = Path(folder), ("svm", "softmax")
     shapes, features = root / "shapes", root / "features.h5"
+    tiles_at = [f"tiles/tile-{i:02}.png" for i in range(_SHEET_SIDE**2)]
+    kinds = {features.name: FEATURE_CACHE, "predictions.csv": PREDICTIONS}
+    kinds |= {f"{head}.onnx": CLASSIFIER for head in heads}
+    kinds |= dict.fromkeys(("sheet.png", "montage.png", *tiles_at), DRAWING)
+    files = Guard(force=force).folder(root, kinds, "FOLDER").files
     bar = progress or Silent()
     network = choose_network(say)
 
     say(f"1. drawing {4 * _COUNT} shapes into {shapes}")
-    make_shapes(shapes, _COUNT, _SEED, bar)
+    make_shapes(shapes, _COUNT, _SEED, bar, force=force)
 
     say("2. extracting features, once")
-    summary = extract_features([shapes], features, ExtractOptions(network=network), progress=bar, notify=say)
+    options = ExtractOptions(network=network, force=force)
+    summary = extract_features([shapes], files[features.name], options, progress=bar, notify=say)
     say(summary_text(summary))
 
     say("3. fitting two classifiers, each judged on the 30 % it has not seen")
-    models = {head: root / f"{head}.onnx" for head in ("svm", "softmax")}
+    models = {head: root / f"{head}.onnx" for head in heads}
     for head, model in models.items():
-        result = fit_cache(features, model, FitOptions(head=head))  # type: ignore[arg-type]
+        result = fit_cache(features, files[model.name], FitOptions(head=head))  # type: ignore[arg-type]
         low, high = result.metrics.accuracy_interval
         say(
             f"   {head}: {result.metrics.accuracy:.1%} of {result.metrics.n} held-out shapes right "
@@ -70,20 +87,19 @@ def run_demo(
 
     say("4. classifying a sheet of 16 new shapes, cut into tiles")
     truth, tiles = sheet()
-    sheet_file, tile_folder = root / "sheet.png", root / "tiles"
-    tile_folder.mkdir(exist_ok=True)
+    tile_folder = root / "tiles"
     rows = [np.concatenate(tiles[i : i + _SHEET_SIDE], axis=1) for i in range(0, len(tiles), _SHEET_SIDE)]
-    save_png(np.concatenate(rows), sheet_file)
-    for i, tile in enumerate(tiles):
-        save_png(tile, tile_folder / f"tile-{i:02}.png")
+    sheet_file = save_png(np.concatenate(rows), files["sheet.png"])
+    for tile, name in zip(tiles, tiles_at, strict=True):
+        save_png(tile, files[name])
     predictions = root / "predictions.csv"
-    classify_images([tile_folder], models["svm"], predictions, progress=bar, notify=say)
+    classify_images([tile_folder], models["svm"], files[predictions.name], progress=bar, notify=say)
     found = read_first_choices(predictions)
     right = sum(label == wanted for (label, _), wanted in zip(found, truth, strict=True))
     say(f"   {right} of {len(truth)} right")
 
-    picture = root / "montage.png"
-    montage(tiles, [f"{label} {score:.2f}" for label, score in found], _SHEET_SIDE, picture)
+    captions = [f"{label} {score:.2f}" for label, score in found]
+    picture = montage(tiles, captions, _SHEET_SIDE, files["montage.png"])
 
     made = [features, *models.values(), sheet_file, predictions, picture]
     say("\nmade:\n" + "\n".join(f"  {path}" for path in [shapes, tile_folder, *made]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -39,28 +38,6 @@ def flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file that appears under its name when it is complete, and survives a power cut then.
-
-    Raises
-    ------
-    OSError
-        What was there before is as it was.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        flush_folder(path.parent)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return path
 
 
 @contextmanager
