@@ -27,9 +27,10 @@ bench: $(VENV)/ready-test
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.fitting
 
-# 500 kills in place of the 20 that `make test` does.
+# 500 kills in place of the 20 that `make test` does; every output of every command in a process of its own.
 torture: $(VENV)/ready-test
 	FC7_TORTURE=500 $(BIN)/python -m pytest tests/extract -k "kill or sigkill" --no-header
+	FC7_TORTURE=1 $(BIN)/python -m pytest tests/outputs --no-header
 
 # Random faults on clusters of two and three nodes.
 torture-ray: $(VENV)/ready-test

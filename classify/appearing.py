@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from models.durable import unwritable
+from classify.kinds import PREDICTIONS
+from models.durable import explained, unwritable
 from models.errors import Fc7Error, StoppedError
+from models.outputs import Destination, claimed
 
 
 @contextmanager
-def appearing(path: Path, header_lines: int = 0) -> Iterator[TextIO]:
-    """A text stream to `path`, which appears under its name when the block ends well.
+def appearing(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
+    """A text stream to a file of predictions, which appears under its name when the block ends well.
 
     When it does not, the finished lines stay in ``PATH.part`` and the error's message says so; a part
     without any is removed, and so is one that the disk had no room for.
 
     Parameters
     ----------
-    path : Path
+    out : str, Path or Output
     header_lines : int
         Lines at its start that are no results.
 
     Raises
     ------
+    UsageError
+        If something else stands there, or in the place of the part.
     StoppedError
         After Ctrl-C.
     Fc7Error
         If the file cannot be written; or the block's own error.
     """
-    part = path.with_name(path.name + ".part")
+    out = claimed(out, PREDICTIONS)
+    if out.place.stream:
+        with explained(out.path, out.option), io.TextIOWrapper(out.open(), "utf-8", newline="") as stream:
+            yield stream
+        return
+    part = out.beside(".part").place.target
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
+        out.put(part)
     except OSError as exc:
         with suppress(OSError):
             part.unlink()
-        raise Fc7Error(unwritable(path, exc)) from exc
+        raise Fc7Error(unwritable(out.path, exc, out.option)) from exc
     except KeyboardInterrupt as exc:
         raise StoppedError(f"stopped; {_kept(part, header_lines)}") from exc
     except Fc7Error as exc:

@@ -58,13 +58,14 @@ from classify.artifact_checks import check_arrays
 from classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
 from classify.classifier import HEADS, POOLS, FeatureIdentity, Head
 from classify.classifier import Classifier as Classifier
+from classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
 from classify.normalize import KINDS, Normalizer
 from classify.novelty import NoveltyReference
 from classify.split_record import SplitRecord
-from models.durable import explained, write_whole
+from models.durable import explained
 from models.errors import ClassifierError
+from models.outputs import Destination, claimed
 
-FORMAT = "fc7-classifier"
 FORMAT_VERSION = 3
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
 _OPSET, _IR = 13, 8
@@ -72,14 +73,14 @@ _OPSET, _IR = 13, 8
 _LARGEST_FILE = 2**31
 
 
-def save_classifier(classifier: Classifier, path: str | Path) -> Path:
+def save_classifier(classifier: Classifier, path: Destination) -> Path:
     """Write a classifier; the file appears under its name when it is complete.
 
     Parameters
     ----------
     classifier : Classifier
-    path : str or Path
-        Replaced if it exists.
+    path : str, Path or Output
+        A classifier that stands there is replaced.
 
     Returns
     -------
@@ -87,12 +88,14 @@ def save_classifier(classifier: Classifier, path: str | Path) -> Path:
 
     Raises
     ------
+    UsageError
+        If something else stands there.
     ClassifierError
         If it cannot be written; what was there before is as it was.
     """
-    path = Path(path)
-    with explained(path, kind=ClassifierError):
-        return write_whole(path, to_bytes(classifier))
+    out = claimed(path, CLASSIFIER)
+    with explained(out.path, out.option, ClassifierError):
+        return out.write(to_bytes(classifier))
 
 
 def to_bytes(classifier: Classifier) -> bytes:
@@ -138,10 +141,10 @@ def load_classifier(path: str | Path) -> Classifier:
 
 
 def _check_format(path: Path, meta: dict[str, str]) -> None:
-    if meta.get("format") != FORMAT:
+    if meta.get("format") != CLASSIFIER_FORMAT:
         raise ClassifierError(
             f"{path}: an ONNX file, but not a classifier of fc7 fit (its metadata names no format "
-            f"{FORMAT!r}); networks go through fc7 models import"
+            f"{CLASSIFIER_FORMAT!r}); networks go through fc7 models import"
         )
     version = meta.get("format_version", "")
     if not re.fullmatch("[0-9]{1,9}", version):
@@ -177,7 +180,7 @@ def _to_model(classifier: Classifier) -> onnx.ModelProto:
     )
     identity = classifier.identity
     meta = {
-        "format": FORMAT,
+        "format": CLASSIFIER_FORMAT,
         "format_version": str(version),
         "classes": _json(list(classifier.classes_)),
         "network": identity.network,

@@ -12,9 +12,11 @@ from typing import Any
 
 from classify.card_figures import MISSING, figures, is_number, mapping
 from classify.classifier import Classifier
+from classify.kinds import CARD, card_end
 from classify.markdown import plain, table
 from classify.scoring import stored_network
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Destination, claimed
 from models.spec import PreprocessSpec
 
 # Below so many test images a class's recall has an interval about 30 points wide or wider, whatever it is
@@ -22,17 +24,20 @@ from models.spec import PreprocessSpec
 _FEW = 10
 
 
-def write_card(classifier: Classifier, out: str | Path) -> Path:
+def write_card(classifier: Classifier, out: Destination) -> Path:
     """Write the card of a classifier; the licence comes from the store or the catalogue of networks.
 
     Raises
     ------
+    UsageError
+        If something else stands there: a card that somebody added to is theirs.
     Fc7Error
         If it cannot be written.
     """
-    text = card_text(classifier, _licence(classifier))
-    with explained(Path(out), "--card"):
-        return write_whole(Path(out), text.encode("utf-8", "replace"))
+    out = claimed(out, CARD, "--card")
+    text = card_text(classifier, _licence(classifier)).encode("utf-8", "replace")
+    with explained(out.path, out.option):
+        return out.write(text + card_end(text))
 
 
 def _licence(classifier: Classifier) -> str:

@@ -17,7 +17,7 @@ from classify.imagenet_command import imagenet
 from classify.learning_curve_command import learning_curve
 from classify.report_command import report
 from classify.suspects_command import suspects
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     AddressedCommand,
     BatchOption,
@@ -76,6 +76,7 @@ def classify(
     ray: RayOption = None,
     workers: WorkersOption = None,
     gpus_per_worker: GpusOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -85,6 +86,13 @@ def classify(
     classified. Scores are probabilities.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
+    from classify.kinds import PREDICTIONS
+    from extract.call_inputs import guard_for
+
+    # With -o - the predictions are stdout, and what is said about them must not be.
+    to_stdout = str(output) == "-"
+    guard = guard_for(list(inputs), model, force=force)
+    out = output if to_stdout else guard.claim(output, PREDICTIONS)
     from classify.predict import classify_images
     from classify.report.summaries import classify_json, classify_report
     from classify.scoring import RunOptions
@@ -93,7 +101,7 @@ def classify(
     summary = classify_images(
         list(inputs),
         model,
-        output,
+        out,
         top_k=top_k,
         form=None if form == "auto" else form,
         options=RunOptions(
@@ -107,12 +115,10 @@ def classify(
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )
-    # With -o - the predictions are stdout, and what is said about them must not be.
-    to_stderr = str(output) == "-"
     if as_json:
-        typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stderr)
+        typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stdout)
     elif not quiet:
-        typer.echo(classify_report(summary), err=to_stderr)
+        typer.echo(classify_report(summary), err=to_stdout)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -120,6 +126,7 @@ def classify(
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything goes.")] = Path("fc7-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other shapes.")] = 0,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
@@ -131,6 +138,6 @@ def demo(
     from classify.demo_text import demo_report
     from models.progress import make_progress
 
-    summary = run_demo(folder, seed, say=notifier(quiet), progress=make_progress(quiet))
+    summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
     if not quiet:
         typer.echo(demo_report(summary))

@@ -14,6 +14,7 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.intervals import wilson_interval
 from classify.judging import JudgedRows, score_labelled
+from classify.kinds import COMPARISON_COLUMNS
 from classify.mcnemar import McNemar, difference_interval, mcnemar
 from classify.scoring import RunOptions
 from models.errors import DataError
@@ -124,7 +125,7 @@ class Comparison:
 
     def table(self) -> Iterator[tuple[object, ...]]:
         """A row for each image, after a header: for CSV."""
-        yield "path", "truth", "first", "second", "first_correct", "second_correct"
+        yield COMPARISON_COLUMNS
         columns = (self.paths, self.truth, self.first, self.second)
         right = self.first_correct.tolist(), self.second_correct.tolist()
         yield from zip(*columns, *right, strict=True)

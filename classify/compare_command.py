@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from classify.evaluate_command import LabelsOption
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     BatchOption,
     DeviceOption,
@@ -42,6 +42,7 @@ def compare(
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
     exact_decode: ExactDecodeOption = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -54,8 +55,13 @@ def compare(
         existing(model, f"make it with `{command_line('fit')}`")
     if features_b is not None:
         existing(features_b, f"make it with `{command_line('extract', 'IMAGES')}`")
+    from classify.kinds import COMPARISON
+    from extract.call_inputs import guard_for
+
+    guard = guard_for(list(inputs), first, second, features_b, labels=labels, force=force)
+    out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
     from classify.compare import compare_classifiers
-    from classify.evaluation_csv import write_tables
+    from classify.evaluation_csv import write_table
     from classify.report.summaries import comparison_report
     from classify.scoring import RunOptions
     from models.progress import make_progress
@@ -70,8 +76,8 @@ def compare(
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )
-    if csv is not None:
-        write_tables({csv.name: comparison.table()}, csv.parent)
+    if out is not None:
+        write_table(comparison.table(), out)
     if as_json:
         typer.echo(json.dumps(comparison.to_json(), ensure_ascii=False, indent=2))
     else:

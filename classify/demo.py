@@ -16,11 +16,12 @@ from models.progress import Notify, Progress, Silent
 if TYPE_CHECKING:
     from classify.evaluate import Metrics
     from extract.stages import Pixels
+    from models.outputs import Destination
     from models.spec import NetworkSpec
 
 COUNT = 40
 """Pictures of each class to learn from."""
-SHAPES, TILES, FEATURES, PREDICTIONS = "shapes", "tiles", "features.h5", "predictions.csv"
+SHAPES, TILES, FEATURES, PREDICTIONS_FILE = "shapes", "tiles", "features.h5", "predictions.csv"
 MONTAGE, ANSWERS = "montage.png", "photographs.csv"
 _COLUMNS = _ROWS = 4
 # In the place where training pictures have their class, 0 to 3: the new shapes have a stream of their own.
@@ -62,6 +63,7 @@ def run_demo(
     folder: str | Path = "fc7-demo",
     seed: int = 0,
     *,
+    force: bool = False,
     say: Notify = print,
     progress: Progress | None = None,
 ) -> DemoSummary:
@@ -73,9 +75,11 @@ def run_demo(
     Parameters
     ----------
     folder : str or Path
-        New, empty, or an earlier demo's, of which shapes and features are used again.
+        New, or an earlier demo's, of which shapes and features are used again. What else it holds stays.
     seed : int
         Of the shapes, of the split and of the new shapes; at least 0.
+    force : bool
+        Replace what stands where its files go, whatever it is.
     say : callable
         Is told each step in a line.
     progress : Progress or None
@@ -83,7 +87,8 @@ def run_demo(
     Raises
     ------
     UsageError
-        If the folder holds anything else, or shapes of another seed.
+        If something else stands where one of its files goes, a shape of another seed too; nothing is made
+        then.
     """
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
@@ -92,30 +97,30 @@ def run_demo(
 
     # Three steps start an engine, and each says which.
     root, bar, say = Path(folder), progress or Silent(), _once(say)
-    _check_folder(root)
+    files = _claimed(root, force)
     network = choose_network(bar)
     say(f"network: {network.name}, " + ("trained" if network.trained else "random weights"))
 
     say(f"1. drawing {COUNT * len(CLASSES)} shapes into {root / SHAPES}")
-    make_shapes(root / SHAPES, COUNT, seed, bar)
+    make_shapes(root / SHAPES, COUNT, seed, bar, force=force)
 
     say("2. extracting features, once")
     # The features of an earlier demo may be another network's.
     options = ExtractOptions(network=network.name, force=True)
-    summary = extract_features([root / SHAPES], root / FEATURES, options, progress=bar, notify=say)
+    summary = extract_features([root / SHAPES], files[FEATURES], options, progress=bar, notify=say)
     say(summary_text(summary))
 
     say("3. fitting two classifiers, each tested on the 30 % held out")
-    metrics = fit_heads(root, seed, bar)
+    metrics = fit_heads(root, files, seed, bar)
     for head, found in metrics.items():
         say(f"   {head}: {found.n_correct} of {found.n} right")
 
     say(f"4. classifying {_ROWS * _COLUMNS} new shapes")
-    n_right, n_tiles = classify_new_shapes(root, seed, say, bar)
+    n_right, n_tiles = classify_new_shapes(root, files, seed, say, bar)
     say(f"   {n_right} of {n_tiles} right; wrote {root / MONTAGE}")
 
     say("5. the network's own 1000 classes on photographs")
-    photographs = name_photographs(root, network, say, bar)
+    photographs = name_photographs(files[ANSWERS], network, say, bar)
     return DemoSummary(root, seed, network, metrics, n_right, n_tiles, photographs)
 
 
@@ -131,13 +136,20 @@ def _once(say: Notify) -> Notify:
     return say_new
 
 
-def _check_folder(root: Path) -> None:
-    """A demo replaces what earlier ones made, and never anything else."""
-    if not root.is_dir() or (root / SHAPES).is_dir():
-        return
-    foreign = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-    if foreign:
-        raise UsageError(f"{root} holds files that no demo made, such as {foreign[0]}; choose a new folder")
+def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
+    """The places of all files, tried before the work: name -> output."""
+    from classify.kinds import CLASSIFIER, PREDICTIONS
+    from extract.kinds import DRAWING, FEATURE_CACHE
+    from models.outputs import Guard
+
+    kinds = {FEATURES: FEATURE_CACHE, PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
+    kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
+    kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
+    return Guard(force=force).folder(root, kinds, "FOLDER").files
+
+
+def _tile(number: int) -> str:
+    return f"{TILES}/tile-{number:02}.png"
 
 
 def choose_network(progress: Progress) -> NetworkSpec:
@@ -149,34 +161,39 @@ def choose_network(progress: Progress) -> NetworkSpec:
     return ensure_network(ready[0].name if ready else UNTRAINED, progress).spec
 
 
-def fit_heads(root: Path, seed: int, progress: Progress) -> dict[Head, Metrics]:
+def fit_heads(
+    root: Path, files: Mapping[str, Destination], seed: int, progress: Progress
+) -> dict[Head, Metrics]:
     """Fit and write an SVM and a softmax on a demo's features; their metrics on the same held-out part."""
     from classify.fitting import FitOptions
     from classify.from_cache import fit_cache
 
     return {
         head: fit_cache(
-            root / FEATURES, root / f"{head}.onnx", FitOptions(head=head, seed=seed), progress=progress
+            root / FEATURES, files[f"{head}.onnx"], FitOptions(head=head, seed=seed), progress=progress
         ).metrics
         for head in HEADS
     }
 
 
-def classify_new_shapes(root: Path, seed: int, say: Notify, progress: Progress) -> tuple[int, int]:
+def classify_new_shapes(
+    root: Path, files: Mapping[str, Destination], seed: int, say: Notify, progress: Progress
+) -> tuple[int, int]:
     """Draw new shapes, classify them with the SVM and draw a montage; how many are right, of how many."""
     from classify.predict import classify_images
     from extract.drawing import Tile, montage, save_png
 
     truth, tiles = new_shapes(seed)
     for i, tile in enumerate(tiles):
-        save_png(tile, root / TILES / f"tile-{i:02}.png")
-    classify_images([root / TILES], root / "svm.onnx", root / PREDICTIONS, progress=progress, notify=say)
-    found = [(line["label"], float(line["score"])) for line in _lines(root / PREDICTIONS)]
+        save_png(tile, files[_tile(i)])
+    answers = files[PREDICTIONS_FILE]
+    classify_images([root / TILES], root / "svm.onnx", answers, progress=progress, notify=say)
+    found = [(line["label"], float(line["score"])) for line in _lines(root / PREDICTIONS_FILE)]
     shown = [
         Tile(tile, (f"{label} {score:.0%}", f"truth: {wanted}"), label == wanted)
         for tile, wanted, (label, score) in zip(tiles, truth, found, strict=True)
     ]
-    montage(shown, _COLUMNS, root / MONTAGE)
+    montage(shown, _COLUMNS, files[MONTAGE])
     return sum(tile.right is True for tile in shown), len(shown)
 
 
@@ -190,7 +207,9 @@ def new_shapes(seed: int) -> tuple[list[str], list[Pixels]]:
     return labels, [draw_shape(label, rng) for label in labels]
 
 
-def name_photographs(root: Path, network: NetworkSpec, say: Notify, progress: Progress) -> tuple[Path, ...]:
+def name_photographs(
+    out: Destination, network: NetworkSpec, say: Notify, progress: Progress
+) -> tuple[Path, ...]:
     """Say what the network sees in scikit-learn's photographs; gives those that it was asked about."""
     from classify.imagenet import classifier_layer, imagenet_images
     from extract.options import ExtractOptions
@@ -205,8 +224,8 @@ def name_photographs(root: Path, network: NetworkSpec, say: Notify, progress: Pr
         say("   left out: scikit-learn's sample photographs are not installed")
         return ()
     options = ExtractOptions(network=network.name)
-    imagenet_images(photographs, root / ANSWERS, options, progress=progress, notify=say)
-    for line in _lines(root / ANSWERS):
+    answers = imagenet_images(photographs, out, options, progress=progress, notify=say).out
+    for line in _lines(answers) if answers is not None else ():
         say(f"   {Path(line['path']).name}: {line['error'] or _first_answers(line)}")
     say(f"   (scikit-learn's sample photographs, CC BY 2.0: {photographs[0].parent / 'README.txt'})")
     return tuple(photographs)

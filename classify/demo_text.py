@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from classify.demo import ANSWERS, COUNT, FEATURES, HEADS, MONTAGE, PREDICTIONS, SHAPES, TILES, DemoSummary
+from classify.demo import (
+    ANSWERS,
+    COUNT,
+    FEATURES,
+    HEADS,
+    MONTAGE,
+    PREDICTIONS_FILE,
+    SHAPES,
+    TILES,
+    DemoSummary,
+)
 from models.program import command_line
 from models.unavailable import brought_by_pip
 
@@ -52,7 +62,7 @@ def commands_by_hand(summary: DemoSummary) -> list[str]:
             command_line("fit", root / FEATURES, f"--{head}", "--seed", seed, "-o", root / f"{head}.onnx")
             for head in HEADS
         ),
-        command_line("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS),
+        command_line("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS_FILE),
     ]
     if summary.photographs:
         where = summary.photographs[0].parent

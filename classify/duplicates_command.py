@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.program import command_line
 
@@ -23,6 +23,7 @@ def duplicates(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
     ] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -33,13 +34,17 @@ def duplicates(
     copies stored again, scaled, cropped or brightened a little, and frames of one film.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
+    from classify.kinds import DUPLICATES
+    from models.outputs import Guard
+
+    out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
     from classify.duplicates_of_cache import duplicates_of_cache
     from classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
     from models.progress import make_progress
 
     found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
-    if csv_file is not None:
-        duplicates_csv(found, csv_file)
+    if out is not None:
+        duplicates_csv(found, out)
     if as_json:
         typer.echo(json.dumps(duplicates_json(found), ensure_ascii=False, indent=2))
     else:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from classify.fit_command import DEFAULT_MODEL
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     BatchOption,
     DeviceOption,
@@ -51,6 +51,7 @@ def evaluate(
     batch_size: BatchOption = None,
     jobs: JobsOption = None,
     exact_decode: ExactDecodeOption = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -60,6 +61,11 @@ def evaluate(
     classifier learned from are told by their content; --held-out leaves them out.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
+    from classify.kinds import EVALUATION
+    from extract.call_inputs import guard_for
+
+    guard = guard_for(list(inputs), model, labels=labels, force=force)
+    tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
     from classify.evaluation_csv import write_evaluation
     from classify.judging import evaluate_images
     from classify.report.summaries import evaluation_json, evaluation_report
@@ -76,7 +82,7 @@ def evaluate(
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )
-    written = write_evaluation(evaluation, csv) if csv is not None else []
+    written = write_evaluation(evaluation, tables) if tables is not None else []
     if as_json:
         typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))
     else:

@@ -15,26 +15,28 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from classify.evaluate import Metrics
 from classify.judging import Evaluation
+from classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
 from classify.tables import CsvRows
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Folder, Guard, Output
 
 Rows = Iterable[Iterable[object]]
 
 
-def write_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:
-    """Write the tables above; files of these names are replaced.
+def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> list[Path]:
+    """Write the tables above; such tables that stand there are replaced.
 
     Parameters
     ----------
     evaluation : Evaluation
-    folder : str or Path
+    folder : str, Path or Folder
         Made if it is not there.
 
     Returns
@@ -43,42 +45,40 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:
 
     Raises
     ------
+    UsageError
+        If something else stands at one of these names.
     Fc7Error
         If something cannot be written.
     """
-    tables: dict[str, Rows] = {
+    folder = Guard().folder(folder, EVALUATION, "--csv")
+    tables: Mapping[str, Rows] = {
         "figures.csv": _figures(evaluation.metrics),
         "classes.csv": _classes(evaluation.metrics),
         "confusion.csv": _confusion(evaluation.metrics),
         "images.csv": _images(evaluation),
         "groups.csv": [
-            ("group", "n", "n_correct", "accuracy", "low", "high"),
+            GROUP_COLUMNS,
             *((g.group, g.n, g.n_correct, g.accuracy, *g.interval) for g in evaluation.groups),
         ],
     }
-    return write_tables(tables, folder)
+    return [write_table(rows, folder.files[name]) for name, rows in tables.items()]
 
 
-def write_tables(tables: dict[str, Rows], folder: str | Path) -> list[Path]:
-    """Write CSV files of some names into a folder, which is made if it is not there.
+def write_table(rows: Rows, out: Output) -> Path:
+    """Write a CSV file.
 
     Raises
     ------
     Fc7Error
-        If something cannot be written.
+        If it cannot be written.
     """
-    folder = Path(folder)
-    written = []
-    with explained(folder, "--csv"):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in tables.items():
-            stream = io.StringIO(newline="")
-            writer = CsvRows(stream)
-            for row in rows:
-                writer.write(_number(cell) for cell in row)
-            # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
-            written.append(write_whole(folder / name, stream.getvalue().encode("utf-8", "surrogateescape")))
-    return written
+    stream = io.StringIO(newline="")
+    writer = CsvRows(stream)
+    for row in rows:
+        writer.write(_number(cell) for cell in row)
+    with explained(out.path, out.option):
+        # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
+        return out.write(stream.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _number(cell: object) -> object:
@@ -88,8 +88,8 @@ def _number(cell: object) -> object:
     return "" if isinstance(cell, float) and math.isnan(cell) else cell
 
 
-def _figures(metrics: Metrics) -> Iterator[tuple[str, object]]:
-    yield "figure", "value"
+def _figures(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    yield FIGURE_COLUMNS
     yield "n", metrics.n
     yield "n_correct", metrics.n_correct
     yield "accuracy", metrics.accuracy
@@ -108,7 +108,7 @@ def _figures(metrics: Metrics) -> Iterator[tuple[str, object]]:
 
 
 def _classes(metrics: Metrics) -> Iterator[tuple[object, ...]]:
-    yield "label", "support", "precision", "recall", "f1", "average_precision", "known"
+    yield CLASS_COLUMNS
     for i, label in enumerate(metrics.labels):
         figures = (metrics.precision, metrics.recall, metrics.f1, metrics.average_precision)
         numbers = (float(column[i]) for column in figures)
@@ -122,10 +122,7 @@ def _confusion(metrics: Metrics) -> Iterator[tuple[object, ...]]:
 
 
 def _images(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
-    yield (
-        *("path", "truth", "predicted", "correct", "score", "truth_score"),
-        *("rejected", "novelty", "group", "seen"),
-    )
+    yield IMAGE_COLUMNS
     rows, classes = evaluation.rows, evaluation.classifier.classes_
     code = {label: i for i, label in enumerate(classes)}
     rejected = evaluation.classifier.rejected(rows.probabilities)

@@ -35,13 +35,16 @@ from classify.classifier import Classifier
 from classify.export_check import TOLERANCE, compare, its_answers, our_answers
 from classify.export_example import before_the_network, example_script
 from classify.export_trial import trial_images
+from classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
 from classify.scoring import find_network
-from models.durable import explained, flush, flush_folder, room_beside
+from extract.call_inputs import guard_for
+from models.durable import explained, flush, room_beside
 from models.errors import ClassifierError
+from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 from models.spec import PreprocessSpec
 
-FORMAT, FORMAT_VERSION = "fc7-full", 1
+FORMAT_VERSION = 1
 _OUTPUTS = ("label", "probabilities", "rejected")
 
 
@@ -93,7 +96,7 @@ class Exported:
 
 def export_full(
     classifier: Classifier,
-    out: str | Path = "full.onnx",
+    out: Destination = "full.onnx",
     *,
     images: Sequence[str | Path] = (),
     features: Path | None = None,
@@ -107,8 +110,8 @@ def export_full(
     ----------
     classifier : Classifier
         Fitted on features of a network in the store.
-    out : str or Path
-        Replaced if it exists.
+    out : str, Path or Output
+        A full.onnx that stands there is replaced.
     images : sequence of str or Path
         What to try it on; see `classify.export_trial.trial_images` for what is taken without any.
     features : Path or None
@@ -121,6 +124,8 @@ def export_full(
 
     Raises
     ------
+    UsageError
+        If something else stands at `out`, or nothing can be written there.
     MismatchError
         If the network is not in the store.
     ClassifierError
@@ -132,12 +137,14 @@ def export_full(
     from models.fusion import fuse, write_model
     from models.prepare import prepared
 
-    out, progress = Path(out), progress or Silent()
+    out = guard_for(images, cache=features).claim(out, FULL)
+    arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
+    target = out.place.target
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
     trial = trial_images(images, features, classifier, notify)
-    with explained(out, kind=ClassifierError), room_beside(out) as room:
+    with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
             fuse(
                 prepared(stored.graph_path, spec, [layer]),
@@ -147,14 +154,14 @@ def export_full(
                 crops=spec.preprocess.crops,
                 names=classifier.classes_ if names else (),
             ),
-            room / out.name,
+            room / target.name,
             _properties(classifier, stored.spec.licence, spec.preprocess),
         )
         ours = our_answers(classifier, trial, progress)
-        theirs = its_answers(open_file(room / out.name), written, trial.listing, ours, spec.preprocess)
-        difference = compare(ours, theirs, classifier, out)
+        theirs = its_answers(open_file(room / target.name), written, trial.listing, ours, spec.preprocess)
+        difference = compare(ours, theirs, classifier, out.path)
         flush(room)
-        files = _into_place(written.files, out)
+        files = _into_place(written.files, out, arrays)
     return Exported(
         files,
         sum(file.stat().st_size for file in files),
@@ -188,7 +195,7 @@ def _properties(classifier: Classifier, licence: str, preprocess: PreprocessSpec
     """What a stranger must know to use the file, and how it came to be."""
     identity = classifier.identity
     return {
-        "format": FORMAT,
+        "format": FULL_FORMAT,
         "format_version": str(FORMAT_VERSION),
         "classes": json.dumps(classifier.classes_),
         "before": json.dumps(before_the_network(preprocess)),
@@ -210,16 +217,16 @@ def _properties(classifier: Classifier, licence: str, preprocess: PreprocessSpec
     }
 
 
-def _into_place(written: Sequence[Path], out: Path) -> tuple[Path, ...]:
-    targets = tuple(out.with_name(path.name) for path in written)
-    arrays = out.with_name(f"{out.name}.data")
-    replaced = out.exists()
-    if arrays in targets or (replaced and arrays.exists()):
+def _into_place(written: Sequence[Path], out: Output, arrays: Output) -> tuple[Path, ...]:
+    outputs = (out, arrays)[: len(written)]
+    old, old_arrays = out.check(), arrays.place.target
+    # Of another program, they stay unless they are in the way, and then only go with --force.
+    its_own = arrays.check() and arrays.kind.recognises(old_arrays)
+    if its_own or (old and arrays in outputs):
         # An old graph must never read new arrays, and its own go with it.
-        out.unlink(missing_ok=True)
-        if replaced:
-            arrays.unlink(missing_ok=True)
-    for path, target in reversed(list(zip(written, targets, strict=True))):
-        path.replace(target)
-    flush_folder(out.parent)
-    return targets
+        out.place.target.unlink()
+        if its_own:
+            old_arrays.unlink()
+    for path, output in reversed(list(zip(written, outputs, strict=True))):
+        output.put(path)
+    return tuple(output.path for output in outputs)

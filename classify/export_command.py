@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from classify.fit_command import DEFAULT_MODEL
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption, notifier
 from models.program import command_line
 
@@ -44,6 +44,7 @@ def export(
     card: Annotated[
         Path | None, typer.Option(help="Write a model card here: data, figures, limits, in Markdown.")
     ] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -54,25 +55,31 @@ def export(
     it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
+    from classify.kinds import CARD, FULL, SKOPS
+    from extract.call_inputs import guard_for
+
+    guard = guard_for(images or (), model, cache=features, force=force)
+    path = output or (None if example or card else _DEFAULTS[form])
+    out = None if path is None else guard.claim(path, FULL if form == "onnx" else SKOPS)
+    card_out = None if card is None else guard.claim(card, CARD, "--card")
     from classify.artifact import load_classifier
 
     classifier = load_classifier(model)
     done: dict[str, object] = {}
     said: list[str] = []
-    path = output or (None if example or card else _DEFAULTS[form])
-    if path is not None and form == "skops":
+    if out is not None and form == "skops":
         from classify.skops_file import write_skops
 
-        lost = write_skops(classifier, path)
+        lost = write_skops(classifier, out)
         done |= {"files": [str(path)], "lost": lost}
         said += [*lost, f"wrote {path}"]
-    elif path is not None:
+    elif out is not None:
         from classify.export import export_full
         from models.progress import make_progress
 
         exported = export_full(
             classifier,
-            path,
+            out,
             images=images or (),
             features=features,
             names=label_names,
@@ -81,10 +88,10 @@ def export(
         )
         done |= exported.to_json()
         said.append(exported.describe())
-    if card is not None:
+    if card_out is not None:
         from classify.card import write_card
 
-        done["card"] = str(write_card(classifier, card))
+        done["card"] = str(write_card(classifier, card_out))
         said.append(f"wrote {card}")
     if example:
         from classify.export import example_of

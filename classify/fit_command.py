@@ -19,7 +19,7 @@ from classify.arguments import (
     fit_options,
     unpacked,
 )
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.errors import UsageError
 from models.program import command_line
@@ -60,9 +60,10 @@ def fit(
         typer.Option(help="A classifier; images of its split keep their sides. For when images are added."),
     ] = None,
     split_csv: Annotated[
-        Path | None, typer.Option(help="Also write path,label,group,split; extract --labels takes it back.")
+        Path | None, typer.Option(help="Also write which images train; extract --labels takes it back.")
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The classifier to write.")] = DEFAULT_MODEL,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -84,16 +85,22 @@ def fit(
         keep_split=None if keep_split is None else _split_of(keep_split),
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
+    from classify.kinds import CLASSIFIER, SPLIT
+    from models.outputs import Guard
+
+    guard = Guard([features, *([keep_split] if keep_split is not None else [])], force=force)
+    out = guard.claim(output, CLASSIFIER)
+    split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from classify.from_cache import fit_cache
     from classify.report.text import fit_json, fit_report
     from models.progress import make_progress
 
     result = fit_cache(
         features,
-        output,
+        out,
         wanted,
         layer=layer or None,
-        split_csv=split_csv,
+        split_csv=split_out,
         memory=parse_bytes(memory),
         progress=make_progress(quiet),
     )

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from classify.artifact import save_classifier
 from classify.cache_table import EVERY_LAYER, identity_of, table_of
 from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
+from classify.kinds import CLASSIFIER, SPLIT
 from classify.rows import make_table
 from classify.split_csv import write_split
-from extract.cache.reader import CacheReader, load_features
+from extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
 from models.errors import UsageError
+from models.outputs import Destination, Guard, Output
 from models.progress import Progress
 
 MEMORY = 4_000_000_000
@@ -24,11 +26,11 @@ MEMORY = 4_000_000_000
 
 def fit_cache(
     features: str | Path,
-    out: str | Path = "classifier.onnx",
+    out: Destination = "classifier.onnx",
     options: FitOptions | None = None,
     *,
     layer: str | None = None,
-    split_csv: str | Path | None = None,
+    split_csv: Destination | None = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> FitResult:
@@ -38,14 +40,14 @@ def fit_cache(
     ----------
     features : str or Path
         A cache that `extract` made.
-    out : str or Path
+    out : str, Path or Output
         The classifier; it appears when it is complete.
     options : FitOptions or None
     layer : str or None
         Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
         the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
         that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
-    split_csv : str or Path or None
+    split_csv : str, Path, Output or None
         Where to write which images trained and which judged; `classify.split_csv`.
     memory : int
         Bytes that the features may take; larger ones are fitted on in parts (`classify.out_of_core`).
@@ -54,11 +56,13 @@ def fit_cache(
     Raises
     ------
     UsageError, DataError
-        If the rows cannot be fitted, or the cache has no such layer.
+        If the rows cannot be fitted, the cache has no such layer, or something else stands at an output.
     CacheError
         If the cache cannot be read.
     """
-    options = options or FitOptions()
+    options, guard = options or FitOptions(), Guard([features])
+    classifier_out = guard.claim(out, CLASSIFIER)
+    split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     with CacheReader(features) as reader:
         name = reader.layers[-1] if layer == EVERY_LAYER else reader.layer(layer)
         dim = reader.identity.dims[name]
@@ -70,7 +74,7 @@ def fit_cache(
                 )
             result = _in_parts(reader, name, memory, options, progress)
             known = reader.columns()
-            _write(result, out, split_csv, known.path, known.label, known.group)
+            _write(result, classifier_out, split_out, known)
             return result
     found = load_features(features, None if layer == EVERY_LAYER else layer)
     earlier = found.identity.layers[-2::-1] if layer == EVERY_LAYER else ()
@@ -84,21 +88,19 @@ def fit_cache(
         options=options,
         progress=progress,
     )
-    _write(result, out, split_csv, found.paths, found.y.tolist(), found.groups.tolist())
+    _write(result, classifier_out, split_out, found)
     return result
 
 
-def _write(
-    result: FitResult,
-    out: str | Path,
-    split_csv: str | Path | None,
-    paths: list[str],
-    labels: list[str],
-    groups: list[str],
-) -> None:
+def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:
     save_classifier(result.classifier, out)
-    if split_csv is not None:
-        write_split(split_csv, paths, labels, groups, result.parts.tolist())
+    if split is None:
+        return
+    if isinstance(rows, Columns):
+        names = rows.path, rows.label, rows.group
+    else:
+        names = rows.paths, rows.y.tolist(), rows.groups.tolist()
+    write_split(split, *names, result.parts.tolist(), rows.sha256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 import numpy as np
 
 from classify.appearing import appearing
-from classify.predictions import best_first, open_predictions
+from classify.kinds import PREDICTIONS
+from classify.predictions import best_first, is_stdout, open_predictions
+from extract.call_inputs import guard_for
 from extract.clock import Clock
 from extract.decoders import decoder
 from extract.options import ExtractOptions
@@ -22,6 +24,7 @@ from extract.stages import Failure, Listing, start_of
 from extract.stream import default_jobs, feature_blocks
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
+from models.outputs import Destination, Output
 from models.program import command_line
 from models.progress import Notify, Progress, Silent
 from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
@@ -65,7 +68,7 @@ class _Writer(Protocol):
 
 def imagenet_images(
     inputs: Sequence[str | Path] | Listing,
-    out: str | Path | None = None,
+    out: Destination | None = None,
     options: ExtractOptions | None = None,
     *,
     top_k: int = 5,
@@ -79,7 +82,7 @@ def imagenet_images(
     ----------
     inputs : sequence of str or Path, or Listing
         Images and folders.
-    out : str, Path or None
+    out : str, Path, Output or None
         The file to write, which appears when it is complete; None or ``-`` is stdout.
     options : ExtractOptions or None
         The network, which needs its classifier; device, precision, batch, jobs, and changes
@@ -101,7 +104,8 @@ def imagenet_images(
     Raises
     ------
     UsageError
-        If the network has no classifier of ImageNet's classes, or random weights.
+        If the network has no classifier of ImageNet's classes, or random weights; or if something else
+        stands at `out`, or nothing can be written there.
     UnknownNetworkError, DownloadError
         If it is not to be had.
     """
@@ -110,6 +114,8 @@ def imagenet_images(
     from models.importing import ensure_network
 
     started = time.perf_counter()
+    if out is not None and not isinstance(out, Output) and not is_stdout(out):
+        out = guard_for(inputs).claim(out, PREDICTIONS)
     progress, options = progress or Silent(), options or ExtractOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     layer = classifier_layer(stored.spec)
@@ -128,7 +134,7 @@ def imagenet_images(
         writer.write([], np.empty((0, len(imagenet_classes())), np.float32), early)
         failures += early
     return ImagenetSummary(
-        None if out is None or str(out) == "-" else Path(out),
+        out.path if isinstance(out, Output) else None,
         classified + len(failures),
         classified,
         failures,
@@ -239,17 +245,18 @@ class _Table:
 
 
 @contextmanager
-def _open(out: str | Path | None, form: Form | None, top_k: int, root: str) -> Iterator[_Writer]:
+def _open(out: Destination | None, form: Form | None, top_k: int, root: str) -> Iterator[_Writer]:
     place = "-" if out is None else out
-    if form == "csv" or (form is None and Path(place).suffix.lower() == ".csv"):
+    suffix = place.path.suffix if isinstance(place, Output) else ""
+    if form == "csv" or (form is None and suffix.lower() == ".csv"):
         labels = [found.label for found in imagenet_classes()]
         with open_predictions(place, "csv", labels, top_k, root) as writer:
             yield writer
         return
-    if str(place) == "-":
+    if is_stdout(place):
         yield _Table(sys.stdout, top_k, root)
         return
-    with appearing(Path(place)) as stream:
+    with appearing(place) as stream:
         yield _Table(stream, top_k, root)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from extract.cache_commands import ForceOption
 from extract.commands import (
     BatchOption,
     DeviceOption,
@@ -40,12 +41,19 @@ def imagenet(
         bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
     ] = None,
     crops: Annotated[int | None, typer.Option(help="1 (centre) or 10 (averaged).")] = None,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say which of ImageNet's 1000 classes the network sees, before any learning of yours.
 
     An image that cannot be read is a line with its reason, and the exit code is 1.
     """
+    from classify.kinds import PREDICTIONS
+    from extract.call_inputs import guard_for
+
+    out = None
+    if output is not None and str(output) != "-":
+        out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
     from classify.imagenet import imagenet_images
     from extract.options import ExtractOptions
     from models.progress import make_progress
@@ -61,7 +69,7 @@ def imagenet(
     )
     summary = imagenet_images(
         list(images),
-        output,
+        out,
         options,
         top_k=top_k,
         form=None if form == "auto" else form,

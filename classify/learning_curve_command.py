@@ -18,7 +18,7 @@ from classify.arguments import (
     fit_options,
     unpacked,
 )
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.program import command_line
 
@@ -35,6 +35,7 @@ def learning_curve(
     layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
     repeats: Annotated[int, typer.Option(help="Draws of each size.")] = 5,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every draw.")] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -47,7 +48,12 @@ def learning_curve(
         head, selection, split, normalize=normalize, one_se=one_se, class_weight=class_weight
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.evaluation_csv import write_tables
+    from classify.kinds import CURVE
+    from models.outputs import Guard
+
+    guard = Guard([features], force=force)
+    out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
+    from classify.evaluation_csv import write_table
     from classify.learning_curve_from_cache import learning_curve_of_cache
     from classify.report.curves import learning_curve_report
     from models.progress import make_progress
@@ -55,8 +61,8 @@ def learning_curve(
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)
     )
-    if csv is not None:
-        write_tables({csv.name: curve.table()}, csv.parent)
+    if out is not None:
+        write_table(curve.table(), out)
     if as_json:
         typer.echo(json.dumps(curve.to_json(), ensure_ascii=False, indent=2))
     else:

@@ -19,6 +19,7 @@ import numpy as np
 
 from classify.classifier import Head
 from classify.intervals import wilson_interval
+from classify.kinds import CURVE_COLUMNS
 
 # The quantile of the normal distribution for one-sided 95 %.
 _Z = 1.6448536269514722
@@ -147,7 +148,7 @@ class LearningCurve:
 
     def table(self) -> Iterator[tuple[object, ...]]:
         """A row for each draw, after a header: for CSV."""
-        yield "share", "n_train", "images_per_class", "draw", "accuracy"
+        yield CURVE_COLUMNS
         for point in self.points:
             for i, accuracy in enumerate(point.accuracies):
                 yield point.share, point.n_train, point.images_per_class, i, accuracy

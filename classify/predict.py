@@ -12,10 +12,13 @@ import numpy as np
 
 from classify.artifact import load_classifier
 from classify.classifier import Classifier
-from classify.predictions import open_predictions
+from classify.kinds import PREDICTIONS
+from classify.predictions import is_stdout, open_predictions
 from classify.scoring import RunOptions, list_unless_cache, score_inputs
+from extract.call_inputs import guard_for
 from extract.clock import Clock
 from extract.stages import Failure, Listing, start_of
+from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ def _shown_root(listing: Listing) -> str:
 def classify_images(
     inputs: Sequence[str | Path] | Listing,
     model: str | Path | Classifier = "classifier.onnx",
-    out: str | Path = "predictions.csv",
+    out: Destination = "predictions.csv",
     *,
     top_k: int = 5,
     form: Literal["csv", "jsonl"] | None = None,
@@ -81,7 +84,7 @@ def classify_images(
     inputs : sequence of str or Path, or Listing
         Images and folders, or one features.h5.
     model : str, Path or Classifier
-    out : str or Path
+    out : str, Path or Output
         ``-`` for stdout. The file appears under its name when it is complete.
     top_k : int
         How many label-score pairs a line gets, at most the number of classes.
@@ -99,9 +102,14 @@ def classify_images(
 
     Raises
     ------
-    UsageError, MismatchError, ClassifierError
+    UsageError
+        If the inputs are none, something else stands at `out`, or nothing can be written there.
+    MismatchError, ClassifierError
     """
     started = time.perf_counter()
+    if not isinstance(out, Output) and not is_stdout(out):
+        files = () if isinstance(model, Classifier) else (model,)
+        out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify)
     clock = Clock()
@@ -135,7 +143,7 @@ def classify_images(
         failures += early
     classified = sum(counts.values())
     return ClassifySummary(
-        None if str(out) == "-" else Path(out),
+        out.path if isinstance(out, Output) else None,
         classified + len(failures),
         classified,
         failures,

@@ -16,14 +16,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
 from classify.appearing import appearing
+from classify.kinds import PREDICTIONS
 from classify.tables import CsvRows
 from extract.stages import Failure
+from models.outputs import Destination, Output, claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,9 +161,14 @@ def best_first(probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return best
 
 
+def is_stdout(out: Destination) -> bool:
+    """Whether ``-`` was given as the place of an output."""
+    return not isinstance(out, Output) and str(out) == "-"
+
+
 @contextmanager
 def open_predictions(
-    out: str | Path,
+    out: Destination,
     form: Form | None,
     classes: Sequence[str],
     top_k: int,
@@ -173,7 +179,7 @@ def open_predictions(
 
     Parameters
     ----------
-    out : str or Path
+    out : str, Path or Output
     form : {"csv", "jsonl"} or None
         None goes by the suffix.
     classes : sequence of str
@@ -188,10 +194,10 @@ def open_predictions(
     StoppedError, Fc7Error
         As `classify.appearing.appearing`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
-    if str(out) == "-":
+    if is_stdout(out):
         yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root, unknown)
         return
-    path = Path(out)
-    form = form or ("jsonl" if path.suffix.lower() == ".jsonl" else "csv")
-    with appearing(path, header_lines=int(form == "csv")) as stream:
+    out = claimed(out, PREDICTIONS)
+    form = form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")
+    with appearing(out, header_lines=int(form == "csv")) as stream:
         yield PredictionWriter(stream, form, classes, top_k, root, unknown)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from classify.fit_command import DEFAULT_MODEL
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import QuietOption, notifier
 from models.errors import UsageError
 from models.program import command_line
@@ -32,6 +32,7 @@ def report(
     tsne: Annotated[
         bool, typer.Option("--tsne", help="Map the features by t-SNE; PCA is at once, t-SNE takes longer.")
     ] = False,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write everything that is known of a classifier into one page that can be sent by mail.
@@ -42,6 +43,12 @@ def report(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
+    from classify.kinds import PLOTS, REPORT
+    from extract.call_inputs import guard_for
+
+    guard = guard_for(images or (), model, cache=features, force=force)
+    out = guard.claim(output, REPORT, makes_folder=True)
+    plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
     from models.progress import make_progress
 
     try:
@@ -57,9 +64,9 @@ def report(
     made = make_report(
         features,
         model,
-        output,
+        out,
         images=images or (),
-        plots=plots,
+        plots=plots_out,
         tsne=tsne,
         command=shlex.join(["fc7", *sys.argv[1:]]),
         progress=make_progress(quiet),

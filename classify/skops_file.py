@@ -9,7 +9,6 @@ What a pipeline cannot hold is kept beside it as text, in the attribute ``fc7_``
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,20 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from classify.classifier import Classifier
-from models.durable import explained, write_whole
+from classify.kinds import SKOPS
+from models.durable import explained
 from models.errors import ClassifierError, UsageError
+from models.outputs import Destination, claimed
 
 
-def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
+def write_skops(classifier: Classifier, out: Destination) -> list[str]:
     """Write a fitted pipeline: normalisation, then `LinearSVC`, `LogisticRegression` or `OneVsOneClassifier`.
 
     Parameters
     ----------
     classifier : Classifier
-    out : str or Path
-        Replaced if it exists; it appears when it is complete.
+    out : str, Path or Output
+        Such a pipeline that stands there is replaced; the new one appears when it is complete.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
     Raises
     ------
     UsageError
-        If skops is not installed.
+        If skops is not installed, or something else stands there.
     ClassifierError
         If the file cannot be written.
     """
@@ -49,8 +50,9 @@ def write_skops(classifier: Classifier, out: str | Path) -> list[str]:
         from skops.io import dumps
     except ImportError as exc:
         raise UsageError("--format skops needs the library skops: pip install 'fc7[skops]'") from exc
-    with explained(Path(out), kind=ClassifierError):
-        write_whole(Path(out), dumps(to_pipeline(classifier)))
+    out = claimed(out, SKOPS)
+    with explained(out.path, out.option, ClassifierError):
+        out.write(dumps(to_pipeline(classifier)))
     return _lost(classifier)
 
 

@@ -6,38 +6,46 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from classify.kinds import SPLIT, SPLIT_COLUMNS
 from classify.tables import CsvRows
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Destination, claimed
 
 
 def write_split(
-    out: str | Path,
+    out: Destination,
     paths: Sequence[str],
     labels: Sequence[str],
     groups: Sequence[str],
     parts: Sequence[str],
+    sha256: Sequence[str],
 ) -> Path:
-    """Write ``path,label,group,split``: one line for each image that is in a part, in the given order.
+    """Write ``path,label,group,split,sha256``: one line for each image of a part, in the given order.
 
     Parameters
     ----------
-    out : str or Path
-        Replaced if it exists; it appears when it is complete.
+    out : str, Path or Output
+        Such a table that stands there is replaced; the new one appears when it is complete.
     paths, labels, groups : sequence of n str
     parts : sequence of n str
         ``train`` or ``test``; rows of another part are left out, as a label without a split is refused
         when the file is read again.
+    sha256 : sequence of n str
+        Of the images' contents.
 
     Raises
     ------
+    UsageError
+        If something else stands there, a table of labels for instance.
     Fc7Error
         If it cannot be written.
     """
+    out = claimed(out, SPLIT, "--split-csv")
     text = io.StringIO(newline="")
     table = CsvRows(text)
-    table.write(["path", "label", "group", "split"])
-    for row in zip(paths, labels, groups, parts, strict=True):
-        if row[-1]:
+    table.write(SPLIT_COLUMNS)
+    for row in zip(paths, labels, groups, parts, sha256, strict=True):
+        if row[3]:
             table.write(row)
-    with explained(Path(out), "--split-csv"):
-        return write_whole(Path(out), text.getvalue().encode("utf-8", "surrogateescape"))
+    with explained(out.path, out.option):
+        return out.write(text.getvalue().encode("utf-8", "surrogateescape"))

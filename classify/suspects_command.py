@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
-from extract.cache_commands import existing
+from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.program import command_line
 
@@ -32,6 +32,7 @@ def suspects(
     ] = "l2",
     class_weight: ClassWeightArgument = "none",
     seed: Annotated[int, typer.Option(min=0, help="Decides the folds.")] = 0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -42,6 +43,10 @@ def suspects(
     stands. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
+    from classify.kinds import SUSPECTS
+    from models.outputs import Guard
+
+    out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
     from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from classify.suspects_from_cache import cache_suspects
     from models.progress import make_progress
@@ -58,8 +63,8 @@ def suspects(
         seed=seed,
         progress=make_progress(quiet),
     )
-    if table is not None:
-        write_suspects_csv(found.suspects, table)
+    if out is not None:
+        write_suspects_csv(found.suspects, out)
     if as_json:
         typer.echo(json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2))
         return

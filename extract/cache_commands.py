@@ -23,7 +23,9 @@ CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache tha
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace what stands at an output, but never an input.")
+]
 
 
 def existing(path: Path, way_out: str) -> Path:
@@ -101,12 +103,13 @@ def to_npz(
     file: CacheArgument = Path("features.h5"),
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("features.npz"),
     layer: Annotated[str, typer.Option(help="Which layer; default: its only or last.")] = "",
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
     from extract.cache.npz import to_npz as convert
 
-    rows = convert(_existing_cache(file), output, layer or None)
+    rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
         typer.echo(f"wrote {output}: {rows} rows")
 
@@ -118,11 +121,12 @@ def to_parquet(
         "features.parquet"
     ),
     layer: Annotated[str, typer.Option(help="Which layer; default: its only or last.")] = "",
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas."""
     from extract.cache.parquet import to_parquet as convert
 
-    rows = convert(_existing_cache(file), output, layer or None)
+    rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
         typer.echo(f"wrote {output}: {rows} rows")

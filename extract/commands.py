@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import typer.core
 
-from extract.cache_commands import cache
+from extract.cache_commands import ForceOption, cache
 from models.commands import app as models
 from models.errors import UsageError
 from models.preprocess_flags import read, resizing
@@ -148,7 +148,14 @@ def extract(
         bool,
         typer.Option("--remove-missing", help="Take out rows of images that are gone, however many."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a cache of another network.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Begin anew: replace what stands at an output, a cache of another network too, but never an "
+            "input.",
+        ),
+    ] = False,
     failures_csv: Annotated[
         Path | None, typer.Option(help="Write every skipped image with its reason here.")
     ] = None,
@@ -165,6 +172,12 @@ def extract(
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
+    from extract.call_inputs import guard_for
+    from extract.kinds import FAILURES, FEATURE_CACHE
+
+    guard = guard_for(list(images or ()), labels=labels, force=force)
+    out = guard.claim(output, FEATURE_CACHE)
+    failures_out = None if failures_csv is None else guard.claim(failures_csv, FAILURES, "--failures-csv")
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
     from extract.summary import summary_json, summary_text, write_failures_csv
@@ -193,10 +206,10 @@ def extract(
         cluster=cluster_options(ray, workers, gpus_per_worker),
     )
     summary = extract_features(
-        list(images or ()), output, options, progress=make_progress(quiet), notify=notifier(quiet)
+        list(images or ()), out, options, progress=make_progress(quiet), notify=notifier(quiet)
     )
-    if failures_csv is not None:
-        write_failures_csv(summary.failures, failures_csv)
+    if failures_out is not None:
+        write_failures_csv(summary.failures, failures_out)
     if as_json:
         typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
     elif not quiet:
@@ -207,13 +220,14 @@ def shapes(
     folder: Annotated[Path, typer.Argument(help="Where circle/, rectangle/, triangle/ and star/ go.")],
     count: Annotated[int, typer.Option(min=1, help="Images a class.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pixels.")] = 0,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
     from extract.shapes import make_shapes
     from models.progress import make_progress
 
-    summary = make_shapes(folder, count, seed, make_progress(quiet))
+    summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
     if not quiet:
         typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from extract.kinds import DRAWING, DRAWN_BY
 from extract.stages import Pixels
-from models.errors import Fc7Error, UsageError
+from models.durable import explained
+from models.errors import UsageError
+from models.outputs import Destination, Guard
 
 # Ink on white and white on the red have a contrast above 7 : 1 (WCAG 2.2, success criterion 1.4.6); what is
 # wrong is told by a frame, a cross and a dark band as well, so that nothing hangs on the colour.
@@ -67,21 +69,25 @@ def jpeg_bytes(pixels: Pixels, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
-def save_png(pixels: Pixels, path: Path) -> Path:
+def save_png(pixels: Pixels, out: Destination) -> Path:
     """Write RGB pixels as a PNG; the file appears whole or not at all.
 
     Raises
     ------
+    UsageError
+        If something stands there that fc7 did not draw.
     Fc7Error
         If it cannot be written.
     """
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    write_file(path, buffer.getvalue())
-    return path
+    out = Guard().claim(out, DRAWING, makes_folder=True)
+    buffer, says = io.BytesIO(), PngInfo()
+    says.add_text("Software", DRAWN_BY)
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=says)
+    with explained(out.path, out.option):
+        return out.write(buffer.getvalue())
 
 
-def montage(tiles: Sequence[Tile], columns: int, path: Path) -> Path:
+def montage(tiles: Sequence[Tile], columns: int, out: Destination) -> Path:
     """A PNG sheet of tiles, left to right and top to bottom.
 
     Parameters
@@ -90,18 +96,13 @@ def montage(tiles: Sequence[Tile], columns: int, path: Path) -> Path:
         Sizes may differ; each picture is centred in a cell of the largest.
     columns : int
         At least 1.
-    path : Path
+    out : str, Path or Output
         Where the sheet goes.
-
-    Returns
-    -------
-    Path
-        `path`.
 
     Raises
     ------
     UsageError
-        If there are no tiles, or `columns` is below 1.
+        If there are no tiles, or `columns` is below 1; or if something stands there that fc7 did not draw.
     Fc7Error
         If the file cannot be written.
     """
@@ -121,7 +122,7 @@ def montage(tiles: Sequence[Tile], columns: int, path: Path) -> Path:
         row, column = divmod(index, columns)
         cell = _cell(tile, picture, (width, height, band))
         sheet.paste(cell, (column * across + _GAP, row * down + _GAP))
-    return save_png(np.asarray(sheet), path)
+    return save_png(np.asarray(sheet), out)
 
 
 def _shown(pixels: Pixels) -> Image.Image:
@@ -172,22 +173,3 @@ def fitting(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.I
     while text and font.getlength(text + _CUT) > width:
         text = text[:-1]
     return text + _CUT
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that no half of it is ever seen.
-
-    Raises
-    ------
-    Fc7Error
-        If it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise Fc7Error(f"{path}: cannot be written ({exc.strerror or exc}); choose another place") from exc

@@ -56,7 +56,7 @@ class ExtractOptions:
         Take out the rows of images that are not listed any more, however many they are, and of those that
         cannot be looked at and lack a layer. Without it, more than a few end the run before it begins.
     force : bool
-        Replace a cache that another network made.
+        Begin anew, and replace what stands there, a cache that another network made or anything else.
     cluster : ClusterOptions or None
         Run on a Ray cluster; None runs in this process.
     """

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract.cache_network import check_before_fetching, with_the_default_explained
+from extract.call_inputs import guard_for
 from extract.clock import Clock
 from extract.gathering import Gathered
 from extract.inputs import list_inputs
+from extract.kinds import FEATURE_CACHE
 from extract.options import ExtractOptions
 from extract.plan import (
     check_missing,
@@ -34,6 +36,7 @@ from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.default import default_network
 from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError, UsageError
 from models.importing import ensure_network
+from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
 from models.store import StoredNetwork
@@ -50,7 +53,7 @@ def _ignore(_: str) -> None:
 
 def extract_features(
     images: Sequence[str | Path] | Listing,
-    out: str | Path = "features.h5",
+    out: Destination = "features.h5",
     options: ExtractOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -63,7 +66,7 @@ def extract_features(
     images : sequence of str or Path, or Listing
         Files and folders (recursive; the label of an image is its folder's name), lists, arrays
         and archives (`extract.inputs`), or a listing from elsewhere.
-    out : str or Path
+    out : str, Path or Output
         The cache. What it holds of unchanged images is kept and not computed again.
     options : ExtractOptions or None
     progress : Progress or None
@@ -77,32 +80,36 @@ def extract_features(
     Raises
     ------
     UsageError
-        If there are no images, or `out` was made by another network, layer or preprocessing.
+        If there are no images, `out` was made by another network, layer or preprocessing, or something
+        else stands there (`models.outputs`).
     Fc7Error
-        If an image fails and `options.on_error` is "fail"; what was done is kept.
+        If the disk is too full for `out`, or if an image fails and `options.on_error` is "fail"; what was
+        done is kept.
     StoppedError
         After Ctrl-C; what was done is kept.
     """
     options = options or ExtractOptions()
     started = time.perf_counter()
+    if not isinstance(out, Output):
+        out = guard_for(images, labels=options.labels, force=options.force).claim(out, FEATURE_CACHE)
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
     default = default_network() if options.network is None else None
     if default is not None and not options.force:
-        check_before_fetching(Path(out), default)
+        check_before_fetching(out.path, default)
     stored = ensure_network(options.network, progress or Silent(), notify=notify, trial=try_network)
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
-    run = _Run(listing, stored, spec, layers, Path(out), options, progress or Silent(), notify)
+    run = _Run(listing, stored, spec, layers, out, options, progress or Silent(), notify)
     try:
         return run.carry_out(started)
     except MismatchError as exc:
         if default is None:
             raise
-        raise with_the_default_explained(exc, Path(out), default) from exc
+        raise with_the_default_explained(exc, out.path, default) from exc
 
 
 def _adapted(spec: NetworkSpec, options: ExtractOptions) -> NetworkSpec:
@@ -121,7 +128,7 @@ class _Run:
         stored: StoredNetwork,
         spec: NetworkSpec,
         layers: Sequence[str],
-        out: Path,
+        output: Output,
         options: ExtractOptions,
         progress: Progress,
         notify: Notify,
@@ -130,7 +137,8 @@ class _Run:
         self.stored = stored
         self.spec = spec
         self.layers = tuple(dict.fromkeys(layers))
-        self.out = out
+        self.output = output
+        self.out = output.path
         self.options = options
         self.progress = progress
         self.notify = notify
@@ -146,7 +154,7 @@ class _Run:
         from extract.cache.writer import CacheWriter
 
         with CacheWriter(
-            self.out,
+            self.output,
             CacheIdentity.of(self.spec),
             provenance={},
             layers=self.layers,
@@ -184,6 +192,7 @@ class _Run:
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
+            self._check_room(len(plan.reuse) + len(moved), len(work))
             self.layers = layers_to_run(work, known, self.layers, edited)
             stopped = self._extract(work, writer)
             if stopped is not None and self.options.force:
@@ -230,6 +239,14 @@ class _Run:
                 f"among those given ({min(missing)}, ...): {why}. Nothing was changed; --remove-missing "
                 "takes these rows out, another -o keeps them"
             )
+
+    def _check_room(self, kept: int, new: int) -> None:
+        """Whether the disk holds the segments of new rows, and beside them the file that is to come."""
+        dims = sum(self.spec.layer(layer).dim(self.spec.pool) for layer in self.layers)
+        stored = 2 if self.options.storage == "float16" else 4
+        note = self.output.needs(dims * (4 * new + stored * (kept + new))) if new else None
+        if note is not None:
+            self.notify(note)
 
     def _extract(self, work: list[ImageRef], writer: CacheWriter) -> Fc7Error | None:
         """Run what is to be run; the error that ended it early, if any."""

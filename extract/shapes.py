@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.drawing import jpeg_bytes, write_file
+from extract.drawing import jpeg_bytes
 from extract.stages import Pixels
+from models.durable import explained
 from models.errors import UsageError
+from models.kinds import Kind
+from models.outputs import Guard
 from models.progress import Progress, Silent
 
 CLASSES = ("circle", "rectangle", "triangle", "star")
@@ -155,7 +158,12 @@ def draw_shape(label: str, rng: np.random.Generator) -> Pixels:
 
 
 def make_shapes(
-    folder: str | Path, count: int = 40, seed: int = 0, progress: Progress | None = None
+    folder: str | Path,
+    count: int = 40,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    force: bool = False,
 ) -> ShapesSummary:
     """Write ``FOLDER/circle/0000.jpg`` and so on, `count` pictures of each class.
 
@@ -169,35 +177,40 @@ def make_shapes(
     count, seed : int
         At least 1, at least 0.
     progress : Progress or None
+    force : bool
+        Leave other files in the folder, and replace those that have a picture's name.
 
     Raises
     ------
     UsageError
-        If the folder holds anything else. Nothing is ever overwritten.
+        If the folder holds anything else, and `force` is False.
     Fc7Error
         If a file cannot be written.
     """
     if count < 1 or seed < 0:
         raise UsageError(f"count is {count} and seed {seed}; needed are at least 1 and at least 0")
     folder, bar = Path(folder), progress or Silent()
-    present = _present(folder)
+    with explained(folder, "FOLDER", UsageError):
+        present = _present(folder)
     wanted = set(_names(count))
     foreign = sorted(present - wanted)
-    if foreign:
+    if foreign and not force:
         raise UsageError(
             f"{folder} holds {len(foreign)} files that are not of this set, such as {foreign[0]}; "
-            "choose a new folder"
+            "choose a new folder, or pass --force to leave them there"
         )
-    for name in sorted(present):
-        if (folder / name).read_bytes() != _jpeg(name, seed):
-            raise UsageError(
-                f"{folder / name} is another picture than seed {seed} gives; choose a new folder"
-            )
-    missing = [name for name in _names(count) if name not in present]
+    same = {name for name in present & wanted if (folder / name).read_bytes() == _jpeg(name, seed)}
+    picture, guard = f"another picture (seed {seed})", Guard(force=force)
+    missing = {
+        name: guard.claim(folder / name, Kind(picture, lambda _: False), "FOLDER", makes_folder=True)
+        for name in _names(count)
+        if name not in same
+    }
     bar.start(len(missing), "images")
     try:
-        for name in missing:
-            write_file(folder / name, _jpeg(name, seed))
+        for name, out in missing.items():
+            with explained(out.path, out.option):
+                out.write(_jpeg(name, seed))
             bar.advance()
     finally:
         bar.finish()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.clock import Clock
+from extract.kinds import FAILURE_COLUMNS, FAILURES
 from extract.stages import Failure
+from models.durable import explained
+from models.outputs import Destination, claimed
 
 _FAILURES_SHOWN = 20
 
@@ -145,9 +149,20 @@ def nodes_json(nodes: Mapping[str, tuple[int, float]]) -> list[dict[str, object]
     ]
 
 
-def write_failures_csv(failures: list[Failure], path: Path) -> None:
-    """All failures as ``path,reason``."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["path", "reason"])
-        writer.writerows([failure.path, failure.reason] for failure in failures)
+def write_failures_csv(failures: list[Failure], out: Destination) -> Path:
+    """All failures as ``path,reason``.
+
+    Raises
+    ------
+    UsageError
+        If something else stands there.
+    Fc7Error
+        If it cannot be written.
+    """
+    out = claimed(out, FAILURES, "--failures-csv")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(FAILURE_COLUMNS)
+    writer.writerows([failure.path, failure.reason] for failure in failures)
+    with explained(out.path, out.option):
+        return out.write(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -15,6 +15,9 @@ from pathlib import Path
 from models.errors import Fc7Error
 from models.locks import Busy, exclusive
 
+# Answers of file systems that have no fsync for folders; names there are as durable as they get.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
 
 def flush(folder: Path) -> None:
     """Make every file in `folder`, and the folder itself, survive a power cut."""
@@ -26,16 +29,22 @@ def flush(folder: Path) -> None:
 
 def flush_folder(folder: Path) -> None:
     """Make the names in `folder` survive a power cut; Windows has no such call and needs none."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file that appears under its name when it is complete, and survives a power cut then.
+    """Write a file of ours that appears when it is complete, and survives a power cut then.
+
+    What a user named is written by way of `models.outputs`, which looks at what stands there.
 
     Raises
     ------

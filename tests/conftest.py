@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,30 @@ def no_default_network_of_the_users() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("FC7_NETWORK", raising=False)
         yield
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Iterator[Path]:
+    """Where there are folders that we may not write or enter; root is made to be nobody for a while."""
+    folders = {tmp_path / "read-only": 0o555, tmp_path / "closed": 0o000}
+    for folder, mode in folders.items():
+        folder.mkdir()
+        folder.chmod(mode)
+    is_root = os.geteuid() == 0
+    # pytest's own folders: one more of them where several processes run the tests.
+    above = {folder: folder.stat().st_mode for folder in (tmp_path, *list(tmp_path.parents)[:3])}
+    above = {folder: mode for folder, mode in above.items() if mode & 0o005 != 0o005}
+    if is_root:
+        for folder in above:
+            folder.chmod(0o755)
+        os.seteuid(65534)
+    yield tmp_path
+    if is_root:
+        os.seteuid(0)
+        for folder, mode in above.items():
+            folder.chmod(mode)
+    for folder in folders:
+        folder.chmod(0o755)
 
 
 # Two processes share the files in this order. A long one that came last would be waited for alone.

@@ -50,6 +50,14 @@ def tiny_network(path: Path, seed: int = 0) -> Path:
     return path
 
 
+def onnx_that_says(path: Path, **says: str) -> bytes:
+    """Write an ONNX file without a graph whose metadata says this; what it holds."""
+    model = helper.make_model(helper.make_graph([], "g", [], []))
+    helper.set_model_props(model, says)
+    path.write_bytes(model.SerializeToString())
+    return path.read_bytes()
+
+
 def coloured_picture(colour: str, index: int, side: int = 40) -> NDArray[np.uint8]:
     """A noisy picture that is mostly one colour; the same for the same arguments."""
     rng = np.random.default_rng([index, *COLOURS[colour]])

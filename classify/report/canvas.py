@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes as Axes
 from matplotlib.figure import Figure as Figure
 
+from classify.kinds import DRAWN_BY
 from classify.report.palette import Palette
 
 # Inches, at 100 dots each: what a phone shows without scrolling, and two of a row on a page.
@@ -36,7 +37,7 @@ def render(figure: Figure, form: Literal["svg", "png"]) -> bytes:
     form : {"svg", "png"}
     """
     buffer = io.BytesIO()
-    about: dict[str, Any] = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    about: dict[str, Any] = {"Date": None, "Creator": DRAWN_BY} if form == "svg" else {"Software": DRAWN_BY}
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # Names in scripts that matplotlib's font lacks: the SVG has them as text, the PNG as boxes.
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from classify.duplicates import Pair
 from classify.duplicates_of_cache import NamedDuplicates
+from classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from classify.report.text import duplicates_line
 from classify.report.words import counted
 from classify.tables import CsvRows
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Destination, claimed
 
 
 def duplicates_report(named: NamedDuplicates) -> str:
@@ -59,7 +61,7 @@ def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
     }
 
 
-def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
+def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
     """Write a line for each pair, those under two labels first.
 
     Columns: ``cosine,exact,thumbnails,different_labels``, then ``group_1,path_1,label_1,split_1`` and
@@ -67,13 +69,15 @@ def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
 
     Raises
     ------
+    UsageError
+        If something else stands there.
     Fc7Error
         If it cannot be written.
     """
+    out = claimed(out, DUPLICATES, "--csv")
     text = io.StringIO(newline="")
     table = CsvRows(text)
-    sides = [f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split")]
-    table.write(["cosine", "exact", "thumbnails", "different_labels", *sides])
+    table.write(DUPLICATE_COLUMNS)
     cache = named.cache
     for pair in _ordered(named):
         fields = [
@@ -83,8 +87,8 @@ def duplicates_csv(named: NamedDuplicates, out: Path) -> Path:
         ]
         flags = [str(flag).lower() for flag in (pair.exact, pair.greys, named.conflicting(pair))]
         table.write([f"{pair.cosine:.6f}", *flags, *fields])
-    with explained(out, "--csv"):
-        return write_whole(out, text.getvalue().encode("utf-8"))
+    with explained(out.path, out.option):
+        return out.write(text.getvalue().encode("utf-8"))
 
 
 def _ordered(named: NamedDuplicates) -> list[Pair]:

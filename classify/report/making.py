@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from classify.kinds import PLOTS, REPORT
 from classify.report import plots as draw
 from classify.report.alts import alternatives
 from classify.report.canvas import render
@@ -15,7 +16,8 @@ from classify.report.page import render_page
 from classify.report.palette import LIGHT, stand_ins, variables
 from classify.report.svg import inline
 from classify.report.thumbnails import find_originals, make_thumbnails
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Destination, Folder, Guard, Output
 from models.progress import Progress
 
 
@@ -47,10 +49,10 @@ class ReportSummary:
 def make_report(
     features: str | Path,
     model: str | Path,
-    out: str | Path = "report.html",
+    out: Destination = "report.html",
     *,
     images: Sequence[str] = (),
-    plots: str | Path | None = None,
+    plots: str | Path | Folder | None = None,
     tsne: bool = False,
     command: str = "",
     progress: Progress | None = None,
@@ -61,19 +63,24 @@ def make_report(
     ----------
     features, model, tsne, command, progress
         As `classify.report.gather.gather`.
-    out : str or Path
+    out : str, Path or Output
     images : sequence of str
         Where the images lie now, if not where extract found them.
-    plots : str, Path or None
+    plots : str, Path, Folder or None
         A folder to write each plot into, as PNG and SVG.
 
     Raises
     ------
+    UsageError
+        If something else stands at an output, or nothing can be written there.
     MismatchError, CacheError, ClassifierError
         As `classify.report.gather.gather`.
     Fc7Error
         If a file cannot be written.
     """
+    guard = Guard([features, model])
+    out = guard.claim(out, REPORT, makes_folder=True)
+    folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
     data = gather(features, model, tsne=tsne, command=command, progress=progress)
     originals = find_originals(data.places, images, Path(features))
     pictures = make_thumbnails(
@@ -86,20 +93,16 @@ def make_report(
         for name, figure in drawings.items()
     }
     page = render_page(data, pictures, inlined, alts, originals.problem)
-    out = Path(out)
     data_bytes = page.encode("utf-8", "replace")
-    _write(out, data_bytes, "-o")
+    _write(out, data_bytes)
     written = []
-    if plots is not None:
-        folder = Path(plots)
+    if folder is not None:
         for name, figure in drawings.items():
-            for form in ("png", "svg"):
-                path = folder / f"{name}.{form}"
-                _write(path, render(figure(LIGHT), "png" if form == "png" else "svg"), "--plots")
-                written.append(path)
+            written.append(_write(folder.files[f"{name}.png"], render(figure(LIGHT), "png")))
+            written.append(_write(folder.files[f"{name}.svg"], render(figure(LIGHT), "svg")))
     shown = sum(bool(picture.jpeg) for picture in pictures.values())
     return ReportSummary(
-        out, len(data_bytes), shown, len(pictures) - shown, originals.problem, tuple(written)
+        out.path, len(data_bytes), shown, len(pictures) - shown, originals.problem, tuple(written)
     )
 
 
@@ -132,7 +135,6 @@ def _drawings(data: ReportData) -> dict[str, draw.Drawing]:
     return found
 
 
-def _write(path: Path, data: bytes, option: str) -> None:
-    with explained(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+def _write(out: Output, data: bytes) -> Path:
+    with explained(out.path, out.option):
+        return out.write(data)

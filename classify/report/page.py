@@ -21,6 +21,7 @@ from classify.report.palette import DARK, LIGHT, Palette
 from classify.report.plots import NAMED_BARS, shade
 from classify.report.thumbnails import SIDE, Thumbnail
 from classify.report.words import one_line
+from extract.cache.header import tool_version
 
 _LONGEST_NAME, _LONGEST_PATH = 80, 200
 _MOST_FAILURES, _MOST_CONFUSIONS, _OPEN_ROWS = 200, 40, 20
@@ -64,6 +65,7 @@ def render_page(
     n_pictures = sum(bool(picture.jpeg) for picture in pictures.values())
     return environment.get_template("page.html.j2").render(
         data=data,
+        version=tool_version(),
         pictures=pictures,
         n_pictures=n_pictures,
         n_without=len(pictures) - n_pictures,

@@ -7,11 +7,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from classify.kinds import SUSPECT_COLUMNS, SUSPECTS
 from classify.report.words import one_line
 from classify.suspects import Suspect
 from classify.suspects_from_cache import FoundSuspects
 from classify.tables import CsvRows
-from models.durable import explained, write_whole
+from models.durable import explained
+from models.outputs import Destination, claimed
 
 
 def suspects_text(found: FoundSuspects, top: int) -> str:
@@ -57,22 +59,25 @@ def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
     }
 
 
-def write_suspects_csv(suspects: Sequence[Suspect], path: Path) -> Path:
+def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
     """All of them, ``path,label,suggested,confidence,suggested_confidence,copy``, best suspects first.
 
     Raises
     ------
+    UsageError
+        If something else stands there.
     Fc7Error
         If it cannot be written.
     """
+    out = claimed(out, SUSPECTS, "--csv")
     text = io.StringIO(newline="")
     table = CsvRows(text)
-    table.write(["path", "label", "suggested", "confidence", "suggested_confidence", "copy"])
+    table.write(SUSPECT_COLUMNS)
     for each in suspects:
         numbers = ["" if math.isnan(p) else f"{p:.6f}" for p in (each.confidence, each.suggested_confidence)]
         table.write([each.path, each.label, each.suggested, *numbers, each.twin])
-    with explained(path, "--csv"):
-        return write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    with explained(out.path, out.option):
+        return out.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _why(suspect: Suspect) -> str:

@@ -9,10 +9,8 @@ import shutil
 import time
 from pathlib import Path
 
+from models.durable import flush_folder
 from models.errors import CacheError
-
-# Answers of file systems that have no fsync for folders; names there are as durable as they get.
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
 def tmp_path(path: Path) -> Path:
@@ -55,21 +53,7 @@ def put_in_place(finished: Path, path: Path) -> None:
     with contextlib.suppress(OSError):
         shutil.copymode(path, finished)
     finished.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk (POSIX; Windows has no such call)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as exc:
-        if exc.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
+    flush_folder(path.parent)
 
 
 def remove(path: Path) -> None:

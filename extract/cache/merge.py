@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ from extract.cache.header import Header, merged_runs, open_cache
 from extract.cache.index import Entries
 from extract.cache.joining import join
 from extract.cache.lock import Lock
-from extract.cache.old import check_replaceable
 from extract.cache.placed import Placed
 from extract.cache.reader import CacheReader, Columns
 from extract.cache.sources import Sources
+from extract.kinds import FEATURE_CACHE
 from extract.stages import Failure
 from models.errors import MismatchError, UsageError
+from models.outputs import Destination, Guard, Output
 from models.progress import Progress, Silent
 
 
@@ -40,7 +40,7 @@ class _Row:
 def merge(
     first: str | Path,
     second: str | Path,
-    out: str | Path,
+    out: Destination,
     *,
     force: bool = False,
     progress: Progress | None = None,
@@ -54,10 +54,10 @@ def merge(
     Parameters
     ----------
     first, second : str or Path
-    out : str or Path
-        May be one of the two if `force` is given.
+    out : str, Path or Output
+        Neither of the two.
     force : bool
-        Replace `out` if it is there.
+        Replace what stands at `out`, a cache or not.
     progress : Progress or None
 
     Raises
@@ -65,33 +65,29 @@ def merge(
     MismatchError
         If the two hold different layers, or features of different networks.
     UsageError
-        If they have different images or labels under one path, or `out` is there.
+        If they have different images or labels under one path, or something stands at `out`.
     CacheError, CacheCorruptError, CacheLockedError
         If one cannot be read, or `out` not written; then it is as it was.
     """
     paths = (Path(first), Path(second))
-    target = Path(os.path.realpath(out))
-    _check_out(Path(out), target, force)
-    lock = Lock(files.lock_path(target), Path(out))
+    out = Guard(paths, force=force).claim(out, FEATURE_CACHE, spare=_whole)
+    target = out.place.target
+    lock = Lock(files.lock_path(target), out.path)
     lock.acquire()
     try:
-        return _merge(paths, target, progress or Silent())
+        return _merge(paths, out, progress or Silent())
     except OSError as exc:
-        raise files.write_error(Path(out), exc) from exc
+        raise files.write_error(out.path, exc) from exc
     finally:
         files.remove(files.tmp_path(target))
         lock.release()
 
 
-def _check_out(out: Path, target: Path, force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{out} is a folder; give -o the name of a file")
-    if target.exists() and not force:
-        raise UsageError(f"{out} is there already; choose another -o, or pass --force to replace it")
-    check_replaceable(target)
+def _whole(_: Path) -> str:
+    return "which a merge would replace, not add to"
 
 
-def _merge(paths: tuple[Path, Path], target: Path, progress: Progress) -> CommitResult:
+def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitResult:
     with CacheReader(paths[0]) as one, CacheReader(paths[1]) as two:
         headers = [one.header, two.header]
         _check_same_network(paths, headers)
@@ -111,11 +107,11 @@ def _merge(paths: tuple[Path, Path], target: Path, progress: Progress) -> Commit
         tuple(dict.fromkeys(root for header in headers for root in header.roots)),
         merged_runs([run for header in headers for run in header.runs]),
     )
-    temporary = files.tmp_path(target)
+    temporary = files.tmp_path(out.place.target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
         placed = Placed(rows, index.source, index.row)
         write_cache(temporary, header, placed, failures, sources, progress)
-    files.put_in_place(temporary, target)
+    out.put(temporary)
     return CommitResult(len(rows), len(failures), written=True)
 
 

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache import files
 from extract.cache.reader import CacheReader, Columns
-from models.errors import UsageError
+from extract.kinds import NPZ
+from models.durable import explained, room_beside
+from models.errors import CacheError
+from models.outputs import Destination, Guard
 
 _STEP = 8192
 
 
-def to_npz(path: str | Path, out: str | Path, layer: str | None = None) -> int:
+def to_npz(path: str | Path, out: Destination, layer: str | None = None, *, force: bool = False) -> int:
     """Write a layer and all that is known of its rows; memory does not grow with the cache.
 
     ``numpy.load(out)`` (no pickle needed) then has: ``X`` (n, dim) float32, ``y``, ``paths``,
@@ -28,10 +30,11 @@ def to_npz(path: str | Path, out: str | Path, layer: str | None = None) -> int:
     ----------
     path : str or Path
         A cache.
-    out : str or Path
-        Replaced if it is there.
+    out : str, Path or Output
     layer : str or None
         The only or last one if None.
+    force : bool
+        Replace what stands at `out`, whatever it is.
 
     Returns
     -------
@@ -41,24 +44,21 @@ def to_npz(path: str | Path, out: str | Path, layer: str | None = None) -> int:
     Raises
     ------
     UsageError
-        If `out` is the cache itself or a folder.
+        If something else stands at `out`, or nothing can be written there.
     UnknownLayerError, CacheError, CacheCorruptError
         As `load_features`; or if `out` cannot be written. `out` is as it was then.
     """
-    out = Path(out)
-    temporary = files.tmp_path(out)
-    with CacheReader(path) as reader:
-        if out.is_dir() or (out.exists() and out.samefile(path)):
-            raise UsageError(f"{out} is a folder or the cache itself; choose another -o")
+    out = Guard([path], force=force).claim(out, NPZ)
+    target = out.place.target
+    with (
+        CacheReader(path) as reader,
+        explained(out.path, out.option, CacheError),
+        room_beside(target) as room,
+    ):
         name = reader.layer(layer)
-        try:
-            with zipfile.ZipFile(temporary, "w") as archive:
-                _write(archive, reader, name)
-            files.put_in_place(temporary, out)
-        except OSError as exc:
-            raise files.write_error(out, exc) from exc
-        finally:
-            files.remove(temporary)
+        with zipfile.ZipFile(room / target.name, "w") as archive:
+            _write(archive, reader, name)
+        out.put(room / target.name)
         return reader.n_rows
 
 

@@ -125,20 +125,3 @@ def _written_ns(path: Path) -> int | None:
     # A file is renamed into place as soon as it is written. A copy with the times of the original does not
     # say what happened to the images between the two.
     return status.st_mtime_ns if abs(status.st_ctime_ns - status.st_mtime_ns) < _COMMIT_NS else None
-
-
-def check_replaceable(path: Path) -> None:
-    """Whether ``--force`` may replace what is at `path`: a cache, whole or damaged, or nothing.
-
-    Raises
-    ------
-    CacheError
-        If it is something else, which a slip of the keyboard must not cost.
-    """
-    if path.exists():
-        try:
-            open_cache(path).close()
-        except CacheCorruptError:
-            pass
-        except CacheError as exc:
-            raise CacheError(f"{exc}; not even --force replaces that: choose another -o") from exc

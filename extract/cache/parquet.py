@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from extract.cache import files
 from extract.cache.reader import CacheReader
-from models.errors import UsageError
+from extract.kinds import PARQUET
+from models.durable import explained, room_beside
+from models.errors import CacheError, UsageError
+from models.outputs import Destination, Guard
 
 _ROWS = 4096
 """Rows that are in memory at once and make a row group, fewer where they would take more than 64 MiB."""
 
 
-def to_parquet(path: str | Path, out: str | Path, layer: str | None = None) -> int:
+def to_parquet(path: str | Path, out: Destination, layer: str | None = None, *, force: bool = False) -> int:
     """Write a layer and all that is known of its rows; memory does not grow with the cache.
 
     The columns are ``path``, ``label``, ``group``, ``split``, ``sha256`` (strings; null for no label, group
@@ -24,10 +26,11 @@ def to_parquet(path: str | Path, out: str | Path, layer: str | None = None) -> i
     ----------
     path : str or Path
         A cache.
-    out : str or Path
-        Replaced if it is there.
+    out : str, Path or Output
     layer : str or None
         The only or last one if None.
+    force : bool
+        Replace what stands at `out`, whatever it is.
 
     Returns
     -------
@@ -37,7 +40,7 @@ def to_parquet(path: str | Path, out: str | Path, layer: str | None = None) -> i
     Raises
     ------
     UsageError
-        If pyarrow is not installed, or `out` is the cache itself or a folder.
+        If pyarrow is not installed, something else stands at `out`, or nothing can be written there.
     UnknownLayerError, CacheError, CacheCorruptError
         As `load_features`; or if `out` cannot be written. `out` is as it was then.
     """
@@ -46,25 +49,22 @@ def to_parquet(path: str | Path, out: str | Path, layer: str | None = None) -> i
         import pyarrow.parquet as pq
     except ImportError as exc:
         raise UsageError(f"Parquet files need pyarrow: pip install 'fc7[parquet]' ({exc})") from exc
-    out = Path(out)
-    temporary = files.tmp_path(out)
-    with CacheReader(path) as reader:
-        if out.is_dir() or (out.exists() and out.samefile(path)):
-            raise UsageError(f"{out} is a folder or the cache itself; choose another -o")
+    out = Guard([path], force=force).claim(out, PARQUET)
+    target = out.place.target
+    with (
+        CacheReader(path) as reader,
+        explained(out.path, out.option, CacheError),
+        room_beside(target) as room,
+    ):
         name = reader.layer(layer)
         schema = _schema(pa, reader, name)
-        try:
-            # Feature values hardly repeat, names do.
-            with pq.ParquetWriter(
-                temporary, schema, compression="zstd", use_dictionary=["label", "group", "split"]
-            ) as writer:
-                for rows, X in reader.iter_blocks(name, _ROWS):
-                    writer.write_table(_table(pa, schema, reader, rows, X), row_group_size=len(X))
-            files.put_in_place(temporary, out)
-        except OSError as exc:
-            raise files.write_error(out, exc) from exc
-        finally:
-            files.remove(temporary)
+        # Feature values hardly repeat, names do.
+        with pq.ParquetWriter(
+            room / target.name, schema, compression="zstd", use_dictionary=["label", "group", "split"]
+        ) as writer:
+            for rows, X in reader.iter_blocks(name, _ROWS):
+                writer.write_table(_table(pa, schema, reader, rows, X), row_group_size=len(X))
+        out.put(room / target.name)
         return reader.n_rows
 
 

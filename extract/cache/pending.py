@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.files import list_segments, remove, sync_folder, write_error
+from extract.cache.files import list_segments, remove, write_error
 from extract.cache.header import Run
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
@@ -23,6 +23,7 @@ from extract.cache.segments import (
     remove_partials,
     segment_info,
 )
+from models.durable import flush_folder
 from models.errors import CacheCorruptError
 
 # Rows that are counted at a time.
@@ -165,7 +166,7 @@ class Pending:
             for path in [*self._used, *self._unused]:
                 path.unlink(missing_ok=True)
             remove_folder(self.folder)
-            sync_folder(self.folder.parent)
+            flush_folder(self.folder.parent)
         except OSError as exc:
             raise write_error(self.folder, exc, "the cache is committed") from exc
         self._used, self._unused = [], []

@@ -15,7 +15,6 @@ rows are in both and equal, and the committed ones are taken.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +27,16 @@ from extract.cache.index import RowIndex
 from extract.cache.joining import join
 from extract.cache.kept import KeptRow, kept_rows
 from extract.cache.lock import Lock
-from extract.cache.old import Old, check_replaceable
+from extract.cache.old import Old
 from extract.cache.pending import Pending
 from extract.cache.placed import Record
 from extract.cache.placing import place
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.cache.sources import Sources
+from extract.kinds import FEATURE_CACHE
 from extract.stages import Failure, RowBlock
-from models.errors import CacheCorruptError, CacheError
+from models.errors import CacheCorruptError
+from models.outputs import Guard, Output
 from models.progress import Progress, Silent
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
@@ -46,7 +47,7 @@ class CacheWriter:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Output
         The cache; need not exist, its folder must.
     identity : CacheIdentity
         What the network can give: every layer, so that a cache of other layers is recognised.
@@ -73,13 +74,15 @@ class CacheWriter:
 
     Raises
     ------
+    UsageError
+        If something else stands at `path`, or nothing can be written there.
     CacheLockedError, MismatchError, CacheError, CacheCorruptError
         From ``with``; nothing has been changed then.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Output,
         identity: CacheIdentity,
         *,
         provenance: Mapping[str, str],
@@ -88,28 +91,25 @@ class CacheWriter:
         force: bool = False,
         repair: bool = False,
     ) -> None:
-        self.path = path
+        self._output = Guard(force=force).claim(path, FEATURE_CACHE)
+        self.path = self._output.path
         self.identity = identity
         self.provenance = provenance
         self.notes: list[str] = []
-        # A link to a cache is not replaced by a file; and both names share one lock.
-        self._target = Path(os.path.realpath(path))
+        # A link to a cache and the cache share one lock.
+        self._target = self._output.place.target
         self._offered = identity
         self._wanted = tuple(identity.layers if layers is None else layers)
         self._storage: Storage = dtype
         self._force = force
         self._repair = repair
-        self._lock = Lock(files.lock_path(self._target), path)
+        self._lock = Lock(files.lock_path(self._target), self.path)
         self._old: Old | None = None
         self._pending = Pending(files.work_path(self._target))
         self._index: RowIndex | None = None
 
     def __enter__(self) -> CacheWriter:
         try:
-            if self._target.is_dir():
-                raise CacheError(f"{self.path} is a folder; give -o the name of a file")
-            if not self._target.parent.is_dir():
-                raise CacheError(f"{self.path.parent} is not a folder; make it first, or choose another -o")
             self._lock.acquire()
             if self._lock.taken_from is not None:
                 self.notes.append(f"took over the lock of {self._lock.taken_from.describe()}, which is dead")
@@ -265,9 +265,7 @@ class CacheWriter:
     def _find(self) -> RowIndex:
         """Take stock of the file and the segments."""
         files.remove(files.tmp_path(self._target))
-        if self._force:
-            check_replaceable(self._target)
-        else:
+        if not self._force:
             self._old = Old.find(self._target, repair=self._repair)
         self._agree()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
@@ -311,7 +309,7 @@ class CacheWriter:
                     return CommitResult(len(images), len(failures), written=False)
                 write_cache(temporary, header, placed, failures, sources, progress)
                 sources.close()  # Windows replaces no file that is open
-                files.put_in_place(temporary, self._target)
+                self._output.put(temporary)
             except OSError as exc:
                 raise files.write_error(self.path, exc, _KEPT.format(self.work_folder)) from exc
             except CacheCorruptError as exc:

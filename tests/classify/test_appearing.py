@@ -10,13 +10,15 @@ from classify.appearing import appearing
 from classify.predictions import open_predictions
 from models.errors import CredentialsError, Fc7Error, StoppedError
 
+OLD = "path,label,score,label_1,score_1,error\n"
+
 
 def test_it_appears_when_it_is_complete(tmp_path: Path) -> None:
     out = tmp_path / "p.csv"
-    out.write_text("old")
+    out.write_text(OLD)
     with appearing(out) as stream:
         stream.write("new\n")
-        assert out.read_text() == "old"
+        assert out.read_text() == OLD
     assert out.read_text() == "new\n"
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
 
@@ -33,11 +35,11 @@ def test_what_was_finished_is_kept_and_said(
     tmp_path: Path, raised: BaseException, caught: type[BaseException]
 ) -> None:
     out = tmp_path / "p.csv"
-    out.write_text("old")
+    out.write_text(OLD)
     with pytest.raises(caught) as error, appearing(out, header_lines=1) as stream:
         stream.write("path\na.jpg\n")
         raise raised
-    assert out.read_text() == "old"
+    assert out.read_text() == OLD
     assert (tmp_path / "p.csv.part").read_text() == "path\na.jpg\n"
     if isinstance(error.value, Fc7Error):
         assert "p.csv.part" in str(error.value)

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from classify.artifact import load_classifier, save_classifier
 from classify.fitting import fit_classifier
 from classify.records import FitOptions
-from models.errors import ClassifierError, DataError
+from models.errors import ClassifierError, DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted, names
 
 ODD_NAMES = ["<script>alert(1)</script>", "né\ncat,\"dog'", "🦊", " ", "普通話"]
@@ -155,7 +155,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ClassifierError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         save_classifier(fitted(), tmp_path / "missing" / "c.onnx")
 
 

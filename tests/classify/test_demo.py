@@ -174,7 +174,7 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
     # It has no 1000 classes, and the demo goes on without.
     assert any("left out: network 'other' has no classifier" in line for line in said)
     assert "imagenet" not in report
-    with pytest.raises(UsageError, match="another picture than seed 1 gives"):
+    with pytest.raises(UsageError, match=r"another picture \(seed 1\) was to be written"):
         run_demo(made, 1, say=said.append)
 
 

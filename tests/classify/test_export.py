@@ -25,6 +25,7 @@ from classify.export import (
 )
 from classify.export_example import example_script
 from classify.from_cache import fit_cache
+from classify.kinds import FULL, FULL_ARRAYS
 from classify.predict import classify_images
 from classify.records import FitOptions
 from classify.scoring import RunOptions
@@ -33,9 +34,10 @@ from extract.options import ExtractOptions
 from extract.pipeline import extract_features
 from models.errors import ClassifierError, UsageError, WeightsError
 from models.importing import import_network
+from models.outputs import claimed
 from models.preprocess_options import fit_crop
 from models.spec import caffe_preprocess, torch_preprocess
-from tests.support import CommandLine, lines_of, read_json, tiny_network, write_pictures
+from tests.support import CommandLine, lines_of, onnx_that_says, read_json, tiny_network, write_pictures
 
 # What the exported file and the script must do without.
 WITHOUT_US = """
@@ -168,7 +170,7 @@ def here(cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     """The same store and classifier in this process, and an older file in the way."""
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     monkeypatch.chdir(cli.folder)
-    (tmp_path / "full.onnx").write_bytes(b"older")
+    onnx_that_says(tmp_path / "full.onnx", format="fc7-full")
     return tmp_path
 
 
@@ -269,7 +271,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
     elif fault == "novelty":
         assert classifier.novelty is not None
         wrong = replace(classifier, novelty=replace(classifier.novelty, limit=classifier.novelty.limit * 1.1))
-    data = to_bytes(wrong)
+    data, older = to_bytes(wrong), (here / "full.onnx").read_bytes()
     if fault == "label":
         model = onnx.load_model_from_string(data)
         next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
@@ -277,7 +279,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
     monkeypatch.setattr("classify.export.to_bytes", lambda _: data)
     with pytest.raises(ClassifierError, match="not written, since it would not answer as fc7 classify does"):
         export_full(classifier, here / "full.onnx", images=["imgs"])
-    assert (here / "full.onnx").read_bytes() == b"older"
+    assert (here / "full.onnx").read_bytes() == older
     assert [file.name for file in here.iterdir()] == ["full.onnx"]
 
 
@@ -285,10 +287,11 @@ def test_a_full_disk_leaves_the_older_file(here: Path, monkeypatch: pytest.Monke
     def full(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
+    older = (here / "full.onnx").read_bytes()
     monkeypatch.setattr("classify.export.flush", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
         export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
-    assert [(file.name, file.read_bytes()) for file in here.iterdir()] == [("full.onnx", b"older")]
+    assert [(file.name, file.read_bytes()) for file in here.iterdir()] == [("full.onnx", older)]
 
 
 def test_arrays_of_two_gigabytes_lie_beside_the_graph(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,8 +323,10 @@ def test_a_smaller_export_takes_the_arrays_of_the_one_it_replaces_with_it(tmp_pa
     out, arrays = tmp_path / "full.onnx", tmp_path / "full.onnx.data"
     for small in (False, True):
         written = [room / "full.onnx"] if small else [room / "full.onnx", room / "full.onnx.data"]
-        for path in written:
-            path.write_text(f"{small}", encoding="utf-8")
-        targets = _into_place(written, out)
-        assert out.read_text(encoding="utf-8") == f"{small}"
+        graph = onnx_that_says(written[0], format="fc7-full", arrays="" if small else arrays.name)
+        for path in written[1:]:
+            path.write_bytes(b"arrays")
+        output = claimed(out, FULL)
+        targets = _into_place(written, output, output.beside(".data", FULL_ARRAYS))
+        assert out.read_bytes() == graph
         assert arrays.exists() == (arrays in targets) == (not small)

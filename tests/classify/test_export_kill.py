@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.locks import exclusive
-from tests.support import ROOT, CommandLine, write_pictures
+from tests.support import ROOT, CommandLine, onnx_that_says, write_pictures
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of POSIX")
 
@@ -32,12 +32,13 @@ def fitted(tmp_path: Path) -> CommandLine:
     write_pictures(tmp_path / "imgs", per_class=4)
     cli.good("extract", "imgs", "--network", "tiny")
     cli.good("fit", "--softmax", "-C", "1")
-    (tmp_path / "full.onnx").write_bytes(b"older")
+    onnx_that_says(tmp_path / "full.onnx", format="fc7-full")
     return cli
 
 
 def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> None:
     before = {path.name for path in fitted.folder.iterdir()}
+    older = (fitted.folder / "full.onnx").read_bytes()
     killed = subprocess.run(
         [sys.executable, "-c", DIES],
         cwd=fitted.folder,
@@ -46,7 +47,7 @@ def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> 
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert (fitted.folder / "full.onnx").read_bytes() == b"older"
+    assert (fitted.folder / "full.onnx").read_bytes() == older
     assert any(path.name.endswith(".part") for path in fitted.folder.iterdir())
     fitted.good("export", "-o", "full.onnx")
     assert {path.name for path in fitted.folder.iterdir()} == before
@@ -54,8 +55,9 @@ def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> 
 
 
 def test_two_exports_of_one_file_do_not_mix(fitted: CommandLine) -> None:
+    older = (fitted.folder / "full.onnx").read_bytes()
     with exclusive(fitted.folder / ".full.onnx.lock"):
         ran = fitted("export", "-o", "full.onnx")
     assert ran.code == 1
     assert "full.onnx: another process is writing it; wait for it, or choose another -o" in ran.err
-    assert (fitted.folder / "full.onnx").read_bytes() == b"older"
+    assert (fitted.folder / "full.onnx").read_bytes() == older

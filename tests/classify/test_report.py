@@ -242,7 +242,7 @@ def test_wrong_calls_say_what_is_needed(cli: CommandLine, tmp_path: Path) -> Non
     assert cli("report", "none.h5").code == 2
     assert cli("report", "-m", "none.onnx").code == 2
     ran = cli("report", "-o", "features.h5/report.html")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "cannot be written" in ran.err
     block = tmp_path / "block"
     (block / "matplotlib").mkdir(parents=True)

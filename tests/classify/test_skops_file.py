@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 from classify.artifact import save_classifier
 from classify.skops_file import write_skops
-from models.errors import ClassifierError, UsageError
+from models.errors import UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted
 from tests.support import CommandLine
 
@@ -70,7 +70,7 @@ def test_without_skops_the_way_to_get_it_is_said(tmp_path: Path, monkeypatch: py
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ClassifierError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_skops(fitted(), tmp_path / "no folder" / "c.skops")
 
 

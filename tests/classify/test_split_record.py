@@ -95,7 +95,7 @@ def test_a_split_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_a_table_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(Fc7Error, match="cannot be written"):
-        write_split(tmp_path / "no folder" / "s.csv", ["a"], ["b"], [""], ["train"])
+        write_split(tmp_path / "no folder" / "s.csv", ["a"], ["b"], [""], ["train"], ["0" * 64])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 def test_the_table_of_a_split_is_taken_back_and_gives_the_same_split(cli: CommandLine) -> None:
     cli.good("fit", "--svm", "-C", "1", "--seed", "3", "--split-csv", "split.csv")
     before = lines_of(cli.folder / "split.csv")
-    assert list(before[0]) == ["path", "label", "group", "split"]
+    assert list(before[0]) == ["path", "label", "group", "split", "sha256"]
     assert len(before) == 22
     assert {line["split"] for line in before} == {"train", "test"}
     cli.good("extract", "imgs", "--network", "tiny", "--labels", "split.csv", "-o", "again.h5")

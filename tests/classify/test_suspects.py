@@ -222,4 +222,4 @@ def test_wrong_calls_say_what_is_needed(cli: CommandLine) -> None:
     assert cli("suspects", "-C", "-1").code == 2
     assert cli("suspects", "--layer", "fc9").code == 2
     folder = Path("no such folder")
-    assert cli("suspects", "--csv", folder / "x.csv").code == 1
+    assert cli("suspects", "--csv", folder / "x.csv").code == 2

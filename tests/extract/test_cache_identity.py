@@ -11,7 +11,7 @@ import pytest
 from extract.cache.identity import CacheIdentity
 from extract.cache.reader import load_features
 from extract.stages import RowBlock
-from models.errors import CacheCorruptError, CacheError, MismatchError, UnknownLayerError
+from models.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError
 from models.spec import LayerSpec, NetworkSpec, caffe_preprocess, torch_preprocess
 from tests.extract.cache_support import (
     CrashError,
@@ -173,12 +173,14 @@ def test_segments_of_layers_that_are_not_asked_for_are_named(tmp_path: Path) -> 
     assert [found.name for found in tmp_path.iterdir()] == ["features.h5"]
 
 
-def test_force_does_not_replace_what_is_no_cache(tmp_path: Path) -> None:
+def test_what_is_no_cache_is_replaced_only_with_force(tmp_path: Path) -> None:
     precious = tmp_path / "thesis.docx"
     precious.write_bytes(b"PK\x03\x04 years of work")
-    with pytest.raises(CacheError, match="not even --force"), writer(precious, force=True):
-        pytest.fail("it was let in")
+    with pytest.raises(UsageError, match=r"a zip archive .* stands there, and a feature cache was"):
+        run(precious, FOLDER)
     assert precious.read_bytes() == b"PK\x03\x04 years of work"
+    run(precious, FOLDER, force=True)
+    check_plainly(precious, FOLDER)
 
 
 def test_force_replaces_a_damaged_cache(path: Path) -> None:

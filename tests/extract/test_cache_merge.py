@@ -11,7 +11,7 @@ import pytest
 from extract.cache.merge import merge
 from extract.cache.reader import CacheReader, load_features
 from extract.cache.verify import verify
-from models.errors import CacheCorruptError, CacheError, CacheLockedError, MismatchError, UsageError
+from models.errors import CacheCorruptError, CacheLockedError, MismatchError, UsageError
 from tests.extract.cache_support import (
     Image,
     check_plainly,
@@ -110,21 +110,27 @@ def test_caches_of_two_networks_are_refused(paths: tuple[Path, Path, Path]) -> N
 
 
 def test_what_is_there_is_replaced_only_if_that_is_asked_for(paths: tuple[Path, Path, Path]) -> None:
-    a, b, _ = paths
+    a, b, out = paths
     write(a, {"a": "x"})
     write(b, {"b": "y"})
     before = a.read_bytes()
-    with pytest.raises(UsageError, match="is there already"):
-        merge(a, b, a)
-    with writer(a), pytest.raises(CacheLockedError):
-        merge(a, b, a, force=True)
+    for force in (False, True):
+        with pytest.raises(UsageError, match="which this call reads"):
+            merge(a, b, a, force=force)
     assert a.read_bytes() == before
-    merge(a, b, a, force=True)
-    check_plainly(a, {"a": "x", "b": "y"})
+    write(out, {"c": "z"})
+    with pytest.raises(UsageError, match=r"which a merge would replace, .* or pass --force to replace it"):
+        merge(a, b, out)
+    with writer(out), pytest.raises(CacheLockedError):
+        merge(a, b, out, force=True)
+    check_plainly(out, {"c": "z"})
+    merge(a, b, out, force=True)
+    check_plainly(out, {"a": "x", "b": "y"})
     thesis = a.with_name("thesis.txt")
     thesis.write_text("years of work")
-    with pytest.raises(CacheError, match="not even --force"):
-        merge(a, b, thesis, force=True)
+    with pytest.raises(UsageError, match="a text file that begins with 'years of work'"):
+        merge(a, b, thesis)
+    assert thesis.read_text() == "years of work"
     with pytest.raises(UsageError, match="is a folder"):
         merge(a, b, a.parent, force=True)
 

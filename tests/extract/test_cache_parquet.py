@@ -13,7 +13,7 @@ import pytest
 from extract.cache import parquet
 from extract.cache.parquet import to_parquet
 from extract.cache.reader import load_features
-from models.errors import CacheError, UnknownLayerError, UsageError
+from models.errors import UnknownLayerError, UsageError
 from tests.extract.cache_support import PETS, Image, block, failure, left, run, write, writer
 from tests.support import CommandLine
 
@@ -62,13 +62,13 @@ def test_what_cannot_be_written_leaves_everything_as_it_was(tmp_path: Path) -> N
     path = tmp_path / "features.h5"
     run(path, PETS)
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="the cache itself"):
+    with pytest.raises(UsageError, match="which this call reads"):
         to_parquet(path, path)
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="it is a folder"):
         to_parquet(path, tmp_path)
     with pytest.raises(UnknownLayerError):
         to_parquet(path, tmp_path / "x.parquet", "conv1")
-    with pytest.raises(CacheError):
+    with pytest.raises(UsageError, match="make the folder"):
         to_parquet(path, tmp_path / "none" / "x.parquet")
     assert path.read_bytes() == before
     assert left(path) == ["features.h5"]

@@ -165,7 +165,7 @@ def test_an_npz_never_replaces_the_cache_itself(tmp_path: Path) -> None:
     path = tmp_path / "features.h5"
     run(path, PETS)
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="the cache itself"):
+    with pytest.raises(UsageError, match="which this call reads"):
         to_npz(path, path)
     with pytest.raises(UsageError, match="is a folder"):
         to_npz(path, tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from extract.drawing import Tile, fitting, jpeg_bytes, montage, save_png, write_file
+from extract.drawing import Tile, fitting, jpeg_bytes, montage, save_png
 from extract.images import decode
 from extract.stages import Pixels
 from models.errors import Fc7Error, UsageError
@@ -128,8 +128,8 @@ def test_a_montage_of_nothing_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_said_with_the_place_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Fc7Error, match=r"a\.png: cannot be written"):
-        write_file(tmp_path / "file/a.png", b"data")
+        save_png(photo(4, 4), tmp_path / "file/a.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(Fc7Error, match="cannot be written"):
-        write_file(tmp_path / "folder.png", b"data")
+        save_png(photo(4, 4), tmp_path / "folder.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]

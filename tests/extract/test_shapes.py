@@ -184,7 +184,7 @@ def test_foreign_files_are_never_overwritten(tmp_path: Path) -> None:
     make_shapes(tmp_path, 2, seed=1)
     (tmp_path / ".DS_Store").write_bytes(b"hidden files do not count")
     make_shapes(tmp_path, 2, seed=1)
-    with pytest.raises(UsageError, match=r"0000\.jpg is another picture than seed 2 gives"):
+    with pytest.raises(UsageError, match=r"0000\.jpg: a picture \(JPEG\) .*another picture \(seed 2\) was"):
         make_shapes(tmp_path, 2, seed=2)
     with pytest.raises(UsageError, match="holds 4 files that are not of this set"):
         make_shapes(tmp_path, 1, seed=1)
@@ -193,6 +193,8 @@ def test_foreign_files_are_never_overwritten(tmp_path: Path) -> None:
         make_shapes(tmp_path, 2, seed=1)
     with pytest.raises(UsageError, match="is a file; needed is a folder"):
         make_shapes(tmp_path / "holiday.jpg", 2)
+    make_shapes(tmp_path, 2, seed=2, force=True)
+    assert make_shapes(tmp_path, 2, seed=2, force=True).written == 0
     assert (tmp_path / "holiday.jpg").read_bytes() == b"mine"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from models.durable import explained, room_beside, unwritable, write_whole
+from models.durable import explained, room_beside, unwritable
 from models.errors import ClassifierError, Fc7Error
 
 
 def sentence(path: Path) -> str:
     with pytest.raises(ClassifierError) as caught, explained(path, "--card", ClassifierError):
-        write_whole(path, b"x")
+        path.write_bytes(b"x")
     assert isinstance(caught.value.__cause__, OSError)
     return str(caught.value)
 
@@ -58,13 +58,6 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
         raise KeyError("x")
     with pytest.raises(Fc7Error, match=r"^own words$"), explained(tmp_path):
         raise Fc7Error("own words")
-
-
-def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    assert write_whole(path, b"new") == path
-    assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("file", b"new")]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="flock of POSIX")

@@ -1,0 +1,95 @@
+"""What a call reads, for the guard of what it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from extract.addresses import is_address
+from extract.kinds import FEATURE_CACHE
+from models.errors import Fc7Error, UsageError
+from models.outputs import Guard
+
+if TYPE_CHECKING:
+    from extract.stages import Listing
+
+_STDIN = "-"
+_ON_DISK = "file://"
+
+
+def guard_for(
+    images: Sequence[str | Path] | Listing,
+    *files: str | Path | None,
+    labels: Path | None = None,
+    cache: Path | None = None,
+    force: bool = False,
+) -> Guard:
+    """The guard of a call that reads images, and files beside them.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Listing
+        As `extract.inputs.list_inputs` takes them; a pattern stands for what it names.
+    *files : str, Path or None
+        What else the call reads.
+    labels : Path or None
+        A manifest, which is read as well, and whose images are.
+    cache : Path or None
+        A feature cache, which is read, and whose images are if `images` has none.
+    force : bool
+        As `Guard` takes it.
+    """
+    given = list(_on_disk(images)) if isinstance(images, Sequence) else []
+    return Guard(
+        [*given, *(file for file in (*files, labels, cache) if file is not None)],
+        force=force,
+        listed=lambda: _listed(images, given or _roots(cache), labels),
+    )
+
+
+def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
+    for typed in map(str, images):
+        if typed.startswith(_ON_DISK):
+            yield typed.removeprefix(_ON_DISK)
+        elif typed != _STDIN and not is_address(typed):
+            # Not every shell expands a pattern.
+            is_name = not glob.has_magic(typed) or os.path.lexists(typed)
+            yield from [typed] if is_name else glob.glob(typed, recursive=True)  # noqa: PTH207
+
+
+def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Path | None) -> Iterator[str]:
+    from extract.folders import FolderOrigin
+    from extract.inputs import list_inputs
+
+    if not isinstance(images, Sequence):
+        listing = images
+    elif _STDIN in map(str, images):
+        raise UsageError("--force cannot replace a file while a list is read from stdin, which may name it")
+    else:
+        pictures = [name for name in given if not _is_cache(Path(name))]
+        if not pictures and labels is None:
+            return
+        listing = list_inputs(pictures, labels=labels)
+    for ref in listing.images:
+        origin = getattr(ref.origin, "inner", ref.origin)
+        if isinstance(origin, FolderOrigin):
+            yield origin.path(str(ref.locator))
+
+
+def _roots(cache: Path | None) -> list[str]:
+    """Where the images of a cache were, if they are there still."""
+    from extract.cache.reader import CacheReader
+
+    if cache is None or not _is_cache(cache):
+        return []
+    with contextlib.suppress(Fc7Error), CacheReader(cache) as reader:
+        return [root for root in _on_disk(reader.header.roots) if os.path.lexists(root)]
+    return []
+
+
+def _is_cache(path: Path) -> bool:
+    return path.is_file() and FEATURE_CACHE.recognises(path)

@@ -1,0 +1,87 @@
+"""No output is forgotten: every path that a command takes is known, and only the guard writes to them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+
+import typer
+
+from tests.outputs.cases import CASES, INPUTS
+from tests.test_imports import SOURCES, relative
+
+
+def commands_of(app: typer.Typer, before: str = "") -> Iterator[tuple[str, inspect.Signature]]:
+    """Every command, and what it takes."""
+    for command_ in app.registered_commands:
+        assert command_.callback is not None
+        name = command_.name or command_.callback.__name__.replace("_", "-")
+        yield f"{before}{name}", inspect.signature(command_.callback, eval_str=True)
+    for group in app.registered_groups:
+        assert isinstance(group.typer_instance, typer.Typer)
+        yield from commands_of(group.typer_instance, f"{group.name} ")
+
+
+def paths_of(signature: inspect.Signature) -> Iterator[str]:
+    """Options and arguments that are paths."""
+    for name, parameter in signature.parameters.items():
+        if parameter.annotation is typer.Context:
+            continue
+        kind, about = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
+        if "Path" in str(kind):
+            # In an annotation, Typer takes the place of a default for one more declaration.
+            declared = [text for text in (about.default, *(about.param_decls or ())) if isinstance(text, str)]
+            longest = max(declared, key=len, default=f"--{name.replace('_', '-')}")
+            yield longest if isinstance(about, typer.models.OptionInfo) else name
+
+
+def test_every_output_of_every_command_is_tried_above(app: typer.Typer) -> None:
+    found = {(name, path) for name, signature in commands_of(app) for path in paths_of(signature)}
+    assert found >= INPUTS
+    assert found - INPUTS == {(" ".join(case.command), case.option) for case in CASES}
+
+
+def test_every_command_with_outputs_has_force(app: typer.Typer) -> None:
+    without = {name for name, signature in commands_of(app) if "force" not in signature.parameters}
+    assert not without & {" ".join(case.command) for case in CASES}
+
+
+# Who else writes: files that are no outputs (the store, a work folder), or an output's parts.
+WRITERS = {
+    "models/places.py",
+    "models/durable.py",
+    "models/store.py",
+    "models/download.py",
+    "models/measured.py",
+    "models/fusion.py",
+    "extract/hdf5.py",
+    "extract/cache/files.py",
+    "extract/cache/lock.py",
+    "extract/cache/npz.py",
+    "extract/cluster/actor.py",
+    "extract/cluster/briefing.py",
+    "classify/appearing.py",
+}
+
+
+def writes(tree: ast.AST) -> bool:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        if called in ("write_bytes", "write_text", "rename", "copyfile", "link"):
+            return True
+        if called == "open" and any(isinstance(word, str) and set(word) & set("wxa+") for word in words):
+            return True
+        # A path's; that of a text takes two arguments, that of a record names its fields.
+        if called == "replace" and len(node.args) == 1 and not node.keywords:
+            return True
+    return False
+
+
+def test_nothing_else_writes_to_a_path() -> None:
+    found = {relative(path) for path in SOURCES if writes(ast.parse(path.read_text(encoding="utf-8")))}
+    assert found <= WRITERS
+    assert "models/places.py" in found
