@@ -17,6 +17,9 @@ from models.errors import ImageError, UsageError
 HIDDEN, NO_SUFFIX, LINK_LOOP = "hidden", "no suffix", "link loop"
 """Keys of `Listing.ignored` beside suffixes, which all begin with a dot."""
 
+ZERO_BYTE = "its name holds a zero byte"
+"""Reason of a failure: no file system has such a file, archives, tables and web pages may name one."""
+
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread: decoding takes several times its size in memory."""
 

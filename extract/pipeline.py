@@ -17,6 +17,7 @@ from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.plan import Plan, find_edited, find_moved, layers_to_run, make_plan
 from extract.stages import Failure, ImageRef, Listing, readers_of
+from extract.storable import storable
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
@@ -75,6 +76,7 @@ def extract_features(
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
+    listing = storable(listing)
     stored = ensure_network(options.network, progress or Silent())
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
