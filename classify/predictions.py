@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from classify.appearing import appearing
 from classify.tables import CsvRows
 from extract.stages import Failure
+from models.terminal import data_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,6 +174,7 @@ def open_predictions(
     Parameters
     ----------
     out : str or Path
+        On a terminal control characters of names are written out; into a file or a pipe go the very names.
     form : {"csv", "jsonl"} or None
         None goes by the suffix.
     classes : sequence of str
@@ -189,7 +190,7 @@ def open_predictions(
         As `classify.appearing.appearing`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if str(out) == "-":
-        yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root, unknown)
+        yield PredictionWriter(data_stream(), form or "csv", classes, top_k, root, unknown)
         return
     path = Path(out)
     form = form or ("jsonl" if path.suffix.lower() == ".jsonl" else "csv")

@@ -270,7 +270,7 @@ class _Run:
             why = f"{total} of {images} images failed, more than --max-failures allows"
         else:
             return None
-        return Fc7Error(f"{failed[0].path}: {failed[0].reason}; {why}, what was done is kept in {self.out}")
+        return Fc7Error(f"{failed[0].text}; {why}, what was done is kept in {self.out}")
 
     def _keep(self, gathered: Gathered, writer: CacheWriter) -> None:
         for block in gathered.blocks:

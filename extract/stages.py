@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.terminal import one_line
+
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 
@@ -92,6 +94,11 @@ class Failure:
     reason: str
     size: int
     mtime_ns: int
+
+    @property
+    def text(self) -> str:
+        """Path and reason, for people."""
+        return f"{one_line(self.path)}: {one_line(self.reason)}"
 
 
 @dataclass(frozen=True, slots=True)
