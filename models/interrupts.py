@@ -10,24 +10,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
-# Seconds after which it is tried again.
-_AGAIN = 0.02
+# Seconds after which it is tried again, and after which no import is waited for any longer.
+_AGAIN, _PATIENCE = 0.02, 1.0
 _IMPORT_SYSTEM = "<frozen importlib"
 
 
 class _Interrupt:
-    """What Ctrl-C does; `waits` is whether it was pressed and is still to be raised."""
+    """What Ctrl-C does; `since` is when it was pressed, if it is still to be raised."""
 
-    waits = False
+    since: float | None = None
 
     def pressed(self, number: int, frame: FrameType | None) -> None:
         if not _is_importing(frame):
-            self.waits = False
+            self.since = None
             raise KeyboardInterrupt
-        if self.waits and number == signal.SIGINT:
+        if self.since is not None and (number == signal.SIGINT or time.monotonic() - self.since > _PATIENCE):
             os.write(2, b"error: stopped\n")
             os._exit(130)
         self._again()
@@ -38,16 +39,16 @@ class _Interrupt:
         return sys.__unraisablehook__(lost)
 
     def _again(self) -> None:
-        self.waits = True
+        self.since = time.monotonic() if self.since is None else self.since
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
 
 
 def hold_interrupts() -> None:
     """Have Ctrl-C raise KeyboardInterrupt as ever, but not within an import, and never in vain.
 
-    It is raised when the import is over; pressed again before, it ends the program. Where Ctrl-C is ignored
-    (a job in the background) or someone else listens to it, nothing changes; nor on Windows, which has no
-    interval timer.
+    It is raised when the import is over; if that takes more than a second, or Ctrl-C is pressed again, the
+    program ends as if it had been killed, which loses nothing that is kept. Where Ctrl-C is ignored (a job in
+    the background) or someone else listens to it, nothing changes; nor on Windows: it has no interval timer.
     """
     if hasattr(signal, "setitimer") and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         interrupt = _Interrupt()
