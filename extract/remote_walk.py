@@ -8,7 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from extract.addresses import Address
-from extract.folders import HIDDEN, MAX_FILE_BYTES, ZERO_BYTE, escape, is_hidden, not_an_image
+from extract.folders import (
+    HIDDEN,
+    LINKED_AGAIN,
+    MAX_FILE_BYTES,
+    ZERO_BYTE,
+    escape,
+    is_hidden,
+    not_an_image,
+)
 from extract.joining import Source
 from extract.remote_entry import Entry
 from extract.remote_errors import StoreError
@@ -75,7 +83,7 @@ class Found:
         """Take in one image; `locator` is its path from the origin as the store has it."""
         path = escape(self.origin.address.plain(locator))
         if path in self.images:
-            self.ignored["linked again"] += 1
+            self.ignored[LINKED_AGAIN] += 1
             return
         # One string for both where nothing differs: millions are kept.
         place = path if path == locator else locator
