@@ -175,7 +175,10 @@ def _named_whole(names: Sequence[str]) -> set[str]:
     parts = [os.path.split(name.rstrip("/")) for name in names] if several else []
     whole = set()
     for folder in several:
-        seen = {entry for entry in os.listdir(folder or os.curdir) if not entry.startswith(".")}
+        try:
+            seen = {entry for entry in os.listdir(folder or os.curdir) if not entry.startswith(".")}
+        except OSError:
+            continue
         if seen.issubset(own for around, own in parts if around == folder):
             whole.add(folder)
     return whole

@@ -185,6 +185,23 @@ def test_more_failures_than_allowed_end_the_run(cli: CommandLine, limit: str, co
     assert ("--max-failures" in ran.err) == (code == 1)
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_run_that_gives_no_row_of_many_images_failed(cli: CommandLine, as_json: bool) -> None:
+    (cli.folder / "none/x").mkdir(parents=True, exist_ok=True)
+    for i in range(3):
+        (cli.folder / f"none/x/{i}.png").write_bytes(b"broken")
+    # The second time nothing is tried: they failed before and are as they were.
+    for _ in range(2):
+        more = ["--json"] if as_json else []
+        ran = cli("extract", "none", "--network", "tiny", "-o", f"none{as_json}.h5", *more)
+        assert ran.code == 1
+        assert ran.err.splitlines()[-1].startswith("error: none of 3 images gave a row; the first: x/0.png: ")
+        if as_json:
+            assert read_json(ran.out)["rows"] == 0
+    (cli.folder / "none/x/0.png").write_bytes((cli.folder / "imgs/red/000.png").read_bytes())
+    cli.good("extract", "none", "--network", "tiny", "-o", f"none{as_json}.h5")
+
+
 def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
     one = cli.folder / "one-class"
     write_pictures(one)
