@@ -36,6 +36,7 @@ from extract.lists import SUFFIXES as LIST_SUFFIXES
 from extract.sources import list_images
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
+from models.files import is_pipe, refuse_pipe
 from models.progress import Notify
 
 _Reader = Callable[[Path, str, Notify], Source]
@@ -129,10 +130,14 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify) -> Li
         if reader is None or (reader is _text_list and folder in pictures):
             # What lies beside named images was named with them by a shell's imgs/*, and is
             # counted as it would be in a folder.
-            known = _is_picture(name) or folder in pictures or folder in whole or not os.path.isfile(name)
+            # A picture's name keeps even a pipe among the images, where it fails.
+            known = _is_picture(name) or folder in pictures or folder in whole
+            known = known or not (os.path.isfile(name) or is_pipe(name))
             (plain if known else unknown).append(name)
         else:
             others.append((name, reader))
+    for name in unknown:
+        refuse_pipe(Path(name))
     if unknown:
         raise UsageError(_unknown(unknown))
     read: list[Source] = []

@@ -27,6 +27,7 @@ from pathlib import Path
 from extract.addresses import redacted
 from extract.folders import escape
 from models.errors import SourceError, UsageError
+from models.files import refuse_pipe
 
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""
@@ -128,6 +129,7 @@ def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
 
 
 def _text(path: Path, name: str) -> str:
+    refuse_pipe(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError as exc:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.errors import UnknownNetworkError, UnsafeFileError, WeightsError
+from models.files import refuse_pipe
 from models.layers import layers_of
 from models.progress import Notify
 from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
@@ -79,6 +80,9 @@ def import_network(
     from models.catalog import by_sha256
 
     say = notify or (lambda note: None)
+    for given in (path, prototxt, mean):
+        if given is not None:
+            refuse_pipe(given)
     digest = file_sha256(path)
     entry = by_sha256(digest)
     if entry is not None:

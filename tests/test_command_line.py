@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -103,6 +104,29 @@ def test_a_wrong_call_says_what_was_found_and_exits_with_2(
     assert ran.code == 2, ran.text
     assert said in ran.err
     assert ran.out == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["extract", "pipe", "--network", "tiny"],
+        ["extract", "imgs", "pipe.zip", "--network", "tiny"],
+        ["extract", "imgs", "--network", "tiny", "--labels", "pipe"],
+        ["extract", "imgs", "--network", "tiny", "-o", "pipe"],
+        ["fit", "pipe"],
+        ["classify", "imgs", "-m", "pipe"],
+        ["models", "import", "pipe", "--as", "p"],
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_is_refused_by_name_and_not_waited_for(cli: CommandLine, arguments: list[str]) -> None:
+    for name in ("pipe", "pipe.zip"):
+        if not (cli.folder / name).exists():
+            os.mkfifo(cli.folder / name)
+    ran = cli(*arguments)
+    assert ran.code == 2, ran.text
+    assert re.search(r"pipe(\.zip)?: a pipe, socket or device; a file is needed", ran.err)
 
 
 def test_an_empty_folder_is_said_to_hold_no_images(cli: CommandLine) -> None:
