@@ -214,6 +214,11 @@ def not_an_image(name: str) -> str | None:
     return None if suffix in _IMAGES else suffix or NO_SUFFIX
 
 
+def as_typed(name: str) -> str:
+    """What the user typed, as valid UTF-8: recorded and shown, not opened."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def escape(name: str) -> str:
     r"""A name that is valid UTF-8, and from which the real one can be told.
 

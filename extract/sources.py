@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from extract.class_folders import label_class_folders
-from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, escape, identity
+from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, as_typed, escape, identity
 from extract.formats import SUFFIXES
 from extract.stages import Listing
 from models.errors import UsageError
@@ -164,7 +164,7 @@ def _root(given: Sequence[_Input]) -> FolderOrigin:
         name = folder
     else:
         name = os.path.relpath(folder)
-    return FolderOrigin(name.encode("utf-8", "backslashreplace").decode(), folder)
+    return FolderOrigin(as_typed(name), folder)
 
 
 def _nothing(given: Sequence[_Input], ignored: Mapping[str, int]) -> str:
