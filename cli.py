@@ -1,35 +1,70 @@
 """fc7's command line: the commands of each room put together, errors turned into exit codes."""
 
-from __future__ import annotations
-
+# Nothing is loaded before `main` is called, not even typing or __future__: Ctrl-C would end in a traceback.
 import os
 import sys
-from collections.abc import Callable
 
-import typer
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-from extract.commands import register as register_extract
-from extract.commands import try_network
-from models.commands import app as models_app
-from models.errors import Fc7Error
+    import typer
 
-# Without rich's markup the help of every command is plain text and a third of the start-up time.
-app = typer.Typer(
-    name="fc7",
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example:  fc7 extract imgs/ && fc7 fit --svm && fc7 classify new/",
-)
-app.add_typer(models_app, name="models", context_settings={"obj": try_network})
-register_extract(app)
+
+def application(first: list[str]) -> "typer.Typer":
+    """The command line.
+
+    Parameters
+    ----------
+    first : list of str
+        The first argument, if there is one. If it is the name of a command, only that one is put in:
+        Typer prepares every command before it looks which one was called, a sixth of the start-up time.
+    """
+    import typer
+
+    from extract.commands import register as register_extract
+    from extract.commands import try_network
+    from models.commands import app as models_app
+
+    # Without rich's markup the help of every command is plain text and a third of the start-up time. Without
+    # color Click would drop escape sequences from names, where `models.terminal` shows them.
+    app = typer.Typer(
+        name="fc7",
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "color": True},
+        epilog="Example:  fc7 extract imgs/ && fc7 fit --svm && fc7 classify new/",
+    )
+    app.add_typer(models_app, name="models", context_settings={"obj": try_network})
+    register_extract(app)
+
+    @app.callback()
+    def fc7(
+        show_version: bool = typer.Option(
+            False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+        ),
+    ) -> None:
+        """Frozen AlexNet features once, an honest linear classifier in seconds.
+
+        Three steps: extract (images to features.h5), fit (features to a classifier), classify (new images
+        to predictions.csv). `fc7 demo` shows all of it on drawn shapes.
+        """
+
+    if not _leave_out_all_but(first, app):
+        from classify.commands import register as register_classify
+
+        register_classify(app)
+        _leave_out_all_but(first, app)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import PackageNotFoundError, version
+
+        import typer
 
         try:
             typer.echo(f"fc7 {version('fc7')}")
@@ -38,32 +73,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def fc7(
-    show_version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
-    ),
-) -> None:
-    """Frozen AlexNet features once, an honest linear classifier in seconds.
-
-    Three steps: extract (images to features.h5), fit (features to a classifier), classify (new images
-    to predictions.csv). `fc7 demo` shows all of it on drawn shapes.
-    """
-
-
-def _complete(first: list[str]) -> None:
-    """Put in stage two's commands, unless `first` is one of stage one's; then only the one it is.
-
-    Typer prepares every command before it looks which one was called: a sixth of the start-up time.
-    """
-    if not _leave_out_all_but(first):
-        from classify.commands import register as register_classify
-
-        register_classify(app)
-        _leave_out_all_but(first)
-
-
-def _leave_out_all_but(first: list[str]) -> bool:
+def _leave_out_all_but(first: list[str], app: "typer.Typer") -> bool:
     """Whether there is such a command."""
     commands = [one for one in app.registered_commands if one.callback and [_name(one.callback)] == first]
     groups = [one for one in app.registered_groups if [one.name] == first]
@@ -72,19 +82,33 @@ def _leave_out_all_but(first: list[str]) -> bool:
     return bool(commands or groups)
 
 
-def _name(command: Callable[..., object]) -> str:
+def _name(command: "Callable[..., object]") -> str:
     return command.__name__.replace("_", "-")
 
 
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
-    _complete(sys.argv[1:2])
     try:
-        app()
-    except Fc7Error as exc:
-        _fail(str(exc), exc.exit_code)
+        from models.interrupts import end_at_once, hold_interrupts
+
+        hold_interrupts()
+        try:
+            _run()
+        finally:
+            end_at_once()
     except KeyboardInterrupt:
         _fail("stopped", 130)
+
+
+def _run() -> None:
+    from models.errors import Fc7Error
+    from models.terminal import guard
+
+    guard()
+    try:
+        application(sys.argv[1:2])()
+    except Fc7Error as exc:
+        _fail(str(exc), exc.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

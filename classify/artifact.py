@@ -64,6 +64,7 @@ from classify.novelty import NoveltyReference
 from classify.split_record import SplitRecord
 from models.durable import explained
 from models.errors import ClassifierError
+from models.files import refuse_pipe
 from models.outputs import Destination, claimed
 
 FORMAT_VERSION = 3
@@ -120,8 +121,11 @@ def load_classifier(path: str | Path) -> Classifier:
     ------
     ClassifierError
         If there is no such file, it is damaged, not one of ours, or of a newer format version.
+    UsageError
+        If it is a pipe, socket or device.
     """
     path = Path(path)
+    refuse_pipe(path)
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ClassifierError(f"{path}: larger than any classifier of ours; it is something else")

@@ -88,6 +88,11 @@ class Metrics:
     n_accepted_correct: int
     unknown: dict[str, int]
 
+    @property
+    def n_known(self) -> int:
+        """Rows with a label that the classifier knows: those of `log_loss` and `brier`."""
+        return self.n - sum(self.unknown.values())
+
     def to_json(self) -> dict[str, object]:
         """For programs: plain numbers, lists and names; null where a figure is undefined."""
         per_label = zip(
@@ -109,6 +114,7 @@ class Metrics:
             "mean_average_precision": _or_none(self.mean_average_precision),
             "log_loss": _or_none(self.log_loss),
             "brier": _or_none(self.brier),
+            "n_known": self.n_known,
             "expected_calibration_error": self.reliability.expected_error,
             "reliability": self.reliability.to_json(),
             "rejection": self._rejection_json(),

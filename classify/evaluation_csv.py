@@ -100,6 +100,7 @@ def _figures(metrics: Metrics) -> Iterator[tuple[object, ...]]:
     yield "mean_average_precision", metrics.mean_average_precision
     yield "log_loss", metrics.log_loss
     yield "brier", metrics.brier
+    yield "n_known", metrics.n_known
     yield "expected_calibration_error", metrics.reliability.expected_error
     if metrics.reject_below:
         yield "reject_below", metrics.reject_below

@@ -28,6 +28,7 @@ from models.outputs import Destination, Output
 from models.program import command_line
 from models.progress import Notify, Progress, Silent
 from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
+from models.terminal import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -241,7 +242,7 @@ class _Table:
         ]
         blocks += [(failure.path, [f"  unreadable: {failure.reason}"]) for failure in failures]
         for path, lines in sorted(blocks):
-            print(self._root + path, *lines, sep="\n", file=self._stream)
+            print(one_line(self._root + path), *map(one_line, lines), sep="\n", file=self._stream)
 
 
 @contextmanager

@@ -16,6 +16,9 @@ KINDS: tuple[Normalization, ...] = get_args(Normalization)
 # Divides in place of a norm of zero: a row of zeros stays one.
 TINY = np.finfo(np.float32).tiny
 _BLOCK_ROWS = 4096
+# The square of a length in float32 overflows from features of 1e19 on; below this the squares of features
+# begin to vanish beside it. The lengths of such rows are taken in float64.
+_LEAST_SQUARE = 1e-24
 
 
 def _blocks(X: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -91,6 +94,15 @@ class Normalizer:
                 np.subtract(block, self.mean.astype(X.dtype), out=to)
                 to /= self.std.astype(X.dtype)
             else:
-                length = np.sqrt(np.square(block).sum(axis=1, keepdims=True))
-                np.divide(block, np.maximum(length, TINY), out=to)
+                _to_unit_length(block, to)
         return result
+
+
+def _to_unit_length(block: NDArray[Float], to: NDArray[Float]) -> None:
+    with np.errstate(over="ignore"):
+        square = np.square(block).sum(axis=1, keepdims=True)
+    # Before `to` is written, which may be `block`.
+    odd = np.flatnonzero(~((square > _LEAST_SQUARE) & np.isfinite(square)))
+    exact = block[odd].astype(np.float64)
+    np.divide(block, np.maximum(np.sqrt(square), TINY), out=to)
+    to[odd] = exact / np.maximum(np.sqrt(np.square(exact).sum(axis=1, keepdims=True)), TINY)

@@ -111,7 +111,7 @@ def classify_images(
         files = () if isinstance(model, Classifier) else (model,)
         out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
-    listing = list_unless_cache(inputs, notify)
+    listing = list_unless_cache(inputs, notify, labelled=False)
     clock = Clock()
     failures: list[Failure] = []
     unknown = classifier.rejection_label

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from classify.kinds import PREDICTIONS
 from classify.tables import CsvRows
 from extract.stages import Failure
 from models.outputs import Destination, Output, claimed
+from models.terminal import data_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,6 +180,7 @@ def open_predictions(
     Parameters
     ----------
     out : str, Path or Output
+        On a terminal control characters of names are written out; into a file or a pipe go the very names.
     form : {"csv", "jsonl"} or None
         None goes by the suffix.
     classes : sequence of str
@@ -195,7 +196,7 @@ def open_predictions(
         As `classify.appearing.appearing`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if is_stdout(out):
-        yield PredictionWriter(sys.stdout, form or "csv", classes, top_k, root, unknown)
+        yield PredictionWriter(data_stream(), form or "csv", classes, top_k, root, unknown)
         return
     out = claimed(out, PREDICTIONS)
     form = form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")

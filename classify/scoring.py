@@ -108,6 +108,7 @@ def list_unless_cache(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
+    labelled: bool = True,
 ) -> Listing | Path:
     """The images of some inputs, or the one features.h5 that they are.
 
@@ -119,6 +120,8 @@ def list_unless_cache(
         A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
     group_by : str or None
         As `extract.inputs.list_inputs` takes it. The rows of a cache are the caller's to group.
+    labelled : bool
+        As `extract.inputs.list_inputs` takes it.
 
     Raises
     ------
@@ -136,7 +139,7 @@ def list_unless_cache(
         return cache
     from extract.inputs import list_inputs
 
-    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify)
+    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify, labelled=labelled)
 
 
 def _as_cache(inputs: Sequence[str | Path]) -> Path | None:

@@ -56,13 +56,14 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """Without user, password and query; percent signs decoded."""
+        """Without user, password and query; percent signs decoded; valid UTF-8."""
         head = redacted(self.head)
-        return f"{head}/{self.plain(self.path)}" if self.path else head
+        whole = f"{head}/{self.plain(self.path)}" if self.path else head
+        return whole.encode("utf-8", "backslashreplace").decode()
 
     def plain(self, path: str) -> str:
-        """A path of this store as people write it; without a query."""
-        return unquote(path.partition("?")[0]) if self.is_web else path
+        """A path of this store as people write it, without a query; other bytes than UTF-8 as surrogates."""
+        return unquote(path.partition("?")[0], errors="surrogateescape") if self.is_web else path
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ def redacted(text: str) -> str:
 
 def quoted(path: str) -> str:
     """A web path with what may not stand in one percent-encoded; what is encoded already stays."""
-    return quote(path, safe=_UNQUOTED)
+    return quote(path, safe=_UNQUOTED, errors="surrogateescape")
 
 
 def parse(text: str) -> Address:
@@ -117,7 +118,10 @@ def parse(text: str) -> Address:
     scheme = scheme.lower()
     host, _, path = rest.partition("/")
     if scheme in _WEB:
-        split = urlsplit(text)
+        try:
+            split = urlsplit(text)
+        except ValueError as exc:  # a bracket left open, as of an IPv6 address
+            raise UsageError(f"{redacted(text)}: no address ({exc}); needed is {scheme}://HOST/PATH") from exc
         query = f"?{split.query}" if split.query else ""
         host = split.netloc
         path = quoted(split.path)

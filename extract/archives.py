@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from extract.folders import as_typed
 from extract.joining import Source
 from extract.tars import list_tar
 from extract.zips import list_zip
@@ -29,4 +30,5 @@ def list_archive(path: Path, typed: str, notify: Notify) -> Source:
         If it claims or expands beyond `extract.limits`.
     """
     reader = list_zip if path.name.lower().endswith(".zip") else list_tar
-    return Source(typed, str(path), reader(path, typed, notify))
+    name = as_typed(typed)
+    return Source(name, str(path), reader(path, name, notify))

@@ -195,5 +195,6 @@ def _text(value: object, name: str) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return escape(str(value))
+        text = str(value)
+        return text if "\0" in text else escape(text)
     raise SourceError(f"{name}: a label of type {type(value).__name__}; text or whole numbers are needed")

@@ -22,6 +22,7 @@ from extract.joining import Source
 from extract.limits import check_expansion
 from extract.stacks import FileStack, MemoryStack, Stacked, stack_source
 from models.errors import SourceError
+from models.files import refuse_pipe
 from models.progress import Notify
 
 PICKLE_SUFFIXES = (".p", ".pickle", ".pkl")
@@ -176,6 +177,7 @@ def _pickled(path: Path, typed: str) -> dict[str, NDArray[Any]]:
 def _class_names(path: Path, typed: str, notify: Notify) -> dict[str, str] | None:
     """Number -> name from `NAMES_FILE` beside the pickle, if it is there."""
     names_path = path.with_name(NAMES_FILE)
+    refuse_pipe(names_path)
     try:
         with names_path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from models.errors import UsageError
+from models.files import refuse_pipe
 from models.program import command_line
 from models.progress import make_progress
 
@@ -34,10 +35,11 @@ def existing(path: Path, way_out: str) -> Path:
     Raises
     ------
     UsageError
-        Else; naming a file that is not there is a wrong call, not failed work.
+        Else; naming a file that is not there is a wrong call, not failed work. Nor is a pipe any.
     """
     if not path.exists():
         raise UsageError(f"{path}: no such file; {way_out}")
+    refuse_pipe(path)
     return path
 
 

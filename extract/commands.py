@@ -11,7 +11,7 @@ import typer.core
 
 from extract.cache_commands import ForceOption, cache
 from models.commands import app as models
-from models.errors import UsageError
+from models.errors import Fc7Error, UsageError
 from models.preprocess_flags import read, resizing
 from models.progress import Notify
 
@@ -168,7 +168,7 @@ def extract(
     """Run the network over images once and keep the features in an HDF5 cache.
 
     Run it again and only new and changed images are read. A readable row for every readable image,
-    never a substitute; skipped files are named with their reason.
+    never a substitute; skipped files are named with their reason. Without any row the exit code is 1.
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
@@ -214,6 +214,8 @@ def extract(
         typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
     elif not quiet:
         typer.echo(summary_text(summary))
+    if not summary.rows:
+        raise Fc7Error(f"none of {summary.images} images gave a row; the first: {summary.failures[0].text}")
 
 
 def shapes(

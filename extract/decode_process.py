@@ -51,7 +51,7 @@ def serve(images: BinaryIO, answers: BinaryIO, decode: Decode) -> None:
 
 
 def _text(words: str) -> Pixels:
-    return np.frombuffer(words.encode(), np.uint8)
+    return np.frombuffer(words.encode("utf-8", "backslashreplace"), np.uint8)
 
 
 def _main() -> None:

@@ -9,14 +9,18 @@ import os
 import stat
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from extract.formats import SUFFIXES
 from extract.stages import Failure, ImageRef
 from models.errors import ImageError, UsageError
 
-HIDDEN, NO_SUFFIX, LINK_LOOP = "hidden", "no suffix", "link loop"
+HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
 """Keys of `Listing.ignored` beside suffixes, which all begin with a dot."""
+
+ZERO_BYTE = "its name holds a zero byte"
+"""Reason of a failure: no file system has such a file, archives, tables and web pages may name one."""
 
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread: decoding takes several times its size in memory."""
@@ -80,12 +84,12 @@ class FolderOrigin:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder still to be listed: its path, real and escaped; its images' label; the folders around it."""
+    """A folder still to be listed: its path, real and escaped; its images' label; whether a link led here."""
 
     relative: str
     shown: str
     label: str | None
-    inside: tuple[tuple[int, int], ...]
+    linked: bool
 
 
 @dataclass(slots=True)
@@ -96,60 +100,76 @@ class Found:
     images: list[ImageRef] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    _seen: set[tuple[int, int | str]] = field(default_factory=set)
 
-    def add_folder(self, relative: str) -> None:
-        """List a folder and all below it.
+    def add_folders(self, relatives: Sequence[str]) -> None:
+        """List some folders and all below them, each folder once however many links lead to it.
 
-        An image's label is the name of the folder it lies in; one that lies directly in
-        `relative` has none. Links are followed, except to a folder that the walk is inside of.
+        An image's label is the name of the folder it lies in; one that lies directly in one of
+        `relatives` has none. Links to folders are followed when all that is no link has been listed,
+        those of fewer folders and of lower names first.
 
         Parameters
         ----------
-        relative : str
+        relatives : sequence of str
             From the origin's folder, with ``/``; "" for that folder itself.
 
         Raises
         ------
         UsageError
-            If this folder cannot be read. Folders below that cannot are failures, with their names.
+            If one of them cannot be read. Folders below that cannot are failures, with their names.
         """
-        pending = [_Folder(relative, escape(relative), None, ())]
-        while pending:
+        given = [_Folder(one, escape(one), None, self._is_behind_link(one)) for one in relatives]
+        pending = [folder for folder in given if not folder.linked]
+        links = [folder for folder in given if folder.linked]
+        while pending or links:
+            if not pending:
+                # Taken from the end.
+                pending, links = sorted(links, key=lambda one: one.relative, reverse=True), []
             folder = pending.pop()
             try:
-                pending += self._list(folder)
+                self._list(folder, pending, links)
             except OSError as exc:
                 reason = f"cannot be read: {exc.strerror or exc}"
-                if folder.relative == relative:
-                    raise UsageError(f"folder {self.origin.path(relative)!r} {reason}") from exc
+                if folder.relative in relatives:
+                    raise UsageError(f"folder {self.origin.path(folder.relative)!r} {reason}") from exc
                 self.failures.append(Failure(f"{folder.shown}/", f"the folder {reason}", 0, 0))
 
+    def has_listed(self, folder: object) -> bool:
+        """Whether a folder of this `identity` was listed."""
+        return folder in self._seen
+
     def add_file(self, relative: str, label: str | None) -> None:
-        """List one file that was named directly; `relative` as for `add_folder`."""
+        """List one file that was named directly; `relative` as for `add_folders`."""
         self._file(relative, escape(relative), relative.rpartition("/")[2], label)
 
-    def _list(self, folder: _Folder) -> list[_Folder]:
-        """Take a folder's files; the folders in it."""
+    def _is_behind_link(self, relative: str) -> bool:
+        path = self.origin.path(relative)
+        return os.path.realpath(path) != path
+
+    def _list(self, folder: _Folder, pending: list[_Folder], links: list[_Folder]) -> None:
+        """Take a folder's files; put the folders in it where they belong."""
         path = self.origin.path(folder.relative)
-        status = os.stat(path)
-        here = (status.st_dev, status.st_ino)
-        if here in folder.inside:
-            self.ignored[LINK_LOOP] += 1
-            return []
-        below: list[_Folder] = []
+        here = identity(path)
+        # Without a link none is met twice. A file system whose numbers are not its own loses nothing so.
+        if folder.linked and here in self._seen:
+            self.ignored[LINKED_AGAIN] += 1
+            return
         start = f"{folder.relative}/" if folder.relative else ""
         shown_start = f"{folder.shown}/" if folder.shown else ""
         with os.scandir(path) as entries:
+            self._seen.add(here)
             for entry in entries:
                 name = entry.name
                 shown = escape(name)
                 if is_hidden(name):
                     self.ignored[HIDDEN] += 1
                 elif _is_folder(entry):
-                    below.append(_Folder(start + name, shown_start + shown, shown, (*folder.inside, here)))
+                    linked = entry.is_symlink()
+                    below = _Folder(start + name, shown_start + shown, shown, folder.linked or linked)
+                    (links if linked else pending).append(below)
                 else:
                     self._file(start + name, shown_start + shown, name, folder.label, entry)
-        return below
 
     def _file(
         self,
@@ -179,6 +199,19 @@ class Found:
         )
 
 
+def identity(path: str) -> tuple[int, int | str]:
+    """What two paths to one folder have in common.
+
+    Raises
+    ------
+    OSError
+        If there is nothing, or it may not be looked at.
+    """
+    status = os.stat(path)
+    # Some network file systems number nothing.
+    return status.st_dev, status.st_ino or os.path.realpath(path)
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is passed over by its name alone."""
     return name.startswith(".") or name.lower() in _LITTER
@@ -189,6 +222,11 @@ def not_an_image(name: str) -> str | None:
     end = name.rpartition(".")[2]
     suffix = f".{end.lower()}" if 0 < len(end) < len(name) else ""
     return None if suffix in _IMAGES else suffix or NO_SUFFIX
+
+
+def as_typed(name: str) -> str:
+    """What the user typed, as valid UTF-8: recorded and shown, not opened."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def escape(name: str) -> str:

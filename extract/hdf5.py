@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from models.errors import CacheCorruptError, CacheError
+from models.files import refuse_pipe
 
 Attribute = str | int | Sequence[str] | Sequence[int]
 
@@ -184,10 +185,13 @@ class OpenFile:
         If it does not exist, cannot be opened or is no HDF5 file.
     CacheCorruptError
         If it begins as an HDF5 file and cannot be opened as one.
+    UsageError
+        If it is a pipe, socket or device.
     """
 
     def __init__(self, path: Path, kind: str = "an HDF5 file") -> None:
         self.path = path
+        refuse_pipe(path)
         try:
             with path.open("rb") as stream:
                 empty = not stream.read(1)

@@ -17,7 +17,7 @@ one of its files is given.
 """
 
 # Strings, not Path objects, as in `extract.sources`: a shell may name 100,000 files.
-# ruff: noqa: PTH100, PTH113, PTH120, PTH207
+# ruff: noqa: PTH100, PTH112, PTH113, PTH120, PTH207, PTH208
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import dataclasses
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from extract.lists import SUFFIXES as LIST_SUFFIXES
 from extract.sources import list_images
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
+from models.files import is_pipe, refuse_pipe
 from models.progress import Notify
 
 _Reader = Callable[[Path, str, Notify], Source]
@@ -47,6 +49,7 @@ def list_inputs(
     labels: Path | None = None,
     group_by: str | None = None,
     notify: Notify | None = None,
+    labelled: bool = True,
 ) -> Listing:
     """Every image of some inputs, with label, group and split, without opening one.
 
@@ -61,6 +64,8 @@ def list_inputs(
         Regular expression that finds the group in a path (`extract.grouping.group_of`).
     notify : callable or None
         Is given one-line notes: which arrays were taken, how many images have no label.
+    labelled : bool
+        Whether labels matter: else nothing is said of where folders' names became some.
 
     Returns
     -------
@@ -91,7 +96,7 @@ def list_inputs(
 
         manifest = read_manifest(labels)
     if inputs or manifest is None or labels is None:
-        listing = _list(inputs, notify)
+        listing = _list(inputs, notify, notify if labelled and manifest is None else _silent)
         if manifest is not None and labels is not None:
             from extract.labelling import label_listing
 
@@ -112,27 +117,41 @@ def _silent(_: str) -> None:
     pass
 
 
-def _list(inputs: Sequence[str | Path], notify: Notify) -> Listing:
+def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify) -> Listing:
     given = list(map(str, inputs))
     addresses = [typed for typed in given if is_address(typed)]
     names = [name for typed in given if not is_address(typed) for name in _expanded(typed)]
     pictures = {os.path.dirname(name) for name in names if _is_picture(name)}
+    whole = _named_whole(names)
     plain: list[str] = []
     others: list[tuple[str, _Reader]] = []
     unknown: list[str] = []
     for name in dict.fromkeys(names):
-        reader = _reader(name)
-        if reader is None or (reader is _text_list and os.path.dirname(name) in pictures):
+        reader, folder = _reader(name), os.path.dirname(name)
+        if reader is None or (reader is _text_list and folder in pictures):
             # What lies beside named images was named with them by a shell's imgs/*, and is
             # counted as it would be in a folder.
-            known = _is_picture(name) or os.path.dirname(name) in pictures or not os.path.isfile(name)
+            # A picture's name keeps even a pipe among the images, where it fails.
+            known = _is_picture(name) or folder in pictures or folder in whole
+            known = known or not (os.path.isfile(name) or is_pipe(name))
             (plain if known else unknown).append(name)
         else:
             others.append((name, reader))
+    for name in unknown:
+        refuse_pipe(Path(name))
     if unknown:
         raise UsageError(_unknown(unknown))
-    sources = [_plain(plain)] if plain or not (others or addresses) else []
-    sources += [_read(name, reader, notify) for name, reader in others]
+    read: list[Source] = []
+    for name, reader in others:
+        try:
+            read.append(_read(name, reader, notify))
+        except UsageError:
+            # A list or array without images, which nobody meant who wrote imgs/*.
+            if os.path.dirname(name) not in whole:
+                raise
+            plain.append(name)
+    sources = [_plain(plain, of_labels)] if plain or not (others or addresses) else []
+    sources += read
     if addresses:
         from extract.remote import list_addresses
 
@@ -154,8 +173,25 @@ def _is_picture(name: str) -> bool:
     return name.lower().endswith(formats.SUFFIXES)
 
 
-def _plain(names: Sequence[str]) -> Source:
-    listing = list_images(names)
+def _named_whole(names: Sequence[str]) -> set[str]:
+    """Folders that hold two folders or more, and of which everything that can be seen was named."""
+    others = [name.rstrip("/") for name in names if not _is_picture(name)]
+    folders = Counter(os.path.dirname(name) for name in others if os.path.isdir(name))
+    several = {folder for folder, count in folders.items() if 1 < count < len(names)}
+    parts = [os.path.split(name.rstrip("/")) for name in names] if several else []
+    whole = set()
+    for folder in several:
+        try:
+            seen = {entry for entry in os.listdir(folder or os.curdir) if not entry.startswith(".")}
+        except OSError:
+            continue
+        if seen.issubset(own for around, own in parts if around == folder):
+            whole.add(folder)
+    return whole
+
+
+def _plain(names: Sequence[str], of_labels: Notify) -> Source:
+    listing = list_images(names, of_labels)
     place = os.path.abspath(listing.roots[0])
     if listing.images:
         place = getattr(listing.images[0].origin, "folder", place)

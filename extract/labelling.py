@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from extract.addresses import is_address, parse, redacted
-from extract.folders import FolderOrigin, escape
+from extract.folders import ZERO_BYTE, FolderOrigin, escape
 from extract.joining import Source, join
 from extract.manifests import Manifest, ManifestRow, list_mistakes
 from extract.stages import Failure, ImageRef, Listing
@@ -54,7 +54,8 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     for row in manifest.rows:
         path = find(row.path)
         if path is None:
-            reason = f"named in {manifest.name} line {row.line}, not found"
+            why = ZERO_BYTE if "\0" in row.path else "not found"
+            reason = f"named in {manifest.name} line {row.line}, {why}"
             name = escape(redacted(row.path))
             missing[name] = Failure(name, reason, 0, 0)
         elif path in rows:
@@ -106,18 +107,16 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     remote = [row for row in manifest.rows if is_address(row.path)]
     if not remote:
         return _list_files(manifest, folder, typed)
-    from extract.remote_lists import Named, list_named
+    from extract.remote_lists import Named, list_named, refusal
 
-    sources = list_named(
-        [
-            Named(
-                parse(row.path), f"named in {manifest.name} line {row.line}", row.label, row.group, row.split
-            )
-            for row in remote
-        ],
-        manifest.name,
-        any_suffix=True,
-    )
+    named, refused = list[Named](), list[Failure]()
+    for row in remote:
+        where = f"named in {manifest.name} line {row.line}"
+        try:
+            named.append(Named(parse(row.path), where, row.label, row.group, row.split))
+        except UsageError as exc:
+            refused.append(refusal(row.path, where, exc))
+    sources = list_named(named, manifest.name, refused, any_suffix=True)
     local = [row for row in manifest.rows if not is_address(row.path)]
     if local:
         listing = _list_files(Manifest(manifest.name, local), folder, typed)
@@ -129,12 +128,18 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
 def _list_files(manifest: Manifest, folder: Path, typed: str) -> Listing:
     """`list_manifest` where every row is a path of this disk."""
     base = str(folder)
-    full = [os.path.normpath(os.path.join(base, _native(row.path, base))) for row in manifest.rows]
+    rows = [row for row in manifest.rows if "\0" not in row.path]
+    full = [os.path.normpath(os.path.join(base, _native(row.path, base))) for row in rows]
     inside = all(path.startswith(os.path.join(base, "")) for path in full)
     origin = FolderOrigin(typed, base) if inside else _around(full)
-    images, failures, mistakes = list[ImageRef](), list[Failure](), list[str]()
+    images, mistakes = list[ImageRef](), list[str]()
+    failures = [
+        Failure(row.path, f"named in {manifest.name} line {row.line}, {ZERO_BYTE}", 0, 0)
+        for row in manifest.rows
+        if "\0" in row.path
+    ]
     seen: dict[str, ManifestRow] = {}
-    for row, path in zip(manifest.rows, full, strict=True):
+    for row, path in zip(rows, full, strict=True):
         relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
         if path in seen:
             mistakes.append(f"line {row.line}: {row.path!r} again, it is also in line {seen[path].line}")
@@ -180,7 +185,13 @@ class _Finder:
         if is_address(path):
             if not self._shown:
                 self._shown = {ref.shown: ref.path for ref in self._listing.images}
-            return self._shown.get(parse(path).shown)
+            try:
+                return self._shown.get(parse(path).shown)
+            except UsageError:
+                return None
+        # Python before 3.11.5 normalises a path up to its zero byte only (CVE-2023-41105).
+        if "\0" in path:
+            return None
         for written in dict.fromkeys((path, path.replace("\\", "/"))):
             inside = escape(posixpath.normpath(written))
             if inside in self._paths:

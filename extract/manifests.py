@@ -27,6 +27,7 @@ from pathlib import Path
 from extract.addresses import redacted
 from extract.folders import escape
 from models.errors import SourceError, UsageError
+from models.files import refuse_pipe
 
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""
@@ -128,6 +129,7 @@ def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
 
 
 def _text(path: Path, name: str) -> str:
+    refuse_pipe(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError as exc:
@@ -212,16 +214,15 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
     path = fields[columns.path]
     if not path.strip():
         return "no path"
-    if "\0" in path:
-        return f"a path with a zero byte, {path!r}"
     if path in seen:
         return f"{redacted(path)!r} again, it is also in line {seen[path]}"
     split = _optional(fields, columns.split)
-    if split is not None and split.lower() not in _SPLITS:
+    # A zero byte in any field is that image's failure (`extract.storable`), not the table's mistake.
+    if split is not None and split.lower() not in _SPLITS and "\0" not in split:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and _SPLITS[split.lower()])
+    return ManifestRow(line, path, label or None, group, split and _SPLITS.get(split.lower(), split))
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

@@ -171,7 +171,7 @@ def label_of(name: str, data: bytes) -> str | None:
     """The label that a ``.cls`` or ``.json`` of a shard holds; None if there is none to be had.
 
     A ``.cls`` is text: a number or a name. In a ``.json`` it is the text or whole number under
-    ``label``, ``cls`` or ``class``.
+    ``label``, ``cls`` or ``class``. A zero byte stays in it, for `extract.storable` to refuse.
     """
     try:
         text = data.decode("utf-8-sig").strip()
@@ -183,7 +183,8 @@ def label_of(name: str, data: bytes) -> str | None:
     for key in _JSON_KEYS:
         value = found.get(key) if isinstance(found, dict) else None
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return escape(str(value))
+            text = str(value)
+            return text if "\0" in text else escape(text)
     return None
 
 

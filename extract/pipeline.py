@@ -28,6 +28,7 @@ from extract.plan import (
     may_be_others,
 )
 from extract.stages import Failure, ImageRef, Listing, readers_of
+from extract.storable import storable
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary
 from extract.trial import try_network
@@ -95,6 +96,7 @@ def extract_features(
     listing = images
     if not isinstance(listing, Listing):
         listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
+    listing = storable(listing)
     default = default_network() if options.network is None else None
     if default is not None and not options.force:
         check_before_fetching(out.path, default)
@@ -339,7 +341,7 @@ class _Run:
             why = f"{total} of {images} images failed, more than --max-failures allows"
         else:
             return None
-        return Fc7Error(f"{failed[0].path}: {failed[0].reason}; {why}, what was done is kept in {self.out}")
+        return Fc7Error(f"{failed[0].text}; {why}, what was done is kept in {self.out}")
 
     def _keep(self, gathered: Gathered, writer: CacheWriter) -> None:
         for block in gathered.blocks:

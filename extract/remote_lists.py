@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from extract.addresses import Address, common_folder, parse
+from extract.addresses import Address, common_folder, parse, redacted
 from extract.folders import escape, not_an_image
 from extract.joining import Source
 from extract.lists import FOLDER, paths_of_list
@@ -15,6 +15,7 @@ from extract.remote_entry import Entry
 from extract.remote_errors import StoreError
 from extract.remote_store import READERS, open_store
 from extract.remote_walk import Found, RemoteOrigin, check_single, look
+from extract.stages import Failure
 from models.errors import UsageError
 
 WORTH_LISTING = 32
@@ -60,14 +61,26 @@ def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = Non
     UsageError
         As for `list_named`.
     """
-    named = []
+    named, refused = list[Named](), list[Failure]()
     for number, line in lines.items():
-        one = folder.beside(line) if folder is not None else parse(line)
-        named.append(Named(one, f"named in {name} line {number}", escape(one.folder.name) or None))
-    return list_named(named, name)
+        where = f"named in {name} line {number}"
+        try:
+            one = folder.beside(line) if folder is not None else parse(line)
+        except UsageError as exc:
+            refused.append(refusal(line, where, exc))
+        else:
+            named.append(Named(one, where, escape(one.folder.name) or None))
+    return list_named(named, name, refused)
 
 
-def list_named(named: Sequence[Named], name: str, *, any_suffix: bool = False) -> list[Source]:
+def refusal(written: str, where: str, exc: UsageError) -> Failure:
+    """The failure of a line that holds no address."""
+    return Failure(escape(redacted(written)), f"{where}, {exc}", 0, 0)
+
+
+def list_named(
+    named: Sequence[Named], name: str, refused: Sequence[Failure] = (), *, any_suffix: bool = False
+) -> list[Source]:
     """Look at every address that a list or manifest names; one source for each host or bucket.
 
     Parameters
@@ -75,6 +88,8 @@ def list_named(named: Sequence[Named], name: str, *, any_suffix: bool = False) -
     named : sequence of Named
     name : str
         Of the list.
+    refused : sequence of Failure
+        Its lines that hold no address; they are among the failures of the first source.
     any_suffix : bool
         Take files for images whatever their name, as manifests do.
 
@@ -95,14 +110,16 @@ def list_named(named: Sequence[Named], name: str, *, any_suffix: bool = False) -
         groups[one.address.head].setdefault(one.address, one)
     sources = [_source(list(group.values()), any_suffix) for group in groups.values()]
     if not any(source.listing.images for source in sources):
-        reasons = [failure for source in sources for failure in source.listing.failures]
+        reasons = [*(failure for source in sources for failure in source.listing.failures), *refused]
         if reasons:
             raise UsageError(
                 f"{name}: none of the {len(reasons)} images it names can be had; the first is "
                 f"{reasons[0].path!r} ({reasons[0].reason})"
             )
         raise UsageError(f"{name} names no image by its suffix")
-    return sources
+    first = sources[0].listing
+    failures = sorted([*first.failures, *refused], key=lambda failure: failure.path)
+    return [replace(sources[0], listing=replace(first, failures=failures)), *sources[1:]]
 
 
 def _source(named: Sequence[Named], any_suffix: bool) -> Source:

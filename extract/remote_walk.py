@@ -8,7 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from extract.addresses import Address
-from extract.folders import HIDDEN, MAX_FILE_BYTES, escape, is_hidden, not_an_image
+from extract.folders import (
+    HIDDEN,
+    LINKED_AGAIN,
+    MAX_FILE_BYTES,
+    ZERO_BYTE,
+    escape,
+    is_hidden,
+    not_an_image,
+)
 from extract.joining import Source
 from extract.remote_entry import Entry
 from extract.remote_errors import StoreError
@@ -75,7 +83,7 @@ class Found:
         """Take in one image; `locator` is its path from the origin as the store has it."""
         path = escape(self.origin.address.plain(locator))
         if path in self.images:
-            self.ignored["linked again"] += 1
+            self.ignored[LINKED_AGAIN] += 1
             return
         # One string for both where nothing differs: millions are kept.
         place = path if path == locator else locator
@@ -89,7 +97,9 @@ class Found:
         """All of it, sorted by path."""
         name = self.origin.name
         images = sorted(self.images.values(), key=lambda ref: ref.path)
-        failures = sorted(self.failures, key=lambda failure: failure.path)
+        # Links that differ in what is no part of a path: what one of them gave, or one reason.
+        once = {one.path: one for one in reversed(self.failures) if one.path not in self.images}
+        failures = sorted(once.values(), key=lambda failure: failure.path)
         return Source(name, name, Listing(images, failures, dict(+self.ignored), (name,)))
 
 
@@ -149,6 +159,8 @@ def walk(found: Found, relative: str, page: bytes | None, pool: ThreadPoolExecut
 
 
 def _list(origin: RemoteOrigin, folder: _Folder, page: bytes | None) -> list[Entry] | StoreError:
+    if "\0" in origin.address.plain(folder.locator):
+        return StoreError(ZERO_BYTE, "other")
     store = open_store(origin.address)
     try:
         if not origin.address.is_web:
@@ -217,6 +229,8 @@ def check_single(found: Found, locator: str, where: str) -> None:
 
 def look(origin: RemoteOrigin, locator: str) -> Entry | StoreError:
     """What a path from an origin is, or why that cannot be told."""
+    if "\0" in origin.address.plain(locator):
+        return StoreError(ZERO_BYTE, "other")
     try:
         return open_store(origin.address).look(locator)
     except StoreError as fault:

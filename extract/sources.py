@@ -1,24 +1,27 @@
 """What the user names on the command line, turned into a `Listing`: files, folders, patterns."""
 
 # Strings, not Path objects: a shell may name 100,000 files, and a Path costs as much as a look at the disk.
-# ruff: noqa: PTH100, PTH112, PTH117, PTH120, PTH207
+# ruff: noqa: PTH100, PTH112, PTH117, PTH119, PTH120, PTH207
 
 from __future__ import annotations
 
 import glob
 import os
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from extract.folders import HIDDEN, FolderOrigin, Found, escape
+from extract.class_folders import label_class_folders
+from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, as_typed, escape, identity
 from extract.formats import SUFFIXES
-from extract.stages import Listing
+from extract.stages import Failure, ImageRef, Listing
 from models.errors import UsageError
+from models.progress import Notify
 
 
-def list_images(inputs: Sequence[str | Path]) -> Listing:
+def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> Listing:
     """Every image in some files and folders, without opening one.
 
     Parameters
@@ -27,6 +30,8 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
         Files and folders; folders with all that is below them. An input that lies inside a folder
         which is given too is part of that folder, so no image counts twice. A pattern such as
         ``imgs/*.jpg`` that names no file is expanded, because not every shell does it.
+    notify : callable or None
+        Is told what became of the labels of folders side by side.
 
     Returns
     -------
@@ -35,7 +40,8 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
         root, with ``/``, and escaped to valid UTF-8 where they are not (`extract.folders.escape`). The
         root is the folder itself if one is given, else the nearest folder that all inputs lie in.
         The label is the name of the folder an image lies in; images directly in a given folder
-        have none, and a file named directly has its folder's name if the path given has one.
+        have none, unless several that are classes are given (`extract.class_folders`), and a file named
+        directly has its folder's name if the path given has one.
 
     Raises
     ------
@@ -46,21 +52,29 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
     given = _outermost(_resolve(inputs))
     origin = _root(given)
     found = Found(origin)
-    empty: list[str] = []
-    for one in given:
-        before = len(found.images) + len(found.failures)
-        relative = one.path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
-        if one.is_folder:
-            found.add_folder(relative)
-        else:
-            found.add_file(relative, one.label)
-        if one.is_folder and len(found.images) + len(found.failures) == before:
-            empty.append(escape(one.typed))
+    folders = [one.below(origin) for one in given if one.is_folder]
+    found.add_folders(folders)
+    for one in _once([one for one in given if not one.is_folder], found):
+        found.add_file(one.below(origin), one.label)
+    if len(folders) > 1:
+        label_class_folders(found, folders, notify or (lambda note: None))
     if not found.images and not found.failures:
         raise UsageError(_nothing(given, found.ignored))
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
+    empty = [escape(one.typed) for one in given if one.is_folder and not _holds(found, one.below(origin))]
     return Listing(found.images, found.failures, dict(found.ignored), (origin.name,), tuple(empty))
+
+
+def _holds(found: Found, folder: str) -> bool:
+    """Whether a folder gave anything; both lists are sorted by path."""
+    start = f"{escape(folder)}/" if folder else ""
+
+    def first(paths: Sequence[ImageRef] | Sequence[Failure]) -> bool:
+        at = bisect_left(paths, start, key=lambda one: one.path)
+        return at < len(paths) and paths[at].path.startswith(start)
+
+    return first(found.images) or first(found.failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,10 @@ class _Input:
     @property
     def typed_folder(self) -> str:
         return self.typed if self.is_folder else os.path.dirname(self.typed) or os.curdir
+
+    def below(self, origin: FolderOrigin) -> str:
+        """Its path from there, with ``/``."""
+        return self.path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
 
     @property
     def label(self) -> str | None:
@@ -129,18 +147,37 @@ def _outermost(given: Sequence[_Input]) -> list[_Input]:
     return list(kept.values())
 
 
+def _once(files: Sequence[_Input], found: Found) -> list[_Input]:
+    """Files without those that a link makes of one named already, or of one in a folder that was listed."""
+    where = cache(_folder_of)
+    kept: dict[object, _Input] = {}
+    for one in files:
+        folder, name = where(os.path.dirname(one.path)), os.path.basename(one.path)
+        if found.has_listed(folder) or kept.setdefault((folder, name), one) is not one:
+            found.ignored[LINKED_AGAIN] += 1
+    return list(kept.values())
+
+
+def _folder_of(path: str) -> object:
+    try:
+        return identity(path)
+    except OSError:
+        return path
+
+
 def _root(given: Sequence[_Input]) -> FolderOrigin:
     try:
         folder = os.path.commonpath([one.folder for one in given])
     except ValueError as exc:
         raise UsageError("the inputs lie on different drives; run them one drive at a time") from exc
     if len({one.folder for one in given}) == 1:
-        name = given[0].typed_folder
+        # imgs/ and imgs are one root.
+        name = given[0].typed_folder.rstrip("/") or "/"
     elif any(os.path.isabs(one.typed) for one in given):
         name = folder
     else:
         name = os.path.relpath(folder)
-    return FolderOrigin(name.encode("utf-8", "backslashreplace").decode(), folder)
+    return FolderOrigin(as_typed(name), folder)
 
 
 def _nothing(given: Sequence[_Input], ignored: Mapping[str, int]) -> str:

@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.terminal import one_line
+
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
 
@@ -119,6 +121,11 @@ class Failure:
     def unseen(self) -> bool:
         """Whether nothing is said of the content: a file that vanished, a disk or a store that was away."""
         return self.mtime_ns == UNSEEN
+
+    @property
+    def text(self) -> str:
+        """Path and reason, for people."""
+        return f"{one_line(self.path)}: {one_line(self.reason)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from extract.kinds import FAILURE_COLUMNS, FAILURES
 from extract.stages import Failure
 from models.durable import explained
 from models.outputs import Destination, claimed
+from models.terminal import one_line
 
 _FAILURES_SHOWN = 20
 
@@ -74,17 +75,17 @@ class ExtractSummary:
 
 def summary_text(summary: ExtractSummary) -> str:
     """A few lines: the failures with their reasons, what was ignored, the figures, the file."""
-    lines = [f"skipped {failure.path}: {failure.reason}" for failure in summary.failures[:_FAILURES_SHOWN]]
+    lines = [f"skipped {failure.text}" for failure in summary.failures[:_FAILURES_SHOWN]]
     more = len(summary.failures) - _FAILURES_SHOWN
     if more > 0:
         lines.append(f"skipped {more} more; --failures-csv FILE lists them all")
     stale = summary.stale[:_FAILURES_SHOWN]
-    lines += [f"kept the earlier row of {failure.path}: {failure.reason}" for failure in stale]
+    lines += [f"kept the earlier row of {failure.text}" for failure in stale]
     if len(summary.stale) > len(stale):
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
         kinds = ", ".join(
-            f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
+            f"{n} {one_line(suffix) or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
         )
         lines.append(f"not images: {kinds}")
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]

@@ -74,7 +74,7 @@ class CompressedTarOrigin:
 
 
 def list_tar(path: Path, name: str, notify: Notify) -> Listing:
-    """Every image in a tar file; a compressed one is decompressed once to find them.
+    """Every image in a tar file; a compressed one is decompressed once to find them and to prove it sound.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
     Raises
     ------
     SourceError
-        If it is damaged or no tar file.
+        If it is damaged or no tar file; none of its images counts, those before the damage included.
     UnsafeFileError
         If it expands or claims beyond `extract.limits`.
     """
@@ -114,6 +114,7 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
                 members.add(inside, _kind(member), member.size, mtime_ns, member.offset_data, trouble)
                 if member.isreg() and members.may_hold_label(inside, member.size):
                     members.add_label(inside, _Known(label_of(inside, counted.read(member.size))))
+            counted.finish()
     except _DAMAGE as exc:
         raise SourceError(
             f"{name}: a damaged tar file, or none ({exc or type(exc).__name__}); copy or download it again"
@@ -172,6 +173,14 @@ class _Counted:
         while (left := target - self._stream.tell()) > 0:
             if not self._stream.read(min(left, _PIECE)):
                 return
+            check_expansion(self.name, self._stream.tell(), self._stored)
+
+    def finish(self) -> None:
+        """Read a compressed stream to its end: there stand the checksums that prove what came before.
+
+        bzip2 and xz check each block as well, gzip nothing but the whole (RFC 1952, 2.3.1).
+        """
+        while self._stored is not None and self._stream.read(_PIECE):
             check_expansion(self.name, self._stream.tell(), self._stored)
 
 

@@ -1,13 +1,18 @@
-"""Whether a TIFF's first directory is whole, checked because Pillow reads half of one.
+"""Whether a TIFF is whole, as far as Pillow and libtiff do not look. No imaging library is imported.
 
-Where the file ends within the directory or within a value that it points to, Pillow
-warns and goes on with the tags it has: alpha, orientation or colours are then misread.
-TIFF 6.0, section 2, and the BigTIFF layout of libtiff. No imaging library is imported.
+Where the file ends within the first directory or within a value that it points to, Pillow
+warns and goes on with the tags it has: alpha, orientation or colours are then misread
+(TIFF 6.0, section 2, and the BigTIFF layout of libtiff).
+
+Where it ends within the data of old-style JPEG (compression 6; TIFF 6.0, section 22), libtiff
+fills up the rest of the picture and says nothing. Every other kind of data it reads by its
+stated length and fails.
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import zip_longest
 
 from extract.formats import CUT_SHORT
 from models.errors import ImageError
@@ -33,10 +38,18 @@ _WIDTHS = {
 }
 # Tags from here on are private; what they hold does not change the pixels.
 _FIRST_PRIVATE_TAG = 32768
+_COMPRESSION, _OLD_JPEG = 259, 6
+# Where data lies and how many bytes it has: strips, tiles, JPEGInterchangeFormat.
+_DATA = ((273, 279), (324, 325), (513, 514))
+_NUMBERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+# So many are looked at; a picture of more is not taken for whole.
+_STRIPS = 1 << 20
+_NEEDED = {_COMPRESSION, *(tag for pair in _DATA for tag in pair)}
+_END_OF_JPEG = b"\xff\xd9"
 
 
 def check(data: bytes) -> None:
-    """Require the whole first directory, and every value of its public tags.
+    """Require the whole first directory, every value of its public tags, and all data of old-style JPEG.
 
     Parameters
     ----------
@@ -54,6 +67,7 @@ def check(data: bytes) -> None:
     offset, number, head = (
         struct.Struct(order + code) for code in (("Q", "Q", "HHQ") if big else ("I", "H", "HHI"))
     )
+    tags: dict[int, tuple[int, ...]] = {}
     try:
         (directory,) = offset.unpack_from(data, 8 if big else 4)
         (entries,) = number.unpack_from(data, directory)
@@ -64,5 +78,24 @@ def check(data: bytes) -> None:
             size = count * _WIDTHS.get(kind, 0)
             if size > offset.size and value + size > len(data) and tag < _FIRST_PRIVATE_TAG:
                 raise ImageError(CUT_SHORT)
+            if tag in _NEEDED and kind in _NUMBERS:
+                start = value if size > offset.size else place + head.size
+                tags[tag] = struct.unpack_from(f"{order}{min(count, _STRIPS)}{_NUMBERS[kind]}", data, start)
     except (struct.error, OverflowError) as exc:
         raise ImageError(CUT_SHORT) from exc
+    if tags.get(_COMPRESSION) == (_OLD_JPEG,) and not _holds_old_jpeg(data, tags):
+        raise ImageError(CUT_SHORT)
+
+
+def _holds_old_jpeg(data: bytes, tags: dict[int, tuple[int, ...]]) -> bool:
+    """Whether the file reaches to the end of all data that its tags point to."""
+    for starts, counts in _DATA:
+        if len(tags.get(starts, ())) == _STRIPS:
+            return False
+        for start, count in zip_longest(tags.get(starts, ()), tags.get(counts, ()), fillvalue=0):
+            if start + count > len(data):
+                return False
+            # Without a length the data goes on to its end marker, which coded data cannot hold.
+            if start and not count and data.find(_END_OF_JPEG, start) < 0:
+                return False
+    return True

@@ -37,14 +37,10 @@ def links_below(data: bytes, folder: str) -> list[str]:
     for link in page.links:
         try:
             split = urlsplit(urldefrag(urljoin(folder, link.strip())).url)
-        except ValueError:
+            same = (split.scheme, split.hostname, split.port) == (base.scheme, base.hostname, base.port)
+        except ValueError:  # a port that is no number, a bracket left open
             continue
-        inside = split.path.startswith(base.path) and split.path != base.path
-        if (split.scheme, split.hostname, split.port) != (
-            base.scheme,
-            base.hostname,
-            base.port,
-        ) or not inside:
+        if not same or not split.path.startswith(base.path) or split.path == base.path:
             continue
         found[quoted(split.path[len(base.path) :]) + (f"?{split.query}" if split.query else "")] = None
     return list(found)
@@ -54,6 +50,10 @@ class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """``<![``: a comment, as in HTML's standard; Python 3.11's parser raises AssertionError for most."""
+        return self.parse_bogus_comment(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":

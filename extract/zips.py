@@ -146,8 +146,9 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
     for info in entries:
         # Windows tools wrote backslashes; APPNOTE 4.4.17.1 has forward slashes only.
         inside = info.filename.replace("\\", "/")
-        index = origin.add(info)
         trouble = _trouble(info, bytes_in_file)
+        # What claims 2**63 bytes or more has no place among the numbers.
+        index = -1 if trouble else origin.add(info)
         members.add(inside, _kind(info), info.file_size, _mtime_ns(info), index, trouble)
         if trouble is None and members.may_hold_label(inside, info.file_size):
             members.add_label(inside, _LabelMember(origin, inside, index, info.file_size))
@@ -196,7 +197,8 @@ def _check_directory(file: BinaryIO, size: int, name: str) -> None:
 def _kind(info: zipfile.ZipInfo) -> Kind:
     # The high half is the Unix mode where a Unix tool wrote it (APPNOTE 4.4.15), else 0.
     mode = stat.S_IFMT(info.external_attr >> 16)
-    if info.is_dir():
+    # ZipInfo.is_dir fails at an empty name before Python 3.12.
+    if info.filename.endswith("/"):
         return "folder"
     if mode == stat.S_IFLNK:
         return "link"
@@ -208,7 +210,7 @@ def _trouble(info: zipfile.ZipInfo, archive_size: int) -> str | None:
         return "encrypted; unpack the archive with its password and give the folder"
     if info.compress_type not in _METHODS:
         return f"compressed with method {info.compress_type}; stored (0), deflate (8) and bzip2 (12) are read"
-    if info.compress_size > archive_size:
+    if info.compress_size > archive_size or not 0 <= info.header_offset < archive_size:
         return "damaged archive: claims more bytes than the archive has"
     if info.compress_size > MAX_MEMBER_BYTES:
         return f"takes {info.compress_size:,} bytes in the archive; at most {MAX_MEMBER_BYTES:,} are read"

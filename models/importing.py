@@ -11,6 +11,7 @@ from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.backbones.backbone import Backbone
 from models.backbones.known import BUILT, built_plan
 from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, WeightsError
+from models.files import refuse_pipe
 from models.layers import layers_of
 from models.preprocess_options import PreprocessOptions, fit_crop
 from models.program import command_line
@@ -98,6 +99,9 @@ def import_network(
         If the file is damaged, of an unknown format or of another architecture.
     """
     say = notify or (lambda note: None)
+    for given in (path, prototxt, mean):
+        if given is not None:
+            refuse_pipe(given)
     hashes, entry = known_file(path, name)
     stated = PreprocessOptions.of(preprocess).on(entry.preprocess if entry is not None else None)
     if entry is not None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from models.terminal import beneath, guard, is_guarded, one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
@@ -53,7 +55,8 @@ def make_progress(quiet: bool) -> Progress:
         return Silent()
     from rich.console import Console
 
-    return Bar(Console(stderr=True))
+    # The bar is made of escape sequences.
+    return Bar(Console(file=beneath(sys.stderr)))
 
 
 class Bar:
@@ -82,10 +85,14 @@ class Bar:
             TimeRemainingColumn(compact=True),
         ]
         self._shown = RichProgress(*columns, console=self._console, transient=True)
-        self._shown.add_task(escape(what), total=total or None, count=_count(0, total))
+        self._shown.add_task(escape(one_line(what)), total=total or None, count=_count(0, total))
         # A bar hides the cursor; whatever ends the program must bring it back.
         atexit.register(self.finish)
+        guarded = is_guarded(sys.stderr)
         self._shown.start()
+        if guarded:
+            # What is printed meanwhile goes through rich, which puts itself in front.
+            guard()
 
     def advance(self, n: int = 1) -> None:
         """Move the bar."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -105,6 +106,29 @@ def test_a_wrong_call_says_what_was_found_and_exits_with_2(
     assert ran.out == ""
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["extract", "pipe", "--network", "tiny"],
+        ["extract", "imgs", "pipe.zip", "--network", "tiny"],
+        ["extract", "imgs", "--network", "tiny", "--labels", "pipe"],
+        ["extract", "imgs", "--network", "tiny", "-o", "pipe"],
+        ["fit", "pipe"],
+        ["classify", "imgs", "-m", "pipe"],
+        ["models", "import", "pipe", "--as", "p"],
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_is_refused_by_name_and_not_waited_for(cli: CommandLine, arguments: list[str]) -> None:
+    for name in ("pipe", "pipe.zip"):
+        if not (cli.folder / name).exists():
+            os.mkfifo(cli.folder / name)
+    ran = cli(*arguments)
+    assert ran.code == 2, ran.text
+    assert re.search(r"pipe(\.zip)?: a pipe, socket or device; a file is needed", ran.err)
+
+
 def test_an_empty_folder_is_said_to_hold_no_images(cli: CommandLine) -> None:
     (cli.folder / "empty").mkdir()
     (cli.folder / "empty/notes.txt").write_text("x")
@@ -183,6 +207,23 @@ def test_more_failures_than_allowed_end_the_run(cli: CommandLine, limit: str, co
     ran = cli("extract", "limits", "--network", "tiny", "-o", out, "-b", "1", "--max-failures", limit)
     assert ran.code == code, ran.text
     assert ("--max-failures" in ran.err) == (code == 1)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_run_that_gives_no_row_of_many_images_failed(cli: CommandLine, as_json: bool) -> None:
+    (cli.folder / "none/x").mkdir(parents=True, exist_ok=True)
+    for i in range(3):
+        (cli.folder / f"none/x/{i}.png").write_bytes(b"broken")
+    # The second time nothing is tried: they failed before and are as they were.
+    for _ in range(2):
+        more = ["--json"] if as_json else []
+        ran = cli("extract", "none", "--network", "tiny", "-o", f"none{as_json}.h5", *more)
+        assert ran.code == 1
+        assert ran.err.splitlines()[-1].startswith("error: none of 3 images gave a row; the first: x/0.png: ")
+        if as_json:
+            assert read_json(ran.out)["rows"] == 0
+    (cli.folder / "none/x/0.png").write_bytes((cli.folder / "imgs/red/000.png").read_bytes())
+    cli.good("extract", "none", "--network", "tiny", "-o", f"none{as_json}.h5")
 
 
 def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:

@@ -13,6 +13,7 @@ from classify.report.words import counted
 from classify.tables import CsvRows
 from models.durable import explained
 from models.outputs import Destination, claimed
+from models.terminal import one_line
 
 
 def duplicates_report(named: NamedDuplicates) -> str:
@@ -122,5 +123,4 @@ def _cosine(pair: Pair) -> str:
 def _name(named: NamedDuplicates, row: int) -> str:
     """Path and label on one line, whatever is in them."""
     label = str(named.cache.y[row])
-    text = named.cache.paths[row] + (f" ({label})" if label else "")
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return one_line(named.cache.paths[row] + (f" ({label})" if label else ""))

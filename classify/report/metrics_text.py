@@ -31,16 +31,23 @@ def evaluate_report(metrics: Metrics) -> str:
     if not math.isnan(metrics.log_loss):
         lines += [
             f"mean avg precision {metrics.mean_average_precision:.1%}",
-            f"log loss           {metrics.log_loss:.3f}",
-            f"Brier score        {metrics.brier:.3f}  (0 to 2)",
+            f"log loss           {metrics.log_loss:.3f}{_of_known(metrics)}",
+            f"Brier score        {metrics.brier:.3f}  (0 to 2){_of_known(metrics)}",
         ]
     lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  (15 bins of equal width)")
     if metrics.reject_below:
         lines.append(_at_threshold(metrics))
     if metrics.unknown:
         unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
-        lines.append(f"labels the classifier does not know, counted as wrong: {unknown}")
+        lines.append(
+            "labels the classifier does not know, counted as wrong and left out of log loss and Brier score, "
+            f"which need their probability: {unknown}"
+        )
     return "\n".join([*lines, "", _per_class(metrics), "", _confusion(metrics)])
+
+
+def _of_known(metrics: Metrics) -> str:
+    return f"  (of the {metrics.n_known} of {metrics.n} with a known label)" if metrics.unknown else ""
 
 
 def _at_threshold(metrics: Metrics) -> str:

@@ -49,7 +49,10 @@ def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
         )
     if judged is not None and judged.metrics.unknown:
         unknown = ", ".join(f"{label} ({n})" for label, n in judged.metrics.unknown.items())
-        found.append(f"Labels that the classifier does not know, counted as wrong: {unknown}.")
+        found.append(
+            "Labels that the classifier does not know, counted as wrong and left out of log loss and Brier "
+            f"score: {unknown}."
+        )
     return tuple(found)
 
 

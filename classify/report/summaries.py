@@ -127,6 +127,6 @@ def comparison_report(comparison: Comparison) -> str:
 
 
 def _failures(failures: list[Failure]) -> list[str]:
-    lines = [f"skipped {failure.path}: {failure.reason}" for failure in failures[:_FAILURES_SHOWN]]
+    lines = [f"skipped {failure.text}" for failure in failures[:_FAILURES_SHOWN]]
     more = len(failures) - _FAILURES_SHOWN
     return [*lines, f"skipped {more} more"] if more > 0 else lines

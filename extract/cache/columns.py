@@ -14,6 +14,7 @@ from extract.cache.sealed_reader import SealedReader
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.sources import Sources
 from extract.stages import Failure
+from extract.storable import storable_failure
 from models.errors import CacheError
 
 # So many records are turned into one array at a time; fewer where one long text makes all wide.
@@ -138,11 +139,13 @@ AnyColumn = TextColumn | NumberColumn | DigestColumn | DigestsOf
 
 def failure_columns(failures: Sequence[Failure]) -> list[AnyColumn]:
     """The four columns of ``/failures``."""
+    # A reason may quote what a decoder or a store said.
+    kept = [storable_failure(failure) for failure in failures]
     return [
-        TextColumn.of("failures/path", failures, "path"),
-        TextColumn.of("failures/reason", failures, "reason"),
-        NumberColumn.of("failures/size", failures, "size"),
-        NumberColumn.of("failures/mtime_ns", failures, "mtime_ns"),
+        TextColumn.of("failures/path", kept, "path"),
+        TextColumn.of("failures/reason", kept, "reason"),
+        NumberColumn.of("failures/size", kept, "size"),
+        NumberColumn.of("failures/mtime_ns", kept, "mtime_ns"),
     ]
 
 

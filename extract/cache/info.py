@@ -8,6 +8,7 @@ from pathlib import Path
 
 from extract.cache.files import list_segments, lock_path, work_path
 from extract.cache.header import Header, Run, open_cache
+from models.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class CacheInfo:
             lines.append(("unfinished", f"{self.segments} segments; run the same extract again to go on"))
         if self.writer:
             lines.append(("locked by", self.writer))
-        return "\n".join(f"{name:<12}{value}" for name, value in lines)
+        return "\n".join(f"{name:<12}{one_line(value)}" for name, value in lines)
 
     def to_dict(self) -> dict[str, object]:
         """For programs: plain values, ready for JSON."""

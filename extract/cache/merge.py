@@ -10,7 +10,7 @@ from pathlib import Path
 
 from extract.cache import files
 from extract.cache.commit import CommitResult, header_of, write_cache
-from extract.cache.header import Header, merged_runs, open_cache
+from extract.cache.header import Header, Run, merged_runs, open_cache
 from extract.cache.index import Entries
 from extract.cache.joining import join
 from extract.cache.lock import Lock
@@ -105,7 +105,7 @@ def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitR
         rows,
         failures,
         tuple(dict.fromkeys(root for header in headers for root in header.roots)),
-        merged_runs([run for header in headers for run in header.runs]),
+        _merged_runs(headers, len(rows)),
     )
     temporary = files.tmp_path(out.place.target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
@@ -149,6 +149,27 @@ def _merged_rows(paths: tuple[Path, Path], one: Columns, two: Columns) -> list[_
             "extract the images of both from one folder above them, so that each path means one image"
         )
     return rows
+
+
+def _merged_runs(headers: Sequence[Header], n_rows: int) -> tuple[Run, ...]:
+    """How the rows were made: the first file's, and of the second's as many as it brings in.
+
+    Which those are no row says. Two caches that share rows mostly share the run that made them, so the runs
+    of the second that the first does not know come first.
+    """
+    one, two = headers
+    known = list(map(_about, one.runs))
+    left = n_rows - one.rows
+    runs = list(one.runs)
+    for run in sorted(two.runs, key=lambda run: _about(run) in known):
+        brought = min(int(run["rows"]), left)
+        runs.append({**run, "rows": brought})
+        left -= brought
+    return merged_runs(runs)
+
+
+def _about(run: Run) -> dict[str, str | int]:
+    return {key: value for key, value in run.items() if key != "rows"}
 
 
 def _rows(columns: Columns) -> Iterator[_Row]:

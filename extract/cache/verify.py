@@ -22,6 +22,7 @@ from extract.cache.thumbnails import thumbnail_names
 from extract.stages import ImageRef, Listing
 from models.errors import CacheCorruptError, ImageError
 from models.progress import Progress, Silent
+from models.terminal import one_line
 
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
@@ -78,7 +79,7 @@ class VerifyReport:
                 f"{len(self.unreadable):,} unreadable, {len(self.new):,} new"
             )
             for kind in ("changed", "missing", "unreadable", "new"):
-                lines += [f"{kind}: {path}" for path in getattr(self, kind)]
+                lines += [f"{kind}: {one_line(path)}" for path in getattr(self, kind)]
         return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,24 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     here.good("extract", "imgs", "--network", "tiny", "--labels", "labels.csv")
     here.good("fit", "--svm", "-C", "1", "--reject-below", "0.5")
     return here
+
+
+def test_log_loss_says_which_images_it_leaves_out(cli: CommandLine) -> None:
+    with (cli.folder / "strange.csv").open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["path", "label"])
+        for path in sorted((cli.folder / "imgs").rglob("*.png")):
+            colour = path.parent.name
+            table.writerow([f"{colour}/{path.name}", "cow\nbell" if colour == "red" else ODD[colour]])
+    text = cli.good("evaluate", "imgs", "--labels", "strange.csv", "--csv", "strange").out
+    assert re.search(r"^log loss .*  \(of the 20 of 30 with a known label\)$", text, re.M)
+    assert re.search(r"^Brier score .*\(0 to 2\)  \(of the 20 of 30 with a known label\)$", text, re.M)
+    assert "left out of log loss and Brier score, which need their probability: cow?bell (10)" in text
+    images = lines_of(cli.folder / "strange/images.csv")
+    losses = [-np.log(float(line["truth_score"])) for line in images if line["truth"] != "cow\nbell"]
+    figures = {line["figure"]: line["value"] for line in lines_of(cli.folder / "strange/figures.csv")}
+    assert int(figures["n_known"]) == len(losses) == 20
+    assert float(figures["log_loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_every_table_agrees_with_scikit_learn(cli: CommandLine) -> None:

@@ -72,7 +72,8 @@ def test_figures_that_are_undefined_are_dashes() -> None:
 
 def test_labels_the_classifier_does_not_know_are_named() -> None:
     text = evaluate_report(judge(["a", "zebra"], np.array([[0.9, 0.1]] * 2), ["a", "b"]))
-    assert "labels the classifier does not know, counted as wrong: zebra (1)" in text
+    assert "counted as wrong and left out of log loss and Brier score" in text
+    assert "which need their probability: zebra (1)" in text
 
 
 def test_names_of_any_kind_stay_on_one_line_and_in_their_column() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import tarfile
 import zipfile
@@ -51,6 +52,17 @@ def contents(listing: Listing) -> dict[str, bytes]:
         assert isinstance(data, bytes)
         found[ref.path] = data
     return found
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a file system that takes any bytes")
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_an_archive_whose_name_is_not_utf8_is_recorded_in_utf8(tmp_path: Path, form: str) -> None:
+    named = tmp_path / (os.fsdecode(b"caf\xe9.") + form)
+    pack(tmp_path / f"a.{form}", {"cat/1.jpg": b"cat"}).rename(named)
+    listing = list_inputs([named])
+    assert contents(listing) == {"cat/1.jpg": b"cat"}
+    for text in (*listing.roots, listing.images[0].shown):
+        text.encode()
 
 
 @pytest.mark.parametrize("form", FORMS)

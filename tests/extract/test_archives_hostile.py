@@ -204,6 +204,40 @@ def test_a_damaged_archive_is_named_with_advice(tmp_path: Path, form: str, damag
         list_inputs([path])
 
 
+@pytest.mark.parametrize("damage", ["flip at 8", "flip at 4", "cut by 1", "cut by 9"])
+@pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_compressed_tar_file_whose_end_proves_nothing_is_refused_whole(
+    tmp_path: Path, form: str, damage: str
+) -> None:
+    path = pack(tmp_path / f"a.{form}", {f"{i}.jpg": bytes(range(256)) for i in range(3)})
+    data = bytearray(path.read_bytes())
+    if damage.startswith("cut"):
+        del data[-int(damage[-1]) :]
+    else:
+        # gzip ends with CRC-32 and length (RFC 1952), the others with a checksum or a footer too.
+        data[-int(damage[-1])] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=rf"a\.{form}: a damaged .*copy or download it again"):
+        list_inputs([path])
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_compressed_tar_file_of_several_streams_is_sound(tmp_path: Path, form: str) -> None:
+    path = pack(tmp_path / f"a.{form}", {"cat/1.jpg": b"cat"})
+    path.write_bytes(path.read_bytes() * 2)
+    assert contents(list_inputs([path])) == {"cat/1.jpg": b"cat"}
+
+
+def test_what_follows_the_end_of_a_compressed_tar_file_cannot_fill_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FREE_BYTES", 4 << 20)
+    path = pack(tmp_path / "a.tar.gz", {"cat/1.jpg": b"cat"})
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(32 << 20)))
+    with memory_below(8 << 20), pytest.raises(UnsafeFileError, match=r"expand to .* or more; refused"):
+        list_inputs([path])
+
+
 def test_a_tar_file_that_ends_between_two_members_is_read_with_a_warning(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", {f"{i}.jpg": b"x" for i in range(5)})
     path.write_bytes(path.read_bytes()[:3072])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -47,8 +48,40 @@ def test_a_merge_holds_the_rows_of_both_sorted_and_once(paths: tuple[Path, Path,
     )
     with CacheReader(out) as reader:
         assert reader.header.roots == ("imgs",)
-        assert list(reader.header.runs) == [{"provider": "test", "rows": 6}]
+        assert list(reader.header.runs) == [{"provider": "test", "rows": 5}]
     assert left(out) == ["a.h5", "b.h5", "out.h5"]
+
+
+CUDA, CPU = {"provider": "CUDA", "precision": "fp16"}, {"provider": "CPU", "precision": "fp32"}
+
+
+def runs_of(path: Path) -> list[dict[str, str | int]]:
+    with CacheReader(path) as reader:
+        return [dict(run) for run in reader.header.runs]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_run_that_both_caches_know_counts_once(paths: tuple[Path, Path, Path], turned: bool) -> None:
+    a, b, out = paths
+    begun = {name: Image(f"{name}!", "x") for name in "abcd"}
+    run(a, begun, provenance=CUDA)
+    shutil.copy(a, b)
+    run(b, begun | {"e": Image("e!", "x")}, provenance=CPU)
+    merge(*((b, a) if turned else (a, b)), out)
+    assert runs_of(out) == [{**CUDA, "rows": 4}, {**CPU, "rows": 1}]
+    merge(a, a, out, force=True)
+    assert runs_of(out) == [{**CUDA, "rows": 4}]
+
+
+def test_of_a_run_whose_rows_the_first_cache_has_already_only_the_others_count(
+    paths: tuple[Path, Path, Path],
+) -> None:
+    a, b, out = paths
+    write(a, {"m": "x", "z": "y"}, provenance=CUDA)
+    write(b, {"a": "p", "m": "x", "n": "q"}, provenance=CPU)
+    merge(a, b, out)
+    # The features of m are the first cache's.
+    assert runs_of(out) == [{**CUDA, "rows": 2}, {**CPU, "rows": 2}]
 
 
 def test_a_merged_cache_is_gone_on_with(paths: tuple[Path, Path, Path]) -> None:

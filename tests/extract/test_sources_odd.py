@@ -91,19 +91,78 @@ def test_ordinary_names_stay_as_they_are() -> None:
 
 
 @POSIX
-def test_a_linked_folder_is_followed_and_a_loop_is_left(tmp_path: Path) -> None:
-    (tmp_path / "real/deep").mkdir(parents=True)
-    (tmp_path / "real/deep/1.png").write_bytes(DATA)
-    (tmp_path / "real/deep/up").symlink_to("..")
-    (tmp_path / "real/self").symlink_to(".")
-    (tmp_path / "linked").symlink_to("real")
-    listing = list_images([tmp_path])
+def test_a_linked_folder_is_followed_and_one_that_is_there_already_is_left(tmp_path: Path) -> None:
+    (tmp_path / "imgs/real/deep").mkdir(parents=True)
+    (tmp_path / "imgs/real/deep/1.png").write_bytes(DATA)
+    (tmp_path / "imgs/real/deep/up").symlink_to("..")
+    (tmp_path / "imgs/real/self").symlink_to(".")
+    (tmp_path / "imgs/a").symlink_to("real")
+    (tmp_path / "elsewhere/in").mkdir(parents=True)
+    (tmp_path / "elsewhere/2.png").write_bytes(DATA)
+    (tmp_path / "elsewhere/in/3.png").write_bytes(DATA)
+    for name in ("c", "b"):
+        (tmp_path / "imgs" / name).symlink_to(tmp_path / "elsewhere")
+    listing = list_images([tmp_path / "imgs"])
     assert [(ref.path, ref.label) for ref in listing.images] == [
-        ("linked/deep/1.png", "deep"),
+        ("b/2.png", "b"),
+        ("b/in/3.png", "in"),
         ("real/deep/1.png", "deep"),
     ]
-    assert listing.ignored == {"link loop": 4}
+    assert listing.ignored == {"linked again": 4}
     assert read(listing.images[0]) == DATA
+
+
+@POSIX
+def test_folders_that_link_to_each_other_are_listed_once(tmp_path: Path) -> None:
+    names = [f"{i:02}" for i in range(12)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(DATA)
+        # Each leads to all others: as many paths as there are orders of them.
+        for other in names:
+            (tmp_path / name / f"to-{other}").symlink_to(f"../{other}")
+    listing = list_images([tmp_path])
+    assert [ref.path for ref in listing.images] == [f"{name}/1.png" for name in names]
+    assert listing.ignored == {"linked again": 144}
+
+
+@POSIX
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_named_twice_through_a_link_counts_once_whatever_the_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("real/cat", "real/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.png").write_bytes(DATA)
+    (tmp_path / "a-link").symlink_to("real")
+    listing = list_images(["a-link/cat", "real", "a-link/dog/1.png"][::order])
+    assert [(ref.path, ref.label) for ref in listing.images] == [
+        ("real/cat/1.png", "cat"),
+        ("real/dog/1.png", "dog"),
+    ]
+    assert listing.ignored == {"linked again": 2}
+    files = list_images(["a-link/cat/1.png", "real/cat/1.png", "real/dog/1.png"])
+    assert len(files.images) == 2
+    assert read(files.images[0]) == DATA
+
+
+@POSIX
+def test_a_file_system_that_numbers_nothing_ends_in_no_loop_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.stat
+
+    def stat(path: str, **how: bool) -> os.stat_result:
+        found = list(real(path, **how))
+        return os.stat_result([*found[:1], 0, *found[2:]], {"st_mtime_ns": 0})
+
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(DATA)
+        (tmp_path / name / "up").symlink_to("..")
+    monkeypatch.setattr("extract.folders.os.stat", stat)
+    assert [ref.path for ref in list_images([tmp_path]).images] == ["cat/1.png", "dog/1.png"]
 
 
 @POSIX

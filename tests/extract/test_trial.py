@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import extract
-from cli import app
+from cli import application
 from extract import ExtractOptions, extract_features
 from extract.trial import pictures
 from models import catalog, importing, store
@@ -118,7 +118,7 @@ def import_arguments(file: Path, layer: str) -> list[str]:
 
 def by_command(*arguments: str) -> str:
     """A command as cli.py puts it together, in this process; what it printed, or its error."""
-    return CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    return CliRunner().invoke(application([]), arguments, catch_exceptions=False).output
 
 
 def import_by_command(file: Path, layer: str = "out") -> str:

@@ -14,7 +14,6 @@ import typer
 from PIL import Image
 
 import cli
-from classify import commands as classify_commands
 from classify.from_cache import fit_cache
 from classify.records import FitOptions
 from extract.folders import FolderOrigin
@@ -29,12 +28,9 @@ from tests.support import coloured_picture, command, tiny_network, write_picture
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[typer.Typer]:
+def app() -> typer.Typer:
     """The command line with all commands, in this process."""
-    before = list(cli.app.registered_commands)
-    classify_commands.register(cli.app)
-    yield cli.app
-    cli.app.registered_commands[:] = before
+    return cli.application([])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,61 @@
+"""Folders side by side, as a shell makes them of ``imgs/*``: the name of each is its images' label."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from extract.folders import Found, escape
+from models.progress import Notify
+from models.terminal import one_line
+
+# What a data set is divided into, and is no class of it.
+_PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
+_SHOWN = 3
+
+
+def label_class_folders(found: Found, folders: Collection[str], notify: Notify) -> None:
+    """Label the images that lie directly in the folders that were given, if these are classes.
+
+    They are if two of them or more hold images, those lie in one folder, and no given folder has folders
+    with images in it. Files that were named beside them then have no label, as if the folder around all of
+    them had been given. Otherwise images directly in a given folder stay without one.
+
+    Parameters
+    ----------
+    found : Found
+        Changed in place.
+    folders : collection of str
+        Those that were given, as paths from the origin with ``/``.
+    notify : callable
+        Is told what became of the labels, if there were several folders.
+    """
+    given = set(map(escape, folders))
+    holding = {ref.path.rpartition("/")[0] for ref in found.images}
+    flat = sorted(holding & given)
+    if len(given) < 2 or not flat:
+        return
+    names = [folder.rpartition("/")[2] for folder in flat]
+    around = {folder.rpartition("/")[0] for folder in flat}
+    shown = ", ".join(map(one_line, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+    deep = any(_is_inside(folder, given) for folder in holding - given)
+    if deep or len(flat) < 2 or len(around) > 1 or _PARTS.issuperset(map(str.lower, names)):
+        notify(
+            f"images directly in {shown} have no label; to have the folders' names as labels give the folder "
+            "around them, or give --labels"
+        )
+        return
+    labels: dict[str, str | None] = {**dict(zip(flat, names, strict=True)), around.pop(): None}
+    for i, ref in enumerate(found.images):
+        folder = ref.path.rpartition("/")[0]
+        if folder in labels:
+            found.images[i] = replace(ref, label=labels[folder])
+    notify(f"{len(names)} folders side by side: the name of each is the label of its images ({shown})")
+
+
+def _is_inside(folder: str, given: Collection[str]) -> bool:
+    while folder:
+        folder = folder.rpartition("/")[0]
+        if folder in given:
+            return True
+    return False

@@ -1,0 +1,30 @@
+"""Files that are given to be read."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from models.errors import UsageError
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse what a reader would wait for without end, or read without end: pipes, sockets and devices.
+
+    Whatever else may be wrong with it, that it is missing or a folder, is for its reader to say.
+
+    Raises
+    ------
+    UsageError
+    """
+    if is_pipe(path):
+        raise UsageError(f"{path}: a pipe, socket or device; a file is needed, so write it into one first")
+
+
+def is_pipe(path: str | Path) -> bool:
+    """Whether there is something under a path that is neither file nor folder."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,0 +1,154 @@
+"""Ctrl-C ends with 130 and no traceback: in real processes, at instants that are chosen, not hoped for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, CommandLine, write_pictures
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGINT of POSIX")
+
+# What the console script does, but that it is interrupted at the n-th import that it makes.
+AT_AN_IMPORT = """
+import os, signal, sys
+left = int(sys.argv.pop(1))
+def count(event, arguments):
+    global left
+    if event == "import":
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(count)
+from cli import main
+main()
+"""
+
+
+def ended(cli: CommandLine, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cli.folder,
+        env=cli.environment({"PYTHONPATH": str(ROOT)}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    assert "ignored" not in ran.stderr, ran.stderr
+    return ran
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    here = CommandLine(tmp_path_factory.mktemp("interrupted")).with_tiny_network()
+    write_pictures(here.folder / "imgs", per_class=2)
+    return here
+
+
+# 1 is cli itself, 2 and 3 are the first that it imports; there are about 600.
+@pytest.mark.parametrize("number", [2, 3, 10, 60, 150, 300])
+def test_ctrl_c_while_modules_are_imported(cli: CommandLine, number: int) -> None:
+    ran = ended(cli, AT_AN_IMPORT, str(number), "extract", "imgs", "--network", "tiny", "-o", "x.h5")
+    assert ran.returncode == 130, ran.stderr
+    assert "error" not in ran.stderr.replace("error: stopped", "")
+
+
+IN_A_CALLBACK = """
+import os, signal
+from models.interrupts import hold_interrupts
+hold_interrupts()
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+try:
+    Dying()
+    while True:
+        signal.pause()
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_ctrl_c_in_a_callback_is_not_lost(cli: CommandLine) -> None:
+    assert ended(cli, IN_A_CALLBACK).stdout == "heard\n"
+
+
+AT_THE_END = """
+import os, signal, sys, threading, time
+def press():
+    while threading.main_thread().is_alive():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+threading.Thread(target=press).start()
+from cli import main
+sys.argv = ["fc7", "--version"]
+main()
+"""
+
+
+def test_ctrl_c_while_the_program_ends(cli: CommandLine) -> None:
+    began = time.monotonic()
+    ran = ended(cli, AT_THE_END)
+    assert ran.returncode == 130
+    assert ran.stdout.startswith("fc7")
+    assert time.monotonic() - began < 50
+
+
+SLOW_TO_IMPORT = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from models.interrupts import hold_interrupts
+hold_interrupts()
+import slow_to_import
+"""
+
+
+def test_ctrl_c_pressed_twice_does_not_wait_for_the_import(cli: CommandLine, tmp_path: Path) -> None:
+    press = "os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "slow_to_import.py").write_text(
+        f"import os, signal, time\n{press}\nprint('still', flush=True)\n{press}\ntime.sleep(60)"
+    )
+    ran = ended(cli, SLOW_TO_IMPORT, str(tmp_path))
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "still\n", "error: stopped\n")
+
+
+IGNORED = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from models.interrupts import end_at_once, hold_interrupts
+hold_interrupts()
+end_at_once()
+print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+"""
+
+
+def test_an_import_that_takes_its_time_is_not_waited_for(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: time.sleep(0.01)"
+    )
+    ran = ended(cli, SLOW_TO_IMPORT, str(tmp_path))
+    assert (ran.returncode, ran.stderr) == (130, "error: stopped\n")
+
+
+def test_a_job_in_the_background_stays_deaf(cli: CommandLine) -> None:
+    assert ended(cli, IGNORED).stdout == "True\n"
+
+
+def test_importing_the_command_line_changes_no_handler() -> None:
+    code = "import signal, cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "True\n"
