@@ -180,7 +180,6 @@ INPUTS = {
     ("cache to-parquet", "file"),
     ("models import", "file"),
     ("models import", "--prototxt"),
-    ("models import", "--mean"),
 }
 
 
