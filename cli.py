@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -78,6 +80,7 @@ def _name(command: Callable[..., object]) -> str:
 
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
+    _take_every_name()
     _complete(sys.argv[1:2])
     try:
         app()
@@ -97,6 +100,18 @@ def main() -> None:
             "FC7_TRACEBACK=1 shows where, please report it",
             1,
         )
+
+
+def _take_every_name() -> None:
+    """Make stdout and stderr UTF-8; a console that has another encoding keeps it, and shows the rest escaped.
+
+    A C locale (ASCII) says nothing about the console, and is not kept.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Python gives a program that has no such stream None, and whoever imports this one may put another.
+        if isinstance(stream, io.TextIOWrapper):
+            keep = stream.isatty() and codecs.lookup(stream.encoding).name != "ascii"
+            stream.reconfigure(encoding=None if keep else "utf-8", errors="backslashreplace")
 
 
 def _fail(message: str, code: int) -> None:
