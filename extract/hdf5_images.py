@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from extract.array_layout import Layout, Part, find_parts, label_texts, layout
 from extract.folders import escape
+from extract.hdf5_filters import missing_filter
 from extract.joining import Source
 from extract.limits import FREE_BYTES, check_expansion
 from extract.stacks import Stacked, stack_source
@@ -159,6 +160,9 @@ class _Elsewhere:
                     data = h5py.File(self._path, "r", locking=False)[self._name]
                 except _LIBRARY_ERRORS as exc:
                     raise ImageError(f"the HDF5 file cannot be opened: {_short(exc)}") from exc
+                lacking = missing_filter(data)
+                if lacking is not None:
+                    raise ImageError(lacking)
                 self._stack = _HdfStack(data, self.layout)
         return self._stack.image(index)
 
@@ -194,7 +198,7 @@ def _stacked(file: Any, part: Part, is_matlab: bool, typed: str, notify: Notify)
 
 
 def _checked(data: Any, name: str) -> Any:
-    """A dataset that lies in this file and holds about what it claims."""
+    """A dataset that lies in this file, holds about what it claims, and can be decompressed here."""
     if data.is_virtual or data.external:
         raise UnsafeFileError(f"{name}: its data lies in other files; refused. Copy it into one file")
     size = math.prod(data.shape) * data.dtype.itemsize
@@ -203,6 +207,9 @@ def _checked(data: Any, name: str) -> Any:
         raise UnsafeFileError(
             f"{name}: chunks of more than {FREE_BYTES:,} bytes; refused. Save it in smaller ones"
         )
+    lacking = missing_filter(data)
+    if lacking is not None:
+        raise SourceError(f"{name}: {lacking}")
     return data
 
 
