@@ -23,6 +23,25 @@ _XYZ_D50_TO_SRGB = np.array(
 )
 
 
+def to_bytes(dtype: np.dtype[Any]) -> str:
+    """How pixels ``x`` of another type become uint8, as advice: their range is for their owner to say.
+
+    Examples
+    --------
+    >>> to_bytes(np.dtype("uint16"))
+    "if they lie in 0-65535: (x // 257).astype('uint8'); if in 0-255: x.astype('uint8')"
+    """
+    if dtype.kind == "b":
+        return "if False is black: 255 * x.astype('uint8')"
+    if dtype.kind not in "iu":
+        return "if they lie in 0-1: (255 * x).round().astype('uint8')"
+    plain = "0-255: x.astype('uint8')"
+    if dtype.kind == "i":
+        return f"if they lie in {plain}"
+    top = int(np.iinfo(dtype).max)
+    return f"if they lie in 0-{top}: (x // {top // 255}).astype('uint8'); if in {plain}"
+
+
 def grey_from_integers(values: NDArray[Any], bits: int, white_is_zero: bool = False) -> Pixels:
     """Whole numbers of `bits` bits spread over 0-255, rounded.
 
