@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import h5py
@@ -67,7 +68,7 @@ def _lacking(data: Any) -> tuple[int, str] | None:
 
 def _has_hdf5plugin() -> bool:
     try:
-        import hdf5plugin  # noqa: F401  # registers its filters
+        import_module("hdf5plugin")  # registers its filters
     except (ImportError, OSError):
         return False
     return True

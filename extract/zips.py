@@ -31,12 +31,13 @@ _END_SIGNATURE, _END_64_SIGNATURE = b"PK\x05\x06", b"PK\x06\x06"
 _SIZE_OF_DIRECTORY_64 = 40
 _LONGEST_COMMENT = 0xFFFF
 _SMALLEST_ENTRY = 46
-_ENCRYPTED, _NAME_IS_UTF8 = 1, 1 << 11
-# APPNOTE 4.5, 4.6.9: extra fields; Info-ZIP's with the name in UTF-8: version 1, CRC-32 of the plain name.
-_FIELD = struct.Struct("<HH")
-_UNICODE_PATH, _UNICODE_PATH_START = 0x7075, struct.Struct("<BL")
+_ENCRYPTED = 1
 # zipfile raises these for damaged directories; NotImplementedError for versions after its own.
 _DAMAGE = (zipfile.BadZipFile, ValueError, struct.error, EOFError, NotImplementedError, OSError)
+# APPNOTE 4.5, 4.6.9: extra fields; Info-ZIP's with the name in UTF-8: version 1, CRC-32 of the plain name.
+_NAME_IS_UTF8 = 1 << 11
+_FIELD = struct.Struct("<HH")
+_UNICODE_PATH, _UNICODE_PATH_START = 0x7075, struct.Struct("<BL")
 
 
 @dataclass(slots=True)
@@ -146,14 +147,9 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
             f"{name}: a damaged zip file, or none ({exc}); copy or download it again. "
             "A part of a split archive must be joined first"
         ) from exc
+    _decode_names(entries, name, notify)
     origin = ZipOrigin(name, path)
     members = Members(name)
-    guessed = _decode_names(entries)
-    if guessed:
-        notify(
-            f"{name}: names in an encoding that the archive does not tell ({len(guessed)}, such as "
-            f"{escape(guessed[0])}) were read as cp437; if that is wrong, pack again in UTF-8 (7z a -mcu=on)"
-        )
     for info in entries:
         # Windows tools wrote backslashes; APPNOTE 4.4.17.1 has forward slashes only.
         inside = info.filename.replace("\\", "/")
@@ -179,8 +175,8 @@ class _LabelMember:
             return None
 
 
-def _decode_names(entries: Iterable[zipfile.ZipInfo]) -> list[str]:
-    """Give every entry its name as its packer meant it; those that had to be guessed.
+def _decode_names(entries: Iterable[zipfile.ZipInfo], name: str, notify: Notify) -> None:
+    """Give every entry its name as its packer meant it; a note says where that had to be guessed.
 
     APPNOTE (appendix D) has two encodings: UTF-8 with a flag, else cp437. Info-ZIP on Linux and the Mac's
     Archive Utility write UTF-8 without the flag, Windows' packers the code page of their country.
@@ -200,7 +196,11 @@ def _decode_names(entries: Iterable[zipfile.ZipInfo]) -> list[str]:
             guessed.append(info.filename)
         else:
             info.filename = meant.partition("\0")[0]  # as zipfile cuts names
-    return guessed
+    if guessed:
+        notify(
+            f"{name}: names in an encoding that the archive does not tell ({len(guessed)}, such as "
+            f"{escape(guessed[0])}) were read as cp437; if that is wrong, pack again in UTF-8 (7z a -mcu=on)"
+        )
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str | None:
