@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 
 from extract.inputs import list_inputs
 from extract.stages import Listing
+from models.errors import SourceError
 
 UNICODE_PATH = 0x7075
 
 
-def written(path: Path, *members: tuple[bytes, bytes, bytes]) -> Path:
+def written(path: Path, *members: tuple[bytes, bytes, bytes], checked: bool = True) -> Path:
     """A zip file of members (name, extra fields, content) with no word on the names' encoding."""
     held = {f"{i:05}".ljust(len(name), "."): name for i, (name, _, _) in enumerate(members)}
     with zipfile.ZipFile(path, "w") as archive:
@@ -30,7 +32,7 @@ def written(path: Path, *members: tuple[bytes, bytes, bytes]) -> Path:
         assert data.count(stand_in.encode()) == 2
         data = data.replace(stand_in.encode(), name)
     path.write_bytes(data)
-    assert not any(info.flag_bits & 0x800 for info in zipfile.ZipFile(path).infolist())
+    assert not checked or not any(info.flag_bits & 0x800 for info in zipfile.ZipFile(path).infolist())
     return path
 
 
@@ -63,7 +65,7 @@ def test_the_unicode_path_field_names_what_the_plain_name_cannot(tmp_path: Path,
     assert notes == []
 
 
-@pytest.mark.parametrize("fault", ["checksum", "version", "encoding", "short"])
+@pytest.mark.parametrize("fault", ["checksum", "version", "empty"])
 def test_a_unicode_path_field_that_does_not_fit_the_name_counts_for_nothing(
     tmp_path: Path, fault: str
 ) -> None:
@@ -71,12 +73,21 @@ def test_a_unicode_path_field_that_does_not_fit_the_name_counts_for_nothing(
     extra = {
         "checksum": unicode_path(b"other/1.png", b"renamed.png"),
         "version": unicode_path(b"other/1.png", plain, version=2),
-        "encoding": unicode_path(b"\xff/1.png", plain),
-        "short": struct.pack("<HH", UNICODE_PATH, 5) + struct.pack("<BL", 1, zlib.crc32(plain)),
+        "empty": unicode_path(b"", plain),
     }[fault]
     listing, notes = listed(written(tmp_path / "a.zip", (plain, extra, b"x")))
     assert [(ref.path, ref.label) for ref in listing.images] == [("clé/1.png", "clé")]
     assert len(notes) == 1
+
+
+def test_a_unicode_path_that_is_not_utf8_is_never_guessed_at(tmp_path: Path) -> None:
+    plain = b"cl\x82/1.png"
+    path = written(tmp_path / "a.zip", (plain, unicode_path(b"\xff/1.png", plain), b"x"), checked=False)
+    if sys.version_info >= (3, 12):  # there zipfile itself refuses the archive
+        with pytest.raises(SourceError, match="damaged zip file"):
+            list_inputs([path])
+    else:
+        assert [ref.path for ref in listed(path)[0].images] == ["clé/1.png"]
 
 
 def test_names_that_had_to_be_guessed_are_said_once_with_an_example(tmp_path: Path) -> None:
