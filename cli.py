@@ -102,8 +102,9 @@ def main() -> None:
 
 def _run() -> None:
     from models.errors import Fc7Error
-    from models.terminal import guard
+    from models.terminal import guard, take_every_name
 
+    take_every_name()
     guard()
     try:
         application(sys.argv[1:2])()

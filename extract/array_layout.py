@@ -5,8 +5,11 @@ images                  ``images``, ``x``, ``data``, ``features`` (in any case)
 labels                  ``labels``, ``label``, ``y``, ``targets``
 parts                   ``x_train``, ``train_images``, ``y_test``, ``val_labels``, ...: each part
                         becomes the `split` of its images, and a folder in their paths
-axes                    (N, H, W, 3), (N, H, W, 1), (N, H, W); (N, 3, H, W) if the last axis is
-                        not 1 or 3
+axes                    (N, H, W, 3), (N, H, W, 4), (N, H, W, 1), (N, H, W); (N, 3, H, W) and
+                        (N, 1, H, W) if the last axis is not 1, 3 or 4
+one picture             (H, W), (H, W, 3), (H, W, 4), (H, W, 1), (3, H, W). The number of labels
+                        decides between (H, W, 3) or (3, H, W) and (N, H, W); without it the former
+                        is one picture, and the latter is asked about
 images' type            uint8
 labels                  whole numbers (as floats too), text, or one-hot rows; (N,) or (N, 1)
 ======================  =====================================================================
@@ -14,6 +17,7 @@ labels                  whole numbers (as floats too), text, or one-hot rows; (N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.colours import to_bytes
 from extract.folders import escape
 from extract.stages import Pixels
 from models.errors import SourceError
@@ -30,7 +35,8 @@ LABEL_KEYS = ("labels", "label", "y", "targets")
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """What a part may be called, and the split that it is."""
 
-_CHANNELS = (1, 3)
+# A fourth plane before the rows is as often infrared as alpha.
+_CHANNELS_FIRST, _CHANNELS_LAST = (1, 3), (1, 3, 4)
 _KEYS_READ = (
     f"{', '.join(IMAGE_KEYS)} for the images, {', '.join(LABEL_KEYS)} for the labels, or x_train, ..."
 )
@@ -100,14 +106,14 @@ def _role(key: str) -> tuple[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the axes of a stack of images stand.
+    """How the axes of a stack of images, or of one image, stand.
 
     Attributes
     ----------
     count : int
         Images.
-    axis : int
-        The images' axis.
+    axis : int or None
+        The images' axis; None if the whole array is one image.
     turn : tuple of int
         Transposes one image, as it lies without that axis, to (H, W, C) or (H, W).
     bytes_each : int
@@ -115,45 +121,127 @@ class Layout:
     """
 
     count: int
-    axis: int
+    axis: int | None
     turn: tuple[int, ...]
     bytes_each: int
 
     def picture(self, stored: NDArray[Any]) -> Pixels:
-        """One image as it lies -> ndarray of shape (H, W, 3) or (H, W), uint8."""
+        """One image as it lies -> ndarray of shape (H, W, 3), (H, W, 4) or (H, W), uint8."""
         turned: Pixels = stored.transpose(self.turn)
         if turned.ndim == 3 and turned.shape[2] == 1:
             turned = turned[:, :, 0]
         return np.ascontiguousarray(turned)
 
 
-def layout(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Layout:
-    """The axes of a stack of images, by the table at the top.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read an array that has several.
+
+    Attributes
+    ----------
+    layout : Layout
+    what : str
+        In words.
+    saved : str
+        What of the array ``x`` is to be saved so that it can be read no other way.
+    """
+
+    layout: Layout
+    what: str
+    saved: str
+
+
+def layout(
+    shape: tuple[int, ...], dtype: np.dtype[Any], name: str, labels: tuple[int, ...] | None = None
+) -> Layout:
+    """The axes of an array of images, by the table at the top.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    name : str
+        The file and key, for messages.
+    labels : tuple of int, optional
+        Shape of the labels, if there are some.
 
     Raises
     ------
     SourceError
-        If it is no stack of uint8 images.
+        If it is no array of uint8 images, or can be read in several ways.
     """
     if dtype.hasobject:
         raise SourceError(f"{name}: an array of objects; refused, it would need pickle. Save one uint8 array")
     if dtype != np.uint8:
         raise SourceError(
-            f"{name}: images of type {dtype} were found, uint8 (0-255) is needed; "
-            "if they lie in 0-1: (255 * x).round().astype('uint8')"
+            f"{name}: images of type {dtype} were found, uint8 (0-255) is needed; {to_bytes(dtype)}"
         )
     if 0 in shape[1:]:
         raise SourceError(f"{name}: images without pixels, shape {shape}")
-    each = int(np.prod(shape[1:], dtype=object))
-    if len(shape) == 4 and shape[3] in _CHANNELS:
+    each = math.prod(shape[1:])
+    if len(shape) == 4 and shape[3] in _CHANNELS_LAST:
         return Layout(shape[0], 0, (0, 1, 2), each)
-    if len(shape) == 4 and shape[1] in _CHANNELS:
+    if len(shape) == 4 and shape[1] in _CHANNELS_FIRST:
         return Layout(shape[0], 0, (1, 2, 0), each)
     if len(shape) == 3:
-        return Layout(shape[0], 0, (0, 1), each)
+        return chosen(_readings(shape, labels), shape, labels, name)
+    if len(shape) == 2 and (labels is None or 1 in counts_of(labels)):
+        return Layout(1, None, (0, 1), math.prod(shape))
     raise SourceError(
         f"{name}: images of shape {shape} were found; (N, H, W, 3), (N, H, W) or (N, 3, H, W) is needed"
     )
+
+
+def _readings(shape: tuple[int, ...], labels: tuple[int, ...] | None) -> list[Reading]:
+    """Ways to read three axes."""
+    whole, each = math.prod(shape), math.prod(shape[1:])
+    grey = Reading(Layout(shape[0], 0, (0, 1), each), f"{shape[0]} grey pictures", "x[..., None]")
+    found = []
+    if shape[2] in _CHANNELS_LAST:
+        found.append(
+            Reading(Layout(1, None, (0, 1, 2), whole), "one picture (rows, columns, channels)", "x[None]")
+        )
+    if shape[0] == 3:
+        found.append(
+            Reading(
+                Layout(1, None, (1, 2, 0), whole),
+                "one picture (channels, rows, columns)",
+                "x.transpose(1, 2, 0)[None]",
+            )
+        )
+    # Nobody has grey pictures that are four pixels wide, unless their labels say so.
+    if shape[2] not in _CHANNELS_LAST or (labels is not None and 1 not in counts_of(labels)):
+        found.append(grey)
+    return found
+
+
+def counts_of(labels: tuple[int, ...]) -> set[int]:
+    """How many images labels of a shape may be for: (N,), (N, 1), (1, N), () or one-hot rows (N, K)."""
+    flat = len(labels) < 2 or 1 in labels
+    return {labels[0] if labels else 1, *([math.prod(labels)] if flat else [])}
+
+
+def chosen(
+    readings: list[Reading], shape: tuple[int, ...], labels: tuple[int, ...] | None, name: str
+) -> Layout:
+    """The reading that the number of labels leaves, or the only one.
+
+    Raises
+    ------
+    SourceError
+        If several are left: each is named, with what to save to mean that one.
+    """
+    if labels is not None:
+        fitting = [one for one in readings if one.layout.count in counts_of(labels)]
+        readings = fitting or readings[-1:]
+    if len(readings) > 1:
+        raise SourceError(
+            f"{name}: shape {shape} may be "
+            + " or ".join(one.what for one in readings)
+            + "; say which by what you save: "
+            + "; ".join(f"{one.saved} for {one.what}" for one in readings)
+        )
+    return readings[0].layout
 
 
 def label_texts(labels: NDArray[Any], count: int, name: str) -> list[str]:
@@ -173,7 +261,7 @@ def label_texts(labels: NDArray[Any], count: int, name: str) -> list[str]:
     SourceError
         If there are more or fewer than images, or they are of another kind.
     """
-    if labels.ndim == 2 and 1 in labels.shape and labels.size == count:
+    if labels.size == count and (labels.ndim == 0 or (labels.ndim == 2 and 1 in labels.shape)):
         labels = labels.reshape(-1)
     if labels.ndim not in (1, 2) or len(labels) != count:
         raise SourceError(f"{name}: labels of shape {labels.shape} for {count} images; one each is needed")

@@ -71,36 +71,43 @@ def list_arrays(path: Path, typed: str, notify: Notify) -> Source:
     Raises
     ------
     SourceError
-        If it is damaged, or holds no uint8 images, or labels that do not fit.
+        If it is damaged, holds no uint8 images or labels that do not fit, or can be read in several ways.
     UnsafeFileError
         If it asks to run code or claims memory beyond what it holds.
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
         parts = [_npy(path, typed)]
-        notify(f"{typed}: images without labels; --labels gives them")
+        if _is_one(parts[0]):
+            notify(f"{typed}: one picture without a label; --labels gives it")
+        else:
+            notify(f"{typed}: images without labels; --labels gives them")
     else:
         arrays = _pickled(path, typed) if suffix in PICKLE_SUFFIXES else _npz(path, typed)
         names = _class_names(path, typed, notify) if suffix in PICKLE_SUFFIXES else None
         found = find_parts({key: array.shape for key, array in arrays.items()}, typed)
-        notify(f"{typed}: {taken(found)}")
         parts = [_stacked(arrays, part, typed, names) for part in found]
+        notify(f"{typed}: {', '.join(map(_taken, found, parts))}")
     return stack_source(path, typed, parts)
 
 
-def taken(parts: list[Part]) -> str:
+def _taken(part: Part, stacked: Stacked) -> str:
     """Which arrays were taken, for a note."""
-    return ", ".join(
-        f"images from {part.images}, " + (f"labels from {part.labels}" if part.labels else "no labels")
-        for part in parts
-    )
+    images = "one picture" if _is_one(stacked) else "images"
+    return f"{images} from {part.images}, " + (f"labels from {part.labels}" if part.labels else "no labels")
+
+
+def _is_one(stacked: Stacked) -> bool:
+    """Whether the array is one picture, and not a stack of them."""
+    return stacked.stack.layout.axis is None
 
 
 def _stacked(
     arrays: Mapping[str, NDArray[Any]], part: Part, typed: str, names: Mapping[str, str] | None
 ) -> Stacked:
     array = arrays[part.images]
-    axes = layout(array.shape, array.dtype, f"{typed}: {part.images}")
+    shape = None if part.labels is None else arrays[part.labels].shape
+    axes = layout(array.shape, array.dtype, f"{typed}: {part.images}", shape)
     labels = None
     if part.labels is not None:
         labels = label_texts(arrays[part.labels], axes.count, f"{typed}: {part.labels}")
@@ -125,7 +132,8 @@ def _npy(path: Path, typed: str) -> Stacked:
     if not mapped.flags.c_contiguous:
         return Stacked(MemoryStack(np.array(mapped), axes), None, None, "")
     start = int(mapped.offset)
-    return Stacked(FileStack(path, start, mapped.shape[1:], axes), None, None, "")
+    each = mapped.shape if axes.axis is None else mapped.shape[1:]
+    return Stacked(FileStack(path, start, each, axes), None, None, "")
 
 
 def _npz(path: Path, typed: str) -> dict[str, NDArray[Any]]:

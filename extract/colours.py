@@ -93,3 +93,22 @@ def rgb_from_lab(values: Pixels) -> Pixels:
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     pixels: Pixels = np.rint(encoded * 255).astype(np.uint8)
     return pixels
+
+
+def to_bytes(dtype: np.dtype[Any]) -> str:
+    """How pixels ``x`` of another type become uint8, as advice: their range is for their owner to say.
+
+    Examples
+    --------
+    >>> to_bytes(np.dtype("uint16"))
+    "if they lie in 0-65535: (x // 257).astype('uint8'); if in 0-255: x.astype('uint8')"
+    """
+    if dtype.kind == "b":
+        return "if False is black: 255 * x.astype('uint8')"
+    if dtype.kind not in "iu":
+        return "if they lie in 0-1: (255 * x).round().astype('uint8')"
+    plain = "0-255: x.astype('uint8')"
+    if dtype.kind == "i":
+        return f"if they lie in {plain}"
+    top = int(np.iinfo(dtype).max)
+    return f"if they lie in 0-{top}: (x // {top // 255}).astype('uint8'); if in {plain}"

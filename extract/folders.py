@@ -241,8 +241,16 @@ def escape(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "".join(map(_escaped, name))
+        return _real(name) or "".join(map(_escaped, name))
     return name
+
+
+def _real(name: str) -> str | None:
+    """A UTF-8 name that Python took for undecodable bytes, as it does in a C locale."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        return None
 
 
 def _escaped(character: str) -> str:

@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from extract.hdf5_filters import missing_filter
 from models.errors import CacheCorruptError, CacheError
 from models.files import refuse_pipe
 
@@ -251,7 +252,11 @@ class OpenFile:
     def _node(self, name: str) -> Any:
         # Looking a name up costs more than reading a small dataset.
         if name not in self._nodes:
-            self._nodes[name] = self._file[name]
+            node = self._file[name]
+            lacking = missing_filter(node) if isinstance(node, h5py.Dataset) else None
+            if lacking is not None:
+                raise CacheError(f"{self.path}: {name} is {lacking}")
+            self._nodes[name] = node
         return self._nodes[name]
 
     @contextlib.contextmanager

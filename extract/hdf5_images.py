@@ -10,9 +10,12 @@ H x W x 3 x N         (N, 3, W, H)            N images (H, W, 3)
 N x H x W x 3         (3, W, H, N)            N images (H, W, 3)
 H x W x N             (N, W, H)               N images (H, W)
 N x H x W             (W, H, N)               N images (H, W)
+H x W x 3             (3, W, H)               one image (H, W, 3)
+H x W                 (W, H)                  one image (H, W)
 ====================  ======================  ===================
 
-Where two lines fit, the one whose N is the number of labels is taken, else the upper one. Without
+Where two lines fit, the one whose N is the number of labels is taken, else the upper one; but
+whether (3, a, b) is one image or several is asked where no labels tell. Without
 a mark the rules of `extract.array_layout` hold, and (3, W, H, N) is read as MATLAB's, since nothing
 else writes it. An unmarked (N, 3, a, b) counts as (N, 3, H, W): from ``h5write`` of H x W x 3 x N it
 would come out turned about its diagonal; a note says how it was read.
@@ -32,11 +35,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.array_layout import Layout, Part, find_parts, label_texts, layout
+from extract.array_layout import (
+    Layout,
+    Part,
+    Reading,
+    chosen,
+    counts_of,
+    find_parts,
+    label_texts,
+    layout,
+)
 from extract.folders import escape
+from extract.hdf5_filters import missing_filter
 from extract.joining import Source
 from extract.limits import FREE_BYTES, check_expansion
-from extract.stacks import Stacked, stack_source
+from extract.stacks import MemoryStack, Stack, Stacked, stack_source
 from extract.stages import Pixels
 from models.errors import ImageError, SourceError, UnsafeFileError, UsageError
 from models.progress import Notify
@@ -110,10 +123,12 @@ class _HdfStack:
     """Images of a dataset; a block of neighbours is read at once, since chunks hold many."""
 
     def __init__(self, data: Any, axes: Layout) -> None:
+        assert axes.axis is not None
         self.layout = axes
+        self._axis = axes.axis
         self._data = data
         self._lock = threading.Lock()
-        per_chunk = data.chunks[axes.axis] if data.chunks else 1
+        per_chunk = data.chunks[self._axis] if data.chunks else 1
         count = max(1, _BLOCK_BYTES // axes.bytes_each)
         self._per_block = max(per_chunk, count // per_chunk * per_chunk)
         self._blocks: OrderedDict[int, NDArray[Any]] = OrderedDict()
@@ -130,14 +145,14 @@ class _HdfStack:
                         self._blocks.popitem(last=False)
         except _LIBRARY_ERRORS as exc:
             raise ImageError(f"cannot be read from the HDF5 file: {_short(exc)}") from exc
-        return self.layout.picture(np.take(block, within, self.layout.axis))
+        return self.layout.picture(np.take(block, within, self._axis))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Elsewhere, (self._data.file.filename, self._data.name, self.layout)
 
     def _read(self, start: int) -> NDArray[Any]:
         where = [slice(None)] * self._data.ndim
-        where[self.layout.axis] = slice(start, start + self._per_block)
+        where[self._axis] = slice(start, start + self._per_block)
         block: NDArray[Any] = self._data[tuple(where)]
         return block
 
@@ -159,6 +174,9 @@ class _Elsewhere:
                     data = h5py.File(self._path, "r", locking=False)[self._name]
                 except _LIBRARY_ERRORS as exc:
                     raise ImageError(f"the HDF5 file cannot be opened: {_short(exc)}") from exc
+                lacking = missing_filter(data)
+                if lacking is not None:
+                    raise ImageError(lacking)
                 self._stack = _HdfStack(data, self.layout)
         return self._stack.image(index)
 
@@ -181,20 +199,25 @@ def _datasets(file: Any) -> dict[str, tuple[int, ...]]:
 def _stacked(file: Any, part: Part, is_matlab: bool, typed: str, notify: Notify) -> Stacked:
     data = _checked(file[part.images], f"{typed}: {part.images}")
     labels = None if part.labels is None else _labels(file, part.labels, typed)
-    count = None if labels is None else max(labels.shape, default=0)
     is_matlab = is_matlab or "MATLAB_class" in data.attrs
-    axes = _axes(data.shape, data.dtype, is_matlab, count, f"{typed}: {part.images}")
+    shape = None if labels is None else labels.shape
+    if shape is not None and is_matlab and 1 in shape:
+        shape = (math.prod(shape),)  # MATLAB has no vectors of one axis
+    axes = _axes(data.shape, data.dtype, is_matlab, shape, f"{typed}: {part.images}")
     how = f", stored {data.shape} by MATLAB" if is_matlab else ""
     if not is_matlab and axes.turn == (1, 2, 0):
-        how = f", read as (N, channels, rows, columns) {data.shape}"
-    notify(f"{typed}: images from {part.images}{how}, labels from {part.labels or 'nowhere'}")
+        number = "" if axes.axis is None else "N, "
+        how = f", read as ({number}channels, rows, columns) {data.shape}"
+    images = "one picture" if axes.axis is None else "images"
+    notify(f"{typed}: {images} from {part.images}{how}, labels from {part.labels or 'nowhere'}")
     texts = None if labels is None else label_texts(labels, axes.count, f"{typed}: {part.labels}")
     folder = escape(part.images) if part.split is not None else ""
-    return Stacked(_HdfStack(data, axes), texts, part.split, folder)
+    stack: Stack = MemoryStack(data[()], axes) if axes.axis is None else _HdfStack(data, axes)
+    return Stacked(stack, texts, part.split, folder)
 
 
 def _checked(data: Any, name: str) -> Any:
-    """A dataset that lies in this file and holds about what it claims."""
+    """A dataset that lies in this file, holds about what it claims, and can be decompressed here."""
     if data.is_virtual or data.external:
         raise UnsafeFileError(f"{name}: its data lies in other files; refused. Copy it into one file")
     size = math.prod(data.shape) * data.dtype.itemsize
@@ -203,16 +226,20 @@ def _checked(data: Any, name: str) -> Any:
         raise UnsafeFileError(
             f"{name}: chunks of more than {FREE_BYTES:,} bytes; refused. Save it in smaller ones"
         )
+    lacking = missing_filter(data)
+    if lacking is not None:
+        raise SourceError(f"{name}: {lacking}")
     return data
 
 
 def _axes(
-    shape: tuple[int, ...], dtype: np.dtype[Any], is_matlab: bool, labels: int | None, name: str
+    shape: tuple[int, ...], dtype: np.dtype[Any], is_matlab: bool, labels: tuple[int, ...] | None, name: str
 ) -> Layout:
     if dtype != np.uint8 or 0 in shape:
-        return layout(shape, dtype, name)
+        return layout(shape, dtype, name, labels)
+    whole = math.prod(shape)
     reversed_axes = [
-        Layout(shape[axis], axis, turn, math.prod(shape) // shape[axis])
+        Layout(shape[axis], axis, turn, whole // shape[axis])
         for axis, turn, fits in (
             (0, (2, 1, 0), len(shape) == 4 and shape[1] in _CHANNELS),
             (3, (2, 1, 0), len(shape) == 4 and shape[0] in _CHANNELS),
@@ -221,11 +248,19 @@ def _axes(
         )
         if fits
     ]
+    counts = set() if labels is None else counts_of(labels)
+    if is_matlab and len(shape) == 2 and (labels is None or 1 in counts):
+        return Layout(1, None, (1, 0), whole)
+    if is_matlab and len(shape) == 3 and shape[0] == 3:
+        one = Reading(Layout(1, None, (2, 1, 0), whole), "one picture H x W x 3", "permute(x, [4 1 2 3])")
+        grey = Reading(reversed_axes[0], "3 grey pictures", "reshape(x, size(x, 1), size(x, 2), 1, 3)")
+        if labels is None or counts & {1, 3}:
+            return chosen([one, grey], shape[::-1], labels, name)
     if is_matlab and reversed_axes:
-        return next((axes for axes in reversed_axes if axes.count == labels), reversed_axes[0])
+        return next((axes for axes in reversed_axes if axes.count in counts), reversed_axes[0])
     if len(shape) == 4 and shape[0] in _CHANNELS and shape[1] not in _CHANNELS and shape[3] not in _CHANNELS:
         return reversed_axes[-1]
-    return layout(shape, dtype, name)
+    return layout(shape, dtype, name, labels)
 
 
 def _labels(file: Any, key: str, typed: str) -> NDArray[Any]:

@@ -62,7 +62,7 @@ from PIL import (
 )
 
 from extract import jpeg, libtiff, png, tiff
-from extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab
+from extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab, to_bytes
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
 from extract.stages import Pixels
@@ -162,8 +162,8 @@ def prepare(
 
     Parameters
     ----------
-    data : bytes, or ndarray of shape (h, w, 3) or (h, w), uint8
-        An encoded picture, or RGB or grey pixels.
+    data : bytes, or ndarray of shape (h, w, 3), (h, w, 4) or (h, w), uint8
+        An encoded picture, or RGB, RGBA (on white) or grey pixels.
     spec : PreprocessSpec
         Its geometry is carried out here, its arithmetic in the network's graph.
     exact : bool
@@ -205,7 +205,7 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
 
     Parameters
     ----------
-    data : bytes, or ndarray of shape (h, w, 3) or (h, w), uint8
+    data : bytes, or ndarray of shape (h, w, 3), (h, w, 4) or (h, w), uint8
         As `prepare`.
     side : int
     max_pixels : int
@@ -361,18 +361,24 @@ def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     # Pillow converts premultiplied grey only to plain grey with alpha.
-    coloured = (image.convert("LA") if mode == "La" else image).convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
+    return _on_white((image.convert("LA") if mode == "La" else image).convert("RGBA"))
+
+
+def _on_white(coloured: Image.Image) -> Image.Image:
+    white = Image.new("RGB", coloured.size, "white")
     white.paste(coloured, mask=coloured)
     return white
 
 
 def _from_array(pixels: Pixels) -> Image.Image:
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        raise ImageError(f"an array of {pixels.dtype} {pixels.shape}; uint8 of (h, w, 3) or (h, w) is read")
+    if pixels.dtype != np.uint8:
+        raise ImageError(f"an array of {pixels.dtype}; uint8 (0-255) is read; {to_bytes(pixels.dtype)}")
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
+        raise ImageError(f"an array of shape {pixels.shape}; (h, w, 3), (h, w, 4) or (h, w) is read")
     if 0 in pixels.shape:
         raise ImageError(f"an array of shape {pixels.shape} has no pixels")
-    return Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
+    return _on_white(image) if image.mode == "RGBA" else image
 
 
 def _resized(picture: _Picture, wanted: Framing, part: Window, spec: PreprocessSpec) -> Pixels:

@@ -28,7 +28,7 @@ class Stack(Protocol):
         """Their axes."""
 
     def image(self, index: int) -> Pixels:
-        """One image: ndarray of shape (H, W, 3) or (H, W), uint8, from any thread.
+        """One image: ndarray of shape (H, W, 3), (H, W, 4) or (H, W), uint8, from any thread.
 
         Raises
         ------
@@ -45,7 +45,8 @@ class MemoryStack:
 
     def image(self, index: int) -> Pixels:
         """One image, copied."""
-        return self.layout.picture(np.take(self.array, index, self.layout.axis))
+        axis = self.layout.axis
+        return self.layout.picture(self.array if axis is None else np.take(self.array, index, axis))
 
 
 class FileStack:

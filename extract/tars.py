@@ -186,7 +186,7 @@ class _Counted:
 
 def _walk(stream: _Counted, end: int | None, notify: Notify) -> Iterator[tarfile.TarInfo]:
     """Members in their order, none of them kept."""
-    with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r:") as tar:
+    with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r:", encoding="utf-8") as tar:
         before = -1
         while (member := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every one

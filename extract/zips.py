@@ -11,10 +11,12 @@ import sys
 import zipfile
 import zlib
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from extract.folders import escape
 from extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
 from extract.members import Kind, Members, label_of
 from extract.stages import ImageRef, Listing
@@ -32,6 +34,10 @@ _SMALLEST_ENTRY = 46
 _ENCRYPTED = 1
 # zipfile raises these for damaged directories; NotImplementedError for versions after its own.
 _DAMAGE = (zipfile.BadZipFile, ValueError, struct.error, EOFError, NotImplementedError, OSError)
+# APPNOTE 4.5, 4.6.9: extra fields; Info-ZIP's with the name in UTF-8: version 1, CRC-32 of the plain name.
+_NAME_IS_UTF8 = 1 << 11
+_FIELD = struct.Struct("<HH")
+_UNICODE_PATH, _UNICODE_PATH_START = 0x7075, struct.Struct("<BL")
 
 
 @dataclass(slots=True)
@@ -141,6 +147,7 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
             f"{name}: a damaged zip file, or none ({exc}); copy or download it again. "
             "A part of a split archive must be joined first"
         ) from exc
+    _decode_names(entries, name, notify)
     origin = ZipOrigin(name, path)
     members = Members(name)
     for info in entries:
@@ -167,6 +174,50 @@ class _LabelMember:
             return label_of(self.name, self.origin.member(self.index, self.size))
         except ImageError:
             return None
+
+
+def _decode_names(entries: Iterable[zipfile.ZipInfo], name: str, notify: Notify) -> None:
+    """Give every entry its name as its packer meant it; a note says where that had to be guessed.
+
+    APPNOTE (appendix D) has two encodings: UTF-8 with a flag, else cp437. Info-ZIP on Linux and the Mac's
+    Archive Utility write UTF-8 without the flag, Windows' packers the code page of their country.
+    """
+    guessed = []
+    for info in entries:
+        # zipfile has decoded these as cp437, which has a character for every byte.
+        if info.flag_bits & _NAME_IS_UTF8:
+            continue
+        raw = info.orig_filename.encode("cp437")
+        meant = _unicode_path(info.extra, raw)
+        if meant is None and raw.isascii():
+            continue
+        try:
+            meant = raw.decode() if meant is None else meant
+        except UnicodeDecodeError:
+            guessed.append(info.filename)
+        else:
+            info.filename = meant.partition("\0")[0]  # as zipfile cuts names
+    if guessed:
+        notify(
+            f"{name}: names in an encoding that the archive does not tell ({len(guessed)}, such as "
+            f"{escape(guessed[0])}) were read as cp437; if that is wrong, pack again in UTF-8 (7z a -mcu=on)"
+        )
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> str | None:
+    """The name in an Info-ZIP Unicode Path field, if it is there and belongs to the plain name `raw`."""
+    while len(extra) >= _FIELD.size:
+        tag, size = _FIELD.unpack_from(extra)
+        data, extra = extra[_FIELD.size :][:size], extra[_FIELD.size + size :]
+        if tag == _UNICODE_PATH and len(data) > _UNICODE_PATH_START.size:
+            version, checksum = _UNICODE_PATH_START.unpack_from(data)
+            # Another checksum: a tool renamed the member and did not know the field.
+            if version == 1 and checksum == zlib.crc32(raw):
+                try:
+                    return data[_UNICODE_PATH_START.size :].decode()
+                except UnicodeDecodeError:
+                    return None
+    return None
 
 
 def _check_directory(file: BinaryIO, size: int, name: str) -> None:

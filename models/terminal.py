@@ -7,6 +7,8 @@ message can forget it. Results for programs (`data_stream`) pass as they are, un
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 import sys
 from typing import Any, TextIO, cast
@@ -100,3 +102,15 @@ def beneath(stream: TextIO) -> TextIO:
 def data_stream() -> TextIO:
     """Where results for programs go: stdout as it is, guarded only where it is a terminal."""
     return sys.stdout if beneath(sys.stdout).isatty() else beneath(sys.stdout)
+
+
+def take_every_name() -> None:
+    """Make stdout and stderr UTF-8; a console that has another encoding keeps it, and shows the rest escaped.
+
+    A C locale (ASCII) says nothing about the console, and is not kept.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Python gives a program that has no such stream None, and whoever imports this one may put another.
+        if isinstance(stream, io.TextIOWrapper):
+            keep = stream.isatty() and codecs.lookup(stream.encoding).name != "ascii"
+            stream.reconfigure(encoding=None if keep else "utf-8", errors="backslashreplace")

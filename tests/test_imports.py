@@ -20,7 +20,7 @@ DOORS = {
     "onnxruntime": ("extract/engines.py",),
     "fsspec": ("extract/remote_store.py",),
     "aiohttp": ("extract/remote_store.py",),
-    "h5py": ("extract/hdf5.py", "extract/hdf5_images.py"),
+    "h5py": ("extract/hdf5.py", "extract/hdf5_filters.py", "extract/hdf5_images.py"),
     "pyarrow": ("extract/cache/parquet.py",),
     "onnx": ("models/", "classify/artifact.py"),
     "sklearn": ("classify/",),

@@ -57,7 +57,7 @@ def test_an_npz_file_is_read_by_the_names_people_use(tmp_path: Path, x: str, y: 
 @pytest.mark.parametrize("count", [1, 999, 12_345])
 def test_keys_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr("extract.stacks._FEWEST_DIGITS", 3)
-    np.save(tmp_path / "many.npy", np.zeros((count, 1, 1), np.uint8))
+    np.save(tmp_path / "many.npy", np.zeros((count, 2, 2), np.uint8))
     paths = [ref.path for ref in list_inputs([tmp_path / "many.npy"]).images]
     assert paths[0] == f"many.npy/{0:0{5 if count > 1000 else 3}}"
     assert paths == sorted(paths)
@@ -156,7 +156,7 @@ def test_labels_that_are_none_are_refused(tmp_path: Path, y: NDArray[Any], says:
     ("x", "says"),
     [
         (np.zeros((3, 4, 4, 3)), "float64 were found, uint8"),
-        (np.zeros((3, 4), np.uint8), r"shape \(3, 4\) were found"),
+        (np.zeros(12, np.uint8), r"shape \(12,\) were found"),
         (np.zeros((3, 4, 5, 6), np.uint8), r"shape \(3, 4, 5, 6\) were found"),
         (np.zeros((3, 0, 4, 3), np.uint8), "without pixels"),
     ],

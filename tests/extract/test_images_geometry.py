@@ -290,7 +290,7 @@ def test_bytes_and_their_pixels_give_the_same() -> None:
     assert (grey == grey[..., :1]).all()
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 4), (4,), (0, 4, 3), (2, 4, 4, 3)])
+@pytest.mark.parametrize("shape", [(4, 4, 5), (4,), (0, 4, 3), (2, 4, 4, 3)])
 def test_other_arrays_are_refused_with_their_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ImageError, match="array of"):
         prepare(np.zeros(shape, np.uint8), CAFFE)
