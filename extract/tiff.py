@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from itertools import zip_longest
 
+from extract import jpeg
 from extract.formats import CUT_SHORT
 from models.errors import ImageError
 
@@ -45,7 +46,7 @@ _NUMBERS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 # So many are looked at; a picture of more is not taken for whole.
 _STRIPS = 1 << 20
 _NEEDED = {_COMPRESSION, *(tag for pair in _DATA for tag in pair)}
-_END_OF_JPEG = b"\xff\xd9"
+_START_OF_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 
 
 def check(data: bytes) -> None:
@@ -59,7 +60,7 @@ def check(data: bytes) -> None:
     Raises
     ------
     ImageError
-        If the file ends before them.
+        If the file ends before them, or a JPEG in it does.
     """
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"\x2b\0", b"\0\x2b")
@@ -90,12 +91,17 @@ def check(data: bytes) -> None:
 def _holds_old_jpeg(data: bytes, tags: dict[int, tuple[int, ...]]) -> bool:
     """Whether the file reaches to the end of all data that its tags point to."""
     for starts, counts in _DATA:
-        if len(tags.get(starts, ())) == _STRIPS:
+        places = list(zip_longest(tags.get(starts, ()), tags.get(counts, ()), fillvalue=0))
+        if len(places) == _STRIPS or any(start + count > len(data) for start, count in places):
             return False
-        for start, count in zip_longest(tags.get(starts, ()), tags.get(counts, ()), fillvalue=0):
-            if start + count > len(data):
-                return False
-            # Without a length the data goes on to its end marker, which coded data cannot hold.
-            if start and not count and data.find(_END_OF_JPEG, start) < 0:
+        endless = [start for start, count in places if start and not count]
+        if endless and len(places) > 1:
+            return False
+        for start in endless:
+            # Without a length it goes on to its end marker, which coded data cannot hold. The headers of a
+            # whole JPEG can, in a preview.
+            if data.startswith(_START_OF_JPEG, start):
+                jpeg.decodable(data[start:])
+            elif data.find(_END_OF_JPEG, start) < 0:
                 return False
     return True
