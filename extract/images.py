@@ -45,7 +45,6 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL
@@ -61,11 +60,14 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from extract import jpeg, libtiff, png, tiff
-from extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab
+from extract import jpeg, libtiff, png
+from extract.colours import grey_from_floats, grey_from_integers, lab_from_codes, rgb_from_lab
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
 from extract.stages import Pixels
+from extract.tiff_layout import Layout, read_layout
+from extract.tiff_pixels import rgb_from_samples
+from extract.tiff_samples import read_samples
 from models.errors import ImageError
 from models.spec import PreprocessSpec
 
@@ -82,9 +84,6 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "WebP": WebPImagePlugin.WebPImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
-
-# What Pillow does not look at, looked at before it.
-_CHECKS = {"PNG": png.check, "TIFF": tiff.check}
 
 # Pillow's readers are written for honest files. On others they raise whatever the next
 # statement happens to raise; each of these was seen in its sources or in fuzzing.
@@ -256,17 +255,16 @@ def _whole(image: Image.Image) -> _Picture:
 def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None) -> _Picture:
     """The picture, decoded and turned."""
     kind = sniff(data)
-    if kind in _CHECKS:
-        _CHECKS[kind](data)
+    if kind == "PNG":
+        png.check(data)
+    layout = read_layout(data) if kind == "TIFF" else None
+    if layout is not None and not layout.is_plain:
+        return _whole(_by_arithmetic(data, layout, max_pixels))
     whole = jpeg.decodable(data) if kind == "JPEG" else data
     libtiff.forget()
     try:
         image = _READERS[kind](io.BytesIO(whole))
-        if image.width * image.height > max_pixels:
-            raise ImageError(
-                f"{image.width}x{image.height} is {image.width * image.height:,} pixels; "
-                f"at most {max_pixels:,} are read"
-            )
+        _check_size(image.width, image.height, max_pixels)
         size, extent = image.size, (float(image.width), float(image.height))
         if kind == "JPEG" and shrink_for is not None:
             extent = _shrink(image, shrink_for)
@@ -291,6 +289,27 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
     left = flat.width - extent[0] if turn in _MIRRORED else 0
     top = flat.height - extent[1] if turn in _FLIPPED else 0
     return _Picture(flat, size[1], size[0], (left, top, left + extent[0], top + extent[1]))
+
+
+def _by_arithmetic(data: bytes, layout: Layout, max_pixels: int) -> Image.Image:
+    """A TIFF that Pillow reads wrong or not at all, upright."""
+    _check_size(layout.width, layout.height, max_pixels)
+    libtiff.forget()
+    try:
+        pixels = rgb_from_samples(read_samples(data, layout, _decompressed), layout)
+    except _BAD_DATA as exc:
+        raise ImageError(_reason("TIFF", exc)) from exc
+    image, turn = Image.fromarray(pixels), _UPRIGHT.get(layout.orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _decompressed(strips: bytes) -> Pixels:
+    return np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(strips)))
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ImageError(f"{width}x{height} is {width * height:,} pixels; at most {max_pixels:,} are read")
 
 
 def _shrink(image: ImageFile.ImageFile, spec: PreprocessSpec) -> tuple[float, float]:
@@ -340,17 +359,14 @@ def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     mode, clear = image.mode, image.info.get("transparency")
     if mode in ("L", "RGB") and clear is None:
         return image
-    tags: Any = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    white_is_zero = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
     if mode == "F":
-        return Image.fromarray(grey_from_floats(np.asarray(image), white_is_zero))
+        return Image.fromarray(grey_from_floats(np.asarray(image)))
     if mode == "I" or mode.startswith("I;16"):
         values = np.asarray(image)
-        bits = 12 if tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,) else 16
-        grey = grey_from_integers(values, bits, white_is_zero)
+        grey = grey_from_integers(values, 16)
         return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
     if mode == "LAB":
-        return Image.fromarray(rgb_from_lab(np.asarray(image)))
+        return Image.fromarray(rgb_from_lab(lab_from_codes(np.asarray(image), 8)))
     if mode == "CMYK":
         # Pillow inverts every CMYK JPEG; only Adobe's are stored inverted.
         if kind == "JPEG" and "adobe" not in image.info:

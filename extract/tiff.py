@@ -1,4 +1,4 @@
-"""Whether a TIFF's first directory is whole, checked because Pillow reads half of one.
+"""A TIFF's first directory, read whole or not at all, because Pillow reads half of one.
 
 Where the file ends within the directory or within a value that it points to, Pillow
 warns and goes on with the tags it has: alpha, orientation or colours are then misread.
@@ -8,6 +8,7 @@ TIFF 6.0, section 2, and the BigTIFF layout of libtiff. No imaging library is im
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from extract.formats import CUT_SHORT
 from models.errors import ImageError
@@ -33,15 +34,40 @@ _WIDTHS = {
 }
 # Tags from here on are private; what they hold does not change the pixels.
 _FIRST_PRIVATE_TAG = 32768
+# The types whose values are whole numbers, as `struct` names them, or bytes.
+_NUMBERS = {3: "H", 4: "I", 8: "h", 9: "i", 13: "I", 16: "Q", 18: "Q"}
+_BYTES, _FRACTION, _FRACTIONS = (1, 7), 5, 6
+# The longest list that is read whole: the places of so many strips or tiles.
+MOST_VALUES = 1 << 20
+
+Tags = dict[int, Sequence[int]]
+"""The values of a directory's tags."""
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
+STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 274, 277, 278, 279, 284
+PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS = 317, 320, 322, 323, 324, 325
+INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, LUMA, SUBSAMPLING, BLACK_WHITE, XMP = 332, 338, 339, 529, 530, 532, 700
+_READ = frozenset(
+    {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER}
+    | {STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR}
+    | {PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS}
+    | {INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, LUMA, SUBSAMPLING, BLACK_WHITE, XMP}
+)
 
 
-def check(data: bytes) -> None:
-    """Require the whole first directory, and every value of its public tags.
+def read_tags(data: bytes) -> Tags:
+    """The tags of the first directory that say what its pixels are.
 
     Parameters
     ----------
     data : bytes
         A whole file that begins with the TIFF signature.
+
+    Returns
+    -------
+    dict of int to sequence of int
+        Of a tag that is there twice, the first; of a list, at most `MOST_VALUES` values; of a fraction,
+        numerator and denominator.
 
     Raises
     ------
@@ -54,6 +80,7 @@ def check(data: bytes) -> None:
     offset, number, head = (
         struct.Struct(order + code) for code in (("Q", "Q", "HHQ") if big else ("I", "H", "HHI"))
     )
+    tags: Tags = {}
     try:
         (directory,) = offset.unpack_from(data, 8 if big else 4)
         (entries,) = number.unpack_from(data, directory)
@@ -64,5 +91,15 @@ def check(data: bytes) -> None:
             size = count * _WIDTHS.get(kind, 0)
             if size > offset.size and value + size > len(data) and tag < _FIRST_PRIVATE_TAG:
                 raise ImageError(CUT_SHORT)
+            if tag in _READ and tag not in tags:
+                start = value if size > offset.size else place + head.size
+                if kind in _BYTES:
+                    tags[tag] = data[start : start + count]
+                elif kind == _FRACTION:
+                    tags[tag] = struct.unpack_from(f"{order}{2 * min(count, _FRACTIONS)}I", data, start)
+                elif kind in _NUMBERS:
+                    length = min(count, MOST_VALUES)
+                    tags[tag] = struct.unpack_from(f"{order}{length}{_NUMBERS[kind]}", data, start)
     except (struct.error, OverflowError) as exc:
         raise ImageError(CUT_SHORT) from exc
+    return tags

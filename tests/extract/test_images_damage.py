@@ -246,7 +246,8 @@ def test_nothing_of_pillow_or_libtiff_reaches_the_terminal(tmp_path: Path) -> No
     assert run.stderr == ""
     assert [line.split(":")[0] for line in run.stdout.splitlines()] == [
         "lzw damaged TIFF",
-        "samples TIFF that cannot be decoded",
+        "samples TIFF of 65535 bands, and no tag says what they show; save the band that counts as grey, "
+        "or three as RGB",
     ]
 
 
