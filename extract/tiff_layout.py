@@ -30,11 +30,13 @@ _OTHER_PHOTOMETRICS |= {32845: "LogLuv", 34892: "a camera's linear raw values", 
 _OLD_JPEG, _JPEG = 6, 7
 _FAX = frozenset({2, 3, 4, 32771})
 _BY_PILLOW = _FAX | {_OLD_JPEG, _JPEG, 32809}
-_OTHER_COMPRESSIONS = {9: "JBIG", 10: "JBIG", 22610: "JPEG XR", 32908: "Pixar film", 32909: "Pixar log"}
-_OTHER_COMPRESSIONS |= {33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000"}
-_OTHER_COMPRESSIONS |= {33007: "JPEG of another kind", 34661: "JBIG", 34676: "SGI log", 34677: "SGI log"}
-_OTHER_COMPRESSIONS |= {34713: "Nikon's raw", 34887: "LERC", 34892: "lossy JPEG of raw values", 34933: "PNG"}
-_OTHER_COMPRESSIONS |= {34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
+_COMPRESSIONS = {9: "JBIG", 10: "JBIG", 22610: "JPEG XR", 32908: "Pixar film", 32909: "Pixar log"}
+_COMPRESSIONS |= {33003: "JPEG 2000", 33004: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000"}
+_COMPRESSIONS |= {33007: "JPEG of another kind", 34661: "JBIG", 34676: "SGI log", 34677: "SGI log"}
+_COMPRESSIONS |= {34713: "Nikon's raw", 34887: "LERC", 34892: "lossy JPEG of raw values", 34933: "PNG"}
+# Those that Pillow's libtiff may be built without.
+_COMPRESSIONS |= {5: "LZW", 8: "deflate", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard"}
+_COMPRESSIONS |= {34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
 _SAVE_AS = "save it uncompressed, or with LZW or deflate"
 # 64-bit numbers hold no more that counts; other widths of floats and of more than 16 bits are not read.
 _BITS = {UNSIGNED: {*range(1, 17), 32, 64}, SIGNED: {8, 16, 32, 64}, FLOAT: {16, 32, 64}}
@@ -141,14 +143,19 @@ def read_layout(data: bytes) -> Layout | None:
     if compression == _OLD_JPEG:
         return None
     if compression not in BYTE_STREAMS | _BY_PILLOW:
-        name = _OTHER_COMPRESSIONS.get(compression, "an unknown one")
-        raise ImageError(f"TIFF whose compression is not read: {name} ({compression}); {_SAVE_AS}")
+        raise ImageError(unread_compression(compression))
     layout = _layout(data[:4], compression, tags)
     if layout.is_big and layout.order == ">" and compression not in BYTE_STREAMS:
         raise ImageError(f"BigTIFF of big-endian numbers and compression {compression}; {_SAVE_AS}")
     _check_samples(layout)
     _check_segments(layout)
     return layout
+
+
+def unread_compression(compression: int) -> str:
+    """Why a TIFF of that compression is refused, and what helps."""
+    name = _COMPRESSIONS.get(compression, "an unknown one")
+    return f"TIFF whose compression is not read: {name} ({compression}); {_SAVE_AS}"
 
 
 def _layout(signature: bytes, compression: int, tags: tiff.Tags) -> Layout:

@@ -13,6 +13,8 @@ from extract.tiff_layout import ASSOCIATED, CMYK, FLOAT, ICC_LAB, LAB, PALETTE, 
 
 # Whole numbers of more bits are read as if they had 16.
 _MOST_BITS = 16
+# Pixels.
+_AT_ONCE = 1 << 20
 
 
 def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
@@ -34,12 +36,22 @@ def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
     ImageError
         If numbers lie outside the range that is read.
     """
+    if layout.photometric not in (PALETTE, LAB, ICC_LAB):
+        samples = _levels(samples, layout)
+    # Compositing and conversions take several times a picture's memory: not of all of it at once.
+    step = max(1, _AT_ONCE // layout.width)
+    bands = [_rgb(samples[top : top + step], layout) for top in range(0, layout.height, step)]
+    return np.concatenate(bands) if len(bands) > 1 else bands[0]
+
+
+def _rgb(samples: NDArray[Any], layout: Layout) -> Pixels:
+    """Levels, palette indices or codes of L*a*b*, and alpha, to grey or RGB."""
     colours = _colours(samples[..., : layout.colours], layout)
     if not layout.alpha:
-        return colours
-    if colours.ndim == 2:
-        colours = colours[..., None]
-    alpha = _levels(samples[..., layout.colours], layout)
+        return colours[..., 0] if colours.shape[2] == 1 else colours
+    alpha = samples[..., layout.colours]
+    if layout.photometric in (PALETTE, LAB, ICC_LAB):
+        alpha = _levels(alpha, layout)
     mixed = on_white(colours, alpha, premultiplied=layout.alpha == ASSOCIATED)
     return mixed[..., 0] if mixed.shape[2] == 1 else mixed
 
@@ -49,15 +61,12 @@ def _colours(samples: NDArray[Any], layout: Layout) -> Pixels:
         return _looked_up(samples[..., 0], layout)
     if layout.photometric in (LAB, ICC_LAB):
         return rgb_from_lab(lab_from_codes(samples, layout.bits, signed=layout.photometric == LAB))
-    levels = _levels(samples, layout)
     if layout.photometric == CMYK:
-        light = (255 - levels).astype(np.uint32)
+        light = (255 - samples).astype(np.uint32)
         return _bytes((light[..., :3] * light[..., 3:] + 127) // 255)
     if layout.photometric == YCBCR:
-        return _from_ycbcr(levels, layout)
-    if layout.photometric == WHITE_IS_ZERO:
-        levels = 255 - levels
-    return levels[..., 0] if layout.colours == 1 else levels
+        return _from_ycbcr(samples, layout)
+    return np.invert(samples) if layout.photometric == WHITE_IS_ZERO else samples
 
 
 def _levels(samples: NDArray[Any], layout: Layout) -> Pixels:
@@ -67,7 +76,9 @@ def _levels(samples: NDArray[Any], layout: Layout) -> Pixels:
     if samples.dtype == np.uint8 and layout.bits == 8:
         return samples
     if samples.dtype == np.uint16 and layout.bits == 16 and (layout.colours > 1 or layout.alpha):
-        return (samples >> 8).astype(np.uint8)
+        high = np.empty(samples.shape, np.uint8)
+        np.right_shift(samples, 8, out=high, casting="unsafe")
+        return high
     return grey_from_integers(samples, min(layout.bits, _MOST_BITS))
 
 

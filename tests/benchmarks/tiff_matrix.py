@@ -127,6 +127,8 @@ def kinds() -> Iterator[Kind]:
         yield Kind(f"palette {dtype}", dtype, PALETTE, high=top[dtype])
         yield Kind(f"L*a*b* {dtype}", dtype, LAB, high=top[dtype])
     yield Kind("YCbCr uint8", "uint8", YCBCR, high=255)
+    for bits in (1, 2, 4):
+        yield Kind(f"palette {bits} bits", "uint8", PALETTE, bits=bits, high=(1 << bits) - 1)
     yield Kind("grey int8 below 0", "int8", GREY, low=-128, high=127, refused="whole numbers of 8|from -")
     yield Kind("grey int16 below 0", "int16", GREY, low=-500, high=500, refused="reach from -")
     yield Kind("grey uint32 above 65535", "uint32", GREY, high=1 << 31, refused="only 0-65535")
@@ -177,6 +179,7 @@ def variants() -> Iterator[Variant]:
     yield from _turned()
     yield from _containers()
     yield from _coded_as_pictures()
+    yield from _by_another_writer()
 
 
 def _written(name: str, kind: Kind, seed: int, options: dict[str, Any], planar: bool) -> Variant | None:
@@ -262,7 +265,14 @@ def _coded_as_pictures() -> Iterator[Variant]:
 
     by_name = {kind.name: kind for kind in kinds()}
     for name, compression, shape, order in product(
-        ("minisblack uint8", "RGB uint8", "RGB uint8 unassalpha", "minisblack uint16", "RGB uint16"),
+        (
+            "minisblack uint8",
+            "RGB uint8",
+            "RGB uint8 unassalpha",
+            "CMYK uint8",
+            "minisblack uint16",
+            "RGB uint16",
+        ),
         ("jpeg", "webp", "jpeg2000", "jpegxl", "lerc", "jpegxr"),
         ("one strip", "tiles"),
         "<>",
@@ -286,6 +296,56 @@ def _coded_as_pictures() -> Iterator[Variant]:
         picture = Image.fromarray(samples[..., 0])
         picture.save(buffer, "TIFF", compression=compression, tiffinfo={266: fill})
         yield Variant(f"1 bit, {compression}, fill order {fill}", kind, buffer.getvalue(), samples)
+
+
+def _by_another_writer() -> Iterator[Variant]:
+    """Files that libvips, and so libtiff, writes."""
+    import pyvips
+
+    chosen = ["minisblack uint8", "minisblack uint16", "minisblack float32", "RGB uint8", "RGB uint16"]
+    chosen += ["RGB float32", "RGB uint8 unassalpha", "RGB uint16 unassalpha", "grey uint8 unassalpha"]
+    chosen += ["CMYK uint8", "CMYK uint16"]
+    for kind, compression, tiled, big in product(
+        [kind for kind in kinds() if kind.name in chosen],
+        ("none", "lzw", "deflate", "packbits", "jpeg", "ccittfax4"),
+        (False, True),
+        (False, True),
+    ):
+        samples = numbers(kind, 6)
+        image = pyvips.Image.new_from_array(samples)
+        if kind.photometric == CMYK:
+            image = image.copy(interpretation="cmyk")
+        elif kind.dtype == "uint16":
+            image = image.copy(interpretation="grey16" if COLOURS[kind.photometric] == 1 else "rgb16")
+        if compression == "ccittfax4" and kind.name != "minisblack uint8":
+            continue
+        # libvips flattens what it writes as JPEG.
+        if compression == "jpeg" and (kind.dtype != "uint8" or kind.extra):
+            continue
+        predictor = "horizontal" if kind.dtype.startswith("uint") else "none"
+        how = {
+            "compression": compression,
+            "predictor": predictor,
+            "bigtiff": big,
+            "tile": tiled,
+            "bitdepth": 0,
+        }
+        if tiled:
+            how |= {"tile_width": 16, "tile_height": 16}
+        if compression == "ccittfax4":
+            how["bitdepth"] = 1
+            samples = numbers(replace(kind, dtype="bool"), 6)
+            image, kind = (
+                pyvips.Image.new_from_array(255 * samples.astype(np.uint8)),
+                replace(kind, dtype="bool", bits=1),
+            )
+        data = bytes(image.tiffsave_buffer(**how))
+        shape = "tiles" if tiled else "strips"
+        name = f"{kind.name}, by libvips, {compression}, {shape}{', BigTIFF' if big else ''}"
+        if compression == "jpeg":
+            yield Variant(name, kind, data, _seen_by_tifffile(data), tolerance=2)
+        else:
+            yield Variant(name, kind, data, samples)
 
 
 def by_the_rules(samples: NDArray[Any], variant: Variant) -> NDArray[np.float64]:
