@@ -81,12 +81,21 @@ def on_white(colour: Pixels, alpha: Pixels, *, premultiplied: bool = False) -> P
     -------
     ndarray of shape (h, w, c), uint8
     """
-    sheer = 255 - alpha[..., None].astype(np.uint32)
+    solid = alpha[..., None].astype(np.uint16)
     if premultiplied:
-        mixed = np.minimum(colour + sheer, 255)
-    else:
-        mixed = (2 * (colour * (255 - sheer) + 255 * sheer) + 255) // 510
-    pixels: Pixels = mixed.astype(np.uint8)
+        mixed = np.minimum(colour + (255 - solid), 255)
+        pixels: Pixels = mixed.astype(np.uint8)
+        return pixels
+    return divided_by_255(colour * solid + 255 * (255 - solid))
+
+
+def divided_by_255(products: NDArray[np.uint16]) -> Pixels:
+    """Numbers of at most 255 * 255 divided by 255 and rounded, without a slow division.
+
+    Blinn (1995), "Three Wrongs Make a Right", IEEE Computer Graphics and Applications 15(6).
+    """
+    halved = products + np.uint16(128)
+    pixels: Pixels = ((halved + (halved >> 8)) >> 8).astype(np.uint8)
     return pixels
 
 

@@ -29,10 +29,10 @@ embedded colour profiles     ignored, as networks were trained on pixels read so
 
 What a file is, its first bytes say; its name does not count. A file that is cut short
 fails; `extract.jpeg`, `extract.png`, `extract.tiff` and `extract.libtiff` find what Pillow
-lets through. Of TIFF, Pillow reads what it reads right (8-bit grey and RGB side by side, JPEG,
+lets through. Of TIFF, Pillow reads what it reads right (8-bit samples side by side, JPEG,
 fax); the rest of what has no compression, or one of any bytes, is read by arithmetic
 (`extract.tiff_layout`, `extract.tiff_samples`, `extract.tiff_pixels`), and what neither reads is
-refused by its reason. ``python -m tests.benchmarks.tiff_matrix`` judges 5561 kinds of file by
+refused by its reason. ``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by
 two other readers. Some damage cannot be seen: changed bytes where a format has no checksum (all
 but PNG); a plain-text PPM cut within its last number; a JPEG that was cut within its last
 two blocks of 8x8, or within the last scan of a progressive one, *and* then given a new end

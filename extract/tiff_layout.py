@@ -106,18 +106,19 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether Pillow reads it right: coded as a picture, or 8-bit grey, RGB or RGBA side by side."""
+        """Whether Pillow reads it right: coded as a picture, or plain 8-bit samples side by side."""
         if self.compression not in BYTE_STREAMS:
             return True
         # Pillow (13.0.0, TiffImagePlugin) takes a big-endian BigTIFF for a TIFF.
         if self.is_big and self.order == ">":
             return False
-        eight = self.bits == 8 and self.number == UNSIGNED and self.fill_order == 1
-        grey = self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) and self.samples == 1
-        rgba = self.samples == 4 and self.alpha == UNASSOCIATED
-        return (
-            eight and not self.planar and (grey or (self.photometric == RGB and (self.samples == 3 or rgba)))
-        )
+        if self.bits != 8 or self.number != UNSIGNED or self.fill_order != 1 or self.planar:
+            return False
+        if self.photometric == PALETTE and max(self.colour_map) < 256:
+            return False
+        simple = self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK)
+        sheer = self.photometric == RGB and self.samples == 4 and self.alpha == UNASSOCIATED
+        return sheer or (simple and self.samples == self.colours)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -164,7 +165,9 @@ def _layout(signature: bytes, compression: int, tags: tiff.Tags) -> Layout:
         raise ImageError(f"damaged TIFF: its width is {width} and its height {height}")
     samples = _one(tags, tiff.SAMPLES, 1)
     photometric, colours, alpha = _colours(tags, samples)
-    tiled = tiff.TILE_OFFSETS in tags
+    tiled = tiff.TILE_WIDTH in tags
+    if tiled != (tiff.TILE_OFFSETS in tags) or tiled == (tiff.STRIP_OFFSETS in tags):
+        raise ImageError("damaged TIFF: its tags name both strips and tiles, or neither")
     rows = _one(tags, tiff.TILE_HEIGHT if tiled else tiff.ROWS_PER_STRIP, height)
     return Layout(
         order="<" if signature[:2] == b"II" else ">",
@@ -236,8 +239,8 @@ def _check_samples(layout: Layout) -> None:
         raise ImageError(f"damaged TIFF: fax data of {layout.samples} samples of {layout.bits} bits")
     if layout.compression == _JPEG and layout.bits != 8:
         raise ImageError(f"TIFF whose compression is not read: JPEG of {layout.bits} bits; {_SAVE_AS}")
-    if layout.compression == _JPEG and layout.planar:
-        raise ImageError(f"TIFF whose compression is not read: JPEG of separate planes; {_SAVE_AS}")
+    if layout.compression == _JPEG and layout.planar and layout.photometric not in (RGB, CMYK):
+        raise ImageError(f"TIFF whose compression is not read: JPEG of such planes; {_SAVE_AS}")
     streamed = layout.compression in BYTE_STREAMS
     if streamed and not _predicts(layout):
         raise ImageError(
@@ -254,6 +257,8 @@ def _check_samples(layout: Layout) -> None:
         raise ImageError(f"TIFF whose colours are not read: YCbCr or ICC L*a*b* of {layout.bits} bits")
     if layout.photometric == LAB and (layout.bits not in (8, 16) or layout.number == FLOAT):
         raise ImageError(f"TIFF whose colours are not read: L*a*b* of {layout.bits} bits")
+    if streamed and not {1, 2, 4}.issuperset(layout.subsampling):
+        raise ImageError(f"damaged TIFF: its YCbCr is subsampled by {layout.subsampling}")
     if streamed and layout.subsampling != (1, 1) and (layout.planar or layout.samples > 3):
         raise ImageError("TIFF whose colours are not read: subsampled YCbCr in planes, or with more samples")
 
@@ -305,8 +310,6 @@ def _same(tags: tiff.Tags, tag: int, otherwise: int) -> int:
 
 def _pair(tags: tiff.Tags) -> tuple[int, int]:
     across, down = (*tags.get(tiff.SUBSAMPLING, ()), 2, 2)[:2] if tiff.SUBSAMPLING in tags else (2, 2)
-    if across not in (1, 2, 4) or down not in (1, 2, 4):
-        raise ImageError(f"damaged TIFF: its YCbCr is subsampled by {across} and {down}")
     return across, down
 
 

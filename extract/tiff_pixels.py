@@ -7,14 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.colours import grey_from_floats, grey_from_integers, lab_from_codes, on_white, rgb_from_lab
+from extract.colours import (
+    divided_by_255,
+    grey_from_floats,
+    grey_from_integers,
+    lab_from_codes,
+    on_white,
+    rgb_from_lab,
+)
 from extract.stages import Pixels
 from extract.tiff_layout import ASSOCIATED, CMYK, FLOAT, ICC_LAB, LAB, PALETTE, WHITE_IS_ZERO, YCBCR, Layout
 
 # Whole numbers of more bits are read as if they had 16.
 _MOST_BITS = 16
 # Pixels.
-_AT_ONCE = 1 << 20
+_AT_ONCE = 1 << 15
 
 
 def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
@@ -38,7 +45,7 @@ def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
     """
     if layout.photometric not in (PALETTE, LAB, ICC_LAB):
         samples = _levels(samples, layout)
-    # Compositing and conversions take several times a picture's memory: not of all of it at once.
+    # In pieces that fit into the cache: compositing and conversions take several times a picture's memory.
     step = max(1, _AT_ONCE // layout.width)
     bands = [_rgb(samples[top : top + step], layout) for top in range(0, layout.height, step)]
     return np.concatenate(bands) if len(bands) > 1 else bands[0]
@@ -62,8 +69,8 @@ def _colours(samples: NDArray[Any], layout: Layout) -> Pixels:
     if layout.photometric in (LAB, ICC_LAB):
         return rgb_from_lab(lab_from_codes(samples, layout.bits, signed=layout.photometric == LAB))
     if layout.photometric == CMYK:
-        light = (255 - samples).astype(np.uint32)
-        return _bytes((light[..., :3] * light[..., 3:] + 127) // 255)
+        light = np.invert(samples).astype(np.uint16)
+        return divided_by_255(light[..., :3] * light[..., 3:])
     if layout.photometric == YCBCR:
         return _from_ycbcr(samples, layout)
     return np.invert(samples) if layout.photometric == WHITE_IS_ZERO else samples
@@ -86,8 +93,7 @@ def _looked_up(samples: NDArray[Any], layout: Layout) -> Pixels:
     table = np.array(layout.colour_map[: 3 << layout.bits], np.uint16).reshape(3, -1).T
     # Old programs store 8 bits; libtiff (tif_getimage.c, checkcmap) tells them apart in the same way.
     shift = 8 if table.max() > 255 else 0
-    colours: Pixels = _bytes(table >> shift)[samples]
-    return colours
+    return np.take(_bytes(table >> shift), samples, axis=0)
 
 
 def _from_ycbcr(levels: Pixels, layout: Layout) -> Pixels:

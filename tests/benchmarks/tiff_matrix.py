@@ -289,6 +289,11 @@ def _coded_as_pictures() -> Iterator[Variant]:
                 yield replace(made, samples=_seen_by_tifffile(made.data), tolerance=2)
             else:
                 yield replace(made, refused="compression is not read")
+    for name, order in product(("RGB uint8", "CMYK uint8"), "<>"):
+        how = {"compression": "jpeg", "byteorder": order}
+        made = _written(f"{name}, jpeg, planes, {order}", by_name[name], 3, how, True)
+        if made is not None:
+            yield replace(made, samples=_seen_by_tifffile(made.data), tolerance=2)
     kind = by_name["minisblack 1 bit"]
     for compression, fill in product(("group3", "group4", "tiff_ccitt"), (1, 2)):
         samples = numbers(kind, 4)
