@@ -372,7 +372,9 @@ def test_an_absurd_size_is_refused_from_the_tags() -> None:
 
 def test_plain_files_give_what_pillow_gives() -> None:
     picture = photo(40, 50)
-    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma"):
+    numbered = {"tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773, "zstd": 50000, "lzma": 34925}
+    # Pillow 11's libtiff has no Zstandard.
+    for compression in (None, *(name for name, number in numbered.items() if not libtiff.lacks(number))):
         options = {} if compression is None else {"compression": compression}
         data = encoded(picture, "TIFF", **options)
         with Image.open(io.BytesIO(data)) as seen:
