@@ -23,16 +23,14 @@ _XYZ_D50_TO_SRGB = np.array(
 )
 
 
-def grey_from_integers(values: NDArray[Any], bits: int, white_is_zero: bool = False) -> Pixels:
+def grey_from_integers(values: NDArray[Any], bits: int) -> Pixels:
     """Whole numbers of `bits` bits spread over 0-255, rounded.
 
     Parameters
     ----------
     values : ndarray of integers
     bits : int
-        9 to 16. The largest value, ``2**bits - 1``, becomes 255.
-    white_is_zero : bool
-        TIFF's PhotometricInterpretation 0: the scale is turned round.
+        1 to 16. The largest value, ``2**bits - 1``, becomes 255.
 
     Raises
     ------
@@ -47,10 +45,10 @@ def grey_from_integers(values: NDArray[Any], bits: int, white_is_zero: bool = Fa
         )
     # The divisor is odd, so no value lies half way and the rounding needs no rule.
     grey: Pixels = ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
-    return 255 - grey if white_is_zero else grey
+    return grey
 
 
-def grey_from_floats(values: NDArray[np.float32], white_is_zero: bool = False) -> Pixels:
+def grey_from_floats(values: NDArray[np.float32]) -> Pixels:
     """Floats of 0-1 spread over 0-255, rounded.
 
     Raises
@@ -66,25 +64,78 @@ def grey_from_floats(values: NDArray[np.float32], white_is_zero: bool = False) -
             "(save it as 8 or 16 bits)"
         )
     grey: Pixels = np.rint(values * np.float32(255)).astype(np.uint8)
-    return 255 - grey if white_is_zero else grey
+    return grey
 
 
-def rgb_from_lab(values: Pixels) -> Pixels:
-    """8-bit CIE L*a*b* to sRGB.
+def on_white(colour: Pixels, alpha: Pixels, *, premultiplied: bool = False) -> Pixels:
+    """Composite on white, rounded half up.
 
     Parameters
     ----------
-    values : ndarray of shape (h, w, 3), uint8
-        L* as 0-255 for 0-100, a* and b* as bytes with a sign (TIFF 6.0, section 23).
+    colour : ndarray of shape (h, w, c), uint8
+    alpha : ndarray of shape (h, w), uint8
+    premultiplied : bool
+        Whether `colour` is already multiplied by alpha.
+
+    Returns
+    -------
+    ndarray of shape (h, w, c), uint8
+    """
+    solid = alpha[..., None].astype(np.uint16)
+    if premultiplied:
+        mixed = np.minimum(colour + (255 - solid), 255)
+        pixels: Pixels = mixed.astype(np.uint8)
+        return pixels
+    return divided_by_255(colour * solid + 255 * (255 - solid))
+
+
+def divided_by_255(products: NDArray[np.uint16]) -> Pixels:
+    """Numbers of at most 255 * 255 divided by 255 and rounded, without a slow division.
+
+    Blinn (1995), "Three Wrongs Make a Right", IEEE Computer Graphics and Applications 15(6).
+    """
+    halved = products + np.uint16(128)
+    pixels: Pixels = ((halved + (halved >> 8)) >> 8).astype(np.uint8)
+    return pixels
+
+
+def lab_from_codes(codes: NDArray[Any], bits: int, *, signed: bool = True) -> NDArray[np.float32]:
+    """CIE L*a*b* as TIFF stores it (TIFF 6.0, section 23) to its own units.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (h, w, 3), integers
+    bits : int
+        8 or 16. L* is 0-100 over the whole range, a* and b* are in units of ``1 / 2**(bits - 8)``.
+    signed : bool
+        Whether a* and b* are two's complements; else they are stored 128 higher.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 3), float32
+    """
+    lab = (codes.astype(np.int64) & ((1 << bits) - 1)).astype(np.float32)
+    lab[..., 0] *= 100 / ((1 << bits) - 1)
+    lab[..., 1:] /= 1 << (bits - 8)
+    lab[..., 1:] -= 256 * (lab[..., 1:] >= 128) if signed else 128
+    return lab
+
+
+def rgb_from_lab(lab: NDArray[np.float32]) -> Pixels:
+    """CIE L*a*b* to sRGB.
+
+    Parameters
+    ----------
+    lab : ndarray of shape (h, w, 3)
+        L* of 0-100, a* and b*.
 
     Returns
     -------
     ndarray of shape (h, w, 3), uint8
         Clipped where sRGB has no such colour.
     """
-    lightness = values[..., 0].astype(np.float64)
-    a, b = np.moveaxis(np.ascontiguousarray(values[..., 1:]).view(np.int8).astype(np.float64), -1, 0)
-    middle = (lightness * (100 / 255) + 16) / 116
+    lightness, a, b = np.moveaxis(lab.astype(np.float64), -1, 0)
+    middle = (lightness + 16) / 116
     roots = np.stack([middle + a / 500, middle, middle - b / 200], axis=-1)
     linear = 3 * _LAB_LINEAR_BELOW**2 * (roots - 4 / 29)
     xyz = np.where(roots > _LAB_LINEAR_BELOW, roots**3, linear) * _D50_WHITE

@@ -25,6 +25,7 @@ _PLACES = ("../pillow.libs/libtiff*", ".dylibs/libtiff*")
 _FILLING_DECODERS = "Fax"
 
 _heard = threading.local()
+_found: list[ctypes.CDLL] = []
 
 
 def _note(module: bytes | None, text: bytes | None, _: int | None) -> None:
@@ -49,11 +50,17 @@ def listen(package: Path) -> bool:
         Whether such a library was found.
     """
     found = [path for place in _PLACES for path in sorted(package.glob(place))]
-    for path in found:
-        setter = ctypes.CDLL(str(path)).TIFFSetErrorHandler
+    _found[:] = [ctypes.CDLL(str(path)) for path in found]
+    for library in _found:
+        setter = library.TIFFSetErrorHandler
         setter.argtypes, setter.restype = [_HANDLER], ctypes.c_void_p
         setter(_note_pointer)
     return bool(found)
+
+
+def lacks(compression: int) -> bool:
+    """Whether that library was built without a compression of this number; False where none was found."""
+    return any(not library.TIFFIsCODECConfigured(ctypes.c_uint16(compression)) for library in _found)
 
 
 def forget() -> None:

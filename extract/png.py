@@ -2,7 +2,7 @@
 
 Pillow never compares the checksum of the pixel data, and rows that the compressed data
 does not hold stay black without an error. So the container is walked here (PNG
-specification, third edition, sections 5 and 8). No imaging library is imported.
+specification, third edition, sections 5, 8 and 11). No imaging library is imported.
 """
 
 from __future__ import annotations
@@ -20,18 +20,28 @@ _HEADER = 16
 # Channels of a pixel by colour type, table 11.1.
 _GREY, _COLOUR = 0, 2
 _CHANNELS = {_GREY: 1, _COLOUR: 3, 3: 1, 4: 2, 6: 4}
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 # First column, first row, column step and row step of the seven Adam7 passes, section 8.1.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _INFLATE_STEP = 1 << 20
+# Pillow's PngImagePlugin.MAX_TEXT_CHUNK: a file whose text or profile has more bytes it refuses as a whole.
+_MOST_TEXT = 1 << 20
+# The most that deflate makes of a byte: RFC 1951 codes 258 bytes in two bits.
+_DEFLATED = 1032
 
 
-def check(data: bytes) -> None:
-    """Compare every chunk's checksum, and require the end chunk.
+def decodable(data: bytes) -> bytes:
+    """What to give to Pillow, after every chunk's checksum was compared and the end chunk found.
 
     Parameters
     ----------
     data : bytes
         A whole file that begins with the PNG signature. What follows IEND is not looked at.
+
+    Returns
+    -------
+    bytes
+        `data`, or its chunks without text and profiles of more than 1 MiB. No pixel depends on them.
 
     Raises
     ------
@@ -39,10 +49,15 @@ def check(data: bytes) -> None:
         Naming the first chunk that is cut off or fails its CRC-32.
     """
     view = memoryview(data)
+    kept, start_of_kept = [], 0
     for name, start, length in _chunks(data):
         stored = int.from_bytes(view[start + length : start + length + 4], "big")
         if zlib.crc32(view[start - 4 : start + length]) != stored:
             raise ImageError(f"damaged PNG: chunk {_printable(name)} at byte {start - 8} fails its checksum")
+        if name in _TEXTS and _is_long(name, data[start : start + length]):
+            kept.append(view[start_of_kept : start - 8])
+            start_of_kept = start + length + 4
+    return b"".join([*kept, view[start_of_kept:]]) if kept else data
 
 
 def rows_missing(data: bytes) -> bool:
@@ -95,6 +110,27 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if name == b"IEND":
             return
         position += 12 + length
+
+
+def _is_long(name: bytes, content: bytes) -> bool:
+    """Whether text or a profile has more bytes, inflated, than Pillow takes."""
+    if len(content) <= _MOST_TEXT // _DEFLATED:
+        return False
+    # Keyword, 0, then by section 11.3: text; a method and deflated data; a flag, a method, two more texts and
+    # plain or deflated data.
+    rest = content.partition(b"\0")[2]
+    if name == b"iTXt":
+        packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    else:
+        packed, rest = name != b"tEXt", rest[1:]
+    if not packed or len(rest) > _MOST_TEXT:
+        return len(rest) > _MOST_TEXT
+    inflate = zlib.decompressobj()
+    try:
+        inflate.decompress(rest, _MOST_TEXT)
+    except zlib.error:
+        return False
+    return bool(inflate.unconsumed_tail)
 
 
 def _printable(name: bytes) -> str:

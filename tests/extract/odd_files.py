@@ -6,7 +6,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,37 @@ def old_jpeg_tiff(data: bytes, width: int, height: int, *, counted: bool = True)
     lines.sort(key=lambda line: struct.unpack_from("<H", line))
     head = b"II*\0" + struct.pack("<IH", 8, len(lines)) + b"".join(lines) + bytes(4)
     return head + struct.pack("<3H", 8, 8, 8) + data
+
+
+def tiff_of(
+    segments: Sequence[bytes], tags: Mapping[int, Sequence[int]], order: str = "<", *, big: bool = False
+) -> bytes:
+    """A TIFF of these strips, or tiles where `tags` give their size (322); all values whole numbers.
+
+    By default 8-bit, uncompressed, in one plane, black is zero. XMP (700) is written as bytes.
+    """
+    places = (324, 325) if 322 in tags else (273, 279)
+    entries: dict[int, Sequence[int]] = {258: [8], 259: [1], 262: [1], 277: [1], 284: [1], **tags}
+    entries |= {places[0]: [0] * len(segments), places[1]: [len(segment) for segment in segments]}
+    size, number, head = (8, "Q", "HHQ") if big else (4, "I", "HHI")
+    signature = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
+    start = (16 if big else 8) + sum(map(len, segments))
+    offsets = (16 if big else 8) + np.cumsum([0, *map(len, segments)])[:-1]
+    entries[places[0]] = offsets.tolist()
+    values = start + (8 if big else 2) + len(entries) * (4 + 2 * size) + size
+    lines, apart = b"", b""
+    for tag, numbers in sorted(entries.items()):
+        kind, code = (7, "B") if tag == 700 else (3, "H") if max(numbers) < 65536 else (4, "I")
+        packed = struct.pack(f"{order}{len(numbers)}{code}", *numbers)
+        lines += struct.pack(order + head, tag, kind, len(numbers))
+        if len(packed) <= size:
+            lines += packed.ljust(size, b"\0")
+        else:
+            lines += struct.pack(order + number, values + len(apart))
+            apart += packed
+    front = signature + (struct.pack(order + "HHQ", 8, 0, start) if big else struct.pack(order + "I", start))
+    count = struct.pack(order + ("Q" if big else "H"), len(entries))
+    return front + b"".join(segments) + count + lines + bytes(size) + apart
 
 
 def tiff_with(data: bytes, tag: int, value: int) -> bytes:

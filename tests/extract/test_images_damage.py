@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from extract import libtiff
 from extract.images import MAX_PIXELS, decode
@@ -258,7 +258,8 @@ def test_nothing_of_pillow_or_libtiff_reaches_the_terminal(tmp_path: Path) -> No
     assert run.stderr == ""
     assert [line.split(":")[0] for line in run.stdout.splitlines()] == [
         "lzw damaged TIFF",
-        "samples TIFF that cannot be decoded",
+        "samples TIFF of 65535 bands, and no tag says what they show; save the band that counts as grey, "
+        "or three as RGB",
     ]
 
 
@@ -279,3 +280,27 @@ def test_many_threads_give_what_one_gives() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(outcome, files)) == [outcome(data) for data in files]
+
+
+# Chunks with more than 1 MiB inflated, as node editors write them.
+PACKED = zlib.compress(b"workflow " * 130_000)
+LONG_TEXTS = {
+    "zTXt": (b"zTXt", b"prompt\0\0" + PACKED),
+    "iTXt": (b"iTXt", b"prompt\0\1\0\0\0" + PACKED),
+    "iCCP": (b"iCCP", b"profile\0\0" + PACKED),
+}
+
+
+@pytest.mark.parametrize("name", LONG_TEXTS)
+def test_a_png_with_more_than_a_megabyte_of_text_or_profile_is_read(name: str) -> None:
+    limit = PngImagePlugin.MAX_TEXT_CHUNK
+    rows = [bytes([10, 20, 30, 40]), bytes([50, 60, 70, 80])]
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + b'<a tiff:Orientation="3"/>'
+    data = png(rows, 4, 2, 8, 0, [(b"tEXt", b"Title\0a short one"), LONG_TEXTS[name], (b"iTXt", xmp)])
+    # Pillow alone refuses it; so this test can fail.
+    with pytest.raises(ValueError, match="too large"), Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert decode(data)[..., 0].tolist() == [[80, 70, 60, 50], [40, 30, 20, 10]]
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
+    with pytest.raises(ImageError, match="checksum"):
+        decode(data.replace(b"a short one", b"another one"))
