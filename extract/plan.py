@@ -129,6 +129,8 @@ def find_moved(
     edited : collection of str
         Paths from `find_edited`.
     """
+    if not work:
+        return {}
     sizes = {row.size for row in known.values()}
 
     def may_be_known(ref: ImageRef) -> bool:
@@ -195,7 +197,7 @@ def layers_to_run(
 
 
 def may_be_others(
-    reuse: Sequence[ImageRef], ambiguous: Callable[[str], bool], committed_ns: int | None
+    reuse: Sequence[ImageRef], ambiguous: Collection[str], committed_ns: int | None
 ) -> list[ImageRef]:
     """Images whose size and time prove nothing: another row has both, and they were changed since then.
 
@@ -206,15 +208,17 @@ def may_be_others(
     ----------
     reuse : sequence of ImageRef
         Images that look unchanged.
-    ambiguous : callable
-        Whether a path shares its size and time with another row.
+    ambiguous : collection of str
+        Paths that share size and time with another row.
     committed_ns : int or None
         When the rows were written; None if that cannot be told.
     """
+    if not ambiguous:
+        return []
     return [
         ref
         for ref in reuse
-        if ambiguous(ref.path)
+        if ref.path in ambiguous
         and (changed := changed_ns_of(ref)) is not None
         and (committed_ns is None or changed > committed_ns - _CLOCK_TICK_NS)
     ]

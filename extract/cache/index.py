@@ -8,7 +8,7 @@ one only adds the layers that the earlier one lacks.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -211,13 +211,11 @@ class RowIndex(Mapping[str, KnownRow]):
         """The path at a position."""
         return self._paths[i].decode()
 
-    def ambiguous(self) -> Callable[[str], bool]:
-        """Whether another row was made from a file of the same size and time as a path's."""
+    def ambiguous(self) -> frozenset[str]:
+        """The paths whose row was made from a file of the same size and time as another row."""
         order = np.lexsort((self.mtime_ns, self.size))
-        same = (np.diff(self.size[order]) == 0) & (np.diff(self.mtime_ns[order]) == 0)
-        shared = np.zeros(len(order), np.bool_)
-        shared[order[1:][same]] = shared[order[:-1][same]] = True
-        return lambda path: bool(shared[self.find(path)])
+        same = np.flatnonzero((np.diff(self.size[order]) == 0) & (np.diff(self.mtime_ns[order]) == 0))
+        return frozenset(self.path(i) for i in {*order[same].tolist(), *order[same + 1].tolist()})
 
     def with_content(self, sha256: str) -> str | None:
         """A path whose row was made from this content, if there is one; rather one with all layers."""
