@@ -97,6 +97,33 @@ def test_only_what_changed_is_read_again(
     assert images(web) == {"/imgs/blue/001.png": 1}
 
 
+def test_a_server_that_answers_503_costs_no_row(
+    folder: Path, web: WebFolder, network: ExtractOptions, tmp_path: Path
+) -> None:
+    out = tmp_path / "f.h5"
+    extract_features([f"{web.url}/imgs"], out, network)
+    before = load_features(out)
+    for path in sorted((folder / "imgs").rglob("*.png")):
+        os.utime(path, (1e9, 1e9))  # so that each is asked for again
+    for path in images(web):
+        web.faults[path] += ["503"] * 20
+    away = extract_features([f"{web.url}/imgs"], out, network)
+    assert (away.rows, away.failures, away.removed, len(away.stale)) == (10, [], 0, 10)
+    assert all("503" in failure.reason for failure in away.stale)
+    after = load_features(out)
+    assert after.paths == before.paths
+    assert (after.X == before.X).all()
+    assert after.y.tolist() == before.y.tolist()
+    assert "kept the earlier row of blue/000.png" in summary_text(away)
+    web.faults.clear()
+    back = extract_features([f"{web.url}/imgs"], out, network)
+    assert (back.rows, back.stale) == (10, [])
+    web.faults["/imgs/"] += ["503"] * 20
+    with pytest.raises(SourceError, match="503"):
+        extract_features([f"{web.url}/imgs"], out, network)
+    assert load_features(out).paths == before.paths
+
+
 def test_a_server_that_gives_no_time_is_told_apart_by_its_etag(folder: Path, web: WebFolder) -> None:
     web.headers |= {"Last-Modified": None, "ETag": '"one"'}
     first = one(f"{web.url}/imgs/red/000.png")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["500", "reset", "cut", "slow", "403", "401"]
+Fault = Literal["500", "503", "reset", "cut", "slow", "403", "401"]
 
 
 class WebFolder:
@@ -54,7 +54,7 @@ class _Handler(SimpleHTTPRequestHandler):
         told.gets[path] += 1
         told.asked.append((self.path, self.headers.get("Authorization")))
         fault = told.faults[path].pop(0) if told.faults[path] else None
-        if fault in ("500", "403", "401"):
+        if fault in ("500", "503", "403", "401"):
             self.send_error(int(fault))
         elif fault == "reset":
             self.connection.close()
