@@ -115,6 +115,7 @@ def list_unless_cache(
     ----------
     inputs : sequence of str or Path, or Listing
     notify : callable
+        Is told what is passed over since it is no image.
     labels : Path or None
         A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
     group_by : str or None
@@ -135,8 +136,12 @@ def list_unless_cache(
             )
         return cache
     from extract.inputs import list_inputs
+    from extract.summary import ignored_text
 
-    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify)
+    listing = list_inputs(inputs, labels=labels, group_by=group_by, notify=notify)
+    if listing.ignored:
+        notify(f"not images: {ignored_text(listing.ignored)}")
+    return listing
 
 
 def _as_cache(inputs: Sequence[str | Path]) -> Path | None:

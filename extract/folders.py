@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
-from extract.formats import SUFFIXES
+from extract.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
 from extract.stages import Failure, ImageRef
 from models.errors import ImageError, UsageError
 
@@ -96,6 +96,7 @@ class Found:
     images: list[ImageRef] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    folders: list[str] = field(default_factory=list)
 
     def add_folder(self, relative: str) -> None:
         """List a folder and all below it.
@@ -128,6 +129,21 @@ class Found:
         """List one file that was named directly; `relative` as for `add_folder`."""
         self._file(relative, escape(relative), relative.rpartition("/")[2], label)
 
+    def folders_without_images(self) -> list[str]:
+        """Folders below the one given that hold no image, readable or not, nor do those in them; sorted."""
+        filled = {""}
+        paths = [*(ref.path for ref in self.images), *(failure.path for failure in self.failures)]
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            while folder not in filled:
+                filled.add(folder)
+                folder = folder.rpartition("/")[0]
+        # Of folders in one another the outermost says it all.
+        return sorted(
+            f"{folder}/"
+            for folder in self.folders
+            if folder not in filled and folder.rpartition("/")[0] in filled
+        )
+
     def _list(self, folder: _Folder) -> list[_Folder]:
         """Take a folder's files; the folders in it."""
         path = self.origin.path(folder.relative)
@@ -136,6 +152,7 @@ class Found:
         if here in folder.inside:
             self.ignored[LINK_LOOP] += 1
             return []
+        self.folders.append(folder.shown)
         below: list[_Folder] = []
         start = f"{folder.relative}/" if folder.relative else ""
         shown_start = f"{folder.shown}/" if folder.shown else ""
@@ -160,7 +177,7 @@ class Found:
         entry: os.DirEntry[str] | None = None,
     ) -> None:
         other = not_an_image(name)
-        if other is not None:
+        if other is not None and not holds_image(self.origin.path(relative)):
             self.ignored[other] += 1
             return
         try:
@@ -189,6 +206,23 @@ def not_an_image(name: str) -> str | None:
     end = name.rpartition(".")[2]
     suffix = f".{end.lower()}" if 0 < len(end) < len(name) else ""
     return None if suffix in _IMAGES else suffix or NO_SUFFIX
+
+
+def may_hold_image(name: str) -> bool:
+    """Whether a look at its first bytes can tell that a file of no image's name is one."""
+    kind = not_an_image(name)
+    return kind is not None and is_worth_a_look("" if kind == NO_SUFFIX else kind)
+
+
+def holds_image(path: str) -> bool:
+    """Whether a file of no image's name begins as an image does. What is no file is not opened."""
+    try:
+        if not may_hold_image(path.rpartition("/")[2]) or not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            return begins_as_image(file.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
 
 
 def escape(name: str) -> str:

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from extract import formats
 from extract.addresses import is_address, redacted
+from extract.folders import holds_image
 from extract.joining import Source, join
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
@@ -131,7 +132,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify) -> Listing:
             others.append((name, reader))
     if unknown:
         raise UsageError(_unknown(unknown))
-    sources = [_plain(plain)] if plain or not (others or addresses) else []
+    sources = [_plain(plain, notify)] if plain or not (others or addresses) else []
     sources += [_read(name, reader, notify) for name, reader in others]
     if addresses:
         from extract.remote import list_addresses
@@ -151,11 +152,13 @@ def _expanded(typed: str) -> list[str]:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(formats.SUFFIXES)
+    if name.lower().endswith(formats.SUFFIXES):
+        return True
+    return _reader_of(name) is None and holds_image(name)
 
 
-def _plain(names: Sequence[str]) -> Source:
-    listing = list_images(names)
+def _plain(names: Sequence[str], notify: Notify) -> Source:
+    listing = list_images(names, notify)
     place = os.path.abspath(listing.roots[0])
     if listing.images:
         place = getattr(listing.images[0].origin, "folder", place)
@@ -175,9 +178,12 @@ def _reader(name: str) -> _Reader | None:
     """Who reads a file that is no image; None for images, folders, and what nobody reads."""
     if name == STDIN:
         return _stdin
+    return _reader_of(name) if os.path.isfile(name) else None
+
+
+def _reader_of(name: str) -> _Reader | None:
+    """Who reads a file of such a suffix."""
     lower = name.lower()
-    if _is_picture(lower) or not os.path.isfile(name):
-        return None
     return next((reader for suffixes, reader in _READERS if lower.endswith(suffixes)), None)
 
 
@@ -223,8 +229,8 @@ def _unknown(names: Sequence[str]) -> str:
     kinds = " ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
     hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
     return (
-        f"{shown}: not read as images{hint}. Read are folders, images ({' '.join(formats.SUFFIXES)}), "
-        f"{kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
+        f"{shown}: no images by suffix or first bytes{hint}. Read are folders, images "
+        f"({' '.join(formats.SUFFIXES)}), {kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
     )
 
 

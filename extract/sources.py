@@ -16,10 +16,13 @@ from extract.folders import HIDDEN, FolderOrigin, Found, escape
 from extract.formats import SUFFIXES
 from extract.stages import Listing
 from models.errors import UsageError
+from models.progress import Notify
+
+_FOLDERS_SHOWN = 10
 
 
-def list_images(inputs: Sequence[str | Path]) -> Listing:
-    """Every image in some files and folders, without opening one.
+def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> Listing:
+    """Every image in some files and folders; of files whose name is no image's, the first bytes are read.
 
     Parameters
     ----------
@@ -27,6 +30,8 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
         Files and folders; folders with all that is below them. An input that lies inside a folder
         which is given too is part of that folder, so no image counts twice. A pattern such as
         ``imgs/*.jpg`` that names no file is expanded, because not every shell does it.
+    notify : callable or None
+        Is told which folders hold no image.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
     ------
     UsageError
         If an input does not exist, a given folder cannot be read, or nothing is an image by its
-        suffix; then with what was found instead.
+        suffix or first bytes; then with what was found instead.
     """
     given = _outermost(_resolve(inputs))
     origin = _root(given)
@@ -58,6 +63,10 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
             empty.append(escape(one.typed))
     if not found.images and not found.failures:
         raise UsageError(_nothing(given, found.ignored))
+    barren = found.folders_without_images()
+    if barren and notify is not None:
+        more = f" and {len(barren) - _FOLDERS_SHOWN} more" if len(barren) > _FOLDERS_SHOWN else ""
+        notify(f"no image in {', '.join(barren[:_FOLDERS_SHOWN])}{more}")
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
     return Listing(found.images, found.failures, dict(found.ignored), (origin.name,), tuple(empty))
@@ -151,5 +160,5 @@ def _nothing(given: Sequence[_Input], ignored: Mapping[str, int]) -> str:
         what.append(f"{ignored[HIDDEN]} hidden")
     return (
         f"no images in {places}: found {', '.join(what) or 'nothing at all'}. "
-        f"Images are known by their suffix: {' '.join(SUFFIXES)}"
+        f"Images are known by their suffix ({' '.join(SUFFIXES)}), under another name by their first bytes"
     )

@@ -79,10 +79,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if len(summary.stale) > len(stale):
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
-        kinds = ", ".join(
-            f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
-        )
-        lines.append(f"not images: {kinds}")
+        lines.append(f"not images: {ignored_text(summary.ignored)}")
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
@@ -98,6 +95,11 @@ def summary_text(summary: ExtractSummary) -> str:
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
+
+
+def ignored_text(ignored: Mapping[str, int]) -> str:
+    """What a listing passed over: ``2 .txt, 1 hidden``."""
+    return ", ".join(f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(ignored.items()))
 
 
 def summary_json(summary: ExtractSummary) -> dict[str, object]:
