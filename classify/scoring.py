@@ -136,11 +136,10 @@ def list_unless_cache(
             )
         return cache
     from extract.inputs import list_inputs
-    from extract.summary import ignored_text
+    from extract.summary import note_ignored
 
     listing = list_inputs(inputs, labels=labels, group_by=group_by, notify=notify)
-    if listing.ignored:
-        notify(f"not images: {ignored_text(listing.ignored)}")
+    note_ignored(listing, notify)
     return listing
 
 

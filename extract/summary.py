@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.clock import Clock
-from extract.stages import Failure
+from extract.stages import Failure, Listing
+from models.progress import Notify
 
 _FAILURES_SHOWN = 20
 
@@ -79,7 +80,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if len(summary.stale) > len(stale):
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
-        lines.append(f"not images: {ignored_text(summary.ignored)}")
+        lines.append(_ignored(summary.ignored))
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
@@ -97,9 +98,15 @@ def summary_text(summary: ExtractSummary) -> str:
     return "\n".join(lines)
 
 
-def ignored_text(ignored: Mapping[str, int]) -> str:
-    """What a listing passed over: ``2 .txt, 1 hidden``."""
-    return ", ".join(f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(ignored.items()))
+def note_ignored(listing: Listing, notify: Notify) -> None:
+    """Say what a listing passed over: ``not images: 2 .txt, 1 hidden``."""
+    if listing.ignored:
+        notify(_ignored(listing.ignored))
+
+
+def _ignored(ignored: Mapping[str, int]) -> str:
+    kinds = (f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(ignored.items()))
+    return f"not images: {', '.join(kinds)}"
 
 
 def summary_json(summary: ExtractSummary) -> dict[str, object]:
