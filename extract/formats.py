@@ -50,10 +50,12 @@ NOT_INSTALLED = "which is not installed; pip install"
 """Part of a reason that says nothing of the image: it is tried again on every run."""
 
 # Files that begin as an image and are something else: camera raw, whose first page is a preview; slides of
-# gigapixels; a film's thumbnail.
+# gigapixels; a film's thumbnail. And text, of which there may be a file for each image: opening one costs
+# 25 us on a local disk, and more over a network.
 _OTHER_THINGS = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|fff|iiq|k25|kdc|mef|mos|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr2|srf|srw)"
     r"|\.(mrxs|ndpi|scn|svs|thm)"
+    r"|\.(cls|csv|html?|ini|json|jsonl|log|md|py|tsv|txt|xml|ya?ml)"
 )
 # Copies that ExifTool and editors leave beside the picture.
 _COPIES = ("_original", "~", ".bak", ".orig")
@@ -101,8 +103,8 @@ def is_worth_a_look(suffix: str) -> bool:
 
     Examples
     --------
-    >>> is_worth_a_look(".jpg_large"), is_worth_a_look(""), is_worth_a_look(".nef")
-    (True, True, False)
+    >>> is_worth_a_look(".jpg_large"), is_worth_a_look(""), is_worth_a_look(".nef"), is_worth_a_look(".xml")
+    (True, True, False, False)
     """
     return _OTHER_THINGS.fullmatch(suffix) is None and not suffix.endswith(_COPIES)
 

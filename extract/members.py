@@ -104,7 +104,8 @@ class Members:
             self._images[path] = (size, mtime_ns, locator)
 
     def _holds_image(self, name: str, size: int, locator: int) -> bool:
-        may = may_hold_image(name.rpartition("/")[2]) and not name.lower().endswith(_LABELS)
+        # A label's file is text, and never asked for: a tar file is read forwards.
+        may = may_hold_image(name.rpartition("/")[2])
         return may and begins_as_image(self._head(locator, min(size, HEAD_BYTES)))
 
     @staticmethod

@@ -280,5 +280,5 @@ def test_first_bytes_that_others_have_by_chance_are_no_proof() -> None:
     for form in ("BMP", "PNG", "GIF", "JPEG", "PPM", "TIFF", "WebP", "AVIF", "JPEG2000"):
         assert begins_as_image(encoded(PHOTO, form)[:64]), form
     assert is_worth_a_look(".download")
-    for copy in (".nef", ".jpg_original", ".jpg~", ".bak", ".thm"):
+    for copy in (".nef", ".jpg_original", ".jpg~", ".bak", ".thm", ".txt", ".xml", ".json"):
         assert not is_worth_a_look(copy)
