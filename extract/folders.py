@@ -127,7 +127,11 @@ class Found:
 
     def add_file(self, relative: str, label: str | None) -> None:
         """List one file that was named directly; `relative` as for `add_folder`."""
-        self._file(relative, escape(relative), relative.rpartition("/")[2], label)
+        name = relative.rpartition("/")[2]
+        if may_hold_image(name) and not os.path.lexists(self.origin.path(relative)):
+            self.failures.append(Failure(escape(relative), "not found", 0, 0))
+            return
+        self._file(relative, escape(relative), name, label)
 
     def folders_without_images(self) -> list[str]:
         """Folders below the one given that hold no image, readable or not, nor do those in them; sorted."""

@@ -346,6 +346,9 @@ def _reason(kind: str, exc: BaseException) -> str:
 def _turn(image: ImageFile.ImageFile, kind: str) -> Image.Transpose | None:
     if kind in _TURNING:
         return None
+    if kind == "AVIF":
+        # Its own boxes say it, which Pillow has put into the EXIF block, if there is anything to say.
+        image.info.pop("xmp", None)
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _BAD_DATA:

@@ -52,7 +52,8 @@ def _libjxl() -> Any:
         import imagecodecs
     except ImportError:
         return None
-    return imagecodecs
+    # A build of one's own may lack it.
+    return imagecodecs if imagecodecs.JPEGXL.available else None
 
 
 def size(data: bytes) -> tuple[int, int]:

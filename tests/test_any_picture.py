@@ -112,10 +112,15 @@ def test_classify_does_so_in_archives(
 
 
 def test_classify_does_so_in_lists(cli: CommandLine, new: Path, blocked: dict[str, str]) -> None:
-    (cli.folder / "list.txt").write_text("".join(f"new/{path.name}\n" for path in sorted(new.iterdir())))
+    names = [*sorted(path.name for path in new.iterdir()), "gone.jpg_large", "gone.txt"]
+    (cli.folder / "list.txt").write_text("".join(f"new/{name}\n" for name in names))
     ran = cli("classify", "list.txt", env=blocked)
     assert ran.code == 1
-    check_lines(lines_of(cli.folder / "predictions.csv"), "new/")
+    gone, *lines = sorted(
+        lines_of(cli.folder / "predictions.csv"), key=lambda line: "gone" not in line["path"]
+    )
+    assert gone["error"] == f"named in list.txt line {len(names) - 1}, not found"
+    check_lines(lines, "new/")
 
 
 def test_a_manifest_takes_them_and_says_the_truth_of_what_it_does_not(

@@ -118,6 +118,10 @@ def test_avif_is_read_to_a_few_levels_and_stands_upright_once() -> None:
     for orientation in ORIENTATIONS:
         data = encoded(PHOTO, "AVIF", exif=turned(orientation), **options)
         assert close(decode(data), upright(orientation), 4), orientation
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    assert np.array_equal(
+        decode(encoded(PHOTO, "AVIF", xmp=xmp, **options)), decode(encoded(PHOTO, "AVIF", **options))
+    )
     frames = [Image.fromarray(255 - PHOTO)]
     film = encoded(PHOTO, "AVIF", save_all=True, append_images=frames, **options)
     assert sniff(film) == "AVIF"
