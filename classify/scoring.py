@@ -116,6 +116,7 @@ def list_unless_cache(
     ----------
     inputs : sequence of str or Path, or Listing
     notify : callable
+        Is told what is passed over since it is no image.
     labels : Path or None
         A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
     group_by : str or None
@@ -138,8 +139,11 @@ def list_unless_cache(
             )
         return cache
     from extract.inputs import list_inputs
+    from extract.summary import note_ignored
 
-    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify, labelled=labelled)
+    listing = list_inputs(inputs, labels=labels, group_by=group_by, notify=notify, labelled=labelled)
+    note_ignored(listing, notify)
+    return listing
 
 
 def _as_cache(inputs: Sequence[str | Path]) -> Path | None:

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from extract import formats
 from extract.addresses import is_address, redacted
+from extract.folders import holds_image
 from extract.joining import Source, join
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
@@ -170,7 +171,9 @@ def _expanded(typed: str) -> list[str]:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(formats.SUFFIXES)
+    if name.lower().endswith(formats.SUFFIXES):
+        return True
+    return _reader_of(name) is None and holds_image(name)
 
 
 def _named_whole(names: Sequence[str]) -> set[str]:
@@ -211,9 +214,12 @@ def _reader(name: str) -> _Reader | None:
     """Who reads a file that is no image; None for images, folders, and what nobody reads."""
     if name == STDIN:
         return _stdin
+    return _reader_of(name) if os.path.isfile(name) else None
+
+
+def _reader_of(name: str) -> _Reader | None:
+    """Who reads a file of such a suffix."""
     lower = name.lower()
-    if _is_picture(lower) or not os.path.isfile(name):
-        return None
     return next((reader for suffixes, reader in _READERS if lower.endswith(suffixes)), None)
 
 
@@ -259,8 +265,8 @@ def _unknown(names: Sequence[str]) -> str:
     kinds = " ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
     hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
     return (
-        f"{shown}: not read as images{hint}. Read are folders, images ({' '.join(formats.SUFFIXES)}), "
-        f"{kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
+        f"{shown}: no images by suffix or first bytes{hint}. Read are folders, images "
+        f"({' '.join(formats.SUFFIXES)}), {kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
     )
 
 

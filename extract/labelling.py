@@ -1,7 +1,7 @@
 """What a manifest says, put on the images of a listing; or a listing made of what it names."""
 
 # Strings, not Path objects, as in `extract.sources`: there may be millions.
-# ruff: noqa: PTH100, PTH118, PTH120
+# ruff: noqa: PTH100, PTH113, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     for row in manifest.rows:
         path = find(row.path)
         if path is None:
-            why = ZERO_BYTE if "\0" in row.path else "not found"
+            why = "there, but not among the images given" if find.is_there(row.path) else "not found"
+            why = ZERO_BYTE if "\0" in row.path else why
             reason = f"named in {manifest.name} line {row.line}, {why}"
             name = escape(redacted(row.path))
             missing[name] = Failure(name, reason, 0, 0)
@@ -204,6 +205,11 @@ class _Finder:
                         return escape(relative)
         # As a cache, and so a table made from one, writes a name that is not UTF-8 or holds a backslash.
         return path if path in self._paths else None
+
+    def is_there(self, path: str) -> bool:
+        """Whether a path that means no image of the listing is a file all the same."""
+        starts = [start for start in (self._root, *self._starts) if start is not None]
+        return not is_address(path) and any(os.path.isfile(os.path.join(start, path)) for start in starts)
 
 
 def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:

@@ -20,9 +20,11 @@ from extract.stages import Failure, ImageRef, Listing
 from models.errors import UsageError
 from models.progress import Notify
 
+_FOLDERS_SHOWN = 10
+
 
 def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> Listing:
-    """Every image in some files and folders, without opening one.
+    """Every image in some files and folders; of files whose name is no image's, the first bytes are read.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> L
         which is given too is part of that folder, so no image counts twice. A pattern such as
         ``imgs/*.jpg`` that names no file is expanded, because not every shell does it.
     notify : callable or None
-        Is told what became of the labels of folders side by side.
+        Is told what became of the labels of folders side by side, and which folders hold no image.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> L
     ------
     UsageError
         If an input does not exist, a given folder cannot be read, or nothing is an image by its
-        suffix; then with what was found instead.
+        suffix or first bytes; then with what was found instead.
     """
     given = _outermost(_resolve(inputs))
     origin = _root(given)
@@ -60,6 +62,10 @@ def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> L
         label_class_folders(found, folders, notify or (lambda note: None))
     if not found.images and not found.failures:
         raise UsageError(_nothing(given, found.ignored))
+    barren = found.folders_without_images()
+    if barren and notify is not None:
+        more = f" and {len(barren) - _FOLDERS_SHOWN} more" if len(barren) > _FOLDERS_SHOWN else ""
+        notify(f"no image in {', '.join(barren[:_FOLDERS_SHOWN])}{more}")
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
     empty = [escape(one.typed) for one in given if one.is_folder and not _holds(found, one.below(origin))]
@@ -188,5 +194,5 @@ def _nothing(given: Sequence[_Input], ignored: Mapping[str, int]) -> str:
         what.append(f"{ignored[HIDDEN]} hidden")
     return (
         f"no images in {places}: found {', '.join(what) or 'nothing at all'}. "
-        f"Images are known by their suffix: {' '.join(SUFFIXES)}"
+        f"Images are known by their suffix ({' '.join(SUFFIXES)}), under another name by their first bytes"
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from extract.clock import Clock
 from extract.kinds import FAILURE_COLUMNS, FAILURES
-from extract.stages import Failure
+from extract.stages import Failure, Listing
 from models.durable import explained
 from models.outputs import Destination, claimed
+from models.progress import Notify
 from models.terminal import one_line
 
 _FAILURES_SHOWN = 20
@@ -84,10 +85,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if len(summary.stale) > len(stale):
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
-        kinds = ", ".join(
-            f"{n} {one_line(suffix) or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
-        )
-        lines.append(f"not images: {kinds}")
+        lines.append(_ignored(summary.ignored))
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
@@ -103,6 +101,17 @@ def summary_text(summary: ExtractSummary) -> str:
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
+
+
+def note_ignored(listing: Listing, notify: Notify) -> None:
+    """Say what a listing passed over: ``not images: 2 .txt, 1 hidden``."""
+    if listing.ignored:
+        notify(_ignored(listing.ignored))
+
+
+def _ignored(ignored: Mapping[str, int]) -> str:
+    kinds = (f"{n} {one_line(suffix) or 'without suffix'}" for suffix, n in sorted(ignored.items()))
+    return f"not images: {', '.join(kinds)}"
 
 
 def summary_json(summary: ExtractSummary) -> dict[str, object]:
