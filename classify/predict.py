@@ -103,7 +103,7 @@ def classify_images(
     """
     started = time.perf_counter()
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
-    listing = list_unless_cache(inputs, notify)
+    listing = list_unless_cache(inputs, notify, labelled=False)
     clock = Clock()
     failures: list[Failure] = []
     unknown = classifier.rejection_label

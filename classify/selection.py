@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.rows import Table, name_some
+from extract.label_names import in_order
 from models.errors import UsageError
 
 _NEAR = 3  # names that a message offers for an unknown one
@@ -32,7 +33,7 @@ def choose_classes(table: Table, include: Sequence[str], exclude: Sequence[str])
     """
     if not include and not exclude:
         return table
-    known = sorted(set(table.labels))
+    known = in_order(table.labels)
     wanted = _names("--include", include, known) or set(known)
     wanted -= _names("--exclude", exclude, known)
     if not wanted:

@@ -23,7 +23,18 @@ MAX_FILE_BYTES = 1 << 30
 
 _IMAGES = frozenset(SUFFIXES)
 # What operating systems and archivers leave beside people's pictures.
-_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_LITTER = frozenset(
+    {
+        "__macosx",
+        "thumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

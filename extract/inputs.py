@@ -30,7 +30,11 @@ from pathlib import Path
 
 from extract import formats
 from extract.addresses import is_address, redacted
+from extract.folder_labels import label_by_folders, normalised
+from extract.grouping import OPTION as GROUP_BY
+from extract.grouping import add_groups, compile_pattern
 from extract.joining import Source, join
+from extract.label_by import LabelRule
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
 from extract.sources import list_images
@@ -46,7 +50,9 @@ def list_inputs(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
+    label_by: str | None = None,
     notify: Notify | None = None,
+    labelled: bool = True,
 ) -> Listing:
     """Every image of some inputs, with label, group and split, without opening one.
 
@@ -59,8 +65,12 @@ def list_inputs(
         A manifest: CSV or TSV of path, label and perhaps group and split.
     group_by : str or None
         Regular expression that finds the group in a path (`extract.grouping.group_of`).
+    label_by : str or None
+        A folder's level or a regular expression that finds the label in a path (`extract.label_by`).
     notify : callable or None
         Is given one-line notes: which arrays were taken, how many images have no label.
+    labelled : bool
+        Whether labels matter: else nothing is said of them.
 
     Returns
     -------
@@ -81,10 +91,12 @@ def list_inputs(
         If one asks to run code or to fill the memory.
     """
     notify = notify or _silent
+    of_labels = notify if labelled else _silent
+    rule = None if label_by is None else LabelRule.parse(label_by)
+    if labels is not None and rule is not None:
+        raise UsageError("found --labels and --label-by; both say what the labels are, give one of them")
     if group_by is not None:
-        from extract.grouping import compile_group_pattern
-
-        compile_group_pattern(group_by)
+        compile_pattern(GROUP_BY, group_by)
     manifest = None
     if labels is not None:
         from extract.manifests import read_manifest
@@ -96,16 +108,17 @@ def list_inputs(
             from extract.labelling import label_listing
 
             listing = label_listing(listing, manifest, labels.parent, notify)
+        else:
+            images = label_by_folders(listing.images, rule, list(map(str, inputs)), of_labels)
+            listing = dataclasses.replace(listing, images=images)
     else:
         from extract.labelling import list_manifest
 
         listing = list_manifest(manifest, Path(os.path.abspath(labels.parent)), str(labels.parent))
+    images = normalised(listing.images, of_labels)
     if group_by is not None:
-        from extract.grouping import add_groups
-
-        images = add_groups(listing.images, group_by, notify)
-        listing = dataclasses.replace(listing, images=images)
-    return listing
+        images = add_groups(images, group_by, notify)
+    return dataclasses.replace(listing, images=images)
 
 
 def _silent(_: str) -> None:

@@ -33,7 +33,7 @@ MOST_MISTAKES = 20
 
 _PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
 _LABEL_NAMES = ("label", "class", "classid")
-_SPLITS = {
+SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -43,6 +43,8 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
+"""What a part of a split may be called, in lower case, and what it is."""
+
 _SEPARATORS = (",", ";", "\t")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -217,11 +219,11 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
     if path in seen:
         return f"{redacted(path)!r} again, it is also in line {seen[path]}"
     split = _optional(fields, columns.split)
-    if split is not None and split.lower() not in _SPLITS:
+    if split is not None and split.lower() not in SPLIT_WORDS:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and _SPLITS[split.lower()])
+    return ManifestRow(line, path, label or None, group, split and SPLIT_WORDS[split.lower()])
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

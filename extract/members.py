@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from extract.folders import HIDDEN, NO_SUFFIX, escape
+from extract.folders import HIDDEN, NO_SUFFIX, escape, is_hidden
 from extract.formats import SUFFIXES
 from extract.limits import MAX_MEMBER_BYTES, check_members
 from extract.stages import Failure, ImageRef, Listing, Origin
@@ -86,7 +86,7 @@ class Members:
         if kind == "folder" or not parts:
             return
         suffix = _suffix(parts[-1])
-        if any(part.startswith(".") or part.lower() == "__macosx" for part in parts):
+        if any(map(is_hidden, parts)):
             self._ignored[HIDDEN] += 1
         elif suffix not in _IMAGES:
             self._ignored[LINK if kind == "link" else suffix or NO_SUFFIX] += 1

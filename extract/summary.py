@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.clock import Clock
+from extract.label_names import in_order
 from extract.stages import Failure
 
 _FAILURES_SHOWN = 20
+_CLASSES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ExtractSummary:
         On a cluster, for each node its name, the images it did and the seconds it worked.
     hint : str or None
         What would make the next run faster (`extract.hints`).
+    classes : mapping of str to int
+        Label -> rows, in the order of classes.
     """
 
     out: Path
@@ -61,6 +66,7 @@ class ExtractSummary:
     written: bool
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     hint: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -95,6 +101,7 @@ def summary_text(summary: ExtractSummary) -> str:
         parts[-1] += f"; {summary.hint}" if summary.hint else ""
     parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
+    lines += _classes_text(summary.classes, summary.rows)
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
@@ -113,6 +120,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "moved": summary.moved,
         "removed": summary.removed,
         "ignored": summary.ignored,
+        "classes": dict(summary.classes),
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(summary.rate, 1),
         "stage_seconds": {
@@ -127,6 +135,24 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "hint": summary.hint,
         "nodes": nodes_json(summary.nodes),
     }
+
+
+def count_classes(labels: Iterable[str | None]) -> dict[str, int]:
+    """Label -> how many there are, in the order of classes; None does not count."""
+    counts = Counter(label for label in labels if label)
+    return {label: counts[label] for label in in_order(counts)}
+
+
+def _classes_text(classes: Mapping[str, int], rows: int) -> list[str]:
+    if not rows:
+        return []
+    shown = ", ".join(f"{label!r} {count}" for label, count in list(classes.items())[:_CLASSES_SHOWN])
+    more = len(classes) - _CLASSES_SHOWN
+    text = f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"
+    text += f": {shown}" if shown else ""
+    text += f" and {more} more" if more > 0 else ""
+    without = rows - sum(classes.values())
+    return [f"{text}; {without} rows have no label" if without else text]
 
 
 def nodes_text(nodes: Mapping[str, tuple[int, float]]) -> list[str]:
