@@ -14,6 +14,7 @@ from classify.selection import choose_classes, trim_to_smallest
 from classify.split import Split, column_split, stratified_split
 from classify.split_record import NEITHER, TEST, TRAIN
 from classify.split_words import SplitWords
+from classify.takes import hint_of_takes
 from classify.units import make_units, row_keys
 from extract.label_names import in_order, natural_key
 from models.progress import Progress
@@ -97,6 +98,9 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
         )
     classes = in_order(table.labels)
     split = _drawn(table, unit, options, classes)
+    hint = hint_of_takes(table.paths, table.labels, table.groups, ordered=options.ordered)
+    if hint is not None:
+        split = _noted(split, hint)
     if ignored_split:
         split = _noted(split, "--split draw: the split that the data came with is not used")
     untied = None
