@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from extract.formats import SUFFIXES
 from extract.label_by import OPTION, LabelRule
 from extract.label_names import in_order, lookalikes
+from extract.manifests import SPLIT_WORDS
 from extract.split_folders import SplitFolders, find_split_folders
 from extract.stages import ImageRef
 from extract.unicode_forms import normal
@@ -61,7 +62,7 @@ def label_by_folders(
         note = f"{OPTION}: {len(set(labels) - {None})} labels in {len(images)} images"
         notify(f"{note}; without a match, and so without a label: {without}" if without else note)
     else:
-        for note in _session_note(images, below, inputs):
+        for note in (*_flat_note(labels), *_session_note(images, below, inputs)):
             notify(note)
     words = split.words if parts.used else {}
     settled = []
@@ -128,6 +129,17 @@ class _Parts:
             if label is not None and self.split.around(_folder(ref)) is None:
                 return ref.path
         return None
+
+
+def _flat_note(labels: Sequence[str | None]) -> list[str]:
+    """What to say if all that could be classes are parts of a split by their names."""
+    names = in_order(label for label in labels if label is not None)
+    if not names or not SPLIT_WORDS.keys() >= set(map(str.lower, names)):
+        return []
+    return [
+        f"the classes {_some(names)} are parts of a split by their names: if file names tell the class, as "
+        f"cat.1.jpg does, give {OPTION} '^([A-Za-z]+)[._-]', else --labels"
+    ]
 
 
 def _session_note(

@@ -192,7 +192,12 @@ class Found:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is passed over by its name alone."""
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or is_litter(name)
+
+
+def is_litter(name: str) -> bool:
+    """Whether an operating system or an archiver leaves files and folders of this name; their case varies."""
+    return name.lower() in _LITTER
 
 
 def not_an_image(name: str) -> str | None:

@@ -1,7 +1,7 @@
 """What the user names on the command line, turned into a `Listing`: files, folders, patterns."""
 
 # Strings, not Path objects: a shell may name 100,000 files, and a Path costs as much as a look at the disk.
-# ruff: noqa: PTH100, PTH112, PTH117, PTH120, PTH207
+# ruff: noqa: PTH100, PTH112, PTH117, PTH119, PTH120, PTH207
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from extract.folders import HIDDEN, FolderOrigin, Found, escape
+from extract.folders import HIDDEN, FolderOrigin, Found, escape, is_litter
 from extract.formats import SUFFIXES
 from extract.stages import Listing
 from models.errors import UsageError
@@ -43,9 +43,12 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
         If an input does not exist, a given folder cannot be read, or nothing is an image by its
         suffix; then with what was found instead.
     """
-    given = _outermost(_resolve(inputs))
+    named = _outermost(_resolve(inputs))
+    # A shell's imgs/* names them too, which nobody meant.
+    given = [one for one in named if not is_litter(os.path.basename(one.path))] or named
     origin = _root(given)
     found = Found(origin)
+    found.ignored[HIDDEN] += len(named) - len(given)
     empty: list[str] = []
     for one in given:
         before = len(found.images) + len(found.failures)
@@ -60,7 +63,7 @@ def list_images(inputs: Sequence[str | Path]) -> Listing:
         raise UsageError(_nothing(given, found.ignored))
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
-    return Listing(found.images, found.failures, dict(found.ignored), (origin.name,), tuple(empty))
+    return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,), tuple(empty))
 
 
 @dataclass(frozen=True, slots=True)
