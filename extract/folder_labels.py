@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from extract.formats import SUFFIXES
@@ -41,22 +40,22 @@ def label_by_folders(
         Images directly in a part of a split have no label, and all have its split if there are images of
         classes to learn from and to judge with, and none of a class outside.
     """
-    split = find_split_folders({_folder(ref) for ref in images})
-    below: dict[str, list[str]] = {}
+    folders = [_folder(ref) for ref in images]
+    split = find_split_folders(set(folders))
+    below = {folder: split.below(folder) for folder in set(folders)}
     labels: list[str | None] = []
-    for ref in images:
-        folder = _folder(ref)
-        if folder not in below:
-            below[folder] = split.below(folder)
+    for ref, folder in zip(images, folders, strict=True):
         label = ref.label
         if rule is not None:
             label = rule.label(ref.path, below[folder])
         elif folder in split.words and label == folder.rpartition("/")[2]:
             label = None
         labels.append(label)
-    parts = _Parts(split, images, labels)
+    words: dict[str, str] = {}
     if split.words:
+        parts = _Parts.of(split, images, folders, labels)
         notify(parts.describe())
+        words = parts.words()
     if rule is not None:
         without = sum(label is None for label in labels)
         note = f"{OPTION}: {len(set(labels) - {None})} labels in {len(images)} images"
@@ -64,12 +63,11 @@ def label_by_folders(
     else:
         for note in (*_flat_note(labels), *_session_note(images, below, inputs)):
             notify(note)
-    words = split.words if parts.used else {}
     settled = []
-    for ref, label in zip(images, labels, strict=True):
-        word = words.get(split.around(_folder(ref)) or "", ref.split)
+    for ref, folder, label in zip(images, folders, labels, strict=True):
+        word = words.get(folder, ref.split)
         same = label == ref.label and word == ref.split
-        settled.append(ref if same else dataclasses.replace(ref, label=label, split=word))
+        settled.append(ref if same else _changed(ref, label, word))
     return settled
 
 
@@ -79,7 +77,7 @@ def normalised(images: Sequence[ImageRef], notify: Notify) -> list[ImageRef]:
     settled = []
     for ref in images:
         label = None if ref.label is None else forms.setdefault(ref.label, normal(ref.label))
-        settled.append(ref if label == ref.label else dataclasses.replace(ref, label=label))
+        settled.append(ref if label == ref.label else _changed(ref, label, ref.split))
     names = in_order(forms.values())
     for note in lookalikes(names):
         notify(note)
@@ -96,39 +94,66 @@ def normalised(images: Sequence[ImageRef], notify: Notify) -> list[ImageRef]:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """How many images the folders of a split hold, and whether it can be used."""
+    """How many images each folder of a listing holds, and the part of a split that it is or lies in.
+
+    Attributes
+    ----------
+    split : SplitFolders
+    around : mapping of str to str or None
+        Folder -> the part.
+    labelled, unlabelled : Counter of str
+        Folder -> images.
+    outside : str or None
+        Path of the first image with a label in no part.
+    """
 
     split: SplitFolders
-    images: Sequence[ImageRef]
-    labels: Sequence[str | None]
+    around: Mapping[str, str | None]
+    labelled: Counter[str]
+    unlabelled: Counter[str]
+    outside: str | None
 
-    @property
-    def used(self) -> bool:
-        return self.split.judged and self._outside() is None
+    @classmethod
+    def of(
+        cls,
+        split: SplitFolders,
+        images: Sequence[ImageRef],
+        folders: Sequence[str],
+        labels: Sequence[str | None],
+    ) -> _Parts:
+        around = {folder: split.around(folder) for folder in set(folders)}
+        labelled = [label is not None for label in labels]
+        rows = zip(images, folders, labelled, strict=True)
+        return cls(
+            split,
+            around,
+            Counter(folder for folder, has in zip(folders, labelled, strict=True) if has),
+            Counter(folder for folder, has in zip(folders, labelled, strict=True) if not has),
+            next((ref.path for ref, folder, has in rows if has and around[folder] is None), None),
+        )
+
+    def words(self) -> dict[str, str]:
+        """Folder -> ``train``, ``val`` or ``test``; empty if the split cannot be used."""
+        if not self.split.judged or self.outside is not None:
+            return {}
+        return {folder: self.split.words[part] for folder, part in self.around.items() if part is not None}
 
     def describe(self) -> str:
         """What became of the split, in a line."""
         held: Counter[str] = Counter()
         flat = 0
-        for ref, label in zip(self.images, self.labels, strict=True):
-            around = self.split.around(_folder(ref))
-            if around is not None and label is not None:
-                held[around.rpartition("/")[2]] += 1
-            flat += around is not None and label is None
-        shown = ", ".join(f"{name}/ {count}" for name, count in sorted(held.items()))
+        for folder, part in self.around.items():
+            if part is not None:
+                held[part.rpartition("/")[2]] += self.labelled[folder]
+                flat += self.unlabelled[folder]
+        shown = ", ".join(f"{name}/ {count}" for name, count in sorted(held.items()) if count)
         names = sorted({f"{place.rpartition('/')[2]}/" for place in self.split.words})
         note = f"{', '.join(names)}: parts of a split, and no classes"
-        if self.used:
+        if self.words():
             note += f"; it is kept ({shown} images), and fit judges on what is not in train (--split)"
         elif self.split.judged:
-            note += f"; it is not used, as images with a label lie outside, {self._outside()} first"
+            note += f"; it is not used, as images with a label lie outside, {self.outside} first"
         return f"{note}; {flat} images without a class folder have no label" if flat else note
-
-    def _outside(self) -> str | None:
-        for ref, label in zip(self.images, self.labels, strict=True):
-            if label is not None and self.split.around(_folder(ref)) is None:
-                return ref.path
-        return None
 
 
 def _flat_note(labels: Sequence[str | None]) -> list[str]:
@@ -181,6 +206,11 @@ def _are_inputs(places: Sequence[str], inputs: Sequence[str]) -> bool:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _changed(ref: ImageRef, label: str | None, split: str | None) -> ImageRef:
+    # Not dataclasses.replace, which is slower: there may be millions.
+    return ImageRef(ref.path, label, ref.group, split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
 
 
 def _folder(ref: ImageRef) -> str:
