@@ -19,7 +19,9 @@ from classify.kinds import CLASSIFIER, SPLIT
 from classify.rows import make_table
 from classify.split_csv import write_split
 from extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from extract.split_folders import find_split_folders
 from extract.stages import Failure
+from extract.unicode_forms import normal
 from models.errors import UsageError
 from models.outputs import Destination, Guard, Output
 from models.progress import Progress
@@ -106,7 +108,9 @@ def _noted(
     """With a note on class folders of which no image could be read, where folders are what names classes."""
     if any(label and label != _folder_of(path) for path, label in zip(paths, labels, strict=True)):
         return result
-    counts = Counter(filter(None, (_folder_of(failure.path) for failure in failures)))
+    failed = [failure.path for failure in failures]
+    parts = find_split_folders({path.rpartition("/")[0] for path in (*paths, *failed)}).words
+    counts = Counter(_folder_of(path) for path in failed if path.rpartition("/")[0] not in {"", *parts})
     lost = sorted(set(counts).difference(labels))
     if not lost:
         return result
@@ -118,7 +122,7 @@ def _noted(
 
 def _folder_of(path: str) -> str:
     """The name of the folder that an image lies in; that of a folder itself."""
-    return path.rpartition("/")[0].rpartition("/")[2]
+    return normal(path.rpartition("/")[0].rpartition("/")[2])
 
 
 def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:

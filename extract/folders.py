@@ -27,7 +27,18 @@ MAX_FILE_BYTES = 1 << 30
 
 _IMAGES = frozenset(SUFFIXES)
 # What operating systems and archivers leave beside people's pictures.
-_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_LITTER = frozenset(
+    {
+        "__macosx",
+        "thumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +246,12 @@ def identity(path: str) -> tuple[int, int | str]:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is passed over by its name alone."""
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or is_litter(name)
+
+
+def is_litter(name: str) -> bool:
+    """Whether an operating system or an archiver leaves files and folders of this name; their case varies."""
+    return name.lower() in _LITTER
 
 
 def not_an_image(name: str) -> str | None:

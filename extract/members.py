@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from extract.folders import HIDDEN, escape, may_hold_image, not_an_image
+from extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
 from extract.formats import HEAD_BYTES, begins_as_image
 from extract.limits import MAX_MEMBER_BYTES, check_members
 from extract.stages import Failure, ImageRef, Listing, Origin
@@ -90,7 +90,7 @@ class Members:
         if kind == "folder" or not parts:
             return
         other = not_an_image(parts[-1])
-        if any(part.startswith(".") or part.lower() == "__macosx" for part in parts):
+        if any(map(is_hidden, parts)):
             self._ignored[HIDDEN] += 1
         elif other is not None and (kind != "file" or trouble or not self._holds_image(name, size, locator)):
             self._ignored[LINK if kind == "link" else other] += 1

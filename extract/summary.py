@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.clock import Clock
 from extract.kinds import FAILURE_COLUMNS, FAILURES
+from extract.label_names import in_order
 from extract.stages import Failure, Listing
 from models.durable import explained
 from models.outputs import Destination, claimed
@@ -17,6 +19,7 @@ from models.progress import Notify
 from models.terminal import one_line
 
 _FAILURES_SHOWN = 20
+_CLASSES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class ExtractSummary:
         On a cluster, for each node its name, the images it did and the seconds it worked.
     hint : str or None
         What would make the next run faster (`extract.hints`).
+    classes : mapping of str to int
+        Label -> rows, in the order of classes.
     """
 
     out: Path
@@ -67,6 +72,7 @@ class ExtractSummary:
     written: bool
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     hint: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -98,6 +104,7 @@ def summary_text(summary: ExtractSummary) -> str:
         parts[-1] += f"; {summary.hint}" if summary.hint else ""
     parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
+    lines += _classes_text(summary.classes, summary.rows)
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
@@ -127,6 +134,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "moved": summary.moved,
         "removed": summary.removed,
         "ignored": summary.ignored,
+        "classes": dict(summary.classes),
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(summary.rate, 1),
         "stage_seconds": {
@@ -141,6 +149,24 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "hint": summary.hint,
         "nodes": nodes_json(summary.nodes),
     }
+
+
+def count_classes(labels: Iterable[str | None]) -> dict[str, int]:
+    """Label -> how many there are, in the order of classes; None does not count."""
+    counts = Counter(label for label in labels if label)
+    return {label: counts[label] for label in in_order(counts)}
+
+
+def _classes_text(classes: Mapping[str, int], rows: int) -> list[str]:
+    if not rows:
+        return []
+    shown = ", ".join(f"{label!r} {count}" for label, count in list(classes.items())[:_CLASSES_SHOWN])
+    more = len(classes) - _CLASSES_SHOWN
+    text = f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"
+    text += f": {shown}" if shown else ""
+    text += f" and {more} more" if more > 0 else ""
+    without = rows - sum(classes.values())
+    return [f"{text}; {without} rows have no label" if without else text]
 
 
 def nodes_text(nodes: Mapping[str, tuple[int, float]]) -> list[str]:
