@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from classify.classifier import Head
     from classify.records import FitOptions
 
+# As `classify.split_words.GIVEN`, whose module is loaded when there is something to do.
+GIVEN_SPLIT = "train:val,test"
+
 NormalizeArgument = Annotated[
     Literal["l2", "standard", "none", "auto"],
     typer.Option(help="What is done to a feature row first; auto cross-validates all three."),
@@ -86,6 +89,13 @@ class SplitArguments:
 
     test_size: Annotated[float, typer.Option(help="Share of each class held out to judge with.")] = 0.3
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 0
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="TRAIN:JUDGE",
+            help="Which values of a given split train and judge (train,val:test); draw: a new one.",
+        ),
+    ] = GIVEN_SPLIT
     ordered: Annotated[
         bool, typer.Option("--ordered", help="The last of each class judge, by path; for pictures in time.")
     ] = False

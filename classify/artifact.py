@@ -62,6 +62,7 @@ from classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
 from classify.normalize import KINDS, Normalizer
 from classify.novelty import NoveltyReference
 from classify.split_record import SplitRecord
+from extract.unicode_forms import normal
 from models.durable import explained
 from models.errors import ClassifierError
 from models.files import refuse_pipe
@@ -205,6 +206,12 @@ def _to_model(classifier: Classifier) -> onnx.ModelProto:
     return model
 
 
+def _compared(classes: list[str]) -> tuple[str, ...]:
+    """Class names in the form that labels have now; as they are where two of them would become one."""
+    names = tuple(map(normal, classes))
+    return names if len(set(names)) == len(names) else tuple(classes)
+
+
 def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
     """The inverse of `_to_model`; whatever does not fit raises ValueError, KeyError or TypeError."""
     graph = model.graph
@@ -239,7 +246,7 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
             arrays["novelty_mean"], arrays["novelty_axes"], float(arrays["novelty_limit"])
         )
     classifier = Classifier(
-        classes_=tuple(classes),
+        classes_=_compared(classes),
         coef_=arrays["coef"],
         intercept_=arrays["intercept"],
         normalizer=normalizer,

@@ -19,6 +19,7 @@ from classify.closeness import Closeness
 from classify.greys import Greys
 from classify.hues import Hues
 from classify.tying import FEATURES, GREYS, Links, tie
+from extract.label_names import in_order
 from extract.thumbnails import GREYS as N_GREYS
 from models.progress import Progress, Silent
 
@@ -236,7 +237,7 @@ def _in_words(thresholds: Thresholds) -> str:
 
 
 def _coded(labels: Sequence[str]) -> tuple[tuple[str, ...], Rows]:
-    classes = tuple(sorted(set(labels)))
+    classes = tuple(in_order(labels))
     code = {label: i for i, label in enumerate(classes)}
     return classes, np.array([code[label] for label in labels], np.intp)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classify.average_precision import average_precision
 from classify.intervals import wilson_interval as wilson_interval
 from classify.reliability import Reliability, brier_score, reliability_bins
+from extract.label_names import in_order
 from models.errors import DataError
 
 # "Among the first k": those of these below the number of classes are given.
@@ -190,7 +191,7 @@ def judge(
     if bad:
         raise DataError(f"{bad} of {len(P)} rows have probabilities that are no numbers; score them again")
     K = len(classes)
-    labels = (*classes, *sorted(set(truth) - set(classes)))
+    labels = (*classes, *in_order(set(truth) - set(classes)))
     code = {label: i for i, label in enumerate(labels)}
     y = np.array([code[label] for label in truth], np.intp)
     ranking = np.argsort(-P, axis=1, kind="stable")

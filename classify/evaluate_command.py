@@ -25,6 +25,9 @@ from models.program import command_line
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
 ]
+LabelByOption = Annotated[
+    str | None, typer.Option(metavar="REGEX|LEVEL", help="As extract has it; for images.")
+]
 GroupOption = Annotated[
     str | None, typer.Option(help="Regular expression that finds an image's group in its path.")
 ]
@@ -40,6 +43,7 @@ def evaluate(
     ] = DEFAULT_MODEL,
     labels: LabelsOption = None,
     group_by: GroupOption = None,
+    label_by: LabelByOption = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Leave out images that the classifier learned from.")
     ] = False,
@@ -77,6 +81,7 @@ def evaluate(
         model,
         labels=labels,
         group_by=group_by,
+        label_by=label_by,
         held_out=held_out,
         options=RunOptions(device, precision, batch_size, jobs, exact_decode),
         progress=make_progress(quiet),

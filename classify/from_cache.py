@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +19,14 @@ from classify.kinds import CLASSIFIER, SPLIT
 from classify.rows import make_table
 from classify.split_csv import write_split
 from extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from extract.split_folders import find_split_folders
+from extract.stages import Failure
+from extract.unicode_forms import normal
 from models.errors import UsageError
 from models.outputs import Destination, Guard, Output
 from models.progress import Progress
 
+_CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000
 """Of 4096 features 244,000 rows. On 100,000, 1.6 GB, an SVM took 3.3 GB (benchmarks/NOTES-fitting.md)."""
 
@@ -74,8 +81,10 @@ def fit_cache(
                 )
             result = _in_parts(reader, name, memory, options, progress)
             known = reader.columns()
+            result = _noted(result, reader.failures(), known.path, known.label)
             _write(result, classifier_out, split_out, known)
             return result
+        failures = reader.failures()
     found = load_features(features, None if layer == EVERY_LAYER else layer)
     earlier = found.identity.layers[-2::-1] if layer == EVERY_LAYER else ()
     result = fit_table(
@@ -88,8 +97,32 @@ def fit_cache(
         options=options,
         progress=progress,
     )
+    result = _noted(result, failures, found.paths, found.y.tolist())
     _write(result, classifier_out, split_out, found)
     return result
+
+
+def _noted(
+    result: FitResult, failures: Sequence[Failure], paths: Sequence[str], labels: Sequence[str]
+) -> FitResult:
+    """With a note on class folders of which no image could be read, where folders are what names classes."""
+    if any(label and label != _folder_of(path) for path, label in zip(paths, labels, strict=True)):
+        return result
+    failed = [failure.path for failure in failures]
+    parts = find_split_folders({path.rpartition("/")[0] for path in (*paths, *failed)}).words
+    counts = Counter(_folder_of(path) for path in failed if path.rpartition("/")[0] not in {"", *parts})
+    lost = sorted(set(counts).difference(labels))
+    if not lost:
+        return result
+    named = ", ".join(f"{name} ({counts[name]} failed)" for name in lost[:_CLASSES_SHOWN])
+    more = f" and {len(lost) - _CLASSES_SHOWN} more" if len(lost) > _CLASSES_SHOWN else ""
+    note = f"class folders without a row, which the classifier does not know: {named}{more}"
+    return dataclasses.replace(result, notes=(*result.notes, note))
+
+
+def _folder_of(path: str) -> str:
+    """The name of the folder that an image lies in; that of a folder itself."""
+    return normal(path.rpartition("/")[0].rpartition("/")[2])
 
 
 def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:

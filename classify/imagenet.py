@@ -111,6 +111,7 @@ def imagenet_images(
         If it is not to be had.
     """
     from extract.sources import list_images
+    from extract.summary import note_ignored
     from extract.trial import try_network
     from models.importing import ensure_network
 
@@ -121,6 +122,7 @@ def imagenet_images(
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     layer = classifier_layer(stored.spec)
     listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
+    note_ignored(listing, notify)
     failures: list[Failure] = []
     classified = 0
     with _open(out, form, top_k, _root(listing)) as writer:

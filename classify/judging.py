@@ -111,6 +111,7 @@ def evaluate_images(
     *,
     labels: str | Path | None = None,
     group_by: str | None = None,
+    label_by: str | None = None,
     held_out: bool = False,
     options: RunOptions | None = None,
     progress: Progress | None = None,
@@ -127,6 +128,8 @@ def evaluate_images(
         A manifest of path, label and perhaps group, for images.
     group_by : str or None
         Regular expression that finds the group in a path.
+    label_by : str or None
+        As `extract.inputs.list_inputs`, for images.
     held_out : bool
         Leave out the images that the classifier learned from.
     options : RunOptions or None
@@ -152,6 +155,7 @@ def evaluate_images(
         classifier,
         labels=labels,
         group_by=group_by,
+        label_by=label_by,
         options=options,
         progress=progress,
         notify=notify,
@@ -187,6 +191,7 @@ def score_labelled(
     *,
     labels: str | Path | None = None,
     group_by: str | None = None,
+    label_by: str | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -200,7 +205,11 @@ def score_labelled(
     UsageError, MismatchError
     """
     listing = list_unless_cache(
-        inputs, notify, labels=None if labels is None else Path(labels), group_by=group_by
+        inputs,
+        notify,
+        labels=None if labels is None else Path(labels),
+        group_by=group_by,
+        label_by=label_by,
     )
     failures = list(listing.failures) if isinstance(listing, Listing) else []
     paths: list[str] = []
@@ -248,7 +257,7 @@ def score_labelled(
 
 def _groups_by_path(paths: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
     """Groups of a cache's rows: its own where it has one, else what the path says."""
-    from extract.grouping import compile_group_pattern, group_of
+    from extract.grouping import OPTION, compile_pattern, group_of
 
-    compiled = compile_group_pattern(pattern)
+    compiled = compile_pattern(OPTION, pattern)
     return [group or group_of(path, compiled) or "" for path, group in zip(paths, groups, strict=True)]

@@ -16,6 +16,7 @@ from classify.rows import Table
 from classify.training import ClassWeight, TrainingData
 from classify.tune import grid, tune
 from classify.units import make_units, row_keys
+from extract.label_names import in_order
 from models.errors import DataError
 from models.progress import Progress
 
@@ -91,7 +92,7 @@ def out_of_fold(
     DataError
         If there are not two classes with two images each, so that nothing can be held out.
     """
-    classes = tuple(sorted(set(table.labels)))
+    classes = tuple(in_order(table.labels))
     code = {label: i for i, label in enumerate(classes)}
     y = np.array([code[label] for label in table.labels], np.intp)
     keys, ties = row_keys(table.groups, table.content, table.paths)

@@ -18,10 +18,11 @@ from classify.heads import Fitted
 from classify.leakage import Leakage
 from classify.normalize import Normalizer
 from classify.records import FitOptions, FitResult
-from classify.rows import Table, lookalikes
+from classify.rows import Table
 from classify.split import Split
 from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
 from classify.splitting import Prepared
+from extract.label_names import lookalikes
 
 
 def classifier_of(

@@ -20,6 +20,7 @@ from classify.normalize import KINDS, Normalization
 from classify.novelty import LearnedNovelty
 from classify.reject import Rejection
 from classify.split_record import SplitRecord
+from classify.split_words import GIVEN, SplitWords
 from classify.training import CLASS_WEIGHTS, ClassWeight
 from classify.tune import Tuned
 from models.errors import DataError, UsageError
@@ -67,6 +68,9 @@ class FitOptions:
     duplicates : str
         What is kept on one side of the split: ``auto`` near-duplicates by a calibrated threshold, a
         number those of at least that cosine, ``exact`` copies alone, ``off`` not even these.
+    split : str
+        Which values of a split that is given with the data train and which judge: ``TRAIN:JUDGE``, commas
+        between several; ``draw`` draws one all the same.
     keep_split : SplitRecord or None
         The split of an earlier fit: images that it knows keep their sides, and the others are drawn so that
         the shares come as near as they can.
@@ -88,9 +92,11 @@ class FitOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     duplicates: str = "auto"
+    split: str = GIVEN
     keep_split: SplitRecord | None = None
 
     def __post_init__(self) -> None:
+        SplitWords.parse(self.split)
         if self.duplicates not in DUPLICATES:
             parse_cosine("--duplicates", self.duplicates, DUPLICATES)
         if self.per_class is not None and self.per_class < 1:
@@ -222,6 +228,7 @@ class FitResult:
             "balance": options.balance,
             "include": list(options.include),
             "exclude": list(options.exclude),
+            "words": options.split if not is_drawn and options.split != GIVEN else None,
             "kept": is_drawn and options.keep_split is not None,
         }
         return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from extract.label_names import in_order
+from extract.unicode_forms import normal
 from models.errors import DataError
 
 
@@ -100,7 +101,7 @@ def make_table(
             raise DataError(
                 f"{name} has {len(column)} entries for {n} rows of features; needed is one for each"
             )
-    labels = _texts(y)
+    labels = list(map(normal, _texts(y)))
     rows = np.array([i for i, label in enumerate(labels) if label], np.intp)
     if not len(rows):
         raise DataError(
@@ -179,7 +180,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
     Returns
     -------
     list of str
-        Sorted by code point.
+        Numbers in them sorted as numbers (`extract.label_names.in_order`).
 
     Raises
     ------
@@ -187,7 +188,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
         Under two classes, or if a class has a single image.
     """
     counts = Counter(labels)
-    classes = sorted(counts)
+    classes = in_order(counts)
     if len(classes) < 2:
         raise DataError(
             f"all {len(labels)} labelled images to learn from are of one class, {classes[0]!r}; "
@@ -205,20 +206,6 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
             "one to learn from and one to judge with: add images, or leave these classes out"
         )
     return classes
-
-
-def lookalikes(classes: Sequence[str]) -> list[str]:
-    """A sentence for each set of class names that differ only in case, spaces or Unicode form."""
-    same: dict[str, list[str]] = {}
-    for name in classes:
-        key = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-        same.setdefault(key, []).append(name)
-    return [
-        f"classes {', '.join(repr(name) for name in names)} differ only in case, spaces or Unicode form; "
-        "they were kept apart: if one class is meant, give them one name"
-        for names in same.values()
-        if len(names) > 1
-    ]
 
 
 def name_some(names: Sequence[str], most: int = 8) -> str:

@@ -108,6 +108,7 @@ def list_unless_cache(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
+    label_by: str | None = None,
     labelled: bool = True,
 ) -> Listing | Path:
     """The images of some inputs, or the one features.h5 that they are.
@@ -116,10 +117,13 @@ def list_unless_cache(
     ----------
     inputs : sequence of str or Path, or Listing
     notify : callable
+        Is told what is passed over since it is no image.
     labels : Path or None
         A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
     group_by : str or None
         As `extract.inputs.list_inputs` takes it. The rows of a cache are the caller's to group.
+    label_by : str or None
+        As `extract.inputs.list_inputs` takes it; a cache has its own labels.
     labelled : bool
         As `extract.inputs.list_inputs` takes it.
 
@@ -132,14 +136,20 @@ def list_unless_cache(
         return inputs
     cache = _as_cache(inputs)
     if cache is not None:
-        if labels is not None:
+        option = "--labels" if labels is not None else "--label-by" if label_by is not None else ""
+        if option:
             raise UsageError(
-                f"{cache} is a cache and has its labels; give --labels to extract, or give images here"
+                f"{cache} is a cache and has its labels; give {option} to extract, or give images here"
             )
         return cache
     from extract.inputs import list_inputs
+    from extract.summary import note_ignored
 
-    return list_inputs(inputs, labels=labels, group_by=group_by, notify=notify, labelled=labelled)
+    listing = list_inputs(
+        inputs, labels=labels, group_by=group_by, label_by=label_by, notify=notify, labelled=labelled
+    )
+    note_ignored(listing, notify)
+    return listing
 
 
 def _as_cache(inputs: Sequence[str | Path]) -> Path | None:

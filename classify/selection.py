@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.rows import Table, name_some
+from extract.label_names import in_order
+from extract.unicode_forms import normal
 from models.errors import UsageError
 
 _NEAR = 3  # names that a message offers for an unknown one
@@ -32,7 +34,7 @@ def choose_classes(table: Table, include: Sequence[str], exclude: Sequence[str])
     """
     if not include and not exclude:
         return table
-    known = sorted(set(table.labels))
+    known = in_order(table.labels)
     wanted = _names("--include", include, known) or set(known)
     wanted -= _names("--exclude", exclude, known)
     if not wanted:
@@ -61,7 +63,7 @@ def keep_rows(table: Table, positions: Sequence[int]) -> Table:
 
 def _names(option: str, given: Sequence[str], known: Sequence[str]) -> set[str]:
     found: set[str] = set()
-    for text in given:
+    for text in map(normal, given):
         for name in [text] if text in known else [part.strip() for part in text.split(",") if part.strip()]:
             if name not in known:
                 near = difflib.get_close_matches(name, known, _NEAR, 0.5)

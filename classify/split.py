@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classify.rows import name_some
+from classify.split_words import SplitWords
 from classify.units import count_table
 from models.errors import DataError
 
@@ -246,13 +247,16 @@ def _notes(
     return tuple(notes)
 
 
-def column_split(given: Sequence[str], unit: NDArray[np.intp], name: Callable[[int], str]) -> Split:
+def column_split(
+    given: Sequence[str], sides: SplitWords, unit: NDArray[np.intp], name: Callable[[int], str]
+) -> Split:
     """The split that the data came with: a word for each row.
 
     Parameters
     ----------
     given : sequence of n str
-        ``train`` or ``test``. Rows of another word (``val``) are left out and counted in a note.
+    sides : SplitWords
+        Which words train and which judge. Rows of another word are left out and counted in a note.
     unit : ndarray of shape (n,), intp
         Units on both sides are counted in a note; they are not moved.
     name : callable
@@ -268,15 +272,21 @@ def column_split(given: Sequence[str], unit: NDArray[np.intp], name: Callable[[i
     if len(blank):
         raise DataError(
             f"{len(blank)} of {len(words)} labelled images have no split, {name(int(blank[0]))} first; "
-            "give train or test to every one of them, or to none"
+            "give train or test to every one of them, or fit --split draw"
         )
-    train, test = np.flatnonzero(words == "train"), np.flatnonzero(words == "test")
+    trains, judges = np.isin(words, sorted(sides.train)), np.isin(words, sorted(sides.test))
+    train, test = np.flatnonzero(trains), np.flatnonzero(judges)
     found = ", ".join(f"{n} {word}" for word, n in zip(*np.unique(words, return_counts=True), strict=True))
     if not len(train) or not len(test):
-        raise DataError(f"the split column holds {found}; needed are both train and test")
+        raise DataError(
+            f"the given split holds {found}; needed are images of {_words(sides.train)} to learn from and of "
+            f"{_words(sides.test)} to judge with (--split)"
+        )
     notes = []
-    if len(train) + len(test) < len(words):
-        notes.append(f"the split column holds {found}; only train and test are used")
+    if set(words) != {"train", "test"}:
+        train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | judges)))
+        note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} judged"
+        notes.append(f"{note}, {_words(others)} left out (--split)" if others else f"{note} (--split)")
     straddling = np.isin(unit[test], unit[train]).sum()
     if straddling:
         notes.append(
@@ -284,3 +294,7 @@ def column_split(given: Sequence[str], unit: NDArray[np.intp], name: Callable[[i
             "group: the given split keeps them, and its figures are too good for it"
         )
     return Split(train, test, "column", tuple(notes))
+
+
+def _words(words: Iterable[str]) -> str:
+    return " and ".join(sorted(words))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,10 @@ from classify.rows import Table, check_classes
 from classify.selection import choose_classes, trim_to_smallest
 from classify.split import Split, column_split, stratified_split
 from classify.split_record import NEITHER, TEST, TRAIN
+from classify.split_words import SplitWords
+from classify.takes import hint_of_takes
 from classify.units import make_units, row_keys
+from extract.label_names import in_order, natural_key
 from models.progress import Progress
 
 if TYPE_CHECKING:
@@ -70,13 +72,17 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
         If what is left cannot be split; see `check_classes`, `stratified_split`, `column_split`.
     """
     table = choose_classes(table, options.include, options.exclude)
+    sides = SplitWords.parse(options.split)
+    ignored_split = table.splits is not None and sides is None
+    if sides is None:
+        table = replace(table, splits=None)
     if table.splits is None:
         check_classes(table.labels, table.content, halved=True)
     duplicates = duplicates_of(table, options, progress)
     unit = _units(table, options, duplicates, copies=True)
     apart = _units(table, options, None, copies=False)
-    if table.splits is not None:
-        split = column_split(table.splits, unit, table.name)
+    if table.splits is not None and sides is not None:
+        split = column_split(table.splits, sides, unit, table.name)
         classes = check_classes([table.labels[i] for i in split.train], None, halved=False)
         asked = {
             "--ordered": options.ordered,
@@ -90,8 +96,13 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
         return Prepared(
             table, classes, _balanced(table, split, unit, options), unit, duplicates, None, straddling
         )
-    classes = sorted(set(table.labels))
+    classes = in_order(table.labels)
     split = _drawn(table, unit, options, classes)
+    hint = hint_of_takes(table.paths, table.labels, table.groups, ordered=options.ordered)
+    if hint is not None:
+        split = _noted(split, hint)
+    if ignored_split:
+        split = _noted(split, "--split draw: the split that the data came with is not used")
     untied = None
     straddling = np.empty(0, np.intp)
     if options.duplicates != "off":
@@ -139,12 +150,6 @@ def _order(table: Table) -> list[int]:
     return place
 
 
-def natural_key(path: str) -> list[tuple[int, str]]:
-    """Sorts ``frame2`` before ``frame10``."""
-    parts = re.split(r"([0-9]+)", path)
-    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)] + [(0, path)]
-
-
 def _drawn(table: Table, unit: NDArray[np.intp], options: FitOptions, classes: list[str]) -> Split:
     y = _codes(table, classes)
     placed, notes = _kept(table, unit, options)
@@ -173,7 +178,7 @@ def _kept(table: Table, unit: NDArray[np.intp], options: FitOptions) -> tuple[di
 def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: FitOptions) -> Split:
     if not options.balance:
         return split
-    classes = sorted(set(table.labels))
+    classes = in_order(table.labels)
     keys, _ = row_keys(None, table.content, table.paths)
     y = _codes(table, classes)
     kept = trim_to_smallest(split.train, y, unit, keys or [str(i) for i in range(len(y))])

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from extract.folders import Found, escape
+from extract.manifests import SPLIT_WORDS
 from models.progress import Notify
 from models.terminal import one_line
 
-# What a data set is divided into, and is no class of it.
-_PARTS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 _SHOWN = 3
 
 
@@ -39,7 +38,7 @@ def label_class_folders(found: Found, folders: Collection[str], notify: Notify) 
     around = {folder.rpartition("/")[0] for folder in flat}
     shown = ", ".join(map(one_line, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
     deep = any(_is_inside(folder, given) for folder in holding - given)
-    if deep or len(flat) < 2 or len(around) > 1 or _PARTS.issuperset(map(str.lower, names)):
+    if deep or len(flat) < 2 or len(around) > 1 or SPLIT_WORDS.keys() >= set(map(str.lower, names)):
         notify(
             f"images directly in {shown} have no label; to have the folders' names as labels give the folder "
             "around them, or give --labels"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,25 @@ def grey_from_integers(values: NDArray[Any], bits: int) -> Pixels:
     # The divisor is odd, so no value lies half way and the rounding needs no rule.
     grey: Pixels = ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
     return grey
+
+
+def widened(values: Pixels, bits: Sequence[int]) -> Pixels:
+    """Channels of fewer than 8 bits, which stand in the high bits of their bytes, spread over 0-255.
+
+    Parameters
+    ----------
+    values : ndarray of shape (h, w) or (h, w, n_channels), uint8
+    bits : sequence of int
+        Of each channel, 1 to 8.
+
+    Examples
+    --------
+    >>> widened(np.array([[0, 16, 240]], np.uint8), [4])
+    array([[  0,  17, 255]], dtype=uint8)
+    """
+    fewer = np.minimum(bits, 8) if values.ndim == 3 else min(*bits, 8)
+    top = (1 << np.asarray(fewer)) - 1
+    return ((values >> (8 - fewer)).astype(np.uint16) * 255 // top).astype(np.uint8)
 
 
 def grey_from_floats(values: NDArray[np.float32]) -> Pixels:

@@ -133,6 +133,13 @@ def extract(
     group_by: Annotated[
         str | None, typer.Option(help="A pattern on paths; what it captures stays together in a split.")
     ] = None,
+    label_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX|LEVEL",
+            help="What the label is: a pattern on paths, or a folder: 1 the outermost, -1 the innermost.",
+        ),
+    ] = None,
     on_error: Annotated[
         Literal["skip", "fail"], typer.Option(help="An unreadable image: list and go on, or stop.")
     ] = "skip",
@@ -199,6 +206,7 @@ def extract(
         retry_failed=retry_failed,
         labels=labels,
         group_by=group_by,
+        label_by=label_by,
         verify=verify,
         repair=repair,
         remove_missing=remove_missing,

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from extract.formats import SUFFIXES
+from extract.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
 from extract.stages import Failure, ImageRef
 from models.errors import ImageError, UsageError
 
@@ -27,7 +27,18 @@ MAX_FILE_BYTES = 1 << 30
 
 _IMAGES = frozenset(SUFFIXES)
 # What operating systems and archivers leave beside people's pictures.
-_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_LITTER = frozenset(
+    {
+        "__macosx",
+        "thumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class Found:
     images: list[ImageRef] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    folders: list[str] = field(default_factory=list)
     _seen: set[tuple[int, int | str]] = field(default_factory=set)
 
     def add_folders(self, relatives: Sequence[str]) -> None:
@@ -141,7 +153,26 @@ class Found:
 
     def add_file(self, relative: str, label: str | None) -> None:
         """List one file that was named directly; `relative` as for `add_folders`."""
-        self._file(relative, escape(relative), relative.rpartition("/")[2], label)
+        name = relative.rpartition("/")[2]
+        if may_hold_image(name) and not os.path.lexists(self.origin.path(relative)):
+            self.failures.append(Failure(escape(relative), "not found", 0, 0))
+            return
+        self._file(relative, escape(relative), name, label)
+
+    def folders_without_images(self) -> list[str]:
+        """Folders below those given that hold no image, readable or not, nor do those in them; sorted."""
+        filled = {""}
+        paths = [*(ref.path for ref in self.images), *(failure.path for failure in self.failures)]
+        for folder in {path.rpartition("/")[0] for path in paths}:
+            while folder not in filled:
+                filled.add(folder)
+                folder = folder.rpartition("/")[0]
+        # Of folders in one another the outermost says it all.
+        return sorted(
+            f"{folder}/"
+            for folder in self.folders
+            if folder not in filled and folder.rpartition("/")[0] in filled
+        )
 
     def _is_behind_link(self, relative: str) -> bool:
         path = self.origin.path(relative)
@@ -155,6 +186,7 @@ class Found:
         if folder.linked and here in self._seen:
             self.ignored[LINKED_AGAIN] += 1
             return
+        self.folders.append(folder.shown)
         start = f"{folder.relative}/" if folder.relative else ""
         shown_start = f"{folder.shown}/" if folder.shown else ""
         with os.scandir(path) as entries:
@@ -180,7 +212,7 @@ class Found:
         entry: os.DirEntry[str] | None = None,
     ) -> None:
         other = not_an_image(name)
-        if other is not None:
+        if other is not None and not holds_image(self.origin.path(relative)):
             self.ignored[other] += 1
             return
         try:
@@ -214,7 +246,12 @@ def identity(path: str) -> tuple[int, int | str]:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is passed over by its name alone."""
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or is_litter(name)
+
+
+def is_litter(name: str) -> bool:
+    """Whether an operating system or an archiver leaves files and folders of this name; their case varies."""
+    return name.lower() in _LITTER
 
 
 def not_an_image(name: str) -> str | None:
@@ -227,6 +264,23 @@ def not_an_image(name: str) -> str | None:
 def as_typed(name: str) -> str:
     """What the user typed, as valid UTF-8: recorded and shown, not opened."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def may_hold_image(name: str) -> bool:
+    """Whether a look at its first bytes can tell that a file of no image's name is one."""
+    kind = not_an_image(name)
+    return kind is not None and is_worth_a_look("" if kind == NO_SUFFIX else kind)
+
+
+def holds_image(path: str) -> bool:
+    """Whether a file of no image's name begins as an image does. What is no file is not opened."""
+    try:
+        if not may_hold_image(path.rpartition("/")[2]) or not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            return begins_as_image(file.read(HEAD_BYTES))
+    except (OSError, ValueError):
+        return False
 
 
 def escape(name: str) -> str:

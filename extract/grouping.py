@@ -9,9 +9,11 @@ from extract.stages import ImageRef
 from models.errors import UsageError
 from models.progress import Notify
 
+OPTION = "--group-by"
 
-def compile_group_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression of `--group-by`.
+
+def compile_pattern(option: str, pattern: str) -> re.Pattern[str]:
+    """The regular expression of an option: `--group-by`, `--label-by`.
 
     Raises
     ------
@@ -25,7 +27,7 @@ def compile_group_pattern(pattern: str) -> re.Pattern[str]:
         where = "" if place is None else f" at character {place + 1}"
         why = getattr(exc, "msg", str(exc))
         raise UsageError(
-            f"--group-by {pattern!r}: {why}{where}; a regular expression is needed, such as '^(\\d+)_'"
+            f"{option} {pattern!r}: {why}{where}; a regular expression is needed, such as '^(\\d+)_'"
         ) from exc
 
 
@@ -63,7 +65,7 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Notify) -> list
     UsageError
         If the pattern is no regular expression.
     """
-    compiled = compile_group_pattern(pattern)
+    compiled = compile_pattern(OPTION, pattern)
     groups: dict[str, str] = {}
     grouped = []
     for ref in images:
@@ -77,7 +79,7 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Notify) -> list
         )
     without = sum(ref.group is None for ref in grouped)
     count = len({ref.group for ref in grouped} - {None})
-    note = f"--group-by: {count} groups in {len(grouped)} images"
+    note = f"{OPTION}: {count} groups in {len(grouped)} images"
     if mixed := _mixed(grouped):
         note += (
             f"; images of several labels are in {mixed} of them: where numbers start over in each folder, "

@@ -9,7 +9,11 @@ palette                      the palette's colours
 alpha, transparent colour    composited on white: ``round((colour * a + 255 * (255 - a)) / 255)``
 16-bit greyscale             ``round(v / 257)``. 12-bit values in a 16-bit file cannot be told apart, and
                              come out dark
-16-bit colour, 16-bit alpha  the high byte
+16-bit colour, 16-bit alpha  the high byte. Of JPEG 2000 refused: Pillow makes white black there
+10 and 12 bits, HEIC         the high byte
+10 and 12 bits, AVIF         ``round(v * 255 / (2**bits - 1))``
+fewer or more bits than 8,   spread over 0-255, as ``round(v * 255 / (2**bits - 1))``; beyond 16 the
+JPEG 2000 in greyscale       high 16
 other whole numbers (TIFF)   up to 15 bits, ``round(v * 255 / (2**bits - 1))``; of 32 and 64 bits, and signed
                              ones, as unsigned 16-bit, of 8 bits as 8-bit: a value outside (0-65535,
                              0-255) is a failure, its range being unknown
@@ -18,21 +22,22 @@ more bands (TIFF)            behind colours and not named alpha: left out (infra
                              where no tag names any: alpha. Behind grey, not named: a failure
 CMYK                         ``(255 - ink) * (255 - K) / 255`` a channel, no colour profile. In a JPEG
                              with Adobe's marker the stored values are inverted first, as Photoshop
-                             writes them; without the marker they are inks
+                             writes them; without the marker they are inks. In a JPEG 2000 inks
 YCbCr, YCCK                  by JFIF's formulas, libjpeg's and libtiff's
 CIE L*a*b* (TIFF)            D50 white, Bradford-adapted to sRGB, clipped
-animated, many pages         the first frame or page
+animated, many pages, MPO    the first frame, page or picture; of HEIC the primary one
 EXIF orientation             applied, all eight; from TIFF's tag, or XMP where there is no EXIF block.
-                             An EXIF block that cannot be read counts as upright
+                             An EXIF block that cannot be read counts as upright. HEIC, AVIF and
+                             JPEG XL say it in their own way, once, and EXIF beside that is not used
 embedded colour profiles     ignored, as networks were trained on pixels read so
 ===========================  ========================================================================
 
 What a file is, its first bytes say; its name does not count. A file that is cut short
-fails; `extract.jpeg`, `extract.png`, `extract.tiff` and `extract.libtiff` find what Pillow
-lets through. Of TIFF, Pillow reads what it reads right (8-bit samples side by side, JPEG,
-fax); the rest of what has no compression, or one of any bytes, is read by arithmetic
-(`extract.tiff_layout`, `extract.tiff_samples`, `extract.tiff_pixels`), and what neither reads is
-refused by its reason. ``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by
+fails; `extract.jpeg`, `extract.jpeg2000`, `extract.heif`, `extract.png`, `extract.tiff` and
+`extract.libtiff` find what Pillow lets through. Of TIFF, Pillow reads what it reads right (8-bit
+samples side by side, JPEG, fax); the rest of what has no compression, or one of any bytes, is read by
+arithmetic (`extract.tiff_layout`, `extract.tiff_samples`, `extract.tiff_pixels`), and what neither reads
+is refused by its reason. ``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by
 two other readers. Some damage cannot be seen: changed bytes where a format has no checksum (all
 but PNG); a plain-text PPM cut within its last number; a JPEG that was cut within its last
 two blocks of 8x8, or within the last scan of a progressive one, *and* then given a new end
@@ -51,16 +56,21 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -68,8 +78,15 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from extract import jpeg, libtiff, png
-from extract.colours import grey_from_floats, grey_from_integers, lab_from_codes, rgb_from_lab, to_bytes
+from extract import heif, jpeg, jpeg2000, jpegxl, libtiff, png
+from extract.colours import (
+    grey_from_floats,
+    grey_from_integers,
+    lab_from_codes,
+    rgb_from_lab,
+    to_bytes,
+    widened,
+)
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
 from extract.stages import Pixels
@@ -91,10 +108,16 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
 }
 
-# What Pillow does not look at, looked at before it; what it then gets.
-_CHECKS = {"JPEG": jpeg.decodable, "PNG": png.decodable}
+# What Pillow does not look at, looked at before it.
+_CHECKS = {"AVIF": heif.check, "HEIC": heif.check, "JPEG 2000": jpeg2000.check}
+# The same, and what Pillow gets instead.
+_DECODABLE = {"JPEG": jpeg.decodable, "PNG": png.decodable}
+# Pillow's readers that turn a picture by themselves.
+_TURNING = ("TIFF", "HEIC")
 
 # Pillow's readers are written for honest files. On others they raise whatever the next
 # statement happens to raise; each of these was seen in its sources or in fuzzing.
@@ -147,7 +170,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG, BMP, GIF, TIFF, WebP, or PPM/PGM/PBM/PFM file.
+        A whole file of a format in `extract.formats.READ`.
     max_pixels : int
         A picture of more pixels is refused from its header, before memory is taken for it.
 
@@ -269,10 +292,17 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
     layout = read_layout(data) if kind == "TIFF" else None
     if layout is not None and not layout.is_plain:
         return _whole(_by_arithmetic(data, layout, max_pixels))
-    whole = _CHECKS[kind](data) if kind in _CHECKS else data
+    if kind in _CHECKS:
+        _CHECKS[kind](data)
+    if kind == "JPEG XL":
+        height, width = jpegxl.size(data)
+        _check_size(width, height, max_pixels)
+        return _whole(_from_values(jpegxl.decode(data)))
+    reader = heif.reader() if kind == "HEIC" else _READERS[kind]
+    whole = _DECODABLE[kind](data) if kind in _DECODABLE else data
     libtiff.forget()
     try:
-        image = _READERS[kind](io.BytesIO(whole))
+        image = reader(io.BytesIO(whole))
         _check_size(image.width, image.height, max_pixels)
         size, extent = image.size, (float(image.width), float(image.height))
         if kind == "JPEG" and shrink_for is not None:
@@ -290,8 +320,8 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
     if broken is not None:
         raise ImageError(f"damaged TIFF: {broken} of libtiff met broken data")
     if turn is None:
-        # Pillow has turned a TIFF itself, whose header may say the size before that.
-        return _whole(flat) if kind == "TIFF" else _Picture(flat, size[1], size[0], (0, 0, *extent))
+        # The header may say the size before that.
+        return _whole(flat) if kind in _TURNING else _Picture(flat, size[1], size[0], (0, 0, *extent))
     flat = flat.transpose(turn)
     if turn in _SIDEWAYS:
         size, extent = size[::-1], extent[::-1]
@@ -350,9 +380,11 @@ def _reason(kind: str, exc: BaseException) -> str:
 
 
 def _turn(image: ImageFile.ImageFile, kind: str) -> Image.Transpose | None:
-    # Pillow turns a TIFF by itself while it loads it.
-    if kind == "TIFF":
+    if kind in _TURNING:
         return None
+    if kind == "AVIF":
+        # Its own boxes say it, which Pillow has put into the EXIF block, if there is anything to say.
+        image.info.pop("xmp", None)
     try:
         return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _BAD_DATA:
@@ -367,6 +399,8 @@ def _doubtful(image: Image.Image) -> bool:
 
 def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     """Any mode to L or RGB, by the table at the top."""
+    if kind == "JPEG 2000":
+        return _composited(_from_jpeg2000(image, jpeg2000.depths(data)))
     mode, clear = image.mode, image.info.get("transparency")
     if mode in ("L", "RGB") and clear is None:
         return image
@@ -385,16 +419,50 @@ def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
         return image.convert("RGB")
     if kind == "PNG" and clear is not None:
         image.info["transparency"] = png.clear_colour(clear, data)
+    return _composited(image)
+
+
+def _composited(image: Image.Image) -> Image.Image:
+    """On white, of mode L or RGB."""
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "L" else image.convert("RGB")
     # Pillow converts premultiplied grey only to plain grey with alpha.
-    return _on_white((image.convert("LA") if mode == "La" else image).convert("RGBA"))
+    return _on_white((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
 
 
 def _on_white(coloured: Image.Image) -> Image.Image:
     white = Image.new("RGB", coloured.size, "white")
     white.paste(coloured, mask=coloured)
     return white
+
+
+def _from_jpeg2000(image: Image.Image, bits: Sequence[int]) -> Image.Image:
+    """All channels on the scale 0-255."""
+    if image.mode == "I;16":
+        values = np.asarray(image) >> max(16 - bits[0], 0)
+        return Image.fromarray(grey_from_integers(values, min(bits[0], 16)))
+    if min(bits) >= 8:
+        return image
+    if image.mode in ("P", "PA"):
+        raise ImageError(f"JPEG 2000 with a palette and {bits[0]} bits; with 8 it is read, convert it to PNG")
+    # Of four channels Pillow makes RGBA or CMYK, of three RGB.
+    channels = np.asarray(image)
+    return Image.frombytes(image.mode, image.size, widened(channels, bits).tobytes())
+
+
+def _from_values(values: NDArray[Any]) -> Image.Image:
+    """Grey or RGB with or without alpha, in 8 or 16 bits or floating point, by the table at the top."""
+    n_channels = values.shape[2] if values.ndim == 3 else 1
+    if n_channels > 4:
+        raise ImageError(f"{n_channels} channels; grey or RGB with or without alpha is read")
+    grey = n_channels == 1
+    if values.dtype.kind == "f":
+        values = grey_from_floats(values.astype(np.float32))
+    elif values.dtype == np.uint16:
+        values = grey_from_integers(values, 16) if grey else (values >> 8).astype(np.uint8)
+    height, width = values.shape[:2]
+    mode = ("L", "LA", "RGB", "RGBA")[n_channels - 1]
+    return _composited(Image.frombytes(mode, (width, height), np.ascontiguousarray(values).tobytes()))
 
 
 def _from_array(pixels: Pixels) -> Image.Image:

@@ -31,7 +31,12 @@ from pathlib import Path
 
 from extract import formats
 from extract.addresses import is_address, redacted
+from extract.folder_labels import label_by_folders, normalised
+from extract.folders import holds_image
+from extract.grouping import OPTION as GROUP_BY
+from extract.grouping import add_groups, compile_pattern
 from extract.joining import Source, join
+from extract.label_by import LabelRule
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
 from extract.sources import list_images
@@ -48,6 +53,7 @@ def list_inputs(
     *,
     labels: Path | None = None,
     group_by: str | None = None,
+    label_by: str | None = None,
     notify: Notify | None = None,
     labelled: bool = True,
 ) -> Listing:
@@ -62,10 +68,12 @@ def list_inputs(
         A manifest: CSV or TSV of path, label and perhaps group and split.
     group_by : str or None
         Regular expression that finds the group in a path (`extract.grouping.group_of`).
+    label_by : str or None
+        A folder's level or a regular expression that finds the label in a path (`extract.label_by`).
     notify : callable or None
         Is given one-line notes: which arrays were taken, how many images have no label.
     labelled : bool
-        Whether labels matter: else nothing is said of where folders' names became some.
+        Whether labels matter: else nothing is said of them.
 
     Returns
     -------
@@ -86,38 +94,41 @@ def list_inputs(
         If one asks to run code or to fill the memory.
     """
     notify = notify or _silent
+    of_labels = notify if labelled else _silent
+    rule = None if label_by is None else LabelRule.parse(label_by)
+    if labels is not None and rule is not None:
+        raise UsageError("found --labels and --label-by; both say what the labels are, give one of them")
     if group_by is not None:
-        from extract.grouping import compile_group_pattern
-
-        compile_group_pattern(group_by)
+        compile_pattern(GROUP_BY, group_by)
     manifest = None
     if labels is not None:
         from extract.manifests import read_manifest
 
         manifest = read_manifest(labels)
     if inputs or manifest is None or labels is None:
-        listing = _list(inputs, notify, notify if labelled and manifest is None else _silent)
+        listing = _list(inputs, notify, of_labels, by_folder=manifest is None and rule is None)
         if manifest is not None and labels is not None:
             from extract.labelling import label_listing
 
             listing = label_listing(listing, manifest, labels.parent, notify)
+        else:
+            images = label_by_folders(listing.images, rule, list(map(str, inputs)), of_labels)
+            listing = dataclasses.replace(listing, images=images)
     else:
         from extract.labelling import list_manifest
 
         listing = list_manifest(manifest, Path(os.path.abspath(labels.parent)), str(labels.parent))
+    images = normalised(listing.images, of_labels)
     if group_by is not None:
-        from extract.grouping import add_groups
-
-        images = add_groups(listing.images, group_by, notify)
-        listing = dataclasses.replace(listing, images=images)
-    return listing
+        images = add_groups(images, group_by, notify)
+    return dataclasses.replace(listing, images=images)
 
 
 def _silent(_: str) -> None:
     pass
 
 
-def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify) -> Listing:
+def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by_folder: bool) -> Listing:
     given = list(map(str, inputs))
     addresses = [typed for typed in given if is_address(typed)]
     names = [name for typed in given if not is_address(typed) for name in _expanded(typed)]
@@ -150,7 +161,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify) -> Li
             if os.path.dirname(name) not in whole:
                 raise
             plain.append(name)
-    sources = [_plain(plain, of_labels)] if plain or not (others or addresses) else []
+    sources = [_plain(plain, of_labels, by_folder)] if plain or not (others or addresses) else []
     sources += read
     if addresses:
         from extract.remote import list_addresses
@@ -170,7 +181,9 @@ def _expanded(typed: str) -> list[str]:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(formats.SUFFIXES)
+    if name.lower().endswith(formats.SUFFIXES):
+        return True
+    return _reader_of(name) is None and holds_image(name)
 
 
 def _named_whole(names: Sequence[str]) -> set[str]:
@@ -190,8 +203,8 @@ def _named_whole(names: Sequence[str]) -> set[str]:
     return whole
 
 
-def _plain(names: Sequence[str], of_labels: Notify) -> Source:
-    listing = list_images(names, of_labels)
+def _plain(names: Sequence[str], of_labels: Notify, by_folder: bool) -> Source:
+    listing = list_images(names, of_labels, by_folder=by_folder)
     place = os.path.abspath(listing.roots[0])
     if listing.images:
         place = getattr(listing.images[0].origin, "folder", place)
@@ -211,9 +224,12 @@ def _reader(name: str) -> _Reader | None:
     """Who reads a file that is no image; None for images, folders, and what nobody reads."""
     if name == STDIN:
         return _stdin
+    return _reader_of(name) if os.path.isfile(name) else None
+
+
+def _reader_of(name: str) -> _Reader | None:
+    """Who reads a file of such a suffix."""
     lower = name.lower()
-    if _is_picture(lower) or not os.path.isfile(name):
-        return None
     return next((reader for suffixes, reader in _READERS if lower.endswith(suffixes)), None)
 
 
@@ -259,8 +275,8 @@ def _unknown(names: Sequence[str]) -> str:
     kinds = " ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
     hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
     return (
-        f"{shown}: not read as images{hint}. Read are folders, images ({' '.join(formats.SUFFIXES)}), "
-        f"{kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
+        f"{shown}: no images by suffix or first bytes{hint}. Read are folders, images "
+        f"({' '.join(formats.SUFFIXES)}), {kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
     )
 
 

@@ -1,7 +1,7 @@
 """What a manifest says, put on the images of a listing; or a listing made of what it names."""
 
 # Strings, not Path objects, as in `extract.sources`: there may be millions.
-# ruff: noqa: PTH100, PTH118, PTH120
+# ruff: noqa: PTH100, PTH113, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dataclasses
 import os
 import posixpath
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from extract.addresses import is_address, parse, redacted
@@ -17,6 +17,7 @@ from extract.folders import ZERO_BYTE, FolderOrigin, escape
 from extract.joining import Source, join
 from extract.manifests import Manifest, ManifestRow, list_mistakes
 from extract.stages import Failure, ImageRef, Listing
+from extract.unicode_forms import normal, on_disk
 from models.errors import UsageError
 from models.progress import Notify
 
@@ -54,7 +55,8 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     for row in manifest.rows:
         path = find(row.path)
         if path is None:
-            why = ZERO_BYTE if "\0" in row.path else "not found"
+            why = "there, but not among the images given" if find.is_there(row.path) else "not found"
+            why = ZERO_BYTE if "\0" in row.path else why
             reason = f"named in {manifest.name} line {row.line}, {why}"
             name = escape(redacted(row.path))
             missing[name] = Failure(name, reason, 0, 0)
@@ -171,8 +173,8 @@ class _Finder:
     """The image of a listing that a manifest's path means."""
 
     def __init__(self, listing: Listing, folder: Path) -> None:
-        self._paths = {ref.path for ref in listing.images}
-        self._paths.update(failure.path for failure in listing.failures)
+        self._paths = {ref.path: ref.path for ref in listing.images}
+        self._paths |= {failure.path: failure.path for failure in listing.failures}
         origins = {id(ref.origin): ref.origin for ref in listing.images}.values()
         # Only paths of one folder can be told from outside it.
         one = next(iter(origins)) if len(origins) == 1 else None
@@ -180,6 +182,7 @@ class _Finder:
         self._starts = (str(Path.cwd()), os.path.abspath(folder))
         self._listing = listing
         self._shown: dict[str, str] = {}
+        self._normal: dict[str, str] = {}
 
     def __call__(self, path: str) -> str | None:
         if is_address(path):
@@ -192,18 +195,32 @@ class _Finder:
         # Python before 3.11.5 normalises a path up to its zero byte only (CVE-2023-41105).
         if "\0" in path:
             return None
+        found = self._find(path, self._paths)
+        if found is None and not path.isascii():
+            if not self._normal:
+                self._normal = {normal(one): one for one in self._paths}
+            found = self._find(normal(path), self._normal)
+        return found
+
+    def _find(self, path: str, paths: Mapping[str, str]) -> str | None:
+        """The path of the listing that a written one means; `paths` has those of the listing in some form."""
         for written in dict.fromkeys((path, path.replace("\\", "/"))):
             inside = escape(posixpath.normpath(written))
-            if inside in self._paths:
-                return inside
+            if inside in paths:
+                return paths[inside]
             for start in self._starts if self._root is not None else ():
                 full = os.path.normpath(os.path.join(start, written))
                 if full.startswith(os.path.join(self._root or "", "")):
                     relative = os.path.relpath(full, self._root).replace(os.sep, "/")
-                    if escape(relative) in self._paths:
-                        return escape(relative)
+                    if escape(relative) in paths:
+                        return paths[escape(relative)]
         # As a cache, and so a table made from one, writes a name that is not UTF-8 or holds a backslash.
-        return path if path in self._paths else None
+        return paths.get(path)
+
+    def is_there(self, path: str) -> bool:
+        """Whether a path that means no image of the listing is a file all the same."""
+        starts = [start for start in (self._root, *self._starts) if start is not None]
+        return not is_address(path) and any(os.path.isfile(os.path.join(start, path)) for start in starts)
 
 
 def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:
@@ -212,10 +229,10 @@ def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:
 
 
 def _native(path: str, base: str) -> str:
-    """A path as this system writes it: Windows' backslashes, if the file is not named so."""
+    """A path as this system writes it: slashes and Unicode's form, unless the file is named so."""
     if "\\" in path and os.sep == "/" and not os.path.lexists(os.path.join(base, path)):
-        return path.replace("\\", "/")
-    return path
+        path = path.replace("\\", "/")
+    return on_disk(path, base)
 
 
 def _around(full: Sequence[str]) -> FolderOrigin:

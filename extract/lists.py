@@ -12,7 +12,9 @@ from pathlib import Path
 
 from extract.addresses import is_address
 from extract.folders import FolderOrigin, Found, escape
+from extract.labelled_lists import labelled_lines
 from extract.stages import Listing
+from extract.unicode_forms import on_disk
 from models.errors import SourceError, UsageError
 
 SUFFIXES = (".txt", ".lst", ".list")
@@ -40,7 +42,8 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
     -------
     Listing
         Paths from the nearest folder that all files lie in; a file named twice is there once.
-        The label is the last folder of the path as written, as for files on the command line.
+        The label is the last folder of the path as written, as for files on the command line; or what
+        follows the path on every line (`extract.labelled_lists`).
         A file that is not there is a failure with its line. If it names images at more than one
         place, on the disk and in buckets, paths begin with the places' names (`extract.joining`).
 
@@ -50,6 +53,11 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
         If it names no image.
     """
     lines = paths_of_list(data, name)
+    labelled = labelled_lines(lines, base, name)
+    if labelled is not None:
+        from extract.labelling import list_manifest
+
+        return list_manifest(labelled, Path(base), _shown(base, base))
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
@@ -66,7 +74,9 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
 
 
 def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
-    full = {number: os.path.normpath(os.path.join(base, line)) for number, line in lines.items()}
+    full = {
+        number: os.path.normpath(os.path.join(base, on_disk(line, base))) for number, line in lines.items()
+    }
     files = {number: path for number, path in full.items() if not os.path.isdir(path)}
     if not files:
         what = f"only folders ({len(full)}); give those as they are" if full else "nothing"
@@ -138,10 +148,13 @@ def _origin(full: list[str], base: str) -> FolderOrigin:
         folder = os.path.commonpath([os.path.dirname(path) for path in full])
     except ValueError as exc:
         raise UsageError("the listed paths lie on different drives; make one list for each") from exc
+    return FolderOrigin(escape(_shown(folder, base)), folder)
+
+
+def _shown(folder: str, base: str) -> str:
+    """As the user would type it: short below the current folder, whole elsewhere."""
     here = str(Path.cwd())
-    # As the user would type it: short below the current folder, whole elsewhere.
-    shown = os.path.relpath(folder) if folder.startswith(here) and base.startswith(here) else folder
-    return FolderOrigin(escape(shown), folder)
+    return os.path.relpath(folder) if folder.startswith(here) and base.startswith(here) else folder
 
 
 def _refuse(found: Found, name: str) -> None:

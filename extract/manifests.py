@@ -34,7 +34,7 @@ MOST_MISTAKES = 20
 
 _PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
 _LABEL_NAMES = ("label", "class", "classid")
-_SPLITS = {
+SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -44,6 +44,8 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
+"""What a part of a split may be called, in lower case, and what it is."""
+
 _SEPARATORS = (",", ";", "\t")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -218,11 +220,11 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
         return f"{redacted(path)!r} again, it is also in line {seen[path]}"
     split = _optional(fields, columns.split)
     # A zero byte in any field is that image's failure (`extract.storable`), not the table's mistake.
-    if split is not None and split.lower() not in _SPLITS and "\0" not in split:
+    if split is not None and split.lower() not in SPLIT_WORDS and "\0" not in split:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and _SPLITS.get(split.lower(), split))
+    return ManifestRow(line, path, label or None, group, split and SPLIT_WORDS.get(split.lower(), split))
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

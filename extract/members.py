@@ -10,13 +10,14 @@ sample: ``000.jpg`` and ``000.cls`` (the class, as text) or ``000.json``.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from extract.folders import HIDDEN, NO_SUFFIX, escape
-from extract.formats import SUFFIXES
+from extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
+from extract.formats import HEAD_BYTES, begins_as_image
 from extract.limits import MAX_MEMBER_BYTES, check_members
 from extract.stages import Failure, ImageRef, Listing, Origin
 from models.progress import Notify
@@ -29,7 +30,6 @@ REPLACED, LINK = "replaced by a later member", "link"
 MAX_LABEL_BYTES = 1 << 20
 """A larger .cls or .json holds no label."""
 
-_IMAGES = frozenset(SUFFIXES)
 _LABELS = (".cls", ".json")
 # In the order in which they are looked for.
 _JSON_KEYS = ("label", "cls", "class")
@@ -44,10 +44,14 @@ class Members:
     ----------
     name : str
         The archive, for messages.
+    head : callable
+        Given a member's locator and a number, gives so many of its first bytes; asked as the member is added,
+        if its name is no image's.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, head: Callable[[int, int], bytes]) -> None:
         self.name = name
+        self._head = head
         self._count = 0
         self._images: dict[str, tuple[int, int, int]] = {}
         self._failures: dict[str, Failure] = {}
@@ -85,11 +89,11 @@ class Members:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if kind == "folder" or not parts:
             return
-        suffix = _suffix(parts[-1])
-        if any(part.startswith(".") or part.lower() == "__macosx" for part in parts):
+        other = not_an_image(parts[-1])
+        if any(map(is_hidden, parts)):
             self._ignored[HIDDEN] += 1
-        elif suffix not in _IMAGES:
-            self._ignored[LINK if kind == "link" else suffix or NO_SUFFIX] += 1
+        elif other is not None and (kind != "file" or trouble or not self._holds_image(name, size, locator)):
+            self._ignored[LINK if kind == "link" else other] += 1
         else:
             path = escape("/".join(parts))
             reason = trouble or _why_not(kind, size)
@@ -98,6 +102,11 @@ class Members:
                 return
             self._forget(path)
             self._images[path] = (size, mtime_ns, locator)
+
+    def _holds_image(self, name: str, size: int, locator: int) -> bool:
+        # A label's file is text, and never asked for: a tar file is read forwards.
+        may = may_hold_image(name.rpartition("/")[2])
+        return may and begins_as_image(self._head(locator, min(size, HEAD_BYTES)))
 
     @staticmethod
     def may_hold_label(name: str, size: int) -> bool:
@@ -121,8 +130,8 @@ class Members:
     def listing(self, origin: Origin, notify: Notify) -> Listing:
         """All of it, sorted by path.
 
-        The label is that of the shard's own label files if every image has one; else the name
-        of the folder that an image lies in, none at the top.
+        The label is that of the shard's own label files if most images have one, or all lie at the top;
+        else the name of the folder that an image lies in, none at the top.
         """
         labels = self._own_labels(notify)
         folders: dict[str, str] = {}
@@ -152,26 +161,27 @@ class Members:
         """Labels by path from the members beside the images; None if they do not label the shard."""
         if not self._labels:
             return None
-        found: dict[str, Callable[[], str | None]] = {}
+        labels: dict[str, str | None] = {}
         for path in self._images:
             find = self._labels.get(path.rpartition(".")[0]) or self._labels.get(_sample(path))
-            if find is None:
-                return None
-            found[path] = find
-        labels = {path: find() for path, find in found.items()}
+            labels[path] = find() if find is not None else None
         without = sum(label is None for label in labels.values())
         if without == len(labels):
             return None
+        missing = f"{self.name}: {without} of {len(labels)} images have no label in a .cls or .json"
+        if 2 * without >= len(labels) and any("/" in path for path in labels):
+            notify(f"{missing}; the labels are the folders' names")
+            return None
         if without:
-            notify(f"{self.name}: {without} of {len(labels)} images have a .cls or .json without a label")
+            notify(f"{missing}; these have none")
         return labels
 
 
 def label_of(name: str, data: bytes) -> str | None:
     """The label that a ``.cls`` or ``.json`` of a shard holds; None if there is none to be had.
 
-    A ``.cls`` is text: a number or a name. In a ``.json`` it is the text or whole number under
-    ``label``, ``cls`` or ``class``. A zero byte stays in it, for `extract.storable` to refuse.
+    A ``.cls`` is text: a number or a name. In a ``.json`` it is the text or number under ``label``, ``cls``
+    or ``class``; 1.0 is 1. A zero byte stays in it, for `extract.storable` to refuse.
     """
     try:
         text = data.decode("utf-8-sig").strip()
@@ -182,6 +192,8 @@ def label_of(name: str, data: bytes) -> str | None:
         return None
     for key in _JSON_KEYS:
         value = found.get(key) if isinstance(found, dict) else None
+        if isinstance(value, float):
+            value = int(value) if value.is_integer() else str(value) if math.isfinite(value) else None
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             text = str(value)
             return text if "\0" in text else escape(text)
@@ -206,11 +218,6 @@ def _why_not(kind: Kind, size: int) -> str | None:
     if size > MAX_MEMBER_BYTES:
         return f"claims {size:,} bytes; at most {MAX_MEMBER_BYTES:,} are read from an archive"
     return None
-
-
-def _suffix(name: str) -> str:
-    _, dot, end = name.rpartition(".")
-    return (dot + end).lower() if dot else ""
 
 
 def _sample(path: str) -> str:

@@ -48,6 +48,8 @@ class ExtractOptions:
         A manifest of labels: CSV or TSV with the columns path, label and optionally group, split.
     group_by : str or None
         A regular expression on paths whose first group names what must stay together.
+    label_by : str or None
+        A folder's level, or a regular expression on paths, that gives the label.
     verify : bool
         Hash every file: an edit that left size and time alone is found too.
     repair : bool
@@ -76,6 +78,7 @@ class ExtractOptions:
     retry_failed: bool = False
     labels: Path | None = None
     group_by: str | None = None
+    label_by: str | None = None
     verify: bool = False
     repair: bool = False
     remove_missing: bool = False

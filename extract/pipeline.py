@@ -30,7 +30,7 @@ from extract.plan import (
 from extract.stages import Failure, ImageRef, Listing, readers_of
 from extract.storable import storable
 from extract.stream import default_jobs
-from extract.summary import ExtractSummary
+from extract.summary import ExtractSummary, count_classes
 from extract.trial import try_network
 from extract.unreadable import Unreadable
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
@@ -95,7 +95,13 @@ def extract_features(
         out = guard_for(images, labels=options.labels, force=options.force).claim(out, FEATURE_CACHE)
     listing = images
     if not isinstance(listing, Listing):
-        listing = list_inputs(listing, labels=options.labels, group_by=options.group_by, notify=notify)
+        listing = list_inputs(
+            listing,
+            labels=options.labels,
+            group_by=options.group_by,
+            label_by=options.label_by,
+            notify=notify,
+        )
     listing = storable(listing)
     default = default_network() if options.network is None else None
     if default is not None and not options.force:
@@ -225,7 +231,8 @@ class _Run:
             self.clock.write += time.perf_counter() - began
         if stopped is not None:
             raise stopped
-        return self._summary(started, len(plan.reuse), moved, len(missing), result.written)
+        summary = self._summary(started, len(plan.reuse), moved, len(missing), result.written)
+        return dataclasses.replace(summary, classes=count_classes(record.label for record in images))
 
     def _check_missing(self, missing: Collection[str], n_rows: int, roots: Sequence[str]) -> None:
         """Stop before anything is done if rows would leave that were perhaps not meant to.

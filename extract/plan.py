@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from extract.formats import NOT_INSTALLED
 from extract.stages import Failure, ImageRef, changed_ns_of
 
 # The times of one file system come from one clock of at most this step (FAT's is two seconds).
@@ -94,7 +95,12 @@ def make_plan(
         found += row is not None
         if row is not None and _unchanged(ref, row) and needed.issubset(row.layers):
             plan.reuse.append(ref)
-        elif failure is not None and _unchanged(ref, failure) and not retry_failed:
+        elif (
+            failure is not None
+            and _unchanged(ref, failure)
+            and not retry_failed
+            and NOT_INSTALLED not in failure.reason
+        ):
             plan.failures.append(failure)
         else:
             plan.work.append(ref)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from extract.addresses import Address, common_folder, parse, redacted
 from extract.folders import escape, not_an_image
 from extract.joining import Source
+from extract.labelled_lists import labelled_lines
 from extract.lists import FOLDER, paths_of_list
 from extract.remote_entry import Entry
 from extract.remote_errors import StoreError
@@ -49,8 +50,15 @@ def list_remote_list(address: Address, data: bytes) -> list[Source]:
     UsageError
         If it names no image, or none is there.
     """
-    lines = paths_of_list(data, address.shown)
-    return list_lines({number: line.strip() for number, line in lines.items()}, address.shown, address.folder)
+    lines = {number: line.strip() for number, line in paths_of_list(data, address.shown).items()}
+    labelled = labelled_lines(lines, None, address.shown)
+    if labelled is None:
+        return list_lines(lines, address.shown, address.folder)
+    named = [
+        Named(address.folder.beside(row.path), f"named in {address.shown} line {row.line}", row.label)
+        for row in labelled.rows
+    ]
+    return list_named(named, address.shown)
 
 
 def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = None) -> list[Source]:

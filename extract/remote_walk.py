@@ -170,7 +170,7 @@ def _list(origin: RemoteOrigin, folder: _Folder, page: bytes | None) -> list[Ent
         return fault
     if not is_html(data):
         return StoreError("the server gives no page with its files", "other")
-    base = f"{origin.address.head}/{origin.address.path}/{folder.locator}".rstrip("/") + "/"
+    base = "/".join(filter(None, (origin.address.head, origin.address.path, folder.locator))) + "/"
     return [Entry(link.rstrip("/"), link.endswith("/"), 0, 0) for link in links_below(data, base)]
 
 

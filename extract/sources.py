@@ -14,15 +14,19 @@ from functools import cache
 from pathlib import Path
 
 from extract.class_folders import label_class_folders
-from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, as_typed, escape, identity
+from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, as_typed, escape, identity, is_litter
 from extract.formats import SUFFIXES
 from extract.stages import Failure, ImageRef, Listing
 from models.errors import UsageError
 from models.progress import Notify
 
+_FOLDERS_SHOWN = 10
 
-def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> Listing:
-    """Every image in some files and folders, without opening one.
+
+def list_images(
+    inputs: Sequence[str | Path], notify: Notify | None = None, *, by_folder: bool = True
+) -> Listing:
+    """Every image in some files and folders; of files whose name is no image's, the first bytes are read.
 
     Parameters
     ----------
@@ -31,7 +35,9 @@ def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> L
         which is given too is part of that folder, so no image counts twice. A pattern such as
         ``imgs/*.jpg`` that names no file is expanded, because not every shell does it.
     notify : callable or None
-        Is told what became of the labels of folders side by side.
+        Is told what became of the labels of folders side by side, and which folders hold no image.
+    by_folder : bool
+        Whether the labels stay: else nothing is said of them.
 
     Returns
     -------
@@ -47,23 +53,30 @@ def list_images(inputs: Sequence[str | Path], notify: Notify | None = None) -> L
     ------
     UsageError
         If an input does not exist, a given folder cannot be read, or nothing is an image by its
-        suffix; then with what was found instead.
+        suffix or first bytes; then with what was found instead.
     """
-    given = _outermost(_resolve(inputs))
+    named = _outermost(_resolve(inputs))
+    # A shell's imgs/* names them too, which nobody meant.
+    given = [one for one in named if not is_litter(os.path.basename(one.path))] or named
     origin = _root(given)
     found = Found(origin)
+    found.ignored[HIDDEN] += len(named) - len(given)
     folders = [one.below(origin) for one in given if one.is_folder]
     found.add_folders(folders)
     for one in _once([one for one in given if not one.is_folder], found):
         found.add_file(one.below(origin), one.label)
     if len(folders) > 1:
-        label_class_folders(found, folders, notify or (lambda note: None))
+        label_class_folders(found, folders, notify if by_folder and notify else lambda note: None)
     if not found.images and not found.failures:
         raise UsageError(_nothing(given, found.ignored))
+    barren = found.folders_without_images()
+    if barren and notify is not None:
+        more = f" and {len(barren) - _FOLDERS_SHOWN} more" if len(barren) > _FOLDERS_SHOWN else ""
+        notify(f"no image in {', '.join(barren[:_FOLDERS_SHOWN])}{more}")
     found.images.sort(key=lambda ref: ref.path)
     found.failures.sort(key=lambda failure: failure.path)
     empty = [escape(one.typed) for one in given if one.is_folder and not _holds(found, one.below(origin))]
-    return Listing(found.images, found.failures, dict(found.ignored), (origin.name,), tuple(empty))
+    return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,), tuple(empty))
 
 
 def _holds(found: Found, folder: str) -> bool:
@@ -188,5 +201,5 @@ def _nothing(given: Sequence[_Input], ignored: Mapping[str, int]) -> str:
         what.append(f"{ignored[HIDDEN]} hidden")
     return (
         f"no images in {places}: found {', '.join(what) or 'nothing at all'}. "
-        f"Images are known by their suffix: {' '.join(SUFFIXES)}"
+        f"Images are known by their suffix ({' '.join(SUFFIXES)}), under another name by their first bytes"
     )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from extract.clock import Clock
 from extract.kinds import FAILURE_COLUMNS, FAILURES
-from extract.stages import Failure
+from extract.label_names import in_order
+from extract.stages import Failure, Listing
 from models.durable import explained
 from models.outputs import Destination, claimed
+from models.progress import Notify
 from models.terminal import one_line
 
 _FAILURES_SHOWN = 20
+_CLASSES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class ExtractSummary:
         On a cluster, for each node its name, the images it did and the seconds it worked.
     hint : str or None
         What would make the next run faster (`extract.hints`).
+    classes : mapping of str to int
+        Label -> rows, in the order of classes.
     """
 
     out: Path
@@ -66,6 +72,7 @@ class ExtractSummary:
     written: bool
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     hint: str | None = None
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -84,10 +91,7 @@ def summary_text(summary: ExtractSummary) -> str:
     if len(summary.stale) > len(stale):
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
-        kinds = ", ".join(
-            f"{n} {one_line(suffix) or 'without suffix'}" for suffix, n in sorted(summary.ignored.items())
-        )
-        lines.append(f"not images: {kinds}")
+        lines.append(_ignored(summary.ignored))
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
@@ -100,9 +104,21 @@ def summary_text(summary: ExtractSummary) -> str:
         parts[-1] += f"; {summary.hint}" if summary.hint else ""
     parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
+    lines += _classes_text(summary.classes, summary.rows)
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
+
+
+def note_ignored(listing: Listing, notify: Notify) -> None:
+    """Say what a listing passed over: ``not images: 2 .txt, 1 hidden``."""
+    if listing.ignored:
+        notify(_ignored(listing.ignored))
+
+
+def _ignored(ignored: Mapping[str, int]) -> str:
+    kinds = (f"{n} {one_line(suffix) or 'without suffix'}" for suffix, n in sorted(ignored.items()))
+    return f"not images: {', '.join(kinds)}"
 
 
 def summary_json(summary: ExtractSummary) -> dict[str, object]:
@@ -118,6 +134,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "moved": summary.moved,
         "removed": summary.removed,
         "ignored": summary.ignored,
+        "classes": dict(summary.classes),
         "seconds": round(summary.seconds, 3),
         "images_per_second": round(summary.rate, 1),
         "stage_seconds": {
@@ -132,6 +149,24 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "hint": summary.hint,
         "nodes": nodes_json(summary.nodes),
     }
+
+
+def count_classes(labels: Iterable[str | None]) -> dict[str, int]:
+    """Label -> how many there are, in the order of classes; None does not count."""
+    counts = Counter(label for label in labels if label)
+    return {label: counts[label] for label in in_order(counts)}
+
+
+def _classes_text(classes: Mapping[str, int], rows: int) -> list[str]:
+    if not rows:
+        return []
+    shown = ", ".join(f"{label!r} {count}" for label, count in list(classes.items())[:_CLASSES_SHOWN])
+    more = len(classes) - _CLASSES_SHOWN
+    text = f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"
+    text += f": {shown}" if shown else ""
+    text += f" and {more} more" if more > 0 else ""
+    without = rows - sum(classes.values())
+    return [f"{text}; {without} rows have no label" if without else text]
 
 
 def nodes_text(nodes: Mapping[str, tuple[int, float]]) -> list[str]:

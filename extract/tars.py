@@ -97,7 +97,6 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
     UnsafeFileError
         If it expands or claims beyond `extract.limits`.
     """
-    members = Members(name)
     try:
         with path.open("rb") as file:
             stored = file.seek(0, 2)
@@ -105,6 +104,8 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
             stream = file if kind is None else decompressed(file, kind)
             counted = _Counted(stream, name, stored if kind else None)
             origin = TarOrigin(name, path) if kind is None else CompressedTarOrigin(name, path)
+            # A member's data follows what was read last, its header.
+            members = Members(name, lambda _, count: counted.read(count))
             mtime_ns = path.stat().st_mtime_ns
             for member in _walk(counted, stored if kind is None else None, notify):
                 inside = member.name

@@ -37,6 +37,8 @@ _COMPRESSIONS |= {34713: "Nikon's raw", 34887: "LERC", 34892: "lossy JPEG of raw
 # Those that Pillow's libtiff may be built without.
 _COMPRESSIONS |= {5: "LZW", 8: "deflate", 32946: "deflate", 34925: "LZMA", 50000: "Zstandard"}
 _COMPRESSIONS |= {34934: "JPEG XR", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
+# How many of a damaged tag's values a message names.
+_SHOWN = 4
 _SAVE_AS = "save it uncompressed, or with LZW or deflate"
 # 64-bit numbers hold no more that counts; other widths of floats and of more than 16 bits are not read.
 _BITS = {UNSIGNED: {*range(1, 17), 32, 64}, SIGNED: {8, 16, 32, 64}, FLOAT: {16, 32, 64}}
@@ -301,8 +303,9 @@ def _same(tags: tiff.Tags, tag: int, otherwise: int) -> int:
     """The value that every sample has."""
     values = set(tags.get(tag) or (otherwise,))
     if len(values) > 1:
+        shown = [*map(str, sorted(values)[:_SHOWN]), *(["..."] if len(values) > _SHOWN else [])]
         raise ImageError(
-            f"TIFF whose samples differ from each other: {', '.join(map(str, sorted(values)))} "
+            f"TIFF whose samples differ from each other: {', '.join(shown)} "
             f"({'bits' if tag == tiff.BITS else 'sample formats'})"
         )
     return values.pop()

@@ -17,6 +17,8 @@ SOURCES.append(ROOT / "cli.py")
 # ONNX graphs are what models/ is made of; PIL has one door for reading and one for drawing.
 DOORS = {
     "PIL": ("extract/images.py", "extract/drawing.py"),
+    "pillow_heif": ("extract/heif.py",),
+    "imagecodecs": ("extract/jpegxl.py",),
     "onnxruntime": ("extract/engines.py",),
     "fsspec": ("extract/remote_store.py",),
     "aiohttp": ("extract/remote_store.py",),

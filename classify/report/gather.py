@@ -27,6 +27,7 @@ from classify.rows import Table
 from classify.split_record import TEST, TRAIN
 from classify.suspects import find_suspects
 from extract.cache.reader import FeatureSet
+from extract.label_names import in_order
 from models.errors import DataError
 from models.progress import Progress, Silent
 
@@ -174,7 +175,7 @@ def _counts(
         return ()
     part = parts[table.rows].tolist() if parts is not None else [""] * len(table.rows)
     n = Counter(zip(table.labels, part, strict=True))
-    names = [*classes, *sorted(set(table.labels) - set(classes))]
+    names = [*classes, *in_order(set(table.labels) - set(classes))]
     return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
 
 

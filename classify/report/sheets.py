@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from classify.report.facts import Sheet, Shown
 from classify.report.judged import Judged
+from extract.label_names import in_order
 
 # About 4 KB an image in the file.
 MOST_SAMPLES, MOST_OF_A_CLASS = 160, 8
@@ -38,7 +39,7 @@ def samples(
     of_class: dict[str, list[int]] = defaultdict(list)
     for i in np.random.default_rng(seed).permutation(len(rows)):
         of_class[labels[i]].append(int(rows[i]))
-    classes = sorted(of_class)[:MOST_SAMPLES]
+    classes = in_order(of_class)[:MOST_SAMPLES]
     each = min(MOST_OF_A_CLASS, max(1, MOST_SAMPLES // max(1, len(classes))))
     return tuple(
         Sheet(

@@ -206,6 +206,26 @@ def test_the_table_names_every_image_and_the_unreadable_one(tmp_path: Path, fold
     assert lines[place + 1].startswith("  unreadable: not an image")
 
 
+def test_pictures_whose_name_says_nothing_are_named_too_and_the_rest_is_counted(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from extract import heif
+
+    monkeypatch.setattr(heif, "_reader", lambda: None)
+    bring(tmp_path)
+    (folder / "red255.png").rename(folder / "red255.jpg_large")
+    (folder / "phone").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (folder / "notes.txt").write_text("text")
+    done = command(str(folder), "--network", "net", "--device", "cpu", "--top-k", "1")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.endswith("red255.jpg_large"))
+    assert "toilet tissue" in lines[place + 1]
+    place = next(i for i, line in enumerate(lines) if line.endswith("phone"))
+    assert lines[place + 1].endswith("not installed; pip install pillow-heif")
+    assert "not images: 1 .txt" in done.stderr
+
+
 def test_the_command_exits_0_when_all_is_read_and_writes_what_it_says(tmp_path: Path, folder: Path) -> None:
     bring(tmp_path)
     out = tmp_path / "classes.txt"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classify.rows import Table, check_classes, lookalikes, make_table
+from classify.rows import Table, check_classes, make_table
+from extract.label_names import lookalikes
 from models.errors import DataError
 
 

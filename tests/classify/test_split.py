@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classify.split import column_split, nearest_subset, stratified_split, training_count
+from classify.split_words import GIVEN, SplitWords
 from classify.units import make_units, row_keys
-from models.errors import DataError
+from models.errors import DataError, UsageError
+
+
+def sides(option: str = GIVEN) -> SplitWords:
+    found = SplitWords.parse(option)
+    assert found is not None
+    return found
 
 
 def classes_of(counts: list[int]) -> tuple[np.ndarray, list[str]]:
@@ -201,15 +208,33 @@ def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
     assert np.bincount(y[split.train]).tolist() == [69_993, 7]
 
 
-def test_a_given_split_is_kept_and_other_words_are_left_out() -> None:
+@pytest.mark.parametrize(
+    ("option", "train", "test", "said"),
+    [
+        (GIVEN, [0, 3], [1, 2, 4], "train trained, test and val judged (--split)"),
+        ("train:test", [0, 3], [1, 4], "train trained, test judged, val left out (--split)"),
+        ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test judged (--split)"),
+    ],
+)
+def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
+    option: str, train: list[int], test: list[int], said: str
+) -> None:
     words = ["train", "test", "val", "train", "test"]
-    split = column_split(words, np.arange(5), str)
-    assert (split.train.tolist(), split.test.tolist(), split.how) == ([0, 3], [1, 4], "column")
-    assert split.notes == ("the split column holds 2 test, 2 train, 1 val; only train and test are used",)
+    split = column_split(words, sides(option), np.arange(5), str)
+    assert (split.train.tolist(), split.test.tolist(), split.how) == (train, test, "column")
+    assert split.notes == (f"the given split holds 2 test, 2 train, 1 val: {said}",)
+
+
+@pytest.mark.parametrize(
+    "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
+)
+def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
+    with pytest.raises(UsageError, match="needed is which of train, val and test train and which judge"):
+        SplitWords.parse(option)
 
 
 def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
-    split = column_split(["train", "test", "test"], np.array([0, 0, 1]), str)
+    split = column_split(["train", "test", "test"], sides(), np.array([0, 0, 1]), str)
     assert split.test.tolist() == [1, 2]
     assert "1 test images are copies or near-duplicates of training images" in split.notes[0]
 
@@ -218,13 +243,19 @@ def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
     ("words", "message"),
     [
         (["train", "", "test"], "1 of 3 labelled images have no split, row 1 first"),
-        (["train", "train"], "holds 2 train; needed are both"),
-        (["val", "test"], "holds 1 test, 1 val; needed are both"),
+        (
+            ["train", "train"],
+            "holds 2 train; needed are images of train to learn from",
+        ),
+        (
+            ["val", "test"],
+            "holds 1 test, 1 val; needed are images of train",
+        ),
     ],
 )
 def test_a_split_column_with_holes_or_one_part_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        column_split(words, np.arange(len(words)), lambda i: f"row {i}")
+        column_split(words, sides(), np.arange(len(words)), lambda i: f"row {i}")
 
 
 def test_groups_that_are_all_needed_in_training_leave_nothing_to_judge_with() -> None:

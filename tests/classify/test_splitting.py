@@ -13,7 +13,8 @@ from classify.fitting import FitOptions, FitResult, fit_classifier
 from classify.rows import make_table
 from classify.selection import trim_to_smallest
 from classify.split import training_count
-from classify.splitting import natural_key, prepare_split
+from classify.splitting import prepare_split
+from extract.label_names import natural_key
 from models.errors import UsageError
 from tests.classify.blobs import blobs, names
 

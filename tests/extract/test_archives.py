@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from extract.inputs import list_inputs
 from extract.stages import Listing
 from models.errors import ImageError
+from tests.extract.odd_files import encoded, photo
 
 FORMS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 
@@ -162,7 +163,9 @@ def test_a_shard_is_labelled_by_the_files_beside_its_images(tmp_path: Path, form
     notes: list[str] = []
     listing = list_inputs([pack(tmp_path / f"a.{form}", files)], notify=notes.append)
     assert [ref.label for ref in listing.images] == ["7", "stop sign", "Züge", None, "11"]
-    assert notes == [f"{tmp_path / f'a.{form}'}: 1 of 5 images have a .cls or .json without a label"]
+    assert notes == [
+        f"{tmp_path / f'a.{form}'}: 1 of 5 images have no label in a .cls or .json; these have none"
+    ]
 
 
 @pytest.mark.parametrize("form", ["zip", "tar"])
@@ -174,6 +177,40 @@ def test_a_shard_that_is_not_labelled_throughout_goes_by_its_folders(
 ) -> None:
     listing = list_inputs([pack(tmp_path / f"a.{form}", {"d/1.jpg": b"", "d/2.jpg": b"", **beside})])
     assert [ref.label for ref in listing.images] == ["d", "d"]
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("folder", ["", "s/"])
+def test_one_missing_label_file_costs_one_label(tmp_path: Path, form: str, folder: str) -> None:
+    files = {f"{folder}{i:03}.jpg": b"" for i in range(40)}
+    files |= {f"{folder}{i:03}.cls": b"%d" % (i % 4) for i in range(40) if i != 7}
+    notes: list[str] = []
+    listing = list_inputs([pack(tmp_path / f"a.{form}", files)], notify=notes.append)
+    assert [ref.label for ref in listing.images] == [str(i % 4) if i != 7 else None for i in range(40)]
+    assert notes == [
+        f"{tmp_path / f'a.{form}'}: 1 of 40 images have no label in a .cls or .json; these have none"
+    ]
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_a_label_that_is_a_number_counts(tmp_path: Path, form: str) -> None:
+    written = {"1": "1", "1.0": "1", "-2": "-2", "2.5": "2.5", "NaN": None, "true": None, '"1.0"': "1.0"}
+    files = {f"{i}.jpg": b"" for i in range(len(written))}
+    files |= {f"{i}.json": b'{"label": %s}' % text.encode() for i, text in enumerate(written)}
+    listing = list_inputs([pack(tmp_path / f"a.{form}", files)])
+    assert [ref.label for ref in listing.images] == list(written.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_members_of_another_name_are_images_by_their_first_bytes(tmp_path: Path, form: str) -> None:
+    picture = encoded(photo(8, 9), "PNG")
+    pictures = {"a/1.jpg_large": picture, "a/2": picture, "a/3.jpg?raw=1": picture, "b/4.HEIC": b"heic"}
+    others = {"a/n.txt": b"BM is a name", "a/r.nef": b"II*\0" + bytes(99), "a/0": b"", "z/~": b"x" * 2000}
+    # A picture that calls itself a label is one.
+    others["a/4.cls"] = picture
+    listing = list_inputs([pack(tmp_path / f"a.{form}", others | pictures)])
+    assert contents(listing) == pictures
+    assert listing.ignored == {".txt": 1, ".nef": 1, "no suffix": 2, ".cls": 1}
 
 
 def test_the_last_member_of_a_name_counts_as_when_unpacking(tmp_path: Path) -> None:

@@ -295,6 +295,7 @@ def test_a_libtiff_without_a_compression_is_no_damage(monkeypatch: pytest.Monkey
         ({339: [6], 258: [64]}, "complex numbers of 64 bits"),
         ({258: [24]}, "whole numbers of 24 bits"),
         ({258: [8, 16]}, "samples differ from each other: 8, 16"),
+        ({258: range(8, 48)}, r"samples differ from each other: 8, 9, 10, 11, \.\.\. \(bits\)"),
         ({317: [2]}, "predictor is not read: 2 of 8-bit samples, compression 1"),
         ({259: [DEFLATE], 317: [3]}, "predictor is not read: 3 of 8-bit"),
         ({262: [32803]}, "a camera's raw mosaic"),

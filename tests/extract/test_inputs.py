@@ -110,7 +110,7 @@ def test_what_a_shell_names_beside_images_is_counted_and_not_read_as_a_list(tmp_
     pictures(tmp_path, "1.jpg", "2.jpg", "readme.txt", "Thumbs.db", "labels.csv")
     listing = list_inputs(sorted(tmp_path.iterdir()))
     assert [ref.path for ref in listing.images] == ["1.jpg", "2.jpg"]
-    assert listing.ignored == {".txt": 1, ".db": 1, ".csv": 1}
+    assert listing.ignored == {".txt": 1, "hidden": 1, ".csv": 1}
 
 
 @pytest.mark.parametrize("name", ["gone.zip", "gone.txt", "gone", "*.tar"])

@@ -1,0 +1,51 @@
+"""`--split`: which values of a given split train and which judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from extract.manifests import SPLIT_WORDS
+from models.errors import UsageError
+
+DRAW = "draw"
+GIVEN = "train:val,test"
+"""The default: what is held out of training judges."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitWords:
+    """Values of the split column; use `parse`.
+
+    Attributes
+    ----------
+    train, test : frozenset of str
+        Neither empty, none in both.
+    """
+
+    train: frozenset[str]
+    test: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str) -> SplitWords | None:
+        """What the option says; None if the split is to be drawn all the same.
+
+        Raises
+        ------
+        UsageError
+            If it is neither ``draw`` nor ``TRAIN:JUDGE`` with commas between several values.
+
+        Examples
+        --------
+        >>> sorted(SplitWords.parse("train,val:test").train)
+        ['train', 'val']
+        """
+        if text == DRAW:
+            return None
+        written = [[word.strip().lower() for word in side.split(",")] for side in text.split(":")]
+        sides = [frozenset(SPLIT_WORDS.get(word, "") for word in side) for side in written]
+        if len(sides) != 2 or "" in sides[0] | sides[1] or sides[0] & sides[1]:
+            raise UsageError(
+                f"--split {text!r} was found; needed is which of train, val and test train and which judge, "
+                f"such as train:test or train,val:test, or {DRAW} to draw a split all the same"
+            )
+        return cls(*sides)

@@ -1,0 +1,93 @@
+"""What a JPEG 2000 promises about its own wholeness and depth, checked because Pillow does not.
+
+OpenJPEG leaves a tile black whose data the file ends before. Pillow widens fewer than 8 bits by zeros, and
+rounds colours of more than 8 bits up to 256, which it stores as 0: white becomes black. ITU-T T.800, annex A.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from extract.boxes import boxes
+from extract.formats import CUT_SHORT
+from models.errors import ImageError
+
+_SOC, _SIZ, _SOT, _EOC = 0xFF4F, 0xFF51, 0xFF90, 0xFFD9
+# SIZ: sizes and offsets of the picture and its tiles, then of each component depth and two steps.
+_SIZES = struct.Struct(">8IH")
+_MOST_BITS_IN_COLOUR = 8
+_TILE_PART = struct.Struct(">HHIBB")
+
+
+def depths(data: bytes) -> tuple[int, ...]:
+    """Bits of each channel as coded; a palette's indices are one channel. `check` must have passed."""
+    return _read_sizes(data, _codestream(data)[0])[0]
+
+
+def check(data: bytes) -> None:
+    """Walk the tile-parts to the end marker, and require that no tile is missing.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file, in boxes or a bare codestream.
+
+    Raises
+    ------
+    ImageError
+        If the file ends early, or has more than 8 bits a channel in colour.
+    """
+    start, end = _codestream(data)
+    try:
+        bits, n_tiles, at = _read_sizes(data, start)
+        seen: set[int] = set()
+        while (marker := _marker(data, at)) != _EOC:
+            length = int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == _SOT:
+                _, tile, size, _, _ = _TILE_PART.unpack_from(data, at + 2)
+                seen.add(tile)
+                # The last one may say 0: it reaches up to the end marker.
+                length = (size or end - at - 2) - 2
+            if length < 2 or at + 2 + length > end:
+                raise ImageError(CUT_SHORT)
+            at += 2 + length
+    except struct.error as exc:
+        raise ImageError(CUT_SHORT) from exc
+    if len(seen) < n_tiles:
+        raise ImageError(f"truncated: {len(seen)} of the {n_tiles} tiles of a JPEG 2000")
+    if len(bits) > 1 and max(bits) > _MOST_BITS_IN_COLOUR:
+        raise ImageError(
+            f"JPEG 2000 of {len(bits)} channels of {max(bits)} bits; colour is read with 8: save it as PNG"
+        )
+
+
+def _codestream(data: bytes) -> tuple[int, int]:
+    """Where it begins and ends."""
+    if int.from_bytes(data[:2], "big") == _SOC:
+        return 0, len(data)
+    for kind, start, end in boxes(data):
+        if kind == b"jp2c":
+            return start, end
+    raise ImageError(CUT_SHORT)
+
+
+def _read_sizes(data: bytes, start: int) -> tuple[tuple[int, ...], int, int]:
+    """The channels' bits, the number of tiles, and where the next marker stands."""
+    if _marker(data, start) != _SOC or _marker(data, start + 2) != _SIZ:
+        raise ImageError("damaged JPEG 2000: it does not begin with its sizes")
+    at = start + 4
+    length = int.from_bytes(data[at : at + 2], "big")
+    *places, channels = _SIZES.unpack_from(data, at + 4)
+    right, lower, _, _, tile_width, tile_height, tiles_left, tiles_top = places
+    if not tile_width or not tile_height or not channels:
+        raise ImageError("damaged JPEG 2000: tiles or channels of no size")
+    coded = struct.unpack_from(f"{3 * channels}B", data, at + 4 + _SIZES.size)[::3]
+    n_tiles = -(-(right - tiles_left) // tile_width) * -(-(lower - tiles_top) // tile_height)
+    # The highest bit says whether the values have a sign.
+    return tuple((depth & 127) + 1 for depth in coded), n_tiles, at + length
+
+
+def _marker(data: bytes, at: int) -> int:
+    if at + 2 > len(data):
+        raise ImageError(CUT_SHORT)
+    return int.from_bytes(data[at : at + 2], "big")

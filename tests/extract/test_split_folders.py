@@ -1,0 +1,159 @@
+"""train, val and test above the classes: a split, and no classes."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from extract.inputs import list_inputs
+from tests.extract.labels_support import column, labels, named_pictures, notes, splits
+from tests.extract.test_archives import pack
+from tests.extract.test_manifests import pictures
+from tests.support import CommandLine, read_json, write_pictures
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return CommandLine(tmp_path_factory.mktemp("labels")).with_tiny_network()
+
+
+@pytest.fixture(scope="module")
+def kaggle(cli: CommandLine) -> Path:
+    """24 images to learn from, 12 to judge with, 4 flat ones without a label; with its cache."""
+    folder = cli.folder / "kaggle"
+    write_pictures(folder / "train", 8)
+    write_pictures(folder / "val", 4, start=20)
+    named_pictures(folder / "test", *(f"red{i}.png" for i in range(4)))
+    ran = cli.good("extract", folder, "--network", "tiny", "-o", "kaggle.h5")
+    assert (
+        "test/, train/, val/: parts of a split, and no classes; it is kept (train/ 24, val/ 12 images), and "
+        "fit judges on what is not in train (--split); 4 images without a class folder have no label"
+    ) in ran.err
+    assert "\n3 classes: 'blue' 12, 'green' 12, 'red' 12; 4 rows have no label\n" in ran.out
+    return cli.folder / "kaggle.h5"
+
+
+def test_folders_of_a_split_are_no_classes_and_are_what_fit_splits_by(cli: CommandLine, kaggle: Path) -> None:
+    paths = column(kaggle, "path")
+    assert all(
+        label == ("" if path.startswith("test/") else path.split("/")[1])
+        for path, label in zip(paths, column(kaggle, "label"), strict=True)
+    )
+    assert column(kaggle, "split") == [path.split("/")[0] for path in paths]
+    found = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--json").out)
+    assert (found["split"]["how"], found["n_train"], found["n_test"]) == ("column", 24, 12)
+    assert found["counts"] == {colour: [8, 4] for colour in ("blue", "green", "red")}
+    assert "the given split holds 24 train, 12 val: train trained, val judged (--split)" in found["notes"]
+
+
+def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, kaggle: Path) -> None:
+    drawn = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--split", "draw", "--json").out)
+    assert (drawn["split"]["how"], drawn["n_train"], drawn["n_test"]) == ("stratified", 24, 12)
+    assert "--split draw: the split that the data came with is not used" in drawn["notes"]
+    turned = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--split", "val:train", "--json").out)
+    assert (turned["n_train"], turned["n_test"], turned["split"]["words"]) == (12, 24, "val:train")
+    ran = cli("fit", kaggle, "--split", "train:test")
+    assert ran.code == 2
+    assert "holds 24 train, 12 val; needed are images of train to learn from and of test to judge" in ran.err
+    assert cli("fit", kaggle, "--split", "train").code == 2
+
+
+def test_images_of_val_and_test_judge_together(cli: CommandLine) -> None:
+    for part, start in (("Train", 0), ("valid", 20), ("testing", 40)):
+        write_pictures(cli.folder / "three" / part, 4, start=start)
+    cli.good("extract", "three", "--network", "tiny", "-o", "three.h5")
+    counted = {}
+    for option in ("train:val,test", "train:test", "train,val:test"):
+        found = read_json(cli.good("fit", "three.h5", "--svm", "-C", "1", "--split", option, "--json").out)
+        counted[option] = found["n_train"], found["n_test"]
+    assert counted == {"train:val,test": (12, 24), "train:test": (12, 12), "train,val:test": (24, 12)}
+
+
+@pytest.mark.parametrize("form", ["zip", "tar.gz"])
+def test_a_split_in_an_archive_is_the_same(tmp_path: Path, form: str) -> None:
+    names = ["s/train/a/1.png", "s/train/b/2.png", "s/test/a/3.png", "s/test/4.png"]
+    archive = pack(tmp_path / f"x.{form}", dict.fromkeys(names, b"."))
+    assert splits(archive) == {name: name.split("/")[1] for name in names}
+    assert labels(archive) == dict(zip(names, ["a", "b", "a", None], strict=True))
+    beside = pictures(tmp_path / "more", "train/a/1.png", "val/b/2.png")
+    assert labels(archive, beside)["more/val/b/2.png"] == "b"
+    assert splits(archive, beside)["more/val/b/2.png"] == "val"
+
+
+def test_a_split_behind_a_web_server_is_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="the extra cloud brings fsspec")
+    pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
+    from tests.extract.web_folder import web_folder
+
+    names = ["test/3.png", "test/a/4.png", "train/a/1.png", "train/b/2.png"]
+    pictures(tmp_path, *names, "lost+found/5.png", "@eaDir/6.png")
+    with web_folder(tmp_path) as server:
+        found = list_inputs([f"{server.url}/"])
+    assert [(ref.path, ref.label, ref.split) for ref in found.images] == list(
+        zip(names, [None, "a", "a", "b"], ["test", "test", "train", "train"], strict=True)
+    )
+    assert found.ignored == {"hidden": 2}
+
+
+def test_the_two_parts_may_be_given_side_by_side(tmp_path: Path) -> None:
+    pictures(tmp_path, "train/a/1.png", "val/a/2.png")
+    assert splits(tmp_path / "train", tmp_path / "val") == {"train/a/1.png": "train", "val/a/2.png": "val"}
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        # Vehicles: no class folders below.
+        (["train/1.png", "car/2.png", "test/3.png"], ["car", "test", "train"]),
+        (["train/a/1.png", "train/b/2.png", "other/c/3.png"], ["c", "a", "b"]),
+        # Nothing judges, yet test is no class.
+        (["train/a/1.png", "train/b/2.png", "test/3.png"], [None, "a", "b"]),
+        (["val/a/1.png", "test/a/2.png"], ["a", "a"]),
+    ],
+)
+def test_without_classes_to_learn_from_and_to_judge_with_there_is_no_split(
+    tmp_path: Path, names: list[str], found: list[str | None]
+) -> None:
+    folder = pictures(tmp_path / "x", *names)
+    assert list(labels(folder).values()) == found
+    assert set(splits(folder).values()) == {None}
+
+
+def test_a_split_with_labelled_images_outside_is_not_used_and_they_are_named(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "x", "train/a/1.png", "val/a/2.png", "extra/b/3.png")
+    assert set(splits(folder).values()) == {None}
+    (note,) = notes(folder)
+    assert note == (
+        "train/, val/: parts of a split, and no classes; it is not used, as images with a label lie outside, "
+        "extra/b/3.png first"
+    )
+
+
+def test_classify_says_nothing_of_labels(cli: CommandLine, kaggle: Path) -> None:
+    cli.good("fit", kaggle, "--svm", "-C", "1")
+    assert "parts of a split" not in cli.good("classify", "kaggle", "-o", "k.csv").text
+    assert "parts of a split" in cli.good("evaluate", "kaggle").err
+
+
+def test_what_the_note_about_flat_parts_offers_works_when_pasted(tmp_path: Path) -> None:
+    names = ["test/1.jpg", "train/cat.1.jpg", "train/dog.2.jpg", "val/cat_3.jpg"]
+    folder = pictures(tmp_path / "x", *names)
+    (note,) = notes(folder)
+    assert note.startswith("the classes test, train, val are parts of a split by their names")
+    rule = shlex.split(note[note.index("--label-by") :].partition(",")[0])[1]
+    assert labels(folder, label_by=rule) == dict(zip(names, [None, "cat", "dog", "cat"], strict=True))
+
+
+def test_a_part_whose_flat_images_all_fail_is_no_lost_class(cli: CommandLine) -> None:
+    folder = cli.folder / "broken"
+    write_pictures(folder / "train", 4)
+    write_pictures(folder / "val", 2, start=20)
+    for name in ("test", "train/torn"):
+        (folder / name).mkdir()
+        (folder / name / "1.jpg").write_bytes(b"no picture")
+    cli.good("extract", folder, "--network", "tiny", "-o", "broken.h5")
+    found = read_json(cli.good("fit", "broken.h5", "--svm", "-C", "1", "--json").out)
+    note = "class folders without a row, which the classifier does not know: torn (1 failed)"
+    assert note in found["notes"]
