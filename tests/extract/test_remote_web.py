@@ -105,8 +105,8 @@ def test_a_server_that_answers_503_costs_no_row(
     before = load_features(out)
     for path in sorted((folder / "imgs").rglob("*.png")):
         os.utime(path, (1e9, 1e9))  # so that each is asked for again
-    for path in images(web):
-        web.faults[path] += ["503"] * 20
+    for address in images(web):
+        web.faults[address] += ["503"] * 20
     away = extract_features([f"{web.url}/imgs"], out, network)
     assert (away.rows, away.failures, away.removed, len(away.stale)) == (10, [], 0, 10)
     assert all("503" in failure.reason for failure in away.stale)
