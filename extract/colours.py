@@ -21,6 +21,8 @@ _XYZ_D50_TO_SRGB = np.array(
         [0.0719453, -0.2289914, 1.4052427],
     ]
 )
+# At a time: a pixel takes 200 bytes on its way.
+_LAB_PIXELS = 1 << 16
 
 
 def grey_from_integers(values: NDArray[Any], bits: int, white_is_zero: bool = False) -> Pixels:
@@ -82,6 +84,14 @@ def rgb_from_lab(values: Pixels) -> Pixels:
     ndarray of shape (h, w, 3), uint8
         Clipped where sRGB has no such colour.
     """
+    pixels = np.empty_like(values)
+    step = max(1, _LAB_PIXELS // values.shape[1])
+    for top in range(0, len(values), step):
+        pixels[top : top + step] = _rgb_from_lab(values[top : top + step])
+    return pixels
+
+
+def _rgb_from_lab(values: Pixels) -> Pixels:
     lightness = values[..., 0].astype(np.float64)
     a, b = np.moveaxis(np.ascontiguousarray(values[..., 1:]).view(np.int8).astype(np.float64), -1, 0)
     middle = (lightness * (100 / 255) + 16) / 116

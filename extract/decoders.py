@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from typing import cast
 
 import numpy as np
 
-from extract.decode_process import ANSWER, FAULT, MEMORY, PIXELS, READY, REQUEST, decode_here
+from extract import budget
+from extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST, decode_here
 from extract.own_python import command
 from extract.reading import Decode
 from extract.stages import Pixels
@@ -216,7 +217,11 @@ class _Process:
             self._ready = True
             _write(self._to, REQUEST.pack(len(data)))
             _write(self._to, data)
-            kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
+            with ExitStack() as held:
+                kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
+                while kind == NEEDS:
+                    _write(self._to, _reply(held, numbers[0]))
+                    kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
             answer = _read(self._from, math.prod(numbers))
         except (OSError, EOFError):
             self.end()
@@ -236,6 +241,16 @@ class _Process:
         self._to.close()
         self._from.close()
         self._popen.wait()
+
+
+def _reply(held: ExitStack, n_bytes: int) -> bytes:
+    """Hold memory for a decoding process; what it is told."""
+    try:
+        held.enter_context(budget.shared.room(n_bytes))
+    except budget.NoRoomError as exc:
+        reason = str(exc).encode()
+        return REQUEST.pack(len(reason)) + reason
+    return REQUEST.pack(0)
 
 
 def _how(status: int) -> str:

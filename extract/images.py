@@ -43,6 +43,8 @@ import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +63,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from extract import jpeg, libtiff, png, tiff
+from extract import budget, jpeg, libtiff, png, tiff
+from extract.budget import NoRoomError, Room
 from extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab
+from extract.footprint import SMALL, Header, footprint
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
 from extract.stages import Pixels
@@ -104,6 +108,8 @@ _BAD_DATA = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+_Take = Callable[[Header], None]
 
 # EXIF 2.32, tag 0x0112: what undoes each orientation; 1 is upright.
 _ORIENTATION_TAG = 0x0112
@@ -152,11 +158,16 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         If the bytes are no such picture, or a damaged, truncated or too large one. The text
         is a short reason on one line.
     """
-    return np.asarray(_open(data, max_pixels).image.convert("RGB"))
+    return _with_room(lambda take: np.asarray(_open(data, max_pixels, None, take).image.convert("RGB")))
 
 
 def prepare(
-    data: bytes | Pixels, spec: PreprocessSpec, *, exact: bool = True, max_pixels: int = MAX_PIXELS
+    data: bytes | Pixels,
+    spec: PreprocessSpec,
+    *,
+    exact: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    room: Room = budget.shared.room,
 ) -> Pixels:
     """A picture resized and cropped to a network's input; see `extract.geometry.frame`.
 
@@ -172,6 +183,8 @@ def prepare(
         the cropped part is resized.
     max_pixels : int
         As for `decode`.
+    room : callable
+        Gives a picture the memory that it will take, before it is decoded.
 
     Returns
     -------
@@ -182,14 +195,24 @@ def prepare(
     Raises
     ------
     ImageError
-        As `decode`.
+        As `decode`; its cause is a MemoryError where the picture may fit at another time.
     """
     if isinstance(data, np.ndarray):
-        picture = _whole(_from_array(data))
-    else:
-        # Decoding at a fraction of the size averages, which such a network's resize does not.
-        may_shrink = not exact and spec.antialias and spec.interpolation != "nearest"
-        picture = _open(data, max_pixels, spec if may_shrink else None)
+        return _prepared(_whole(_from_array(data)), spec, exact)
+    # Decoding at a fraction of the size averages, which such a network's resize does not.
+    sampled = _is_sampled(spec)
+    shrink_for = None if exact or sampled else spec
+    return _with_room(
+        lambda take: _prepared(_open(data, max_pixels, shrink_for, take), spec, exact), room, sampled=sampled
+    )
+
+
+def _is_sampled(spec: PreprocessSpec) -> bool:
+    """Whether resizing picks pixels out in place of averaging them."""
+    return spec.interpolation == "nearest" or not spec.antialias
+
+
+def _prepared(picture: _Picture, spec: PreprocessSpec, exact: bool) -> Pixels:
     image = picture.image
     wanted = frame(picture.height, picture.width, spec)
     views = take_crops(
@@ -222,8 +245,13 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
         As `decode`.
     """
     spec = PreprocessSpec("pad", side, side, side, side, "RGB")
-    image = _from_array(data) if isinstance(data, np.ndarray) else _open(data, max_pixels, spec).image
-    if max(image.size) > side:
+    if isinstance(data, np.ndarray):
+        return _shrunk(_from_array(data), spec)
+    return _with_room(lambda take: _shrunk(_open(data, max_pixels, spec, take).image, spec))
+
+
+def _shrunk(image: Image.Image, spec: PreprocessSpec) -> Pixels:
+    if max(image.size) > spec.resize_width:
         wanted = frame(image.height, image.width, spec)
         image = image.resize((wanted.width, wanted.height), Image.Resampling.BILINEAR)
     return np.asarray(image.convert("RGB"))
@@ -253,8 +281,16 @@ def _whole(image: Image.Image) -> _Picture:
     return _Picture(image, image.height, image.width, (0, 0, image.width, image.height))
 
 
-def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None) -> _Picture:
-    """The picture, decoded and turned."""
+def _with_room(
+    pixels: Callable[[_Take], Pixels], room: Room = budget.shared.room, *, sampled: bool = False
+) -> Pixels:
+    """Pixels of a picture that is gone when the memory for it is given back."""
+    with ExitStack() as held:
+        return pixels(lambda header: held.enter_context(room(footprint(header, sampled=sampled))))
+
+
+def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take: _Take) -> _Picture:
+    """The picture, decoded and turned; `take` is told what it will need."""
     kind = sniff(data)
     if kind in _CHECKS:
         _CHECKS[kind](data)
@@ -270,11 +306,18 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
         size, extent = image.size, (float(image.width), float(image.height))
         if kind == "JPEG" and shrink_for is not None:
             extent = _shrink(image, shrink_for)
+        if size[0] * size[1] >= SMALL or kind == "TIFF":
+            # Pillow decodes a PNG to look for EXIF data behind the pixels.
+            turned = (kind != "PNG" or "exif" in image.info) and _turn(image, kind) is not None
+            scans_of = size if kind == "JPEG" and whole is data else (0, 0)
+            take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
         image.load()
         turn = _turn(image, kind)
         flat = _flatten(image, data, kind)
+    except NoRoomError as exc:
+        raise ImageError(f"{size[0]}x{size[1]} pixels of {kind}: {exc}, more memory than there is") from exc
     except _BAD_DATA as exc:
         raise ImageError(_reason(kind, exc)) from exc
     if kind == "PNG" and _doubtful(image) and png.rows_missing(data):
@@ -361,7 +404,9 @@ def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     # Pillow converts premultiplied grey only to plain grey with alpha.
-    coloured = (image.convert("LA") if mode == "La" else image).convert("RGBA")
+    coloured = image.convert("LA") if mode == "La" else image
+    # A picture of 169 megapixels is 676 MB: none is copied in vain.
+    coloured = coloured if coloured.mode == "RGBA" else coloured.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(coloured, mask=coloured)
     return white
@@ -378,7 +423,7 @@ def _from_array(pixels: Pixels) -> Image.Image:
 def _resized(picture: _Picture, wanted: Framing, part: Window, spec: PreprocessSpec) -> Pixels:
     """`part` of the picture resized to `wanted`, shape (part.height, part.width, 3)."""
     image = picture.image
-    if spec.interpolation == "nearest" or not spec.antialias:
+    if _is_sampled(spec):
         pixels = np.asarray(image)
         pixels = sample(pixels, wanted.height, wanted.width, spec.interpolation, part)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)

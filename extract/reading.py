@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from extract import budget
 from extract.clock import Clock
 from extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
 from models.errors import ImageError
@@ -72,7 +73,8 @@ class Reading:
     """Iterates over images and what they gave, some of them ahead.
 
     An image for which there was not enough memory is tried a second time, when no other is being
-    decoded; then it is a failure.
+    decoded; then it is a failure, of the kind that is tried again on the next run. A file that is much of
+    the memory that is free is not read before it can be decoded.
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ class Reading:
                 self._clock.decode += seconds
             if isinstance(found, _Starved):
                 why = f"{found.reason} (2 tries, the second with no other being decoded)"
-                found = Failure(ref.path, why, ref.size, ref.mtime_ns)
+                found = Failure(ref.path, why, ref.size, UNSEEN)
             yield ref, found
 
     def close(self) -> None:
@@ -128,6 +130,8 @@ class Reading:
     ) -> tuple[Ready | _Starved | Failure, float]:
         """What an image gave, and how long that kept all threads busy: one of n is busy for an nth."""
         with self._watch(ref):
+            if ref.size >= budget.SMALL and budget.shared.is_much(self._threads * ref.size):
+                return self._read_large(ref, turn)
             started = time.perf_counter()
             data = _bytes_of(ref)
             read = (time.perf_counter() - started) / self._threads
@@ -137,6 +141,20 @@ class Reading:
                 started = time.perf_counter()
                 found = self._decoded(ref, data)
                 return found, read + (time.perf_counter() - started) / self._turns.jobs
+
+    def _read_large(
+        self, ref: ImageRef, turn: AbstractContextManager[None]
+    ) -> tuple[Ready | _Starved | Failure, float]:
+        """The same for a file that must not wait in memory."""
+        with turn:
+            started = time.perf_counter()
+            try:
+                with budget.shared.room(ref.size):
+                    data = _bytes_of(ref)
+                    found = data if isinstance(data, _Starved | Failure) else self._decoded(ref, data)
+            except budget.NoRoomError as exc:
+                found = _Starved(f"{ref.size:,} bytes: {exc}, more memory than there is")
+            return found, (time.perf_counter() - started) / self._turns.jobs
 
     def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> Ready | _Starved | Failure:
         content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data

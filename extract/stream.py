@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 
+from extract import budget
 from extract.calls import Batch, Calls
 from extract.clock import Clock
 from extract.reading import Decode, Reading, Turns, Watch
@@ -81,7 +82,8 @@ def feature_blocks(
             batch.pixels.append(found.pixels)
             if calls is None:
                 began = time.perf_counter()
-                calls = Calls(network(), clock, thumbnails=thumbnails)
+                with budget.shared.all():
+                    calls = Calls(network(), clock, thumbnails=thumbnails)
                 loading = time.perf_counter() - began
                 reading.ahead = max(reading.ahead, 2 * calls.network.batch_size)
             if (len(batch.refs) + 1) * len(found.pixels) > calls.network.batch_size:
