@@ -81,6 +81,28 @@ def decoder(
         processes.close()
 
 
+@contextmanager
+def decoder_apart(
+    spec: PreprocessSpec, exact: bool, jobs: int, notify: Notify
+) -> Iterator[DecodeProcesses | None]:
+    """What decodes in other processes, of which the first is ready; None for no images at once.
+
+    Parameters
+    ----------
+    spec, exact, jobs, notify
+        As for `decoder`.
+    """
+    if not jobs:
+        yield None
+        return
+    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)), notify)
+    try:
+        processes.start_one()
+        yield processes
+    finally:
+        processes.close()
+
+
 def _room_for(jobs: int) -> int:
     """How many processes, with two pipes each, this one has descriptors for beside what else it opens."""
     if sys.platform == "win32":
@@ -135,6 +157,14 @@ class DecodeProcesses:
         except _DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
         finally:
+            self._give_back(process)
+
+    def start_one(self) -> None:
+        """Have a process ready before it is needed, so that starting it is not taken for decoding."""
+        process = self._take()
+        if process is not None:
+            with contextlib.suppress(_NotStartedError):
+                process.make_ready()
             self._give_back(process)
 
     def _take(self) -> _Process | None:
@@ -208,13 +238,21 @@ class _Process:
         """Whether it can take an image."""
         return self._between_images and self._popen.poll() is None
 
-    def decode(self, data: bytes) -> Pixels:
-        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
-        self._between_images = False
+    def make_ready(self) -> None:
+        """Wait until it can take the first image."""
         try:
             if not self._ready and _read(self._from, 1) != READY:
                 raise EOFError
-            self._ready = True
+        except (OSError, EOFError):
+            self.end()
+            raise _NotStartedError(_how(self._popen.returncode)) from None
+        self._ready = True
+
+    def decode(self, data: bytes) -> Pixels:
+        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
+        self._between_images = False
+        self.make_ready()
+        try:
             _write(self._to, REQUEST.pack(len(data)))
             _write(self._to, data)
             with ExitStack() as held:
@@ -225,8 +263,7 @@ class _Process:
             answer = _read(self._from, math.prod(numbers))
         except (OSError, EOFError):
             self.end()
-            status = self._popen.returncode
-            raise (_DiedError if self._ready else _NotStartedError)(_how(status)) from None
+            raise _DiedError(_how(self._popen.returncode)) from None
         self._between_images = True
         if kind == PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(numbers)

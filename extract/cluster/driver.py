@@ -14,11 +14,11 @@ from typing import Any
 from extract.clock import Clock
 from extract.cluster.briefing import Briefing
 from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
-from extract.cluster.hands import held
 from extract.cluster.messages import Parcel, Result
 from extract.cluster.options import ClusterOptions
 from extract.cluster.portions import TRIES, Portion, Portions
 from extract.cluster.staff import Member, Staff
+from extract.in_flight import left_in
 from extract.stages import UNSEEN, Failure, ImageRef, RowBlock
 from extract.worker import Finished, Keeping, NetworkRun
 from models.errors import Fc7Error
@@ -185,8 +185,8 @@ class Driver:
             # While images are read and decoded this is a matter of one image, and not raised.
             yield from self._lost(member, Gone("it ran out of memory", memory=True), None)
         elif isinstance(outcome, Gone):
-            hands = member.ready.hands if member.ready is not None else None
-            yield from self._lost(member, outcome, held(hands) if hands is not None else None)
+            reading = member.ready.in_flight if member.ready is not None else None
+            yield from self._lost(member, outcome, left_in(reading) if reading is not None else None)
         elif isinstance(outcome, Result):
             yield self._take(member, ticket, outcome)
         elif member.ready is None:
