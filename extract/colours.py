@@ -22,6 +22,8 @@ _XYZ_D50_TO_SRGB = np.array(
         [0.0719453, -0.2289914, 1.4052427],
     ]
 )
+# At a time: a pixel takes 200 bytes on its way.
+_LAB_PIXELS = 1 << 16
 
 
 def grey_from_integers(values: NDArray[Any], bits: int) -> Pixels:
@@ -154,6 +156,14 @@ def rgb_from_lab(lab: NDArray[np.float32]) -> Pixels:
     ndarray of shape (h, w, 3), uint8
         Clipped where sRGB has no such colour.
     """
+    pixels = np.empty(lab.shape, np.uint8)
+    step = max(1, _LAB_PIXELS // lab.shape[1])
+    for top in range(0, len(lab), step):
+        pixels[top : top + step] = _rgb_from_lab(lab[top : top + step])
+    return pixels
+
+
+def _rgb_from_lab(lab: NDArray[np.float32]) -> Pixels:
     lightness, a, b = np.moveaxis(lab.astype(np.float64), -1, 0)
     middle = (lightness + 16) / 116
     roots = np.stack([middle + a / 500, middle, middle - b / 200], axis=-1)

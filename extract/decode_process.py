@@ -1,7 +1,8 @@
 """A process that decodes for another one; `extract.decoders` starts it.
 
 It reads from its standard input and writes to its standard output: a sign that it is ready; then for an image
-the number of bytes and these, for an answer its kind, four numbers and bytes.
+the number of bytes and these, for an answer its kind, four numbers and bytes. In between it may ask for
+memory, with the first of the four numbers; the reply is a reason against it or none: its length, its bytes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import contextlib
 import os
 import struct
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from extract import budget, memory
+from extract.budget import NoRoomError, Room
 from extract.reading import Decode
 from extract.stages import Pixels
 from models.errors import ImageError
@@ -21,14 +26,37 @@ from models.spec import PreprocessSpec
 
 REQUEST = struct.Struct("<q")
 ANSWER = struct.Struct("<c4q")
-PIXELS, REASON, MEMORY, FAULT, READY = b"p", b"r", b"m", b"f", b"!"
+PIXELS, REASON, MEMORY, FAULT, READY, NEEDS = b"p", b"r", b"m", b"f", b"!", b"n"
+# Of Linux: 0 is a process like others, 1000 the first that is ended when memory runs out (proc(5)).
+_FIRST_TO_END = "1000"
 
 
-def decode_here(spec: PreprocessSpec, exact: bool) -> Decode:
+def decode_here(spec: PreprocessSpec, exact: bool, room: Room = budget.shared.room) -> Decode:
     """What turns an image into the network's pixels, as `extract.decoders.decoder`, in this process."""
     from extract.images import prepare
 
-    return lambda data: prepare(data, spec, exact=exact)
+    return lambda data: prepare(data, spec, exact=exact, room=room)
+
+
+def room_elsewhere(replies: BinaryIO, answers: BinaryIO) -> Room:
+    """Memory that the process is asked for which shares it out."""
+
+    @contextlib.contextmanager
+    def room(n_bytes: int) -> Iterator[None]:
+        if n_bytes < budget.SMALL:
+            yield
+            return
+        answers.write(ANSWER.pack(NEEDS, n_bytes, 1, 1, 1))
+        answers.flush()
+        (length,) = REQUEST.unpack(replies.read(REQUEST.size))
+        if length:
+            raise NoRoomError(replies.read(length).decode())
+        try:
+            yield
+        finally:
+            memory.give_back()
+
+    return room
 
 
 def serve(images: BinaryIO, answers: BinaryIO, decode: Decode) -> None:
@@ -44,6 +72,8 @@ def serve(images: BinaryIO, answers: BinaryIO, decode: Decode) -> None:
             kind, answer = MEMORY, _text("decoding it needs more memory than there is")
         except Exception as exc:
             kind, answer = FAULT, _text(f"{type(exc).__name__}: {exc}")
+        # A file may be large, and the next one may be long in coming.
+        del data
         shape = (*answer.shape, 1, 1, 1)[:4]
         answers.write(ANSWER.pack(kind, *shape))
         answers.write(np.ascontiguousarray(answer).data)
@@ -59,7 +89,11 @@ def _main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     # A library that prints would be taken for an answer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    decode = decode_here(PreprocessSpec.from_json(spec), how == "exact")
+    # It costs an image; the process that asks has the rows.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_END)
+    room = room_elsewhere(sys.stdin.buffer, answers)
+    decode = decode_here(PreprocessSpec.from_json(spec), how == "exact", room)
     answers.write(READY)
     answers.flush()
     with contextlib.suppress(BrokenPipeError):

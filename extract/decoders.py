@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from typing import cast
 
 import numpy as np
 
-from extract.decode_process import ANSWER, FAULT, MEMORY, PIXELS, READY, REQUEST, decode_here
+from extract import budget
+from extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST, decode_here
 from extract.own_python import command
 from extract.reading import Decode
 from extract.stages import Pixels
@@ -75,6 +76,28 @@ def decoder(
         notify(f"open files are limited: {most} of {jobs} images at once are decoded in processes; ulimit -n")
     processes = DecodeProcesses(spec, exact, most, notify)
     try:
+        yield processes
+    finally:
+        processes.close()
+
+
+@contextmanager
+def decoder_apart(
+    spec: PreprocessSpec, exact: bool, jobs: int, notify: Notify
+) -> Iterator[DecodeProcesses | None]:
+    """What decodes in other processes, of which the first is ready; None for no images at once.
+
+    Parameters
+    ----------
+    spec, exact, jobs, notify
+        As for `decoder`.
+    """
+    if not jobs:
+        yield None
+        return
+    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)), notify)
+    try:
+        processes.start_one()
         yield processes
     finally:
         processes.close()
@@ -134,6 +157,14 @@ class DecodeProcesses:
         except _DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
         finally:
+            self._give_back(process)
+
+    def start_one(self) -> None:
+        """Have a process ready before it is needed, so that starting it is not taken for decoding."""
+        process = self._take()
+        if process is not None:
+            with contextlib.suppress(_NotStartedError):
+                process.make_ready()
             self._give_back(process)
 
     def _take(self) -> _Process | None:
@@ -207,21 +238,32 @@ class _Process:
         """Whether it can take an image."""
         return self._between_images and self._popen.poll() is None
 
-    def decode(self, data: bytes) -> Pixels:
-        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
-        self._between_images = False
+    def make_ready(self) -> None:
+        """Wait until it can take the first image."""
         try:
             if not self._ready and _read(self._from, 1) != READY:
                 raise EOFError
-            self._ready = True
+        except (OSError, EOFError):
+            self.end()
+            raise _NotStartedError(_how(self._popen.returncode)) from None
+        self._ready = True
+
+    def decode(self, data: bytes) -> Pixels:
+        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
+        self._between_images = False
+        self.make_ready()
+        try:
             _write(self._to, REQUEST.pack(len(data)))
             _write(self._to, data)
-            kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
+            with ExitStack() as held:
+                kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
+                while kind == NEEDS:
+                    _write(self._to, _reply(held, numbers[0]))
+                    kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
             answer = _read(self._from, math.prod(numbers))
         except (OSError, EOFError):
             self.end()
-            status = self._popen.returncode
-            raise (_DiedError if self._ready else _NotStartedError)(_how(status)) from None
+            raise _DiedError(_how(self._popen.returncode)) from None
         self._between_images = True
         if kind == PIXELS:
             return np.frombuffer(answer, np.uint8).reshape(numbers)
@@ -236,6 +278,16 @@ class _Process:
         self._to.close()
         self._from.close()
         self._popen.wait()
+
+
+def _reply(held: ExitStack, n_bytes: int) -> bytes:
+    """Hold memory for a decoding process; what it is told."""
+    try:
+        held.enter_context(budget.shared.room(n_bytes))
+    except budget.NoRoomError as exc:
+        reason = str(exc).encode()
+        return REQUEST.pack(len(reason)) + reason
+    return REQUEST.pack(0)
 
 
 def _how(status: int) -> str:

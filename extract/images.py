@@ -56,7 +56,8 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from extract import heif, jpeg, jpeg2000, jpegxl, libtiff, png
+from extract import budget, heif, jpeg, jpeg2000, jpegxl, libtiff, png
+from extract.budget import NoRoomError, Room
 from extract.colours import (
     grey_from_floats,
     grey_from_integers,
@@ -87,6 +89,7 @@ from extract.colours import (
     to_bytes,
     widened,
 )
+from extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
 from extract.stages import Pixels
@@ -138,6 +141,8 @@ _BAD_DATA = (
     Image.DecompressionBombError,
 )
 
+_Take = Callable[[Header], None]
+
 # EXIF 2.32, tag 0x0112: what undoes each orientation; 1 is upright.
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -185,11 +190,16 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         If the bytes are no such picture, or a damaged, truncated or too large one. The text
         is a short reason on one line.
     """
-    return np.asarray(_open(data, max_pixels).image.convert("RGB"))
+    return _with_room(lambda take: np.asarray(_open(data, max_pixels, None, take).image.convert("RGB")))
 
 
 def prepare(
-    data: bytes | Pixels, spec: PreprocessSpec, *, exact: bool = True, max_pixels: int = MAX_PIXELS
+    data: bytes | Pixels,
+    spec: PreprocessSpec,
+    *,
+    exact: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    room: Room = budget.shared.room,
 ) -> Pixels:
     """A picture resized and cropped to a network's input; see `extract.geometry.frame`.
 
@@ -205,6 +215,8 @@ def prepare(
         the cropped part is resized.
     max_pixels : int
         As for `decode`.
+    room : callable
+        Gives a picture the memory that it will take, before it is decoded.
 
     Returns
     -------
@@ -215,14 +227,24 @@ def prepare(
     Raises
     ------
     ImageError
-        As `decode`.
+        As `decode`; its cause is a MemoryError where the picture may fit at another time.
     """
     if isinstance(data, np.ndarray):
-        picture = _whole(_from_array(data))
-    else:
-        # Decoding at a fraction of the size averages, which such a network's resize does not.
-        may_shrink = not exact and spec.antialias and spec.interpolation != "nearest"
-        picture = _open(data, max_pixels, spec if may_shrink else None)
+        return _prepared(_whole(_from_array(data)), spec, exact)
+    # Decoding at a fraction of the size averages, which such a network's resize does not.
+    sampled = _is_sampled(spec)
+    shrink_for = None if exact or sampled else spec
+    return _with_room(
+        lambda take: _prepared(_open(data, max_pixels, shrink_for, take), spec, exact), room, sampled=sampled
+    )
+
+
+def _is_sampled(spec: PreprocessSpec) -> bool:
+    """Whether resizing picks pixels out in place of averaging them."""
+    return spec.interpolation == "nearest" or not spec.antialias
+
+
+def _prepared(picture: _Picture, spec: PreprocessSpec, exact: bool) -> Pixels:
     image = picture.image
     wanted = frame(picture.height, picture.width, spec)
     views = take_crops(
@@ -255,8 +277,13 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
         As `decode`.
     """
     spec = PreprocessSpec("pad", side, side, side, side, "RGB")
-    image = _from_array(data) if isinstance(data, np.ndarray) else _open(data, max_pixels, spec).image
-    if max(image.size) > side:
+    if isinstance(data, np.ndarray):
+        return _shrunk(_from_array(data), spec)
+    return _with_room(lambda take: _shrunk(_open(data, max_pixels, spec, take).image, spec))
+
+
+def _shrunk(image: Image.Image, spec: PreprocessSpec) -> Pixels:
+    if max(image.size) > spec.resize_width:
         wanted = frame(image.height, image.width, spec)
         image = image.resize((wanted.width, wanted.height), Image.Resampling.BILINEAR)
     return np.asarray(image.convert("RGB"))
@@ -286,17 +313,28 @@ def _whole(image: Image.Image) -> _Picture:
     return _Picture(image, image.height, image.width, (0, 0, image.width, image.height))
 
 
-def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None) -> _Picture:
-    """The picture, decoded and turned."""
+def _with_room(
+    pixels: Callable[[_Take], Pixels], room: Room = budget.shared.room, *, sampled: bool = False
+) -> Pixels:
+    """Pixels of a picture that is gone when the memory for it is given back."""
+    with ExitStack() as held:
+        return pixels(lambda header: held.enter_context(room(footprint(header, sampled=sampled))))
+
+
+def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take: _Take) -> _Picture:
+    """The picture, decoded and turned; `take` is told what it will need."""
     kind = sniff(data)
     layout = read_layout(data) if kind == "TIFF" else None
     if layout is not None and not layout.is_plain:
-        return _whole(_by_arithmetic(data, layout, max_pixels))
+        _check_size(layout.width, layout.height, max_pixels)
+        _take_whole(take, "TIFF", (layout.width, layout.height), len(data) + samples_bytes(layout))
+        return _whole(_by_arithmetic(data, layout))
     if kind in _CHECKS:
         _CHECKS[kind](data)
     if kind == "JPEG XL":
         height, width = jpegxl.size(data)
         _check_size(width, height, max_pixels)
+        _take_whole(take, kind, (width, height), JPEG_XL_VALUES * height * width)
         return _whole(_from_values(jpegxl.decode(data)))
     reader = heif.reader() if kind == "HEIC" else _READERS[kind]
     whole = _DECODABLE[kind](data) if kind in _DECODABLE else data
@@ -307,11 +345,18 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
         size, extent = image.size, (float(image.width), float(image.height))
         if kind == "JPEG" and shrink_for is not None:
             extent = _shrink(image, shrink_for)
+        if size[0] * size[1] >= SMALL or kind == "TIFF":
+            # Pillow decodes a PNG to look for EXIF data behind the pixels.
+            turned = (kind != "PNG" or "exif" in image.info) and _turn(image, kind) is not None
+            scans_of = size if kind == "JPEG" and whole is data else (0, 0)
+            take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
         image.load()
         turn = _turn(image, kind)
         flat = _flatten(image, data, kind)
+    except NoRoomError as exc:
+        raise ImageError(_no_room(size, kind, exc)) from exc
     except _BAD_DATA as exc:
         raise ImageError(_reason(kind, exc)) from exc
     if kind == "PNG" and _doubtful(image) and png.rows_missing(data):
@@ -330,9 +375,22 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None = None
     return _Picture(flat, size[1], size[0], (left, top, left + extent[0], top + extent[1]))
 
 
-def _by_arithmetic(data: bytes, layout: Layout, max_pixels: int) -> Image.Image:
+def _take_whole(take: _Take, kind: str, size: tuple[int, int], piece: int) -> None:
+    """Tell of a picture that is decoded by others than Pillow, into arrays of `piece` bytes."""
+    width, height = size
+    try:
+        # One byte a pixel of `piece` is counted for Pillow's image of mode L.
+        take(Header(kind, "L", width * height, piece - width * height))
+    except NoRoomError as exc:
+        raise ImageError(_no_room(size, kind, exc)) from exc
+
+
+def _no_room(size: tuple[int, int], kind: str, exc: NoRoomError) -> str:
+    return f"{size[0]}x{size[1]} pixels of {kind}: {exc}, more memory than there is"
+
+
+def _by_arithmetic(data: bytes, layout: Layout) -> Image.Image:
     """A TIFF that Pillow reads wrong or not at all, upright."""
-    _check_size(layout.width, layout.height, max_pixels)
     if libtiff.lacks(layout.compression):
         raise ImageError(unread_compression(layout.compression))
     libtiff.forget()
@@ -427,7 +485,9 @@ def _composited(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image if image.mode == "L" else image.convert("RGB")
     # Pillow converts premultiplied grey only to plain grey with alpha.
-    return _on_white((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
+    coloured = image.convert("LA") if image.mode == "La" else image
+    # A picture of 169 megapixels is 676 MB: none is copied in vain.
+    return _on_white(coloured if coloured.mode == "RGBA" else coloured.convert("RGBA"))
 
 
 def _on_white(coloured: Image.Image) -> Image.Image:
@@ -479,7 +539,7 @@ def _from_array(pixels: Pixels) -> Image.Image:
 def _resized(picture: _Picture, wanted: Framing, part: Window, spec: PreprocessSpec) -> Pixels:
     """`part` of the picture resized to `wanted`, shape (part.height, part.width, 3)."""
     image = picture.image
-    if spec.interpolation == "nearest" or not spec.antialias:
+    if _is_sampled(spec):
         pixels = np.asarray(image)
         pixels = sample(pixels, wanted.height, wanted.width, spec.interpolation, part)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)

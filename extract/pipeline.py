@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from extract import budget
 from extract.cache_network import check_before_fetching, with_the_default_explained
 from extract.call_inputs import guard_for
 from extract.clock import Clock
@@ -27,7 +28,8 @@ from extract.plan import (
     make_plan,
     may_be_others,
 )
-from extract.stages import Failure, ImageRef, Listing, readers_of
+from extract.recovery import Recovery, forget
+from extract.stages import Failure, ImageRef, Listing, RowBlock, readers_of
 from extract.storable import storable
 from extract.stream import default_jobs
 from extract.summary import ExtractSummary, count_classes
@@ -155,6 +157,7 @@ class _Run:
         self.engines: set[str] = set()
         self.nodes: dict[str, NodeWork] = {}
         self.unreadable = Unreadable(listing, {}, ())
+        self.failed: frozenset[str] = frozenset()
         self.done: set[str] = set()
 
     def carry_out(self, started: float) -> ExtractSummary:
@@ -187,6 +190,7 @@ class _Run:
                 if self.options.verify
                 else may_be_others(plan.reuse, known.ambiguous(), writer.committed_ns)
             )
+            self.failed = frozenset(path for path, old in writer.known_failures.items() if old.unseen)
             edited = find_edited(doubtful, known, self._hashes)
             if edited:
                 plan = plan.with_edited(edited)
@@ -322,8 +326,14 @@ class _Run:
             return
         run = self._network_run()
         if self.options.cluster is None:
-            yield from on_this_machine(work, run, clock=self.clock, notify=self.notify)
+            with Recovery(writer.work_folder, work, self.failed, self.notify) as recovery:
+                if recovery.given_up:
+                    yield Finished(RowBlock([], [], {}), recovery.given_up)
+                yield from on_this_machine(
+                    recovery.work, run, clock=self.clock, notify=self.notify, care=recovery.care
+                )
             return
+        forget(writer.work_folder)
         from extract.cluster.driver import on_cluster
 
         yield from on_cluster(
@@ -360,10 +370,11 @@ class _Run:
     def _hashes(self, refs: Iterable[ImageRef]) -> Iterable[str | None]:
         def digest(ref: ImageRef) -> str | None:
             try:
-                data = ref.origin.read(ref)
-            except ImageError:
+                with budget.shared.room(ref.size):
+                    data = ref.origin.read(ref)
+                    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
+            except (ImageError, MemoryError):
                 return None
-            return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
 
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(digest, refs))

@@ -6,19 +6,46 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
+from extract import budget
 from extract.clock import Clock
 from extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
 from models.errors import ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]
+_Found = tuple["Ready | _Starved | Failure", float]
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What is done about images that may end the process that reads them.
+
+    Attributes
+    ----------
+    watch : callable
+        Every image is read and decoded inside ``with watch(ref):``.
+    alone : collection of str
+        Paths of images that are read and decoded while no other is.
+    apart : collection of str
+        Paths of images that `decode` decodes.
+    decode : callable or None
+        Decodes in another process.
+    """
+
+    watch: Watch = nullcontext
+    alone: Collection[str] = frozenset()
+    apart: Collection[str] = frozenset()
+    decode: Decode | None = None
+
+
+NO_CARE = Care()
 
 
 @dataclass(slots=True)
@@ -72,13 +99,14 @@ class Reading:
     """Iterates over images and what they gave, some of them ahead.
 
     An image for which there was not enough memory is tried a second time, when no other is being
-    decoded; then it is a failure.
+    decoded; then it is a failure, of the kind that is tried again on the next run. A file that is much of
+    the memory that is free is not read before it can be decoded.
 
     Parameters
     ----------
     images : sequence of ImageRef
         At least one.
-    decode, turns, watch
+    decode, turns, care
         As for `extract.stream.feature_blocks`.
     clock : Clock
         Is told how long reading and decoding kept its threads busy.
@@ -90,44 +118,55 @@ class Reading:
     """
 
     def __init__(
-        self, images: Sequence[ImageRef], decode: Decode, turns: Turns, watch: Watch, clock: Clock
+        self, images: Sequence[ImageRef], decode: Decode, turns: Turns, care: Care, clock: Clock
     ) -> None:
-        self._decode, self._turns, self._watch, self._clock = decode, turns, watch, clock
+        self._decode, self._turns, self._care, self._clock = decode, turns, care, clock
         self._threads = turns.jobs + max(
             readers_of(o) for o in {id(i.origin): i.origin for i in images}.values()
         )
         self.ahead = 2 * max(self._threads, 8)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         self._upcoming = iter(images)
-        self._waiting: deque[tuple[ImageRef, Future[tuple[Ready | _Starved | Failure, float]]]] = deque()
+        # An image that is to be alone is begun when its turn has come.
+        self._waiting: deque[tuple[ImageRef, Future[_Found] | None]] = deque()
 
     def __iter__(self) -> Iterator[tuple[ImageRef, Ready | Failure]]:
         while True:
             while len(self._waiting) < self.ahead and (ref := next(self._upcoming, None)) is not None:
-                self._waiting.append((ref, self._pool.submit(self._read, ref, self._turns.one())))
+                alone = ref.path in self._care.alone
+                self._waiting.append((ref, None if alone else self._begin(ref, self._turns.one())))
             if not self._waiting:
                 return
             ref, future = self._waiting.popleft()
-            found, seconds = future.result()
-            self._clock.decode += seconds
+            found = self._finish(future) if future is not None else self._read_alone(ref)
             if isinstance(found, _Starved):
-                wait([other for _, other in self._waiting])
-                found, seconds = self._read(ref, self._turns.alone())
-                self._clock.decode += seconds
+                found = self._read_alone(ref)
             if isinstance(found, _Starved):
                 why = f"{found.reason} (2 tries, the second with no other being decoded)"
-                found = Failure(ref.path, why, ref.size, ref.mtime_ns)
+                found = Failure(ref.path, why, ref.size, UNSEEN)
             yield ref, found
 
     def close(self) -> None:
         """Read nothing more and wait for what is being decoded."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _read(
-        self, ref: ImageRef, turn: AbstractContextManager[None]
-    ) -> tuple[Ready | _Starved | Failure, float]:
+    def _begin(self, ref: ImageRef, turn: AbstractContextManager[None]) -> Future[_Found]:
+        return self._pool.submit(self._read, ref, turn)
+
+    def _finish(self, future: Future[_Found]) -> Ready | _Starved | Failure:
+        found, seconds = future.result()
+        self._clock.decode += seconds
+        return found
+
+    def _read_alone(self, ref: ImageRef) -> Ready | _Starved | Failure:
+        wait([future for _, future in self._waiting if future is not None])
+        return self._finish(self._begin(ref, self._turns.alone()))
+
+    def _read(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
         """What an image gave, and how long that kept all threads busy: one of n is busy for an nth."""
-        with self._watch(ref):
+        with self._care.watch(ref):
+            if ref.size >= budget.SMALL and budget.shared.is_much(self._threads * ref.size):
+                return self._read_large(ref, turn)
             started = time.perf_counter()
             data = _bytes_of(ref)
             read = (time.perf_counter() - started) / self._threads
@@ -138,10 +177,24 @@ class Reading:
                 found = self._decoded(ref, data)
                 return found, read + (time.perf_counter() - started) / self._turns.jobs
 
+    def _read_large(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
+        """The same for a file that must not wait in memory."""
+        with turn:
+            started = time.perf_counter()
+            try:
+                with budget.shared.room(ref.size):
+                    data = _bytes_of(ref)
+                    found = data if isinstance(data, _Starved | Failure) else self._decoded(ref, data)
+            except budget.NoRoomError as exc:
+                found = _Starved(f"{ref.size:,} bytes: {exc}, more memory than there is")
+            return found, (time.perf_counter() - started) / self._turns.jobs
+
     def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> Ready | _Starved | Failure:
         content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
+        care = self._care
+        decode = care.decode if care.decode is not None and ref.path in care.apart else self._decode
         try:
-            return Ready(hashlib.sha256(content).hexdigest(), self._decode(data))
+            return Ready(hashlib.sha256(content).hexdigest(), decode(data))
         except ImageError as exc:
             if isinstance(exc.__cause__, MemoryError):
                 return _Starved(str(exc))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 
+from extract import budget
 from extract.calls import Batch, Calls
 from extract.clock import Clock
-from extract.reading import Decode, Reading, Turns, Watch
+from extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
 
 
@@ -30,7 +30,7 @@ def feature_blocks(
     *,
     jobs: int | Turns,
     clock: Clock,
-    watch: Watch = nullcontext,
+    care: Care = NO_CARE,
     thumbnails: bool = False,
 ) -> Iterator[tuple[RowBlock, list[Failure]]]:
     """Read, decode and run images in their order, a batch at a time.
@@ -48,8 +48,8 @@ def feature_blocks(
         (`extract.stages.readers_of`).
     clock : Clock
         Is told where the time went.
-    watch : callable
-        Every image is read and decoded inside ``with watch(ref):``.
+    care : Care
+        What is done about images that may end this process.
     thumbnails : bool
         Whether blocks get `extract.thumbnails` of their images.
 
@@ -68,7 +68,7 @@ def feature_blocks(
     if not images:
         return
     started, loading = time.perf_counter(), 0.0
-    reading = Reading(images, decode, jobs if isinstance(jobs, Turns) else Turns(jobs), watch, clock)
+    reading = Reading(images, decode, jobs if isinstance(jobs, Turns) else Turns(jobs), care, clock)
     calls: Calls | None = None
     batch = Batch()
     try:
@@ -81,7 +81,8 @@ def feature_blocks(
             batch.pixels.append(found.pixels)
             if calls is None:
                 began = time.perf_counter()
-                calls = Calls(network(), clock, thumbnails=thumbnails)
+                with budget.shared.all():
+                    calls = Calls(network(), clock, thumbnails=thumbnails)
                 loading = time.perf_counter() - began
                 reading.ahead = max(reading.ahead, 2 * calls.network.batch_size)
             if (len(batch.refs) + 1) * len(found.pixels) > calls.network.batch_size:

@@ -14,9 +14,9 @@ from extract.cache.commit import rounded
 from extract.cache.header import Storage
 from extract.cache.segments import SegmentHeader, write_segment
 from extract.clock import Clock
-from extract.decoders import decoder
+from extract.decoders import decoder, decoder_apart
 from extract.gathering import Gathered
-from extract.reading import Decode, Turns, Watch
+from extract.reading import NO_CARE, Care, Decode, Turns, Watch
 from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
 from extract.stream import default_jobs, feature_blocks
 from models.progress import Notify
@@ -65,6 +65,11 @@ class NetworkRun:
         """What turns an image into the network's pixels; `extract.decoders.decoder`."""
         jobs = self.jobs or default_jobs()
         return decoder(self.spec.preprocess, self.exact_decode, jobs, n_images, notify)
+
+    def decoder_apart(self, care: Care, notify: Notify) -> AbstractContextManager[Decode | None]:
+        """What decodes images in other processes, however few; `extract.decoders.decoder_apart`."""
+        jobs = self.jobs or default_jobs()
+        return decoder_apart(self.spec.preprocess, self.exact_decode, jobs if care.apart else 0, notify)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -154,7 +159,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
 
 
 def on_this_machine(
-    images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Notify
+    images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Notify, care: Care = NO_CARE
 ) -> Iterator[Finished]:
     """Run images in this process, a batch at a time, in their order.
 
@@ -166,6 +171,8 @@ def on_this_machine(
         Is told where the time went.
     notify : callable
         Is told which engine was chosen.
+    care : Care
+        What is done about images that may end this process; its decoding process is started here.
 
     Raises
     ------
@@ -179,13 +186,14 @@ def on_this_machine(
         notify(opened[0].engine.why)
         return opened[0]
 
-    with run.decoder(len(images), notify) as decode:
+    with run.decoder(len(images), notify) as decode, run.decoder_apart(care, notify) as apart:
         for block, failures in feature_blocks(
             images,
             decode,
             open_session,
             jobs=run.jobs or default_jobs(),
             clock=clock,
+            care=dataclasses.replace(care, decode=apart),
             thumbnails=run.thumbnails,
         ):
             yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
@@ -229,7 +237,7 @@ class Worker:
         name : str
             Of the segment.
         watch : callable
-            As for `extract.stream.feature_blocks`.
+            As for `extract.reading.Care`.
 
         Returns
         -------
@@ -250,7 +258,7 @@ class Worker:
             lambda: self._network,
             jobs=self._turns,
             clock=clock,
-            watch=watch,
+            care=Care(watch),
             thumbnails=self._run.thumbnails,
         ):
             gathered.add(block, failures)

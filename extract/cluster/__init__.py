@@ -5,7 +5,6 @@ options             what the user chose
 slots               how many workers go where
 portions            the listing cut into portions; which to do again, and which image to give up
 messages            what the driver and a worker tell each other
-hands               what a worker is reading, in a file that outlives it
 actor               the worker's side
 engine              what is needed of whatever runs workers
 ray_engine          the one door to Ray

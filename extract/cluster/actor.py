@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from extract.cache.header import tool_version
-from extract.cluster.hands import Hands
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
+from extract.in_flight import InFlight
 from extract.stages import ImageRef, Origin
 from extract.worker import Keeping, NetworkRun, Worker
 from models.errors import Fc7Error, ImageError
@@ -31,7 +31,7 @@ class Actor:
         self._worker: Worker | None = None
         self._origins: Sequence[Origin] = ()
         self._keeps = False
-        self._hands: Hands | None = None
+        self._in_flight: InFlight | None = None
 
     def hello(self, greeting: Greeting) -> Introduction:
         """Say what this process sees.
@@ -83,14 +83,16 @@ class Actor:
             run = dataclasses.replace(run, graph_path=_unpacked(files) / run.graph_path.name)
         self._origins = origins
         self._keeps = keeping is not None
-        # Without them the worker is as good (Windows has no pwrite); after a death more images are suspects.
-        if keeping is not None and hasattr(os, "pwrite"):
+        # Without it the worker is as good; after a death more images are suspects. Under this suffix what a
+        # dead worker leaves is swept away with segments that were not finished.
+        if keeping is not None:
+            name = f"in-flight-{os.getpid()}-{secrets.token_hex(4)}.partial"
             with contextlib.suppress(OSError):
-                self._hands = Hands(keeping.folder)
+                self._in_flight = InFlight(keeping.folder / name)
         self._worker = Worker(run, keeping, n_images)
         session = self._worker.session
-        hands = self._hands.path if self._hands else None
-        return Ready(session.engine.why, session.batch_size, self._worker.provenance, hands)
+        reading = self._in_flight.path if self._in_flight else None
+        return Ready(session.engine.why, session.batch_size, self._worker.provenance, reading)
 
     def process(self, parcel: Parcel) -> Result:
         """Finish a parcel.
@@ -105,10 +107,10 @@ class Actor:
             raise Fc7Error("a worker was given images before it had the network")
         refs = parcel.refs(self._origins)
         positions = {id(ref): i for i, ref in enumerate(refs)}
-        hands = self._hands
+        reading = self._in_flight
 
         def watch(ref: ImageRef) -> AbstractContextManager[None]:
-            return hands.holding(parcel.start + positions[id(ref)]) if hands else nullcontext()
+            return reading.holding(parcel.start + positions[id(ref)]) if reading else nullcontext()
 
         block, failures, clock = self._worker.process(refs, parcel.name, watch)
         rows = [positions[id(ref)] for ref in block.refs]

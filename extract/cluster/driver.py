@@ -14,12 +14,12 @@ from typing import Any
 from extract.clock import Clock
 from extract.cluster.briefing import Briefing
 from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
-from extract.cluster.hands import held
 from extract.cluster.messages import Parcel, Result
 from extract.cluster.options import ClusterOptions
 from extract.cluster.portions import TRIES, Portion, Portions
 from extract.cluster.staff import Member, Staff
-from extract.stages import Failure, ImageRef, RowBlock
+from extract.in_flight import left_in
+from extract.stages import UNSEEN, Failure, ImageRef, RowBlock
 from extract.worker import Finished, Keeping, NetworkRun
 from models.errors import Fc7Error
 from models.progress import Notify
@@ -183,10 +183,10 @@ class Driver:
     def _hear(self, member: Member, ticket: Ticket, outcome: Outcome) -> Iterator[tuple[int, Finished]]:
         if isinstance(outcome, Broken) and isinstance(outcome.error, MemoryError):
             # While images are read and decoded this is a matter of one image, and not raised.
-            yield from self._lost(member, Gone("it ran out of memory"), None)
+            yield from self._lost(member, Gone("it ran out of memory", memory=True), None)
         elif isinstance(outcome, Gone):
-            hands = member.ready.hands if member.ready is not None else None
-            yield from self._lost(member, outcome, held(hands) if hands is not None else None)
+            reading = member.ready.in_flight if member.ready is not None else None
+            yield from self._lost(member, outcome, left_in(reading) if reading is not None else None)
         elif isinstance(outcome, Result):
             yield self._take(member, ticket, outcome)
         elif member.ready is None:
@@ -208,7 +208,8 @@ class Driver:
             elif self._portions.blame(portion, reading, memory=gone.memory):
                 ref = self._images[portion.start]
                 why = f"ended the worker that read it, {TRIES} times: {gone.reason}"
-                failure = Failure(ref.path, why, ref.size, ref.mtime_ns)
+                # Where memory is known to be why, another run may have more of it.
+                failure = Failure(ref.path, why, ref.size, UNSEEN if gone.memory else ref.mtime_ns)
                 yield portion.start, Finished(RowBlock([], [], {}), [failure])
 
     def _tell_loss(self, member: Member, reason: str) -> None:

@@ -75,14 +75,14 @@ class Ready:
         Of the engine.
     batch_size : int
     provenance : mapping of str to str
-    hands : Path or None
-        The file of `extract.cluster.hands` that the driver may look into.
+    in_flight : Path or None
+        The file of `extract.in_flight` that the driver may look into.
     """
 
     why: str
     batch_size: int
     provenance: Mapping[str, str]
-    hands: Path | None = None
+    in_flight: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

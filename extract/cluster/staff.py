@@ -158,12 +158,12 @@ class Staff:
         return True
 
     def dismiss(self, member: Member) -> None:
-        """End a worker and forget what it was asked and had in its hands."""
+        """End a worker and forget what it was asked and was reading."""
         if member in self.members:
             self.members.remove(member)
             self.asked = {ticket: asked for ticket, asked in self.asked.items() if asked is not member}
             self._engine.stop(member.handle)
-            self._empty_hands(member)
+            self._forget_reading(member)
 
     def is_alive(self, node: Node) -> bool:
         """Whether a machine is still there, as far as is known."""
@@ -173,13 +173,13 @@ class Staff:
         """End all, and wait until what they were doing has ended."""
         self._engine.stop_all([member.handle for member in self.members], list(self.asked))
         for member in self.members:
-            self._empty_hands(member)
+            self._forget_reading(member)
 
     @staticmethod
-    def _empty_hands(member: Member) -> None:
-        if member.ready is not None and member.ready.hands is not None:
+    def _forget_reading(member: Member) -> None:
+        if member.ready is not None and member.ready.in_flight is not None:
             with contextlib.suppress(OSError):
-                member.ready.hands.unlink(missing_ok=True)
+                member.ready.in_flight.unlink(missing_ok=True)
 
     def _vacant(self, slots: list[Slot]) -> list[Slot]:
         """Slots without a worker. Workers that are there stay, also where they would not be put now."""

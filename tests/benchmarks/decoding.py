@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
 from extract import decoders
 from extract.clock import Clock
-from extract.reading import Reading, Turns
+from extract.reading import NO_CARE, Reading, Turns
 from extract.sources import list_images
 from extract.stages import ImageRef
 from models.architectures import architecture
@@ -36,7 +35,7 @@ def decoded(images: list[ImageRef], way: str, jobs: int, seconds: float) -> tupl
         while True:
             started, cpu, n = time.perf_counter(), time.process_time(), 0
             while n == 0 or (warm and time.perf_counter() - started < seconds):
-                reading = Reading(images, decode, turns, nullcontext, Clock())
+                reading = Reading(images, decode, turns, NO_CARE, Clock())
                 n += sum(1 for _ in reading)
                 reading.close()
             if warm:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.clock import Clock
-from extract.reading import Turns
+from extract.reading import Care, Turns
 from extract.stages import UNSEEN, Failure, ImageRef, Pixels, RowBlock
 from extract.stream import feature_blocks
 from models.errors import ImageError
@@ -267,6 +267,8 @@ def test_every_image_is_watched_while_it_is_read_and_decoded() -> None:
         return decode_first_byte(data)
 
     origin = MemoryOrigin({"a": b"1", "b": None, "c": b"bad", "d": b"2"})
-    list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=1, clock=Clock(), watch=watch))
+    list(
+        feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=1, clock=Clock(), care=Care(watch))
+    )
     assert seen == [["a"], ["c"], ["d"]]
     assert inside == []

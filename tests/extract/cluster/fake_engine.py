@@ -15,9 +15,9 @@ from extract.cache.header import tool_version
 from extract.cache.segments import write_segment
 from extract.clock import Clock
 from extract.cluster.engine import Broken, Gone, Outcome
-from extract.cluster.hands import Hands
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from extract.cluster.slots import Node, Slot
+from extract.in_flight import InFlight
 from extract.stages import Failure, ImageRef, Origin, RowBlock
 from extract.worker import Keeping, NetworkRun
 from models.spec import LayerSpec, NetworkSpec, caffe_preprocess
@@ -44,7 +44,7 @@ class FakeWorker:
     keeping: Keeping | None = None
     run: NetworkRun | None = None
     origins: Sequence[Origin] = ()
-    hands: Hands | None = None
+    in_flight: InFlight | None = None
 
     def hello(self, greeting: Greeting) -> Outcome:
         engine, node = self.engine, self.slot.node.name
@@ -69,8 +69,8 @@ class FakeWorker:
         self.engine.opened.append((self.slot.node.name, run, files))
         about = {"provider": "fake", "precision": str(run.precision)}
         if keeping is not None and self.engine.tells:
-            self.hands = Hands(keeping.folder)
-        return Ready("fake: as asked", BATCH, about, self.hands.path if self.hands else None)
+            self.in_flight = InFlight(keeping.folder / f"in-flight-{id(self)}.partial")
+        return Ready("fake: as asked", BATCH, about, self.in_flight.path if self.in_flight else None)
 
     def process(self, parcel: Parcel) -> Outcome:
         engine = self.engine
@@ -82,11 +82,11 @@ class FakeWorker:
         deadly = [parcel.start + i for i, path in enumerate(parcel.paths) if path in engine.lethal]
         if deadly:
             self.dead = True
-            if self.hands is not None:
+            if self.in_flight is not None:
                 # As a kill leaves it, in the midst of that image and its neighbours.
                 inside = range(parcel.start, parcel.start + len(parcel.paths))
                 reading = [i + 1 for i in range(deadly[0] - 1, deadly[0] + 2) if i in inside]
-                self.hands.path.write_bytes(array("q", reading).tobytes())
+                self.in_flight.path.write_bytes(array("q", reading).tobytes())
             return Gone("killed or crashed", memory=engine.memory)
         if engine.out_of_memory & set(parcel.paths):
             return Broken(MemoryError())
