@@ -11,6 +11,7 @@ import typer
 from extract.commands import register as register_extract
 from models.commands import app as models_app
 from models.errors import Fc7Error
+from models.stopping import ends_always
 
 # Without rich's markup the help of every command is plain text and a third of the start-up time.
 app = typer.Typer(
@@ -77,6 +78,11 @@ def _name(command: Callable[..., object]) -> str:
 
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
+    with ends_always():
+        _run()
+
+
+def _run() -> None:
     _complete(sys.argv[1:2])
     try:
         app()
