@@ -72,7 +72,7 @@ class Budget:
         try:
             yield
         finally:
-            memory.give_back()
+            memory.give_back(n_bytes)
             self._give_back(me, n_bytes)
 
     @contextmanager
@@ -101,6 +101,9 @@ class Budget:
 
     def _admits(self, me: int, n_bytes: int) -> bool:
         free = self._available()
+        if n_bytes > _SHARE * free:
+            memory.give_back(n_bytes)
+            free = self._available()
         if not self._held:
             self._total = int(_SHARE * free)
         if n_bytes <= min(self._total - sum(self._held.values()), _SHARE * free):

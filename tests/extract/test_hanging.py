@@ -118,7 +118,7 @@ def test_an_image_that_does_not_come_to_an_end_ends_the_run_and_is_tried_apart_n
     assert ".png: reading and decoding it has not ended within 2 s; what was done is kept in f.h5" in said
     assert 0 < len(rows(fresh.folder / "f.h5")) < 24
     again = fresh.good(*ARGUMENTS)
-    assert "the run before this one died while it was reading" in again.err
+    assert "the run before this one ended while it was reading" in again.err
     assert_whole(fresh)
 
 
