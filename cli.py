@@ -90,10 +90,12 @@ def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
     try:
         from models.interrupts import end_at_once, hold_interrupts
+        from models.stopping import ends_always
 
         hold_interrupts()
         try:
-            _run()
+            with ends_always():
+                _run()
         finally:
             end_at_once()
     except KeyboardInterrupt:
@@ -110,6 +112,8 @@ def _run() -> None:
         application(sys.argv[1:2])()
     except Fc7Error as exc:
         _fail(str(exc), exc.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

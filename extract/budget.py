@@ -22,6 +22,7 @@ SMALL = 16 << 20
 _SHARE = 0.5
 _MOST = 0.95
 _ALL = 1 << 60
+_LONGEST_WAIT = 600.0
 
 Room = Callable[[int], AbstractContextManager[None]]
 """Of so many bytes, held while the block runs."""
@@ -71,7 +72,7 @@ class Budget:
         try:
             yield
         finally:
-            memory.give_back()
+            memory.give_back(n_bytes)
             self._give_back(me, n_bytes)
 
     @contextmanager
@@ -79,7 +80,8 @@ class Budget:
         """Wait until nobody holds any, and let nobody have any: for what takes nobody knows how much."""
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._held)
+            # A thread that hangs is no reason to wait for ever.
+            self._changed.wait_for(lambda: not self._held, _LONGEST_WAIT)
             self._held[me] = _ALL
         try:
             yield
@@ -99,6 +101,9 @@ class Budget:
 
     def _admits(self, me: int, n_bytes: int) -> bool:
         free = self._available()
+        if n_bytes > _SHARE * free:
+            memory.give_back(n_bytes)
+            free = self._available()
         if not self._held:
             self._total = int(_SHARE * free)
         if n_bytes <= min(self._total - sum(self._held.values()), _SHARE * free):

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from extract.clock import Clock
+from extract.patience import STEP, Patience, close, wait_for
 from extract.stages import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
 from extract.thumbnails import thumbnail
+from models.errors import HungError
+
+_Answer = tuple[dict[str, Features], float]
 
 _NOT_FINITE = (
     "the network gave NaN or infinity for it: the network may be damaged, or half precision too narrow "
@@ -42,7 +46,7 @@ class Calls:
     """A network at work.
 
     As many batches run as the network takes at once, and one more waits, so that the network goes on
-    while the caller keeps what it was given.
+    while the caller keeps what it was given. A call that does not come back ends the run.
 
     Parameters
     ----------
@@ -58,7 +62,8 @@ class Calls:
         self._clock = clock
         self._thumbnails = thumbnails
         self._pool = ThreadPoolExecutor(network.calls_at_once, thread_name_prefix="network")
-        self._running: deque[tuple[Batch, Future[tuple[dict[str, Features], float]]]] = deque()
+        self._patience = Patience()
+        self._running: deque[tuple[Batch, Future[_Answer]]] = deque()
 
     def start(self, batch: Batch) -> Iterator[tuple[RowBlock, list[Failure]]]:
         """Have a batch run; gives the oldest ones, finished, while there are too many."""
@@ -71,13 +76,23 @@ class Calls:
         while self._running:
             yield self._oldest()
 
+    def finished(self) -> Iterator[tuple[RowBlock, list[Failure]]]:
+        """The oldest ones that have finished or do so within a few seconds, so that they are not lost."""
+        self.close()
+        while self._running:
+            call = self._running[0][1]
+            if call.cancelled() or not call.done() or call.exception() is not None:
+                return
+            yield self._oldest()
+
     def close(self) -> None:
-        """Start nothing more and wait for what runs."""
-        self._pool.shutdown(cancel_futures=True)
+        """Start nothing more and wait for what runs, a few seconds at most."""
+        close(self._pool, [call for _, call in self._running])
 
     def _oldest(self) -> tuple[RowBlock, list[Failure]]:
-        batch, call = self._running.popleft()
-        features, seconds = call.result()
+        batch, call = self._running[0]
+        features, seconds = self._answer(call, len(batch.refs))
+        self._running.popleft()
         self._clock.inference += seconds / self.network.calls_at_once
         features = _sound_rows(batch, features)
         # Here, since this thread would else wait for the next call.
@@ -85,8 +100,27 @@ class Calls:
         thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if made else None
         return RowBlock(batch.refs, batch.sha256, features, thumbnails), batch.failures
 
+    def _answer(self, call: Future[_Answer], images: int) -> _Answer:
+        """What a call gives, the oldest that runs.
 
-def _run(batch: Batch, network: FeatureNetwork) -> tuple[dict[str, Features], float]:
+        Raises
+        ------
+        HungError
+        """
+        waited, allowed = 0.0, self._patience.allows(images)
+
+        def look() -> None:
+            nonlocal waited
+            waited += STEP
+            if waited > allowed:
+                raise HungError(f"the network has not answered for {allowed:,.0f} s ({images} images)")
+
+        features, seconds = wait_for(call, look)
+        self._patience.tell(images, seconds)
+        return features, seconds
+
+
+def _run(batch: Batch, network: FeatureNetwork) -> _Answer:
     """Rows of a batch, crops averaged, and the seconds that they took."""
     started = time.perf_counter()
     pixels = np.concatenate(batch.pixels)

@@ -54,7 +54,7 @@ def room_elsewhere(replies: BinaryIO, answers: BinaryIO) -> Room:
         try:
             yield
         finally:
-            memory.give_back()
+            memory.give_back(n_bytes)
 
     return room
 

@@ -3,41 +3,35 @@
 Whoever decodes holds the interpreter's lock for 1.1 of the 5.8 ms that a JPEG of 500x375 takes: threads
 decode 900 of these a second at most, however many cores there are. Handing one to another process takes 0.4
 ms of the lock (tests/benchmarks/NOTES.md). On two cores both are as fast, and threads need no time to start
-and no 39 MB each. A process that dies takes with it only the image that it was given.
+and no 39 MB each. A process that dies takes with it only the image that it was given, and so does one that
+does not answer, as if it were stopped: it is ended when its time is up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from io import FileIO
-from typing import cast
+from contextlib import contextmanager
 
 import numpy as np
 
-from extract import budget
-from extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST, decode_here
-from extract.own_python import command
+from extract.decode_pipe import DecodePipe, DiedError, NotStartedError
+from extract.decode_process import decode_here
+from extract.patience import STEP, Patience
 from extract.reading import Decode
 from extract.stages import Pixels
 from models.errors import ImageError
 from models.progress import Notify
 from models.spec import PreprocessSpec
+from models.stopping import before_end
 
 THREADS_SERVE = 8
 """With more images at once than this they are decoded in processes. Five or six threads are as many as the
 lock serves where the network runs on a GPU; where it takes most of the cores itself, more."""
 # A process starts in the time of some 80 images; of a short run none is worth it.
 _FEWEST_IMAGES = 100
-
-# One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
-_PIPE_BYTES = 1 << 18
 
 
 @contextmanager
@@ -132,9 +126,16 @@ class DecodeProcesses:
         self._here = decode_here(spec, exact)
         self._most, self._notify = most, notify
         # The last one that was free is the next to work: none is started that is not needed.
-        self._free: list[_Process] = []
-        self._working = 0
+        self._free: list[DecodePipe] = []
+        self._working: set[DecodePipe] = set()
+        self._starting = 0
         self._changing = threading.Lock()
+        self._patience = Patience()
+        # Seconds; a program that was stopped meanwhile was not awake.
+        self._awake = 0.0
+        self._closed = threading.Event()
+        self._take_back = before_end(self._kill)
+        threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def __call__(self, data: bytes | Pixels) -> Pixels:
         """Pixels of an image.
@@ -151,10 +152,10 @@ class DecodeProcesses:
             return self._here(data)
         try:
             return process.decode(data)
-        except _NotStartedError as exc:
+        except NotStartedError as exc:
             self._do_without(f"one {exc} before it was ready")
             return self._here(data)
-        except _DiedError as exc:
+        except DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
         finally:
             self._give_back(process)
@@ -163,28 +164,33 @@ class DecodeProcesses:
         """Have a process ready before it is needed, so that starting it is not taken for decoding."""
         process = self._take()
         if process is not None:
-            with contextlib.suppress(_NotStartedError):
+            with contextlib.suppress(NotStartedError):
                 process.make_ready()
             self._give_back(process)
 
-    def _take(self) -> _Process | None:
+    def _take(self) -> DecodePipe | None:
         with self._changing:
-            if self._working >= self._most:
+            if len(self._working) + self._starting >= self._most:
                 return None
-            self._working += 1
             while self._free:
                 process = self._free.pop()
                 if process.alive():
+                    self._working.add(process)
                     return process
                 process.end()
+            self._starting += 1
         try:
-            return _Process(self._spec, self._exact)
+            process = DecodePipe(self._spec, self._exact, self._patience, lambda: self._awake)
         except OSError as exc:
             with self._changing:
-                self._working -= 1
-                most = self._working
+                self._starting -= 1
+                most = len(self._working) + self._starting
             self._do_without(exc.strerror or str(exc), most)
             return None
+        with self._changing:
+            self._starting -= 1
+            self._working.add(process)
+        return process
 
     def _do_without(self, reason: str, most: int = 0) -> None:
         """Start no process beyond so many any more."""
@@ -193,128 +199,31 @@ class DecodeProcesses:
         if not told:
             self._notify(f"decoding in {most or 'no'} processes, else in threads: {reason}")
 
-    def _give_back(self, process: _Process) -> None:
+    def _give_back(self, process: DecodePipe) -> None:
         with self._changing:
-            self._working -= 1
+            self._working.discard(process)
             if process.alive():
                 self._free.append(process)
                 return
         process.end()
 
+    def _watch(self) -> None:
+        while not self._closed.wait(STEP):
+            self._awake += STEP
+            for process in tuple(self._working):
+                if process.is_overdue():
+                    process.kill()
+
     def close(self) -> None:
-        """End the processes, when no call is under way any more."""
+        """End the processes; a call that is under way ends with an error."""
+        self._closed.set()
+        self._take_back()
+        self._kill()
         for process in self._free:
             process.end()
         self._free.clear()
 
-
-class _NotStartedError(Exception):
-    """The process ended before it was ready; the text says how."""
-
-
-class _DiedError(Exception):
-    """The process is gone; the text says how."""
-
-
-class _Process:
-    def __init__(self, spec: PreprocessSpec, exact: bool) -> None:
-        # In a session of its own: Ctrl-C is for this process, which then ends the others.
-        self._popen = subprocess.Popen(
-            command("extract.decode_process", spec.to_json(), "exact" if exact else "draft"),
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,
-        )
-        self._to, self._from = cast(FileIO, self._popen.stdin), cast(FileIO, self._popen.stdout)
-        for pipe in (self._to, self._from):
-            _widen(pipe.fileno())
-        self._ready = False
-        self._between_images = True
-
-    def alive(self) -> bool:
-        """Whether it can take an image."""
-        return self._between_images and self._popen.poll() is None
-
-    def make_ready(self) -> None:
-        """Wait until it can take the first image."""
-        try:
-            if not self._ready and _read(self._from, 1) != READY:
-                raise EOFError
-        except (OSError, EOFError):
-            self.end()
-            raise _NotStartedError(_how(self._popen.returncode)) from None
-        self._ready = True
-
-    def decode(self, data: bytes) -> Pixels:
-        # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
-        self._between_images = False
-        self.make_ready()
-        try:
-            _write(self._to, REQUEST.pack(len(data)))
-            _write(self._to, data)
-            with ExitStack() as held:
-                kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
-                while kind == NEEDS:
-                    _write(self._to, _reply(held, numbers[0]))
-                    kind, *numbers = ANSWER.unpack(_read(self._from, ANSWER.size))
-            answer = _read(self._from, math.prod(numbers))
-        except (OSError, EOFError):
-            self.end()
-            raise _DiedError(_how(self._popen.returncode)) from None
-        self._between_images = True
-        if kind == PIXELS:
-            return np.frombuffer(answer, np.uint8).reshape(numbers)
-        reason = answer.decode()
-        if kind == FAULT:
-            raise RuntimeError(reason)
-        raise ImageError(reason) from (MemoryError() if kind == MEMORY else None)
-
-    def end(self) -> None:
-        # It holds nothing that could be lost, and would take its time to clean up.
-        self._popen.kill()
-        self._to.close()
-        self._from.close()
-        self._popen.wait()
-
-
-def _reply(held: ExitStack, n_bytes: int) -> bytes:
-    """Hold memory for a decoding process; what it is told."""
-    try:
-        held.enter_context(budget.shared.room(n_bytes))
-    except budget.NoRoomError as exc:
-        reason = str(exc).encode()
-        return REQUEST.pack(len(reason)) + reason
-    return REQUEST.pack(0)
-
-
-def _how(status: int) -> str:
-    return f"was ended by signal {-status}" if status < 0 else f"ended with {status}"
-
-
-def _widen(descriptor: int) -> None:
-    if sys.platform == "linux":
-        import fcntl
-
-        # Refused to who has many pipes: slower, not wrong.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _write(pipe: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[pipe.write(rest) :]
-
-
-def _read(pipe: FileIO, n: int) -> bytearray:
-    found = bytearray(n)
-    rest = memoryview(found)
-    while rest:
-        got = pipe.readinto(rest)
-        if not got:
-            raise EOFError
-        rest = rest[got:]
-    return found
+    def _kill(self) -> None:
+        """Kill all of them and wait for none: whoever waits for an answer sees it and cleans up."""
+        for process in (*tuple(self._working), *tuple(self._free)):
+            process.kill()

@@ -55,10 +55,12 @@ class InFlight:
 
     def close(self) -> None:
         """Take the file away, unless there is something in it: a thread that does not come back."""
+        if left_in(self.path):
+            # Were it closed, and the thread came back, it would write into whatever has the number then.
+            return
         os.close(self._file)
-        if not left_in(self.path):
-            with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     def _write(self, place: int, number: int) -> None:
         # Without this whoever reads is as good; after a death more images are suspects.

@@ -37,11 +37,20 @@ from extract.trial import try_network
 from extract.unreadable import Unreadable
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.default import default_network
-from models.errors import CredentialsError, Fc7Error, ImageError, MismatchError, StoppedError, UsageError
+from models.errors import (
+    CredentialsError,
+    Fc7Error,
+    HungError,
+    ImageError,
+    MismatchError,
+    StoppedError,
+    UsageError,
+)
 from models.importing import ensure_network
 from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
+from models.stopping import is_pressed_again
 from models.store import StoredNetwork
 
 if TYPE_CHECKING:
@@ -278,7 +287,16 @@ class _Run:
                         return stopped
         except CredentialsError as exc:
             return CredentialsError(f"{exc}; what was done is kept in {self.out}")
-        except KeyboardInterrupt:
+        except HungError as exc:
+            return HungError(
+                f"{exc}; what was done is kept in {self.out}: run the same command again to go on"
+            )
+        except KeyboardInterrupt as exc:
+            if is_pressed_again(exc):
+                raise StoppedError(
+                    f"stopped at once; finished work is kept in {writer.work_folder}: run the same command "
+                    "again to go on"
+                ) from exc
             return StoppedError(
                 f"stopped; what was done is kept in {self.out}: run the same command again to go on"
             )

@@ -15,8 +15,9 @@ import numpy as np
 
 from extract import budget
 from extract.clock import Clock
+from extract.patience import STEP, Patience, close, wait_for
 from extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
-from models.errors import ImageError
+from models.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]
@@ -100,7 +101,8 @@ class Reading:
 
     An image for which there was not enough memory is tried a second time, when no other is being
     decoded; then it is a failure, of the kind that is tried again on the next run. A file that is much of
-    the memory that is free is not read before it can be decoded.
+    the memory that is free is not read before it can be decoded. An image that does not come to an end, as
+    on a disk that hangs, ends the run: a thread cannot be ended.
 
     Parameters
     ----------
@@ -127,6 +129,11 @@ class Reading:
         self.ahead = 2 * max(self._threads, 8)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         self._upcoming = iter(images)
+        self._patience = Patience()
+        # Seconds that were waited for images; each thread's image, and how many they were when it was begun.
+        self._waited = 0.0
+        self._working: dict[int, tuple[ImageRef, float]] = {}
+        self._awaited: Future[_Found] | None = None
         # An image that is to be alone is begun when its turn has come.
         self._waiting: deque[tuple[ImageRef, Future[_Found] | None]] = deque()
 
@@ -147,20 +154,48 @@ class Reading:
             yield ref, found
 
     def close(self) -> None:
-        """Read nothing more and wait for what is being decoded."""
-        self._pool.shutdown(cancel_futures=True)
+        """Read nothing more and wait for what is being decoded, a few seconds at most."""
+        futures = [self._awaited, *(future for _, future in self._waiting)]
+        close(self._pool, [future for future in futures if future is not None])
 
     def _begin(self, ref: ImageRef, turn: AbstractContextManager[None]) -> Future[_Found]:
         return self._pool.submit(self._read, ref, turn)
 
     def _finish(self, future: Future[_Found]) -> Ready | _Starved | Failure:
-        found, seconds = future.result()
+        self._awaited = future
+        found, seconds = wait_for(future, self._look)
         self._clock.decode += seconds
         return found
 
     def _read_alone(self, ref: ImageRef) -> Ready | _Starved | Failure:
-        wait([future for _, future in self._waiting if future is not None])
+        others = [future for _, future in self._waiting if future is not None]
+        while wait(others, STEP).not_done:
+            self._look()
         return self._finish(self._begin(ref, self._turns.alone()))
+
+    def _look(self) -> None:
+        """Look for images that do not come to an end.
+
+        Raises
+        ------
+        HungError
+        """
+        self._waited += STEP
+        for ref, begun in list(self._working.values()):
+            # A decoding process is ended earlier, by whoever gave it the image.
+            allowed = 2 * self._patience.allows(ref.size)
+            if self._waited - begun > allowed:
+                raise HungError(f"{ref.path}: reading and decoding it has not ended within {allowed:,.0f} s")
+
+    @contextmanager
+    def _at_work(self, ref: ImageRef) -> Iterator[None]:
+        me, begun = threading.get_ident(), time.perf_counter()
+        self._working[me] = ref, self._waited
+        try:
+            yield
+        finally:
+            del self._working[me]
+            self._patience.tell(ref.size, time.perf_counter() - begun)
 
     def _read(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
         """What an image gave, and how long that kept all threads busy: one of n is busy for an nth."""
@@ -168,18 +203,19 @@ class Reading:
             if ref.size >= budget.SMALL and budget.shared.is_much(self._threads * ref.size):
                 return self._read_large(ref, turn)
             started = time.perf_counter()
-            data = _bytes_of(ref)
+            with self._at_work(ref):
+                data = _bytes_of(ref)
             read = (time.perf_counter() - started) / self._threads
             if isinstance(data, _Starved | Failure):
                 return data, read
-            with turn:
+            with turn, self._at_work(ref):
                 started = time.perf_counter()
                 found = self._decoded(ref, data)
                 return found, read + (time.perf_counter() - started) / self._turns.jobs
 
     def _read_large(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
         """The same for a file that must not wait in memory."""
-        with turn:
+        with turn, self._at_work(ref):
             started = time.perf_counter()
             try:
                 with budget.shared.room(ref.size):

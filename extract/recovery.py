@@ -82,7 +82,7 @@ class Recovery:
             shown = ", ".join(sorted(self._suspects)[:_SHOWN])
             more = ", ..." if len(self._suspects) > _SHOWN else ""
             notify(
-                f"the run before this one died while it was reading {shown}{more}: each is tried alone now"
+                f"the run before this one ended while it was reading {shown}{more}: each is tried alone now"
             )
         suspects = frozenset(self._suspects)
         self.care = Care(self._watch, alone=suspects, apart=suspects.union(failed))

@@ -14,6 +14,7 @@ from extract.calls import Batch, Calls
 from extract.clock import Clock
 from extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
+from models.errors import HungError
 
 
 def default_jobs() -> int:
@@ -62,6 +63,8 @@ def feature_blocks(
 
     Notes
     -----
+    After Ctrl-C, and where something hangs, the batches that were run are given before that is raised.
+
     What is in memory does not grow with the number of images: two batches of pixels that are decoded
     ahead, one that is being filled, and one for each call of the network and for the next.
     """
@@ -95,6 +98,10 @@ def feature_blocks(
             yield from _timed(calls.rest(), clock)
         if batch.failures:
             yield RowBlock([], [], {}), batch.failures
+    except (KeyboardInterrupt, HungError):
+        if calls is not None:
+            yield from _timed(calls.finished(), clock)
+        raise
     finally:
         reading.close()
         if calls is not None:

@@ -19,6 +19,7 @@
     │   ├── CacheCorruptError       bytes that fail their checksum, rows that do not add up
     │   └── CacheLockedError        another process is writing it
     ├── DeviceMemoryError           a batch did not fit into the device's memory
+    ├── HungError                   an image or the network does not come to an end
     ├── ClassifierError             classifier.onnx cannot be read
     └── StoppedError                exit 130: Ctrl-C; what was finished is kept
 
@@ -108,6 +109,10 @@ class CacheLockedError(CacheError):
 
 class DeviceMemoryError(Fc7Error):
     """A batch that did not fit; a smaller one may."""
+
+
+class HungError(Fc7Error):
+    """A thread that does not come back, and that Python would wait for at its end: leave by `os._exit`."""
 
 
 class ClassifierError(Fc7Error):

@@ -81,13 +81,11 @@ def test_ctrl_c_in_a_callback_is_not_lost(cli: CommandLine) -> None:
 
 
 AT_THE_END = """
-import os, signal, sys, threading, time
+import atexit, os, signal, sys, time
 def press():
-    while threading.main_thread().is_alive():
-        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)
-threading.Thread(target=press).start()
+atexit.register(press)
 from cli import main
 sys.argv = ["fc7", "--version"]
 main()

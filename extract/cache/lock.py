@@ -22,12 +22,16 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from extract.cache import process
 from extract.cache.files import remove, write_error
 from models.errors import CacheLockedError
+from models.stopping import before_end
+
+_held: list[Path] = []
 
 # Where locks are not linked but created and then filled, one may be seen empty for this long.
 _FILLING_SECONDS = 1.0
@@ -85,6 +89,11 @@ class Owner:
         return self.boot != process.boot() or not process.is_alive(self.pid, self.start)
 
 
+def held_locks() -> list[Path]:
+    """The locks that this process holds."""
+    return list(_held)
+
+
 class Lock:
     """The right to write one cache.
 
@@ -106,6 +115,7 @@ class Lock:
         self.guarded = guarded
         self.taken_from: Owner | None = None
         self._owner: Owner | None = None
+        self._take_back: Callable[[], None] = lambda: None
 
     def acquire(self) -> None:
         """Take the lock or raise at once.
@@ -127,14 +137,19 @@ class Lock:
             self._take_away(holder)
             self.taken_from = holder
         self._owner = mine
+        _held.append(self.path)
+        self._take_back = before_end(self.release)
         self._tidy()
 
     def release(self) -> None:
         """Give the lock back, if it is still ours; calling it again does nothing."""
+        self._take_back()
         owner = self._owner
         # A fork of the owner holds a copy of this object, but not the lock.
         if owner is not None and owner.pid == os.getpid() and Owner.read(self.path) == owner:
             remove(self.path)
+        if owner is not None and self.path in _held:
+            _held.remove(self.path)
         self._owner = None
 
     def _create(self, mine: Owner) -> bool:

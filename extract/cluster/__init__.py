@@ -9,6 +9,7 @@ actor               the worker's side
 engine              what is needed of whatever runs workers
 ray_engine          the one door to Ray
 lifeline            whether what Ray cannot do without still answers
+guard               what speaks where Ray has ended the process all the same
 briefing            what workers are told of a run
 staff               workers come and go
 driver              the loop that hands out portions

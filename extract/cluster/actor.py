@@ -15,10 +15,10 @@ from pathlib import Path
 
 from extract.cache.header import tool_version
 from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
-from extract.in_flight import InFlight
+from extract.in_flight import InFlight, left_in
 from extract.stages import ImageRef, Origin
 from extract.worker import Keeping, NetworkRun, Worker
-from models.errors import Fc7Error, ImageError
+from models.errors import Fc7Error, HungError, ImageError
 
 NetworkFiles = Mapping[str, bytes]
 """Name -> content of a network's files, for workers that do not see the driver's store."""
@@ -112,7 +112,13 @@ class Actor:
         def watch(ref: ImageRef) -> AbstractContextManager[None]:
             return reading.holding(parcel.start + positions[id(ref)]) if reading else nullcontext()
 
-        block, failures, clock = self._worker.process(refs, parcel.name, watch)
+        try:
+            block, failures, clock = self._worker.process(refs, parcel.name, watch)
+        except HungError:
+            # An image: the driver sees by that file which, as if the image had ended this process.
+            if reading and left_in(reading.path):
+                os._exit(1)
+            raise
         rows = [positions[id(ref)] for ref in block.refs]
         return Result(rows, block.sha256, block.features, failures, self._keeps, clock, block.thumbnails)
 

@@ -7,8 +7,6 @@ could act on (2.60). What is here is earlier.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 import sys
 import threading
@@ -17,9 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models.errors import Fc7Error
+from models.stopping import end_at_once
 
 _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+LAST_SECONDS = 40.0
+_ANOTHER = "start a cluster again (`ray start --head`) and run the same command with its address"
 
 
 class ClusterLostError(Fc7Error):
@@ -38,11 +39,14 @@ class Place:
         ``host:port``.
     patience : float
         Seconds without an answer after which it is lost.
+    remedy : str
+        What to do then.
     """
 
     name: str
     address: str
     patience: float
+    remedy: str = _ANOTHER
 
 
 class Lifeline:
@@ -57,8 +61,8 @@ class Lifeline:
         have heard of it is held up in Ray and would be ended by it without a message.
     """
 
-    def __init__(self, places: Iterable[Place], last: float = 40.0) -> None:
-        self._places = [place for place in places if _why_silent(place) is None]
+    def __init__(self, places: Iterable[Place], last: float = LAST_SECONDS) -> None:
+        self._places = [place for place in places if why_silent(place) is None]
         self._last = last
         self._silent: dict[Place, float] = {}
         self._lost: str | None = None
@@ -80,7 +84,7 @@ class Lifeline:
 
     def answers(self) -> bool:
         """Whether all places do at this moment: only then may Ray be asked what it asks them."""
-        return all(_why_silent(place) is None for place in self._places)
+        return all(why_silent(place) is None for place in self._places)
 
     def check(self) -> None:
         """Cheap; to be called often.
@@ -99,7 +103,7 @@ class Lifeline:
                 self._look(place)
 
     def _look(self, place: Place) -> None:
-        why = _why_silent(place)
+        why = why_silent(place)
         if why is None:
             self._silent.pop(place, None)
             return
@@ -107,10 +111,7 @@ class Lifeline:
         if silent >= place.patience and self._lost is None:
             # Where several are silent, the first is why.
             first = next(other for other in self._places if other in self._silent)
-            self._lost = (
-                f"{first.name} at {first.address} is gone ({why}); finished features are kept: start a "
-                "cluster again (`ray start --head`) and run the same command with its address"
-            )
+            self._lost = lost_message(first, why)
         if silent >= self._last and not self._closed.is_set():
             print(f"error: {self._lost}", file=sys.stderr, flush=True)
             leave()
@@ -136,13 +137,16 @@ def knock(address: str, seconds: float = _KNOCK_SECONDS) -> None:
 
 def leave() -> None:
     """End this process with code 1 and without Ray, which would wait for what is gone."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(1)
+    end_at_once(1)
 
 
-def _why_silent(place: Place) -> str | None:
+def lost_message(place: Place, why: str) -> str:
+    """What to say of a place that does not answer any more."""
+    return f"{place.name} at {place.address} is gone ({why}); finished features are kept: {place.remedy}"
+
+
+def why_silent(place: Place) -> str | None:
+    """Why a place does not answer; None if it does."""
     try:
         knock(place.address)
     except (OSError, ValueError) as exc:

@@ -18,7 +18,8 @@ from typing import Any, TextIO, cast
 
 from extract.cluster.actor import Actor
 from extract.cluster.engine import Broken, Gone, Outcome
-from extract.cluster.lifeline import ClusterLostError, Lifeline, Place, knock, leave
+from extract.cluster.guard import Guard
+from extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
 from extract.cluster.options import AUTO, LOCAL
 from extract.cluster.slots import Node, Slot
 from models.errors import Fc7Error, UsageError
@@ -53,6 +54,8 @@ _ANSWER_SECONDS = 10.0
 # Ray waits 60 s for a head node, whose service may be started anew meanwhile, and twelve for the other.
 _HEAD_SECONDS = 20.0
 _NODE_SECONDS = 3.0
+# What was started for this run does not come back.
+_LOCAL_LAST_SECONDS = 10.0
 # The driver's own machine must have room for the object; these are no fault of an image.
 _FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 
@@ -196,13 +199,16 @@ def connect(address: str) -> Iterator[RayEngine]:
     """
     if ray.is_initialized():
         # Somebody who uses fc7 as a library has connected already, and goes on after us.
-        with Lifeline(_places()) as lifeline:
+        places = _places(local=False)
+        with Guard(places), Lifeline(places) as lifeline:
             yield RayEngine(False, lifeline)
         return
     with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
         try:
             local = _initialise(address)
-            with Lifeline(_places()) as lifeline:
+            places = _places(local=local)
+            last = _LOCAL_LAST_SECONDS if local else LAST_SECONDS
+            with Guard(places), Lifeline(places, last) as lifeline:
                 yield RayEngine(local, lifeline)
         except ClusterLostError:
             # Ray's own end waits for what is gone until Ray ends the process.
@@ -222,20 +228,21 @@ def _shut_down() -> None:
         ray.shutdown()
 
 
-def _places() -> list[Place]:
+def _places(*, local: bool) -> list[Place]:
     """Without which Ray ends this process."""
     context = ray.get_runtime_context()
-    head = Place("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
-    own = [
-        Place(
-            "the node of the Ray cluster that this process was connected to",
-            f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}",
-            _NODE_SECONDS,
-        )
+    addresses = [
+        f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
         for node in ray.nodes()
         if node["NodeID"] == context.get_node_id()
     ]
-    return [head, *own]
+    if local:
+        name, remedy = "the local Ray cluster of this run", "run the same command again to go on"
+        # Nobody starts its service anew.
+        return [Place(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)]
+    head = Place("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
+    name = "the node of the Ray cluster that this process was connected to"
+    return [head, *(Place(name, address, _NODE_SECONDS) for address in addresses)]
 
 
 def _initialise(address: str) -> bool:

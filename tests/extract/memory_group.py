@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def memory_group(limit: int) -> Iterator[list[str]]:
 
 def _make(limit: int) -> Path | None:
     for parent, name, *_ in memory._groups():
-        folder = parent / "fc7-test"
+        folder = parent / f"fc7-test-{os.getpid()}"
         try:
             folder.mkdir()
         except OSError:

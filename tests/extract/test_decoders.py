@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
-from extract import decoders
+from extract import decode_pipe, decoders
 from extract.decode_process import serve
 from extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from extract.images import prepare
@@ -94,7 +94,7 @@ def test_pixels_are_resized_here(processes: DecodeProcesses) -> None:
 def running(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     """Have processes run this instead."""
     arguments = [sys.executable, "-c", "import os, sys, time; " + program]
-    monkeypatch.setattr(decoders, "command", lambda *_: arguments)
+    monkeypatch.setattr(decode_pipe, "command", lambda *_: arguments)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -134,7 +134,7 @@ def test_where_no_process_starts_all_is_decoded_here(
     data = encoded(photo(48, 64), "PNG")
     np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
     # Not even tried again.
-    monkeypatch.setattr(decoders, "command", lambda *_: pytest.fail("another process was started"))
+    monkeypatch.setattr(decode_pipe, "command", lambda *_: pytest.fail("another process was started"))
     np.testing.assert_array_equal(processes(data), prepare(data, SPEC))
     [note] = notes
     assert "decoding in no processes, else in threads: one " in note
@@ -167,14 +167,14 @@ def test_an_answer_that_does_not_fit_into_memory_is_nobody_elses(
 ) -> None:
     data, other = (encoded(photo(48, 64, seed), "PNG") for seed in (1, 2))
     with monkeypatch.context() as patched:
-        read = decoders._read
+        read = decode_pipe._read
 
         def full(pipe: Any, n: int) -> bytearray:
             if n > 1000:
                 raise MemoryError
             return read(pipe, n)
 
-        patched.setattr(decoders, "_read", full)
+        patched.setattr(decode_pipe, "_read", full)
         with pytest.raises(MemoryError):
             processes(data)
     np.testing.assert_array_equal(processes(other), prepare(other, SPEC))

@@ -60,7 +60,7 @@ def test_what_a_dead_run_was_reading_is_tried_alone_and_given_up_after_two_more_
     assert second.recovery.care.alone == {"03", "04", "05"}
     assert second.recovery.care.apart == {"03", "04", "05"}
     [note] = second.notes
-    assert note == "the run before this one died while it was reading 03, 04, 05: each is tried alone now"
+    assert note == "the run before this one ended while it was reading 03, 04, 05: each is tried alone now"
     with second.recovery.care.watch(images[3]):
         pass
     second.dies_reading(images[4])

@@ -51,6 +51,7 @@ def test_every_command_with_outputs_has_force(app: typer.Typer) -> None:
 WRITERS = {
     "models/places.py",
     "models/durable.py",
+    "extract/decode_process.py",
     "models/integrity.py",
     "models/store.py",
     "models/download.py",

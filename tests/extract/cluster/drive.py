@@ -1,4 +1,7 @@
-"""A run on a cluster whose images may end those who read them: ``python -m tests.extract.cluster.drive``."""
+"""A run on a cluster whose images may end those who read them, or be slow to read.
+
+``python -m tests.extract.cluster.drive IMAGES OUT ADDRESS shared|apart|slow [LETHAL...]``
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from extract.inputs import list_inputs
 from extract.options import ExtractOptions
 from extract.pipeline import extract_features
 from models.errors import Fc7Error
-from tests.extract.cluster.origins import with_lethal
+from tests.extract.cluster.origins import SlowOrigin, seen_through, with_lethal
 
 
 def main(images: str, out: str, address: str, share: str, *lethal: str) -> None:
-    """Extract `images` to `out` on the cluster at `address`; `share` is "shared" or "apart"."""
-    cluster = ClusterOptions(address, share_folder=share == "shared")
+    """Extract `images` to `out` on the cluster at `address`."""
+    cluster = ClusterOptions(address, workers=1 if share == "slow" else None, share_folder=share != "apart")
+    listing = list_inputs([images])
+    if share == "slow":
+        listing = seen_through(listing, lambda origin: SlowOrigin(origin, 0.2))
     options = ExtractOptions(network="tiny", batch_size=8, cluster=cluster)
     try:
         extract_features(
-            with_lethal(list_inputs([images]), lethal),
+            with_lethal(listing, lethal) if lethal else listing,
             out,
             options,
             notify=lambda note: print(note, file=sys.stderr),

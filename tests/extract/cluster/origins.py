@@ -53,6 +53,22 @@ class CrampedOrigin:
 
 
 @dataclass(frozen=True)
+class SlowOrigin:
+    """A folder whose images take their time."""
+
+    inner: FolderOrigin
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def read(self, ref: ImageRef) -> bytes:
+        time.sleep(self.seconds)
+        return self.inner.read(ref)
+
+
+@dataclass(frozen=True)
 class GreedyOrigin:
     """A folder of which one image takes memory bit by bit until it has `most` bytes or is stopped."""
 

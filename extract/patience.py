@@ -1,0 +1,103 @@
+"""How long a piece of work may take before it counts as hung; generous, and measured where it can be.
+
+``FC7_DEADLINE``, a number of seconds, takes the place of all that is said here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from models.errors import UsageError
+
+STEP = 0.25
+"""Seconds that are waited at a time, and counted: a process that was stopped meanwhile has not waited."""
+
+# Until something is finished, nothing is known: TensorRT builds its engines in the first call.
+_UNKNOWN = 1800.0
+_LEAST = 120.0
+_TIMES = 100
+# After Ctrl-C: what is at work may finish, since it mostly does in a moment.
+_CLOSE_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+class Patience:
+    """What pieces of work have taken so far; may be told from several threads.
+
+    Examples
+    --------
+    >>> patience = Patience()
+    >>> patience.allows(1000)
+    1800.0
+    >>> patience.tell(1000, 2.0)
+    >>> patience.allows(1000), patience.allows(10_000)
+    (200.0, 2000.0)
+    """
+
+    def __init__(self) -> None:
+        self._amount = 0.0
+        self._seconds = 0.0
+        self._longest = 0.0
+
+    def tell(self, amount: float, seconds: float) -> None:
+        """A piece of `amount` (bytes, images) was finished in so many seconds."""
+        self._amount += amount
+        self._seconds += seconds
+        self._longest = max(self._longest, seconds)
+
+    def allows(self, amount: float) -> float:
+        """Seconds for a piece of `amount`: 100 times the longest one, or the mean rate; 120 at least.
+
+        Raises
+        ------
+        UsageError
+            If ``FC7_DEADLINE`` is no number.
+        """
+        fixed = os.environ.get("FC7_DEADLINE")
+        if fixed:
+            try:
+                return float(fixed)
+            except ValueError as exc:
+                raise UsageError(
+                    f"FC7_DEADLINE={fixed!r} was found; needed is a number of seconds, or leave it unset"
+                ) from exc
+        if not self._amount:
+            return _UNKNOWN
+        return max(_LEAST, _TIMES * self._longest, _TIMES * self._seconds / self._amount * amount)
+
+
+def wait_for(future: Future[T], after_each_step: Callable[[], None]) -> T:
+    """The result of a future.
+
+    Parameters
+    ----------
+    future : Future
+    after_each_step : callable
+        Is called while it is waited for, every `STEP` seconds; may raise.
+    """
+    while True:
+        try:
+            return future.result(STEP)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+        after_each_step()
+
+
+def close(pool: ThreadPoolExecutor, futures: Iterable[Future[T]]) -> None:
+    """Have a pool begin nothing more and wait for what it is doing, but not for ever.
+
+    Parameters
+    ----------
+    pool : ThreadPoolExecutor
+    futures : iterable of Future
+        Everything that may be at work.
+    """
+    pool.shutdown(wait=False, cancel_futures=True)
+    # To `wait` what was taken back before it began is not done.
+    if not wait([future for future in futures if not future.cancelled()], _CLOSE_SECONDS).not_done:
+        pool.shutdown()

@@ -1,0 +1,64 @@
+"""The command line, in which something hangs: ``python -m tests.extract.hanging WHERE ARGUMENT...``.
+
+``read`` and ``decode`` do so at the eleventh image, ``network`` at the second batch; it is printed then.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import extract.folders
+import extract.images
+import extract.inputs
+import extract.pipeline
+import extract.session
+from extract import patience
+from extract.cache.writer import CacheWriter
+
+PLACES: dict[str, tuple[Any, str, int]] = {
+    "list": (extract.pipeline, "list_inputs", 1),
+    "load": (extract.session, "open_session", 1),
+    "read": (extract.folders.FolderOrigin, "read", 11),
+    "decode": (extract.images, "prepare", 11),
+    "network": (extract.session.Session, "run", 2),
+    "commit": (CacheWriter, "commit", 1),
+}
+
+
+def hang() -> None:
+    print("hangs", flush=True)
+    # Not in one call, which Ctrl-C would not interrupt on every system.
+    while threading.current_thread() is threading.main_thread():
+        time.sleep(0.05)
+    threading.Event().wait()
+
+
+def hang_at(owner: Any, name: str, number: int) -> None:
+    usual: Callable[..., Any] = getattr(owner, name)
+    calls = itertools.count(1)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == number:
+            hang()
+        return usual(*arguments, **options)
+
+    setattr(owner, name, call)
+
+
+def main(where: str, *arguments: str) -> None:
+    patience._CLOSE_SECONDS = float(os.environ.get("CLOSE_SECONDS", "0.5"))
+    hang_at(*PLACES[where])
+    sys.argv = ["fc7", *arguments]
+    import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
