@@ -233,12 +233,15 @@ def test_a_servers_status_line_is_shown_harmlessly(cli: CommandLine) -> None:
 
 
 def test_nothing_is_printed_past_the_guard() -> None:
-    """Messages go to sys.stdout and sys.stderr as they are when they are written, or to `data_stream`."""
+    """Messages go to sys.stdout and sys.stderr as they are when they are written, or to `data_stream`.
+
+    A constant of ours may go past: a process that is about to end writes one where a lock may be held.
+    """
     root = Path(terminal.__file__).parents[1]
     for room in ("models", "extract", "classify"):
         for path in (root / room).rglob("*.py"):
             text = path.read_text("utf-8")
             past = re.findall(
-                r"sys\.__std|os\.write\([12],|stdout\.buffer|stderr\.buffer|Console\(stderr", text
+                r'sys\.__std|os\.write\([12],(?! b"[^"]*"\))|(stdout|stderr)\.buffer|Console\(stderr', text
             )
             assert not past or path.name in ("interrupts.py", "terminal.py"), (path, past)
