@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from extract.addresses import is_address
-from extract.folders import FolderOrigin, Found, escape
+from extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
 from extract.labelled_lists import labelled_lines
-from extract.stages import Listing
+from extract.stages import Failure, Listing
 from extract.unicode_forms import on_disk
 from models.errors import SourceError, UsageError
 
@@ -30,9 +30,9 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
     Parameters
     ----------
     data : bytes
-        Paths in the file system's encoding. If a zero byte occurs they end with those (``find
+        Paths in the file system's encoding. If the last byte is zero they end with those (``find
         -print0``), and may hold anything else; otherwise with line breaks, and empty lines
-        count for nothing.
+        count for nothing. A zero byte within a line spoils that line, and no other.
     base : str
         Absolute folder that relative paths start at.
     name : str
@@ -74,16 +74,25 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
 
 
 def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
+    spoilt = {number: line for number, line in lines.items() if "\0" in line}
     full = {
-        number: os.path.normpath(os.path.join(base, on_disk(line, base))) for number, line in lines.items()
+        number: os.path.normpath(os.path.join(base, on_disk(line, base)))
+        for number, line in lines.items()
+        if number not in spoilt
     }
     files = {number: path for number, path in full.items() if not os.path.isdir(path)}
     if not files:
         what = f"only folders ({len(full)}); give those as they are" if full else "nothing"
+        if spoilt:
+            what = f"no file, and {len(spoilt)} of its lines hold a zero byte"
         raise UsageError(f"{name} names {what}; one image path a line is needed")
     origin = _origin(list(files.values()), base)
     found = Found(origin)
     found.ignored[FOLDER] += len(full) - len(files)
+    found.failures += [
+        Failure(escape(line), f"named in {name} line {number}, {ZERO_BYTE}", 0, 0)
+        for number, line in spoilt.items()
+    ]
     seen: set[str] = set()
     for number, path in files.items():
         if path in seen:
@@ -131,7 +140,8 @@ def paths_of_list(data: bytes, name: str) -> dict[int, str]:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SourceError(f"{name}: is in UTF-16; save it as UTF-8")
     data = data.removeprefix(codecs.BOM_UTF8)
-    zeros = b"\0" in data
+    # `find -print0` ends every path so, the last one too; xargs also takes a list whose last one is open.
+    zeros = data.endswith(b"\0") or (b"\0" in data and b"\n" not in data)
     parts = data.split(b"\0") if zeros else (line.removesuffix(b"\r") for line in data.split(b"\n"))
     return {
         number: os.fsdecode(part) for number, part in enumerate(parts, 1) if (part if zeros else part.strip())

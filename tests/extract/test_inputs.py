@@ -75,6 +75,23 @@ def test_a_list_with_zero_bytes_takes_names_with_line_breaks(
     assert listing.failures[0].reason == "named in stdin line 4, not found"
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_zero_byte_in_a_list_of_lines_spoils_its_own_line_alone(tmp_path: Path, end: bytes) -> None:
+    pictures(tmp_path, "cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "cat/4.jpg")
+    for spoilt in (b"cat/2.jpg\0", b"\0", b"cat/\0x.jpg"):
+        (tmp_path / "all.txt").write_bytes(b"cat/1.jpg\n" + spoilt + b"\ncat/3.jpg\ncat/4.jpg" + end)
+        listing = list_inputs([tmp_path / "all.txt"])
+        assert [ref.path for ref in listing.images] == ["1.jpg", "3.jpg", "4.jpg"]
+        (failure,) = listing.failures
+        assert failure.reason.endswith("line 2, its name holds a zero byte")
+
+
+def test_a_list_of_lines_with_zero_bytes_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "all.txt").write_bytes(b"1.jpg\0x\n2.jpg\0y\n")
+    with pytest.raises(UsageError, match="2 of its lines hold a zero byte"):
+        list_inputs([tmp_path / "all.txt"])
+
+
 def test_a_list_from_stdin_starts_at_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
