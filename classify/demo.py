@@ -188,7 +188,9 @@ def classify_new_shapes(
         save_png(tile, files[_tile(i)])
     answers = files[PREDICTIONS_FILE]
     classify_images([root / TILES], root / "svm.onnx", answers, progress=progress, notify=say)
-    found = [(line["label"], float(line["score"])) for line in _lines(root / PREDICTIONS_FILE)]
+    # The folder may hold pictures of the user's own; they are classified too, and no part of the figures.
+    lines = {"/".join(Path(line["path"]).parts[-2:]): line for line in _lines(root / PREDICTIONS_FILE)}
+    found = [(line["label"], float(line["score"])) for line in (lines[_tile(i)] for i in range(len(tiles)))]
     shown = [
         Tile(tile, (f"{label} {score:.0%}", f"truth: {wanted}"), label == wanted)
         for tile, wanted, (label, score) in zip(tiles, truth, found, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -176,6 +177,19 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
     assert "imagenet" not in report
     with pytest.raises(UsageError, match=r"another picture \(seed 1\) was to be written"):
         run_demo(made, 1, say=said.append)
+
+
+def test_a_picture_of_ones_own_among_the_tiles_is_no_part_of_the_figures(
+    cli: CommandLine, made: Path
+) -> None:
+    (right,) = re.findall(r"\d+ of 16 new ones right", cli.good("demo", made).out)
+    before = (made / "montage.png").read_bytes()
+    for own in ("tiles/aa.png", "tiles/own/tile-00.png"):
+        (made / own).parent.mkdir(exist_ok=True)
+        shutil.copy(made / "tiles/tile-03.png", made / own)
+    assert right in cli.good("demo", made).out
+    assert (made / "montage.png").read_bytes() == before
+    assert len(lines_of(made / "predictions.csv")) == 18
 
 
 def test_a_folder_with_files_of_ones_own_is_left_alone(cli: CommandLine, tmp_path: Path) -> None:
