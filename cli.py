@@ -1,6 +1,7 @@
 """fc7's command line: the commands of each room put together, errors turned into exit codes."""
 
 # Nothing is loaded before `main` is called, not even typing or __future__: Ctrl-C would end in a traceback.
+import errno
 import os
 import sys
 
@@ -121,6 +122,10 @@ def _run() -> None:
     except Exception as exc:
         if os.environ.get("FC7_TRACEBACK"):
             raise
+        if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            # What a file is written with says so itself: this is stdout, sent to a disk without room.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _fail(f"stdout: cannot be written ({exc.strerror}); free the disk or send it elsewhere", 1)
         _fail(
             f"fc7 met something it does not know: {type(exc).__name__}: {exc}. This is a fault of ours; "
             "FC7_TRACEBACK=1 shows where, please report it",

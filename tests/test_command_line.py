@@ -243,3 +243,21 @@ def test_the_same_program_is_a_module_function() -> None:
 
     assert callable(main)
     assert Path(ROOT / "pyproject.toml").read_text("utf-8").count('fc7 = "cli:main"') == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_stdout_is_named_and_no_fault_of_fc7(cli: CommandLine, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            command(["models", "list"]),
+            cwd=cli.folder,
+            env=cli.environment() | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("error: stdout: cannot be written (No space left on device); free the disk")
