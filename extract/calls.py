@@ -87,7 +87,7 @@ class Calls:
 
     def close(self) -> None:
         """Start nothing more and wait for what runs, a few seconds at most."""
-        close(self._pool, [call for _, call in self._running])
+        close(self._pool)
 
     def _oldest(self) -> tuple[RowBlock, list[Failure]]:
         batch, call = self._running[0]

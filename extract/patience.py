@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from models.errors import UsageError
@@ -88,16 +89,10 @@ def wait_for(future: Future[T], after_each_step: Callable[[], None]) -> T:
         after_each_step()
 
 
-def close(pool: ThreadPoolExecutor, futures: Iterable[Future[T]]) -> None:
-    """Have a pool begin nothing more and wait for what it is doing, but not for ever.
-
-    Parameters
-    ----------
-    pool : ThreadPoolExecutor
-    futures : iterable of Future
-        Everything that may be at work.
-    """
+def close(pool: ThreadPoolExecutor) -> None:
+    """Have a pool begin nothing more and wait for what it is doing, but not for ever."""
     pool.shutdown(wait=False, cancel_futures=True)
-    # To `wait` what was taken back before it began is not done.
-    if not wait([future for future in futures if not future.cancelled()], _CLOSE_SECONDS).not_done:
-        pool.shutdown()
+    until = time.monotonic() + _CLOSE_SECONDS
+    # Not its futures: Ctrl-C may come before the last one is kept by whoever asked for it.
+    for thread in tuple(pool._threads):
+        thread.join(max(0.0, until - time.monotonic()))

@@ -133,7 +133,6 @@ class Reading:
         # Seconds that were waited for images; each thread's image, and how many they were when it was begun.
         self._waited = 0.0
         self._working: dict[int, tuple[ImageRef, float]] = {}
-        self._awaited: Future[_Found] | None = None
         # An image that is to be alone is begun when its turn has come.
         self._waiting: deque[tuple[ImageRef, Future[_Found] | None]] = deque()
 
@@ -155,14 +154,12 @@ class Reading:
 
     def close(self) -> None:
         """Read nothing more and wait for what is being decoded, a few seconds at most."""
-        futures = [self._awaited, *(future for _, future in self._waiting)]
-        close(self._pool, [future for future in futures if future is not None])
+        close(self._pool)
 
     def _begin(self, ref: ImageRef, turn: AbstractContextManager[None]) -> Future[_Found]:
         return self._pool.submit(self._read, ref, turn)
 
     def _finish(self, future: Future[_Found]) -> Ready | _Starved | Failure:
-        self._awaited = future
         found, seconds = wait_for(future, self._look)
         self._clock.decode += seconds
         return found
