@@ -20,7 +20,7 @@ import numpy as np
 from extract.decode_pipe import DecodePipe, DiedError, NotStartedError
 from extract.decode_process import decode_here
 from extract.patience import STEP, Patience
-from extract.reading import Decode
+from extract.reading import Care, Decode
 from extract.stages import Pixels
 from models.errors import ImageError
 from models.progress import Notify
@@ -77,21 +77,24 @@ def decoder(
 
 @contextmanager
 def decoder_apart(
-    spec: PreprocessSpec, exact: bool, jobs: int, notify: Notify
+    spec: PreprocessSpec, exact: bool, jobs: int, care: Care, notify: Notify
 ) -> Iterator[DecodeProcesses | None]:
-    """What decodes in other processes, of which the first is ready; None for no images at once.
+    """What decodes in other processes, however few the images; None where none needs that.
 
     Parameters
     ----------
     spec, exact, jobs, notify
         As for `decoder`.
+    care : Care
+        Which images need it. For those that are tried alone a process is made ready before.
     """
-    if not jobs:
+    if not care.apart:
         yield None
         return
     processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)), notify)
     try:
-        processes.start_one()
+        if care.alone:
+            processes.start_one()
         yield processes
     finally:
         processes.close()

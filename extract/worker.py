@@ -69,7 +69,7 @@ class NetworkRun:
     def decoder_apart(self, care: Care, notify: Notify) -> AbstractContextManager[Decode | None]:
         """What decodes images in other processes, however few; `extract.decoders.decoder_apart`."""
         jobs = self.jobs or default_jobs()
-        return decoder_apart(self.spec.preprocess, self.exact_decode, jobs if care.apart else 0, notify)
+        return decoder_apart(self.spec.preprocess, self.exact_decode, jobs, care, notify)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
