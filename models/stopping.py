@@ -78,9 +78,6 @@ def ends_always() -> Iterator[None]:
         if _threads_left():
             end_at_once(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
         raise
-    finally:
-        # All is said and done; in its last moments Python would let Ctrl-C kill the process.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _threads_left() -> bool:
