@@ -245,7 +245,11 @@ class _Run:
         if stopped is not None:
             raise stopped
         summary = self._summary(started, len(plan.reuse), moved, len(missing), result.written)
-        return dataclasses.replace(summary, classes=count_classes(record.label for record in images))
+        return dataclasses.replace(
+            summary,
+            classes=count_classes(record.label for record in images),
+            unlabelled=next((record.path for record in images if not record.label), None),
+        )
 
     def _check_missing(self, missing: Collection[str], n_rows: int, roots: Sequence[str]) -> None:
         """Stop before anything is done if rows would leave that were perhaps not meant to.
@@ -286,24 +290,26 @@ class _Run:
                     if stopped is not None:
                         return stopped
         except CredentialsError as exc:
-            return CredentialsError(f"{exc}; what was done is kept in {self.out}")
+            return CredentialsError(f"{exc}; {self._kept(gathered)}")
         except HungError as exc:
-            return HungError(
-                f"{exc}; what was done is kept in {self.out}: run the same command again to go on"
-            )
+            return HungError(f"{exc}; {self._kept(gathered)}: run the same command again to go on")
         except KeyboardInterrupt as exc:
             if is_pressed_again(exc):
                 raise StoppedError(
                     f"stopped at once; finished work is kept in {writer.work_folder}: run the same command "
                     "again to go on"
                 ) from exc
-            return StoppedError(
-                f"stopped; what was done is kept in {self.out}: run the same command again to go on"
-            )
+            return StoppedError(f"stopped; {self._kept(gathered)}: run the same command again to go on")
         finally:
             self._keep(gathered, writer)
             self.progress.finish()
         return None
+
+    def _kept(self, gathered: Gathered) -> str:
+        """What to say of finished work when a run ends early; without any there is no file to name."""
+        if self.done or self.unreadable.failures or gathered.blocks or gathered.failures:
+            return f"what was done is kept in {self.out}"
+        return "no image was done yet"
 
     def _take(self, finished: Finished, gathered: Gathered, writer: CacheWriter) -> Gathered:
         """Keep what is finished, sooner or later; what is waiting to be kept then."""

@@ -52,6 +52,8 @@ class ExtractSummary:
         What would make the next run faster (`extract.hints`).
     classes : mapping of str to int
         Label -> rows, in the order of classes.
+    unlabelled : str or None
+        Path of the first row without a label.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class ExtractSummary:
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     hint: str | None = None
     classes: Mapping[str, int] = field(default_factory=dict)
+    unlabelled: str | None = None
 
     @property
     def rate(self) -> float:
@@ -104,7 +107,7 @@ def summary_text(summary: ExtractSummary) -> str:
         parts[-1] += f"; {summary.hint}" if summary.hint else ""
     parts += nodes_text(summary.nodes)
     lines.append(", ".join(parts))
-    lines += _classes_text(summary.classes, summary.rows)
+    lines += _classes_text(summary)
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
@@ -157,7 +160,8 @@ def count_classes(labels: Iterable[str | None]) -> dict[str, int]:
     return {label: counts[label] for label in in_order(counts)}
 
 
-def _classes_text(classes: Mapping[str, int], rows: int) -> list[str]:
+def _classes_text(summary: ExtractSummary) -> list[str]:
+    classes, rows = summary.classes, summary.rows
     if not rows:
         return []
     shown = ", ".join(f"{label!r} {count}" for label, count in list(classes.items())[:_CLASSES_SHOWN])
@@ -165,8 +169,15 @@ def _classes_text(classes: Mapping[str, int], rows: int) -> list[str]:
     text = f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"
     text += f": {shown}" if shown else ""
     text += f" and {more} more" if more > 0 else ""
+    if summary.unlabelled is None:
+        return [text]
     without = rows - sum(classes.values())
-    return [f"{text}; {without} rows have no label" if without else text]
+    first = f"{one_line(summary.unlabelled)}{' first' if without > 1 else ''}"
+    return [
+        f"{text}; {without} {'row has' if without == 1 else 'rows have'} no label",
+        f"without a label: {first}; a label is the name of the folder around an image, below the folder "
+        "that is given; else give --labels or --label-by",
+    ]
 
 
 def nodes_text(nodes: Mapping[str, tuple[int, float]]) -> list[str]:

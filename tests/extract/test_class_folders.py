@@ -148,3 +148,17 @@ def test_the_rows_of_a_folder_serve_its_shells_list_and_evaluate_has_the_labels(
     assert read_json(judged.out)["n"] == 12
     classified = cli.good("classify", *given)
     assert "side by side" not in classified.text
+
+
+def test_rows_without_a_label_are_named_with_what_gives_them_one(imgs: Path) -> None:
+    cli = CommandLine(imgs.parent).with_tiny_network()
+    hint = "below the folder that is given; else give --labels or --label-by"
+    for given, said in (
+        (["imgs/cat"], "0 classes; 2 rows have no label\nwithout a label: 1.png first; "),
+        (["imgs/cat", "imgs/dog/1.png"], "2 rows have no label\nwithout a label: cat/1.png first; "),
+        (["imgs/dog"], "0 classes; 1 row has no label\nwithout a label: 1.png; "),
+    ):
+        ran = cli.good("extract", *given, "--network", "tiny", "-o", "f.h5", "--force")
+        assert said in ran.out
+        assert hint in ran.out
+    assert "without a label" not in cli.good("extract", "imgs", "--network", "tiny", "-o", "g.h5").out

@@ -89,7 +89,9 @@ def test_ctrl_c_ends_a_run_wherever_it_hangs_and_the_next_one_goes_on(fresh: Com
     assert code == 130, said
     assert not (fresh.folder / "f.h5.lock").exists()
     if where in ("read", "decode", "network"):
-        assert "what was done is kept in f.h5: run the same command again" in said
+        kept = (fresh.folder / "f.h5").exists()
+        what = "what was done is kept in f.h5" if kept else "no image was done yet"
+        assert f"stopped; {what}: run the same command again" in said
     fresh.good(*ARGUMENTS)
     assert_whole(fresh)
 
@@ -125,7 +127,8 @@ def test_an_image_that_does_not_come_to_an_end_ends_the_run_and_is_tried_apart_n
 def test_a_network_that_does_not_answer_ends_the_run(fresh: CommandLine) -> None:
     code, said = ended(begun(fresh, "network", {"FC7_DEADLINE": "1"}))
     assert code == 1, said
-    assert "error: the network has not answered for 1 s (4 images); what was done is kept in f.h5" in said
+    assert "error: the network has not answered for 1 s (4 images); no image was done yet" in said
+    assert not (fresh.folder / "f.h5").exists()
     fresh.good(*ARGUMENTS)
     assert_whole(fresh)
 
