@@ -97,12 +97,11 @@ def show(
     What it was trained on, how images are prepared for it, where its files lie or come from.
     """
     from models import catalog, store
+    from models.availability import check_known
     from models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
 
-    here = name in store.names()
-    if not here and name not in catalog.names():
-        store.load(name)  # says that it is not here, and what is
-    network = store.load(name) if here else None
+    check_known(name)
+    network = store.load(name) if name in store.names() else None
     say = _notifier(quiet=False)
     facts = stored_facts(network, say) if network is not None else catalogue_facts(catalog.entry(name), say)
     rows = layer_rows(network.spec.layers) if network is not None else []
@@ -152,7 +151,10 @@ def pull(
         str | None, typer.Option(help="What the file must hash to, where no hash was published.")
     ] = None,
     unverified: Annotated[
-        bool, typer.Option("--unverified", help="With --from: take a file that no hash is known for.")
+        bool,
+        typer.Option(
+            "--unverified", help="Take a file that no hash is known for, from --from or over plain http."
+        ),
     ] = False,
     arch: ArchOption = None,
     layer: LayerOption = None,
@@ -211,7 +213,7 @@ def pull(
 def import_file(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="Weights of an AlexNet (.pth, .safetensors, ...), or any ONNX.")
+        Path, typer.Argument(help="Weights of a network that --arch names (.pth, ...), or any ONNX.")
     ],
     name: Annotated[str, typer.Option("--as", help="What to call it.")],
     arch: ArchOption = None,

@@ -22,7 +22,7 @@ from models.progress import Notify, Progress
 from models.published import file_hash
 from models.spec import Pool, PreprocessSpec
 from models.store import StoredNetwork
-from models.unavailable import how_to_bring, size_text
+from models.unavailable import how_to_bring, size_note
 
 if TYPE_CHECKING:
     from models.importing import NetworkTrial
@@ -114,13 +114,15 @@ def pull(
         If the catalogue has no such network.
     UsageError
         If nobody published the hash of a file from an address of the user's or over plain http, or how
-        the network's images are prepared.
+        the network's images are prepared; or if `sha256` or `repin` does not fit the network.
+    WeightsError
+        If an installed package's file of it is missing, altered or cannot be used.
     DownloadError
         If no source gave it; the text says what was tried and the ways out.
     StoppedError
         On Ctrl-C while fetching.
     Fc7Error
-        If what was trusted on first use cannot be read.
+        If what was trusted on first use, or the store, cannot be read or written.
 
     Notes
     -----
@@ -145,7 +147,7 @@ def pull(
     attempts: list[tuple[str, str]] = []
     for source in sources:
         if notify is not None and source.urls:
-            notify(f"{name}: fetching {source.filename}{size_text(source)} from {_hosts(source)}")
+            notify(f"{name}: fetching {source.filename}{size_note(source)} from {_hosts(source)}")
         file = downloads() / safe_name(f"{name}-{source.filename}")
         try:
             with alone_with(file):
@@ -181,7 +183,7 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
         sha256 = options.sha256 or (like.sha256 if like is not None else None)
         sha1 = like.sha1 if like is not None and options.sha256 is None else None
         prefix = like.sha256_prefix if like is not None else ""
-        sources = (Source((options.from_url,), file, size, sha256, sha1, prefix),)
+        sources = (Source((options.from_url,), file, size, sha256, sha1, sha256_prefix=prefix),)
     elif options.sha256 is not None and all(source.has_hash for source in sources):
         raise UsageError("--sha256 was given without --from; the catalogue's own files have their hashes")
     if options.repin and not any(_on_first_use(source, options) for source in sources):
@@ -199,7 +201,7 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
 def _on_first_use(source: Source, options: PullOptions) -> bool:
     """Whether the file is the catalogue's, with no hash but TLS to vouch for it the first time."""
     over_tls = all(urlsplit(url).scheme == "https" for url in source.urls)
-    return not source.has_hash and over_tls and options.from_url is None and not options.unverified
+    return not source.has_hash and over_tls and options.from_url is None
 
 
 def _from(source: Source, file: Path, call: _Call) -> StoredNetwork:

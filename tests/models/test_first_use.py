@@ -189,6 +189,26 @@ def test_a_hash_that_the_user_gives_comes_before_the_pin_and_is_pinned(
     assert pulled() == []
 
 
+def test_a_mirror_of_a_file_of_which_the_first_digits_are_known_is_fetched(
+    secure: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(monkeypatch, "https://127.0.0.1:9/net.onnx", sha256_prefix=SHA256[:8])
+    mirror = secure.add("/mirror/net.onnx", DATA)
+    pulled(from_url=mirror, unverified=True)
+    assert store.names() == ["alexnet"]
+
+
+def test_unverified_passes_over_no_pin_of_the_catalogues_own_file(
+    secure: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(monkeypatch, secure.add("/net.onnx", DATA))
+    pulled(unverified=True)
+    assert kept() == SHA256
+    secure.add("/net.onnx", OTHER)
+    with pytest.raises(DownloadError, match=OTHER_SHA256):
+        pulled(unverified=True)
+
+
 def test_the_first_digits_must_fit_and_the_whole_is_pinned(
     secure: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -292,7 +292,7 @@ def test_show_of_a_network_that_is_not_here_says_where_it_is_fetched_from() -> N
     assert "top-1 57.1 %, top-5 80.2 % (BVLC/caffe" in text
     assert "never published" in run("show", "inception-v2")
     assert "fc6 (4096)" in run("show", "alexnet", "--layers")
-    with pytest.raises(UnknownNetworkError, match="models list"):
+    with pytest.raises(UnknownNetworkError, match=r"Did you mean 'alexnet'\?"):
         run("show", "alexnett")
 
 
