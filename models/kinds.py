@@ -10,6 +10,7 @@ import mmap
 import os
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,12 +199,12 @@ def zip_member(path: Path, name: str, n_bytes: int) -> bytes:
     ------
     OSError
     """
-    if name not in zip_names(path):
+    if not head(path, 4).startswith(_ZIP_START):
         return b""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as stream:
             return stream.read(n_bytes)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, EOFError):
         return b""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -153,3 +154,15 @@ def test_a_picture_says_who_drew_it(tmp_path: Path, software: str, kind: Kind | 
     path = tmp_path / "x.png"
     Image.new("RGB", (5, 5)).save(path, pnginfo=says)
     assert [each for each in (DRAWING, kinds.PLOT) if each.recognises(path)] == ([kind] if kind else [])
+
+
+def test_a_damaged_zip_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", '{"fc7_": 1}' * 1000)
+    assert kinds.SKOPS.recognises(path)
+    data = bytearray(path.read_bytes())
+    data[45:60] = b"\xff" * 15
+    path.write_bytes(data)
+    assert not kinds.SKOPS.recognises(path)
+    assert describe(path)
