@@ -83,14 +83,23 @@ def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
             states = {path: _state(os.fstat(stream.fileno())) for path, stream in opened.items()}
             _compare_spec(folder, opened, spec)
             _compare_sums(folder, opened, states)
-        except OSError as exc:
+        except (FileNotFoundError, NotADirectoryError) as exc:
             raise _replaced(spec, folder) from exc
+        except OSError as exc:
+            raise WeightsError(
+                f"{folder}: cannot be read ({exc.strerror or exc}); check its rights and the disk"
+            ) from exc
         yield
         for path, state in states.items():
             with suppress(OSError):
                 if _state(path.stat()) == state:
                     continue
             raise _replaced(spec, folder)
+
+
+def recorded_sums(text: str) -> dict[str, str]:
+    """File name -> digest, of lines as ``sha256sum`` writes them."""
+    return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -125,8 +134,7 @@ def _compare_sums(folder: Path, opened: Mapping[Path, BufferedReader], states: M
     digest_of = _crc if sums.name == CRCS_FILE else _sha256
     if sums not in opened:
         raise _damaged(sums, "is missing")
-    text = opened[sums].read().decode("utf-8", "replace")
-    recorded = {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
+    recorded = recorded_sums(opened[sums].read().decode("utf-8", "replace"))
     missing = [name for name in (SPEC_FILE, GRAPH_FILE, *recorded) if folder / name not in opened]
     if missing or not {SPEC_FILE, GRAPH_FILE} <= recorded.keys():
         raise _damaged(folder / (missing or [sums.name])[0], "is missing or incomplete")

@@ -6,7 +6,7 @@
                           /network.onnx      the graph
                           /network.weights   its arrays, or any other file that the graph names
                           /CRC32SUMS         of the files above, for whoever opens them (`models.integrity`)
-          /SHA256SUMS        of all of them, as `sha256sum -c` reads it
+                          /SHA256SUMS        of all of them, as `sha256sum -c` reads it
 
 A network's folder appears by one rename when everything in it is on the disk, so it is whole or not
 there. Copied to another machine, also to one where it can only be read, it works as it is.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 from models.durable import flush, flush_folder, sha256_sums
 from models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
-from models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, write_crcs
+from models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
 from models.locks import exclusive
 from models.program import command_line
 from models.spec import NetworkSpec
@@ -198,11 +198,10 @@ def verify(name: str) -> None:
     folder = _folder(name)
     again = "copy, pull or import the network again"
     try:
-        lines = (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines()
+        recorded = recorded_sums((folder / SUMS_FILE).read_text(encoding="utf-8"))
         found = sha256_sums(folder)
     except (OSError, ValueError) as exc:
         raise WeightsError(f"{folder}: cannot be verified ({exc}); {again}") from exc
-    recorded = {file: digest for digest, _, file in (line.partition("  ") for line in lines)}
     if not {SPEC_FILE, GRAPH_FILE} <= recorded.keys():
         raise WeightsError(f"{folder / SUMS_FILE}: does not name {SPEC_FILE} and {GRAPH_FILE}; {again}")
     faults = [

@@ -148,12 +148,36 @@ def test_a_damaged_memory_costs_a_check_and_no_more(root: Path, text: str) -> No
 def test_a_copied_store_is_checked_anew_and_works_where_nothing_can_be_written(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put()
+    def read_only(path: Path, data: bytes) -> Path:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(integrity, "_TICK", 0)
+    check(put())
+    # It is remembered, and copied with the store.
+    assert (root / "checked.json").exists()
     shutil.copytree(root, tmp_path / "copy")
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "copy"))
+    monkeypatch.setattr(integrity, "write_whole", read_only)
+    check(store.load("mine"))
     zero_a_byte(tmp_path / "copy" / "networks" / "mine" / "network.weights")
     with pytest.raises(WeightsError, match="has the checksum"):
         check(store.load("mine"))
+
+
+def test_files_that_cannot_be_read_are_not_told_as_replaced(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = put()
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(integrity, "_compare_sums", broken)
+    with pytest.raises(
+        WeightsError, match=r"cannot be read \(Input/output error\); check its rights"
+    ) as caught:
+        check(stored)
+    assert "replaced" not in str(caught.value)
 
 
 def test_a_graph_that_no_store_holds_is_not_looked_at(tmp_path: Path) -> None:
