@@ -19,6 +19,9 @@ def expand_lrn(model: ModelProto) -> ModelProto:
     or three dimensions; written out, all of them run. Half precision is cast to single around it: squares
     above 65504 do not fit.
     """
+    # To infer shapes takes four times what all else does here, at every opening.
+    if not any(node.op_type == "LRN" for node in model.graph.node):
+        return model
     shapes, kinds = layer_shapes(model), inferred_types(model)
     nodes: list[NodeProto] = []
     arrays = list(model.graph.initializer)
