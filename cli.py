@@ -90,7 +90,7 @@ def _name(command: "Callable[..., object]") -> str:
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
     try:
-        from models.interrupts import end_at_once, hold_interrupts
+        from models.interrupts import hold_interrupts, let_ctrl_c_end
         from models.stopping import ends_always
 
         hold_interrupts()
@@ -98,7 +98,7 @@ def main() -> None:
             with ends_always():
                 _run()
         finally:
-            end_at_once()
+            let_ctrl_c_end()
     except KeyboardInterrupt:
         _fail("stopped", 130)
 

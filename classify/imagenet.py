@@ -27,7 +27,7 @@ from models.imagenet_classes import imagenet_classes
 from models.outputs import Destination, Output
 from models.program import command_line
 from models.progress import Notify, Progress, Silent
-from models.spec import LayerSpec, NetworkSpec, Pool, PreprocessSpec
+from models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
 from models.terminal import one_line
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def classifier_layer(spec: NetworkSpec) -> LayerSpec:
             f"--network (`{command_line('models', 'list')}`)"
         )
     layer = spec.layer(spec.output) if spec.output is not None else None
-    if layer is None or layer.dim("avg") not in (1000, 1001):
+    if layer is None or layer.dim("avg") not in IMAGENET_CLASSES:
         raise UsageError(
             f"network {spec.name!r} has no classifier of ImageNet's 1000 classes: its file ends before "
             "it, or was trained for others; choose another --network, or use its features (extract, fit)"

@@ -11,9 +11,7 @@ from models.errors import Fc7Error, UnknownNetworkError
 from models.installed import is_installed
 from models.program import command_line
 from models.published import published_facts
-
-# ImageNet's classes, and TensorFlow's count of them with a background in front.
-_CLASSES = (1000, 1001)
+from models.spec import IMAGENET_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def ready_networks() -> list[ReadyNetwork]:
     here = store.names()
     found = [ready for ready in map(_stored, here) if ready is not None]
     found += [
-        ReadyNetwork(entry.name, "installed", entry.top1, any(n in _CLASSES for _, n in entry.layers))
+        ReadyNetwork(entry.name, "installed", entry.top1, any(n in IMAGENET_CLASSES for _, n in entry.layers))
         for entry in catalog.NETWORKS
         if entry.name not in here and any(is_installed(source) for source in entry.sources)
     ]

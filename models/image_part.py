@@ -7,7 +7,16 @@ from collections.abc import Iterable, Sequence
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from models.errors import UnknownLayerError, UsageError, WeightsError
-from models.surgery import FED_TYPES, fed_inputs, layer_shapes, reads, resolve_tensor, untyped, with_parts
+from models.surgery import (
+    FED_TYPES,
+    fed_inputs,
+    layer_shapes,
+    needed_nodes,
+    reads,
+    resolve_tensor,
+    untyped,
+    with_parts,
+)
 
 # So many layers are named in a message; features come from the last ones.
 _NAMED = 8
@@ -108,14 +117,7 @@ def _maker(model: ModelProto, layer: str | None) -> int | None:
 def _part(model: ModelProto, image: str, part: Iterable[int]) -> ModelProto:
     """The graph of these nodes and of what they need besides: arrays, and nodes that compute constants."""
     nodes = model.graph.node
-    makers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    kept: set[int] = set()
-    waiting = list(part)
-    while waiting:
-        index = waiting.pop()
-        if index not in kept:
-            kept.add(index)
-            waiting += [makers[name] for name in reads(nodes[index]) if name in makers]
+    kept = needed_nodes(model, part)
     left = [node for index, node in enumerate(nodes) if index in kept]
     read = {name for node in left for name in reads(node)}
     made = [name for node in left for name in node.output if name]

@@ -57,7 +57,7 @@ def hold_interrupts() -> None:
         sys.unraisablehook = interrupt.unraisable
 
 
-def end_at_once() -> None:
+def let_ctrl_c_end() -> None:
     """Have Ctrl-C end the program without a word: all is done, and Python waits for threads and cleans up."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))

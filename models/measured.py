@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from models import store
-from models.durable import flush_folder
+from models.durable import write_whole
 from models.errors import Fc7Error
 from models.locks import exclusive
 from models.program import command_line
@@ -168,15 +166,4 @@ def _is_still(name: str, measured: Measured) -> bool:
 
 def _replace(path: Path, hosts: Mapping[str, Mapping[str, Measured]]) -> None:
     plain = {host: {name: asdict(m) for name, m in sorted(found.items())} for host, found in hosts.items()}
-    fresh = path.with_name(f".{FILE}.{secrets.token_hex(4)}")
-    try:
-        with fresh.open("x", encoding="utf-8") as stream:
-            json.dump({"hosts": plain}, stream, ensure_ascii=False, indent=2)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    flush_folder(path.parent)
+    write_whole(path, (json.dumps({"hosts": plain}, ensure_ascii=False, indent=2) + "\n").encode())

@@ -14,14 +14,12 @@ from models.layers import find_layer, layers_of
 from models.normalised import own_normalisation
 from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from models.progress import Notify
-from models.spec import LayerSpec, NetworkSpec, PreprocessSpec
+from models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, PreprocessSpec
 from models.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# ImageNet's classes, and TensorFlow's count of them with a background in front.
-_CLASSES = (1000, 1001)
 _USUAL = "fc7"
 
 
@@ -129,6 +127,6 @@ def _preprocess(model: ModelProto, file: str, stated: PreprocessOptions, say: No
 def _scores(outputs: Sequence[str], layers: Sequence[LayerSpec]) -> str | None:
     """The output with a number for each of ImageNet's classes."""
     of = {layer.tensor: layer for layer in layers}
-    found = [of[name] for name in outputs if name in of and of[name].dim() in _CLASSES]
+    found = [of[name] for name in outputs if name in of and of[name].dim() in IMAGENET_CLASSES]
     # A network may give the scores and their softmax; the probabilities come later.
     return max(found, key=layers.index).name if found else None

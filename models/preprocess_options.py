@@ -159,7 +159,9 @@ class PreprocessOptions:
             f"--crop {_by((spec.crop_height, spec.crop_width))}": size or self.crop,
             f"--interpolation {spec.interpolation}": self.interpolation,
         }
-        say(f"not stated, so taken: {', '.join(text for text, stated in chosen.items() if stated is None)}")
+        taken = [text for text, stated in chosen.items() if stated is None]
+        if taken:
+            say(f"not stated, so taken: {', '.join(taken)}")
 
 
 def fit_crop(preprocess: PreprocessSpec, size: Size) -> PreprocessSpec:

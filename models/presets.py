@@ -10,7 +10,7 @@ CLIP_MEAN_RGB = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD_RGB = (0.26862954, 0.26130258, 0.27577711)
 
 
-def tf_preprocess(crop: int = 224, resize: int = 256) -> PreprocessSpec:
+def tf_preprocess() -> PreprocessSpec:
     """The recipe of TensorFlow's networks (Inception, MobileNet, ResNet V2): RGB from -1 to 1.
 
     Notes
@@ -26,10 +26,10 @@ def tf_preprocess(crop: int = 224, resize: int = 256) -> PreprocessSpec:
     >>> tf_preprocess().describe()
     'warp 256x256 bilinear, centre crop 224x224, RGB, x 0.0078431373, minus 1/1/1'
     """
-    return PreprocessSpec("warp", resize, resize, crop, crop, "RGB", scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
+    return PreprocessSpec("warp", 256, 256, 224, 224, "RGB", scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
 
 
-def clip_preprocess(crop: int = 224) -> PreprocessSpec:
+def clip_preprocess() -> PreprocessSpec:
     """The recipe of CLIP: short side to the input's size, bicubic, RGB in 0-1, mean and deviation of its own.
 
     Source: OpenAI's CLIP, clip/clip.py, ``_transform``: Resize(n, BICUBIC), CenterCrop(n), Normalize.
@@ -42,10 +42,10 @@ def clip_preprocess(crop: int = 224) -> PreprocessSpec:
     """
     return PreprocessSpec(
         "short",
-        crop,
-        crop,
-        crop,
-        crop,
+        224,
+        224,
+        224,
+        224,
         "RGB",
         interpolation="bicubic",
         scale=1 / 255,
@@ -54,7 +54,7 @@ def clip_preprocess(crop: int = 224) -> PreprocessSpec:
     )
 
 
-def siglip_preprocess(crop: int = 224) -> PreprocessSpec:
+def siglip_preprocess() -> PreprocessSpec:
     """The recipe of SigLIP: warped to the input, bicubic, RGB from -1 to 1.
 
     Source: preprocessor_config.json of google/siglip-base-patch16-224: size 224 x 224, resample 3 (Pillow's
@@ -67,5 +67,5 @@ def siglip_preprocess(crop: int = 224) -> PreprocessSpec:
     """
     half = (0.5, 0.5, 0.5)
     return PreprocessSpec(
-        "warp", crop, crop, crop, crop, "RGB", interpolation="bicubic", scale=1 / 255, mean=half, std=half
+        "warp", 224, 224, 224, 224, "RGB", interpolation="bicubic", scale=1 / 255, mean=half, std=half
     )

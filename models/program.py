@@ -12,14 +12,6 @@ from pathlib import Path
 _SCRIPT, _COMMAND = "cli.py", "fc7"
 
 
-def program_name() -> str:
-    """What a command begins with, as it was called: ``fc7``, ``.venv/bin/fc7``, ``.venv/bin/python cli.py``.
-
-    From Python, where nothing was called, it is ``fc7``.
-    """
-    return pasted(_program())
-
-
 def python_name() -> str:
     """The Python that runs this, as the user's shell finds it: ``python``, ``.venv/bin/python``."""
     return pasted([_found_again(Path(sys.executable))]) if sys.executable else "python"

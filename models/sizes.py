@@ -156,9 +156,7 @@ def _value(
     given = {name: values[name] for name in node.input if name in values}
     if node.op_type not in _FOLLOWED or given.keys() != {name for name in node.input if name}:
         return None
-    claimed = (
-        given[node.input[-1]].reshape(-1).tolist() if node.op_type in ("ConstantOfShape", "Expand") else []
-    )
+    claimed = given[node.input[-1]].reshape(-1).tolist() if node.op_type in _CLAIMING else []
     if math.prod(map(abs, claimed)) > SMALL:
         return None
     return _run(node, given, opsets)

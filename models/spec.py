@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from models.errors import UnknownLayerError, UsageError
 
+IMAGENET_CLASSES = (1000, 1001)
+"""How many ImageNet has, and TensorFlow's count of them with a background in front."""
+
 Resize = Literal["warp", "short", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ChannelOrder = Literal["RGB", "BGR"]
@@ -198,7 +201,7 @@ class NetworkSpec:
     name : str
         What the user calls it.
     arch : str
-        ``alexnet``, ``caffenet``, ``alexnet-owt`` for graphs we build, ``onnx`` for files kept as they are.
+        A name of `models.backbones.known.BUILT` for graphs we build, ``onnx`` for files kept as they are.
     preprocess : PreprocessSpec
     layers : tuple of LayerSpec
         In the order of the graph.

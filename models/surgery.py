@@ -5,7 +5,7 @@ Every function takes a graph and gives a new one; arrays kept outside the graph 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from onnx import (
@@ -143,17 +143,24 @@ def resolve_tensor(model: ModelProto, name: str) -> str:
     raise UnknownLayerError(f"the graph has no tensor or node {name!r}; its last tensors are {tail}")
 
 
-def cut(model: ModelProto, tensors: Sequence[str]) -> ModelProto:
-    """Only what leads to `tensors`; they become the outputs, weights not needed are left out."""
-    resolved = [resolve_tensor(model, name) for name in tensors]
-    producer = {name: i for i, node in enumerate(model.graph.node) for name in node.output}
+def needed_nodes(model: ModelProto, wanted: Iterable[int]) -> set[int]:
+    """The nodes at these places in the graph and all that they need, by place."""
+    makers = {name: i for i, node in enumerate(model.graph.node) for name in node.output if name}
     needed: set[int] = set()
-    waiting = [producer[name] for name in resolved]
+    waiting = list(wanted)
     while waiting:
         index = waiting.pop()
         if index not in needed:
             needed.add(index)
-            waiting += [producer[name] for name in reads(model.graph.node[index]) if name in producer]
+            waiting += [makers[name] for name in reads(model.graph.node[index]) if name in makers]
+    return needed
+
+
+def cut(model: ModelProto, tensors: Sequence[str]) -> ModelProto:
+    """Only what leads to `tensors`; they become the outputs, weights not needed are left out."""
+    resolved = [resolve_tensor(model, name) for name in tensors]
+    producer = {name: i for i, node in enumerate(model.graph.node) for name in node.output}
+    needed = needed_nodes(model, [producer[name] for name in resolved])
     nodes = [node for i, node in enumerate(model.graph.node) if i in needed]
     read = {name for node in nodes for name in reads(node)}
     return with_parts(

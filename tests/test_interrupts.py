@@ -121,9 +121,9 @@ def test_ctrl_c_pressed_twice_does_not_wait_for_the_import(cli: CommandLine, tmp
 IGNORED = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from models.interrupts import end_at_once, hold_interrupts
+from models.interrupts import let_ctrl_c_end, hold_interrupts
 hold_interrupts()
-end_at_once()
+let_ctrl_c_end()
 print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
 """
 

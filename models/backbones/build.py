@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,8 +11,6 @@ from onnx import ModelProto
 from models.backbones.backbone import Backbone
 from models.graph_layers import Map
 from models.graph_writer import INPUT, GraphWriter
-
-_STATISTICS = (".running_mean", ".running_var")
 
 
 def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) -> ModelProto:
@@ -39,12 +36,6 @@ def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) ->
 def needed_shapes(plan: Backbone) -> dict[str, tuple[int, ...]]:
     """Every array that the plan takes from a state dict, in network order: name -> shape."""
     return _written(plan, None).needed
-
-
-def parameters(plan: Backbone) -> int:
-    """How many numbers the network learns: weights, biases, scale and shift; no running statistics."""
-    shapes = needed_shapes(plan)
-    return sum(math.prod(shape) for key, shape in shapes.items() if not key.endswith(_STATISTICS))
 
 
 def _written(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]] | None) -> GraphWriter:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.program import command_line, own_call_with, program_name, python_name
+from models.program import command_line, own_call_with, python_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
@@ -65,16 +65,16 @@ def test_run_by_a_python_it_names_that_python(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setattr(sys, "argv", ["cli.py", "extract", "imgs/"])
     monkeypatch.setattr(sys, "executable", str(project / ".venv/bin/python"))
     monkeypatch.setenv("PATH", "/usr/bin")
-    assert program_name() == ".venv/bin/python cli.py"
+    assert command_line() == ".venv/bin/python cli.py"
     assert python_name() == ".venv/bin/python"
     monkeypatch.setenv("PATH", str(project / ".venv/bin"))
-    assert program_name() == "python cli.py"
+    assert command_line() == "python cli.py"
     assert python_name() == "python"
 
 
 def test_from_python_it_is_called_fc7_and_has_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/ipython", "notebook.py"])
-    assert program_name() == "fc7"
+    assert command_line() == "fc7"
     assert own_call_with("--network", "mine") is None
     assert command_line("extract", Path("my imgs"), "a'b") == """fc7 extract 'my imgs' 'a'"'"'b'"""
 

@@ -55,7 +55,6 @@ WRITERS = {
     "models/integrity.py",
     "models/store.py",
     "models/download.py",
-    "models/measured.py",
     "models/fusion.py",
     "extract/hdf5.py",
     "extract/cache/files.py",
