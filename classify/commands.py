@@ -131,8 +131,8 @@ def demo(
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
 
-    The network is the best trained one that is here, and names two photographs too; without any it has random
-    weights. Nothing is downloaded.
+    The network is the best trained one of the store, else of the installed packages, and names two
+    photographs too; without any it has random weights. Nothing is downloaded.
     """
     from classify.demo import run_demo
     from classify.demo_text import demo_report

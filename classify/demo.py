@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -69,13 +70,13 @@ def run_demo(
 ) -> DemoSummary:
     """Draw shapes, extract, fit both heads, classify 16 new shapes, draw the result, look at photographs.
 
-    The network is the best trained one that is here (`choose_network`); without any it is the one with random
-    weights. Nothing is downloaded.
+    The network is the best trained one of the store, else of the installed packages (`choose_network`);
+    without any it is the one with random weights. Nothing is downloaded.
 
     Parameters
     ----------
     folder : str or Path
-        New, or an earlier demo's, of which shapes and features are used again. What else it holds stays.
+        New, or an earlier demo's, of which the shapes are used again. What else it holds stays.
     seed : int
         Of the shapes, of the split and of the new shapes; at least 0.
     force : bool
@@ -142,10 +143,23 @@ def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
     from extract.kinds import DRAWING, FEATURE_CACHE
     from models.outputs import Guard
 
-    kinds = {FEATURES: FEATURE_CACHE, PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
+    kinds = {PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
     kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
     kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
-    return Guard(force=force).folder(root, kinds, "FOLDER").files
+    guard = Guard(force=force)
+    features = guard.claim(root / FEATURES, FEATURE_CACHE, "FOLDER", makes_folder=True, spare=_not_of_shapes)
+    return {FEATURES: features, **guard.folder(root, kinds, "FOLDER").files}
+
+
+def _not_of_shapes(cache: Path) -> str | None:
+    """Why features are not a demo's, for `Guard.claim`: `features.h5` is what anybody's are called."""
+    from extract.cache.reader import CacheReader
+    from models.errors import Fc7Error
+
+    with suppress(Fc7Error), CacheReader(cache) as reader:
+        if [Path(root).name for root in reader.header.roots] == [SHAPES]:
+            return None
+    return "which holds no features of the demo's shapes"
 
 
 def _tile(number: int) -> str:

@@ -200,6 +200,17 @@ def test_a_folder_with_files_of_ones_own_is_left_alone(cli: CommandLine, tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["features.h5"]
 
 
+def test_features_of_ones_own_are_not_replaced_by_those_of_shapes(cli: CommandLine, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "imgs", per_class=2)
+    cli.good("extract", tmp_path / "imgs", "--network", "seer", "-o", tmp_path / "features.h5")
+    before = (tmp_path / "features.h5").read_bytes()
+    refused = cli("demo", tmp_path)
+    assert refused.code == 2
+    assert "which holds no features of the demo's shapes" in refused.err
+    assert (tmp_path / "features.h5").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["features.h5", "imgs"]
+
+
 def test_new_shapes_are_four_of_each_and_other_ones_with_another_seed() -> None:
     first, second = new_shapes(0), new_shapes(1)
     for labels, tiles in (first, second):
