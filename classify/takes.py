@@ -16,6 +16,8 @@ _TAKES = (
     r"^([^/]*\d[^/]*)[_-]\d+\.",
     r"^(.+/[^/]*\d[^/]*)[_-]\d+\.",
 )
+# What every name has that one of them finds. They take long to see that a name of many digits is none.
+_NUMBERED = re.compile(r"[_-]\d+\.")
 # Names that cameras give (four capitals, digits or underscores, and four digits: JEITA CP-3461, "DCF"), and
 # numbered frames.
 _RUNNING = re.compile(r"(?:(?!\d{4})[A-Z0-9_]{4}\d{4}|[Ff]rame[_-]?\d+)\.[^.]+")
@@ -45,15 +47,16 @@ def hint_of_takes(
     for pattern in _TAKES:
         found = _groups(paths, labels, pattern)
         if found:
+            one = next(path for path in paths if group_of(path, re.compile(pattern)) is not None)
             return (
-                f"names like {_name(paths[0])} look like pictures of one take: extract again with --group-by "
+                f"names like {_name(one)} look like pictures of one take: extract again with --group-by "
                 f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each take on one side "
                 "of the split; until then the figures may be too good"
             )
-    running = sum(_RUNNING.fullmatch(_name(path)) is not None for path in paths)
-    if not ordered and running > _MOST * len(paths):
+    running = [name for name in map(_name, paths) if _RUNNING.fullmatch(name)]
+    if not ordered and len(running) > _MOST * len(paths):
         return (
-            f"names like {_name(paths[0])} count on, and pictures taken one after the other may be alike: "
+            f"names like {running[0]} count on, and pictures taken one after the other may be alike: "
             "compare with fit --ordered, where the last of each class judge"
         )
     return None
@@ -65,7 +68,7 @@ def _groups(paths: Sequence[str], labels: Sequence[str], pattern: str) -> int:
     label_of: dict[str, str] = {}
     size: Counter[str] = Counter()
     for path, label in zip(paths, labels, strict=True):
-        group = group_of(path, compiled)
+        group = group_of(path, compiled) if _NUMBERED.search(path) else None
         if group is None:
             continue
         if label_of.setdefault(group, label) != label:

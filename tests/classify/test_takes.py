@@ -116,3 +116,12 @@ def test_the_pattern_of_the_note_works_when_pasted(cli: CommandLine) -> None:
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return CommandLine(tmp_path_factory.mktemp("takes")).with_tiny_network()
+
+
+def test_the_name_that_is_shown_is_one_of_those_that_count_on() -> None:
+    said = hint(["a/cover.jpg", *(f"{c}/IMG_{i:04}.jpg" for c in "ab" for i in range(20))])
+    assert said is not None
+    assert "names like IMG_0000.jpg count on" in said
+    said = hint(["00/a.png", *tracks(["00", "01"], {"00": [0, 1, 2], "01": [3, 4, 5]}, "{:05}_{:05}.ppm")])
+    assert said is not None
+    assert "names like 00000_00000.ppm look like" in said
