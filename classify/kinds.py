@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import itertools
 import re
 from pathlib import Path
 
@@ -55,8 +57,8 @@ def _is_predictions(path: Path) -> bool:
 def _is_confusion(path: Path) -> bool:
     """A square table with an empty corner, which anybody may have made, beside figures that we wrote."""
     figures = path.with_name("figures.csv")
-    lines = head(path).decode("utf-8", "surrogateescape").splitlines()
-    header, *rows = csv.reader(lines[:2])
+    text = io.StringIO(head(path).decode("utf-8", "surrogateescape"), newline="")
+    header, *rows = itertools.islice(csv.reader(text), 2)
     square = header[:1] == [""] and (not rows or rows[0][:1] == header[1:2])
     return square and figures.is_file() and EVALUATION["figures.csv"].recognises(figures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 from pathlib import Path
 
@@ -105,7 +106,9 @@ def test_a_card_that_somebody_added_to_is_theirs(tmp_path: Path) -> None:
 
 
 def test_classifiers_and_exports_of_every_version_are_told_apart(tmp_path: Path) -> None:
-    for path in DATA.glob("classifier-v*.onnx"):
+    paths = list(DATA.glob("classifier-v*.onnx"))
+    assert paths
+    for path in paths:
         assert kinds.CLASSIFIER.recognises(path)
         assert not kinds.FULL.recognises(path)
     full, arrays = tmp_path / "full.onnx", tmp_path / "full.onnx.data"
@@ -122,7 +125,9 @@ def test_classifiers_and_exports_of_every_version_are_told_apart(tmp_path: Path)
 
 
 def test_caches_are_told_from_other_hdf5_files_and_known_when_they_are_cut(tmp_path: Path) -> None:
-    for path in DATA.glob("cache-v*.h5"):
+    paths = list(DATA.glob("cache-v*.h5"))
+    assert paths
+    for path in paths:
         assert FEATURE_CACHE.recognises(path)
     path = tmp_path / "cut.h5"
     for length in (1, 7, 100, 5000):
@@ -166,3 +171,11 @@ def test_a_damaged_zip_is_told_and_stops_nothing(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert not kinds.SKOPS.recognises(path)
     assert describe(path)
+
+
+@pytest.mark.parametrize("name", ["a\x0bb", "a\x0cb", "a\x1cb", "a\x85b", "a\u2028b", 'a"b', "a\nb"])
+def test_a_confusion_table_is_known_whatever_its_classes_are_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / "figures.csv").write_text("figure,value\nn,4\n")
+    with (tmp_path / "confusion.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["", name, "z"], [name, 1, 0], ["z", 0, 3]])
+    assert EVALUATION["confusion.csv"].recognises(tmp_path / "confusion.csv")
