@@ -24,7 +24,7 @@ from classify.imagenet import _Table
 from extract.stages import Failure
 from models import terminal
 from models.progress import Bar
-from models.terminal import beneath, data_stream, guard, one_line, visible
+from models.terminal import beneath, data_stream, guard, visible
 from tests.models.test_progress import Terminal
 from tests.support import ROOT, CommandLine, Ran, coloured_picture, command
 
@@ -47,7 +47,7 @@ def test_what_is_shown_has_no_control_characters_and_the_rest_as_it_was(text: st
     shown = visible(text)
     shown.encode()
     assert not UNSEEN.search(shown)
-    assert json.loads(f'"{one_line(text)}"' if text.isalnum() else json.dumps(text)) == text
+    assert json.loads(visible(json.dumps(text, ensure_ascii=False))) == text
     takes_no_room = "[\xad\u180e\u200b\u2060-\u206f\ufeff]"
     assert (shown == text) == (not UNSEEN.search(text) and not re.search(takes_no_room, text))
 
@@ -148,7 +148,7 @@ def test_every_command_that_names_images_or_classes_is_harmless(cli: CommandLine
     as_json = cli("classify", "imgs", "--json", "-o", "out.csv")
     harmless(as_json)
     assert len(json.loads(as_json.out)["failures"]) == 8
-    assert r"'imgs\u001b" not in harmless(cli("extract", "no\x1b[31msuch"))
+    assert r"'no\x1b[31msuch'" in harmless(cli("extract", "no\x1b[31msuch"))
     assert harmless(cli("extract", "--no\x1b[31msuch"))
     harmless(cli("duplicates", "features.h5"))
 

@@ -527,9 +527,11 @@ def main() -> int:
         if wanted in variant.name:
             table.add(variant)
     print(table)
+    if not table.rows:
+        print(f"no variant is named like {wanted!r}")
     for line in table.wrong:
         print("WRONG", line)
-    return bool(table.wrong)
+    return bool(table.wrong) or not table.rows
 
 
 if __name__ == "__main__":
