@@ -48,7 +48,8 @@ def evaluate(
         bool, typer.Option("--held-out", help="Leave out images that the classifier learned from.")
     ] = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Also write figures, classes, confusion, images here.")
+        Path | None,
+        typer.Option("--csv", help="Also write figures, classes, confusion, images, groups here."),
     ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",

@@ -220,7 +220,7 @@ def _properties(classifier: Classifier, licence: str, preprocess: PreprocessSpec
 def _into_place(written: Sequence[Path], out: Output, arrays: Output) -> tuple[Path, ...]:
     outputs = (out, arrays)[: len(written)]
     old, old_arrays = out.check(), arrays.place.target
-    # Of another program, they stay unless they are in the way, and then only go with --force.
+    # Of another program, they were refused before the work; with --force they go only if in the way.
     its_own = arrays.check() and arrays.kind.recognises(old_arrays)
     if its_own or (old and arrays in outputs):
         # An old graph must never read new arrays, and its own go with it.

@@ -86,9 +86,9 @@ def fit(
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.kinds import CLASSIFIER, SPLIT
-    from models.outputs import Guard
+    from extract.call_inputs import guard_for
 
-    guard = Guard([features, *([keep_split] if keep_split is not None else [])], force=force)
+    guard = guard_for((), features, keep_split, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from classify.from_cache import fit_cache
