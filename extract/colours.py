@@ -121,8 +121,8 @@ def divided_by_255(products: NDArray[np.uint16]) -> Pixels:
     return pixels
 
 
-def lab_from_codes(codes: NDArray[Any], bits: int, *, signed: bool = True) -> NDArray[np.float32]:
-    """CIE L*a*b* as TIFF stores it (TIFF 6.0, section 23) to its own units.
+def rgb_from_lab(codes: NDArray[Any], bits: int, *, signed: bool = True) -> Pixels:
+    """CIE L*a*b* as TIFF stores it (TIFF 6.0, section 23) to sRGB, a few rows at a time.
 
     Parameters
     ----------
@@ -134,33 +134,24 @@ def lab_from_codes(codes: NDArray[Any], bits: int, *, signed: bool = True) -> ND
 
     Returns
     -------
-    ndarray of shape (h, w, 3), float32
+    ndarray of shape (h, w, 3), uint8
+        Clipped where sRGB has no such colour.
     """
+    pixels = np.empty(codes.shape, np.uint8)
+    step = max(1, _LAB_PIXELS // codes.shape[1])
+    for top in range(0, len(codes), step):
+        lab = _lab_from_codes(codes[top : top + step], bits, signed=signed)
+        pixels[top : top + step] = _rgb_from_lab(lab)
+    return pixels
+
+
+def _lab_from_codes(codes: NDArray[Any], bits: int, *, signed: bool) -> NDArray[np.float32]:
+    """L* of 0-100, a* and b*."""
     lab = (codes.astype(np.int64) & ((1 << bits) - 1)).astype(np.float32)
     lab[..., 0] *= 100 / ((1 << bits) - 1)
     lab[..., 1:] /= 1 << (bits - 8)
     lab[..., 1:] -= 256 * (lab[..., 1:] >= 128) if signed else 128
     return lab
-
-
-def rgb_from_lab(lab: NDArray[np.float32]) -> Pixels:
-    """CIE L*a*b* to sRGB.
-
-    Parameters
-    ----------
-    lab : ndarray of shape (h, w, 3)
-        L* of 0-100, a* and b*.
-
-    Returns
-    -------
-    ndarray of shape (h, w, 3), uint8
-        Clipped where sRGB has no such colour.
-    """
-    pixels = np.empty(lab.shape, np.uint8)
-    step = max(1, _LAB_PIXELS // lab.shape[1])
-    for top in range(0, len(lab), step):
-        pixels[top : top + step] = _rgb_from_lab(lab[top : top + step])
-    return pixels
 
 
 def _rgb_from_lab(lab: NDArray[np.float32]) -> Pixels:

@@ -84,7 +84,6 @@ from extract.budget import NoRoomError, Room
 from extract.colours import (
     grey_from_floats,
     grey_from_integers,
-    lab_from_codes,
     rgb_from_lab,
     to_bytes,
     widened,
@@ -469,7 +468,7 @@ def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
         grey = grey_from_integers(values, 16)
         return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
     if mode == "LAB":
-        return Image.fromarray(rgb_from_lab(lab_from_codes(np.asarray(image), 8)))
+        return Image.fromarray(rgb_from_lab(np.asarray(image), 8))
     if mode == "CMYK":
         # Pillow inverts every CMYK JPEG; only Adobe's are stored inverted.
         if kind == "JPEG" and "adobe" not in image.info:

@@ -11,7 +11,6 @@ from extract.colours import (
     divided_by_255,
     grey_from_floats,
     grey_from_integers,
-    lab_from_codes,
     on_white,
     rgb_from_lab,
 )
@@ -67,7 +66,7 @@ def _colours(samples: NDArray[Any], layout: Layout) -> Pixels:
     if layout.photometric == PALETTE:
         return _looked_up(samples[..., 0], layout)
     if layout.photometric in (LAB, ICC_LAB):
-        return rgb_from_lab(lab_from_codes(samples, layout.bits, signed=layout.photometric == LAB))
+        return rgb_from_lab(samples, layout.bits, signed=layout.photometric == LAB)
     if layout.photometric == CMYK:
         light = np.invert(samples).astype(np.uint16)
         return divided_by_255(light[..., :3] * light[..., 3:])

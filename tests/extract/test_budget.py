@@ -218,7 +218,9 @@ def pictures(side: int) -> Iterator[tuple[str, str, bytes]]:
     numbers = np.asarray(colour).astype(np.float32) / 255
     tags = {256: [side], 257: [side], 258: [32] * 3, 262: [2], 277: [3], 278: [side], 339: [3] * 3}
     yield "colour-floats.tif", "exact", tiff_of([numbers.tobytes()], tags)
-    yield "lab.tif", "exact", encoded(Image.frombytes("LAB", colour.size, colour.tobytes()), "TIFF")
+    lab = Image.frombytes("LAB", colour.size, colour.tobytes())
+    yield "lab.tif", "exact", encoded(lab, "TIFF")
+    yield "lab-jpeg.tif", "exact", encoded(lab, "TIFF", compression="jpeg")
     yield "floats.tif", "exact", encoded(Image.fromarray(np.asarray(grey, np.float32) / 510), "TIFF")
     yield "colour.webp", "exact", encoded(colour, "WebP", method=0)
 
