@@ -62,6 +62,7 @@ class Calls:
         self._clock = clock
         self._thumbnails = thumbnails
         self._pool = ThreadPoolExecutor(network.calls_at_once, thread_name_prefix="network")
+        self._closed = False
         self._patience = Patience()
         self._running: deque[tuple[Batch, Future[_Answer]]] = deque()
 
@@ -86,8 +87,10 @@ class Calls:
             yield self._oldest()
 
     def close(self) -> None:
-        """Start nothing more and wait for what runs, a few seconds at most."""
-        close(self._pool)
+        """Start nothing more and wait for what runs, a few seconds at most, and that once."""
+        if not self._closed:
+            self._closed = True
+            close(self._pool)
 
     def _oldest(self) -> tuple[RowBlock, list[Failure]]:
         batch, call = self._running[0]

@@ -95,8 +95,8 @@ def extract_features(
         If there are no images, `out` was made by another network, layer or preprocessing, or something
         else stands there (`models.outputs`).
     Fc7Error
-        If the disk is too full for `out`, or if an image fails and `options.on_error` is "fail"; what was
-        done is kept.
+        If the disk is too full for `out`, something hangs, a store refuses its credentials, or an image
+        fails and `options.on_error` is "fail"; what was done is kept.
     StoppedError
         After Ctrl-C; what was done is kept.
     """
@@ -213,8 +213,8 @@ class _Run:
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
-            self._check_room(len(plan.reuse) + len(moved), len(work))
             self.layers = layers_to_run(work, known, self.layers, edited)
+            self._check_room(len(plan.reuse) + len(moved), len(work), writer.layers_needed)
             stopped = self._extract(work, writer)
             if stopped is not None and self.options.force:
                 # What is there is replaced when the new one is complete, and not before.
@@ -266,11 +266,14 @@ class _Run:
                 "takes these rows out, another -o keeps them"
             )
 
-    def _check_room(self, kept: int, new: int) -> None:
-        """Whether the disk holds the segments of new rows, and beside them the file that is to come."""
-        dims = sum(self.spec.layer(layer).dim(self.spec.pool) for layer in self.layers)
+    def _check_room(self, kept: int, new: int, layers: Sequence[str]) -> None:
+        """Whether the disk holds the segments of new rows, and beside them the file of `layers` to come."""
+        made, whole = (
+            sum(self.spec.layer(layer).dim(self.spec.pool) for layer in some)
+            for some in (self.layers, layers)
+        )
         stored = 2 if self.options.storage == "float16" else 4
-        note = self.output.needs(dims * (4 * new + stored * (kept + new))) if new else None
+        note = self.output.needs(4 * new * made + stored * (kept + new) * whole) if new else None
         if note is not None:
             self.notify(note)
 
