@@ -30,13 +30,13 @@ class Guard:
     """
 
     def __init__(self, places: Sequence[Place]) -> None:
-        about = {
-            "places": [[place.name, place.address, place.remedy] for place in places],
-            "locks": [[str(path), path.read_text(encoding="utf-8")] for path in held_locks()],
-        }
         self._process: subprocess.Popen[str] | None = None
         # Without it the run is as good.
         with contextlib.suppress(OSError):
+            about = {
+                "places": [[place.name, place.address, place.remedy] for place in places],
+                "locks": [[str(path), path.read_text(encoding="utf-8")] for path in held_locks()],
+            }
             self._process = subprocess.Popen(
                 command("extract.cluster.guard"),
                 stdin=subprocess.PIPE,
