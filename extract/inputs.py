@@ -26,7 +26,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from extract import formats
@@ -132,8 +132,9 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
     given = list(map(str, inputs))
     addresses = [typed for typed in given if is_address(typed)]
     names = [name for typed in given if not is_address(typed) for name in _expanded(typed)]
-    pictures = {os.path.dirname(name) for name in names if _is_picture(name)}
-    whole = _named_whole(names)
+    images = {name for name in names if _is_picture(name)}
+    pictures = set(map(os.path.dirname, images))
+    whole = _named_whole(names, images)
     plain: list[str] = []
     others: list[tuple[str, _Reader]] = []
     unknown: list[str] = []
@@ -143,7 +144,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
             # What lies beside named images was named with them by a shell's imgs/*, and is
             # counted as it would be in a folder.
             # A picture's name keeps even a pipe among the images, where it fails.
-            known = _is_picture(name) or folder in pictures or folder in whole
+            known = name in images or folder in pictures or folder in whole
             known = known or not (os.path.isfile(name) or is_pipe(name))
             (plain if known else unknown).append(name)
         else:
@@ -186,9 +187,9 @@ def _is_picture(name: str) -> bool:
     return _reader_of(name) is None and holds_image(name)
 
 
-def _named_whole(names: Sequence[str]) -> set[str]:
+def _named_whole(names: Sequence[str], images: Collection[str]) -> set[str]:
     """Folders that hold two folders or more, and of which everything that can be seen was named."""
-    others = [name.rstrip("/") for name in names if not _is_picture(name)]
+    others = [name.rstrip("/") for name in names if name not in images]
     folders = Counter(os.path.dirname(name) for name in others if os.path.isdir(name))
     several = {folder for folder, count in folders.items() if 1 < count < len(names)}
     parts = [os.path.split(name.rstrip("/")) for name in names] if several else []
