@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extract.formats import sniff
-from models.errors import CacheCorruptError, CacheError, ImageError
+from extract.formats import HEAD_BYTES, begins_as_image, sniff
+from models.errors import CacheCorruptError, CacheError
 from models.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
 
 DRAWN_BY = "fc7"
@@ -52,18 +52,8 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _image(path: Path) -> str | None:
-    try:
-        form = sniff(head(path, 64))
-    except ImageError:
-        return None
-    # "BM" and "P1 " are also how a text may begin.
-    return None if form in ("BMP", "DIB", "PPM") and not _has_suffix(path) else f"a picture ({form})"
-
-
-def _has_suffix(path: Path) -> bool:
-    from extract.formats import SUFFIXES
-
-    return path.name.lower().endswith(SUFFIXES)
+    start = head(path, HEAD_BYTES)
+    return f"a picture ({sniff(start)})" if begins_as_image(start) else None
 
 
 name_by(_image)

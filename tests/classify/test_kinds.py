@@ -179,3 +179,10 @@ def test_a_confusion_table_is_known_whatever_its_classes_are_called(tmp_path: Pa
     with (tmp_path / "confusion.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([["", name, "z"], [name, 1, 0], ["z", 0, 3]])
     assert EVALUATION["confusion.csv"].recognises(tmp_path / "confusion.csv")
+
+
+def test_a_text_that_begins_like_a_picture_is_a_text_and_a_picture_needs_no_suffix(tmp_path: Path) -> None:
+    (tmp_path / "x.bmp").write_text("BM hello world\n")
+    assert describe(tmp_path / "x.bmp").startswith("a text file that begins with 'BM hello world'")
+    Image.new("RGB", (8, 8)).save(tmp_path / "bare", "BMP")
+    assert describe(tmp_path / "bare").startswith("a picture (BMP)")
