@@ -283,6 +283,5 @@ def _text(value: object, name: str) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        text = str(value)
-        return text if "\0" in text else escape(text)
+        return escape(str(value))
     raise SourceError(f"{name}: a label of type {type(value).__name__}; text or whole numbers are needed")

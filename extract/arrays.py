@@ -41,7 +41,6 @@ _DAMAGE = (
     OverflowError,
     MemoryError,
     RuntimeError,
-    NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from extract.addresses import is_address
 from extract.kinds import FEATURE_CACHE
+from extract.lists import STDIN
 from models.errors import Fc7Error, UsageError
 from models.outputs import Guard
 
 if TYPE_CHECKING:
     from extract.stages import Listing
 
-_STDIN = "-"
 _ON_DISK = "file://"
 
 
@@ -55,7 +55,7 @@ def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
     for typed in map(str, images):
         if typed.startswith(_ON_DISK):
             yield typed.removeprefix(_ON_DISK)
-        elif typed != _STDIN and not is_address(typed):
+        elif typed != STDIN and not is_address(typed):
             # Not every shell expands a pattern.
             is_name = not glob.has_magic(typed) or os.path.lexists(typed)
             yield from [typed] if is_name else glob.glob(typed, recursive=True)  # noqa: PTH207
@@ -67,7 +67,7 @@ def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Pa
 
     if not isinstance(images, Sequence):
         listing = images
-    elif _STDIN in map(str, images):
+    elif STDIN in map(str, images):
         raise UsageError("--force cannot replace a file while a list is read from stdin, which may name it")
     else:
         pictures = [name for name in given if not _is_cache(Path(name))]

@@ -113,6 +113,8 @@ class DecodePipe:
         ImageError
             If it gives none. Its cause is a MemoryError if memory was short.
         NotStartedError, DiedError
+        RuntimeError
+            If decoding met an error of its own, with its name.
         """
         # An exchange that anything interrupts leaves bytes in the pipes that belong to no other image.
         self._between_images = False

@@ -41,6 +41,16 @@ _LITTER = frozenset(
 )
 
 
+def changed_ns(path: str | os.PathLike[str]) -> int:
+    """When a file was last changed in any way; the end of time where that cannot be told."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return sys.maxsize
+    # Elsewhere st_ctime is when a file was made, and tells nothing of a rename.
+    return status.st_ctime_ns if os.name == "posix" else sys.maxsize
+
+
 @dataclass(frozen=True, slots=True)
 class FolderOrigin:
     """Files under one folder.
@@ -62,12 +72,7 @@ class FolderOrigin:
 
     def changed_ns(self, ref: ImageRef) -> int:
         """As `extract.stages.changed_ns_of`; of a file that cannot be looked at, the end of time."""
-        try:
-            status = os.stat(self.path(str(ref.locator)))
-        except OSError:
-            return sys.maxsize
-        # Elsewhere st_ctime is when a file was made, and tells nothing of a rename.
-        return status.st_ctime_ns if os.name == "posix" else sys.maxsize
+        return changed_ns(self.path(str(ref.locator)))
 
     def read(self, ref: ImageRef) -> bytes:
         """The whole file, read once.

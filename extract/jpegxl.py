@@ -39,7 +39,7 @@ def decode(data: bytes) -> NDArray[Any]:
         raise not_installed("JPEG XL", "imagecodecs")
     try:
         pixels: NDArray[Any] = libjxl.jpegxl_decode(data, index=0)
-    except (libjxl.JpegxlError, ValueError, RuntimeError) as exc:
+    except (ValueError, RuntimeError) as exc:  # its own JpegxlError is a RuntimeError
         if "NEED_MORE_INPUT" in str(exc):
             raise ImageError(CUT_SHORT) from exc
         raise ImageError(f"JPEG XL that cannot be decoded: {exc}") from exc

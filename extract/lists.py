@@ -30,9 +30,9 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
     Parameters
     ----------
     data : bytes
-        Paths in the file system's encoding. If the last byte is zero they end with those (``find
-        -print0``), and may hold anything else; otherwise with line breaks, and empty lines
-        count for nothing. A zero byte within a line spoils that line, and no other.
+        Paths in the file system's encoding. If the last byte is zero, or there are zero bytes and no line
+        breaks, they end with those (``find -print0``), and may hold anything else; otherwise with line
+        breaks, and empty lines count for nothing. A zero byte within a line spoils that line, and no other.
     base : str
         Absolute folder that relative paths start at.
     name : str

@@ -195,8 +195,7 @@ def label_of(name: str, data: bytes) -> str | None:
         if isinstance(value, float):
             value = int(value) if value.is_integer() else str(value) if math.isfinite(value) else None
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            text = str(value)
-            return text if "\0" in text else escape(text)
+            return escape(str(value))
     return None
 
 

@@ -204,6 +204,8 @@ def open_session(
         If the device, the precision or the batch is not to be had.
     WeightsError
         If ONNX Runtime refuses the graph, or the network's files are not those that `spec` was made of.
+    DeviceMemoryError
+        If there is not enough memory to open it.
     """
     prepared = runnable(graph_path, spec, layers)
     if prepared.batch is not None and batch_size not in (None, prepared.batch):

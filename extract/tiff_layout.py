@@ -312,7 +312,7 @@ def _same(tags: tiff.Tags, tag: int, otherwise: int) -> int:
 
 
 def _pair(tags: tiff.Tags) -> tuple[int, int]:
-    across, down = (*tags.get(tiff.SUBSAMPLING, ()), 2, 2)[:2] if tiff.SUBSAMPLING in tags else (2, 2)
+    across, down = (*tags.get(tiff.SUBSAMPLING, ()), 2, 2)[:2]
     return across, down
 
 

@@ -22,8 +22,9 @@ from models.errors import ImageError
 Decompress = Callable[[bytes], Pixels]
 """A grey 8-bit TIFF -> its pixels, shape (height, width), uint8."""
 
-# So many bytes are decompressed at once, or one strip or tile; Pillow refuses twice as many pixels.
+# So many bytes are decompressed at once, or one strip or tile.
 _AT_ONCE = 1 << 24
+# Pillow's own limit, twice its MAX_IMAGE_PIXELS; here a pixel is a byte.
 _MOST_AT_ONCE = 178_956_970
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _GREY_TAGS = 9
@@ -99,18 +100,14 @@ def _read(
     heights = [_rows(layout, number) for number in numbers]
     if layout.compression == UNCOMPRESSED:
         for number, height in zip(numbers, heights, strict=True):
-            start, size = layout.offsets[number], height * row_bytes
-            if start + size > len(data):
-                raise ImageError(CUT_SHORT)
-            piece = data[start : start + size]
-            turned = piece.translate(_REVERSED) if layout.fill_order == 2 else piece
-            yield np.frombuffer(turned, np.uint8).reshape(height, row_bytes)
+            piece = _piece(data, layout, number, height * row_bytes)
+            yield np.frombuffer(piece, np.uint8).reshape(height, row_bytes)
         return
     # Only the last strip of a plane may be lower than its neighbours, and no strip follows it in one picture.
     start = 0
     for end in range(1, len(numbers) + 1):
         if end == len(numbers) or heights[end - 1] != heights[start] or heights[end] > heights[end - 1]:
-            pieces = [_piece(data, layout, number) for number in numbers[start:end]]
+            pieces = [_piece(data, layout, number, layout.counts[number]) for number in numbers[start:end]]
             yield from np.split(
                 decompress(_grey_tiff(pieces, heights[start:end], row_bytes, layout.compression)),
                 np.cumsum(heights[start : end - 1]),
@@ -118,8 +115,8 @@ def _read(
             start = end
 
 
-def _piece(data: bytes, layout: Layout, number: int) -> bytes:
-    start, size = layout.offsets[number], layout.counts[number]
+def _piece(data: bytes, layout: Layout, number: int, size: int) -> bytes:
+    start = layout.offsets[number]
     if start + size > len(data):
         raise ImageError(CUT_SHORT)
     piece = data[start : start + size]

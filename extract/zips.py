@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import bz2
 import calendar
-import os
 import stat
 import struct
-import sys
 import zipfile
 import zlib
 from array import array
@@ -16,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from extract.folders import escape
+from extract.folders import changed_ns, escape
 from extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
 from extract.members import Kind, Members, label_of
 from extract.stages import ImageRef, Listing
@@ -67,10 +65,7 @@ class ZipOrigin:
 
     def changed_ns(self, ref: ImageRef) -> int:
         """As `extract.stages.changed_ns_of`: a member's own time is not that of the archive."""
-        try:
-            return self.path.stat().st_ctime_ns if os.name == "posix" else sys.maxsize
-        except OSError:
-            return sys.maxsize
+        return changed_ns(self.path)
 
     def read(self, ref: ImageRef) -> bytes:
         """One member, unpacked, its checksum checked.
