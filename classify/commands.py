@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
         (report, "All that is known, in one page.", "report features.h5 -m classifier.onnx -o report.html"),
         (suspects, "Labels that are probably wrong.", "suspects features.h5 --csv suspects.csv"),
-        (demo, "All of it, on drawn shapes.", "demo --seed 1"),
+        (demo, "All of it, on drawn shapes.", "demo other-shapes --seed 1"),
     ):
         app.command(cls=AddressedCommand, short_help=summary, epilog=f"Example:  fc7 {example}")(command)
 

@@ -167,11 +167,22 @@ def _tile(number: int) -> str:
 
 
 def choose_network(progress: Progress) -> NetworkSpec:
-    """The most accurate trained network of the store, else of the installed packages, else random weights."""
+    """The default that somebody chose, if it is here and trained; else the best trained network that is here.
+
+    The most accurate one of the store goes before that of the installed packages, random weights are last.
+
+    Raises
+    ------
+    UsageError
+        If a network was chosen that nobody knows.
+    """
     from models.availability import ready_networks
+    from models.default import default_network
     from models.importing import UNTRAINED, ensure_network
 
-    ready = sorted(ready_networks(), key=lambda network: network.where != "store")
+    default = default_network()
+    chosen = default.name if default.why else None
+    ready = sorted(ready_networks(), key=lambda network: (network.name != chosen, network.where != "store"))
     return ensure_network(ready[0].name if ready else UNTRAINED, progress).spec
 
 

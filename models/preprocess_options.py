@@ -69,8 +69,20 @@ class PreprocessOptions:
     antialias: bool | None = None
 
     @classmethod
-    def of(cls, given: PreprocessSpec | PreprocessOptions | None) -> PreprocessOptions:
-        """`given` itself, or with it as the preset and nothing stated."""
+    def of(cls, given: PreprocessSpec | PreprocessOptions | str | None) -> PreprocessOptions:
+        """`given` itself, or with it as the preset and nothing stated; a text is a preset's name.
+
+        Raises
+        ------
+        UsageError
+            If there is no such preset.
+        """
+        if isinstance(given, str):
+            from models.catalog_entry import PREPROCESS_PRESETS
+
+            if given not in PREPROCESS_PRESETS:
+                raise UsageError(f"no preset {given!r}: there are {', '.join(PREPROCESS_PRESETS)}")
+            return cls(PREPROCESS_PRESETS[given])
         return given if isinstance(given, PreprocessOptions) else cls(given)
 
     def on(self, usual: PreprocessSpec | None) -> PreprocessOptions:

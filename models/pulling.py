@@ -161,7 +161,8 @@ def pull(
                 raise
             attempts.append((source.urls[0], f"fetched, but: {exc}"))
     repin = _REPIN.format(again=command_line("models", "pull", name)) if _was_pinned(attempts) else ""
-    raise DownloadError(how_to_bring(name, sources, attempts) + repin, tuple(attempts))
+    ways = known.sources if known is not None else ()
+    raise DownloadError(how_to_bring(name, ways, attempts) + repin, tuple(attempts))
 
 
 def _known(name: str, options: PullOptions) -> CatalogEntry | None:

@@ -249,7 +249,8 @@ def _folder(name: str) -> Path:
     guess = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownNetworkError(
         f"no network {name!r} in the store {store_root()}; it has {', '.join(here) or 'none'}.{guess} "
-        f"`{command_line('models', 'list')}` shows what can be pulled; "
+        f"`{command_line('models', 'list')}` shows what `{command_line('models', 'pull', 'NAME')}` brings, "
+        "from an installed package too; "
         f"`{command_line('models', 'import', 'FILE', '--as', name)}` brings a file of yours"
     )
 

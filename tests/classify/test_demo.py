@@ -248,6 +248,22 @@ def test_the_best_of_the_store_goes_before_an_installed_package(
     assert choose_network(Silent()).name == taken
 
 
+def test_the_network_that_somebody_chose_goes_before_a_better_one(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FC7_HOME", str(cli.store))
+    found = [
+        ReadyNetwork("efficientnet-lite0", "store", 75.1, True),
+        ReadyNetwork("seer", "store", None, True),
+    ]
+    monkeypatch.setattr("models.availability.ready_networks", lambda: found)
+    monkeypatch.setenv("FC7_NETWORK", "seer")
+    assert choose_network(Silent()).name == "seer"
+    monkeypatch.setenv("FC7_NETWORK", "nope")
+    with pytest.raises(UsageError, match="'nope' is the default by FC7_NETWORK, but no network"):
+        choose_network(Silent())
+
+
 def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -275,3 +275,12 @@ def test_lrn_in_half_precision_and_of_even_size_gives_right_features(
     with h5py.File(folder / "features.h5") as cache:
         found = cache["features/norm"][:]
     np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * wanted.max())
+
+
+def test_from_python_paths_and_presets_may_be_texts(folder: Path) -> None:
+    file = tiny_network(folder / "tiny.onnx")
+    stored = extract.import_network(str(file), "mine", layer="embedding", preprocess="torch")
+    assert stored.spec.preprocess.channel_order == "RGB"
+    assert stored.spec.preprocess.scale == pytest.approx(1 / 255)
+    with pytest.raises(UsageError, match=r"no preset 'pytorch': there are .*torch"):
+        extract.import_network(str(file), "other", layer="embedding", preprocess="pytorch")

@@ -160,6 +160,11 @@ def test_pull_tells_every_address_in_full() -> None:
     assert all(f"  {url}\n    {NO_NAME}\n" in text for url, _ in attempts("alexnet"))
 
 
+def test_a_name_that_is_not_in_the_catalogue_is_told_no_way_that_cannot_work() -> None:
+    text = how_to_bring("mine", (), [("http://host/mine.onnx", "fetched, but: it gives NaN")])
+    assert text.endswith("Tried:\n  http://host/mine.onnx\n    fetched, but: it gives NaN")
+
+
 def test_the_default_that_is_not_to_be_had_is_the_error_of_ensure_network(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
