@@ -126,6 +126,9 @@ def _run() -> None:
             # What a file is written with says so itself: this is stdout, sent to a disk without room.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _fail(f"stdout: cannot be written ({exc.strerror}); free the disk or send it elsewhere", 1)
+        # The second is what CPython says where the system starts no more threads.
+        if isinstance(exc, MemoryError) or str(exc) == "can't start new thread":
+            _fail("memory or threads ran out; end what else takes them, or ask for less with -j and -b", 1)
         _fail(
             f"fc7 met something it does not know: {type(exc).__name__}: {exc}. This is a fault of ours; "
             "FC7_TRACEBACK=1 shows where, please report it",

@@ -33,14 +33,28 @@ from models.prepare import Runnable
 from models.progress import Notify
 
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
-# Every error class of ONNX Runtime derives from Exception directly, with no common base.
-_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
-    value for value in vars(ort_state).values() if isinstance(value, type) and issubclass(value, Exception)
+# Every error class of ONNX Runtime derives from Exception directly, with no common base. A thread that cannot
+# be started and C++'s bad_alloc reach Python as its own errors.
+_ORT_ERRORS: tuple[type[Exception], ...] = (
+    *(
+        value
+        for value in vars(ort_state).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ),
+    RuntimeError,
+    MemoryError,
 )
+# OrtLoggingLevel of onnxruntime_c_api.h. What fails is raised as well, with the same words, and told by fc7.
+_FATAL = 4
+ort.set_default_logger_severity(_FATAL)
 _REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
 # What a full device says: ONNX Runtime's arena (microsoft/onnxruntime issues 9939, 16307, 20038), CUDA
-# ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN and C++ (std::bad_alloc).
-_NO_MEMORY = ("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation")
+# ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN, C++ (std::bad_alloc) and
+# pthread_create (ENOMEM).
+_NO_MEMORY = (
+    *("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation"),
+    "cannot allocate memory",
+)
 
 
 class Engine:
@@ -102,9 +116,9 @@ class Engine:
             return self._results(outputs, feeds)
         except _ORT_ERRORS as exc:
             if _lacks_memory(exc):
-                raise DeviceMemoryError(_no_memory(self.provider, exc)) from exc
+                raise DeviceMemoryError(_no_memory(self.provider, _words(exc))) from exc
             hint = "" if self.provider == CPU else "; --device cpu may work"
-            raise Fc7Error(f"{self.provider} failed: {exc}{hint}") from exc
+            raise Fc7Error(f"{self.provider} failed: {_words(exc)}{hint}") from exc
 
     def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         if self.provider not in (CUDA, TENSORRT):
@@ -127,11 +141,18 @@ class Engine:
 
 
 def _lacks_memory(exc: Exception) -> bool:
-    return any(words in str(exc).lower() for words in _NO_MEMORY)
+    return isinstance(exc, MemoryError) or any(words in str(exc).lower() for words in _NO_MEMORY)
 
 
-def _no_memory(provider: str, why: object) -> str:
-    return f"{provider} ran out of memory: {why}; choose a smaller batch with -b"
+def _words(exc: Exception) -> str:
+    """What ONNX Runtime says, on one line."""
+    return " ".join(str(exc).split())
+
+
+def _no_memory(provider: str, why: str) -> str:
+    return (
+        f"{provider} ran out of memory: {why}; choose a smaller batch with -b, or end what else takes memory"
+    )
 
 
 def open_engine(
@@ -185,11 +206,13 @@ def open_engine(
             if not last:
                 continue
             if _lacks_memory(exc):
-                raise DeviceMemoryError(_no_memory(chosen.provider, exc)) from exc
+                raise DeviceMemoryError(_no_memory(chosen.provider, _words(exc))) from exc
             if chosen.provider in (CUDA, TENSORRT):
                 asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
-                raise ProviderError(no_gpu(asked, f"the session failed: {exc}")) from exc
-            raise WeightsError(f"ONNX Runtime {ort.__version__} refuses network {name!r}: {exc}") from exc
+                raise ProviderError(no_gpu(asked, f"the session failed: {_words(exc)}")) from exc
+            raise WeightsError(
+                f"ONNX Runtime {ort.__version__} refuses network {name!r}: {_words(exc)}"
+            ) from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
             return Engine(session, chosen, batch, calls_at_once, notify)
@@ -205,12 +228,11 @@ def open_file(path: Path) -> Engine:
     WeightsError
         If ONNX Runtime refuses the file.
     """
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options = _quiet()
     try:
-        session = ort.InferenceSession(os.fspath(path), options, providers=[CPU])
+        session = ort.InferenceSession(os.fspath(path), options, providers=[CPU], enable_fallback=0)
     except _ORT_ERRORS as exc:
-        raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {exc}") from exc
+        raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {_words(exc)}") from exc
     return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 
@@ -254,8 +276,7 @@ def _openvino_device() -> Any:
 
 
 def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_once: int, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4 if chosen.provider != CPU else 3
+    options = _quiet()
     options.intra_op_num_threads = -(-threads // calls_at_once)
     # Threads that spin while they wait take the cores that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -272,7 +293,7 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_onc
         }
         config = {"load_config": json.dumps({"CPU": settings})}
         options.add_provider_for_devices([_openvino_device()], config)
-        return ort.InferenceSession(prepared.graph, options)
+        return ort.InferenceSession(prepared.graph, options, enable_fallback=0)
     if chosen.provider in (CUDA, TENSORRT):
         ort.preload_dlls()
         # TF32 keeps 10 bits of mantissa: fp32 is said and fp32 is meant. Shapes are fixed, so a
@@ -286,5 +307,16 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_onc
                 "trt_fp16_enable": "1" if chosen.precision == "fp16" else "0",
             }
             providers.insert(0, (TENSORRT, tensorrt))
-        return ort.InferenceSession(prepared.graph, options, providers=providers)
-    return ort.InferenceSession(prepared.graph, options, providers=[CPU])
+        return ort.InferenceSession(prepared.graph, options, providers=providers, enable_fallback=0)
+    return ort.InferenceSession(prepared.graph, options, providers=[CPU], enable_fallback=0)
+
+
+def _quiet() -> Any:
+    """Options of a session that writes nothing to stderr.
+
+    Sessions are opened with ``enable_fallback=0``, as a failed one is else tried again, and that said on
+    stdout, where predictions go.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL
+    return options
