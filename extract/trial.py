@@ -32,6 +32,8 @@ Between rounding and the least of what depends on a batch, both measured (tests/
 REPEATED = 1e-5
 """The same for a picture that is run again as it was: only the order of a sum may differ then."""
 
+_WHY_ONE = "the network is dead there, or its images are to be prepared in another way"
+
 
 def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
     """Run a network on three pictures, on the engine that `extract` would choose for it.
@@ -45,12 +47,13 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
         ``network.onnx``, in the store or on its way there.
     spec : NetworkSpec
     notify : callable
-        Is told in one line if all pictures give the same features.
+        Is told in one line if all three give the same class scores.
 
     Raises
     ------
     WeightsError
-        If the engine refuses the graph or fails at it, or `check` does not pass.
+        If the engine refuses the graph or fails at it, `check` does not pass, or all pictures, `plain` ones
+        too, give the same features.
     UsageError
         If a layer has no row for each image.
     DeviceMemoryError
@@ -66,10 +69,15 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
             f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"
         ) from exc
     for layer, rows in check(session, graph_path, spec).items():
-        if max(_distance(rows[:1], rows[i : i + 1]) for i in (1, 2)) <= REPEATED:
-            notify(
-                f"{spec.name}: three different pictures give the same {layer!r}: the network is dead there, "
-                "or its images are to be prepared in another way"
+        if not _are_one(rows):
+            continue
+        if layer != spec.default_layer:
+            notify(f"{spec.name}: three different pictures give the same {layer!r}; {_WHY_ONE}")
+        elif _are_one(np.concatenate([rows, _plain_features(session, spec)[layer]])):
+            raise WeightsError(
+                f"network {spec.name!r} cannot be used: layer {layer!r} is one and the same vector for "
+                f"every picture that was tried; {_WHY_ONE}. Choose another layer with --layer, or say with "
+                "--preprocess, --mean, --std and --scale how its images are prepared"
             )
 
 
@@ -155,6 +163,34 @@ def pictures(height: int, width: int) -> Pixels:
     noise = rng.normal(0, 8, smooth.shape)
     shown: Pixels = np.clip(128 + contrast * smooth + noise, 0, 255).astype(np.uint8)
     return shown
+
+
+def plain(height: int, width: int) -> Pixels:
+    """Five pictures unlike photographs: black, white, noise, stripes and a coarse chessboard.
+
+    A network may see nothing in smooth colours, and something here.
+
+    Returns
+    -------
+    ndarray of shape (5, height, width, 3), uint8
+        RGB; the same for the same size.
+    """
+    rows, columns = np.indices((height, width))
+    shown: Pixels = np.zeros((5, height, width, 3), np.uint8)
+    shown[1] = 255
+    shown[2] = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    shown[3] = np.where(columns % 2, 255, 0)[..., None]
+    shown[4] = np.where((rows // 8 + columns // 8) % 2, 255, 0)[..., None]
+    return shown
+
+
+def _plain_features(session: Session, spec: NetworkSpec) -> dict[str, Features]:
+    return _one_by_one(session, plain(spec.preprocess.crop_height, spec.preprocess.crop_width))
+
+
+def _are_one(rows: Features) -> bool:
+    """Whether all rows are one vector, but for rounding."""
+    return max(_distance(rows[:1], rows[i : i + 1]) for i in range(1, len(rows))) <= REPEATED
 
 
 def _stretched(few: int, many: int) -> NDArray[np.float64]:

@@ -238,8 +238,8 @@ def import_file(
     our graph. Any other ONNX is kept whole. Unless the catalogue knows the file by its hash, --layer says
     where to cut it, and how its images are prepared is said by --preprocess, by --mean, --std and --scale, or
     by both. A network of several inputs is cut where one image alone is needed. The network is tried first:
-    one that does not run, gives NaN, draws at random or lets an image's features depend on its batch is
-    refused.
+    one that does not run, gives NaN or the same for every image, draws at random or lets an image's features
+    depend on its batch is refused.
     """
     from models.importing import import_network
     from models.store import check_free

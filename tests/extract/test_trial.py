@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 import extract
 from cli import application
 from extract import ExtractOptions, extract_features
-from extract.trial import pictures
+from extract.session import open_session
+from extract.trial import pictures, plain
 from models import catalog, importing, store
 from models.catalog import Source
 from models.errors import DownloadError, UsageError, WeightsError
@@ -75,6 +76,14 @@ FAULTS: dict[str, tuple[ModelProto, str]] = {
     "infinity": (
         behind_pool(NODE("Mul", ["pool", "much"], ["large"]), NODE("Exp", ["large"], ["out"]), much=F4(1e3)),
         r"layer 'out' has NaN or infinite numbers",
+    ),
+    "one vector for all": (
+        behind_pool(NODE("Clip", ["pool", "least"], ["out"]), least=F4(1e6)),
+        r"layer 'out' is one and the same vector for every picture that was tried; .* another layer with",
+    ),
+    "nothing but zeros": (
+        behind_pool(NODE("Mul", ["pool", "none"], ["out"]), none=F4(0)),
+        r"layer 'out' is one and the same vector",
     ),
     "the mean of the batch": (
         minus_the_mean_of_the_batch(),
@@ -169,7 +178,8 @@ def test_what_looks_at_its_batch_is_kept_with_a_fixed_batch_of_one(folder: Path)
     """The way out that the refusal names."""
     from onnxruntime.tools.make_dynamic_shape_fixed import make_input_shape_fixed
 
-    made = minus_the_mean_of_the_batch()
+    mean = NODE("ReduceMean", ["pool"], ["mean"], "centre", axes=[0, 2, 3], keepdims=1)
+    made = behind_pool(mean, NODE("Sub", ["pool", "mean"], ["out"]))
     make_input_shape_fixed(made.graph, "data", [1, 3, SIZE, SIZE])
     assert "bound to batches of 1" in import_by_command(write(made, folder))
 
@@ -194,9 +204,31 @@ def test_a_layer_with_other_rows_than_images_is_a_wrong_call(folder: Path) -> No
         extract_features([folder / "a.png"], folder / "f.h5", ExtractOptions(network="net", layers=("out",)))
 
 
-def test_pictures_that_all_give_the_same_are_worth_a_line(folder: Path) -> None:
-    made = behind_pool(NODE("Clip", ["pool", "least"], ["out"]), least=F4(1e6))
-    assert "net: three different pictures give the same 'out'" in import_by_command(write(made, folder))
+def test_a_network_that_is_blind_to_smooth_colours_alone_is_kept(folder: Path) -> None:
+    """Its features are 0 but where `pool` is larger than for any of the three first pictures."""
+    import_by_command(write(behind_pool(NODE("Identity", ["pool"], ["out"])), folder))
+    known = store.load("net")
+    session = open_session(known.graph_path, known.spec, ["out"])
+    height, width = known.spec.preprocess.crop_height, known.spec.preprocess.crop_width
+    smooth, others = (session.run(shown(height, width))["out"].max() for shown in (pictures, plain))
+    assert others > smooth
+    made = behind_pool(
+        NODE("Sub", ["pool", "most"], ["above"]), NODE("Relu", ["above"], ["out"]), most=F4(smooth)
+    )
+    store.remove("net")
+    assert "imported" in import_by_command(write(made, folder))
+
+
+def test_class_scores_that_are_all_the_same_are_worth_a_line(folder: Path) -> None:
+    made = behind_pool(
+        NODE("Flatten", ["pool"], ["flat"]),
+        NODE("Gemm", ["flat", "w"], ["same"]),
+        NODE("Softmax", ["same"], ["out"], axis=1),
+        w=np.zeros((64, 1000), F4),
+    )
+    assert "net: three different pictures give the same 'out'; " in import_by_command(
+        write(made, folder), "pool"
+    )
 
 
 def test_a_fault_behind_the_layer_that_is_used_is_met_when_it_is_asked_for(folder: Path) -> None:
