@@ -22,6 +22,7 @@ from extract.kinds import FEATURE_CACHE
 from extract.options import ExtractOptions
 from extract.plan import (
     check_missing,
+    find_copied,
     find_edited,
     find_moved,
     layers_to_run,
@@ -244,9 +245,12 @@ class _Run:
             self.clock.write += time.perf_counter() - began
         if stopped is not None:
             raise stopped
-        summary = self._summary(started, len(plan.reuse), moved, len(missing), result.written)
+        kept_paths = {ref.path for ref in plan.reuse}.union(self.unreadable.stale)
+        copied = find_copied(moved, kept_paths, (writer.roots, self.listing.roots))
+        summary = self._summary(started, len(plan.reuse), moved, len(copied), result.written)
         return dataclasses.replace(
             summary,
+            removed=len(missing),
             classes=count_classes(record.label for record in images),
             unlabelled=next((record.path for record in images if not record.label), None),
         )
@@ -407,21 +411,22 @@ class _Run:
             return list(pool.map(digest, refs))
 
     def _summary(
-        self, started: float, untouched: int, found_again: Mapping[str, str], removed: int, written: bool
+        self, started: float, untouched: int, found_again: Mapping[str, str], copied: int, written: bool
     ) -> ExtractSummary:
         rows = len(self.done) + len(self.unreadable.stale)
-        moved = sum(path != old for path, old in found_again.items())
-        reused = untouched + len(found_again) - moved
+        renamed = sum(path != old for path, old in found_again.items())
+        reused = untouched + len(found_again) - renamed
         return ExtractSummary(
             out=self.out,
             images=rows + len(self.unreadable.failures),
             rows=rows,
             failures=sorted(self.unreadable.failures, key=lambda failure: failure.path),
             stale=[self.unreadable.stale[path] for path in sorted(self.unreadable.stale)],
-            extracted=len(self.done) - reused - moved,
+            extracted=len(self.done) - reused - renamed,
             reused=reused,
-            moved=moved,
-            removed=removed,
+            copied=copied,
+            moved=renamed - copied,
+            removed=0,
             ignored=dict(self.listing.ignored),
             seconds=time.perf_counter() - started,
             clock=self.clock,

@@ -156,6 +156,32 @@ def find_moved(
     return moved
 
 
+def find_copied(
+    moved: Mapping[str, str], kept: Collection[str], roots: tuple[Sequence[str], Sequence[str]]
+) -> set[str]:
+    """Which images found by their content are copies: the other one has its content still.
+
+    Parameters
+    ----------
+    moved : mapping of str to str
+        From `find_moved`.
+    kept : collection of str
+        Paths whose row stays as it is.
+    roots : pair of sequences of str
+        Where the cache's images lay, and where this run's lie. Of another root nothing is listed; a folder
+        that is there still is looked into.
+    """
+    others = {path: old for path, old in moved.items() if path != old}
+    before = [root for root in roots[0] if root not in roots[1]]
+    return {
+        path
+        for path, old in others.items()
+        if old in kept
+        or moved.get(old) == old
+        or any(os.path.lexists(os.path.join(root, old)) for root in before)  # noqa: PTH118
+    }
+
+
 def find_edited(
     reuse: Sequence[ImageRef],
     known: Mapping[str, Known],

@@ -34,8 +34,9 @@ class ExtractSummary:
         Every image of the listing that has no row, with its reason.
     stale : list of Failure
         Images that cannot be looked at now, with the reason; each keeps the row that it had.
-    extracted, reused, moved, removed : int
-        Rows made now, kept, found again under a new name, dropped because their image is gone.
+    extracted, reused, copied, moved, removed : int
+        Rows made now, kept, taken from an image of the same content, the same where that image is gone, and
+        dropped because their image is gone.
     ignored : dict of str to int
         File suffix -> how many files that are no images.
     seconds : float
@@ -63,6 +64,7 @@ class ExtractSummary:
     stale: list[Failure]
     extracted: int
     reused: int
+    copied: int
     moved: int
     removed: int
     ignored: dict[str, int]
@@ -98,6 +100,7 @@ def summary_text(summary: ExtractSummary) -> str:
     parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
+    parts += [f"{summary.copied} copied"] if summary.copied else []
     parts += [f"{summary.moved} moved"] if summary.moved else []
     parts += [f"{summary.removed} removed"] if summary.removed else []
     parts += [f"{summary.seconds:.1f} s"]
@@ -134,6 +137,7 @@ def summary_json(summary: ExtractSummary) -> dict[str, object]:
         "stale": [{"path": failure.path, "reason": failure.reason} for failure in summary.stale],
         "extracted": summary.extracted,
         "reused": summary.reused,
+        "copied": summary.copied,
         "moved": summary.moved,
         "removed": summary.removed,
         "ignored": summary.ignored,

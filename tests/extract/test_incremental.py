@@ -21,7 +21,7 @@ from models.errors import Fc7Error
 from models.importing import import_network
 from models.spec import caffe_preprocess
 from tests.extract.test_thumbnails import by_loops
-from tests.support import tiny_network, write_pictures
+from tests.support import CommandLine, read_json, tiny_network, write_pictures
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_touched_edited_new_and_deleted_files(place: Path) -> None:
     shutil.copy(place / "imgs/blue/002.png", place / "imgs/green/new.png")
     (place / "imgs/green/003.png").unlink()
     again = extract(place)
-    assert (again.extracted, again.moved, again.removed, again.reused) == (0, 2, 1, 13)
+    assert (again.extracted, again.copied, again.moved, again.removed, again.reused) == (0, 2, 0, 1, 13)
     assert_right(place)
 
 
@@ -89,8 +89,30 @@ def test_a_renamed_folder_is_found_by_content(place: Path) -> None:
     extract(place)
     (place / "imgs/red").rename(place / "imgs/scarlet")
     again = extract(place)
-    assert (again.extracted, again.moved, again.engine) == (0, 5, None)
+    assert (again.extracted, again.copied, again.moved, again.engine) == (0, 0, 5, None)
     assert_right(place)
+
+
+def test_a_copy_is_moved_only_if_its_original_is_gone(place: Path) -> None:
+    cli = CommandLine(place)
+    run = ("extract", "imgs", "--network", "tiny", "-o", "f.h5")
+    cli.good(*run)
+    shutil.copy(place / "imgs/red/000.png", place / "imgs/red/twin.png")
+    (place / "imgs/red/001.png").rename(place / "imgs/red/renamed.png")
+    # An original that takes another's place has left its own content.
+    for old, new in (("002", "free"), ("003", "002"), ("free", "003")):
+        (place / f"imgs/red/{old}.png").rename(place / f"imgs/red/{new}.png")
+    assert ", 1 copied, 3 moved, " in cli.good(*run).out
+    assert_right(place)
+    # Another root, whose paths are new: those of the first one are there still.
+    shutil.copytree(place / "imgs/red", place / "again/pictures")
+    run = ("extract", "again", *run[2:], "--remove-missing", "--json")
+    found = read_json(cli.good(*run).out)
+    assert (found["copied"], found["moved"], found["extracted"]) == (6, 0, 0)
+    (place / "again").rename(place / "elsewhere")
+    (place / "elsewhere/pictures").rename(place / "elsewhere/photos")
+    found = read_json(cli.good("extract", "elsewhere", *run[2:]).out)
+    assert (found["copied"], found["moved"], found["extracted"]) == (0, 6, 0)
 
 
 def test_an_edit_that_keeps_size_and_time_is_found_by_verify(place: Path) -> None:
@@ -105,7 +127,7 @@ def test_an_edit_that_keeps_size_and_time_is_found_by_verify(place: Path) -> Non
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert extract(place).extracted == 0
     found = extract(place, verify=True)
-    assert found.extracted + found.moved == 1
+    assert found.extracted + found.copied == 1
     assert_right(place)
 
 
