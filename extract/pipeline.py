@@ -235,6 +235,7 @@ class _Run:
                     self.unreadable.failures,
                     roots=self.listing.roots,
                     moved=moved,
+                    stale=[self.unreadable.stale[path] for path in sorted(self.unreadable.stale)],
                     progress=self.progress,
                 )
             except KeyboardInterrupt as exc:

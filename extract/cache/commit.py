@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.cache.columns import failure_columns, same_columns, write_columns
-from extract.cache.header import Header, Run, Storage, features_name, tool_version
+from extract.cache.header import Header, Run, Storage, features_name, stale_named, tool_version
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Ints
 from extract.cache.placed import Placed, Record
@@ -50,6 +50,7 @@ def header_of(
     failures: Sequence[Failure],
     roots: tuple[str, ...],
     runs: tuple[Run, ...],
+    stale: Sequence[Failure] = (),
 ) -> Header:
     """What a new file says of itself: its own counts, and this fc7's version."""
     return Header(
@@ -62,6 +63,8 @@ def header_of(
         roots=roots,
         runs=runs,
         tool_version=tool_version(),
+        stale=len(stale),
+        stale_rows=stale_named(stale),
     )
 
 
@@ -91,7 +94,10 @@ def unchanged(
 
     Which fc7 wrote it does not count.
     """
-    same = (found.identity, found.storage, found.roots) == (wanted.identity, wanted.storage, wanted.roots)
+    same = all(
+        getattr(found, name) == getattr(wanted, name)
+        for name in ("identity", "storage", "roots", "stale", "stale_rows")
+    )
     if not same or not placed.is_all_of(0, found.rows):
         return False
     try:

@@ -17,7 +17,9 @@
     attributes                   format, format_version, fingerprint (of all layers together), network,
                                  layers, preprocessing (JSON), pool, trained (0 or 1), roots, rows,
                                  failures, labelled (rows with a label), classes (different labels),
-                                 runs (JSON), tool_version (the fc7 that wrote the file)
+                                 runs (JSON), tool_version (the fc7 that wrote the file); and, only if
+                                 the last run could not look at some images whose rows it kept, stale (how
+                                 many) and stale_rows (JSON: path and reason of the first)
 
 ``runs`` is a list of records, one for each different way rows were made (engine, precision,
 versions), with the number of rows it brought in. There are no times in the file: the same rows
@@ -42,8 +44,14 @@ from typing import Literal
 from extract.cache.identity import CacheIdentity
 from extract.cache.sealed_reader import SealedReader
 from extract.hdf5 import Attribute
+from extract.stages import Failure
+from extract.storable import storable_failure
 from models.errors import CacheCorruptError
 from models.spec import PreprocessSpec
+
+# An attribute has 64 KiB at most.
+_STALE_BYTES = 30_000
+_STALE_NAMED = 20
 
 FORMAT = "fc7-features"
 FORMAT_VERSION = 1
@@ -92,6 +100,10 @@ class Header:
     roots : tuple of str
     runs : tuple of mapping
     tool_version : str
+    stale : int
+        Rows whose images the last run of `extract` could not look at; a merge knows of none.
+    stale_rows : tuple of (str, str)
+        Path and reason of the first of them.
     """
 
     identity: CacheIdentity
@@ -103,9 +115,12 @@ class Header:
     roots: tuple[str, ...]
     runs: tuple[Run, ...]
     tool_version: str
+    stale: int = 0
+    stale_rows: tuple[tuple[str, str], ...] = ()
 
     def to_attributes(self) -> dict[str, Attribute]:
         """As they stand in the file."""
+        stale = {"stale": self.stale, "stale_rows": json.dumps(self.stale_rows)} if self.stale else {}
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -117,6 +132,7 @@ class Header:
             "roots": list(self.roots),
             "runs": json.dumps(list(self.runs), sort_keys=True),
             "tool_version": self.tool_version,
+            **stale,
         }
 
     @classmethod
@@ -142,6 +158,11 @@ class Header:
                 roots=_texts(found["roots"]),
                 runs=tuple(json.loads(str(found["runs"]))),
                 tool_version=str(found["tool_version"]),
+                stale=_number(found.get("stale", 0)),
+                stale_rows=tuple(
+                    (str(path), str(reason))
+                    for path, reason in json.loads(str(found.get("stale_rows", "[]")))
+                ),
             )
         except (KeyError, ValueError, TypeError) as exc:
             raise CacheCorruptError(f"{file.path}: its attributes are not those of {KIND}: {exc}") from exc
@@ -181,6 +202,17 @@ def read_identity(file: SealedReader) -> CacheIdentity:
     if not layers or identity.fingerprint != found["fingerprint"]:
         raise ValueError(f"fingerprint is not that of layers {', '.join(layers)}")
     return identity
+
+
+def stale_named(stale: Sequence[Failure]) -> tuple[tuple[str, str], ...]:
+    """Path and reason of the first stale rows, as many as an attribute holds."""
+    named: list[tuple[str, str]] = []
+    room = _STALE_BYTES
+    for failure in map(storable_failure, stale[:_STALE_NAMED]):
+        room -= len(json.dumps((failure.path, failure.reason)))
+        if room > 0:
+            named.append((failure.path, failure.reason))
+    return tuple(named)
 
 
 def merged_runs(runs: Sequence[Run]) -> tuple[Run, ...]:

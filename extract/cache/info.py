@@ -49,6 +49,7 @@ class CacheInfo:
             ("images", f"{header.rows + header.failures:,}"),
             ("rows", f"{header.rows:,}, {header.labelled:,} labelled, {header.classes:,} classes"),
             ("failures", f"{header.failures:,}"),
+            *_stale_lines(header),
             ("network", f"{identity.network}{trained}"),
             *(
                 ("layer", f"{layer}, {identity.dims[layer]:,} x {header.storage}")
@@ -78,6 +79,8 @@ class CacheInfo:
             "tool_version": header.tool_version,
             "rows": header.rows,
             "failures": header.failures,
+            "stale": header.stale,
+            "stale_rows": [{"path": path, "reason": reason} for path, reason in header.stale_rows],
             "labelled": header.labelled,
             "classes": header.classes,
             "network": identity.network,
@@ -99,6 +102,16 @@ class CacheInfo:
             "segments": self.segments,
             "writer": self.writer,
         }
+
+
+def _stale_lines(header: Header) -> list[tuple[str, str]]:
+    """Rows whose images could not be looked at: how many, and the first by name."""
+    if not header.stale:
+        return []
+    more = header.stale - len(header.stale_rows)
+    named = [("", f"{path}: {reason}") for path, reason in header.stale_rows]
+    others = [("", f"and {more:,} more")] if more else []
+    return [("stale", f"{header.stale:,} of the rows: the last run could not look at"), *named, *others]
 
 
 def _run_text(run: Run) -> str:

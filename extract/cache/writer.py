@@ -219,6 +219,7 @@ class CacheWriter:
         *,
         roots: Sequence[str],
         moved: Mapping[str, str] | None = None,
+        stale: Sequence[Failure] = (),
         progress: Progress | None = None,
     ) -> CommitResult:
         """Make the cache hold just these images and failures.
@@ -235,6 +236,8 @@ class CacheWriter:
             Path -> path in `known` whose features serve, because its content is the same; also if
             there is another image under that path by now. A file whose time alone has changed
             stands here with itself.
+        stale : sequence of Failure
+            Why some of the images, whose rows are kept, cannot be looked at; noted in the file.
         progress : Progress or None
 
         Returns
@@ -257,7 +260,9 @@ class CacheWriter:
             return CommitResult(0, 0, written=False)
         known = self.known
         self._pending.refresh()
-        result = self._bring_about(images, failures, tuple(roots), known, moved or {}, progress or Silent())
+        result = self._bring_about(
+            images, failures, tuple(roots), known, moved or {}, stale, progress or Silent()
+        )
         self._pending.clear()
         self._index = None
         return result
@@ -293,6 +298,7 @@ class CacheWriter:
         roots: tuple[str, ...],
         known: RowIndex,
         moved: Mapping[str, str],
+        stale: Sequence[Failure],
         progress: Progress,
     ) -> CommitResult:
         openers = [self._old.open] if self._old else []
@@ -304,7 +310,7 @@ class CacheWriter:
                 old = self._old.header.runs if self._old else ()
                 new = self._pending.runs(placed.source, first=len(openers))
                 runs = merged_runs([*old, *new])
-                header = header_of(self.identity, self._storage, placed.records, failures, roots, runs)
+                header = header_of(self.identity, self._storage, placed.records, failures, roots, runs, stale)
                 if self._old and unchanged(sources, self._old.header, header, placed, failures):
                     return CommitResult(len(images), len(failures), written=False)
                 write_cache(temporary, header, placed, failures, sources, progress)

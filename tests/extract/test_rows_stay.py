@@ -258,3 +258,29 @@ def test_files_of_one_size_and_time_that_stay_are_not_read(
 
     monkeypatch.setattr("extract.folders.FolderOrigin.read", read)
     assert extract("imgs").reused == 15
+
+
+def test_cache_info_counts_and_names_stale_rows_until_their_images_are_back(place: Path) -> None:
+    (place / "imgs").rename(place / "disk")
+    for path in (place / "disk").rglob("*.png"):
+        link = place / "imgs" / path.relative_to(place / "disk")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    cli = CommandLine(place)
+    run = ("extract", "imgs", "--network", "tiny", "-o", "f.h5", "--json")
+    cli.good(*run)
+    before = features()
+    assert "stale" not in cli.good("cache", "info", "f.h5").out
+    (place / "disk/red").rename(place / "away")
+    found = read_json(cli.good(*run).out)
+    info = read_json(cli.good("cache", "info", "f.h5", "--json").out)
+    assert (info["rows"], info["stale"], info["stale_rows"]) == (15, 5, found["stale"])
+    text = cli.good("cache", "info", "f.h5").out
+    assert "stale       5 of the rows: the last run could not look at" in text
+    assert f"            red/000.png: {found['stale'][0]['reason']}\n" in text
+    assert cli.good("cache", "verify", "f.h5").out == "f.h5: whole, 15 rows, 0 failures\n"
+    assert read_json(cli.good(*run).out)["written"] is False
+    (place / "away").rename(place / "disk/red")
+    assert read_json(cli.good(*run).out)["stale"] == []
+    assert read_json(cli.good("cache", "info", "f.h5", "--json").out)["stale"] == 0
+    assert_same_rows(before)
