@@ -67,7 +67,9 @@ def verify(
 ) -> None:
     """Read every checksum, count rows and failures, and with --images say what changed since.
 
-    Exit code 1 if the file is damaged, or if an image changed.
+    Exit code 1 if the file is damaged, or if an image changed; the last line then is the command to run next,
+    made of what the cache says of its images and network: `extract ... --repair` redoes damaged rows and
+    those with NaN, `extract ... --force` makes all anew where rows can no longer be told apart.
     """
     from extract.cache.verify import verify as check
 

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from extract.addresses import is_address
 from extract.cache.columns import texts
 from extract.cache.header import Header, features_name, open_cache
 from extract.cache.index import Entries, RowIndex
 from extract.cache.joining import join
+from extract.cache.remedy import IMAGES, extract_again
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.soundness import unusable_features
 from extract.cache.thumbnails import thumbnail_names
+from extract.lists import STDIN
 from extract.stages import ImageRef, Listing
 from models.errors import CacheCorruptError, ImageError
 from models.progress import Progress, Silent
@@ -26,6 +29,9 @@ from models.terminal import one_line
 
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
+# What `extract` does not need to go on with a cache: features are made anew from the images, and these
+# columns come from the listing, or are left out.
+_MADE_ANEW = ("features/", "label", "group", "split", "thumbnail", "colour")
 # Images that are read at the same time lie in memory.
 _IMAGES_AT_ONCE = 64
 
@@ -51,6 +57,8 @@ class VerifyReport:
         Paths of rows whose image cannot be read.
     new : list of str
         Images that are neither row nor failure.
+    next_step : str
+        What to run, or to do, about all that was found; empty if nothing was.
     """
 
     path: Path
@@ -62,6 +70,7 @@ class VerifyReport:
     missing: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
+    next_step: str = ""
 
     @property
     def ok(self) -> bool:
@@ -80,6 +89,8 @@ class VerifyReport:
             )
             for kind in ("changed", "missing", "unreadable", "new"):
                 lines += [f"{kind}: {one_line(path)}" for path in getattr(self, kind)]
+        if self.next_step:
+            lines.append(f"next: {self.next_step}")
         return "\n".join(lines)
 
 
@@ -108,32 +119,89 @@ def verify(
         If there are no images where they should lie.
     """
     report = VerifyReport(Path(path))
+    header: Header | None = None
+    not_finite: dict[str, list[int]] = {}
+    beyond_repair = False
     try:
         with open_cache(report.path) as file:
             header = Header.read(file)
             report.rows, report.failures = header.rows, header.failures
-            not_finite: dict[str, list[int]] = {}
-            features = {features_name(layer): layer for layer in header.identity.layers}
-            for name in file.names():
-                if name not in features:
-                    report.problems += [str(problem) for _, problem in file.damaged(name)]
-                    continue
-                for rows, problem in unusable_features(file, features[name]):
-                    if problem is None:
-                        not_finite.setdefault(features[name], []).extend(rows)
-                    else:
-                        report.problems.append(str(problem))
-            report.problems += _wrong_counts(file, header)
+            damage = list(_damage(file, header, not_finite))
+            wrong = list(_wrong_counts(file, header))
+            report.problems += [*(problem for _, problem in damage), *wrong]
+            beyond_repair = bool(wrong) or not all(name.startswith(_MADE_ANEW) for name, _ in damage)
             if not report.problems:
                 entries = Entries.read(file, header.identity.layers, {})
                 report.problems += _disagreements(file, entries)
+                beyond_repair = bool(report.problems)
                 report.problems += _named(file, not_finite)
                 index = join([entries])
     except CacheCorruptError as exc:
         report.problems.append(str(exc))
-    if images is not None and not report.problems:
+        beyond_repair = True
+    if report.problems:
+        options = ["--force" if beyond_repair else "--repair"]
+        if not_finite and header is not None and any(run.get("precision") != "fp32" for run in header.runs):
+            options += ["--precision", "fp32"]
+        report.next_step = _mending(report.path, header, options)
+    elif images is not None:
         _compare(report, index, _listing(images), progress or Silent())
+        given = [] if isinstance(images, Listing) else [str(images)]
+        report.next_step = _bringing_up_to_date(report, header, given)
     return report
+
+
+def _damage(
+    file: SealedReader, header: Header, not_finite: dict[str, list[int]]
+) -> Iterator[tuple[str, str]]:
+    """(Dataset, what is wrong) of everything that fails its checksum; rows that are not finite are noted."""
+    features = {features_name(layer): layer for layer in header.identity.layers}
+    for name in file.names():
+        if name not in features:
+            for _, problem in file.damaged(name):
+                yield name, str(problem)
+            continue
+        for rows, problem in unusable_features(file, features[name]):
+            if problem is None:
+                not_finite.setdefault(features[name], []).extend(rows)
+            else:
+                yield name, str(problem)
+
+
+def _mending(path: Path, header: Header | None, options: Sequence[str]) -> str:
+    """What makes a damaged cache whole."""
+    does = (
+        "makes all of it anew, and keeps this file until that is complete"
+        if "--force" in options
+        else "redoes what is damaged, and nothing else"
+    )
+    return f"`{extract_again(path, header, [], *options)}` {does}{_left_open(header, [])}"
+
+
+def _bringing_up_to_date(report: VerifyReport, header: Header | None, images: Sequence[str]) -> str:
+    """What makes a cache say what its images are now."""
+    steps = []
+    if report.unreadable:
+        steps.append("make the unreadable images readable (their rights, their disk) and verify again")
+    if report.changed or report.missing or report.new:
+        options = [*["--verify"] * bool(report.changed), *["--remove-missing"] * bool(report.missing)]
+        line = extract_again(report.path, header, images, *options)
+        steps.append(f"`{line}` takes over what changed{_left_open(header, images)}")
+    return "; ".join(steps)
+
+
+def _left_open(header: Header | None, images: Sequence[str]) -> str:
+    """What a cache does not say of how it was made, for the user to add."""
+    given = list(images or (() if header is None else header.roots))
+    away = [root for root in given if root != STDIN and not is_address(root) and not Path(root).exists()]
+    told = "; add the --labels, --label-by or --group-by that it was made with, if any"
+    if header is None:
+        told = "; IMAGES are those it was made of, and --network and others as they were given then"
+    elif not given or STDIN in given:
+        told = f"; {IMAGES} are those it was made of{told}"
+    if away:
+        told += f"; {', '.join(away[:3])} is not here: run it where that lies, or name where it is now"
+    return told
 
 
 def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
@@ -153,7 +221,7 @@ def _named(file: SealedReader, not_finite: Mapping[str, Sequence[int]]) -> Itera
     for layer, rows in not_finite.items():
         paths = texts(file.take("path", np.array(rows, np.int64)))
         for path in paths:
-            yield f"{file.path}: {path}: its {layer} holds NaN or infinity; extract --repair redoes it"
+            yield f"{file.path}: {path}: its {layer} holds NaN or infinity"
 
 
 def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
