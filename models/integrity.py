@@ -97,6 +97,27 @@ def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
             raise _replaced(spec, folder)
 
 
+def is_damaged(folder: Path) -> bool:
+    """Whether files of a network are missing, or changed since they were checked last.
+
+    A file is read only if it was checked before and has another size, time or inode since: what was never
+    checked is believed, until an engine opens it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the store.
+    """
+    with ExitStack() as stack:
+        try:
+            opened = {path: stack.enter_context(path.open("rb")) for path in _files(folder)}
+            states = {path: _state(os.fstat(stream.fileno())) for path, stream in opened.items()}
+            _compare_sums(folder, opened, states, believe_unchecked=True)
+        except (WeightsError, OSError):
+            return True
+    return False
+
+
 def recorded_sums(text: str) -> dict[str, str]:
     """File name -> digest, of lines as ``sha256sum`` writes them."""
     return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
@@ -128,7 +149,13 @@ def _replaced(spec: NetworkSpec, folder: Path) -> WeightsError:
     )
 
 
-def _compare_sums(folder: Path, opened: Mapping[Path, BufferedReader], states: Mapping[Path, State]) -> None:
+def _compare_sums(
+    folder: Path,
+    opened: Mapping[Path, BufferedReader],
+    states: Mapping[Path, State],
+    *,
+    believe_unchecked: bool = False,
+) -> None:
     """Every file is as it was recorded, by its CRC-32 or, of networks saved without, its SHA-256."""
     sums = folder / (CRCS_FILE if folder / CRCS_FILE in opened else SUMS_FILE)
     digest_of = _crc if sums.name == CRCS_FILE else _sha256
@@ -141,7 +168,7 @@ def _compare_sums(folder: Path, opened: Mapping[Path, BufferedReader], states: M
     memory = _Memory()
     for name, digest in recorded.items():
         path = folder / name
-        if memory.knows(path, states[path], digest):
+        if memory.knows(path, states[path], digest) or (believe_unchecked and not memory.has(path)):
             continue
         opened[path].seek(0)
         found = digest_of(opened[path])
@@ -189,6 +216,10 @@ class _Memory:
 
     def knows(self, path: Path, state: State, digest: str) -> bool:
         return self._known.get(str(path)) == [*state, digest]
+
+    def has(self, path: Path) -> bool:
+        """Whether it was ever checked."""
+        return str(path) in self._known
 
     def note(self, path: Path, state: State, digest: str) -> None:
         if time.time() - max(state[3:]) / 1e9 > _TICK:

@@ -11,6 +11,7 @@ from models.catalog import CatalogEntry
 from models.default import default_network
 from models.errors import UsageError, WeightsError
 from models.installed import is_installed
+from models.integrity import is_damaged
 from models.measured import Measured, measured_here
 from models.pins import pins_of
 from models.program import python_name
@@ -86,7 +87,7 @@ def _stored_row(name: str) -> dict[str, Any]:
     facts = published_facts(spec)
     return {
         "in_store": True,
-        "damaged": False,
+        "damaged": is_damaged(network.folder),
         "trained": spec.trained,
         "bytes": network.size,
         "layer": spec.default_layer,

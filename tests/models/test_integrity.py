@@ -14,6 +14,8 @@ import pytest
 from models import integrity, store
 from models.errors import WeightsError
 from models.integrity import unchanged
+from models.listing import network_rows
+from models.network_table import network_table
 from tests.models.fake_networks import fake_files, fake_spec
 
 
@@ -194,3 +196,36 @@ def test_the_memory_is_readable_json(root: Path, monkeypatch: pytest.MonkeyPatch
     known = json.loads((root / "checked.json").read_text())
     weights = stored.folder / "network.weights"
     assert known[str(weights)][:3] == [weights.stat().st_dev, weights.stat().st_ino, 10_000]
+
+
+def test_models_list_says_damaged_of_files_that_changed_and_reads_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def damaged() -> tuple[bool, str]:
+        [row] = [row for row in network_rows() if row["name"] == "mine"]
+        listed = [line for line in network_table([row]).splitlines() if line.startswith("mine")]
+        return row["damaged"], listed[0].split()[1]
+
+    stored, read, crc = put(), list[str](), integrity._crc
+    monkeypatch.setattr(integrity, "_TICK", 0)
+
+    def noting(stream: BufferedReader) -> str:
+        read.append(Path(str(stream.name)).name)
+        return crc(stream)
+
+    monkeypatch.setattr(integrity, "_crc", noting)
+    assert damaged() == (False, "store")
+    assert read == []
+    check(stored)
+    read.clear()
+    assert damaged() == (False, "store")
+    assert read == []
+    weights = stored.folder / "network.weights"
+    os.utime(weights, (1, 1))  # the same bytes: read once
+    assert damaged() == (False, "store")
+    assert damaged() == (False, "store")
+    assert read == ["network.weights"]
+    zero_a_byte(weights)
+    assert damaged() == (True, "damaged")
+    weights.unlink()
+    assert damaged() == (True, "damaged")
