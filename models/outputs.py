@@ -49,7 +49,8 @@ class Guard:
         Replace what stands at an output, whatever it is; never an input.
     listed : callable
         Gives the other files that the call reads, such as the images of its folders. Only asked
-        when `force` is about to replace something that fc7 would not have written there.
+        when something stands at an output that fc7 would not have written there. Raises an `Fc7Error` if
+        that cannot be told.
     """
 
     def __init__(
@@ -289,10 +290,12 @@ class Output:
         if self.guard.reads(found):
             which = ", which this call reads"
         elif found.st_size and not self._is_ours():
-            if force and not self.guard.lists(found):
+            listed = self._is_listed(found)
+            if force and not listed:
                 return
-            which = ", one of the images that this call reads" if force else ""
-            remedy += "" if force else ", or pass --force to replace it"
+            which = ", one of the images that this call reads" if listed else ""
+            # What `force` would refuse is not advised.
+            remedy += ", or pass --force to replace it" if listed is False else ""
         else:
             reason = None if force else self.spare(self.place.target)
             if reason is None:
@@ -302,6 +305,15 @@ class Output:
             f"{self.path}: {describe(self.place.target)} stands there{which}, "
             f"and {self.kind.name} was to be written; {remedy}"
         )
+
+    def _is_listed(self, found: os.stat_result) -> bool | None:
+        """Whether it is one of the call's images; None if that cannot be told, which `force` raises."""
+        try:
+            return self.guard.lists(found)
+        except Fc7Error:
+            if self.guard.force:
+                raise
+            return None
 
     def _is_ours(self) -> bool:
         try:

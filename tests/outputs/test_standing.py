@@ -111,9 +111,8 @@ def test_no_call_replaces_what_it_reads_not_even_with_force(
                 assert code == 2, message
                 assert everything(place) == standing
                 assert f"{case.kind} was to be written; choose another" in message
-                if force or name != PHOTO:
-                    assert "this call reads" in message
-                    assert "--force" not in message
+                assert "this call reads" in message
+                assert "--force" not in message
     assert everything(place) == before
 
 
@@ -145,6 +144,9 @@ def test_images_are_inputs_however_they_were_named(
         code, message = run([*arguments, "-o", out, "--force"])
         assert code == 2, message
         assert "this call reads" in message or "a list is read from stdin, which may name it" in message
+        # Nor is it advised first.
+        code, message = run([*arguments, "-o", out])
+        assert (code, message.count("--force")) == (2, 0), message
     assert everything(place) == before
 
 
