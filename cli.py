@@ -114,7 +114,12 @@ def _run() -> None:
     except Fc7Error as exc:
         _fail(str(exc), exc.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped", 130)
+        _stopped()
+    except SystemExit as exc:
+        # Typer ends so after Ctrl-C, without a word.
+        if exc.code == 130:
+            _stopped()
+        raise
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,6 +139,13 @@ def _run() -> None:
             "FC7_TRACEBACK=1 shows where, please report it",
             1,
         )
+
+
+def _stopped() -> None:
+    """End after Ctrl-C that no command saw to, saying what became of its outputs."""
+    from models.outputs import what_was_written
+
+    _fail("; ".join(filter(None, ("stopped", what_was_written()))), 130)
 
 
 def _fail(message: str, code: int) -> None:

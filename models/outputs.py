@@ -37,6 +37,18 @@ _FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 # Deflate takes pool5 of photographs, four fifths of it zeros, to a fifth; a file system may do as well.
 _MOST_COMPRESSION = 8
 
+# Of this process, for who ends it: place -> the path as the user gave it, and whether it was written.
+_claimed_here: dict[Path, tuple[Path, bool]] = {}
+
+
+def what_was_written() -> str:
+    """Which of the outputs that were claimed in this process were written, for one that is stopped."""
+    done = [str(path) for path, written in _claimed_here.values() if written]
+    left = [str(path) for path, written in _claimed_here.values() if not written]
+    parts = [f"{', '.join(done)} written whole"] if done else []
+    parts += [f"{', '.join(left)} not written"] if left else []
+    return "; ".join(parts)
+
 
 class Guard:
     """What one call reads and writes.
@@ -104,6 +116,7 @@ class Guard:
         output.check()
         if not output.place.stream:
             self._try(output)
+            _claimed_here.setdefault(output.place.target, (output.path, False))
         return output
 
     def folder(self, folder: str | Path | Folder, kinds: Mapping[str, Kind], option: str) -> Folder:
@@ -262,6 +275,7 @@ class Output:
         if self.makes_folder:
             self.place.target.parent.mkdir(parents=True, exist_ok=True)
         self.place.write(data, self.check)
+        _claimed_here[self.place.target] = self.path, True
         return self.path
 
     def put(self, finished: Path) -> None:
@@ -274,6 +288,7 @@ class Output:
         OSError
         """
         self.place.put(finished, self.check)
+        _claimed_here[self.place.target] = self.path, True
 
     def open(self) -> BinaryIO:
         """`Place.open`."""

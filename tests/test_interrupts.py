@@ -150,3 +150,43 @@ def test_importing_the_command_line_changes_no_handler() -> None:
         check=True,
     )
     assert ran.stdout == "True\n"
+
+
+# Ctrl-C before, while and after the classifier is written, the split beside it being written last.
+WHILE_WRITING = """
+import os, signal, sys
+where = sys.argv.pop(1)
+import classify.from_cache as module
+name, after = where.split("-")
+usual = getattr(module, name)
+def call(*arguments, **options):
+    if after == "before":
+        os.kill(os.getpid(), signal.SIGINT)
+    found = usual(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+    return found
+setattr(module, name, call)
+from cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("save_classifier-before", "error: stopped; c.onnx, s.csv not written\n"),
+        ("save_classifier-after", "error: stopped; c.onnx written whole; s.csv not written\n"),
+        ("write_split-after", "error: stopped; c.onnx, s.csv written whole\n"),
+    ],
+)
+def test_ctrl_c_while_fit_writes_says_what_is_there(
+    cli: CommandLine, tmp_path: Path, where: str, told: str
+) -> None:
+    here = CommandLine(tmp_path)
+    here.store.symlink_to(cli.store)
+    write_pictures(tmp_path / "imgs", per_class=6)
+    here.good("extract", "imgs", "--network", "tiny", "-o", "f.h5")
+    arguments = ("fit", "f.h5", "--svm", "-C", "1", "-o", "c.onnx", "--split-csv", "s.csv")
+    ran = ended(here, WHILE_WRITING, where, *arguments)
+    assert (ran.returncode, ran.stderr) == (130, told)
+    assert (tmp_path / "c.onnx").exists() == ("c.onnx written" in told or "s.csv written" in told)
