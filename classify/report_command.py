@@ -13,7 +13,7 @@ from classify.fit_command import DEFAULT_MODEL
 from extract.cache_commands import ForceOption, existing
 from extract.commands import QuietOption, notifier
 from models.errors import UsageError
-from models.program import command_line
+from models.program import command_line, pip_install
 
 
 def report(
@@ -58,7 +58,7 @@ def report(
             raise
         raise UsageError(
             f"report draws with matplotlib and jinja2, and {exc.name} is not installed: "
-            "pip install matplotlib jinja2"
+            f"{pip_install('fc7[report]')}"
         ) from exc
     say = notifier(quiet)
     made = make_report(

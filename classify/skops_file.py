@@ -23,6 +23,7 @@ from classify.kinds import SKOPS
 from models.durable import explained
 from models.errors import ClassifierError, UsageError
 from models.outputs import Destination, claimed
+from models.program import pip_install
 
 
 def write_skops(classifier: Classifier, out: Destination) -> list[str]:
@@ -49,7 +50,7 @@ def write_skops(classifier: Classifier, out: Destination) -> list[str]:
     try:
         from skops.io import dumps
     except ImportError as exc:
-        raise UsageError("--format skops needs the library skops: pip install 'fc7[skops]'") from exc
+        raise UsageError(f"--format skops needs the library skops: {pip_install('fc7[skops]')}") from exc
     out = claimed(out, SKOPS)
     with explained(out.path, out.option, ClassifierError):
         out.write(dumps(to_pipeline(classifier)))

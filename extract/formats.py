@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from models.errors import ImageError
+from models.program import pip_install
 
 SUFFIXES = (
     ".jpg",
@@ -46,7 +47,7 @@ READ = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC, JPEG 2000, JPEG XL and PPM/
 CUT_SHORT = "truncated: the file ends before the picture does"
 """The reason for every format's missing end."""
 
-NOT_INSTALLED = "which is not installed; pip install"
+NOT_INSTALLED = "which is not installed;"
 """Part of a reason that says nothing of the image: it is tried again on every run."""
 
 # Files that begin as an image and are something else: camera raw, whose first page is a preview; slides of
@@ -115,9 +116,9 @@ def begins_as_image(head: bytes) -> bool:
     return kind is not None and (kind not in _LONGER or _LONGER[kind].match(head) is not None)
 
 
-def not_installed(kind: str, package: str) -> ImageError:
-    """The error for an image whose reader is missing."""
-    return ImageError(f"{kind} is read by {package}, {NOT_INSTALLED} {package}")
+def not_installed(kind: str, package: str, extra: str) -> ImageError:
+    """The error for an image whose reader is missing, which an extra of fc7 brings."""
+    return ImageError(f"{kind} is read by {package}, {NOT_INSTALLED} {pip_install(f'fc7[{extra}]')}")
 
 
 def _kind_of(data: bytes) -> str | None:

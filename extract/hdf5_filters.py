@@ -7,6 +7,8 @@ from typing import Any
 
 import h5py
 
+from models.program import pip_install
+
 # From the HDF Group's registry (docs/RegisteredFilterPlugins.md in github.com/HDFGroup/hdf5_plugins), except
 # 32033 from hdf5plugin's list, and 4, the library's own, which some builds leave out.
 _NAMES = {
@@ -49,7 +51,7 @@ def missing_filter(data: Any) -> str | None:
     known = _NAMES.get(number, said)
     name = f"{known} (HDF5 filter {number})" if known else f"HDF5 filter {number}"
     cure = (
-        "pip install -U hdf5plugin brings it"
+        f"{pip_install('-U', 'hdf5plugin')} brings it"
         if number in _IN_HDF5PLUGIN
         else "save it with gzip where it can be read (h5repack -f GZIP=4 old.h5 new.h5)"
     )

@@ -23,7 +23,7 @@ def reader() -> Any:
     """
     found = _reader()
     if found is None:
-        raise not_installed("HEIC", "pillow-heif")
+        raise not_installed("HEIC", "pillow-heif", "heif")
     return found
 
 

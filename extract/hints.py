@@ -8,6 +8,7 @@ from pathlib import Path
 from extract.clock import Clock
 from extract.providers import CPU, CUDA, OPENVINO, Machine
 from extract.stream import default_jobs
+from models.program import pip_install
 
 # Below this a run is over before anybody wishes it were faster.
 _WORTH_SECONDS = 10.0
@@ -40,7 +41,7 @@ def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool)
     if slowest != "inference":
         return None
     if provider == CPU and intel and not machine.openvino:
-        return "pip install 'fc7[openvino]' adds a faster engine for this CPU"
+        return f"{pip_install('fc7[openvino]')} adds a faster engine for this CPU"
     if provider == CPU and machine.openvino:
         return "--device auto would take OpenVINO, which is faster on this CPU"
     if provider == OPENVINO and precision == "fp32" and machine.bf16:

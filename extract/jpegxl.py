@@ -36,7 +36,7 @@ def decode(data: bytes) -> NDArray[Any]:
     """
     libjxl = _libjxl()
     if libjxl is None:
-        raise not_installed("JPEG XL", "imagecodecs")
+        raise not_installed("JPEG XL", "imagecodecs", "jxl")
     try:
         pixels: NDArray[Any] = libjxl.jpegxl_decode(data, index=0)
     except (ValueError, RuntimeError) as exc:  # its own JpegxlError is a RuntimeError

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.errors import ProviderError
+from models.program import pip_install
 
 Device = Literal["auto", "cuda", "tensorrt", "cpu"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -92,8 +93,8 @@ def candidates(device: Device, precision: Precision, machine: Machine) -> list[C
         )
     if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
         raise ProviderError(
-            "--precision bf16 needs --device auto, the OpenVINO plug-in (pip install 'fc7[openvino]') and a "
-            "CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
+            "--precision bf16 needs --device auto, the OpenVINO plug-in "
+            f"({pip_install('fc7[openvino]')}) and a CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
         )
     on_gpu: Literal["fp32", "fp16"] = "fp16" if precision == "fp16" else "fp32"
     if device in ("cuda", "tensorrt"):
@@ -109,7 +110,7 @@ def candidates(device: Device, precision: Precision, machine: Machine) -> list[C
     reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
     if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
         found.append(Candidate(CUDA, on_gpu, f"cuda in {on_gpu}: an NVIDIA driver was found"))
-        reason = "the CUDA provider did not start (pip install 'fc7[cuda]' brings its libraries)"
+        reason = f"the CUDA provider did not start ({pip_install('fc7[cuda]')} brings its libraries)"
     if machine.openvino and precision != "fp16":
         half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
         found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
@@ -121,8 +122,8 @@ def candidates(device: Device, precision: Precision, machine: Machine) -> list[C
 def no_gpu(device: str, found: str) -> str:
     """Why "cuda" or "tensorrt" cannot be had, and what to do; `found` says what was found."""
     what = "CUDA" if device == "cuda" else "TensorRT"
-    libraries = " and TensorRT's libraries (pip install tensorrt)" if device == "tensorrt" else ""
+    packages = ("fc7[cuda]", "tensorrt") if device == "tensorrt" else ("fc7[cuda]",)
     return (
         f"--device {device} needs ONNX Runtime's {what} provider in a live session, and {found}; install the "
-        f"NVIDIA driver and pip install 'fc7[cuda]'{libraries}, or use --device cpu"
+        f"NVIDIA driver and the libraries ({pip_install(*packages)}), or use --device cpu"
     )

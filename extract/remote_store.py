@@ -20,6 +20,7 @@ from extract.addresses import Address, redacted
 from extract.remote_entry import Entry, entry_of
 from extract.remote_errors import StoreError, translated
 from models.errors import SourceError, UsageError
+from models.program import pip_install
 
 TRIES, FIRST_WAIT, GROWTH = 5, 0.25, 3.0
 SILENCE = 30.0
@@ -159,7 +160,7 @@ def _connect(address: Address) -> tuple[Any, str]:
     except ImportError as exc:
         raise UsageError(
             f"{address.shown}: reading {scheme}:// needs a package that is not here ({redacted(str(exc))}); "
-            "pip install 'fc7[cloud]' brings those for s3, gs and https; other schemes need fsspec's own"
+            f"{pip_install('fc7[cloud]')} brings those for s3, gs and https; other schemes need fsspec's own"
         ) from exc
     except ValueError as exc:
         if "not known" not in str(exc):

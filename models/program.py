@@ -17,6 +17,22 @@ def python_name() -> str:
     return pasted([_found_again(Path(sys.executable))]) if sys.executable else "python"
 
 
+def pip_install(*packages: str) -> str:
+    """The command that installs packages for the Python that runs this, whatever Python the shell has.
+
+    Parameters
+    ----------
+    *packages : str
+        As pip takes them, unquoted; options may stand before them.
+
+    Examples
+    --------
+    >>> pip_install("fc7[heif]").endswith(" -m pip install 'fc7[heif]'")
+    True
+    """
+    return f"{python_name()} -m pip install {pasted(packages)}"
+
+
 def command_line(*arguments: str | os.PathLike[str]) -> str:
     """A command of this program, for the user to paste.
 

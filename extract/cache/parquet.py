@@ -10,6 +10,7 @@ from extract.kinds import PARQUET
 from models.durable import explained, room_beside
 from models.errors import CacheError, UsageError
 from models.outputs import Destination, Guard
+from models.program import pip_install
 
 _ROWS = 4096
 """Rows that are in memory at once and make a row group, fewer where they would take more than 64 MiB."""
@@ -48,7 +49,7 @@ def to_parquet(path: str | Path, out: Destination, layer: str | None = None, *, 
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as exc:
-        raise UsageError(f"Parquet files need pyarrow: pip install 'fc7[parquet]' ({exc})") from exc
+        raise UsageError(f"Parquet files need pyarrow: {pip_install('fc7[parquet]')} ({exc})") from exc
     out = Guard([path], force=force).claim(out, PARQUET)
     target = out.place.target
     with (

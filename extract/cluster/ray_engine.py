@@ -23,6 +23,7 @@ from extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, P
 from extract.cluster.options import AUTO, LOCAL
 from extract.cluster.slots import Node, Slot
 from models.errors import Fc7Error, UsageError
+from models.program import pip_install
 
 # Set before Ray is imported: nothing is reported anywhere, nothing but errors is printed, and no page
 # is served (docs.ray.io, "Usage Stats Collection", "Configuring Ray").
@@ -44,7 +45,8 @@ try:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as exc:
     raise UsageError(
-        f"--ray needs Ray, which is not installed ({exc}); pip install 'fc7[ray]' in every node's environment"
+        f"--ray needs Ray, which is not installed ({exc}); {pip_install('fc7[ray]')} brings it, and the same "
+        "must be done on every node"
     ) from exc
 
 # One portion at its end and the next one's beginning: `extract.worker.Worker`.

@@ -222,7 +222,7 @@ def test_pictures_whose_name_says_nothing_are_named_too_and_the_rest_is_counted(
     place = next(i for i, line in enumerate(lines) if line.endswith("red255.jpg_large"))
     assert "toilet tissue" in lines[place + 1]
     place = next(i for i, line in enumerate(lines) if line.endswith("phone"))
-    assert lines[place + 1].endswith("not installed; pip install pillow-heif")
+    assert lines[place + 1].endswith(" -m pip install 'fc7[heif]'")
     assert "not images: 1 .txt" in done.stderr
 
 

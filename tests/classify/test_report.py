@@ -251,4 +251,4 @@ def test_wrong_calls_say_what_is_needed(cli: CommandLine, tmp_path: Path) -> Non
     )
     ran = cli("report", env={"PYTHONPATH": str(block)})
     assert ran.code == 2
-    assert "pip install matplotlib jinja2" in ran.err
+    assert " -m pip install 'fc7[report]'" in ran.err

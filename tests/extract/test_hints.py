@@ -37,7 +37,7 @@ def test_a_slow_network_is_told_of_the_faster_engine_that_there_is(
     clock: Clock, engine: str, machine: Machine, intel: bool, said: str | None
 ) -> None:
     found = hint(clock, engine, jobs=1, machine=machine, intel=intel)
-    assert (found or "").startswith(said or "")
+    assert (said or "") in (found or "")
     assert (found is None) == (said is None)
 
 

@@ -249,11 +249,11 @@ FTYP = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic")
 
 @pytest.mark.usefixtures("without_extras")
 def test_without_the_extra_the_reason_says_what_to_install() -> None:
-    with pytest.raises(ImageError, match=r"^HEIC is read by pillow-heif, .*; pip install pillow-heif$"):
+    with pytest.raises(ImageError, match=r"^HEIC is read by pillow-heif, .* -m pip install 'fc7\[heif\]'$"):
         decode(FTYP)
     spec = PreprocessSpec("warp", 8, 8, 8, 8, "RGB")
     bare = b"\xff\x0a" + bytes(20)
-    with pytest.raises(ImageError, match=r"^JPEG XL is read by imagecodecs, .*; pip install imagecodecs$"):
+    with pytest.raises(ImageError, match=r"^JPEG XL is read by imagecodecs, .* pip install 'fc7\[jxl\]'$"):
         prepare(bare, spec)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.program import command_line, own_call_with, python_name
+from models.program import command_line, own_call_with, pip_install, python_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
@@ -70,6 +70,7 @@ def test_run_by_a_python_it_names_that_python(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setenv("PATH", str(project / ".venv/bin"))
     assert command_line() == "python cli.py"
     assert python_name() == "python"
+    assert pip_install("-U", "fc7[heif]") == "python -m pip install -U 'fc7[heif]'"
 
 
 def test_from_python_it_is_called_fc7_and_has_no_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
