@@ -7,9 +7,9 @@ parts                   ``x_train``, ``train_images``, ``y_test``, ``val_labels`
                         becomes the `split` of its images, and a folder in their paths
 axes                    (N, H, W, 3), (N, H, W, 4), (N, H, W, 1), (N, H, W); (N, 3, H, W) and
                         (N, 1, H, W) if the last axis is not 1, 3 or 4
-one picture             (H, W), (H, W, 3), (H, W, 4), (H, W, 1), (3, H, W). The number of labels
-                        decides between (H, W, 3) or (3, H, W) and (N, H, W); without it the former
-                        is one picture, and the latter is asked about
+one picture             (H, W), (H, W, 3), (H, W, 4), (H, W, 1), (3, H, W), (4, H, W). The number of
+                        labels decides between these and (N, H, W); without it (H, W, 3) and (H, W, 4)
+                        are one picture, and (3, H, W) and (4, H, W) are asked about
 images' type            uint8
 labels                  whole numbers (as floats too), text, or one-hot rows; (N,) or (N, 1)
 ======================  =====================================================================
@@ -35,8 +35,10 @@ LABEL_KEYS = ("labels", "label", "y", "targets")
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """What a part may be called, and the split that it is."""
 
-# A fourth plane before the rows is as often infrared as alpha.
+# A fourth plane before the rows is as often infrared as alpha: not taken of many pictures, asked of one.
 _CHANNELS_FIRST, _CHANNELS_LAST = (1, 3), (1, 3, 4)
+PLANES = {3: "RGB", 4: "RGBA"}
+"""What as many planes of one picture may be, which may be as many grey pictures too."""
 _KEYS_READ = (
     f"{', '.join(IMAGE_KEYS)} for the images, {', '.join(LABEL_KEYS)} for the labels, or x_train, ..."
 )
@@ -183,7 +185,8 @@ def layout(
         return Layout(shape[0], 0, (0, 1, 2), each)
     if len(shape) == 4 and shape[1] in _CHANNELS_FIRST:
         return Layout(shape[0], 0, (1, 2, 0), each)
-    if len(shape) == 3:
+    # Nobody has pictures that are two pixels wide, unless their labels say so: grey with alpha, not read.
+    if len(shape) == 3 and (shape[2] != 2 or (labels is not None and shape[0] in counts_of(labels))):
         return chosen(_readings(shape, labels), shape, labels, name)
     if len(shape) == 2 and (labels is None or 1 in counts_of(labels)):
         return Layout(1, None, (0, 1), math.prod(shape))
@@ -201,11 +204,11 @@ def _readings(shape: tuple[int, ...], labels: tuple[int, ...] | None) -> list[Re
         found.append(
             Reading(Layout(1, None, (0, 1, 2), whole), "one picture (rows, columns, channels)", "x[None]")
         )
-    if shape[0] == 3:
+    if shape[0] in PLANES:
         found.append(
             Reading(
                 Layout(1, None, (1, 2, 0), whole),
-                "one picture (channels, rows, columns)",
+                f"one picture (channels, rows, columns) of {PLANES[shape[0]]}",
                 "x.transpose(1, 2, 0)[None]",
             )
         )

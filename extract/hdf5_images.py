@@ -10,12 +10,12 @@ H x W x 3 x N         (N, 3, W, H)            N images (H, W, 3)
 N x H x W x 3         (3, W, H, N)            N images (H, W, 3)
 H x W x N             (N, W, H)               N images (H, W)
 N x H x W             (W, H, N)               N images (H, W)
-H x W x 3             (3, W, H)               one image (H, W, 3)
+H x W x 3, H x W x 4  (3, W, H), (4, W, H)    one image (H, W, 3), (H, W, 4)
 H x W                 (W, H)                  one image (H, W)
 ====================  ======================  ===================
 
 Where two lines fit, the one whose N is the number of labels is taken, else the upper one; but
-whether (3, a, b) is one image or several is asked where no labels tell. Without
+whether (3, a, b) or (4, a, b) is one image or several is asked where no labels tell. Without
 a mark the rules of `extract.array_layout` hold, and (3, W, H, N) is read as MATLAB's, since nothing
 else writes it. An unmarked (N, 3, a, b) counts as (N, 3, H, W): from ``h5write`` of H x W x 3 x N it
 would come out turned about its diagonal; a note says how it was read.
@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.array_layout import (
+    PLANES,
     Layout,
     Part,
     Reading,
@@ -251,10 +252,13 @@ def _axes(
     counts = set() if labels is None else counts_of(labels)
     if is_matlab and len(shape) == 2 and (labels is None or 1 in counts):
         return Layout(1, None, (1, 0), whole)
-    if is_matlab and len(shape) == 3 and shape[0] == 3:
-        one = Reading(Layout(1, None, (2, 1, 0), whole), "one picture H x W x 3", "permute(x, [4 1 2 3])")
-        grey = Reading(reversed_axes[0], "3 grey pictures", "reshape(x, size(x, 1), size(x, 2), 1, 3)")
-        if labels is None or counts & {1, 3}:
+    if is_matlab and len(shape) == 3 and shape[0] in PLANES:
+        n = shape[0]
+        # Of several pictures in colour only three planes are read.
+        colours = "permute(x(:, :, 1:3), [4 1 2 3])" if n > 3 else "permute(x, [4 1 2 3])"
+        one = Reading(Layout(1, None, (2, 1, 0), whole), f"one picture H x W x {n} of {PLANES[n]}", colours)
+        grey = Reading(reversed_axes[0], f"{n} grey pictures", f"reshape(x, size(x, 1), size(x, 2), 1, {n})")
+        if labels is None or counts & {1, n}:
             return chosen([one, grey], shape[::-1], labels, name)
     if is_matlab and reversed_axes:
         return next((axes for axes in reversed_axes if axes.count in counts), reversed_axes[0])

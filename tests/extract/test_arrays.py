@@ -57,7 +57,7 @@ def test_an_npz_file_is_read_by_the_names_people_use(tmp_path: Path, x: str, y: 
 @pytest.mark.parametrize("count", [1, 999, 12_345])
 def test_keys_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr("extract.stacks._FEWEST_DIGITS", 3)
-    np.save(tmp_path / "many.npy", np.zeros((count, 2, 2), np.uint8))
+    np.save(tmp_path / "many.npy", np.zeros((count, 2, 5), np.uint8))
     paths = [ref.path for ref in list_inputs([tmp_path / "many.npy"]).images]
     assert paths[0] == f"many.npy/{0:0{5 if count > 1000 else 3}}"
     assert paths == sorted(paths)
@@ -105,7 +105,7 @@ def test_an_npy_file_that_vanishes_fails_image_by_image(tmp_path: Path) -> None:
 
 
 def test_the_axes_are_turned_to_rows_columns_colours(tmp_path: Path) -> None:
-    images = noise(4, 5, 7, 3)
+    images = noise(5, 6, 7, 3)
     for name, stored, expected in (
         ("first", images.transpose(0, 3, 1, 2), images),
         ("grey", images[..., 0], images[..., 0]),

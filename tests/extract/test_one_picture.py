@@ -58,6 +58,9 @@ def save(path: Path, array: NDArray[Any], **more: NDArray[Any]) -> None:
         ((3, 5, 7), np.array(1), 1),
         ((3, 5, 7), np.array([1]), 1),
         ((3, 5, 7), np.array([1, 1, 1]), 3),
+        ((4, 5, 7), np.array([1]), 1),
+        ((4, 5, 7), np.array([1, 1, 1, 1]), 4),
+        ((9, 7, 2), np.full(9, 1), 9),
         ((3, 5, 7), np.eye(3)[[1, 1, 1]], 3),
         ((9, 7, 3), np.array([1]), 1),
         ((9, 7, 3), np.full((9, 1), 1), 9),
@@ -72,7 +75,7 @@ def test_the_number_of_labels_tells_one_picture_from_several(
     save(tmp_path / f"a.{form}", array, y=y)
     listing = list_inputs([tmp_path / f"a.{form}"])
     assert labels(listing) == ["1"] * count
-    one = array.transpose(1, 2, 0) if shape[0] == 3 else array
+    one = array.transpose(1, 2, 0) if shape[0] in (3, 4) else array
     np.testing.assert_array_equal(pixels(listing), one[None] if count == 1 else array)
 
 
@@ -83,7 +86,15 @@ def test_rows_of_flat_pictures_are_not_taken_for_one_picture(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("shape", "counts"), [((3, 20, 30), [1, 3]), ((3, 20, 3), [1, 1]), ((3, 20, 4), [1, 1])]
+    ("shape", "counts"),
+    [
+        ((3, 20, 30), [1, 3]),
+        ((4, 20, 30), [1, 4]),
+        ((3, 20, 3), [1, 1]),
+        ((3, 20, 4), [1, 1]),
+        ((4, 20, 3), [1, 1]),
+        ((4, 20, 4), [1, 1]),
+    ],
 )
 def test_an_array_with_two_readings_names_them_and_what_to_save_for_each(
     cli: CommandLine, shape: tuple[int, ...], counts: list[int]
@@ -94,12 +105,13 @@ def test_an_array_with_two_readings_names_them_and_what_to_save_for_each(
     assert ran.code == 1
     assert f"x.npy: shape {shape} may be one picture" in ran.err
     advice = [text.split(" for ") for text in ran.err.strip().split("by what you save: ")[1].split("; ")]
-    assert [3 if what.startswith("3 grey") else 1 for _, what in advice] == counts
+    assert [shape[0] if "grey" in what else 1 for _, what in advice] == counts
     for number, (saved, what) in enumerate(advice):
         np.save(cli.folder / f"{number}.npy", eval(saved, {"x": x}))
         listing = list_inputs([cli.folder / f"{number}.npy"])
-        expected = {"3 grey": x, "channels": x.transpose(1, 2, 0)[None], "rows": x[None]}
+        expected = {"grey": x, "channels": x.transpose(1, 2, 0)[None], "rows": x[None]}
         key = next(key for key in expected if key in what.partition(",")[0])
+        assert len(listing.images) == counts[number]
         np.testing.assert_array_equal(pixels(listing), expected[key])
 
 
@@ -142,9 +154,32 @@ def test_one_picture_of_matlab_is_turned_back(tmp_path: Path, shape: tuple[int, 
     assert labels(listing) == ["4"]
 
 
+def test_a_picture_of_two_columns_is_taken_for_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", noise(9, 7, 2))
+    with pytest.raises(SourceError, match=r"shape \(9, 7, 2\) were found; \(N, H, W, 3\)"):
+        list_inputs([tmp_path / "a.npy"])
+
+
+def test_four_planes_of_matlab_and_four_pictures_are_asked_apart(tmp_path: Path) -> None:
+    x = noise(5, 9, 4)
+    with pytest.raises(SourceError, match="one picture H x W x 4 of RGBA or 4 grey pictures; say") as asked:
+        list_inputs([matlab_file(tmp_path / "a.mat", images=x)])
+    # What MATLAB makes of the advice: three planes, a fourth dimension first; a third dimension of one.
+    assert "permute(x(:, :, 1:3), [4 1 2 3]) for one picture" in str(asked.value)
+    assert "reshape(x, size(x, 1), size(x, 2), 1, 4) for 4 grey" in str(asked.value)
+    one = list_inputs([matlab_file(tmp_path / "one.mat", images=x[None, :, :, :3])])
+    np.testing.assert_array_equal(pixels(one), x[None, :, :, :3])
+    grey = list_inputs([matlab_file(tmp_path / "grey.mat", images=x[:, :, None])])
+    np.testing.assert_array_equal(pixels(grey), x.transpose(2, 0, 1))
+    labelled = list_inputs([matlab_file(tmp_path / "labelled.mat", images=x, labels=np.array([[2.0]]))])
+    np.testing.assert_array_equal(pixels(labelled), x[None])
+
+
 def test_three_pictures_of_matlab_and_one_are_asked_apart(tmp_path: Path) -> None:
     x = noise(5, 9, 3)
-    with pytest.raises(SourceError, match="one picture H x W x 3 or 3 grey pictures; say which by") as asked:
+    with pytest.raises(
+        SourceError, match="one picture H x W x 3 of RGB or 3 grey pictures; say which by"
+    ) as asked:
         list_inputs([matlab_file(tmp_path / "a.mat", images=x)])
     assert "permute(x, [4 1 2 3]) for one picture" in str(asked.value)
     assert "reshape(x, size(x, 1), size(x, 2), 1, 3) for 3 grey" in str(asked.value)
