@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from extract.formats import CUT_SHORT
@@ -24,10 +25,12 @@ _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})
 # First column, first row, column step and row step of the seven Adam7 passes, section 8.1.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _INFLATE_STEP = 1 << 20
-# Pillow's PngImagePlugin.MAX_TEXT_CHUNK: a file whose text or profile has more bytes it refuses as a whole.
+# Pillow's PngImagePlugin.MAX_TEXT_CHUNK and MAX_TEXT_MEMORY: a file with more bytes of text or profile in one
+# chunk or in all, it refuses as a whole.
 _MOST_TEXT = 1 << 20
-# The most that deflate makes of a byte: RFC 1951 codes 258 bytes in two bits.
-_DEFLATED = 1032
+_MOST_TEXTS = 64 * _MOST_TEXT
+# Texts in which Pillow finds how a picture is turned; of several with one keyword the last one counts.
+_TURNING = frozenset({b"exif", b"Raw profile type exif", b"XML:com.adobe.xmp"})
 
 
 def decodable(data: bytes) -> bytes:
@@ -41,7 +44,8 @@ def decodable(data: bytes) -> bytes:
     Returns
     -------
     bytes
-        `data`, or its chunks without text and profiles of more than 1 MiB. No pixel depends on them.
+        `data`; or, where it has more text than Pillow takes, its chunks without texts and profiles. Those
+        that say how the picture is turned stay if they are short enough: on the others no pixel depends.
 
     Raises
     ------
@@ -49,15 +53,14 @@ def decodable(data: bytes) -> bytes:
         Naming the first chunk that is cut off or fails its CRC-32.
     """
     view = memoryview(data)
-    kept, start_of_kept = [], 0
+    texts = []
     for name, start, length in _chunks(data):
         stored = int.from_bytes(view[start + length : start + length + 4], "big")
         if zlib.crc32(view[start - 4 : start + length]) != stored:
             raise ImageError(f"damaged PNG: chunk {_printable(name)} at byte {start - 8} fails its checksum")
-        if name in _TEXTS and _is_long(name, data[start : start + length]):
-            kept.append(view[start_of_kept : start - 8])
-            start_of_kept = start + length + 4
-    return b"".join([*kept, view[start_of_kept:]]) if kept else data
+        if name in _TEXTS:
+            texts.append(_Text(name, start, data[start : start + length]))
+    return data if _are_taken(texts) else _without(data, texts)
 
 
 def rows_missing(data: bytes) -> bool:
@@ -112,25 +115,56 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         position += 12 + length
 
 
-def _is_long(name: bytes, content: bytes) -> bool:
-    """Whether text or a profile has more bytes, inflated, than Pillow takes."""
-    if len(content) <= _MOST_TEXT // _DEFLATED:
-        return False
-    # Keyword, 0, then by section 11.3: text; a method and deflated data; a flag, a method, two more texts and
-    # plain or deflated data.
-    rest = content.partition(b"\0")[2]
-    if name == b"iTXt":
-        packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-    else:
-        packed, rest = name != b"tEXt", rest[1:]
-    if not packed or len(rest) > _MOST_TEXT:
-        return len(rest) > _MOST_TEXT
-    inflate = zlib.decompressobj()
-    try:
-        inflate.decompress(rest, _MOST_TEXT)
-    except zlib.error:
-        return False
-    return bool(inflate.unconsumed_tail)
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A chunk of text, or a profile."""
+
+    name: bytes
+    start: int
+    content: bytes
+
+    @property
+    def keyword(self) -> bytes:
+        return self.content.partition(b"\0")[0]
+
+    def bytes_unpacked(self) -> int:
+        """As many as there are, or as many above `_MOST_TEXT` as tell that there are more."""
+        # Keyword, 0, then by section 11.3: text; a method and deflated data; a flag, a method, two more texts
+        # and plain or deflated data.
+        rest = self.content.partition(b"\0")[2]
+        if self.name == b"iTXt":
+            packed, rest = rest[:1] == b"\1", rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+        else:
+            packed, rest = self.name != b"tEXt", rest[1:]
+        if not packed:
+            return len(rest)
+        try:
+            return len(zlib.decompressobj().decompress(rest, _MOST_TEXT + 1))
+        except zlib.error:
+            return 0
+
+
+def _are_taken(texts: Sequence[_Text]) -> bool:
+    """Whether Pillow takes a file with these."""
+    total = 0
+    for text in texts:
+        size = text.bytes_unpacked()
+        total += size
+        if size > _MOST_TEXT or total > _MOST_TEXTS:
+            return False
+    return True
+
+
+def _without(data: bytes, texts: Sequence[_Text]) -> bytes:
+    """A file without its texts but those that say how it is turned."""
+    last = {text.keyword: text for text in texts if text.keyword in _TURNING}
+    kept = {text.start for text in last.values() if text.bytes_unpacked() <= _MOST_TEXT}
+    view, pieces, begin = memoryview(data), [], 0
+    for text in texts:
+        if text.start not in kept:
+            pieces.append(view[begin : text.start - 8])
+            begin = text.start + len(text.content) + 4
+    return b"".join([*pieces, view[begin:]])
 
 
 def _printable(name: bytes) -> str:

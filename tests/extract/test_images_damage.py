@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from extract import libtiff
 from extract.images import MAX_PIXELS, decode
+from extract.png import decodable
 from models.errors import ImageError
 from tests.extract.odd_files import (
     EOI,
@@ -309,3 +310,24 @@ def test_a_png_with_more_than_a_megabyte_of_text_or_profile_is_read(name: str) -
     assert limit == PngImagePlugin.MAX_TEXT_CHUNK
     with pytest.raises(ImageError, match="checksum"):
         decode(data.replace(b"a short one", b"another one"))
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"tEXt"])
+def test_a_png_with_many_texts_is_read_as_it_is_turned(name: bytes) -> None:
+    rows = [bytes([10, 20, 30, 40]), bytes([50, 60, 70, 80])]
+    plain = b"x" * (1 << 20)
+    content = {b"zTXt": b"\0\0" + zlib.compress(plain), b"iTXt": b"\0\1\0\0\0" + zlib.compress(plain)}
+    texts = [(name, b"part %d" % i + content.get(name, b"\0" + plain)) for i in range(65)]
+    # Of two that say how it is turned the last one counts.
+    texts += [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b'<a tiff:Orientation="%d"/>' % n) for n in (6, 3)]
+    data = png(rows, 4, 2, 8, 0, texts)
+    with pytest.raises(ValueError, match="MAX_TEXT_MEMORY"), Image.open(io.BytesIO(data)) as image:
+        image.load()
+    assert decode(data)[..., 0].tolist() == [[80, 70, 60, 50], [40, 30, 20, 10]]
+
+
+def test_a_png_with_a_few_texts_is_not_copied() -> None:
+    data = png(
+        [bytes(4)], 4, 1, 8, 0, [(b"tEXt", b"Title\0a"), (b"zTXt", b"b\0\0" + zlib.compress(bytes(999)))]
+    )
+    assert decodable(data) is data
