@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from extract.jpegxl_header import SIGNATURE, Header
 from models.errors import ImageError
 from models.program import pip_install
 
@@ -72,7 +73,7 @@ _SIGNATURES = (
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("AVIF", re.compile(rb".{4}ftyp(avi[fs]|m(if|sf|iaf)1?.{4}(.{4}){0,9}?avi[fs])", re.DOTALL)),
     ("HEIC", re.compile(rb".{4}ftyp(he[iv][cmsx]|m(if|sf)1|miaf)", re.DOTALL)),
-    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
+    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51\0[\x29-\xff]")),
     ("JPEG XL", re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n")),
     ("PPM", re.compile(rb"P[1-6f][\s#]")),
     ("DIB", re.compile(rb"[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0")),
@@ -136,7 +137,8 @@ def sniff(data: bytes) -> str:
     if not data:
         raise ImageError("the file is empty (0 bytes)")
     kind = _kind_of(data)
-    if kind is not None:
+    # Two bytes are no proof; what follows them must be a header.
+    if kind is not None and (not data.startswith(SIGNATURE) or Header(data).is_plausible()):
         return kind
     for name, signature in _OTHERS:
         if signature.match(data):

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from extract.boxes import boxes
 from extract.formats import CUT_SHORT, not_installed
+from extract.jpegxl_header import SIGNATURE, Header
 from models.errors import ImageError
 
-# ISO/IEC 18181-1, section D.2: bits of the four forms of a side, and of the ratios of width to height.
-_SIDE_BITS = (9, 13, 18, 30)
-_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+# The signature and what a size takes at most.
+_HEAD_BYTES = 14
 
 
 def decode(data: bytes) -> NDArray[Any]:
@@ -65,19 +65,14 @@ def size(data: bytes) -> tuple[int, int]:
         If the file ends before it.
     """
     start = _codestream(data)
-    head = data[start + 2 : start + 2 + 12]
-    bits = _Bits(int.from_bytes(head, "little"))
-    small = bits.take(1)
-    height = _side(bits, small)
-    ratio = bits.take(3)
-    width = height * _RATIOS[ratio - 1][0] // _RATIOS[ratio - 1][1] if ratio else _side(bits, small)
-    if len(head) < 12:
+    head = data[start : start + _HEAD_BYTES]
+    if len(head) < _HEAD_BYTES:
         raise ImageError(CUT_SHORT)
-    return height, width
+    return Header(head).size()
 
 
 def _codestream(data: bytes) -> int:
-    if data[:2] == b"\xff\x0a":
+    if data.startswith(SIGNATURE):
         return 0
     for kind, start, _ in boxes(data):
         if kind == b"jxlc":
@@ -86,21 +81,3 @@ def _codestream(data: bytes) -> int:
             # The piece's number comes first.
             return start + 4
     raise ImageError(CUT_SHORT)
-
-
-def _side(bits: _Bits, small: int) -> int:
-    if small:
-        return 8 * (bits.take(5) + 1)
-    return bits.take(_SIDE_BITS[bits.take(2)]) + 1
-
-
-class _Bits:
-    """Bits from the lowest on."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def take(self, count: int) -> int:
-        taken = self._value & ((1 << count) - 1)
-        self._value >>= count
-        return taken

@@ -15,6 +15,7 @@ from PIL import Image, Jpeg2KImagePlugin
 from extract import heif, jpegxl
 from extract.formats import begins_as_image, is_worth_a_look, sniff
 from extract.images import decode, prepare
+from extract.jpegxl_header import Header
 from extract.stages import Pixels
 from models.errors import ImageError
 from models.spec import PreprocessSpec
@@ -252,9 +253,34 @@ def test_without_the_extra_the_reason_says_what_to_install() -> None:
     with pytest.raises(ImageError, match=r"^HEIC is read by pillow-heif, .* -m pip install 'fc7\[heif\]'$"):
         decode(FTYP)
     spec = PreprocessSpec("warp", 8, 8, 8, 8, "RGB")
-    bare = b"\xff\x0a" + bytes(20)
+    # 16 x 16 and nothing else to say.
+    bare = b"\xff\x0a" + (1 | 1 << 1 | 1 << 6 | 0b11 << 9).to_bytes(20, "little")
     with pytest.raises(ImageError, match=r"^JPEG XL is read by imagecodecs, .* pip install 'fc7\[jxl\]'$"):
         prepare(bare, spec)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_header_of_jpeg_xl_is_plausible(codecs: Any, channels: int, dtype: str, lossless: bool) -> None:
+    data = codecs.jpegxl_encode(np.zeros((24, 40, channels), dtype), lossless=lossless, usecontainer=False)
+    # Within boxes or not.
+    bare = data[data.index(b"\xff\x0a") :]
+    assert sniff(bare) == "JPEG XL"
+
+
+@pytest.mark.parametrize("text", [b"this is no picture", b"\xff" * 40, b"id,label\n"])
+def test_two_bytes_do_not_make_junk_a_jpeg_xl(text: bytes) -> None:
+    with pytest.raises(ImageError, match=r"^not an image: it begins with b'\\xff\\n"):
+        decode(b"\xff\x0a" + text)
+
+
+def test_most_random_bits_are_no_jpeg_xl_and_four_bytes_no_jpeg_2000() -> None:
+    rng = np.random.default_rng(0)
+    taken = sum(Header(b"\xff\x0a" + rng.bytes(80)).is_plausible() for _ in range(2000))
+    assert taken < 600
+    with pytest.raises(ImageError, match="not an image"):
+        decode(b"\xff\x4f\xff\x51 and so on")
 
 
 @pytest.mark.parametrize(
