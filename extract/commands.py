@@ -144,7 +144,11 @@ def extract(
         Literal["skip", "fail"], typer.Option(help="An unreadable image: list and go on, or stop.")
     ] = "skip",
     max_failures: Annotated[
-        str, typer.Option(metavar="N|P%", help="Stop with exit 1 when more images than this fail.")
+        str,
+        typer.Option(
+            metavar="N|P%",
+            help="So many may fail: exit 0 up to there, stop with exit 1 beyond. Default: none.",
+        ),
     ] = "",
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try unchanged failures again.")
@@ -174,8 +178,9 @@ def extract(
 ) -> None:
     """Run the network over images once and keep the features in an HDF5 cache.
 
-    Run it again and only new and changed images are read. A readable row for every readable image,
-    never a substitute; skipped files are named with their reason. Without any row the exit code is 1.
+    Run it again and only new and changed images are read. A row for every readable image, never a
+    substitute. An image that cannot be read is named with its reason, and the exit code is 1; all others
+    are kept, and fit can go on with them.
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
@@ -187,7 +192,7 @@ def extract(
     failures_out = None if failures_csv is None else guard.claim(failures_csv, FAILURES, "--failures-csv")
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
-    from extract.summary import summary_json, summary_text, write_failures_csv
+    from extract.summary import failed_text, summary_json, summary_text, write_failures_csv
     from models.progress import make_progress
 
     options = ExtractOptions(
@@ -222,8 +227,8 @@ def extract(
         typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
     elif not quiet:
         typer.echo(summary_text(summary))
-    if not summary.rows:
-        raise Fc7Error(f"none of {summary.images} images gave a row; the first: {summary.failures[0].text}")
+    if not summary.rows or not options.allows(summary.unread, summary.images):
+        raise Fc7Error(failed_text(summary))
 
 
 def shapes(

@@ -42,6 +42,7 @@ class ExtractOptions:
         Whether an unreadable image is listed and left out, or ends the run.
     max_failures : float or None
         Stop when more images than this have failed: a number, or below 1 a share of the listing.
+        The command line ends with 0 up to there, and without it with 1 if any has.
     retry_failed : bool
         Try unchanged files again that failed before.
     labels : Path or None
@@ -84,3 +85,8 @@ class ExtractOptions:
     remove_missing: bool = False
     force: bool = False
     cluster: ClusterOptions | None = None
+
+    def allows(self, failed: int, images: int) -> bool:
+        """Whether so many of so many images may fail; without `max_failures` none may."""
+        limit = self.max_failures or 0
+        return failed <= (limit * images if limit < 1 else limit)

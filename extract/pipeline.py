@@ -383,10 +383,10 @@ class _Run:
         """The error that ends the run, if what just failed is more than the user allows."""
         if not failed:
             return None
-        limit, images = self.options.max_failures, len(self.listing.images) + len(self.listing.failures)
+        images = len(self.listing.images) + len(self.listing.failures)
         if self.options.on_error == "fail":
             why = "stopped at the first failure (--on-error fail)"
-        elif limit is not None and total > (limit * images if limit < 1 else limit):
+        elif self.options.max_failures is not None and not self.options.allows(total, images):
             why = f"{total} of {images} images failed, more than --max-failures allows"
         else:
             return None

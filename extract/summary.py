@@ -15,6 +15,7 @@ from extract.label_names import in_order
 from extract.stages import Failure, Listing
 from models.durable import explained
 from models.outputs import Destination, claimed
+from models.program import command_line
 from models.progress import Notify
 from models.terminal import one_line
 
@@ -80,6 +81,11 @@ class ExtractSummary:
     unlabelled: str | None = None
 
     @property
+    def unread(self) -> int:
+        """Images that could not be read now, whether a row of theirs was kept or not."""
+        return len(self.failures) + len(self.stale)
+
+    @property
     def rate(self) -> float:
         """Images per second of those that were extracted now."""
         return self.extracted / self.seconds if self.seconds else 0.0
@@ -114,6 +120,18 @@ def summary_text(summary: ExtractSummary) -> str:
     kept = "wrote" if summary.written else "nothing changed in"
     lines.append(f"{kept} {summary.out}")
     return "\n".join(lines)
+
+
+def failed_text(summary: ExtractSummary) -> str:
+    """What to say at the end where some images, or all, could not be read, and how to go on."""
+    if not summary.rows:
+        return f"none of {summary.images} images gave a row; the first: {summary.failures[0].text}"
+    return (
+        f"{summary.unread} of {summary.images} images could not be read (the first: "
+        f"{(summary.failures or summary.stale)[0].text}); {summary.out} keeps the rows of {summary.rows}, "
+        f"and fit can go on with them: {command_line('fit', summary.out)}. --max-failures says how many may "
+        "fail without an error"
+    )
 
 
 def note_ignored(listing: Listing, notify: Notify) -> None:

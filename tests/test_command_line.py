@@ -223,7 +223,15 @@ def test_a_run_that_gives_no_row_of_many_images_failed(cli: CommandLine, as_json
         if as_json:
             assert read_json(ran.out)["rows"] == 0
     (cli.folder / "none/x/0.png").write_bytes((cli.folder / "imgs/red/000.png").read_bytes())
-    cli.good("extract", "none", "--network", "tiny", "-o", f"none{as_json}.h5")
+    out = f"none{as_json}.h5"
+    for _ in range(2):
+        ran = cli.incomplete("extract", "none", "--network", "tiny", "-o", out)
+        last = ran.err.splitlines()[-1]
+        assert last.startswith("error: 2 of 3 images could not be read (the first: x/1.png: not an image")
+        assert f"; {out} keeps the rows of 1, and fit can go on with them: " in last
+        assert f"fit {out}. --max-failures" in last
+    cli.good("extract", "none", "--network", "tiny", "-o", out, "--max-failures", "2")
+    cli.incomplete("extract", "none", "--network", "tiny", "-o", out, "--max-failures", "1")
 
 
 def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:

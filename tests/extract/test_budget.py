@@ -318,8 +318,9 @@ def extract(cli: CommandLine, limit: int, folder: str) -> Any:
             timeout=120,
             check=False,
         )
-    assert ran.returncode == 0, ran.stderr
-    return read_json(ran.stdout)
+    summary = read_json(ran.stdout)
+    assert ran.returncode == bool(summary["failures"] or summary["stale"]), ran.stderr
+    return summary
 
 
 def test_four_large_pictures_in_1000_mb_are_rows(cli: CommandLine) -> None:

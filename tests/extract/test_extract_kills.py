@@ -34,7 +34,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
                 here.folder / "imgs" / colour / f"{i:04}.png", compress_level=1
             )
         (here.folder / "imgs" / colour / "0100.png").write_bytes(b"broken")
-    here.good(*ARGUMENTS)
+    here.incomplete(*ARGUMENTS)
     shutil.move(here.folder / "features.h5", here.folder / "whole.h5")
     return here
 
@@ -82,7 +82,7 @@ def test_sigkill_at_random_instants_loses_nothing_that_was_committed(cli: Comman
     wanted = content(cli.folder / "whole.h5")
     out = cli.folder / "features.h5"
     started = time.monotonic()
-    cli.good(*ARGUMENTS)
+    cli.incomplete(*ARGUMENTS)
     usual = time.monotonic() - started
     out.unlink()
     chance = random.Random(0)
@@ -101,7 +101,7 @@ def test_sigkill_at_random_instants_loses_nothing_that_was_committed(cli: Comman
         if chance.random() < 0.5:
             shutil.rmtree(cli.folder / "features.h5.work", ignore_errors=True)
     assert killed == KILLS
-    last = read_json(cli.good(*ARGUMENTS).out)
+    last = read_json(cli.incomplete(*ARGUMENTS).out)
     assert (last["rows"], len(last["failures"])) == (1197, 3)
     assert_equal(content(out), wanted)
     assert not list(cli.folder.glob("features.h5.*"))
@@ -122,7 +122,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(cli: CommandLine) -> N
     assert "Traceback" not in err
     kept = len(content(out)["path"])
     assert 0 < kept < 1197
-    again = read_json(cli.good(*ARGUMENTS).out)
+    again = read_json(cli.incomplete(*ARGUMENTS).out)
     assert again["reused"] == kept
     assert_equal(content(out), content(cli.folder / "whole.h5"))
 
