@@ -53,18 +53,14 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
 import warnings
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -81,16 +77,11 @@ from PIL import (
 
 from extract import budget, heif, jpeg, jpeg2000, jpegxl, libtiff, png
 from extract.budget import NoRoomError, Room
-from extract.colours import (
-    grey_from_floats,
-    grey_from_integers,
-    rgb_from_lab,
-    to_bytes,
-    widened,
-)
+from extract.flatten import flatten, from_array, from_values
 from extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
 from extract.formats import CUT_SHORT, sniff
 from extract.geometry import Framing, Window, frame, sample, take_crops
+from extract.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
 from extract.stages import Pixels
 from extract.tiff_layout import Layout, read_layout, unread_compression
 from extract.tiff_pixels import rgb_from_samples
@@ -118,45 +109,9 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 _CHECKS = {"AVIF": heif.check, "HEIC": heif.check, "JPEG 2000": jpeg2000.check}
 # The same, and what Pillow gets instead.
 _DECODABLE = {"JPEG": jpeg.decodable, "PNG": png.decodable}
-# Pillow's readers that turn a picture by themselves.
-_TURNING = ("TIFF", "HEIC")
-
-# Pillow's readers are written for honest files. On others they raise whatever the next
-# statement happens to raise; each of these was seen in its sources or in fuzzing.
-_BAD_DATA = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 _Take = Callable[[Header], None]
 
-# EXIF 2.32, tag 0x0112: what undoes each orientation; 1 is upright.
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
-# Those that bring the right edge to the left, and the lower edge to the top.
-_MIRRORED = {_UPRIGHT[value] for value in (2, 3, 6, 7)}
-_FLIPPED = {_UPRIGHT[value] for value in (3, 4, 7, 8)}
 # Decoding a JPEG at a fraction of its size costs accuracy where little resizing is left to do. Cosine to a
 # full decode, GoogLeNet and BVLC AlexNet's pool5, least of 24 pictures, margin 2: photographs enlarged to
 # 1200x1600 0.9996; nine or 36 sharp photographs side by side (1200x1599, 2400x3198) 0.9990. Pillow's
@@ -229,7 +184,7 @@ def prepare(
         As `decode`; its cause is a MemoryError where the picture may fit at another time.
     """
     if isinstance(data, np.ndarray):
-        return _prepared(_whole(_from_array(data)), spec, exact)
+        return _prepared(_whole(from_array(data)), spec, exact)
     # Decoding at a fraction of the size averages, which such a network's resize does not.
     sampled = _is_sampled(spec)
     shrink_for = None if exact or sampled else spec
@@ -277,7 +232,7 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
     """
     spec = PreprocessSpec("pad", side, side, side, side, "RGB")
     if isinstance(data, np.ndarray):
-        return _shrunk(_from_array(data), spec)
+        return _shrunk(from_array(data), spec)
     return _with_room(lambda take: _shrunk(_open(data, max_pixels, spec, take).image, spec))
 
 
@@ -334,7 +289,7 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
         height, width = jpegxl.size(data)
         _check_size(width, height, max_pixels)
         _take_whole(take, kind, (width, height), JPEG_XL_VALUES * height * width)
-        return _whole(_from_values(jpegxl.decode(data)))
+        return _whole(from_values(jpegxl.decode(data)))
     reader = heif.reader() if kind == "HEIC" else _READERS[kind]
     whole = _DECODABLE[kind](data) if kind in _DECODABLE else data
     libtiff.forget()
@@ -346,17 +301,17 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
             extent = _shrink(image, shrink_for)
         if size[0] * size[1] >= SMALL or kind == "TIFF":
             # Pillow decodes a PNG to look for EXIF data behind the pixels.
-            turned = (kind != "PNG" or "exif" in image.info) and _turn(image, kind) is not None
+            turned = (kind != "PNG" or "exif" in image.info) and turn_of(image, kind) is not None
             scans_of = size if kind == "JPEG" and whole is data else (0, 0)
             take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
         image.load()
-        turn = _turn(image, kind)
-        flat = _flatten(image, data, kind)
+        turn = turn_of(image, kind)
+        flat = flatten(image, data, kind)
     except NoRoomError as exc:
         raise ImageError(_no_room(size, kind, exc)) from exc
-    except _BAD_DATA as exc:
+    except BAD_DATA as exc:
         raise ImageError(_reason(kind, exc)) from exc
     if kind == "PNG" and _doubtful(image) and png.rows_missing(data):
         raise ImageError("damaged PNG: its compressed data holds fewer rows than its header says")
@@ -365,12 +320,12 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
         raise ImageError(f"damaged TIFF: {broken} of libtiff met broken data")
     if turn is None:
         # The header may say the size before that.
-        return _whole(flat) if kind in _TURNING else _Picture(flat, size[1], size[0], (0, 0, *extent))
+        return _whole(flat) if kind in TURNING else _Picture(flat, size[1], size[0], (0, 0, *extent))
     flat = flat.transpose(turn)
-    if turn in _SIDEWAYS:
+    if turn in SIDEWAYS:
         size, extent = size[::-1], extent[::-1]
-    left = flat.width - extent[0] if turn in _MIRRORED else 0
-    top = flat.height - extent[1] if turn in _FLIPPED else 0
+    left = flat.width - extent[0] if turn in MIRRORED else 0
+    top = flat.height - extent[1] if turn in FLIPPED else 0
     return _Picture(flat, size[1], size[0], (left, top, left + extent[0], top + extent[1]))
 
 
@@ -395,9 +350,9 @@ def _by_arithmetic(data: bytes, layout: Layout) -> Image.Image:
     libtiff.forget()
     try:
         pixels = rgb_from_samples(read_samples(data, layout, _decompressed), layout)
-    except _BAD_DATA as exc:
+    except BAD_DATA as exc:
         raise ImageError(_reason("TIFF", exc)) from exc
-    image, turn = Image.fromarray(pixels), _UPRIGHT.get(layout.orientation)
+    image, turn = Image.fromarray(pixels), UPRIGHT.get(layout.orientation)
     return image if turn is None else image.transpose(turn)
 
 
@@ -415,7 +370,7 @@ def _shrink(image: ImageFile.ImageFile, spec: PreprocessSpec) -> tuple[float, fl
 
     Gives the picture's width and height at that fraction, not rounded.
     """
-    sideways = _turn(image, "JPEG") in _SIDEWAYS
+    sideways = turn_of(image, "JPEG") in SIDEWAYS
     width, height = image.size[::-1] if sideways else image.size
     wanted = frame(height, width, spec)
     size = _DRAFT_MARGIN * wanted.width, _DRAFT_MARGIN * wanted.height
@@ -436,103 +391,10 @@ def _reason(kind: str, exc: BaseException) -> str:
     return f"{kind} that cannot be decoded: {text or type(exc).__name__}"
 
 
-def _turn(image: ImageFile.ImageFile, kind: str) -> Image.Transpose | None:
-    if kind in _TURNING:
-        return None
-    if kind == "AVIF":
-        # Its own boxes say it, which Pillow has put into the EXIF block, if there is anything to say.
-        image.info.pop("xmp", None)
-    try:
-        return _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _BAD_DATA:
-        return None
-
-
 def _doubtful(image: Image.Image) -> bool:
     """Whether a PNG may lack rows: Pillow leaves those at zero."""
     last = image.crop((0, image.height - 1, image.width, image.height))
     return bool(image.info.get("interlace")) or not any(last.tobytes())
-
-
-def _flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
-    """Any mode to L or RGB, by the table at the top."""
-    if kind == "JPEG 2000":
-        return _composited(_from_jpeg2000(image, jpeg2000.depths(data)))
-    mode, clear = image.mode, image.info.get("transparency")
-    if mode in ("L", "RGB") and clear is None:
-        return image
-    if mode == "F":
-        return Image.fromarray(grey_from_floats(np.asarray(image)))
-    if mode == "I" or mode.startswith("I;16"):
-        values = np.asarray(image)
-        grey = grey_from_integers(values, 16)
-        return Image.fromarray(grey if clear is None else np.where(values == clear, np.uint8(255), grey))
-    if mode == "LAB":
-        return Image.fromarray(rgb_from_lab(np.asarray(image), 8))
-    if mode == "CMYK":
-        # Pillow inverts every CMYK JPEG; only Adobe's are stored inverted.
-        if kind == "JPEG" and "adobe" not in image.info:
-            return image.point([255 - value for value in range(256)] * 4).convert("RGB")
-        return image.convert("RGB")
-    if kind == "PNG" and clear is not None:
-        image.info["transparency"] = png.clear_colour(clear, data)
-    return _composited(image)
-
-
-def _composited(image: Image.Image) -> Image.Image:
-    """On white, of mode L or RGB."""
-    if not image.has_transparency_data:
-        return image if image.mode == "L" else image.convert("RGB")
-    # Pillow converts premultiplied grey only to plain grey with alpha.
-    coloured = image.convert("LA") if image.mode == "La" else image
-    # A picture of 169 megapixels is 676 MB: none is copied in vain.
-    return _on_white(coloured if coloured.mode == "RGBA" else coloured.convert("RGBA"))
-
-
-def _on_white(coloured: Image.Image) -> Image.Image:
-    white = Image.new("RGB", coloured.size, "white")
-    white.paste(coloured, mask=coloured)
-    return white
-
-
-def _from_jpeg2000(image: Image.Image, bits: Sequence[int]) -> Image.Image:
-    """All channels on the scale 0-255."""
-    if image.mode == "I;16":
-        values = np.asarray(image) >> max(16 - bits[0], 0)
-        return Image.fromarray(grey_from_integers(values, min(bits[0], 16)))
-    if min(bits) >= 8:
-        return image
-    if image.mode in ("P", "PA"):
-        raise ImageError(f"JPEG 2000 with a palette and {bits[0]} bits; with 8 it is read, convert it to PNG")
-    # Of four channels Pillow makes RGBA or CMYK, of three RGB.
-    channels = np.asarray(image)
-    return Image.frombytes(image.mode, image.size, widened(channels, bits).tobytes())
-
-
-def _from_values(values: NDArray[Any]) -> Image.Image:
-    """Grey or RGB with or without alpha, in 8 or 16 bits or floating point, by the table at the top."""
-    n_channels = values.shape[2] if values.ndim == 3 else 1
-    if n_channels > 4:
-        raise ImageError(f"{n_channels} channels; grey or RGB with or without alpha is read")
-    grey = n_channels == 1
-    if values.dtype.kind == "f":
-        values = grey_from_floats(values.astype(np.float32))
-    elif values.dtype == np.uint16:
-        values = grey_from_integers(values, 16) if grey else (values >> 8).astype(np.uint8)
-    height, width = values.shape[:2]
-    mode = ("L", "LA", "RGB", "RGBA")[n_channels - 1]
-    return _composited(Image.frombytes(mode, (width, height), np.ascontiguousarray(values).tobytes()))
-
-
-def _from_array(pixels: Pixels) -> Image.Image:
-    if pixels.dtype != np.uint8:
-        raise ImageError(f"an array of {pixels.dtype}; uint8 (0-255) is read; {to_bytes(pixels.dtype)}")
-    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
-        raise ImageError(f"an array of shape {pixels.shape}; (h, w, 3), (h, w, 4) or (h, w) is read")
-    if 0 in pixels.shape:
-        raise ImageError(f"an array of shape {pixels.shape} has no pixels")
-    image = Image.fromarray(pixels)
-    return _on_white(image) if image.mode == "RGBA" else image
 
 
 def _resized(picture: _Picture, wanted: Framing, part: Window, spec: PreprocessSpec) -> Pixels:

@@ -14,9 +14,9 @@ SOURCES.append(ROOT / "cli.py")
 
 # Library -> the files, or rooms, that may import it. Nobody else does, not even inside a function.
 # fsspec brings one library a store, aiohttp is the web's: their errors are translated at one place.
-# ONNX graphs are what models/ is made of; PIL has one door for reading and one for drawing.
+# ONNX graphs are what models/ is made of; PIL has one subject in three files for reading, one for drawing.
 DOORS = {
-    "PIL": ("extract/images.py", "extract/drawing.py"),
+    "PIL": ("extract/images.py", "extract/flatten.py", "extract/orientation.py", "extract/drawing.py"),
     "pillow_heif": ("extract/heif.py",),
     "imagecodecs": ("extract/jpegxl.py",),
     "onnxruntime": ("extract/engines.py",),
