@@ -32,6 +32,8 @@ def flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     ImageError
         If its values have no known range.
     """
+    if kind == "JPEG 2000" and jpeg2000.is_deep(data):
+        return composited(Image.frombytes(image.mode, image.size, jpeg2000.decode(data).tobytes()))
     if kind == "JPEG 2000":
         return composited(_from_jpeg2000(image, jpeg2000.depths(data)))
     mode, clear = image.mode, image.info.get("transparency")

@@ -36,8 +36,9 @@ _CANVASES, _WEBP_PIECE = 8, 4
 # libjpeg keeps all coefficients of a JPEG of several scans, at its full size (jdcoefct.c).
 _COEFFICIENT = 2
 # What other decoders hold before Pillow's image is filled, by how they are built, not measured: libavif and
-# libheif planes of up to 16 bits and the pixels made of them, OpenJPEG an int32 for each sample.
-_HELD = {"AVIF": 12, "HEIC": 12, "JPEG 2000": 16}
+# libheif planes of up to 16 bits and the pixels made of them, OpenJPEG an int32 for each sample, and
+# of more than 8 bits two more bytes.
+_HELD = {"AVIF": 12, "HEIC": 12, "JPEG 2000": 24}
 JPEG_XL_VALUES = 24
 """Bytes a pixel of four floats, and of the two steps to 8 bits; by the types, not measured."""
 # What Pillow reads in one piece before it makes pixels of it, beside TIFFs that are not compressed.

@@ -9,11 +9,11 @@ palette                      the palette's colours
 alpha, transparent colour    composited on white: ``round((colour * a + 255 * (255 - a)) / 255)``
 16-bit greyscale             ``round(v / 257)``. 12-bit values in a 16-bit file cannot be told apart, and
                              come out dark
-16-bit colour, 16-bit alpha  the high byte. Of JPEG 2000 refused: Pillow makes white black there
+16-bit colour, 16-bit alpha  the high byte
 10 and 12 bits, HEIC         the high byte
 10 and 12 bits, AVIF         ``round(v * 255 / (2**bits - 1))``
 fewer or more bits than 8,   spread over 0-255, as ``round(v * 255 / (2**bits - 1))``; beyond 16 the
-JPEG 2000 in greyscale       high 16
+JPEG 2000                    high 16 in greyscale, and refused in colour
 other whole numbers (TIFF)   up to 15 bits, ``round(v * 255 / (2**bits - 1))``; of 32 and 64 bits, and signed
                              ones, as unsigned 16-bit, of 8 bits as 8-bit: a value outside (0-65535,
                              0-255) is a failure, its range being unknown
@@ -306,7 +306,9 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
             take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
-        image.load()
+        # These Pillow would read wrong: another does, once the size is known (`extract.flatten`).
+        if kind != "JPEG 2000" or not jpeg2000.is_deep(data):
+            image.load()
         turn = turn_of(image, kind)
         flat = flatten(image, data, kind)
     except NoRoomError as exc:

@@ -1,27 +1,74 @@
 """What a JPEG 2000 promises about its own wholeness and depth, checked because Pillow does not.
 
 OpenJPEG leaves a tile black whose data the file ends before. Pillow widens fewer than 8 bits by zeros, and
-rounds colours of more than 8 bits up to 256, which it stores as 0: white becomes black. ITU-T T.800, annex A.
+rounds colours of more than 8 bits up to 256, which it stores as 0: white becomes black. Those imagecodecs
+reads. ITU-T T.800, annex A.
 """
 
 from __future__ import annotations
 
 import struct
 
+import numpy as np
+
 from extract.boxes import boxes
-from extract.formats import CUT_SHORT
+from extract.colours import grey_from_integers
+from extract.formats import CUT_SHORT, not_installed
+from extract.stages import Pixels
 from models.errors import ImageError
 
 _SOC, _SIZ, _SOT, _EOC = 0xFF4F, 0xFF51, 0xFF90, 0xFFD9
 # SIZ: sizes and offsets of the picture and its tiles, then of each component depth and two steps.
 _SIZES = struct.Struct(">8IH")
-_MOST_BITS_IN_COLOUR = 8
+_MOST_BITS_OF_PILLOW, _MOST_BITS = 8, 16
 _TILE_PART = struct.Struct(">HHIBB")
 
 
 def depths(data: bytes) -> tuple[int, ...]:
     """Bits of each channel as coded; a palette's indices are one channel. `check` must have passed."""
     return _read_sizes(data, _codestream(data)[0])[0]
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether it has colours, or alpha, of more than 8 bits: `decode` reads it. `check` must have passed."""
+    bits = depths(data)
+    return len(bits) > 1 and max(bits) > _MOST_BITS_OF_PILLOW
+
+
+def decode(data: bytes) -> Pixels:
+    """A picture that `is_deep`, read by imagecodecs, the extra `jxl`, and spread over 0-255.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+
+    Returns
+    -------
+    ndarray of shape (h, w, 2 to 4), uint8
+
+    Raises
+    ------
+    ImageError
+        If imagecodecs is not installed, OpenJPEG cannot decode it, or its values have a sign.
+    """
+    bits = depths(data)
+    if max(bits) > _MOST_BITS:
+        raise ImageError(f"JPEG 2000 in colour of {max(bits)} bits; up to {_MOST_BITS} are read, save it so")
+    try:
+        import imagecodecs
+    except ImportError as exc:
+        raise not_installed(f"JPEG 2000 in colour of {max(bits)} bits", "imagecodecs", "jxl") from exc
+    try:
+        values = imagecodecs.jpeg2k_decode(data)
+    except (ValueError, RuntimeError) as exc:  # its own Jpeg2kError is a RuntimeError
+        raise ImageError(f"JPEG 2000 that cannot be decoded: {exc}; save it as PNG") from exc
+    if values.dtype.kind != "u" or values.shape[2:] != (len(bits),):
+        raise ImageError(
+            f"JPEG 2000 of {values.dtype} and shape {values.shape}; save it as PNG of 8 or 16 bits"
+        )
+    channels = [grey_from_integers(values[..., i], depth) for i, depth in enumerate(bits)]
+    return np.stack(channels, axis=-1)
 
 
 def check(data: bytes) -> None:
@@ -35,11 +82,11 @@ def check(data: bytes) -> None:
     Raises
     ------
     ImageError
-        If the file ends early, or has more than 8 bits a channel in colour.
+        If the file ends early.
     """
     start, end = _codestream(data)
     try:
-        bits, n_tiles, at = _read_sizes(data, start)
+        _, n_tiles, at = _read_sizes(data, start)
         seen: set[int] = set()
         while (marker := _marker(data, at)) != _EOC:
             length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -55,10 +102,6 @@ def check(data: bytes) -> None:
         raise ImageError(CUT_SHORT) from exc
     if len(seen) < n_tiles:
         raise ImageError(f"truncated: {len(seen)} of the {n_tiles} tiles of a JPEG 2000")
-    if len(bits) > 1 and max(bits) > _MOST_BITS_IN_COLOUR:
-        raise ImageError(
-            f"JPEG 2000 of {len(bits)} channels of {max(bits)} bits; colour is read with 8: save it as PNG"
-        )
 
 
 def _codestream(data: bytes) -> tuple[int, int]:

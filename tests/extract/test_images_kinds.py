@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, Jpeg2KImagePlugin
@@ -87,7 +88,7 @@ def test_grey_of_any_depth_in_jpeg_2000_reaches_white(codecs: Any, form: str, bi
     assert (found.min(), found.max()) == (0, 255)
 
 
-def test_colour_of_few_bits_in_jpeg_2000_reaches_white_and_of_many_is_refused(codecs: Any) -> None:
+def test_colour_of_few_bits_and_of_many_in_jpeg_2000_reaches_white(codecs: Any) -> None:
     values = PHOTO >> 3
     data = codecs.jpeg2k_encode(values, level=0, codecformat="jp2", bitspersample=5)
     assert np.array_equal(decode(data), (values.astype(int) * 255 // 31).astype(np.uint8))
@@ -95,8 +96,41 @@ def test_colour_of_few_bits_in_jpeg_2000_reaches_white_and_of_many_is_refused(co
     data = codecs.jpeg2k_encode(white, level=0, codecformat="jp2")
     # What Pillow makes of white, so that this guard goes when it is needed no longer.
     assert np.asarray(Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))).max() == 0
-    with pytest.raises(ImageError, match="3 channels of 16 bits; colour is read with 8: save it as PNG"):
-        decode(data)
+    assert decode(data).min() == 255
+
+
+@pytest.mark.parametrize("form", ["jp2", "j2k"])
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_deep_colour_in_jpeg_2000_is_right_to_half_a_level(
+    codecs: Any, form: str, bits: int, channels: int
+) -> None:
+    top = (1 << bits) - 1
+    values = np.random.default_rng(bits).integers(0, top + 1, (13, 17, channels)).astype(np.uint16)
+    values[0, 0], values[0, 1] = 0, top
+    data = codecs.jpeg2k_encode(values, level=0, codecformat=form, bitspersample=bits, reversible=True)
+    exact = values.astype(float) * 255 / top
+    if channels == 3:
+        # OpenCV brings an OpenJPEG of its own; BGR.
+        other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(other[..., ::-1], values)
+        assert np.abs(decode(data) - exact).max() <= 0.5
+        return
+    clear = exact[..., -1:] / 255
+    on_white = exact[..., :-1] * clear + 255 * (1 - clear)
+    # Colour and alpha are rounded, and what comes of both.
+    assert np.abs(decode(data) - on_white).max() <= 1.51
+
+
+@pytest.mark.usefixtures("without_extras")
+def test_deep_colour_in_jpeg_2000_names_the_extra_that_reads_it() -> None:
+    # SIZ says 16 bits for each of three channels; what is there else is a picture of 8.
+    data = bytearray(encoded(PHOTO, "JPEG2000", no_jp2=True))
+    sizes = data.index(b"\xff\x51") + 2
+    for channel in range(3):
+        data[sizes + 38 + 3 * channel] = 15
+    with pytest.raises(ImageError, match=r"^JPEG 2000 in colour of 16 bits is read by imagecodecs, .*jxl"):
+        decode(bytes(data))
 
 
 def test_a_jpeg_2000_that_ends_between_tiles_is_cut_short() -> None:
