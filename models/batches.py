@@ -1,11 +1,8 @@
-"""Free a graph from the batch it was exported with, where its operators prove that this is safe.
+"""Free a graph from the batch it was exported with.
 
 Many exports are bound to one image at a time, in the size of their input or in a Reshape, and run
-several times slower than they could. `free_batch` walks a graph from the image on and frees it only if
-every operator on the way treats the first axis row by row (`models.batch_rules`): then an image's
-features cannot depend on its neighbours, whatever the weights and the pixels are. A trial run of two
-images would show that for these two; the operators' definitions show it for all, and nothing is run.
-One operator that is not in the table, and the graph keeps its batch.
+several times slower than they could. Whether the rows of the freed graph stay apart is for a run to say:
+`models.importing` keeps it only if it passes the trial that every import goes through.
 """
 
 from __future__ import annotations
@@ -14,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.batch_rules import NotProvedError, Rows, judge, need
 from models.graph_files import constant_values, named_array
 from models.surgery import (
     fixed_batch,
     image_input,
-    inferred_shapes,
     input_size,
     layer_shapes,
     reads,
@@ -31,28 +26,22 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 
-def free_batch(model: ModelProto) -> ModelProto:
-    """The graph with a free batch, or as it was where that is not proved.
+def free_batch(model: ModelProto) -> ModelProto | None:
+    """The graph with a free batch, or None where there is nothing to free or the shapes do not allow it.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        As `models.graph_intake.take_in` gives it.
-
-    Returns
-    -------
-    onnx.ModelProto
-        A graph whose input promises a free batch but which has a Reshape to one image inside is
-        mended too. One without a fixed height and width is left as it is.
+        With its arrays loaded and an image of fixed size (`models.surgery.with_image`). Its batch may be
+        free already, and a Reshape to one image inside belie that.
     """
     size = input_size(model)
+    batch = fixed_batch(model)
     if size is None:
-        return model
-    bound = with_image(model, fixed_batch(model) or 1, size)
-    try:
-        nodes, arrays = _proved(bound)
-    except NotProvedError:
-        return model
+        return None
+    nodes, arrays = _freed_reshapes(model, batch or 1)
+    if batch is None and not arrays:
+        return None
     freed = with_parts(
         model,
         nodes=nodes,
@@ -61,30 +50,23 @@ def free_batch(model: ModelProto) -> ModelProto:
         outputs=model.graph.output,
     )
     # The operators' own shape rules must agree: a free batch, and every map of the size it had.
-    return freed if layer_shapes(freed) == layer_shapes(bound) else model
+    bound = with_image(model, batch or 1, size)
+    return freed if layer_shapes(freed) == layer_shapes(bound) else None
 
 
-def _proved(bound: ModelProto) -> tuple[list[NodeProto], list[TensorProto]]:
-    """The nodes with Reshapes freed, and the arrays these need; or NotProvedError."""
-    image = image_input(bound)
-    constants = constant_values(bound)
-    shapes = inferred_shapes(bound) | {name: value.shape for name, value in constants.items()}
-    shapes[image.name] = tuple(dim.dim_value for dim in image.type.tensor_type.shape.dim)
-    rows = Rows(shapes[image.name][0], shapes, constants, {image.name})
+def _freed_reshapes(model: ModelProto, batch: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """The nodes, with every Reshape of the image to `batch` rows freed, and the arrays that these need."""
+    constants = constant_values(model)
+    from_image = {image_input(model).name}
     nodes: list[NodeProto] = []
     arrays: list[TensorProto] = []
-    for node in bound.graph.node:
-        if rows.names.isdisjoint(reads(node)):
-            nodes.append(node)
-            continue
-        judge(node, rows)
-        # A Dropout's mask has no inferred shape; nobody reads it in an inference graph.
-        outputs = list(node.output[:1] if node.op_type == "Dropout" else filter(None, node.output))
-        need(all(rows.shape(name)[0] == rows.batch for name in outputs))
-        rows.names.update(outputs)
-        if node.op_type == "Reshape" and constants[node.input[1]].reshape(-1)[0] > 0:
-            node, shape = _freed_reshape(node, constants[node.input[1]])
-            arrays.append(shape)
+    for node in model.graph.node:
+        if not from_image.isdisjoint(reads(node)):
+            from_image.update(node.output)
+            shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
+            if shape is not None and shape.size > 0 and shape.flat[0] == batch:
+                node, free = _freed_reshape(node, shape)
+                arrays.append(free)
         nodes.append(node)
     return nodes, arrays
 

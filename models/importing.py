@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.backbones.backbone import Backbone
 from models.backbones.known import BUILT, built_plan
-from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, WeightsError
+from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, UsageError, WeightsError
 from models.files import refuse_pipe
 from models.layers import layers_of
 from models.preprocess_options import PreprocessOptions, fit_crop
@@ -85,8 +86,9 @@ def import_network(
     notify : callable or None
         Is given one-line notes of what was decided.
     trial : callable or None
-        Runs the network before it enters the store, which it does only if that raises nothing. None
-        believes the file; `extract.import_network` does not.
+        Runs the network before it enters the store, which it does only if that raises nothing; a graph
+        that is bound to a batch is freed if it passes so. None believes the file and keeps its batch;
+        `extract.import_network` tries it.
 
     Raises
     ------
@@ -128,7 +130,10 @@ def import_network(
         pool=pool or (entry.pool if entry is not None else spec.pool),
     )
     check_is_the_catalogues(spec, path.name)
-    return _save(model, spec, replace, trial, say)
+    freed = None
+    if trial is not None:
+        freed = _save_freed(model, spec, path.name, replace, trial, say)
+    return freed or _save(model, spec, replace, trial, say)
 
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
@@ -324,6 +329,37 @@ def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOption
     scale, order = stated.scale or preset.scale, stated.order or preset.channel_order
     blue, green, red = (value * scale for value in read_mean(mean))
     return dataclasses.replace(stated, mean=(blue, green, red) if order == "BGR" else (red, green, blue))
+
+
+def _save_freed(
+    model: ModelProto, spec: NetworkSpec, file: str, replace: bool, trial: NetworkTrial, say: Notify
+) -> StoredNetwork | None:
+    """Save a graph that is bound to a batch as one that takes any, or None where that is not to be had."""
+    from models.batches import free_batch
+    from models.graph_files import damage
+    from models.surgery import fixed_batch
+
+    bound = fixed_batch(model)
+    if bound is None:
+        return None
+
+    def try_to_its_end(graph_path: Path, spec: NetworkSpec, say: Notify) -> None:
+        # What mixes rows behind the default layer must show as well.
+        trial(graph_path, dataclasses.replace(spec, output=spec.layers[-1].name), say)
+
+    stored = None
+    with contextlib.suppress(WeightsError, UsageError):
+        with damage(file):
+            graph = free_batch(model)
+            layers = () if graph is None else tuple(layers_of(graph))
+        if graph is not None:
+            freed = dataclasses.replace(spec, layers=layers)
+            stored = _save(graph, freed, replace, try_to_its_end, say)
+    if stored is None:
+        say(f"{file}: is bound to batches of {bound}, and runs so")
+    else:
+        say(f"{file}: was bound to batches of {bound}; tried with others, and it takes any now")
+    return stored
 
 
 def _save(

@@ -63,8 +63,10 @@ def kept_network(
         if len(inputs) > 1:
             image = image_input(model).name
             say(f"{file}: has the inputs {', '.join(inputs)}; kept is what {image} alone feeds")
-        bound = fixed_batch(model)
-        model = free_batch(with_image(model, bound, size))
+        model = with_image(model, fixed_batch(model), size)
+        if fixed_batch(model) is None:
+            # A Reshape to one image inside may belie the batch that its input promises.
+            model = free_batch(model) or model
         layers = layers_of(model)
         if layer is None and any(found.name == _USUAL for found in layers):
             layer = _USUAL
@@ -75,10 +77,6 @@ def kept_network(
             )
         chosen = find_layer(layers, model, layer, file)
         scores = _scores([value.name for value in model.graph.output], layers)
-    if bound is not None and fixed_batch(model) is None:
-        say(f"{file}: was bound to batches of {bound}; its operators allow any, and it takes any now")
-    elif bound is not None:
-        say(f"{file}: is bound to batches of {bound}, and runs so")
     return model, NetworkSpec(name, "onnx", preprocess, tuple(layers), chosen.name, scores)
 
 

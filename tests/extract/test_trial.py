@@ -184,13 +184,6 @@ def test_what_looks_at_its_batch_is_kept_with_a_fixed_batch_of_one(folder: Path)
     assert "bound to batches of 1" in import_by_command(write(made, folder))
 
 
-def test_a_fixed_batch_that_leaves_images_apart_is_kept(folder: Path) -> None:
-    """Of two, and by an operator of which it is not proved: only the trial tells."""
-    turned = NODE("Transpose", ["pool"], ["turned"], perm=[1, 0, 2, 3])
-    made = behind_pool(turned, NODE("Transpose", ["turned"], ["out"], perm=[1, 0, 2, 3]), batch=2)
-    assert "is bound to batches of 2" in import_by_command(write(made, folder))
-
-
 def test_a_layer_with_other_rows_than_images_is_a_wrong_call(folder: Path) -> None:
     """Windows of an image, as Swin's: the graph does not say how many rows they are."""
     windows = NODE("Reshape", ["pool", "to"], ["out"])

@@ -31,7 +31,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def bring(path: Path) -> StoredNetwork:
-    return import_network(path, "net", preprocess=PLAIN, layer="pool", replace=True)
+    """With a trial that every graph passes, so that what is bound to a batch is freed."""
+    return import_network(
+        path, "net", preprocess=PLAIN, layer="pool", replace=True, trial=lambda path, spec, notify: None
+    )
 
 
 def pointing(folder: Path, location: str, **entries: int) -> Path:

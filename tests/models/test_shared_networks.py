@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from extract.session import Session, open_session
+from extract.trial import import_network
 from models import store
-from models.importing import import_network
 from models.spec import caffe_preprocess
 from models.store import StoredNetwork
 
