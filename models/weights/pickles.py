@@ -1,25 +1,26 @@
 """Read a pickle as data: arrays and plain containers, never code.
 
-Python's own unpickler cannot be held to that. It imports whatever a file names, sizes its
-memo by a number in the file (five bytes ask for gigabytes: CPython Modules/_pickle.c,
-`_Unpickler_MemoPut`), lets NumPy trust any shape and any dtype state, and hashes what a file
-makes a key, which for nested tuples never ends. This is a machine of its own for the opcodes
-of protocols 0 to 5. It knows no name outside its table, and no opcode costs it more memory
-than the bytes it was read from and a constant.
+`pickle.Unpickler` with an allow-list, Python's documented way, cannot be held to that: five bytes make it
+reserve 16 GiB for its memo (CPython Modules/_pickle.c, `_Unpickler_MemoPut`), it believes what a file says
+of a dtype's state, and it hashes what a file makes a key, which for 60 tuples of tuples never ends.
+This is its twin in Python, `pickle._Unpickler`, on which joblib builds too, with a table of the opcodes it
+may read, in which those that call, copy, hash or set a state are checked. It knows no name outside its
+table, and no opcode costs it more memory than the bytes it was read from and a constant.
 """
 
 from __future__ import annotations
 
+import io
+import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
 from models.errors import UnsafeFileError, WeightsError
 from models.weights.canonical import listed
-from models.weights.pickle_opcodes import BoundedStream, next_opcode
 from models.weights.pickled_arrays import ARRAY_GLOBALS, PickledDtype, RefusedError, set_array_state
 
 # The largest real file of these kinds (a training checkpoint) has some ten thousand.
@@ -29,18 +30,18 @@ _MAX_OPCODES = 500_000
 _MOST_COPIES, _FREE_BYTES = 4, 1 << 18
 _ARRAY_ITEM, _DICT_ENTRY = 8, 64
 # What reading an argument or building an array from damaged bytes raises.
-_DAMAGE = (ValueError, TypeError, LookupError, OverflowError)
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 
 Build = Callable[..., object]
 ADVICE = "Only arrays and plain containers are read; save the file again with nothing else in it"
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """A callable that a pickle may ask for; only the machine itself calls it."""
-
-    name: str
-    build: Build
 
 
 def load_plain(
@@ -77,12 +78,11 @@ def load_plain(
     WeightsError
         If it is damaged.
     """
-    bounded = BoundedStream(stream)
-    table = {**_PLAIN_GLOBALS, **ARRAY_GLOBALS, **(extra or {})}
+    bounded = _BoundedStream(stream)
     budget = bounded.left * _MOST_COPIES + _FREE_BYTES
-    machine = _Machine(bounded, budget, encoding, name, table, persistent_load, advice)
+    names = {**_PLAIN_GLOBALS, **ARRAY_GLOBALS, **(extra or {})}
     try:
-        return machine.run()
+        return _PlainUnpickler(bounded, encoding, names, persistent_load, budget).load()
     except RefusedError as exc:
         raise UnsafeFileError(f"{name}: {exc}; refused. {advice}") from exc
     except _DAMAGE as exc:
@@ -92,141 +92,61 @@ def load_plain(
         ) from exc
 
 
-@dataclass
-class _Machine:
-    """The stack machine that every pickle is a programme for."""
+class _BoundedStream:
+    """A stream that gives what is asked for or fails, and never asks the system for more than is left."""
 
-    stream: BoundedStream
-    budget: int
-    encoding: str
-    name: str
-    table: Mapping[tuple[str, str], object]
-    persistent_load: Build | None
-    advice: str
-    stack: list[Any] = field(default_factory=list)
-    marks: list[int] = field(default_factory=list)
-    memo: dict[int, Any] = field(default_factory=dict)
+    def __init__(self, stream: BinaryIO) -> None:
+        here = stream.tell()
+        self.left = stream.seek(0, io.SEEK_END) - here
+        stream.seek(here)
+        self._stream = stream
 
-    def run(self) -> object:
-        for _ in range(_MAX_OPCODES):
-            op, argument = next_opcode(self.stream)
-            if op == "STOP":
-                return self.stack.pop()
-            self.step(op, argument)
-        raise UnsafeFileError(
-            f"{self.name}: a pickle of more than {_MAX_OPCODES} steps; refused. {self.advice}"
-        )
+    def read(self, size: int) -> bytes:
+        if size > self.left:
+            raise ValueError(f"{size} bytes announced, {self.left} there")
+        self.left -= size
+        return self._stream.read(size)
 
-    def step(self, op: str, argument: Any) -> None:
-        push, pop = self.stack.append, self.stack.pop
-        match op:
-            case "PROTO" | "FRAME":
-                pass
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                self.memo[argument] = self.stack[-1]
-            case "MEMOIZE":
-                self.memo[len(self.memo)] = self.stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                push(self.memo[argument])
-            case "MARK":
-                self.marks.append(len(self.stack))
-            case "STRING" | "BINSTRING" | "SHORT_BINSTRING":
-                push(argument.decode(self.encoding))
-            case "NONE":
-                push(None)
-            case "NEWTRUE" | "NEWFALSE":
-                push(op == "NEWTRUE")
-            case "EMPTY_TUPLE" | "TUPLE":
-                push(tuple(self.pop_mark()) if op == "TUPLE" else ())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                push(tuple(self.pop_many(int(op[-1]))))
-            case "EMPTY_LIST" | "LIST":
-                push(self.pop_mark() if op == "LIST" else [])
-            case "APPEND" | "APPENDS":
-                items = [pop()] if op == "APPEND" else self.pop_mark()
-                self.top(list).extend(items)
-            case "EMPTY_DICT" | "DICT":
-                pairs = self.pop_mark() if op == "DICT" else []
-                push({})
-                self.set_items(pairs)
-            case "SETITEM" | "SETITEMS":
-                self.set_items(self.pop_many(2) if op == "SETITEM" else self.pop_mark())
-            case "EMPTY_SET":
-                push(set())
-            case "ADDITEMS":
-                items = self.pop_mark()
-                self.top(set).update(plain_key(item) for item in items)
-            case "FROZENSET":
-                push(frozenset(plain_key(item) for item in self.pop_mark()))
-            case "POP":
-                if self.marks and self.marks[-1] == len(self.stack):
-                    self.marks.pop()
-                else:
-                    pop()
-            case "POP_MARK":
-                self.pop_mark()
-            case "DUP":
-                push(self.stack[-1])
-            case "GLOBAL":
-                push(self.find(*argument.split(" ", 1)))
-            case "STACK_GLOBAL":
-                push(self.find(*self.pop_many(2)))
-            case "REDUCE":
-                target, arguments = self.pop_many(2)
-                push(self.call(target, arguments))
-            case "BUILD":
-                state = pop()
-                self.set_state(self.stack[-1], state)
-            case "PERSID" | "BINPERSID":
-                push(self.persistent(pop() if op == "BINPERSID" else argument))
-            case "INST":
-                self.refuse(argument.replace(" ", "."))
-            case "OBJ" | "NEWOBJ" | "NEWOBJ_EX" | "EXT1" | "EXT2" | "EXT4":
-                self.refuse(f"an object of its own ({op})")
-            case "NEXT_BUFFER" | "READONLY_BUFFER":
-                self.refuse(f"data outside the file ({op})")
-            case _:  # What is left is a number, text or bytes, and is its own value.
-                push(argument)
+    def readline(self) -> bytes:
+        line = self._stream.readline(self.left)
+        self.left -= len(line)
+        if not line.endswith(b"\n"):
+            raise ValueError("a line without its end")
+        return line
 
-    def pop_mark(self) -> list[Any]:
-        """Everything above the last mark."""
-        start = self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        return items
 
-    def pop_many(self, count: int) -> list[Any]:
-        items = self.stack[-count:]
-        if len(items) != count:
-            raise ValueError("the stack is too short")
-        del self.stack[-count:]
-        return items
+class _PlainUnpickler(pickle._Unpickler):
+    # Of the base, where `pickle` does not document them.
+    stack: list[Any]
+    append: Callable[[object], None]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+    pop_mark: Callable[[], list[Any]]
 
-    def top(self, kind: type[Any]) -> Any:
-        if not isinstance(self.stack[-1], kind):
-            raise ValueError(f"a {kind.__name__} was needed, {type(self.stack[-1]).__name__} is there")
-        return self.stack[-1]
+    def __init__(
+        self,
+        stream: _BoundedStream,
+        encoding: str,
+        names: Mapping[tuple[str, str], object],
+        outside: Build | None,
+        budget: int,
+    ) -> None:
+        super().__init__(stream, encoding=encoding)
+        self.dispatch = _Opcodes(_READ)  # type: ignore[misc]  # one for each pickle, as it counts
+        self.names = names
+        self.outside = outside
+        self.budget = budget
 
-    def set_items(self, items: list[Any]) -> None:
-        target: dict[Any, Any] = self.top(dict)
-        if len(items) % 2:
-            raise ValueError("a key without a value")
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            target[plain_key(key)] = value
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in self.names:
+            _refuse(f"{module}.{name}")
+        return self.names[module, name]
 
-    def find(self, module: object, name: object) -> object:
-        if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("a name that is no text")
-        if (module, name) not in self.table:
-            self.refuse(f"{module}.{name}")
-        found = self.table[module, name]
-        return _Named(f"{module}.{name}", found) if callable(found) else found
-
-    def call(self, target: object, arguments: object) -> object:
-        if not isinstance(target, _Named) or not isinstance(arguments, tuple):
-            raise ValueError(f"a call of something that is no name ({type(target).__name__})")
-        self.spend(arguments, _DICT_ENTRY)
-        return target.build(*arguments)
+    def persistent_load(self, key: object) -> object:
+        if self.outside is None:
+            _refuse("data outside the file (a persistent id)")
+        self.spend(key, _ARRAY_ITEM)
+        return self.outside(key)
 
     def spend(self, parts: object, list_item: int) -> None:
         """Count what a builder is about to copy."""
@@ -237,11 +157,23 @@ class _Machine:
                 self.budget -= len(part) * list_item
             self.budget -= 1
         if self.budget < 0:
-            raise UnsafeFileError(
-                f"{self.name}: a pickle that repeats its data to grow beyond its size; refused. {self.advice}"
-            )
+            raise RefusedError("a pickle that repeats its data to grow beyond its size")
 
-    def set_state(self, target: object, state: object) -> None:
+    def top(self, kind: type[Any]) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise ValueError(f"a {kind.__name__} was needed, {type(self.stack[-1]).__name__} is there")
+        return self.stack[-1]
+
+    def call(self) -> None:
+        arguments, target = self.stack.pop(), self.stack.pop()
+        # Whatever can be called came from `names`.
+        if not callable(target) or not isinstance(arguments, tuple):
+            raise ValueError(f"a call of something that is no name ({type(target).__name__})")
+        self.spend(arguments, _DICT_ENTRY)
+        self.append(target(*arguments))
+
+    def set_state(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
         self.spend(state, _ARRAY_ITEM)
         if isinstance(target, np.ndarray):
             set_array_state(target, state)
@@ -251,20 +183,89 @@ class _Machine:
             raise ValueError(f"a state for a {type(target).__name__}")
         # Attributes of a dict (PyTorch's `_metadata`) are no data.
 
-    def persistent(self, key: object) -> object:
-        if self.persistent_load is None:
-            self.refuse("data outside the file (a persistent id)")
-        self.spend(key, _ARRAY_ITEM)
-        return self.persistent_load(key)
+    def extend(self, items: list[Any]) -> None:
+        self.top(list).extend(items)
 
-    def refuse(self, what: str) -> NoReturn:
-        raise UnsafeFileError(
-            f"{self.name}: asks for {listed([what])}, which is no plain data; refused, nothing of it was "
-            f"run. {self.advice}"
-        )
+    def set_items(self, items: list[Any]) -> None:
+        target: dict[Any, Any] = self.top(dict)
+        if len(items) % 2:
+            raise ValueError("a key without a value")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[_plain_key(key)] = value
+
+    def dict_of(self, items: list[Any]) -> None:
+        self.append({})
+        self.set_items(items)
+
+    def add_items(self, items: list[Any]) -> None:
+        self.top(set).update(map(_plain_key, items))
+
+    def frozen_set(self, items: list[Any]) -> None:
+        self.append(frozenset(map(_plain_key, items)))
+
+    def byte_array(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    def instance(self) -> None:
+        _refuse(".".join(self.readline()[:-1].decode("utf-8") for _ in range(2)))
 
 
-def plain_key(key: Any) -> Any:
+_Step = Callable[[Any], None]
+
+
+class _Opcodes(dict[int, _Step]):
+    """What to do at each opcode; counts how many are looked up."""
+
+    left = _MAX_OPCODES
+
+    def __getitem__(self, code: int) -> _Step:
+        if self.left == 0:
+            raise RefusedError(f"a pickle of more than {_MAX_OPCODES} steps")
+        self.left -= 1
+        return super().__getitem__(code)
+
+
+def _refuse(what: str) -> NoReturn:
+    raise RefusedError(f"asks for {listed([what])}, which is no plain data, and nothing of it was run")
+
+
+def _refused(what: str) -> _Step:
+    return lambda machine: _refuse(what)
+
+
+_AS_PYTHON = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET "
+    "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE BINUNICODE8 SHORT_BINUNICODE "
+    "BINBYTES BINBYTES8 SHORT_BINBYTES EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT "
+    "EMPTY_SET GLOBAL STACK_GLOBAL PERSID BINPERSID"
+)
+_OBJECTS = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4")
+_CHECKED: dict[str, _Step] = {
+    "APPEND": lambda machine: machine.extend([machine.stack.pop()]),
+    "APPENDS": lambda machine: machine.extend(machine.pop_mark()),
+    "DICT": lambda machine: machine.dict_of(machine.pop_mark()),
+    "SETITEM": lambda machine: machine.set_items([machine.stack.pop(), machine.stack.pop()][::-1]),
+    "SETITEMS": lambda machine: machine.set_items(machine.pop_mark()),
+    "ADDITEMS": lambda machine: machine.add_items(machine.pop_mark()),
+    "FROZENSET": lambda machine: machine.frozen_set(machine.pop_mark()),
+    "BYTEARRAY8": _PlainUnpickler.byte_array,
+    "REDUCE": _PlainUnpickler.call,
+    "BUILD": _PlainUnpickler.set_state,
+    "INST": _PlainUnpickler.instance,
+    **{op: _refused(f"an object of its own ({op})") for op in _OBJECTS},
+    **{op: _refused(f"data outside the file ({op})") for op in ("NEXT_BUFFER", "READONLY_BUFFER")},
+}
+_READ: dict[int, _Step] = {
+    **{
+        code: pickle._Unpickler.dispatch[code]
+        for (code,) in (getattr(pickle, op) for op in _AS_PYTHON.split())
+    },
+    **{getattr(pickle, op)[0]: step for op, step in _CHECKED.items()},
+}
+
+
+def _plain_key(key: Any) -> Any:
     """`key`, if it can be hashed in constant time and without collisions made on purpose."""
     if isinstance(key, str | bytes) or (isinstance(key, int) and abs(key) < 1 << 60):
         return key
@@ -276,7 +277,7 @@ def _ordered(pairs: object = None) -> OrderedDict[Any, Any]:
         return OrderedDict()
     if not isinstance(pairs, list):  # Python 2 wrote a list of pairs
         raise ValueError("an OrderedDict of something that is no list")
-    return OrderedDict((plain_key(key), value) for key, value in pairs)
+    return OrderedDict((_plain_key(key), value) for key, value in pairs)
 
 
 def _encoded(text: str, encoding: str) -> bytes:

@@ -115,7 +115,7 @@ def test_python_2_strings_are_text_or_array_data() -> None:
     assert load(b"(dp0\nS'a\\xff\\n'\np1\nL5L\nsg1\nI01\ns.", encoding="latin1") == {"a\xff\n": True}
     every = bytes(range(256))
     assert load(b"S" + repr(every)[1:].encode() + b"\n.", encoding="latin1") == every.decode("latin-1")
-    for wrong in (rb"S'\q'", rb"S'\xz'", b"S'a", b"Sa"):
+    for wrong in (rb"S'\xz'", b"S'a", b"Sa"):
         with pytest.raises(WeightsError, match="damaged pickle"):
             load(wrong + b"\n.", encoding="latin1")
 
