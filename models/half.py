@@ -1,4 +1,8 @@
-"""The same network in half precision, for devices that multiply it natively."""
+"""The same network in half precision, for devices that multiply it natively.
+
+`onnxruntime.transformers.float16` needs the arrays in the graph: of AlexNet it makes 122 MB in 10 s of
+processor time, where casts beside arrays that stay in their file are 5 KB in 0.02 s.
+"""
 
 from __future__ import annotations
 
