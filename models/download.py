@@ -1,7 +1,8 @@
 """Fetch a file: resumed where it stopped, checked before it appears, from the next mirror if need be.
 
 The bytes gather in ``NAME.part`` beside the target. Only when size and hash are right does the file
-take its name, by one rename; a stopped or killed download goes on from its part the next time.
+take its name, by one rename; a stopped or killed download goes on from its part the next time. `pooch`
+(1.9) resumes nothing and knows one address a file, and would bring six packages of 2.5 MB.
 """
 
 from __future__ import annotations

@@ -1,9 +1,15 @@
-"""One process at a time, where the system can say so."""
+"""One process at a time, where the system can say so.
+
+`filelock` would do it, too: 0.67 MB more to install, and 0.1 s of processor time before the first lock.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +33,8 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[bool]:
     Yields
     ------
     bool
-        Whether the lock keeps others out. False on Windows and on file systems without ``flock``
-        (some network shares); writers there rely on atomic renames alone.
+        Whether the lock keeps others out. False on file systems without locks (some network
+        shares); writers there rely on atomic renames alone.
 
     Raises
     ------
@@ -39,6 +45,7 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        alone = False
         try:
             alone = _locked(descriptor, wait)
             # The holder we waited for has deleted the file: a lock on it keeps nobody out any more.
@@ -47,25 +54,47 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[bool]:
             try:
                 yield alone
             finally:
-                if alone:
+                if alone and os.name == "posix":
                     path.unlink(missing_ok=True)
             return
         finally:
             os.close(descriptor)
+            if alone and os.name != "posix":
+                # Windows deletes no file that is open, be it by one who waits for this lock.
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
-def _locked(descriptor: int, wait: bool) -> bool:
-    if os.name != "posix":
-        return False
+if sys.platform == "win32":
+    import msvcrt
+
+    # How often one who waits looks.
+    _SECONDS = 0.1
+
+    def _locked(descriptor: int, wait: bool) -> bool:
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except OSError as exc:
+                if exc.errno not in (errno.EACCES, errno.EDEADLK):
+                    return False
+                if not wait:
+                    raise Busy(str(exc)) from exc
+                time.sleep(_SECONDS)
+            else:
+                return True
+
+else:
     import fcntl
 
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError as exc:
-        if exc.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise Busy(str(exc)) from exc
-        return False
-    return True
+    def _locked(descriptor: int, wait: bool) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as exc:
+            if exc.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise Busy(str(exc)) from exc
+            return False
+        return True
 
 
 def _same(descriptor: int, path: Path) -> bool:

@@ -12,6 +12,10 @@ count). Of another machine or container that cannot be seen; the message then sa
 To take over a dead owner's lock is a race: between reading the lock and removing it, a third
 process might have done both, and its new lock would be removed. So the right to remove *that*
 lock, known by its random number, is itself a lock, taken in the same way.
+
+`filelock` (4.3.1, `SoftFileLock`) does most of this, but a killed holder that nobody has waited for blocks it
+(as in a container without an init), it says neither since when nor whether a holder can be seen, and it is
+0.67 MB more to install and 0.1 s of processor time more at the start of `extract`.
 """
 
 from __future__ import annotations
