@@ -7,30 +7,187 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     import typer
 
+    from models.command_table import Row
+    from models.progress import Notify
+    from models.spec import NetworkSpec
 
-def application(first: list[str]) -> "typer.Typer":
-    """The command line.
+# The module of a command is imported when the command is called, not for the help of all.
+COMMANDS: "dict[str, Row]" = {
+    # name: (module, function there, line in the help, example)
+    "extract": (
+        "extract.commands",
+        "extract",
+        "Images to features.h5, once.",
+        "extract imgs/ --network alexnet --layer fc7 -o features.h5",
+    ),
+    "shapes": (
+        "extract.commands",
+        "shapes",
+        "Draw a small image set to try.",
+        "shapes drawn/ --count 40 --seed 0",
+    ),
+    "fit": (
+        "classify.fit_command",
+        "fit",
+        "Features to a classifier, judged.",
+        "fit --svm -C auto --test-size 0.3",
+    ),
+    "classify": (
+        "classify.commands",
+        "classify",
+        "New images to predictions.csv.",
+        "classify new/ -o predictions.csv --top-k 3",
+    ),
+    "imagenet": (
+        "classify.imagenet_command",
+        "imagenet",
+        "A network's own 1000 classes.",
+        "imagenet photo.jpg --network alexnet --top-k 5",
+    ),
+    "evaluate": (
+        "classify.evaluate_command",
+        "evaluate",
+        "Judge on labelled images.",
+        "evaluate labelled/ -m classifier.onnx --json",
+    ),
+    "compare": (
+        "classify.compare_command",
+        "compare",
+        "Which of two is better.",
+        "compare a.onnx b.onnx features.h5",
+    ),
+    "learning-curve": (
+        "classify.learning_curve_command",
+        "learning_curve",
+        "Would more images help?",
+        "learning-curve features.h5 --svm",
+    ),
+    "export": (
+        "classify.export_command",
+        "export",
+        "Hand it over as one file.",
+        "export -m classifier.onnx -o full.onnx",
+    ),
+    "duplicates": (
+        "classify.duplicates_command",
+        "duplicates",
+        "Images that are one picture.",
+        "duplicates features.h5 --csv duplicates.csv",
+    ),
+    "report": (
+        "classify.report_command",
+        "report",
+        "All that is known, in one page.",
+        "report features.h5 -m classifier.onnx -o report.html",
+    ),
+    "suspects": (
+        "classify.suspects_command",
+        "suspects",
+        "Labels that are probably wrong.",
+        "suspects features.h5 --csv suspects.csv",
+    ),
+    "demo": ("classify.commands", "demo", "All of it, on drawn shapes.", "demo other-shapes --seed 1"),
+}
+MODELS: "dict[str, Row]" = {
+    "list": ("models.commands", "list_networks", "List the networks to choose from.", "models list"),
+    "show": ("models.commands", "show", "Say everything about one network.", "models show alexnet --layers"),
+    "default": (
+        "models.commands",
+        "default",
+        "Say which network --network means if it is not given, or choose another.",
+        "models default googlenet",
+    ),
+    "pull": ("models.commands", "pull", "Download a network into the store.", "models pull alexnet"),
+    "import": (
+        "models.commands",
+        "import_file",
+        "Bring a network file into the store.",
+        "models import net.onnx --as mine --preprocess torch --layer pool5\n"
+        "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
+    ),
+    "path": (
+        "models.commands",
+        "path",
+        "Print the folder of the store, or of a network.",
+        "models path alexnet",
+    ),
+    "verify": (
+        "models.commands",
+        "verify",
+        "Check a network's files by the hashes recorded when it was saved.",
+        "models verify alexnet",
+    ),
+    "remove": ("models.commands", "remove", "Delete a network from the store.", "models remove alexnet"),
+    "bench": (
+        "extract.bench_command",
+        "bench",
+        "Measure how fast networks run on this machine.",
+        "models bench alexnet --seconds 5",
+    ),
+}
+CACHE: "dict[str, Row]" = {
+    "info": (
+        "extract.cache_commands",
+        "info",
+        "What is in it: network, layers, rows, labels, failures, how each run made it.",
+        "cache info features.h5",
+    ),
+    "verify": (
+        "extract.cache_commands",
+        "verify",
+        "Read every checksum, count rows and failures, and with --images say what changed since.",
+        "cache verify features.h5 --images imgs/",
+    ),
+    "merge": (
+        "extract.cache_commands",
+        "merge",
+        "Put the rows of two caches of one network into a third; an image in both counts once.",
+        "cache merge monday.h5 tuesday.h5 -o week.h5",
+    ),
+    "to-npz": (
+        "extract.cache_commands",
+        "to_npz",
+        "Write features and columns as NumPy arrays, for tools that do not read HDF5.",
+        "cache to-npz features.h5 -o features.npz",
+    ),
+    "to-parquet": (
+        "extract.cache_commands",
+        "to_parquet",
+        "Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas.",
+        "cache to-parquet features.h5 -o features.parquet",
+    ),
+}
 
-    Parameters
-    ----------
-    first : list of str
-        The first argument, if there is one. If it is the name of a command, only that one is put in:
-        Typer prepares every command before it looks which one was called, a sixth of the start-up time.
-    """
+
+def application() -> "typer.Typer":
+    """The command line."""
     import typer
 
-    from extract.commands import register as register_extract
-    from extract.commands import try_network
-    from models.commands import app as models_app
+    from models.command_table import CommandTable
 
-    # Without rich's markup the help of every command is plain text and a third of the start-up time. Without
-    # color Click would drop escape sequences from names, where `models.terminal` shows them.
+    if "_FC7_COMPLETE" in os.environ:
+        # A shell asks for completions. Typer knows shells only where its options to install them are shown.
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+
+    class Commands(CommandTable):
+        rows = COMMANDS
+
+    class ModelsCommands(CommandTable):
+        rows = MODELS
+
+    class CacheCommands(CommandTable):
+        rows = CACHE
+
+    # Without color Click would drop escape sequences from names, where `models.terminal` shows them.
     app = typer.Typer(
         name="fc7",
+        cls=Commands,
         rich_markup_mode=None,
         no_args_is_help=True,
         add_completion=False,
@@ -38,8 +195,18 @@ def application(first: list[str]) -> "typer.Typer":
         context_settings={"help_option_names": ["-h", "--help"], "color": True},
         epilog="Example:  fc7 extract imgs/ && fc7 fit --svm && fc7 classify new/",
     )
-    app.add_typer(models_app, name="models", context_settings={"obj": try_network})
-    register_extract(app)
+    app.add_typer(
+        typer.Typer(cls=ModelsCommands, no_args_is_help=True),
+        name="models",
+        help="The networks: what there is, fetch one, bring one of your own.",
+        context_settings={"obj": _try_network},
+    )
+    app.add_typer(
+        typer.Typer(cls=CacheCommands, no_args_is_help=True),
+        name="cache",
+        short_help="Look into a features.h5.",
+        help="Look into a features.h5, check it, join two, hand it to other tools.",
+    )
 
     @app.callback()
     def fc7(
@@ -53,12 +220,14 @@ def application(first: list[str]) -> "typer.Typer":
         to predictions.csv). `fc7 demo` shows all of it on drawn shapes.
         """
 
-    if not _leave_out_all_but(first, app):
-        from classify.commands import register as register_classify
-
-        register_classify(app)
-        _leave_out_all_but(first, app)
     return app
+
+
+def _try_network(graph_path: "Path", spec: "NetworkSpec", notify: "Notify") -> None:
+    # `models` has no engine of its own; those of its commands that bring a network try it with this.
+    from extract.trial import try_network
+
+    try_network(graph_path, spec, notify)
 
 
 def _show_version(wanted: bool) -> None:
@@ -72,19 +241,6 @@ def _show_version(wanted: bool) -> None:
         except PackageNotFoundError:
             typer.echo("fc7, run from its source folder and not installed")
         raise typer.Exit
-
-
-def _leave_out_all_but(first: list[str], app: "typer.Typer") -> bool:
-    """Whether there is such a command."""
-    commands = [one for one in app.registered_commands if one.callback and [_name(one.callback)] == first]
-    groups = [one for one in app.registered_groups if [one.name] == first]
-    if commands or groups:
-        app.registered_commands, app.registered_groups = commands, groups
-    return bool(commands or groups)
-
-
-def _name(command: "Callable[..., object]") -> str:
-    return command.__name__.replace("_", "-")
 
 
 def main() -> None:
@@ -110,7 +266,7 @@ def _run() -> None:
     take_every_name()
     guard()
     try:
-        application(sys.argv[1:2])()
+        application()()
     except Fc7Error as exc:
         _fail(str(exc), exc.exit_code)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from classify.classifier import Classifier
 from classify.kinds import CARD, card_end
 from classify.markdown import plain, table
 from classify.scoring import stored_network
+from models.catalog import entry, names
 from models.durable import explained
 from models.outputs import Destination, claimed
 from models.spec import PreprocessSpec
@@ -45,8 +46,6 @@ def _licence(classifier: Classifier) -> str:
 
     Of a network that is not in the store only the name is known: the catalogue's terms are said to be that.
     """
-    from models.catalog import entry, names
-
     found = stored_network(classifier)
     if found is not None:
         return found[1].licence

@@ -8,15 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.compare_command import compare
-from classify.duplicates_command import duplicates
-from classify.evaluate_command import evaluate
-from classify.export_command import export
-from classify.fit_command import DEFAULT_MODEL, fit
-from classify.imagenet_command import imagenet
-from classify.learning_curve_command import learning_curve
-from classify.report_command import report
-from classify.suspects_command import suspects
+from classify.fit_command import DEFAULT_MODEL
 from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     AddressedCommand,
@@ -33,29 +25,14 @@ from extract.commands import (
     cluster_options,
     notifier,
 )
+from models.command_table import parsed_by
 from models.program import command_line
+from models.progress import make_progress
 
 ModelOption = Annotated[Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this room's commands to the command line."""
-    for command, summary, example in (
-        (fit, "Features to a classifier, judged.", "fit --svm -C auto --test-size 0.3"),
-        (classify, "New images to predictions.csv.", "classify new/ -o predictions.csv --top-k 3"),
-        (imagenet, "A network's own 1000 classes.", "imagenet photo.jpg --network alexnet --top-k 5"),
-        (evaluate, "Judge on labelled images.", "evaluate labelled/ -m classifier.onnx --json"),
-        (compare, "Which of two is better.", "compare a.onnx b.onnx features.h5"),
-        (learning_curve, "Would more images help?", "learning-curve features.h5 --svm"),
-        (export, "Hand it over as one file.", "export -m classifier.onnx -o full.onnx"),
-        (duplicates, "Images that are one picture.", "duplicates features.h5 --csv duplicates.csv"),
-        (report, "All that is known, in one page.", "report features.h5 -m classifier.onnx -o report.html"),
-        (suspects, "Labels that are probably wrong.", "suspects features.h5 --csv suspects.csv"),
-        (demo, "All of it, on drawn shapes.", "demo other-shapes --seed 1"),
-    ):
-        app.command(cls=AddressedCommand, short_help=summary, epilog=f"Example:  fc7 {example}")(command)
-
-
+@parsed_by(AddressedCommand)
 def classify(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT", help="Images, folders, addresses, or one features.h5.")
@@ -96,7 +73,6 @@ def classify(
     from classify.predict import classify_images
     from classify.report.summaries import classify_json, classify_report
     from classify.scoring import RunOptions
-    from models.progress import make_progress
 
     summary = classify_images(
         list(inputs),
@@ -136,7 +112,6 @@ def demo(
     """
     from classify.demo import run_demo
     from classify.demo_text import demo_report
-    from models.progress import make_progress
 
     summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
     if not quiet:

@@ -21,6 +21,7 @@ from extract.commands import (
     notifier,
 )
 from models.program import command_line
+from models.progress import make_progress
 
 
 def compare(
@@ -64,7 +65,6 @@ def compare(
     from classify.evaluation_csv import write_table
     from classify.report.summaries import comparison_report
     from classify.scoring import RunOptions
-    from models.progress import make_progress
 
     comparison = compare_classifiers(
         first,

@@ -11,7 +11,24 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from models.errors import UsageError
+from classify.fitting import FitOptions
+from classify.from_cache import fit_cache
+from classify.imagenet import classifier_layer, imagenet_images
+from classify.kinds import CLASSIFIER, PREDICTIONS
+from classify.predict import classify_images
+from extract.cache.reader import CacheReader
+from extract.drawing import Tile, montage, save_png
+from extract.kinds import DRAWING, FEATURE_CACHE
+from extract.options import ExtractOptions
+from extract.pipeline import extract_features
+from extract.shapes import CLASSES, draw_shape, make_shapes
+from extract.summary import summary_text
+from models.availability import ready_networks
+from models.catalog import UNTRAINED
+from models.default import default_network
+from models.ensure import ensure_network
+from models.errors import Fc7Error, UsageError
+from models.outputs import Guard
 from models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
@@ -91,11 +108,6 @@ def run_demo(
         If something else stands where one of its files goes, a shape of another seed too; nothing is made
         then.
     """
-    from extract.options import ExtractOptions
-    from extract.pipeline import extract_features
-    from extract.shapes import CLASSES, make_shapes
-    from extract.summary import summary_text
-
     # Three steps start an engine, and each says which.
     root, bar, say = Path(folder), progress or Silent(), _once(say)
     files = _claimed(root, force)
@@ -139,10 +151,6 @@ def _once(say: Notify) -> Notify:
 
 def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
     """The places of all files, tried before the work: name -> output."""
-    from classify.kinds import CLASSIFIER, PREDICTIONS
-    from extract.kinds import DRAWING, FEATURE_CACHE
-    from models.outputs import Guard
-
     kinds = {PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
     kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
     kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
@@ -153,9 +161,6 @@ def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
 
 def _not_of_shapes(cache: Path) -> str | None:
     """Why features are not a demo's, for `Guard.claim`: `features.h5` is what anybody's are called."""
-    from extract.cache.reader import CacheReader
-    from models.errors import Fc7Error
-
     with suppress(Fc7Error), CacheReader(cache) as reader:
         if [Path(root).name for root in reader.header.roots] == [SHAPES]:
             return None
@@ -176,10 +181,6 @@ def choose_network(progress: Progress) -> NetworkSpec:
     UsageError
         If a network was chosen that nobody knows.
     """
-    from models.availability import ready_networks
-    from models.default import default_network
-    from models.importing import UNTRAINED, ensure_network
-
     default = default_network()
     chosen = default.name if default.why else None
     ready = sorted(ready_networks(), key=lambda network: (network.name != chosen, network.where != "store"))
@@ -190,9 +191,6 @@ def fit_heads(
     root: Path, files: Mapping[str, Destination], seed: int, progress: Progress
 ) -> dict[Head, Metrics]:
     """Fit and write an SVM and a softmax on a demo's features; their metrics on the same held-out part."""
-    from classify.fitting import FitOptions
-    from classify.from_cache import fit_cache
-
     return {
         head: fit_cache(
             root / FEATURES, files[f"{head}.onnx"], FitOptions(head=head, seed=seed), progress=progress
@@ -205,9 +203,6 @@ def classify_new_shapes(
     root: Path, files: Mapping[str, Destination], seed: int, say: Notify, progress: Progress
 ) -> tuple[int, int]:
     """Draw new shapes, classify them with the SVM and draw a montage; how many are right, of how many."""
-    from classify.predict import classify_images
-    from extract.drawing import Tile, montage, save_png
-
     truth, tiles = new_shapes(seed)
     for i, tile in enumerate(tiles):
         save_png(tile, files[_tile(i)])
@@ -226,8 +221,6 @@ def classify_new_shapes(
 
 def new_shapes(seed: int) -> tuple[list[str], list[Pixels]]:
     """Sixteen new shapes, four of each, in a mixed order: labels and 227x227 RGB tiles."""
-    from extract.shapes import CLASSES, draw_shape
-
     rng = np.random.Generator(np.random.PCG64([seed, _NEW]))
     labels = [label for label in CLASSES for _ in range(_ROWS * _COLUMNS // len(CLASSES))]
     labels = [labels[i] for i in rng.permutation(len(labels))]
@@ -238,9 +231,6 @@ def name_photographs(
     out: Destination, network: NetworkSpec, say: Notify, progress: Progress
 ) -> tuple[Path, ...]:
     """Say what the network sees in scikit-learn's photographs; gives those that it was asked about."""
-    from classify.imagenet import classifier_layer, imagenet_images
-    from extract.options import ExtractOptions
-
     try:
         classifier_layer(network)
     except UsageError as exc:

@@ -10,7 +10,9 @@ import typer
 
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
+from models.outputs import Guard
 from models.program import command_line
+from models.progress import make_progress
 
 
 def duplicates(
@@ -35,12 +37,10 @@ def duplicates(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.kinds import DUPLICATES
-    from models.outputs import Guard
 
     out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
     from classify.duplicates_of_cache import duplicates_of_cache
     from classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
-    from models.progress import make_progress
 
     found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
     if out is not None:

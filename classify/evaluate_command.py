@@ -21,6 +21,7 @@ from extract.commands import (
     notifier,
 )
 from models.program import command_line
+from models.progress import make_progress
 
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
@@ -75,7 +76,6 @@ def evaluate(
     from classify.judging import evaluate_images
     from classify.report.summaries import evaluation_json, evaluation_report
     from classify.scoring import RunOptions
-    from models.progress import make_progress
 
     evaluation = evaluate_images(
         list(inputs),

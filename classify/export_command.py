@@ -12,6 +12,7 @@ from classify.fit_command import DEFAULT_MODEL
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption, notifier
 from models.program import command_line
+from models.progress import make_progress
 
 _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 
@@ -75,7 +76,6 @@ def export(
         said += [*lost, f"wrote {path}"]
     elif out is not None:
         from classify.export import export_full
-        from models.progress import make_progress
 
         exported = export_full(
             classifier,

@@ -23,6 +23,7 @@ from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.errors import UsageError
 from models.program import command_line
+from models.progress import make_progress
 
 if TYPE_CHECKING:
     from classify.split_record import SplitRecord
@@ -93,7 +94,6 @@ def fit(
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from classify.from_cache import fit_cache
     from classify.report.text import fit_json, fit_report
-    from models.progress import make_progress
 
     result = fit_cache(
         features,

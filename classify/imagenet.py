@@ -20,8 +20,13 @@ from extract.call_inputs import guard_for
 from extract.clock import Clock
 from extract.decoders import decoder
 from extract.options import ExtractOptions
+from extract.session import open_session
+from extract.sources import list_images
 from extract.stages import Failure, Listing, start_of
 from extract.stream import default_jobs, feature_blocks
+from extract.summary import note_ignored
+from extract.trial import try_network
+from models.ensure import ensure_network
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
 from models.outputs import Destination, Output
@@ -110,11 +115,6 @@ def imagenet_images(
     UnknownNetworkError, DownloadError
         If it is not to be had.
     """
-    from extract.sources import list_images
-    from extract.summary import note_ignored
-    from extract.trial import try_network
-    from models.importing import ensure_network
-
     started = time.perf_counter()
     if out is not None and not isinstance(out, Output) and not is_stdout(out):
         out = guard_for(inputs).claim(out, PREDICTIONS)
@@ -196,7 +196,6 @@ def _scored(
     progress: Progress,
     notify: Notify,
 ) -> Iterator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
-    from extract.session import open_session
 
     # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
     pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"

@@ -9,6 +9,7 @@ import typer
 
 from extract.cache_commands import ForceOption
 from extract.commands import (
+    AddressedCommand,
     BatchOption,
     DeviceOption,
     ExactDecodeOption,
@@ -19,8 +20,11 @@ from extract.commands import (
     notifier,
     preprocess_changes,
 )
+from models.command_table import parsed_by
+from models.progress import make_progress
 
 
+@parsed_by(AddressedCommand)
 def imagenet(
     images: Annotated[list[str], typer.Argument(help="Images and folders.")],
     network: NetworkOption = None,
@@ -56,7 +60,6 @@ def imagenet(
         out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
     from classify.imagenet import imagenet_images
     from extract.options import ExtractOptions
-    from models.progress import make_progress
 
     options = ExtractOptions(
         network=network,

@@ -17,6 +17,7 @@ from classify.groups import GroupFigures, judge_groups
 from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from classify.seen import seen_in_training
 from extract.clock import Clock
+from extract.grouping import OPTION, compile_pattern, group_of
 from extract.stages import Failure, Listing
 from models.errors import DataError, UsageError
 from models.progress import Notify, Progress, Silent
@@ -257,7 +258,5 @@ def score_labelled(
 
 def _groups_by_path(paths: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:
     """Groups of a cache's rows: its own where it has one, else what the path says."""
-    from extract.grouping import OPTION, compile_pattern, group_of
-
     compiled = compile_pattern(OPTION, pattern)
     return [group or group_of(path, compiled) or "" for path, group in zip(paths, groups, strict=True)]

@@ -20,7 +20,9 @@ from classify.arguments import (
 )
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
+from models.outputs import Guard
 from models.program import command_line
+from models.progress import make_progress
 
 
 @unpacked
@@ -49,14 +51,12 @@ def learning_curve(
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.kinds import CURVE
-    from models.outputs import Guard
 
     guard = Guard([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from classify.evaluation_csv import write_table
     from classify.learning_curve_from_cache import learning_curve_of_cache
     from classify.report.curves import learning_curve_report
-    from models.progress import make_progress
 
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)

@@ -14,6 +14,7 @@ from extract.cache_commands import ForceOption, existing
 from extract.commands import QuietOption, notifier
 from models.errors import UsageError
 from models.program import command_line, pip_install
+from models.progress import make_progress
 
 
 def report(
@@ -49,7 +50,6 @@ def report(
     guard = guard_for(images or (), model, cache=features, force=force)
     out = guard.claim(output, REPORT, makes_folder=True)
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
-    from models.progress import make_progress
 
     try:
         from classify.report.making import make_report

@@ -14,8 +14,13 @@ from classify.classifier import Classifier
 from classify.matching import layer_for
 from classify.waiting import rows_to_wait_for, together
 from extract.clock import Clock
+from extract.inputs import list_inputs
 from extract.stages import Failure, Listing
+from extract.summary import note_ignored
+from extract.trial import try_network
 from extract.worker import Finished, NetworkRun, on_this_machine
+from models import catalog, store
+from models.ensure import ensure_network
 from models.errors import MismatchError, UsageError
 from models.program import command_line
 from models.progress import Notify, Progress
@@ -142,9 +147,6 @@ def list_unless_cache(
                 f"{cache} is a cache and has its labels; give {option} to extract, or give images here"
             )
         return cache
-    from extract.inputs import list_inputs
-    from extract.summary import note_ignored
-
     listing = list_inputs(
         inputs, labels=labels, group_by=group_by, label_by=label_by, notify=notify, labelled=labelled
     )
@@ -275,13 +277,8 @@ def find_network(
     MismatchError
         If no network of the store gives these features; the text says how to get it.
     """
-    from extract.trial import try_network
-    from models import store
-    from models.catalog import names as catalogue_names
-    from models.importing import UNTRAINED, ensure_network
-
     wanted = classifier.identity
-    if wanted.network not in store.names() and wanted.network in (*catalogue_names(), UNTRAINED):
+    if wanted.network not in store.names() and wanted.network in (*catalog.names(), catalog.UNTRAINED):
         ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
     found = stored_network(classifier)
     if found is not None:
@@ -296,8 +293,6 @@ def find_network(
 
 def stored_network(classifier: Classifier) -> tuple[StoredNetwork, NetworkSpec, str] | None:
     """As `find_network`, or None if the store does not have it; nothing is fetched."""
-    from models import store
-
     wanted = classifier.identity
     try:
         preprocess = PreprocessSpec.from_json(wanted.preprocess)

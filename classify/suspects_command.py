@@ -11,7 +11,9 @@ import typer
 from classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
+from models.outputs import Guard
 from models.program import command_line
+from models.progress import make_progress
 
 
 @unpacked
@@ -44,12 +46,10 @@ def suspects(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from classify.kinds import SUSPECTS
-    from models.outputs import Guard
 
     out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
     from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from classify.suspects_from_cache import cache_suspects
-    from models.progress import make_progress
 
     found = cache_suspects(
         features,

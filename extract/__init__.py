@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from extract.cache.reader import load_features as load_features
+    from extract.importing import import_network as import_network
     from extract.options import ExtractOptions as ExtractOptions
     from extract.pipeline import extract_features as extract_features
-    from extract.trial import import_network as import_network
 
 __all__ = ["ExtractOptions", "extract_features", "import_network", "load_features"]
 
 _HOMES = {
     "ExtractOptions": "extract.options",
     "extract_features": "extract.pipeline",
-    "import_network": "extract.trial",
+    "import_network": "extract.importing",
     "load_features": "extract.cache.reader",
 }
 

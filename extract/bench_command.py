@@ -10,11 +10,7 @@ import typer
 
 from extract.commands import DeviceOption, JsonOption, PrecisionOption, QuietOption, notifier
 from models.program import command_line
-
-
-def register(models: typer.Typer) -> None:
-    """Add the command to the group `models`."""
-    models.command(epilog="Example:  fc7 models bench alexnet --seconds 5")(bench)
+from models.progress import make_progress
 
 
 def bench(
@@ -36,7 +32,6 @@ def bench(
     figures are kept in the store, and `models list` and `models show` tell them from then on.
     """
     from extract.bench import bench_networks, bench_rows, bench_table
-    from models.progress import make_progress
 
     benched = bench_networks(
         names or [],

@@ -14,12 +14,6 @@ from models.files import refuse_pipe
 from models.program import command_line
 from models.progress import make_progress
 
-cache = typer.Typer(
-    no_args_is_help=True,
-    short_help="Look into a features.h5.",
-    help="Look into a features.h5, check it, join two, hand it to other tools.",
-)
-
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
@@ -47,7 +41,6 @@ def _existing_cache(path: Path) -> Path:
     return existing(path, f"make one with `{command_line('extract', 'IMAGES', '-o', 'FILE')}`")
 
 
-@cache.command(epilog="Example:  fc7 cache info features.h5")
 def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
     """What is in it: network, layers, rows, labels, failures, how each run made it."""
     from extract.cache.info import describe
@@ -56,7 +49,6 @@ def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False)
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
 
 
-@cache.command(epilog="Example:  fc7 cache verify features.h5 --images imgs/")
 def verify(
     file: CacheArgument = Path("features.h5"),
     images: Annotated[
@@ -84,7 +76,6 @@ def verify(
         raise typer.Exit(1)
 
 
-@cache.command(epilog="Example:  fc7 cache merge monday.h5 tuesday.h5 -o week.h5")
 def merge(
     first: Annotated[Path, typer.Argument(metavar="A", help="A cache.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same network.")],
@@ -102,7 +93,6 @@ def merge(
         typer.echo(f"wrote {output}: {result.rows} rows, {result.failures} failures")
 
 
-@cache.command("to-npz", epilog="Example:  fc7 cache to-npz features.h5 -o features.npz")
 def to_npz(
     file: CacheArgument = Path("features.h5"),
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path("features.npz"),
@@ -118,7 +108,6 @@ def to_npz(
         typer.echo(f"wrote {output}: {rows} rows")
 
 
-@cache.command("to-parquet", epilog="Example:  fc7 cache to-parquet features.h5 -o features.parquet")
 def to_parquet(
     file: CacheArgument = Path("features.h5"),
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extract.addresses import is_address
+from extract.folders import FolderOrigin
 from extract.kinds import FEATURE_CACHE
 from extract.lists import STDIN
 from models.errors import Fc7Error, UsageError
@@ -62,7 +63,6 @@ def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
 
 
 def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Path | None) -> Iterator[str]:
-    from extract.folders import FolderOrigin
     from extract.inputs import list_inputs
 
     if not isinstance(images, Sequence):

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import typer.core
 
-from extract.cache_commands import ForceOption, cache
-from models.commands import app as models
+from extract.cache_commands import ForceOption
+from models.command_table import parsed_by
 from models.errors import Fc7Error, UsageError
 from models.preprocess_flags import read, resizing
-from models.progress import Notify
+from models.progress import Notify, make_progress
 
 if TYPE_CHECKING:
     from extract.cluster.options import ClusterOptions
-    from models.spec import NetworkSpec
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -68,23 +67,26 @@ ExactDecodeOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this room's commands to the command line."""
-    # bench_command takes its options from here; models is the room below, which cannot call up.
-    from extract.bench_command import register as register_bench
+class AddressedCommand(typer.core.TyperCommand):
+    """A command whose ``--ray`` may stand without an address, and whose help tells the default network."""
 
-    app.command(
-        cls=AddressedCommand,
-        short_help="Images to features.h5, once.",
-        epilog="Example:  fc7 extract imgs/ --network alexnet --layer fc7 -o features.h5",
-    )(extract)
-    app.command(
-        short_help="Draw a small image set to try.", epilog="Example:  fc7 shapes drawn/ --count 40 --seed 0"
-    )(shapes)
-    app.add_typer(cache, name="cache")
-    register_bench(models)
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a bare ``--ray`` its address."""
+        from extract.cluster.options import with_addresses
+
+        return super().parse_args(ctx, with_addresses(args))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Say which network is the default here and now."""
+        from models.default import shown_default
+
+        for option in self.params:
+            if option.name == "network" and isinstance(option, typer.core.TyperOption):
+                option.help = f"{option.help} Default: {shown_default()}."
+        super().format_options(ctx, formatter)
 
 
+@parsed_by(AddressedCommand)
 def extract(
     images: Annotated[
         list[str] | None,
@@ -193,7 +195,6 @@ def extract(
     from extract.options import ExtractOptions
     from extract.pipeline import extract_features
     from extract.summary import failed_text, summary_json, summary_text, write_failures_csv
-    from models.progress import make_progress
 
     options = ExtractOptions(
         network=network,
@@ -240,37 +241,10 @@ def shapes(
 ) -> None:
     """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
     from extract.shapes import make_shapes
-    from models.progress import make_progress
 
     summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
     if not quiet:
         typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
-
-
-class AddressedCommand(typer.core.TyperCommand):
-    """A command whose ``--ray`` may stand without an address, and whose help tells the default network."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Give a bare ``--ray`` its address."""
-        from extract.cluster.options import with_addresses
-
-        return super().parse_args(ctx, with_addresses(args))
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Say which network is the default here and now."""
-        from models.default import shown_default
-
-        for option in self.params:
-            if option.name == "network" and isinstance(option, typer.core.TyperOption):
-                option.help = f"{option.help} Default: {shown_default()}."
-        super().format_options(ctx, formatter)
-
-
-def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
-    """`extract.trial.try_network`, loaded when a command brings a network."""
-    from extract.trial import try_network
-
-    try_network(graph_path, spec, notify)
 
 
 def cluster_options(

@@ -61,8 +61,12 @@ def label_by_folders(
         note = f"{OPTION}: {len(set(labels) - {None})} labels in {len(images)} images"
         notify(f"{note}; without a match, and so without a label: {without}" if without else note)
     else:
-        for note in (*_flat_note(labels), *_session_note(images, below, inputs)):
+        # There may be millions of images, and few folders.
+        given = set(zip(folders, (ref.label for ref in images), strict=True))
+        for note in (*_flat_note(labels), *_session_note(given, below, inputs)):
             notify(note)
+        if not split.words:
+            return list(images)
     settled = []
     for ref, folder, label in zip(images, folders, labels, strict=True):
         word = words.get(folder, ref.split)
@@ -168,14 +172,17 @@ def _flat_note(labels: Sequence[str | None]) -> list[str]:
 
 
 def _session_note(
-    images: Sequence[ImageRef], below: dict[str, list[str]], inputs: Collection[str]
+    given: set[tuple[str, str | None]], below: dict[str, list[str]], inputs: Collection[str]
 ) -> list[str]:
-    """What to say if one label is the name of folders in several others, as those of days are."""
+    """What to say if one label is the name of folders in several others, as those of days are.
+
+    `given` are the folders with the labels of their images.
+    """
     places: defaultdict[str, set[str]] = defaultdict(set)
-    for ref in images:
-        folders = below[_folder(ref)]
-        if ref.label is not None and folders and folders[-1] == ref.label:
-            places[ref.label].add("/".join(folders))
+    for folder, label in given:
+        folders = below[folder]
+        if label is not None and folders and folders[-1] == label:
+            places[label].add("/".join(folders))
     several = {label: sorted(found) for label, found in places.items() if len(found) > 1}
     named = [name.replace("\\", "/").rstrip("/") for name in inputs] if len(inputs) > 1 else []
     several = {label: found for label, found in several.items() if not _are_inputs(found, named)}

@@ -39,6 +39,7 @@ from extract.joining import Source, join
 from extract.label_by import LabelRule
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
+from extract.manifests import read_manifest
 from extract.sources import list_images
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
@@ -102,8 +103,6 @@ def list_inputs(
         compile_pattern(GROUP_BY, group_by)
     manifest = None
     if labels is not None:
-        from extract.manifests import read_manifest
-
         manifest = read_manifest(labels)
     if inputs or manifest is None or labels is None:
         listing = _list(inputs, notify, of_labels, by_folder=manifest is None and rule is None)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from extract import budget
+from extract.cache.identity import CacheIdentity
+from extract.cache.writer import CacheWriter
 from extract.cache_network import check_before_fetching, with_the_default_explained
 from extract.call_inputs import guard_for
 from extract.clock import Clock
@@ -38,6 +40,7 @@ from extract.trial import try_network
 from extract.unreadable import Unreadable
 from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from models.default import default_network
+from models.ensure import ensure_network
 from models.errors import (
     CredentialsError,
     Fc7Error,
@@ -47,7 +50,6 @@ from models.errors import (
     StoppedError,
     UsageError,
 )
-from models.importing import ensure_network
 from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 from models.spec import NetworkSpec
@@ -171,8 +173,6 @@ class _Run:
         self.done: set[str] = set()
 
     def carry_out(self, started: float) -> ExtractSummary:
-        from extract.cache.identity import CacheIdentity
-        from extract.cache.writer import CacheWriter
 
         with CacheWriter(
             self.output,

@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extract.stages import Features, Pixels
-from models import importing
 from models.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
 from models.progress import Notify
 from models.spec import NetworkSpec
-from models.suspects import mixing_operators, random_operators
 
 if TYPE_CHECKING:
     from extract.session import Session
@@ -132,13 +129,13 @@ def check(session: Session, graph_path: Path, spec: NetworkSpec) -> dict[str, Fe
         elif (apart := _distance(rows, again[layer])) > REPEATED:
             fault = (
                 f"draws at random: the same picture gives other features when it is run again, "
-                f"{_percent(apart)} away{_named(random_operators(graph_path, tensors))}. Export it for "
+                f"{_percent(apart)} away{_named('random', graph_path, tensors)}. Export it for "
                 "inference (in PyTorch model.eval())"
             )
         elif (apart := _distance(rows[which], together[layer])) > TOLERANCE:
             fault = (
                 f"depends on the batch: beside others a picture gives features {_percent(apart)} away from "
-                f"those it gives alone{_named(mixing_operators(graph_path, tensors))}. Export it without "
+                f"those it gives alone{_named('mixing', graph_path, tensors)}. Export it without "
                 "that (for inference; quantised statically), or with a fixed batch of 1, which fc7 keeps: "
                 "python -m onnxruntime.tools.make_dynamic_shape_fixed --dim_param NAME --dim_value 1 IN.onnx "
                 "OUT.onnx, NAME being that of its batch"
@@ -218,12 +215,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} % of their length"
 
 
-def _named(operators: Sequence[str]) -> str:
-    """The first of them, and how many more there are; nothing if none is known."""
+def _named(cause: Literal["random", "mixing"], graph_path: Path, tensors: Sequence[str]) -> str:
+    """The first operator that may be the cause, and how many more there are; nothing if none is known."""
+    # onnx takes its time to load, and most networks pass.
+    from models.suspects import mixing_operators, random_operators
+
+    operators = (random_operators if cause == "random" else mixing_operators)(graph_path, tensors)
     if not operators:
         return ""
     return f" ({operators[0]}" + (f", and {len(operators) - 1} more)" if len(operators) > 1 else ")")
-
-
-import_network = partial(importing.import_network, trial=try_network)
-"""`models.importing.import_network` that tries the network before it enters the store."""

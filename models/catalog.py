@@ -13,12 +13,16 @@ __all__ = [
     "KNOWN_FILES",
     "NETWORKS",
     "PREPROCESS_PRESETS",
+    "UNTRAINED",
     "CatalogEntry",
     "Source",
     "by_file",
     "entry",
     "names",
 ]
+
+UNTRAINED = "alexnet-untrained"
+"""The network that is made on the spot, with random weights."""
 
 # Files that turn up on disks but have no address of their own to fetch them from. Their tensors
 # were read from the files, their preprocessing is that of the network they were converted from.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from models.command_table import parsed_by
 from models.errors import UsageError
 from models.preprocess_flags import (
     AntialiasOption,
@@ -29,16 +30,10 @@ from models.preprocess_flags import (
     options,
 )
 from models.program import command_line
-from models.progress import Notify
+from models.progress import Notify, make_progress
 
 if TYPE_CHECKING:
     from models.store import StoredNetwork
-
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="The networks: what there is, fetch one, bring one of your own.",
-)
 
 NameArgument = Annotated[str, typer.Argument(help="A network's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -71,7 +66,6 @@ PoolOption = Annotated[
 ]
 
 
-@app.command("list", epilog="Example:  fc7 models list")
 def list_networks(as_json: JsonOption = False) -> None:
     """List the networks to choose from.
 
@@ -86,7 +80,6 @@ def list_networks(as_json: JsonOption = False) -> None:
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
 
 
-@app.command(epilog="Example:  fc7 models show alexnet --layers")
 def show(
     name: NameArgument,
     layers: Annotated[bool, typer.Option("--layers", help="List every tensor one can cut at.")] = False,
@@ -117,7 +110,6 @@ def show(
         typer.echo(f"the usual ones; all of them after `{pull_it}`", err=True)
 
 
-@app.command(epilog="Example:  fc7 models default googlenet")
 def default(
     name: Annotated[str | None, typer.Argument(help="The network that is meant where none is named.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Take the store's default away.")] = False,
@@ -142,7 +134,7 @@ def default(
     typer.echo(_json(asdict(chosen)) if as_json else f"{chosen.name}, {chosen.reason}")
 
 
-@app.command(cls=OnceCommand, epilog="Example:  fc7 models pull alexnet")
+@parsed_by(OnceCommand)
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A network of `models list`, or with --from a new name.")],
@@ -181,7 +173,6 @@ def pull(
     download goes on where it stopped. Nothing is done if the network is there already (--replace fetches it
     again).
     """
-    from models.progress import make_progress
     from models.pulling import PullOptions, pull
     from models.store import names
 
@@ -204,12 +195,7 @@ def pull(
     _say_done("was in the store already" if was_here else how, network, began, quiet)
 
 
-@app.command(
-    "import",
-    cls=OnceCommand,
-    epilog="\b\nExample:  fc7 models import net.onnx --as mine --preprocess torch --layer pool5\n"
-    "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
-)
+@parsed_by(OnceCommand)
 def import_file(
     context: typer.Context,
     file: Annotated[
@@ -274,7 +260,6 @@ def import_file(
     _say_done(f"imported from {file}", network, began, quiet)
 
 
-@app.command(epilog="Example:  fc7 models path alexnet")
 def path(
     name: Annotated[str | None, typer.Argument(help="A network; without one, the whole store.")] = None,
 ) -> None:
@@ -287,7 +272,6 @@ def path(
     typer.echo(str(store.store_root() if name is None else store.load(name).folder))
 
 
-@app.command(epilog="Example:  fc7 models verify alexnet")
 def verify(
     context: typer.Context,
     name: NameArgument,
@@ -304,7 +288,6 @@ def verify(
         typer.echo(f"{name}: three pictures have the same features alone, once more and in a batch")
 
 
-@app.command(epilog="Example:  fc7 models remove alexnet")
 def remove(name: NameArgument) -> None:
     """Delete a network from the store."""
     from models import store

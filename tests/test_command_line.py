@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -9,11 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import CACHE, COMMANDS, MODELS, application
 from tests.support import ROOT, CommandLine, command, read_json, write_pictures
-
-COMMANDS = ["extract", "fit", "classify", "evaluate", "export", "shapes", "demo", "cache", "models"]
-COMMANDS += ["report", "suspects"]
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +25,102 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return here
 
 
-def loaded_by(*arguments: str) -> set[str]:
+SAYS_WHAT_IT_LOADED = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from cli import main
+main()
+"""
+
+
+def loaded_by(*arguments: str, store: Path | None = None) -> set[str]:
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / "cli.py"), *arguments],
+        [sys.executable, "-c", SAYS_WHAT_IT_LOADED, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)} | ({} if store is None else {"FC7_HOME": str(store)}),
         capture_output=True,
         text=True,
         check=True,
     )
-    return {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    return set(ran.stderr.splitlines()[-1].split())
 
 
 def test_help_loads_nothing_heavy() -> None:
     loaded = {name.split(".")[0] for name in loaded_by("--help")}
     assert "typer" in loaded
     assert not loaded & {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "scipy"}
+
+
+OURS = {"models", "extract", "classify"}
+# What `main` itself needs, before it knows which command is called, and the table.
+ALWAYS = {f"models.{name}" for name in ("command_table", "errors", "interrupts", "stopping", "terminal")}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models", "--help"], ["cache", "--help"]])
+def test_the_help_of_all_commands_loads_none(arguments: list[str]) -> None:
+    assert {name for name in loaded_by(*arguments) if name.split(".")[0] in OURS} == ALWAYS | {"models"}
+
+
+def test_a_commands_help_loads_no_other_command() -> None:
+    loaded = {name for name in loaded_by("cache", "info", "--help") if "command" in name}
+    assert {name for name in loaded if name.split(".")[0] in OURS} == {
+        "models.command_table",
+        "extract.cache_commands",
+    }
+
+
+TABLES = {"": COMMANDS, "models": MODELS, "cache": CACHE}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, table in TABLES.items() for name in table]
+)
+def test_what_the_table_says_of_a_command_is_so(group: str, name: str) -> None:
+    module, function, line, example = TABLES[group][name]
+    arguments = [*group.split(), name]
+    shown = CliRunner().invoke(application(), [*arguments, "--help"], catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert "\n\n  Example:  fc7 " + example.replace("\n", "\n  ") + "\n" in shown.output
+    assert example.split()[: len(arguments)] == arguments
+    if group:
+        text = inspect.getdoc(getattr(importlib.import_module(module), function)) or ""
+        assert " ".join(text.split()).startswith(line)
+
+
+COMPLETES = """
+import sys
+sys.argv = ["fc7"]
+from cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="bash's completion")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("fc7 ", [*COMMANDS, "models", "cache"]),
+        ("fc7 ex", ["extract", "export"]),
+        ("fc7 models p", ["pull", "path"]),
+        ("fc7 cache to", ["to-npz", "to-parquet"]),
+        ("fc7 fit --so", ["--softmax"]),
+        ("fc7 models import --rep", ["--replace"]),
+    ],
+)
+def test_a_shell_completes_commands_and_options(typed: str, offered: list[str]) -> None:
+    asked = {"_FC7_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    ran = subprocess.run(
+        [sys.executable, "-c", COMPLETES],
+        env={**os.environ, **asked, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == offered
+
+
+def test_a_mistyped_command_is_told_the_near_ones(cli: CommandLine) -> None:
+    assert "Did you mean 'verify'?" in cli("cache", "verifi").err
+    assert "'extract'" in cli("extrat").err
 
 
 def test_cache_info_loads_neither_stage_two_nor_what_writes_a_cache(cli: CommandLine) -> None:
@@ -47,17 +130,18 @@ def test_cache_info_loads_neither_stage_two_nor_what_writes_a_cache(cli: Command
     assert not loaded & {f"extract.cache.{name}" for name in ("columns", "index", "lock", "sealed_writer")}
 
 
+def test_a_run_with_nothing_to_do_loads_neither_engine_nor_graphs_nor_the_web(cli: CommandLine) -> None:
+    images, cache = cli.folder / "imgs", cli.folder / "features.h5"
+    loaded = loaded_by("extract", str(images), "--network", "tiny", "-o", str(cache), store=cli.store)
+    assert "extract.pipeline" in loaded
+    assert not loaded & {"onnx", "onnxruntime", "PIL", "urllib.request", "http.client", "numpy.ma"}
+
+
 def test_help_names_every_command_and_an_example() -> None:
     ran = subprocess.run(command(["--help"]), capture_output=True, text=True, check=True)
-    for name in COMMANDS:
+    for name in [*COMMANDS, "models", "cache"]:
         assert re.search(rf"^  {name} ", ran.stdout, re.M), name
     assert "Example:" in ran.stdout
-
-
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("cache", "models")])
-def test_every_command_shows_an_example(name: str) -> None:
-    ran = subprocess.run(command([name, "--help"]), capture_output=True, text=True, check=True)
-    assert f"Example:  fc7 {name}" in ran.stdout
 
 
 def test_the_readme_names_only_commands_and_options_that_exist() -> None:

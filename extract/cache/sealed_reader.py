@@ -103,9 +103,9 @@ class SealedReader:
         sealed = self[name]
         out = np.empty((len(rows), *sealed.shape[1:]), sealed.dtype)
         blocks = rows // sealed.block
-        for number in np.unique(blocks):
+        for number in distinct(blocks):
             wanted = blocks == number
-            out[wanted] = self._one_block(name, int(number))[rows[wanted] - number * sealed.block]
+            out[wanted] = self._one_block(name, number)[rows[wanted] - number * sealed.block]
         return out
 
     def pieces(self, name: str, size: int = 8 * BLOCK_BYTES) -> Iterator[NDArray[Any]]:
@@ -201,3 +201,12 @@ class SealedReader:
 
 def _only(attributes: dict[str, Attribute], names: Iterable[str]) -> dict[str, Attribute]:
     return {name: attributes[name] for name in names if name in attributes}
+
+
+def distinct(numbers: NDArray[np.integer]) -> list[int]:
+    """The numbers, none of them negative, that are among these; sorted.
+
+    As ``numpy.unique``, which loads all of ``numpy.ma`` to look for masks.
+    """
+    found: list[int] = np.flatnonzero(np.bincount(numbers)).tolist()
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.cache.index import Ints
-from extract.cache.sealed_reader import SealedReader
+from extract.cache.sealed_reader import SealedReader, distinct
 
 # Rows are asked for in the order of their paths, and so come from few files at a time.
 _OPEN_AT_ONCE = 16
@@ -70,7 +70,7 @@ class Sources:
         CacheCorruptError
             If a row fails its checksum.
         """
-        numbers = np.unique(source).tolist()
+        numbers = distinct(source)
         if len(numbers) == 1:
             return self[numbers[0]].take(name, row)
         out: NDArray[Any] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.cache.placed import Placed
-from extract.cache.sealed_reader import SealedReader
+from extract.cache.sealed_reader import SealedReader, distinct
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.sources import Sources
 from extract.thumbnails import GREYS, LENGTH, Thumbnails
@@ -64,7 +64,7 @@ def write_thumbnails(file: SealedWriter, thumbnails: Thumbnails | None) -> None:
 
 def copy_thumbnails(file: SealedWriter, placed: Placed, sources: Sources) -> None:
     """Add the datasets to a cache, each if any file that gives rows has it."""
-    files = [sources[number] for number in np.unique(placed.source[0]).tolist()]
+    files = [sources[number] for number in distinct(placed.source[0])]
     for name, numbers in _PARTS.items():
         if any(name in thumbnail_names(each) for each in files):
             width = numbers.stop - numbers.start
@@ -79,7 +79,7 @@ def _gathered(name: str, width: int, placed: Placed, sources: Sources) -> Iterat
     for start in range(0, len(row), _STEP):
         some, rows = source[start : start + _STEP], row[start : start + _STEP]
         part = np.zeros((len(rows), width), np.uint8)
-        for number in np.unique(some).tolist():
+        for number in distinct(some):
             wanted = some == number
             # No row is worth less without its thumbnail, so a damaged one is left out.
             with contextlib.suppress(CacheCorruptError):

@@ -29,8 +29,8 @@ from extract.sources import list_images
 from extract.stream import default_jobs
 from models import store
 from models.architectures import architecture
+from models.ensure import ensure_network
 from models.errors import Fc7Error
-from models.importing import ensure_network
 from models.progress import Silent
 from models.store import StoredNetwork
 from tests.benchmarks.peak import peak_megabytes

@@ -165,9 +165,7 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
         preprocess=caffe_preprocess(),
         layer="embedding",
     )
-    monkeypatch.setattr(
-        "models.availability.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)]
-    )
+    monkeypatch.setattr("classify.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)])
     said: list[str] = []
     summary = run_demo(made, say=said.append)
     report = demo_report(summary)
@@ -244,7 +242,7 @@ def test_the_best_of_the_store_goes_before_an_installed_package(
 ) -> None:
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     found = [ReadyNetwork(name, where, None, True) for name, where in ready]  # type: ignore[arg-type]
-    monkeypatch.setattr("models.availability.ready_networks", lambda: found)
+    monkeypatch.setattr("classify.demo.ready_networks", lambda: found)
     assert choose_network(Silent()).name == taken
 
 
@@ -256,7 +254,7 @@ def test_the_network_that_somebody_chose_goes_before_a_better_one(
         ReadyNetwork("efficientnet-lite0", "store", 75.1, True),
         ReadyNetwork("seer", "store", None, True),
     ]
-    monkeypatch.setattr("models.availability.ready_networks", lambda: found)
+    monkeypatch.setattr("classify.demo.ready_networks", lambda: found)
     monkeypatch.setenv("FC7_NETWORK", "seer")
     assert choose_network(Silent()).name == "seer"
     monkeypatch.setenv("FC7_NETWORK", "nope")

@@ -48,7 +48,7 @@ def bring(folder: Path, seed: int) -> StoredNetwork:
 
 def fc7(*arguments: str) -> Ran:
     """The command line, in this process; the measuring is in one of its own all the same."""
-    result = CliRunner().invoke(application([]), arguments, catch_exceptions=False)
+    result = CliRunner().invoke(application(), arguments, catch_exceptions=False)
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 

@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
-from typer.testing import CliRunner
 
 from extract import ExtractOptions, extract_features, load_features
-from models.commands import app
 from tests.extract.odd_files import photo
+from tests.models.models_command import models_command
 from tests.support import CommandLine
 
 Numbers = NDArray[np.float64]
@@ -158,7 +157,7 @@ def test_the_network_is_fed_what_is_stated(
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "home"))
     size, geometry, arithmetic = CASES[options]
     call = ["import", str(mirror(tmp_path / "net.onnx", size)), "--as", "net", "--layer", "seen"]
-    result = CliRunner().invoke(app, [*call, *options.split()], catch_exceptions=False)
+    result = models_command(*call, *options.split())
     assert result.exit_code == 0, result.output
     features = tmp_path / "f.h5"
     extract_features([pictures], features, ExtractOptions(network="net", device="cpu", exact_decode=True))

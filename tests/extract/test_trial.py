@@ -127,7 +127,7 @@ def import_arguments(file: Path, layer: str) -> list[str]:
 
 def by_command(*arguments: str) -> str:
     """A command as cli.py puts it together, in this process; what it printed, or its error."""
-    return CliRunner().invoke(application([]), arguments, catch_exceptions=False).output
+    return CliRunner().invoke(application(), arguments, catch_exceptions=False).output
 
 
 def import_by_command(file: Path, layer: str = "out") -> str:

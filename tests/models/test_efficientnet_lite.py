@@ -19,9 +19,10 @@ from models.backbones import backbone
 from models.backbones.backbone import Backbone
 from models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
 from models.backbones.known import BACKBONES
+from models.ensure import ensure_network
 from models.errors import UsageError, WeightsError
 from models.graph_files import save_graph
-from models.importing import built_network, ensure_network, import_network
+from models.importing import built_network, import_network
 from models.installed import installed_file
 from models.progress import Silent
 from models.spec import NetworkSpec

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from models import catalog, store
+from models.ensure import ensure_network
 from models.errors import UnknownNetworkError
-from models.importing import ensure_network
 from models.progress import Silent
 from tests.models.fake_networks import fake_files, fake_spec
 

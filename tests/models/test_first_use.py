@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from models import catalog, pins, store
 from models.catalog import Source
-from models.commands import app
 from models.download import alone_with
+from models.ensure import ensure_network
 from models.errors import DownloadError, Fc7Error, UsageError, WeightsError
-from models.importing import ensure_network
 from models.pins import Pin
 from models.progress import Silent
 from models.pulling import PullOptions, downloads, pull
 from models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
+from tests.models.models_command import models_command
 from tests.models.small_graphs import model, write
 from tests.models.web_server import Server, certificate, serving
 
@@ -303,7 +302,7 @@ def test_damaged_pins_are_an_error_that_names_the_file_and_what_to_do(
     with pytest.raises(Fc7Error, match=r"pins\.json: damaged .*Put a copy back, or delete it"):
         pulled()
     assert secure.asked == []
-    shown = CliRunner().invoke(app, ["show", "alexnet"])
+    shown = models_command("show", "alexnet")
     assert (shown.exit_code, "pins.json: damaged" in shown.stderr) == (0, True)
     assert "trusted on first use" in shown.stdout
     (root / "pins.json").unlink()
@@ -323,7 +322,7 @@ def test_show_says_what_is_known_of_a_hash_before_and_after_the_first_pull(
     secure: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shown() -> str:
-        return CliRunner().invoke(app, ["show", "alexnet"], catch_exceptions=False).stdout
+        return models_command("show", "alexnet").stdout
 
     published(monkeypatch, secure.add("/net.onnx", DATA))
     assert "net.onnx, sha256 not published: trusted on first use" in shown()
@@ -340,10 +339,10 @@ def test_show_says_what_is_known_of_a_hash_before_and_after_the_first_pull(
 
 def test_the_command_says_on_stderr_what_it_trusted(secure: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     published(monkeypatch, secure.add("/net.onnx", DATA))
-    done = CliRunner().invoke(app, ["pull", "alexnet"], catch_exceptions=False)
+    done = models_command("pull", "alexnet")
     assert f"pinned now, the next pull must bring the same: sha256 {SHA256}\n" in done.stderr
     secure.add("/net.onnx", OTHER)
-    done = CliRunner().invoke(app, ["pull", "alexnet", "--repin", "--quiet"], catch_exceptions=False)
+    done = models_command("pull", "alexnet", "--repin", "--quiet")
     assert (done.exit_code, kept()) == (0, OTHER_SHA256)
 
 

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from models import catalog, measured, store
-from models.commands import app
 from models.errors import UnknownNetworkError, UsageError, WeightsError
 from models.preprocess_options import PreprocessOptions
 from models.spec import caffe_preprocess, torch_preprocess
 from models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
+from tests.models.models_command import models_command
 from tests.models.web_server import Server, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +55,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def run(*arguments: str) -> str:
     """What the command printed on stdout; its error is raised."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = models_command(*arguments)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -224,7 +223,7 @@ def test_the_star_and_the_json_follow_the_default(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FC7_NETWORK", "resnet18")
     assert starred() == ["resnet18", "resnet18"]
     monkeypatch.setenv("FC7_NETWORK", "resnet81")
-    result = CliRunner().invoke(app, ["list"])
+    result = models_command("list")
     assert result.exit_code == 0
     assert " * " not in result.stdout
     assert "'resnet81' is the default by FC7_NETWORK, but no network 'resnet81'" in result.stderr
@@ -237,7 +236,7 @@ def test_default_says_what_is_and_who_chose_it(root: Path, monkeypatch: pytest.M
     assert run("default", "vgg16") == run("default") == f"vgg16, by {kept}\n"
     assert kept.read_text() == "vgg16\n"
     monkeypatch.setenv("FC7_NETWORK", "resnet18")
-    result = CliRunner().invoke(app, ["default", "vgg19", "--json"])
+    result = models_command("default", "vgg19", "--json")
     assert json.loads(result.stdout) == {"name": "resnet18", "chosen_by": "environment"}
     assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK goes before it\n"
     monkeypatch.delenv("FC7_NETWORK")
@@ -338,11 +337,11 @@ def test_a_caffemodel_brings_its_prototxt_and_mean_and_notes_go_to_stderr(
         "--mean",
         "m.binaryproto",
     ]
-    result = CliRunner().invoke(app, arguments)
+    result = models_command(*arguments)
     assert (imports[0]["prototxt"], imports[0]["mean"]) == (Path("d.prototxt"), Path("m.binaryproto"))
     assert result.stderr == "a note of the import\n"
     assert "a note" not in result.stdout
-    assert CliRunner().invoke(app, [*arguments, "--replace", "--quiet"]).output == ""
+    assert models_command(*arguments, "--replace", "--quiet").output == ""
 
 
 def test_a_taken_or_impossible_name_is_refused_before_the_work(
@@ -397,10 +396,10 @@ def test_path_verify_and_remove(root: Path) -> None:
 
 
 def test_every_command_is_explained_with_an_example() -> None:
-    text = CliRunner().invoke(app, ["--help"]).stdout
+    text = models_command("--help").stdout
     for command in ("list", "show", "default", "pull", "import", "path", "verify", "remove"):
         assert f"  {command} " in text
-        assert f"Example:  fc7 models {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
+        assert f"Example:  fc7 models {command}" in models_command(command, "--help").stdout
 
 
 def test_the_program_ends_in_one_message_and_an_exit_code_without_a_connection() -> None:

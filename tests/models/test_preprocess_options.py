@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto
-from typer.testing import CliRunner
 
 from models import catalog, preprocess_flags, preprocess_options, presets, store
 from models.catalog import PREPROCESS_PRESETS
-from models.commands import app
 from models.errors import UsageError
 from models.importing import import_network
 from models.preprocess_options import PreprocessOptions, fit_crop
 from models.spec import PreprocessSpec, fingerprint
 from tests.models import caffe_files
 from tests.models.caffe_running import write as write_caffe
+from tests.models.models_command import models_command
 from tests.models.small_graphs import NODE, SIZE, model, trunk, write
 from tests.models.test_own_normalisation import BYTE_MEAN, matlab
 
@@ -39,7 +38,7 @@ def stated(*arguments: str, folder: Path, shape: Sequence[int | str] = ("N", 3, 
     """What `models import` makes of these options for a network of this input."""
     path = write(model(trunk(), shape=shape, outputs=["pool"]), folder)
     call = ["import", str(path), "--as", "net", "--layer", "pool", "--replace", *arguments]
-    result = CliRunner().invoke(app, call, catch_exceptions=False)
+    result = models_command(*call)
     assert result.exit_code == 0, result.output
     return store.load("net").spec.preprocess
 

@@ -10,8 +10,8 @@ import pytest
 
 from models import catalog
 from models.availability import ReadyNetwork
+from models.ensure import ensure_network
 from models.errors import DownloadError
-from models.importing import ensure_network
 from models.progress import Silent
 from models.unavailable import Need, how_to_bring, what_to_run_instead
 

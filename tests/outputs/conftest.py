@@ -30,7 +30,7 @@ from tests.support import coloured_picture, command, tiny_network, write_picture
 @pytest.fixture(scope="module")
 def app() -> typer.Typer:
     """The command line with all commands, in this process."""
-    return cli.application([])
+    return cli.application()
 
 
 @pytest.fixture(scope="module")

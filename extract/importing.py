@@ -1,0 +1,11 @@
+"""Bring a network of one's own into the store, tried as the command line does it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from extract.trial import try_network
+from models import importing
+
+import_network = partial(importing.import_network, trial=try_network)
+"""`models.importing.import_network` that tries the network before it enters the store."""
