@@ -113,6 +113,7 @@ def test_deep_colour_in_jpeg_2000_is_right_to_half_a_level(
     if channels == 3:
         # OpenCV brings an OpenJPEG of its own; BGR.
         other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert other is not None
         np.testing.assert_array_equal(other[..., ::-1], values)
         assert np.abs(decode(data) - exact).max() <= 0.5
         return
