@@ -120,7 +120,9 @@ class Header:
 
     def to_attributes(self) -> dict[str, Attribute]:
         """As they stand in the file."""
-        stale = {"stale": self.stale, "stale_rows": json.dumps(self.stale_rows)} if self.stale else {}
+        stale: dict[str, Attribute] = {}
+        if self.stale:
+            stale = {"stale": self.stale, "stale_rows": json.dumps(self.stale_rows)}
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

@@ -161,11 +161,11 @@ def _damage(
             for _, problem in file.damaged(name):
                 yield name, str(problem)
             continue
-        for rows, problem in unusable_features(file, features[name]):
-            if problem is None:
+        for rows, damage in unusable_features(file, features[name]):
+            if damage is None:
                 not_finite.setdefault(features[name], []).extend(rows)
             else:
-                yield name, str(problem)
+                yield name, str(damage)
 
 
 def _mending(path: Path, header: Header | None, options: Sequence[str]) -> str:

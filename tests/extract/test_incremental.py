@@ -106,12 +106,12 @@ def test_a_copy_is_moved_only_if_its_original_is_gone(place: Path) -> None:
     assert_right(place)
     # Another root, whose paths are new: those of the first one are there still.
     shutil.copytree(place / "imgs/red", place / "again/pictures")
-    run = ("extract", "again", *run[2:], "--remove-missing", "--json")
-    found = read_json(cli.good(*run).out)
+    others = (*run[2:], "--remove-missing", "--json")
+    found = read_json(cli.good("extract", "again", *others).out)
     assert (found["copied"], found["moved"], found["extracted"]) == (6, 0, 0)
     (place / "again").rename(place / "elsewhere")
     (place / "elsewhere/pictures").rename(place / "elsewhere/photos")
-    found = read_json(cli.good("extract", "elsewhere", *run[2:]).out)
+    found = read_json(cli.good("extract", "elsewhere", *others).out)
     assert (found["copied"], found["moved"], found["extracted"]) == (0, 6, 0)
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from extract.trial import import_network
+from extract.importing import import_network
 from models.errors import UsageError, WeightsError
 from models.store import StoredNetwork
 from tests.models.small_graphs import (

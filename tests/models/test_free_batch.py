@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
 
-from extract.trial import import_network
+from extract.importing import import_network
 from models import importing
 from models.graph_files import load_graph
 from models.store import StoredNetwork

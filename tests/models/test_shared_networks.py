@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
+from extract.importing import import_network
 from extract.session import Session, open_session
-from extract.trial import import_network
 from models import store
 from models.spec import caffe_preprocess
 from models.store import StoredNetwork
