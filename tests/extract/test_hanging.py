@@ -127,6 +127,14 @@ def test_an_image_that_does_not_come_to_an_end_ends_the_run_and_is_tried_apart_n
     assert_whole(fresh)
 
 
+def test_a_network_that_is_never_loaded_ends_the_run(fresh: CommandLine) -> None:
+    code, said = ended(begun(fresh, "load", {"FC7_DEADLINE": "1"}))
+    assert code == 1, said
+    assert "error: the network has not been loaded within 1 s; no image was done yet" in said
+    fresh.good(*ARGUMENTS)
+    assert_whole(fresh)
+
+
 def test_a_network_that_does_not_answer_ends_the_run(fresh: CommandLine) -> None:
     code, said = ended(begun(fresh, "network", {"FC7_DEADLINE": "1"}))
     assert code == 1, said
