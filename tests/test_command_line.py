@@ -249,13 +249,13 @@ def test_extract_tells_a_program_what_it_did(cli: CommandLine) -> None:
         "--failures-csv",
         "bad.csv",
     ]
-    first = read_json(cli.good(*arguments).out)
+    first = read_json(cli.incomplete(*arguments).out)
     assert (first["images"], first["rows"], first["extracted"], first["reused"]) == (2, 1, 1, 0)
     assert [failure["path"] for failure in first["failures"]] == ["a/bad.png"]
     assert first["ignored"] == {".md": 1}
     assert "a/bad.png" in (cli.folder / "bad.csv").read_text()
     before = (cli.folder / "some.h5").read_bytes()
-    second = read_json(cli.good(*arguments).out)
+    second = read_json(cli.incomplete(*arguments).out)
     assert (second["extracted"], second["reused"], second["written"]) == (0, 1, False)
     assert second["engine"] is None
     assert (cli.folder / "some.h5").read_bytes() == before
