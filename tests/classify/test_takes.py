@@ -48,7 +48,9 @@ def test_tracks_are_told_with_a_pattern_that_keeps_each_apart(
     assert "(6 groups of 24 images)" in said
 
 
-@pytest.mark.parametrize("form", ["clip{}-{}.jpg", "video {}_frame_{:03}.png", "2024010{}_11{}.jpeg"])
+@pytest.mark.parametrize(
+    "form", ["clip{}-{}.jpg", "video {}_frame_{:03}.png", "2024010{}_11{}.jpeg", "vid{}-frame{:03}.jpg"]
+)
 def test_other_takes_are_told_of_too(form: str) -> None:
     paths = tracks(["cat", "dog"], {"cat": [1, 2], "dog": [3, 4]}, form)
     assert "(4 groups of 16 images)" in str(hint(paths))
@@ -56,14 +58,44 @@ def test_other_takes_are_told_of_too(form: str) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["IMG_{:04}.JPG", "DSCN{:04}.jpg", "P101{:04}.JPG", "frame{}.png", "frame_{}.png"],
+    ["IMG_{:04}.JPG", "DSCN{:04}.jpg", "P101{:04}.JPG", "frame{:03}.png", "frame_{:03}.png"],
 )
-def test_running_numbers_are_told_of_with_ordered_and_not_grouped(form: str) -> None:
-    paths = [f"{c}/{form.format(i)}" for c in ("cat", "dog") for i in range(20)]
-    said = str(hint(paths))
-    assert "--ordered" in said
-    assert "--group-by" not in said
+@pytest.mark.parametrize(
+    ("numbers", "groups", "first"),
+    [
+        # Counted on from class to class, anew in each, and one in thirty kept.
+        ({"cat": range(40), "dog": range(40, 80)}, 8, range(10)),
+        ({"cat": range(40), "dog": range(40)}, 8, range(10)),
+        ({"cat": range(0, 400, 30), "dog": range(401, 801, 30)}, 8, range(4)),
+    ],
+)
+def test_running_numbers_are_told_of_with_a_pattern_that_keeps_neighbours_together(
+    form: str, numbers: dict[str, range], groups: int, first: range
+) -> None:
+    paths = [f"{c}/{form.format(i)}" for c, which in numbers.items() for i in which]
+    said = hint(paths)
+    compiled = compile_pattern("--group-by", pattern_of(said))
+    found = [group_of(path, compiled) for path in paths]
+    assert len(set(found)) == groups
+    assert [i for i, group in enumerate(found) if group == found[0]] == list(first)
+    assert f"({groups} groups of {len(paths)} images)" in str(said)
+    assert "--ordered" in str(said)
     assert hint(paths, ordered=True) is None
+
+
+def test_running_numbers_that_no_pattern_parts_are_told_of_with_ordered() -> None:
+    said = str(hint([f"{c}/IMG_{i:04}.jpg" for c in ("cat", "dog") for i in range(8)]))
+    assert "names like IMG_0000.jpg count on" in said
+    assert "fit --ordered" in said
+    assert "--group-by" not in said
+
+
+def test_folders_of_a_class_are_the_groups_unless_they_are_parts_of_a_split() -> None:
+    names = [f"{c}/{day}/IMG_{i:04}.jpg" for c in ("cat", "dog") for day in ("mo", "tu") for i in range(4)]
+    assert pattern_of(hint(names)) == "^(.+)/"
+    parts = [f"{part}/{c}/IMG_{i:04}.jpg" for part in ("train", "val") for c in "ab" for i in range(4)]
+    said = hint_of_takes(parts, [path.split("/")[1] for path in parts], None, ordered=False)
+    assert pattern_of(said) != "^(.+)/"
 
 
 @pytest.mark.parametrize(
@@ -125,3 +157,26 @@ def test_the_name_that_is_shown_is_one_of_those_that_count_on() -> None:
     said = hint(["00/a.png", *tracks(["00", "01"], {"00": [0, 1, 2], "01": [3, 4, 5]}, "{:05}_{:05}.ppm")])
     assert said is not None
     assert "names like 00000_00000.ppm look like" in said
+
+
+@pytest.mark.parametrize("form", ["IMG_{:04}.png", "vid{}-frame{:03}.png"])
+def test_the_pattern_for_other_names_works_when_pasted(cli: CommandLine, form: str) -> None:
+    for start, colour in enumerate(("red", "blue")):
+        folder = cli.folder / form[:3] / colour
+        folder.mkdir(parents=True)
+        for i in range(30):
+            name = (
+                form.format(30 * start + i)
+                if form.startswith("IMG")
+                else form.format(3 * start + i // 10, i % 10)
+            )
+            Image.fromarray(coloured_picture(colour, i)).save(folder / name)
+    given = ("extract", form[:3], "--network", "tiny", "-o", "named.h5", "--force")
+    cli.good(*given)
+    fit = ("fit", "named.h5", "--svm", "-C", "1", "--json", "--split-csv", "named.csv", "--force")
+    (note,) = [note for note in read_json(cli.good(*fit).out)["notes"] if "--group-by" in note]
+    again = cli.good(*given, "--group-by", pattern_of(note))
+    assert "--group-by: 6 groups in 60 images\n" in again.err
+    assert not any("--group-by" in note for note in read_json(cli.good(*fit).out)["notes"])
+    lines = lines_of(cli.folder / "named.csv")
+    assert len({(line["group"], line["split"]) for line in lines}) == 6
