@@ -106,11 +106,11 @@ def _noted(
     result: FitResult, failures: Sequence[Failure], paths: Sequence[str], labels: Sequence[str]
 ) -> FitResult:
     """With a note on class folders of which no image could be read, where folders are what names classes."""
-    if any(label and label != _folder_of(path) for path, label in zip(paths, labels, strict=True)):
-        return result
     failed = [failure.path for failure in failures]
-    parts = find_split_folders({path.rpartition("/")[0] for path in (*paths, *failed)}).words
-    counts = Counter(_folder_of(path) for path in failed if path.rpartition("/")[0] not in {"", *parts})
+    classes = _classes_by_folder([*paths, *failed])
+    if any(label and label != classes[_folder_of(path)] for path, label in zip(paths, labels, strict=True)):
+        return result
+    counts = Counter(name for path in failed if (name := classes[_folder_of(path)]) is not None)
     lost = sorted(set(counts).difference(labels))
     if not lost:
         return result
@@ -120,9 +120,20 @@ def _noted(
     return dataclasses.replace(result, notes=(*result.notes, note))
 
 
+def _classes_by_folder(paths: Sequence[str]) -> dict[str, str | None]:
+    """Folder -> the class of the images in it, where folders are what names classes."""
+    folders = set(map(_folder_of, paths))
+    split = find_split_folders(folders)
+    named = {folder: split.class_of(folder) for folder in folders}
+    blank = split.without_classes(named)
+    return {
+        folder: None if name is None or split.around(folder) in blank else normal(name)
+        for folder, name in named.items()
+    }
+
+
 def _folder_of(path: str) -> str:
-    """The name of the folder that an image lies in; that of a folder itself."""
-    return normal(path.rpartition("/")[0].rpartition("/")[2])
+    return path.rpartition("/")[0]
 
 
 def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:

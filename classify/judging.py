@@ -239,8 +239,8 @@ def score_labelled(
         failures += scored.failures
     if not truth:
         raise DataError(
-            f"none of the {unlabelled} images has a label; put them into one folder per class, or "
-            "use classify"
+            f"none of the {unlabelled} images has a label; put them into one folder per class, or give "
+            "--labels or --label-by; classify needs no labels"
         )
     if group_by is not None and not isinstance(listing, Listing):
         groups = _groups_by_path(paths, groups, group_by)

@@ -18,7 +18,7 @@ from classify.heads import Fitted
 from classify.leakage import Leakage
 from classify.normalize import Normalizer
 from classify.records import FitOptions, FitResult
-from classify.rows import Table
+from classify.rows import Table, left_out_note
 from classify.split import Split
 from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
 from classify.splitting import Prepared
@@ -134,7 +134,7 @@ def recorded(result: FitResult, table: Table, started: float) -> FitResult:
         By `time.perf_counter`.
     """
     left_out = len(table.X) - len(table.rows)
-    notes = [f"{left_out} of {len(table.X)} images have no label and were left out"] if left_out else []
+    notes = [left_out_note(left_out, len(table.X))] if left_out else []
     result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
     record = SplitRecord.of(result.parts[table.rows].tolist(), table.content, table.paths)
     return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))

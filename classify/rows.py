@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from extract.label_names import in_order
 from extract.unicode_forms import normal
 from models.errors import DataError
+from models.terminal import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def make_table(
     if not len(rows):
         raise DataError(
             f"none of the {n} images has a label; put them into one folder per class, or give extract "
-            "--labels FILE"
+            "--labels or --label-by"
         )
 
     def labelled(column: Any) -> list[str] | None:
@@ -206,6 +207,12 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
             "one to learn from and one to judge with: add images, or leave these classes out"
         )
     return classes
+
+
+def left_out_note(unlabelled: int, n: int) -> str:
+    """What `fit` and `evaluate` say of `unlabelled` images among `n`."""
+    has, was = ("has", "was") if unlabelled == 1 else ("have", "were")
+    return f"{unlabelled} of {counted(n, 'image')} {has} no label and {was} left out"
 
 
 def name_some(names: Sequence[str], most: int = 8) -> str:

@@ -14,6 +14,7 @@ from models.command_table import parsed_by
 from models.errors import Fc7Error, UsageError
 from models.preprocess_flags import read, resizing
 from models.progress import Notify, make_progress
+from models.terminal import counted
 
 if TYPE_CHECKING:
     from extract.cluster.options import ClusterOptions
@@ -130,7 +131,8 @@ def extract(
         bool, typer.Option("--float16", help="Store halves: half the file, error 5e-4.")
     ] = False,
     labels: Annotated[
-        Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group, split.")
+        Path | None,
+        typer.Option(help="A CSV or TSV of path, label and optionally group, split; or Caffe's path label."),
     ] = None,
     group_by: Annotated[
         str | None, typer.Option(help="A pattern on paths; what it captures stays together in a split.")
@@ -244,7 +246,8 @@ def shapes(
 
     summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
     if not quiet:
-        typer.echo(f"wrote {summary.images} images of {len(summary.classes)} classes to {folder}")
+        classes = counted(len(summary.classes), "class", "classes")
+        typer.echo(f"wrote {counted(summary.images, 'image')} of {classes} to {folder}")
 
 
 def cluster_options(

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from extract.formats import SUFFIXES
 from extract.label_by import OPTION, LabelRule
-from extract.label_names import in_order, lookalikes
-from extract.manifests import SPLIT_WORDS
-from extract.split_folders import SplitFolders, find_split_folders
-from extract.stages import ImageRef
+from extract.label_names import in_order, lookalikes, some
+from extract.sessions import folders_of_a_class_note, session_note
+from extract.split_folders import SplitFolders, find_split_folders, is_no_class
+from extract.split_parts import Parts
+from extract.stages import ImageRef, packed_below
 from extract.unicode_forms import normal
 from models.progress import Notify
+from models.terminal import counted
 
-_SHOWN = 3
+# cat.0.jpg, dog_1.jpg
+_FIRST_WORD = "^([A-Za-z]+)[._-]"
 
 
 def label_by_folders(
-    images: Sequence[ImageRef], rule: LabelRule | None, inputs: Collection[str], notify: Notify
+    images: Sequence[ImageRef],
+    rule: LabelRule | None,
+    inputs: Collection[str],
+    notify: Notify,
+    *,
+    grouped: bool = False,
 ) -> list[ImageRef]:
     """Labels and splits that the folders' names give, where no manifest gives them.
 
@@ -33,6 +40,8 @@ def label_by_folders(
         What the user named: several places with the same classes are no sessions.
     notify : callable
         Is told of a split and of what else the folders may mean.
+    grouped : bool
+        Whether the user says what the groups are: else a folder of a session is offered.
 
     Returns
     -------
@@ -41,32 +50,34 @@ def label_by_folders(
         classes to learn from and to judge with, and none of a class outside.
     """
     folders = [_folder(ref) for ref in images]
-    split = find_split_folders(set(folders))
-    below = {folder: split.below(folder) for folder in set(folders)}
+    split = find_split_folders(folders)
+    tops = _top_folders(images, folders)
+    levels = {folder: _levels(folder, split, tops) for folder in set(folders)}
+    named = {folder: _class_of(folder, split, tops, rule, levels[folder]) for folder in levels}
+    blank = split.without_classes(named, said=rule is not None)
+    named |= {folder: None for folder in named if split.around(folder) in blank}
     labels: list[str | None] = []
     for ref, folder in zip(images, folders, strict=True):
-        label = ref.label
-        if rule is not None:
-            label = rule.label(ref.path, below[folder])
-        elif folder in split.words and label == folder.rpartition("/")[2]:
-            label = None
-        labels.append(label)
+        if rule is not None and rule.pattern is not None:
+            labels.append(rule.label(ref.path, levels[folder]))
+        else:
+            by_folder = rule is not None or ref.label == folder.rpartition("/")[2]
+            labels.append(named[folder] if by_folder else ref.label)
     words: dict[str, str] = {}
     if split.words:
-        parts = _Parts.of(split, images, folders, labels)
-        notify(parts.describe())
+        parts = Parts.of(split, images, folders, labels, blank)
+        for note in parts.describe():
+            notify(note)
         words = parts.words()
     if rule is not None:
         without = sum(label is None for label in labels)
-        note = f"{OPTION}: {len(set(labels) - {None})} labels in {len(images)} images"
+        note = f"{OPTION}: {counted(len(set(labels) - {None}), 'label')} in {counted(len(images), 'image')}"
         notify(f"{note}; without a match, and so without a label: {without}" if without else note)
+        notes = [] if grouped else folders_of_a_class_note(images, labels, levels)
     else:
-        # There may be millions of images, and few folders.
-        given = set(zip(folders, (ref.label for ref in images), strict=True))
-        for note in (*_flat_note(labels), *_session_note(given, below, inputs)):
-            notify(note)
-        if not split.words:
-            return list(images)
+        notes = [*_flat_note(images, labels), *session_note(images, labels, levels, inputs, grouped=grouped)]
+    for note in notes:
+        notify(note)
     settled = []
     for ref, folder, label in zip(images, folders, labels, strict=True):
         word = words.get(folder, ref.split)
@@ -90,129 +101,65 @@ def normalised(images: Sequence[ImageRef], notify: Notify) -> list[ImageRef]:
         several = set(like_files)
         held = sum(ref.label in several for ref in settled)
         notify(
-            f"the class {_some(list(map(repr, like_files)))} is named like an image file and has {held} "
-            "images; a folder of thumbnails is mostly not meant as a class"
+            f"the class {some(list(map(repr, like_files)))} is named like an image file and has "
+            f"{counted(held, 'image')}; a folder of thumbnails is mostly not meant as a class"
         )
     return settled
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """How many images each folder of a listing holds, and the part of a split that it is or lies in.
+def _top_folders(images: Sequence[ImageRef], folders: Sequence[str]) -> set[str]:
+    """Folders around all that an archive holds: packed with it, and no class or level.
 
-    Attributes
-    ----------
-    split : SplitFolders
-    around : mapping of str to str or None
-        Folder -> the part.
-    labelled, unlabelled : Counter of str
-        Folder -> images.
-    outside : str or None
-        Path of the first image with a label in no part.
+    Only where there are others in it: the one in cat.zip may well be a class.
     """
-
-    split: SplitFolders
-    around: Mapping[str, str | None]
-    labelled: Counter[str]
-    unlabelled: Counter[str]
-    outside: str | None
-
-    @classmethod
-    def of(
-        cls,
-        split: SplitFolders,
-        images: Sequence[ImageRef],
-        folders: Sequence[str],
-        labels: Sequence[str | None],
-    ) -> _Parts:
-        around = {folder: split.around(folder) for folder in set(folders)}
-        labelled = [label is not None for label in labels]
-        rows = zip(images, folders, labelled, strict=True)
-        return cls(
-            split,
-            around,
-            Counter(folder for folder, has in zip(folders, labelled, strict=True) if has),
-            Counter(folder for folder, has in zip(folders, labelled, strict=True) if not has),
-            next((ref.path for ref, folder, has in rows if has and around[folder] is None), None),
-        )
-
-    def words(self) -> dict[str, str]:
-        """Folder -> ``train``, ``val`` or ``test``; empty if the split cannot be used."""
-        if not self.split.judged or self.outside is not None:
-            return {}
-        return {folder: self.split.words[part] for folder, part in self.around.items() if part is not None}
-
-    def describe(self) -> str:
-        """What became of the split, in a line."""
-        held: Counter[str] = Counter()
-        flat = 0
-        for folder, part in self.around.items():
-            if part is not None:
-                held[part.rpartition("/")[2]] += self.labelled[folder]
-                flat += self.unlabelled[folder]
-        shown = ", ".join(f"{name}/ {count}" for name, count in sorted(held.items()) if count)
-        names = sorted({f"{place.rpartition('/')[2]}/" for place in self.split.words})
-        note = f"{', '.join(names)}: parts of a split, and no classes"
-        if self.words():
-            note += f"; it is kept ({shown} images), and fit judges on what is not in train (--split)"
-        elif self.split.judged:
-            note += f"; it is not used, as images with a label lie outside, {self.outside} first"
-        return f"{note}; {flat} images without a class folder have no label" if flat else note
+    inside: dict[int, tuple[str | None, set[str]]] = {}
+    for ref, folder in zip(images, folders, strict=True):
+        start, found = inside.setdefault(id(ref.origin), (packed_below(ref.origin), set()))
+        if start is not None:
+            found.add(folder[len(start) :])
+    tops = set()
+    for start, found in inside.values():
+        names = {folder.partition("/")[0] for folder in found}
+        if start is not None and len(names) == 1 and any("/" in folder for folder in found):
+            tops.add(start + names.pop())
+    return tops
 
 
-def _flat_note(labels: Sequence[str | None]) -> list[str]:
-    """What to say if all that could be classes are parts of a split by their names."""
+def _class_of(
+    folder: str, split: SplitFolders, tops: Collection[str], rule: LabelRule | None, levels: Sequence[str]
+) -> str | None:
+    """The class that folders' names give the images directly in one; None where file names are to give it."""
+    if rule is None:
+        return None if folder in tops else split.class_of(folder)
+    return rule.label(folder, levels) if rule.pattern is None else None
+
+
+def _levels(folder: str, split: SplitFolders, tops: Collection[str]) -> list[str]:
+    """The folders in a path that may be classes, the outermost first."""
+    names = split.below(folder)
+    around = next((top for top in tops if f"{folder}/".startswith(f"{top}/")), None)
+    if around is not None:
+        del names[around.count("/")]
+    return names
+
+
+def _flat_note(images: Sequence[ImageRef], labels: Sequence[str | None]) -> list[str]:
+    """What to say if no folder is a class by its name, which that of a part of a split is not."""
     names = in_order(label for label in labels if label is not None)
-    if not names or not SPLIT_WORDS.keys() >= set(map(str.lower, names)):
+    if not all(map(is_no_class, names)):
         return []
-    return [
-        f"the classes {_some(names)} are parts of a split by their names: if file names tell the class, as "
-        f"cat.1.jpg does, give {OPTION} '^([A-Za-z]+)[._-]', else --labels"
-    ]
-
-
-def _session_note(
-    given: set[tuple[str, str | None]], below: dict[str, list[str]], inputs: Collection[str]
-) -> list[str]:
-    """What to say if one label is the name of folders in several others, as those of days are.
-
-    `given` are the folders with the labels of their images.
-    """
-    places: defaultdict[str, set[str]] = defaultdict(set)
-    for folder, label in given:
-        folders = below[folder]
-        if label is not None and folders and folders[-1] == label:
-            places[label].add("/".join(folders))
-    several = {label: sorted(found) for label, found in places.items() if len(found) > 1}
-    named = [name.replace("\\", "/").rstrip("/") for name in inputs] if len(inputs) > 1 else []
-    several = {label: found for label, found in several.items() if not _are_inputs(found, named)}
-    if not several:
+    rule = LabelRule.parse(_FIRST_WORD)
+    found = Counter(label for ref in images if (label := rule.label(ref.path, ())) is not None)
+    told = len(found) > 1 and 2 * len(found) <= found.total() and 2 * found.total() > len(images)
+    if not names and not told:
         return []
-    label = in_order(several)[0]
-    found = several[label]
-    around = {place.rpartition("/")[0] for place in found}
-    depths = {place.count("/") for place in found}
-    level = depths.pop() if len(depths) == 1 else -2
-    above = in_order(place.rpartition("/")[2] for place in around if place)
+    what = f"labels that are hardly classes: {some(names)}" if names else "no folder names a class"
+    if not told:
+        return [f"{what}; if they are none, give --labels a table of path,label"]
     return [
-        f"{_some(found)} are one class, {label!r} (so {_are(len(several))} of {len(places)} labels): if "
-        f"{_some(above)} are the classes, give {OPTION} {level}, and --group-by '^(.+)/' to keep the images "
-        "of a folder on one side of a split"
+        f"{what}; if file names tell the class ({some(in_order(found))}), give {OPTION} '{_FIRST_WORD}', "
+        "else --labels a table of path,label"
     ]
-
-
-def _are(n: int) -> str:
-    return f"is {n}" if n == 1 else f"are {n}"
-
-
-def _are_inputs(places: Sequence[str], inputs: Sequence[str]) -> bool:
-    around = [place.rpartition("/")[0] for place in places]
-    return all(any(f"/{name}".endswith(f"/{one}") for name in inputs) for one in around if one)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _changed(ref: ImageRef, label: str | None, split: str | None) -> ImageRef:

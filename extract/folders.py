@@ -22,6 +22,9 @@ HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
 ZERO_BYTE = "its name holds a zero byte"
 """Reason of a failure: no file system has such a file, archives, tables and web pages may name one."""
 
+NO_IMAGE = "no image by its suffix or first bytes"
+"""Reason of a failure: a list names it as one."""
+
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread: decoding takes several times its size in memory."""
 
@@ -156,13 +159,23 @@ class Found:
         """Whether a folder of this `identity` was listed."""
         return folder in self._seen
 
-    def add_file(self, relative: str, label: str | None) -> None:
-        """List one file that was named directly; `relative` as for `add_folders`."""
+    def add_file(self, relative: str, label: str | None, *, listed: bool = False) -> None:
+        """List one file that was named directly.
+
+        Parameters
+        ----------
+        relative : str
+            As for `add_folders`.
+        label : str or None
+        listed : bool
+            Whether a list names it: what is no image is then a failure, else one of many files of a shell's
+            ``imgs/*``.
+        """
         name = relative.rpartition("/")[2]
         if may_hold_image(name) and not os.path.lexists(self.origin.path(relative)):
             self.failures.append(Failure(escape(relative), "not found", 0, 0))
             return
-        self._file(relative, escape(relative), name, label)
+        self._file(relative, escape(relative), name, label, listed=listed and not is_hidden(name))
 
     def folders_without_images(self) -> list[str]:
         """Folders below those given that hold no image, readable or not, nor do those in them; sorted."""
@@ -215,10 +228,15 @@ class Found:
         name: str,
         label: str | None,
         entry: os.DirEntry[str] | None = None,
+        *,
+        listed: bool = False,
     ) -> None:
         other = not_an_image(name)
         if other is not None and not holds_image(self.origin.path(relative)):
-            self.ignored[other] += 1
+            if listed:
+                self.failures.append(Failure(shown, NO_IMAGE, 0, 0))
+            else:
+                self.ignored[other] += 1
             return
         try:
             status = entry.stat() if entry is not None else os.stat(self.origin.path(relative))

@@ -37,9 +37,9 @@ from extract.grouping import OPTION as GROUP_BY
 from extract.grouping import add_groups, compile_pattern
 from extract.joining import Source, join
 from extract.label_by import LabelRule
+from extract.labelled_lists import read_labels
 from extract.lists import STDIN, list_paths, read_list
 from extract.lists import SUFFIXES as LIST_SUFFIXES
-from extract.manifests import read_manifest
 from extract.sources import list_images
 from extract.stages import Listing
 from models.errors import SourceError, UsageError
@@ -66,7 +66,7 @@ def list_inputs(
         See the table at the top. May be empty if `labels` is given: then the images are those
         that it names.
     labels : Path or None
-        A manifest: CSV or TSV of path, label and perhaps group and split.
+        A manifest: CSV or TSV of path, label and perhaps group and split; or a list of path and label.
     group_by : str or None
         Regular expression that finds the group in a path (`extract.grouping.group_of`).
     label_by : str or None
@@ -103,7 +103,7 @@ def list_inputs(
         compile_pattern(GROUP_BY, group_by)
     manifest = None
     if labels is not None:
-        manifest = read_manifest(labels)
+        manifest = read_labels(labels, of_labels)
     if inputs or manifest is None or labels is None:
         listing = _list(inputs, notify, of_labels, by_folder=manifest is None and rule is None)
         if manifest is not None and labels is not None:
@@ -111,7 +111,8 @@ def list_inputs(
 
             listing = label_listing(listing, manifest, labels.parent, notify)
         else:
-            images = label_by_folders(listing.images, rule, list(map(str, inputs)), of_labels)
+            given = list(map(str, inputs))
+            images = label_by_folders(listing.images, rule, given, of_labels, grouped=group_by is not None)
             listing = dataclasses.replace(listing, images=images)
     else:
         from extract.labelling import list_manifest
@@ -155,7 +156,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
     read: list[Source] = []
     for name, reader in others:
         try:
-            read.append(_read(name, reader, notify))
+            read.append(_read(name, reader, of_labels if reader in (_stdin, _text_list) else notify))
         except UsageError:
             # A list or array without images, which nobody meant who wrote imgs/*.
             if os.path.dirname(name) not in whole:
@@ -235,12 +236,12 @@ def _reader_of(name: str) -> _Reader | None:
 
 def _stdin(path: Path, typed: str, notify: Notify) -> Source:
     here = Path.cwd()
-    return Source(typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin"))
+    return Source(typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin", notify))
 
 
 def _text_list(path: Path, typed: str, notify: Notify) -> Source:
     # The path as typed, not where a link leads: a list's paths start where the user sees it.
-    return Source(typed, str(path), read_list(Path(typed), typed))
+    return Source(typed, str(path), read_list(Path(typed), typed, notify))
 
 
 def _archive(path: Path, typed: str, notify: Notify) -> Source:

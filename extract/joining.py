@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from extract.folders import escape
-from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, changed_ns_of, readers_of
+from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, changed_ns_of, packed_below, readers_of
 from models.errors import UsageError
 
 
@@ -39,14 +39,28 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _Renamed:
-    """An origin under another name: where the paths before which a source's name was put start."""
+    """An origin under another name: where the paths before which a source's name was put start.
+
+    Attributes
+    ----------
+    name : str
+    inner : Origin
+    prefix : str
+        The source's name and ``/``.
+    """
 
     name: str
     inner: Origin
+    prefix: str
 
     @property
     def readers(self) -> int:
         return readers_of(self.inner)
+
+    @property
+    def packed_below(self) -> str | None:
+        inside = packed_below(self.inner)
+        return None if inside is None else self.prefix + inside
 
     def read(self, ref: ImageRef) -> bytes | Pixels:
         return self.inner.read(ref)
@@ -103,7 +117,7 @@ def _add(joined: _Joined, source: Source, name: str) -> None:
     for ref in source.listing.images:
         origin = renamed.get(id(ref.origin))
         if origin is None:
-            origin = renamed[id(ref.origin)] = _Renamed(around, ref.origin)
+            origin = renamed[id(ref.origin)] = _Renamed(around, ref.origin, prefix)
         joined.images.append(
             ImageRef(
                 prefix + ref.path[len(source.key) :],

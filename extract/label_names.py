@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+_SHOWN = 3
 # Unicode calls these marks, though they only choose between drawings of the character before them.
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 
@@ -33,11 +34,17 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return sorted(set(labels), key=natural_key)
 
 
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def lookalikes(classes: Sequence[str]) -> list[str]:
     """A sentence for each set of class names that people cannot, or hardly, tell apart."""
     same: dict[str, list[str]] = {}
     for name in classes:
-        same.setdefault(_seen(name), []).append(name)
+        same.setdefault(seen_as(name), []).append(name)
     return [
         f"classes {', '.join(repr(name) for name in names)} differ only in case, spaces, Unicode form or "
         "characters that cannot be seen; they were kept apart: if one class is meant, give them one name"
@@ -46,7 +53,7 @@ def lookalikes(classes: Sequence[str]) -> list[str]:
     ]
 
 
-def _seen(name: str) -> str:
+def seen_as(name: str) -> str:
     """A name without case, spacing and what is not drawn, as most of Unicode's category Cf."""
     drawn = (
         c

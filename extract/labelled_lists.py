@@ -1,22 +1,60 @@
-"""Lists of ``path label``, as Caffe's convert_imageset and ImageData layer read them."""
+"""Lists of ``path label`` without a header, as Caffe's convert_imageset and ImageData layer read them.
+
+A list may be given as images and to `--labels`. Between path and label are blanks, a tab, a comma or a
+semicolon. A label is one word, or after anything but a blank several.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from extract.addresses import redacted
 from extract.folders import escape
 from extract.formats import SUFFIXES
-from extract.manifests import Manifest, ManifestRow, list_mistakes
+from extract.label_names import some
+from extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
 from models.errors import UsageError
+from models.progress import Notify
+from models.terminal import counted
+
+# The longest beginning of a line that ends as an image does, what parts it from the rest, and the rest.
+_PARTED = re.compile(
+    rf"(?P<path>.+(?:{'|'.join(map(re.escape, SUFFIXES))}))(?P<between>\s*[,;\t]\s*|\s+)(?P<rest>\S.*)",
+    re.IGNORECASE,
+)
+_SEPARATORS = re.compile(r"[,;\t]")
 
 
-def labelled_lines(lines: Mapping[int, str], base: str | None, name: str) -> Manifest | None:
-    """A list's lines as paths and labels, if every one of them is ``path label``; else None.
+def read_labels(path: Path, notify: Notify) -> Manifest:
+    """The file of `--labels`: a table with a header (`extract.manifests`), or a list of path and label.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read or is not UTF-8.
+    UsageError
+        If it is neither, or lines are wrong.
+    """
+    name = escape(str(path))
+    text = text_of(path, name)
+    base = os.path.abspath(path.parent)  # noqa: PTH100
+    lines = {number: line for number, line in enumerate(text.splitlines(), 1) if line.strip()}
+    # A table of other columns has no image in its header.
+    if not has_header(text, path) and any(_parted(line, base)[1] for line in list(lines.values())[:1]):
+        labelled = labelled_lines(lines, base, name, notify)
+        if labelled is not None:
+            return labelled
+    return manifest_of(text, path, name)
+
+
+def labelled_lines(lines: Mapping[int, str], base: str | None, name: str, notify: Notify) -> Manifest | None:
+    """A list's lines as paths and labels, if one of them is ``path label``; else None.
 
     It is where the path ends as an image does, or is a file, and the line as a whole does neither: a
-    path may hold blanks. A line that is there again counts once.
+    path may hold blanks. A line that is there again counts once, one without a label has none.
 
     Parameters
     ----------
@@ -26,36 +64,63 @@ def labelled_lines(lines: Mapping[int, str], base: str | None, name: str) -> Man
         Absolute folder that relative paths start at; None looks for no files.
     name : str
         The list, for messages.
+    notify : callable
+        Is told how many lines have no label.
 
     Raises
     ------
     UsageError
-        If one path has two labels.
+        If one path has two labels, or a line several.
     """
+    parted = {number: _parted(line, base) for number, line in lines.items()}
+    if not any(label for _, label in parted.values()):
+        return None
     rows: dict[str, ManifestRow] = {}
     mistakes: list[str] = []
-    for number, line in lines.items():
-        path, label = _parted(line, base)
-        if not label:
-            return None
-        label = escape(label)
-        known = rows.setdefault(path, ManifestRow(number, path, label, None, None))
-        if known.label != label:
+    for number, (path, label) in parted.items():
+        known = rows.setdefault(path, ManifestRow(number, path, escape(label) or None, None, None))
+        if (why := _why_not_one(label, lines[number], path)) is not None:
+            mistakes.append(f"line {number}: {label!r} after {redacted(path)!r} {why}")
+        elif (known.label or "") != escape(label):
             mistakes.append(
-                f"line {number}: {redacted(path)!r} is {label!r} here, {known.label!r} in line {known.line}"
+                f"line {number}: {redacted(path)!r} is {escape(label)!r} here, {known.label or ''!r} in line "
+                f"{known.line}"
             )
     if mistakes:
         raise UsageError(list_mistakes(name, mistakes))
-    return Manifest(name, list(rows.values())) if rows else None
+    without = [f"line {row.line} ({redacted(row.path)})" for row in rows.values() if row.label is None]
+    if without:
+        what = counted(len(without), "image has", "images have")
+        notify(f"{name}: {what} no label, unlike the others: {some(without)}")
+    return Manifest(name, list(rows.values()))
 
 
 def _parted(line: str, base: str | None) -> tuple[str, str]:
     """Path and label of a line; no label where it is a path as a whole."""
-    parts = line.rsplit(maxsplit=1)
-    if len(parts) < 2 or _is_image(line.rstrip(), base):
+    line = line.rstrip()
+    if _is_image(line, base):
         return line, ""
-    path, label = parts
-    return (path, label) if _is_image(path, base) else (line, "")
+    found = _PARTED.fullmatch(line)
+    if found is not None:
+        return found["path"], found["rest"]
+    path, _, label = line.replace("\t", " ").rpartition(" ")
+    path = path.rstrip()
+    return (path, label) if path and _is_image(path, base) else (line, "")
+
+
+def _why_not_one(label: str, line: str, path: str) -> str | None:
+    """Why what follows a path is no label; None if it is one."""
+    parts = _SEPARATORS.split(label)
+    if len(parts) == 1 and not _SEPARATORS.match(line[len(path) :].lstrip(" ")):
+        parts = label.split()
+    if len(parts) < 2:
+        return None
+    if all(re.fullmatch(r"-?[0-9.]+", part.strip()) for part in parts):
+        return f"are {len(parts)} labels; an image has one label here: make a list for each of them"
+    return (
+        "was found where one word is looked for as the label: join its words (golden_retriever), put a tab "
+        "before it, or make a table with the header path,label for --labels"
+    )
 
 
 def _is_image(path: str, base: str | None) -> bool:

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import posixpath
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,14 +21,15 @@ from extract.stages import Failure, ImageRef, Listing
 from extract.unicode_forms import normal, on_disk
 from models.errors import UsageError
 from models.progress import Notify
+from models.terminal import counted
 
 
 def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: Notify) -> Listing:
     """Labels, groups and splits of a manifest on the images that were found.
 
     A manifest's path is looked for among the listing's own, then as one that starts at the
-    current folder or at the manifest's; with slashes or backslashes between folders. Last it
-    is looked for as a cache would name the image.
+    current folder or at the manifest's; with slashes or backslashes between folders. Then it
+    is looked for as a cache would name the image, and last, if it has no suffix, as one without its own.
 
     Parameters
     ----------
@@ -79,7 +81,8 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
     images = [_labelled(ref, rows.get(ref.path)) for ref in listing.images]
     unnamed = sum(ref.path not in rows for ref in images)
     if unnamed:
-        notify(f"{unnamed} of {len(images)} images are not named in {manifest.name} and have no label")
+        given = counted(len(images), "image")
+        notify(f"{unnamed} of {given} not named in {manifest.name}, and so without a label")
     failures = sorted([*listing.failures, *missing.values()], key=lambda failure: failure.path)
     return dataclasses.replace(listing, images=images, failures=failures)
 
@@ -161,8 +164,8 @@ def _list_files(manifest: Manifest, folder: Path, typed: str) -> Listing:
     if not images:
         raise UsageError(
             f"{manifest.name}: none of the {len(failures)} files it names can be read; the first is "
-            f"{redacted(manifest.rows[0].path)!r}, looked for in {typed}. Paths start at the manifest's "
-            "folder; or name the images' folder too"
+            f"{redacted(manifest.rows[0].path)!r}, looked for in {typed}. Paths start at the folder of the "
+            "list or table; if they start at another, give that folder as IMAGES and this file to --labels"
         )
     images.sort(key=lambda ref: ref.path)
     failures.sort(key=lambda failure: failure.path)
@@ -183,6 +186,7 @@ class _Finder:
         self._listing = listing
         self._shown: dict[str, str] = {}
         self._normal: dict[str, str] = {}
+        self._stems: dict[str, str] = {}
 
     def __call__(self, path: str) -> str | None:
         if is_address(path):
@@ -200,11 +204,22 @@ class _Finder:
             if not self._normal:
                 self._normal = {normal(one): one for one in self._paths}
             found = self._find(normal(path), self._normal)
+        if found is None and not posixpath.splitext(path)[1]:
+            found = self._find(path, self._by_stem())
         return found
+
+    def _by_stem(self) -> Mapping[str, str]:
+        """Path without its suffix -> path, where one image only has it: tables of ids leave suffixes out."""
+        if not self._stems:
+            stems = {path: posixpath.splitext(path)[0] for path in self._paths}
+            counts = Counter(stems.values())
+            self._stems = {stem: path for path, stem in stems.items() if counts[stem] == 1}
+        return self._stems
 
     def _find(self, path: str, paths: Mapping[str, str]) -> str | None:
         """The path of the listing that a written one means; `paths` has those of the listing in some form."""
-        for written in dict.fromkeys((path, path.replace("\\", "/"))):
+        # Caffe puts its root folder before paths that begin with a slash.
+        for written in dict.fromkeys((path, path.replace("\\", "/"), path.lstrip("/"))):
             inside = escape(posixpath.normpath(written))
             if inside in paths:
                 return paths[inside]
@@ -229,7 +244,12 @@ def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:
 
 
 def _native(path: str, base: str) -> str:
-    """A path as this system writes it: slashes and Unicode's form, unless the file is named so."""
+    """A path as this system writes it: slashes and Unicode's form, unless the file is named so.
+
+    Caffe puts its root folder before paths that begin with a slash.
+    """
+    if path.startswith("/") and not os.path.lexists(path) and os.path.lexists(base + path):
+        path = path.lstrip("/")
     if "\\" in path and os.sep == "/" and not os.path.lexists(os.path.join(base, path)):
         path = path.replace("\\", "/")
     return on_disk(path, base)

@@ -16,6 +16,7 @@ from extract.labelled_lists import labelled_lines
 from extract.stages import Failure, Listing
 from extract.unicode_forms import on_disk
 from models.errors import SourceError, UsageError
+from models.progress import Notify
 
 SUFFIXES = (".txt", ".lst", ".list")
 STDIN = "-"
@@ -24,7 +25,7 @@ FOLDER = "folder"
 """Key of `Listing.ignored`: a line that names a folder; `find` prints those too."""
 
 
-def list_paths(data: bytes, base: str, name: str) -> Listing:
+def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     """The images that a list names, by path or by address (``s3://bucket/cat/1.jpg``).
 
     Parameters
@@ -37,13 +38,15 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
         Absolute folder that relative paths start at.
     name : str
         The list, for messages.
+    notify : callable
+        Is told of lines without a label where others have one.
 
     Returns
     -------
     Listing
         Paths from the nearest folder that all files lie in; a file named twice is there once.
         The label is the last folder of the path as written, as for files on the command line; or what
-        follows the path on every line (`extract.labelled_lists`).
+        follows the path (`extract.labelled_lists`).
         A file that is not there is a failure with its line. If it names images at more than one
         place, on the disk and in buckets, paths begin with the places' names (`extract.joining`).
 
@@ -53,7 +56,7 @@ def list_paths(data: bytes, base: str, name: str) -> Listing:
         If it names no image.
     """
     lines = paths_of_list(data, name)
-    labelled = labelled_lines(lines, base, name)
+    labelled = labelled_lines(lines, base, name, notify)
     if labelled is not None:
         from extract.labelling import list_manifest
 
@@ -100,7 +103,7 @@ def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
         seen.add(path)
         before = len(found.failures)
         relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
-        found.add_file(relative, _label(lines[number]))
+        found.add_file(relative, _label(lines[number]), listed=True)
         if len(found.failures) > before:
             failure = found.failures.pop()
             why = failure.reason if os.path.lexists(path) else "not found"
@@ -112,7 +115,7 @@ def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
     return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,))
 
 
-def read_list(path: Path, name: str) -> Listing:
+def read_list(path: Path, name: str, notify: Notify) -> Listing:
     """`list_paths` of a file; its paths start at its folder.
 
     Raises
@@ -126,7 +129,7 @@ def read_list(path: Path, name: str) -> Listing:
         data = path.read_bytes()
     except OSError as exc:
         raise SourceError(f"{name}: cannot be read: {exc.strerror or exc}") from exc
-    return list_paths(data, os.path.abspath(path.parent), name)
+    return list_paths(data, os.path.abspath(path.parent), name, notify)
 
 
 def paths_of_list(data: bytes, name: str) -> dict[int, str]:
@@ -171,7 +174,7 @@ def _refuse(found: Found, name: str) -> None:
     if found.failures:
         first = found.failures[0]
         raise UsageError(
-            f"{name}: none of the {len(found.failures)} images it names is there; the first is "
+            f"{name}: none of the {len(found.failures)} images it names can be read; the first is "
             f"{first.path!r} ({first.reason}). Paths start at the list's folder (from stdin: here)"
         )
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.ignored.most_common(6))

@@ -1,4 +1,4 @@
-"""The file of `--labels`: a CSV or TSV of path, label and perhaps group and split, and what it says.
+"""The table of `--labels`: a CSV or TSV of path, label and perhaps group and split, and what it says.
 
 ==========  =================================================================================
 form        CSV, RFC 4180: fields in double quotes may hold separators and line breaks
@@ -6,8 +6,9 @@ text        UTF-8, with or without a byte order mark
 separator   tab in ``.tsv`` and ``.tab``; else the one of comma, semicolon and tab with which the
             header names its columns
 header      needed; in any case and any order. ``path`` (or ``filename``, ``file_name``,
-            ``filepath``, ``file``, ``image``) and ``label`` (or ``class``, ``classid``); of
-            several other names for one column, none is guessed. Other columns are left alone
+            ``filepath``, ``file``, ``image``; without any, ``id``, ``image_id``, ``image_name``) and
+            ``label`` (or ``class``, ``classid``); of several other names for one column, none is
+            guessed. Other columns are left alone
 group       images of one group stay on one side of every split; empty for none
 split       ``train``, ``val`` or ``test`` (also training, valid, validation, dev, testing); empty
             for none
@@ -25,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extract.addresses import redacted
-from extract.folders import escape
 from models.errors import SourceError, UsageError
 from models.files import refuse_pipe
 
@@ -33,6 +33,8 @@ MOST_MISTAKES = 20
 """As many bad lines are named in one message."""
 
 _PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
+# Read where none of these is there: a table may number its rows and name files too.
+_ID_NAMES = ("id", "image_id", "image_name")
 _LABEL_NAMES = ("label", "class", "classid")
 SPLIT_WORDS = {
     "train": "train",
@@ -89,19 +91,29 @@ class _Columns:
     count: int
 
 
-def read_manifest(path: Path) -> Manifest:
+def has_header(text: str, path: Path) -> bool:
+    """Whether the first line of a table names the columns of paths and of labels."""
+    _, header = next(_records(text, _separator(text, path, ""), "", []), (1, []))
+    return _named(header, (*_PATH_NAMES, *_ID_NAMES)) and _named(header, _LABEL_NAMES)
+
+
+def manifest_of(text: str, path: Path, name: str) -> Manifest:
     """Read a manifest; see the table at the top.
+
+    Parameters
+    ----------
+    text : str
+        What the file holds.
+    path : Path
+    name : str
+        The file, for messages.
 
     Raises
     ------
-    SourceError
-        If it cannot be read or is not UTF-8.
     UsageError
         If its header lacks a column, or lines are wrong; these are named with their numbers,
         at most `MOST_MISTAKES` of them.
     """
-    name = escape(str(path))
-    text = _text(path, name)
     rows, mistakes = list[ManifestRow](), list[str]()
     lines = _records(text, _separator(text, path, name), name, mistakes)
     _, header = next(lines, (1, []))
@@ -130,7 +142,16 @@ def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
     return f"{name}: {len(mistakes)} bad {lines}; nothing was done, repair them and run again\n  {shown}{end}"
 
 
-def _text(path: Path, name: str) -> str:
+def text_of(path: Path, name: str) -> str:
+    """The text of the file of `--labels`.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read or is not UTF-8.
+    UsageError
+        If it is not there, or a pipe.
+    """
     refuse_pipe(path)
     try:
         data = path.read_bytes()
@@ -155,7 +176,7 @@ def _separator(text: str, path: Path, name: str) -> str:
         return "\t"
     for separator in _SEPARATORS:
         _, header = next(_records(text, separator, name, []), (1, []))
-        if _named(header, _PATH_NAMES) and _named(header, _LABEL_NAMES):
+        if _named(header, (*_PATH_NAMES, *_ID_NAMES)) and _named(header, _LABEL_NAMES):
             return separator
     return ","
 
@@ -180,7 +201,7 @@ def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Itera
 def _columns(header: Sequence[str], name: str) -> _Columns:
     names = [field.strip().lower() for field in header]
     return _Columns(
-        _column(names, _PATH_NAMES, name),
+        _column(names, _PATH_NAMES, name, _ID_NAMES),
         _column(names, _LABEL_NAMES, name),
         names.index("group") if "group" in names else None,
         names.index("split") if "split" in names else None,
@@ -188,9 +209,9 @@ def _columns(header: Sequence[str], name: str) -> _Columns:
     )
 
 
-def _column(names: Sequence[str], accepted: Sequence[str], name: str) -> int:
-    """The column of the first accepted name, or of the only other one."""
-    for candidates in (accepted[:1], accepted[1:]):
+def _column(names: Sequence[str], accepted: Sequence[str], name: str, last: Sequence[str] = ()) -> int:
+    """The column of the first accepted name, or of the only other one; then of the only one of `last`."""
+    for candidates in (accepted[:1], accepted[1:], last):
         found = [i for i, column in enumerate(names) if column in candidates]
         if len(found) == 1:
             return found[0]
@@ -200,7 +221,7 @@ def _column(names: Sequence[str], accepted: Sequence[str], name: str) -> int:
     raise UsageError(
         f"{name}: the first line is {', '.join(names[:8]) or 'empty'}; a header with the columns "
         "path,label (and group, split if you have them) is needed. "
-        f"Also read as {accepted[0]}: {', '.join(accepted[1:])}"
+        f"Also read as {accepted[0]}: {', '.join([*accepted[1:], *last])}"
     )
 
 

@@ -55,7 +55,7 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
     for address in dict.fromkeys(map(parse, typed)):
         name = address.name.lower()
         if name.endswith(LIST_SUFFIXES):
-            sources += _listed(address, _read(address))
+            sources += _listed(address, _read(address), notify)
         elif _LOCAL_ONLY.search(name) and not address.is_web:
             raise UsageError(
                 f"{address.shown}: archives, arrays and tables are read from a disk; copy it here first"
@@ -65,7 +65,7 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
             query = "" if not_an_image(name) is None else address.query
             groups.setdefault((address.head, query), []).append(address)
     for group in groups.values():
-        sources += _list_group(group)
+        sources += _list_group(group, notify)
     for source in sources:
         blind = sum(ref.mtime_ns == 0 for ref in source.listing.images)
         if blind:
@@ -76,12 +76,12 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
     return sources
 
 
-def _list_group(addresses: Sequence[Address]) -> Iterator[Source]:
+def _list_group(addresses: Sequence[Address], notify: Notify) -> Iterator[Source]:
     """Folders and images of one head."""
     pages = {address: _page(address) for address in addresses if _is_page(address)}
     lists = [address for address, page in pages.items() if not is_html(page)]
     for address in lists:
-        yield from _listed(address, pages[address])
+        yield from _listed(address, pages[address], notify)
     files = [address for address in addresses if address not in pages and _is_file(address)]
     folders = [address for address in addresses if address not in files and address not in lists]
     outer = [one for one in folders if not any(_inside(one, other) for other in folders)]
@@ -153,7 +153,7 @@ def _read(address: Address) -> bytes:
         raise unlisted(address.shown, exc) from exc
 
 
-def _listed(address: Address, data: bytes) -> list[Source]:
+def _listed(address: Address, data: bytes, notify: Notify) -> list[Source]:
     from extract.remote_lists import list_remote_list
 
-    return list_remote_list(address, data)
+    return list_remote_list(address, data, notify)

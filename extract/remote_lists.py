@@ -18,6 +18,7 @@ from extract.remote_store import READERS, open_store
 from extract.remote_walk import Found, RemoteOrigin, check_single, look
 from extract.stages import Failure
 from models.errors import UsageError
+from models.progress import Notify
 
 WORTH_LISTING = 32
 """So many objects of one folder are looked up by listing it, 1,000 to an answer, not one by one."""
@@ -42,7 +43,7 @@ class Named:
     split: str | None = None
 
 
-def list_remote_list(address: Address, data: bytes) -> list[Source]:
+def list_remote_list(address: Address, data: bytes, notify: Notify) -> list[Source]:
     """The images that a list at an address names, by address or by path from the list's folder.
 
     Raises
@@ -51,7 +52,7 @@ def list_remote_list(address: Address, data: bytes) -> list[Source]:
         If it names no image, or none is there.
     """
     lines = {number: line.strip() for number, line in paths_of_list(data, address.shown).items()}
-    labelled = labelled_lines(lines, None, address.shown)
+    labelled = labelled_lines(lines, None, address.shown, notify)
     if labelled is None:
         return list_lines(lines, address.shown, address.folder)
     named = [
@@ -137,11 +138,13 @@ def _source(named: Sequence[Named], any_suffix: bool) -> Source:
     start = len(root.path) + 1 if root.path else 0
     wanted: dict[str, Named] = {}
     for one in named:
-        other = None if any_suffix else not_an_image(one.address.name)
-        if other is not None or not one.address.path:
-            found.ignored[other or FOLDER] += 1
+        if not one.address.path:
+            found.ignored[FOLDER] += 1
             continue
         locator = one.address.path[start:] + one.address.query
+        if not any_suffix and not_an_image(one.address.name) is not None:
+            found.fail(locator, f"{one.where}, no image by its suffix")
+            continue
         wanted[locator] = one
     for (locator, one), seen in zip(wanted.items(), _looked(found.origin, list(wanted)), strict=True):
         check_single(found, locator, one.where)

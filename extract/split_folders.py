@@ -1,18 +1,30 @@
-"""Folders named ``train``, ``val``, ``test`` above the classes: a split of the data, and no classes of it.
+"""Folders named ``train``, ``val``, ``test`` above or below the classes: a split of the data, and no classes.
 
 ::
 
-    data/train/ants/1.jpg   trains, ants
-    data/val/ants/2.jpg     judges, ants
+    data/train/ants/1.jpg   trains, ants           data/ants/train/1.jpg   trains, ants
+    data/val/ants/2.jpg     judges, ants           data/ants/test/2.jpg    judges, ants
     data/test/3.jpg         no label
+    data/test/test/3.jpg    no label: no class of data/train has this name
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from extract.label_names import seen_as
 from extract.manifests import SPLIT_WORDS
+
+# What folders of images without a class are called.
+_NO_CLASSES = frozenset(
+    {
+        *SPLIT_WORDS,
+        *("image", "images", "img", "imgs", "photos", "pictures", "data"),
+        *("unknown", "unlabeled", "unlabelled", "unclassified"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +35,12 @@ class SplitFolders:
     ----------
     words : mapping of str to str
         Folder's path -> ``train``, ``val`` or ``test``.
-    judged : bool
-        Whether images of a class lie both in one that trains and in one that judges.
+    inner : set of str
+        Those of them that lie in the folder of their class, and not around the classes.
     """
 
     words: Mapping[str, str]
-    judged: bool
+    inner: frozenset[str] = frozenset()
 
     def around(self, folder: str) -> str | None:
         """The outermost of these folders that `folder` is or lies in."""
@@ -49,12 +61,58 @@ class SplitFolders:
             del names[part.count("/")]
         return names
 
+    def class_of(self, folder: str) -> str | None:
+        """The class of the images directly in a folder: the last one in the path that is no part."""
+        if not folder or (folder in self.words and folder not in self.inner):
+            return None
+        return self.below(folder)[-1]
+
+    def without_classes(self, classes: Mapping[str, str | None], *, said: bool = False) -> frozenset[str]:
+        """The parts that judge and whose folders are no classes: none has the name of one that trains.
+
+        They are also called as folders of no class are (``test/images``), or there is one alone. Several of
+        other names are classes that nothing was learned of.
+
+        Parameters
+        ----------
+        classes : mapping of str to str or None
+            Folder -> what would be the class of its images.
+        said : bool
+            Whether the user says which folders are classes: then one alone may be one.
+        """
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for folder, name in classes.items():
+            part = self.around(folder)
+            if part is not None and name is not None and part not in self.inner:
+                found[part].add(seen_as(name))
+        learned = {name for part, names in found.items() if self.words[part] == "train" for name in names}
+        return frozenset(
+            part
+            for part, names in found.items()
+            if learned
+            and learned.isdisjoint(names)
+            and self.words[part] != "train"
+            and (all(map(is_no_class, names)) or (len(names) == 1 and not said))
+        )
+
+
+def is_no_class(name: str) -> bool:
+    """Whether a folder is called as parts of a split or folders of all images are, a number after it or not.
+
+    Examples
+    --------
+    >>> [name for name in ("test1", "val2017", "Images", "cats") if is_no_class(name)]
+    ['test1', 'val2017', 'Images']
+    """
+    return name.lower().rstrip("0123456789_-") in _NO_CLASSES
+
 
 def find_split_folders(folders: Iterable[str]) -> SplitFolders:
     """Which of the folders around some images are parts of a split.
 
     They are where one that trains holds folders with images, and one that judges lies beside it. Alone, or
-    where ``train`` holds nothing but images, such a name may well be a class: a railway's.
+    where ``train`` holds nothing but images, such a name may well be a class: a railway's. It is none where
+    several folders hold a part that trains and one that judges, and nothing else: these are the classes.
 
     Parameters
     ----------
@@ -67,7 +125,22 @@ def find_split_folders(folders: Iterable[str]) -> SplitFolders:
     {'train': 'train', 'val': 'val'}
     >>> find_split_folders(["train", "car", "test/car"]).words
     {}
+    >>> sorted(find_split_folders(["ants/train", "ants/val", "bees/train", "bees/val"]).inner)
+    ['ants/train', 'ants/val', 'bees/train', 'bees/val']
     """
+    distinct = set(folders)
+    words: dict[str, str] = {}
+    for around, beside in _parts_beside(distinct).items():
+        parts = {name: SPLIT_WORDS[name.lower()] for name in beside}
+        trains = any(beside[name] for name, word in parts.items() if word == "train")
+        if trains and set(parts.values()) != {"train"}:
+            words |= {f"{around}/{name}" if around else name: word for name, word in parts.items()}
+    inner = {folder: word for folder, word in _parts_in_classes(distinct).items() if folder not in words}
+    return SplitFolders(words | inner, frozenset(inner))
+
+
+def _parts_beside(folders: Iterable[str]) -> dict[str, dict[str, bool]]:
+    """Folder -> those in it that are called like a part, and whether there are folders in these."""
     holds: dict[str, dict[str, bool]] = {}
     for folder in folders:
         names = folder.split("/")
@@ -75,13 +148,25 @@ def find_split_folders(folders: Iterable[str]) -> SplitFolders:
             if name.lower() in SPLIT_WORDS:
                 beside = holds.setdefault("/".join(names[:depth]), {})
                 beside[name] = beside.get(name, False) or depth + 1 < len(names)
-    words: dict[str, str] = {}
-    judged = False
-    for around, beside in holds.items():
-        parts = {name: SPLIT_WORDS[name.lower()] for name in beside}
-        trains = any(beside[name] for name, word in parts.items() if word == "train")
-        judges = [beside[name] for name, word in parts.items() if word != "train"]
-        if trains and judges:
-            words |= {f"{around}/{name}" if around else name: word for name, word in parts.items()}
-            judged = judged or any(judges)
-    return SplitFolders(words, judged)
+    return holds
+
+
+def _parts_in_classes(folders: Iterable[str]) -> dict[str, str]:
+    """Folder -> ``train``, ``val`` or ``test``, of those that lie in the folders of their classes."""
+    holds: defaultdict[str, list[str]] = defaultdict(list)
+    holding = set(folders)
+    for folder in holding:
+        around, _, name = folder.rpartition("/")
+        if around:
+            holds[around].append(name)
+    classes = {
+        around: {f"{around}/{name}": SPLIT_WORDS[name.lower()] for name in names}
+        for around, names in holds.items()
+        if around not in holding and SPLIT_WORDS.keys() >= set(map(str.lower, names))
+    }
+    divided = [
+        parts for parts in classes.values() if "train" in parts.values() and len(set(parts.values())) > 1
+    ]
+    if len(divided) < 2:
+        return {}
+    return {folder: word for parts in classes.values() for folder, word in parts.items()}

@@ -25,7 +25,8 @@ Features = NDArray[np.float32]
 class Origin(Protocol):
     """Where images lie: a folder, an archive, an array file, an object store.
 
-    One that waits for a network also has `readers`: how many of its images are worth reading at once.
+    One that waits for a network also has `readers`: how many of its images are worth reading at once. One
+    that is an archive has `packed_below`.
     """
 
     @property
@@ -79,6 +80,12 @@ class ImageRef:
 def start_of(root: str) -> str:
     """What stands before the paths of a root as the user would type them: nothing for the current folder."""
     return "" if root in ("", ".") else root if root.endswith("://") else root.rstrip("/") + "/"
+
+
+def packed_below(origin: Origin) -> str | None:
+    """What stands before the paths as an archive has them; None for images that lie in no archive."""
+    below: str | None = getattr(origin, "packed_below", None)
+    return below
 
 
 def changed_ns_of(ref: ImageRef) -> int | None:

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, ClassVar, cast
 
 from extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
 from extract.limits import check_expansion
@@ -29,6 +29,8 @@ class TarOrigin:
 
     Each read opens the file anew, as for images in a folder.
     """
+
+    packed_below: ClassVar[str] = ""
 
     name: str
     path: Path
@@ -57,6 +59,8 @@ class TarOrigin:
 @dataclass(slots=True)
 class CompressedTarOrigin:
     """Members of a compressed tar file; `ImageRef.locator` is where the data starts, decompressed."""
+
+    packed_below: ClassVar[str] = ""
 
     name: str
     path: Path

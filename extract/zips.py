@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from extract.folders import changed_ns, escape
 from extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
@@ -55,6 +55,8 @@ class ZipOrigin:
         Of the member with that index: where its local header lies, how many bytes it has
         in the archive, CRC-32, compression method.
     """
+
+    packed_below: ClassVar[str] = ""
 
     name: str
     path: Path

@@ -47,6 +47,11 @@ def one_line(text: str) -> str:
     return visible(text).translate(_BREAKS)
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number and what is counted: ``1 image``, ``2 images``; `many` where it is not `one` with an s."""
+    return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
+
+
 class _Guarded:
     """A text stream that shows control characters, and what its encoding lacks."""
 

@@ -9,11 +9,10 @@ from classify.duplicates import Pair
 from classify.duplicates_of_cache import NamedDuplicates
 from classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from classify.report.text import duplicates_line
-from classify.report.words import counted
 from classify.tables import CsvRows
 from models.durable import explained
 from models.outputs import Destination, claimed
-from models.terminal import one_line
+from models.terminal import counted, one_line
 
 
 def duplicates_report(named: NamedDuplicates) -> str:

@@ -7,9 +7,11 @@ from classify.intervals import wilson_interval
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
 from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
-from classify.report.words import counted, one_line
+from classify.report.words import one_line
+from classify.rows import left_out_note
 from extract.stages import Failure
 from extract.summary import nodes_json, nodes_text
+from models.terminal import counted
 
 _FAILURES_SHOWN = 20
 
@@ -70,9 +72,10 @@ def evaluation_report(evaluation: Evaluation) -> str:
             "and the exit code is 1"
         )
     if evaluation.unlabelled:
-        lines.append(f"{evaluation.unlabelled} images without a label were left out")
+        n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
+        lines.append(left_out_note(evaluation.unlabelled, n))
     if evaluation.left_out:
-        lines.append(f"{evaluation.left_out} images that the classifier learned from were left out")
+        lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
     if evaluation.n_seen:
         lines.append(
             f"the classifier learned from {evaluation.n_seen} of these {evaluation.metrics.n} images: the "
@@ -106,9 +109,11 @@ def comparison_report(comparison: Comparison) -> str:
     width = max(map(len, comparison.names))
     lines = []
     if comparison.n_seen:
-        lines.append(f"{comparison.n_seen} images that one of them learned from were left out")
+        lines.append(f"left out: {counted(comparison.n_seen, 'image')} that one of them learned from")
     if comparison.n_unmatched:
-        lines.append(f"{comparison.n_unmatched} images without a partner of the same label were left out")
+        lines.append(
+            f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"
+        )
     for name, right in zip(comparison.names, comparison.n_correct, strict=True):
         low, high = wilson_interval(right, comparison.n)
         lines.append(

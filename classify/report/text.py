@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from classify.duplicates import Duplicates
 from classify.records import FitResult
 from classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
-from classify.report.words import counted, padded, width_of
 from classify.report.words import one_line as _short
+from classify.report.words import padded, width_of
 from classify.tune import Tuned
+from models.terminal import counted
 
 
 def fit_report(result: FitResult) -> str:

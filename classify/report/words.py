@@ -28,8 +28,3 @@ def padded(label: str, width: int) -> str:
     """A label on `width` columns."""
     text = one_line(label)
     return text + " " * (width - columns(text))
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """A number and what is counted: ``1 image``, ``2 images``; `many` where it is not `one` with an s."""
-    return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"

@@ -11,6 +11,7 @@ import pytest
 from extract.inputs import list_inputs
 from models.errors import UsageError
 from tests.extract.labels_support import classes_of, column, labels, named_pictures, notes
+from tests.extract.test_archives import pack
 from tests.extract.test_manifests import pictures
 from tests.support import COLOURS, CommandLine, read_json, write_pictures
 
@@ -131,3 +132,45 @@ def test_numeric_classes_stand_in_the_order_of_their_numbers_everywhere(cli: Com
     cli.good("evaluate", "numbers.h5", "-m", "numbers.onnx", "--csv", "tables")
     classes = (cli.folder / "tables/classes.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert [line.split(",")[0] for line in classes] == ["0", "1", "2", "10"]
+
+
+@pytest.mark.parametrize("rule", ["1", "^([^/]+)/"])
+def test_with_label_by_the_folder_of_a_session_is_offered_as_the_group(cli: CommandLine, rule: str) -> None:
+    days = [f"{colour}/day{day}" for colour in ("red", "blue") for day in (1, 2, 3)]
+    named_pictures(cli.folder / "sessions", *(f"{day}/{i}.png" for day in days for i in range(3)))
+    given = ("extract", "sessions", "--network", "tiny", "-o", "sessions.h5", "--label-by", rule)
+    ran = cli.good(*given)
+    (note,) = [line for line in ran.err.splitlines() if "are folders of one class" in line]
+    assert note.startswith("blue/day1, blue/day2, blue/day3 are folders of one class, 'blue': --group-by ")
+    offered = shlex.split(note[note.index("--group-by") :].partition(" keeps")[0])
+    again = cli.good(*given, *offered)
+    assert "--group-by: 6 groups in 18 images\n" in again.err
+    assert "are folders of one class" not in again.err
+    assert set(column(cli.folder / "sessions.h5", "group")) == set(days)
+
+
+def test_a_group_is_offered_only_where_classes_have_several(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "x", *(f"{c}/same/{i}.png" for c in ("a", "b") for i in range(4)))
+    (note,) = notes(folder)
+    assert note.endswith("if a, b are the classes, give --label-by 1")
+    assert notes(folder, label_by="1") == ["--label-by: 2 labels in 8 images"]
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
+def test_the_folder_around_all_of_an_archive_is_no_level_and_no_class(tmp_path: Path, form: str) -> None:
+    archive = pack(tmp_path / f"x.{form}", dict.fromkeys(["d/1.png", "d/cat/2.png", "d/cat/old/3.png"], b"."))
+    assert list(labels(archive).values()) == [None, "cat", "old"]
+    assert list(labels(archive, label_by="1").values()) == [None, "cat", "cat"]
+    assert list(labels(archive, label_by="2").values()) == [None, None, "old"]
+    beside = pictures(tmp_path / "more", "dog/4.png", "owl/5.png")
+    assert labels(archive, beside, label_by="2") == {
+        f"x.{form}/d/1.png": None,
+        f"x.{form}/d/cat/2.png": "cat",
+        f"x.{form}/d/cat/old/3.png": "cat",
+        "more/dog/4.png": "dog",
+        "more/owl/5.png": "owl",
+    }
+    # An archive of one class.
+    single = pack(tmp_path / f"y.{form}", dict.fromkeys(["cat/1.png", "cat/2.png"], b"."))
+    assert set(labels(single).values()) == {"cat"}
+    assert set(labels(single, label_by="1").values()) == {"cat"}

@@ -53,9 +53,10 @@ def test_a_list_names_files_from_its_own_folder(tmp_path: Path, monkeypatch: pyt
     ]
     assert [ref.origin.read(ref) for ref in listing.images] == [b"picture cat/1.jpg", b"picture dog/2 b.jpg"]
     assert [(f.path, f.reason) for f in listing.failures] == [
-        ("cat/gone.jpg", "named in d/all.txt line 5, not found")
+        ("cat/gone.jpg", "named in d/all.txt line 5, not found"),
+        ("cat/notes.md", "named in d/all.txt line 7, no image by its suffix or first bytes"),
     ]
-    assert listing.ignored == {"folder": 1, ".md": 1}
+    assert listing.ignored == {"folder": 1}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names that Windows does not allow")
@@ -105,7 +106,12 @@ def test_a_list_from_stdin_starts_at_the_current_folder(
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(b"", "nothing"), (b".\n", "only folders"), (b"gone.jpg\n", "'gone.jpg'"), (b"all.lst\n", "1 .lst")],
+    [
+        (b"", "nothing"),
+        (b".\n", "only folders"),
+        (b"gone.jpg\n", "'gone.jpg'"),
+        (b"all.lst\n", "no image by its suffix or first bytes"),
+    ],
 )
 def test_a_list_without_images_says_what_it_has(tmp_path: Path, text: bytes, says: str) -> None:
     (tmp_path / "all.lst").write_bytes(text)

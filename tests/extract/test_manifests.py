@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.inputs import list_inputs
-from extract.manifests import read_manifest
+from extract.labelled_lists import read_labels
+from extract.manifests import Manifest
 from models.errors import SourceError, UsageError
 
 
@@ -27,6 +28,10 @@ def pictures(folder: Path, *names: str) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"picture " + os.fsencode(name))
     return folder
+
+
+def read_manifest(path: Path) -> Manifest:
+    return read_labels(path, print)
 
 
 def mistakes_of(path: Path) -> str:
@@ -98,7 +103,7 @@ def test_of_several_possible_columns_none_is_guessed(tmp_path: Path) -> None:
     assert "file and image could all be path" in text
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "cat/1.jpg,cat\n", "path\nx.jpg\n", "path,label\n"])
+@pytest.mark.parametrize("text", ["", "\n\n", "cat/1,cat\n", "path\nx.jpg\n", "path,label\n"])
 def test_a_manifest_without_header_or_rows_is_refused(tmp_path: Path, text: str) -> None:
     assert "needed" in mistakes_of(write(tmp_path / "m.csv", text))
 
@@ -203,7 +208,7 @@ def test_a_manifest_labels_the_images_given_and_only_those_it_names(tmp_path: Pa
         ("dog/3.jpg", "Rex", None),
     ]
     assert [(f.path, f.reason[-17:]) for f in listing.failures] == [("none.jpg", "line 4, not found")]
-    assert notes == [f"1 of 3 images are not named in {tmp_path / 'm.csv'} and have no label"]
+    assert notes == [f"1 of 3 images not named in {tmp_path / 'm.csv'}, and so without a label"]
 
 
 def test_paths_from_the_current_folder_are_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,3 +247,15 @@ def test_odd_file_names_meet_their_label(tmp_path_factory: pytest.TempPathFactor
         assert {ref.origin.read(ref): ref.label for ref in listing.images} == {
             b"picture " + os.fsencode(name): f"label {i}" for i, name in enumerate(files)
         }
+
+
+def test_a_table_of_ids_without_suffixes_labels_the_images_of_these_names(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "train", "0a.jpg", "sub/1b.png", "2c.jpg", "2c.png")
+    table = write(tmp_path / "train.csv", "id,label\n0a,cat\nsub/1b,dog\n2c,owl\n")
+    found = list_inputs([folder], labels=table)
+    labels = {"0a.jpg": "cat", "2c.jpg": None, "2c.png": None, "sub/1b.png": "dog"}
+    assert {ref.path: ref.label for ref in found.images} == labels
+    # Two images could be 2c.
+    assert [failure.path for failure in found.failures] == ["2c"]
+    both = write(tmp_path / "both.csv", "id,label,filename\n7,cat,0a.jpg\n")
+    assert {ref.label for ref in list_inputs([folder], labels=both).images} == {"cat", None}

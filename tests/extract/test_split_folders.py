@@ -138,12 +138,13 @@ def test_classify_says_nothing_of_labels(cli: CommandLine, kaggle: Path) -> None
 
 
 def test_what_the_note_about_flat_parts_offers_works_when_pasted(tmp_path: Path) -> None:
-    names = ["test/1.jpg", "train/cat.1.jpg", "train/dog.2.jpg", "val/cat_3.jpg"]
+    names = ["test/1.jpg", "train/cat.1.jpg", "train/dog.2.jpg", "val/cat_3.jpg", "val/dog_4.jpg"]
     folder = pictures(tmp_path / "x", *names)
     (note,) = notes(folder)
-    assert note.startswith("the classes test, train, val are parts of a split by their names")
+    assert note.startswith("labels that are hardly classes: test, train, val; ")
+    assert "if file names tell the class (cat, dog), give" in note
     rule = shlex.split(note[note.index("--label-by") :].partition(",")[0])[1]
-    assert labels(folder, label_by=rule) == dict(zip(names, [None, "cat", "dog", "cat"], strict=True))
+    assert labels(folder, label_by=rule) == dict(zip(names, [None, "cat", "dog", "cat", "dog"], strict=True))
 
 
 def test_a_part_whose_flat_images_all_fail_is_no_lost_class(cli: CommandLine) -> None:
@@ -157,3 +158,113 @@ def test_a_part_whose_flat_images_all_fail_is_no_lost_class(cli: CommandLine) ->
     found = read_json(cli.good("fit", "broken.h5", "--svm", "-C", "1", "--json").out)
     note = "class folders without a row, which the classifier does not know: torn (1 failed)"
     assert note in found["notes"]
+
+
+@pytest.mark.parametrize("inside", ["test", "images", "unknown", "1"])
+def test_one_folder_in_a_part_that_judges_and_no_class_of_train_is_no_class(
+    cli: CommandLine, inside: str
+) -> None:
+    folder = cli.folder / f"nested-{inside}"
+    write_pictures(folder / "train", 4)
+    named_pictures(folder, *(f"test/{inside}/red{i}.png" for i in range(3)))
+    ran = cli.good("extract", folder, "--network", "tiny", "-o", "nested.h5", "--force")
+    assert (
+        "test/, train/: parts of a split, and no classes; "
+        f"test/{inside}/ has the name of no class in train/, so 3 images there have no label"
+    ) in ran.err
+    assert "\n3 classes: 'blue' 4, 'green' 4, 'red' 4; 3 rows have no label\n" in ran.out
+    assert set(column(cli.folder / "nested.h5", "split")) == {""}
+    found = read_json(cli.good("fit", "nested.h5", "--svm", "-C", "1", "--json").out)
+    assert (found["split"]["how"], found["n_train"] + found["n_test"]) == ("stratified", 12)
+    assert not any("class folders" in note for note in found["notes"])
+
+
+def test_several_folders_of_no_class_are_told_by_what_they_are_called(tmp_path: Path) -> None:
+    names = ["test/images/4.png", "test/unknown/5.png", "train/a/1.png", "train/b/2.png", "val/b/3.png"]
+    folder = pictures(tmp_path / "x", *names)
+    assert list(labels(folder).values()) == [None, None, "a", "b", "b"]
+    assert list(labels(folder, label_by="1").values()) == [None, None, "a", "b", "b"]
+    assert splits(folder) == {name: name.split("/")[0] for name in names}
+    assert "test/images/, test/unknown/ have the name of no class in train/, so 2 images" in notes(folder)[0]
+    # The user says that it is a class.
+    one = pictures(tmp_path / "y", "train/a/1.png", "train/b/2.png", "test/c/3.png")
+    assert labels(one, label_by="1")["test/c/3.png"] == "c"
+
+
+def test_classes_of_one_side_of_a_split_only_are_named(tmp_path: Path) -> None:
+    names = ["test/a/4.png", "test/d/5.png", "train/a/1.png", "train/b/2.png", "val/a/3.png", "val/d/6.png"]
+    folder = pictures(tmp_path / "x", *names)
+    assert labels(folder) == {name: name.split("/")[1] for name in names}
+    assert notes(folder)[1] == (
+        "2 classes are not on both sides of the split, so not learned or not judged: "
+        "'b' only in train/, 'd' only in test/, val/"
+    )
+    same = pictures(tmp_path / "y", "train/Cat/1.png", "train/b/2.png", "test/cat/3.png")
+    assert labels(same)["test/cat/3.png"] == "cat"
+    assert "'Cat' only in train/, 'b' only in train/, 'cat' only in test/" in notes(same)[1]
+
+
+def test_parts_of_a_split_below_the_classes_are_the_split(cli: CommandLine) -> None:
+    parts = [(colour, part) for colour in ("red", "blue") for part in ("train", "test")]
+    names = [f"{c}/{part}/{i}.png" for c, part in parts for i in range(4 if part == "train" else 2)]
+    named_pictures(cli.folder / "inner", *names)
+    for rule in ([], ["--label-by", "1"]):
+        ran = cli.good("extract", "inner", "--network", "tiny", "-o", "inner.h5", *rule)
+        assert (
+            "test/, train/ in the classes: parts of a split, and no classes; it is kept (test/ 4, train/ 8 "
+            "images), and fit judges on what is not in train (--split)\n"
+        ) in ran.err
+        assert "are one class" not in ran.err
+        assert "hardly classes" not in ran.err
+        columns = [column(cli.folder / "inner.h5", name) for name in ("label", "split")]
+        assert set(zip(*columns, strict=True)) == set(parts)
+    found = read_json(cli.good("fit", "inner.h5", "--svm", "-C", "1", "--json").out)
+    assert found["counts"] == {"blue": [4, 2], "red": [4, 2]}
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        # One folder of them, or one with a class beside: what they are is not known.
+        (["a/train/1.png", "a/test/2.png"], ["test", "train"]),
+        (
+            ["a/train/1.png", "a/test/2.png", "b/train/1.png", "b/car/2.png"],
+            ["test", "train", "car", "train"],
+        ),
+        (["a/train/1.png", "b/test/2.png"], ["train", "test"]),
+    ],
+)
+def test_folders_called_like_parts_in_too_few_folders_stay_classes(
+    tmp_path: Path, names: list[str], found: list[str]
+) -> None:
+    assert list(labels(pictures(tmp_path / "x", *names)).values()) == found
+
+
+def test_a_class_below_which_all_images_fail_is_named_and_its_parts_are_not(cli: CommandLine) -> None:
+    folder = cli.folder / "broken-inner"
+    names = [f"{c}/{part}/{i}.png" for c in ("red", "blue") for part in ("train", "test") for i in range(3)]
+    named_pictures(folder, *names)
+    for part in ("train", "test"):
+        (folder / "torn" / part).mkdir(parents=True)
+        (folder / "torn" / part / "1.jpg").write_bytes(b"no picture")
+    cli.good("extract", folder, "--network", "tiny", "-o", "broken-inner.h5")
+    found = read_json(cli.good("fit", "broken-inner.h5", "--svm", "-C", "1", "--json").out)
+    lost = [note for note in found["notes"] if "class folders without a row" in note]
+    assert lost == ["class folders without a row, which the classifier does not know: torn (2 failed)"]
+
+
+@pytest.mark.parametrize("folder", ["train1", "images", ""])
+def test_classes_in_file_names_are_offered_where_no_folder_is_one(tmp_path: Path, folder: str) -> None:
+    names = [f"{folder}/{c}.{i}.jpg".lstrip("/") for c in ("cat", "dog") for i in range(3)]
+    place = pictures(tmp_path / "x", *names)
+    (note,) = notes(place)
+    assert "if file names tell the class (cat, dog), give --label-by" in note
+    rule = shlex.split(note[note.index("--label-by") :].partition(",")[0])[1]
+    assert list(labels(place, label_by=rule).values()) == ["cat"] * 3 + ["dog"] * 3
+
+
+def test_a_pattern_that_finds_no_classes_is_not_offered(tmp_path: Path) -> None:
+    place = pictures(tmp_path / "x", *(f"images/IMG_{i}.jpg" for i in range(4)))
+    assert notes(place) == [
+        "labels that are hardly classes: images; if they are none, give --labels a table of path,label"
+    ]
