@@ -22,6 +22,7 @@ from extract.commands import (
 )
 from models.command_table import parsed_by
 from models.progress import make_progress
+from models.terminal import counted
 
 
 @parsed_by(AddressedCommand)
@@ -82,6 +83,8 @@ def imagenet(
     if not quiet:
         skipped = f", {len(summary.failures)} unreadable" if summary.failures else ""
         wrote = f"; wrote {summary.out}" if summary.out is not None else ""
-        typer.echo(f"{summary.classified} images in {summary.seconds:.1f} s{skipped}{wrote}", err=True)
+        typer.echo(
+            f"{counted(summary.classified, 'image')} in {summary.seconds:.1f} s{skipped}{wrote}", err=True
+        )
     if summary.failures:
         raise typer.Exit(1)

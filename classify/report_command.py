@@ -15,6 +15,7 @@ from extract.commands import QuietOption, notifier
 from models.errors import UsageError
 from models.program import command_line, pip_install
 from models.progress import make_progress
+from models.terminal import counted
 
 
 def report(
@@ -81,4 +82,4 @@ def report(
     if not quiet:
         for path in made.plots:
             typer.echo(f"wrote {path}")
-        typer.echo(f"wrote {made.out}: {made.size / 1e6:.1f} MB, {made.pictures} pictures")
+        typer.echo(f"wrote {made.out}: {made.size / 1e6:.1f} MB, {counted(made.pictures, 'picture')}")

@@ -13,6 +13,7 @@ from models.errors import UsageError
 from models.files import refuse_pipe
 from models.program import command_line
 from models.progress import make_progress
+from models.terminal import counted
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -90,7 +91,7 @@ def merge(
         _existing_cache(first), _existing_cache(second), output, force=force, progress=make_progress(quiet)
     )
     if not quiet:
-        typer.echo(f"wrote {output}: {result.rows} rows, {result.failures} failures")
+        typer.echo(f"wrote {output}: {counted(result.rows, 'row')}, {counted(result.failures, 'failure')}")
 
 
 def to_npz(
@@ -105,7 +106,7 @@ def to_npz(
 
     rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
-        typer.echo(f"wrote {output}: {rows} rows")
+        typer.echo(f"wrote {output}: {counted(rows, 'row')}")
 
 
 def to_parquet(
@@ -122,4 +123,4 @@ def to_parquet(
 
     rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
-        typer.echo(f"wrote {output}: {rows} rows")
+        typer.echo(f"wrote {output}: {counted(rows, 'row')}")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from extract.stages import ImageRef
 from models.errors import UsageError
 from models.progress import Notify
+from models.terminal import counted
 
 OPTION = "--group-by"
 
@@ -80,7 +81,7 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Notify) -> list
         )
     without = sum(ref.group is None for ref in grouped)
     count = len({ref.group for ref in grouped} - {None})
-    note = f"{OPTION}: {count} groups in {len(grouped)} images"
+    note = f"{OPTION}: {counted(count, 'group')} in {counted(len(grouped), 'image')}"
     if mixed := _mixed(grouped):
         note += (
             f"; images of several labels are in {mixed} of them: where numbers start over in each folder, "

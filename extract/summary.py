@@ -17,7 +17,7 @@ from models.durable import explained
 from models.outputs import Destination, claimed
 from models.program import command_line
 from models.progress import Notify
-from models.terminal import one_line
+from models.terminal import counted, one_line
 
 _FAILURES_SHOWN = 20
 _CLASSES_SHOWN = 8
@@ -103,7 +103,8 @@ def summary_text(summary: ExtractSummary) -> str:
         lines.append(f"kept the rows of {len(summary.stale) - len(stale)} more; --json lists them all")
     if summary.ignored:
         lines.append(_ignored(summary.ignored))
-    parts = [f"{summary.images} images", f"{summary.rows} rows", f"{len(summary.failures)} failures"]
+    parts = [counted(summary.images, "image"), counted(summary.rows, "row")]
+    parts += [counted(len(summary.failures), "failure")]
     parts += [f"{summary.reused} reused"]
     parts += [f"{len(summary.stale)} kept though unreadable now"] if summary.stale else []
     parts += [f"{summary.copied} copied"] if summary.copied else []
@@ -188,7 +189,7 @@ def _classes_text(summary: ExtractSummary) -> list[str]:
         return []
     shown = ", ".join(f"{label!r} {count}" for label, count in list(classes.items())[:_CLASSES_SHOWN])
     more = len(classes) - _CLASSES_SHOWN
-    text = f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}"
+    text = counted(len(classes), "class", "classes")
     text += f": {shown}" if shown else ""
     text += f" and {more} more" if more > 0 else ""
     if summary.unlabelled is None:
@@ -196,7 +197,7 @@ def _classes_text(summary: ExtractSummary) -> list[str]:
     without = rows - sum(classes.values())
     first = f"{one_line(summary.unlabelled)}{' first' if without > 1 else ''}"
     return [
-        f"{text}; {without} {'row has' if without == 1 else 'rows have'} no label",
+        f"{text}; {counted(without, 'row has', 'rows have')} no label",
         f"without a label: {first}; a label is the name of the folder around an image, below the folder "
         "that is given; else give --labels or --label-by",
     ]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from extract.plan import Known
 from extract.stages import UNSEEN, Failure, Listing
 from models.errors import Fc7Error
+from models.terminal import counted
 
 
 class Unreadable:
@@ -67,8 +68,9 @@ class Unreadable:
         lacking = sorted(p for p in self.stale if not set(layers).issubset(self._known[p].layers))
         if lacking and not remove:
             raise Fc7Error(
-                f"{len(lacking)} images cannot be read now, and their rows lack some of the layers "
-                f"{', '.join(layers)} ({lacking[0]}: {self.stale[lacking[0]].reason}). The cache is as it "
-                "was and finished work is kept: run again when they can be read, or with --remove-missing"
+                f"{counted(len(lacking), 'image')} cannot be read now, and their rows lack some of the "
+                f"layers {', '.join(layers)} ({lacking[0]}: {self.stale[lacking[0]].reason}). The cache is "
+                "as it was and finished work is kept: run again when they can be read, or with "
+                "--remove-missing"
             )
         self.failures += [self.stale.pop(path) for path in lacking]

@@ -25,6 +25,7 @@ from extract.cache.segments import (
 )
 from models.durable import flush_folder
 from models.errors import CacheCorruptError
+from models.terminal import counted
 
 # Rows that are counted at a time.
 _STEP = 1 << 16
@@ -86,13 +87,16 @@ class Pending:
                 offered.require(info.identity, what, _REMEDY)
             elif offered.differences(info.identity) or not info.forced:
                 notes.append(
-                    f"dropped {info.rows} rows of an interrupted run ({path}), as --force begins anew"
+                    f"dropped {counted(info.rows, 'row')} of an interrupted run ({path}), "
+                    "as --force begins anew"
                 )
                 remove(path)
                 continue
             if info.rows and not set(info.identity.layers) & set(layers):
                 unwanted = ", ".join(info.identity.layers)
-                notes.append(f"{path} holds {info.rows} rows of layer {unwanted}, which is not asked for")
+                notes.append(
+                    f"{path} holds {counted(info.rows, 'row')} of layer {unwanted}, which is not asked for"
+                )
                 self._unused.append(path)
             else:
                 self._used.append(path)

@@ -38,6 +38,7 @@ from extract.stages import Failure, RowBlock
 from models.errors import CacheCorruptError
 from models.outputs import Guard, Output
 from models.progress import Progress, Silent
+from models.terminal import counted
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
 
@@ -288,7 +289,7 @@ class CacheWriter:
         for layer, rows in self._old.lost.items():
             if rows:
                 self.notes.append(
-                    f"{sum(map(len, rows))} rows of layer {layer} are damaged and will be redone"
+                    f"{counted(sum(map(len, rows)), 'damaged row')} of layer {layer} will be redone"
                 )
 
     def _bring_about(

@@ -23,6 +23,7 @@ from extract.stages import UNSEEN, Failure, ImageRef, RowBlock
 from extract.worker import Finished, Keeping, NetworkRun
 from models.errors import Fc7Error
 from models.progress import Notify
+from models.terminal import counted
 
 _PORTION_SECONDS = 4.0
 """Portions are sized to take about this long, two at a time: what the loss of a worker costs."""
@@ -216,7 +217,8 @@ class Driver:
         if member.holds:
             images = sum(len(portion) for portion, _ in member.holds.values())
             self._notify(
-                f"lost a worker on {member.slot.node.name} ({reason}); {images} images are done again"
+                f"lost a worker on {member.slot.node.name} ({reason}); "
+                f"{counted(images, 'image is', 'images are')} done again"
             )
 
     def _hand_out(self) -> None:

@@ -188,7 +188,7 @@ def test_repair_redoes_just_the_damaged_rows(copy: Path) -> None:
     ):
         cache.commit(listing[1:], [], roots=["imgs"])
     with writer(copy, identity=WIDE, repair=True) as cache:
-        assert cache.notes == ["8 rows of layer fc7 are damaged and will be redone"]
+        assert cache.notes == ["8 damaged rows of layer fc7 will be redone"]
         lacking = [ref for ref in listing if not cache.known[ref.path].layers]
         assert lacking == listing[8:16]
         again = RowBlock(lacking, [sha(str(i)) for i in range(8, 16)], {"fc7": np.ones((8, DIM), np.float32)})

@@ -157,7 +157,7 @@ def test_segments_of_another_network_are_refused_or_dropped_with_force(tmp_path:
     with pytest.raises(CrashError):
         run(path, {**FOLDER, "new": Image("new")}, crash_after=1)
     with writer(path, identity=other, force=True) as cache:
-        assert "dropped 1 rows of an interrupted run" in cache.notes[0]
+        assert "dropped 1 row of an interrupted run" in cache.notes[0]
         assert len(cache.known) == 0
 
 

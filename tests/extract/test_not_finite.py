@@ -65,7 +65,7 @@ def test_the_image_fails_by_name_and_its_neighbours_have_their_rows(
 ) -> None:
     ran = cli.incomplete("extract", extracted, "--network", "dark", "-o", "all.h5", "-b", "4")
     assert "skipped red/001.png: the network gave NaN or infinity for it" in ran.text
-    assert "18 images, 17 rows, 1 failures" in ran.text
+    assert "18 images, 17 rows, 1 failure" in ran.text
     found = load_features(cli.folder / "all.h5")
     assert np.isfinite(found.X).all()
     assert "red/001.png" not in found.paths
@@ -120,7 +120,7 @@ def test_old_rows_of_nan_are_found_by_verify_kept_from_classify_and_redone_by_re
     assert "'blue/002.png' first; extract --repair redoes such rows" in refused.err
 
     ran = cli.good("extract", extracted, "--network", "dark", "-o", "old.h5", "--repair")
-    assert "1 rows of layer embedding are damaged and will be redone" in ran.text
+    assert "1 damaged row of layer embedding will be redone" in ran.text
     assert verify(cli.folder / "old.h5").ok
     np.testing.assert_allclose(load_features(cli.folder / "old.h5").X, before.X, rtol=1e-6)
 

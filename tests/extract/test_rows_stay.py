@@ -107,7 +107,7 @@ def test_an_image_whose_new_content_is_damaged_loses_its_row(place: Path) -> Non
 def test_a_row_that_lacks_a_layer_is_not_given_up_unasked(place: Path) -> None:
     extract(stored(place, lambda path: False))
     away = stored(place, lambda path: path == "red/000.png")
-    with pytest.raises(Fc7Error, match=r"1 images cannot be read now.*red/000.png: the server answers 503"):
+    with pytest.raises(Fc7Error, match=r"1 image cannot be read now.*red/000.png: the server answers 503"):
         extract(away, layers=("embedding", "r"))
     assert len(features()) == 15
     summary = extract(away, layers=("embedding", "r"), remove_missing=True)
