@@ -85,8 +85,11 @@ def example_script(spec: PreprocessSpec, file: str, batch: int | None = None) ->
     elif times > 1:
         pixels += f".repeat({times}, 0)"
     lines = [
-        "import json, sys, numpy, onnxruntime",
+        "import json, os, sys, numpy",
         "from PIL import Image, ImageOps",
+        # As in extract.engines, and before the import: the module's own switch comes too late.
+        'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")',
+        "import onnxruntime",
         f"model = onnxruntime.InferenceSession({file!r})",
         "meta = model.get_modelmeta().custom_metadata_map",
         "for path in sys.argv[1:]:",

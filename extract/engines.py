@@ -12,6 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+# Official packages from 1.29 on tell their maker of every session (microsoft/onnxruntime pull request 27379).
+# Importing one already leaves a number for this computer and a queue in the user's folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 

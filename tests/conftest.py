@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# For tests that run ONNX Runtime themselves, to compare with; `extract.engines` does it for fc7.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
