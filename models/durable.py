@@ -135,6 +135,8 @@ def unwritable(path: Path, exc: OSError, option: str = "-o") -> str:
             remedy = f"it is a folder; {other}"
         case errno.ENOSPC | errno.EDQUOT:
             remedy = f"free the disk or {other}"
+        case errno.EFBIG:
+            remedy = f"raise the largest file size that is allowed here (ulimit -f, file system) or {other}"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             remedy = f"make {path.parent} writable or {other}"
         case _:

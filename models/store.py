@@ -36,7 +36,6 @@ __all__ = [
     "StoredNetwork",
     "check_free",
     "check_name",
-    "find",
     "load",
     "names",
     "remove",
@@ -164,22 +163,6 @@ def remove(name: str) -> None:
         folder.rename(leaving)
         shutil.rmtree(leaving)
         shutil.rmtree(networks / f"{_ASIDE}{name}", ignore_errors=True)
-
-
-def find(layer_fingerprint: str) -> list[tuple[StoredNetwork, str]]:
-    """Every network, with its layer, whose features have this fingerprint; damaged ones are passed over."""
-    found = []
-    for name in names():
-        try:
-            network = load(name)
-        except WeightsError:
-            continue
-        found += [
-            (network, layer.name)
-            for layer in network.spec.layers
-            if network.spec.fingerprint(layer.name) == layer_fingerprint
-        ]
-    return found
 
 
 def verify(name: str) -> None:

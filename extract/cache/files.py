@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import time
 from pathlib import Path
 
-from models.durable import flush_folder
+from models.durable import flush_folder, unwritable
 from models.errors import CacheError
 
 
@@ -82,15 +81,4 @@ def write_error(path: Path, exc: OSError, kept: str = "nothing that was there is
     kept : str
         What the user still has.
     """
-    match exc.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            what, remedy = "the disk or quota is full", "make room and run the same command again"
-        case errno.EFBIG:
-            what = "it would pass the largest file size that is allowed here (ulimit -f, file system)"
-            remedy = "raise the limit or choose another -o"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            what = f"{exc.strerror} in {path.parent}"
-            remedy = "choose another -o, or close the programs that have the file open"
-        case _:
-            what, remedy = exc.strerror or str(exc), "run the same command again once that is mended"
-    return CacheError(f"{path} cannot be written: {what}; {kept}; {remedy}")
+    return CacheError(f"{unwritable(path, exc)}; {kept}, and the same command may be run again")

@@ -112,19 +112,6 @@ def test_a_network_without_its_graph_is_damaged() -> None:
         store.load("mine")
 
 
-def test_a_network_is_found_by_the_fingerprint_of_any_of_its_layers() -> None:
-    first, second = put("first", "a"), put("second", "b")
-    put("twin", "a")
-    (put("broken", "a").folder / "network.json").write_text("{")
-    fingerprint = first.spec.fingerprint("fc7")
-    assert [(found.spec.name, layer) for found, layer in store.find(fingerprint)] == [
-        ("first", "fc7"),
-        ("twin", "fc7"),
-    ]
-    assert store.find(second.spec.fingerprint("pool5")) == [(second, "pool5")]
-    assert store.find("0" * 64) == []
-
-
 def test_a_flipped_bit_and_a_missing_file_are_found() -> None:
     folder = put("mine").folder
     store.verify("mine")
