@@ -66,12 +66,8 @@ class Architecture:
 
     Attributes
     ----------
-    name : str
-    steps : tuple of Step
     preprocess : PreprocessSpec
         What its authors fed it; the crop is the input size.
-    about : str
-    default_layer : str
     pool : {"flatten", "avg", "max"}
         How a spatial map becomes a vector.
     """

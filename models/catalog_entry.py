@@ -21,7 +21,6 @@ class Source:
     urls : tuple of str
         Addresses of the same bytes, tried in order; empty for a file that a package brings or that only
         turns up on disks.
-    filename : str
     size : int or None
         Bytes.
     sha256, sha1 : str or None
@@ -57,13 +56,10 @@ class CatalogEntry:
 
     Attributes
     ----------
-    name : str
-    about : str
     arch : str
         A name of `models.backbones.known.BUILT` for graphs we build, ``onnx`` for files kept as they are.
     sources : tuple of Source
         In the order to try them; none for a network made on the spot.
-    licence : str
     preprocess : PreprocessSpec or None
         What its authors fed it; None where they never said.
     default_layer : str
@@ -80,7 +76,6 @@ class CatalogEntry:
         Per cent of ILSVRC-2012's validation images, one centre crop, as published.
     accuracy_source : str
         Who published them.
-    trained : bool
     """
 
     name: str

@@ -29,7 +29,6 @@ class DefaultNetwork:
 
     Attributes
     ----------
-    name : str
     chosen_by : {"environment", "store", "fc7"}
         The variable FC7_NETWORK, the store's file, or nobody, and then it is fc7's own.
     """

@@ -96,7 +96,6 @@ def explained(path: Path, option: str = "-o", kind: type[Fc7Error] = Fc7Error) -
 
     Parameters
     ----------
-    path : Path
     option : str
         Of the command line: what the user chose `path` with.
     kind : type
@@ -120,8 +119,6 @@ def unwritable(path: Path, exc: OSError, option: str = "-o") -> str:
 
     Parameters
     ----------
-    path : Path
-    exc : OSError
     option : str
         Of the command line: what the user chose `path` with.
     """

@@ -47,7 +47,6 @@ class Written:
         The version of ONNX's own operators.
     input_shape : tuple of int or str
         A name stands for any size.
-    outputs : tuple of str
     """
 
     files: tuple[Path, ...]

@@ -32,7 +32,6 @@ def build_graph(arch: Architecture, weights: Weights) -> ModelProto:
 
     Parameters
     ----------
-    arch : Architecture
     weights : mapping of str to ndarray, float32
         Keys and shapes of `Architecture.weight_shapes`; a prefix of them is enough
         (a trunk), and a trunk of convolutions keeps the pooling that follows.

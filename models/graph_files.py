@@ -45,7 +45,6 @@ def save_apart(model: ModelProto, path: Path, arrays: str) -> None:
     ----------
     model : onnx.ModelProto
         Is changed to point at the file.
-    path : Path
     arrays : str
         The file's name; it must not be there yet.
 

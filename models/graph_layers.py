@@ -24,7 +24,6 @@ class Convolution:
         Where its weights are: ``<key>.weight``, and ``<key>.bias`` where no `norm` follows.
     channels : int
         Of its output.
-    kernel, stride, group : int
     pads : (int, int) or None
         Rows above and below, columns left and right. None keeps the size at stride 1.
     norm : str

@@ -41,8 +41,6 @@ class Measured:
         The most memory that a process with this network alone held; None where the system does not say.
     engine : str
         Execution provider and precision: ``CPUExecutionProvider fp32``.
-    batch_size, threads, runs : int
-    cpu : str
     date : str
         ISO 8601, UTC.
     layer, fingerprint : str

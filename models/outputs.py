@@ -93,7 +93,6 @@ class Guard:
         ----------
         out : str, Path or Output
             An output that was claimed before is given back as it is.
-        kind : Kind
         option : str
             What the user chose the place with, for messages.
         makes_folder : bool
@@ -128,7 +127,6 @@ class Guard:
             One that was claimed before is given back as it is.
         kinds : mapping of str to Kind
             By name.
-        option : str
 
         Raises
         ------
@@ -180,12 +178,7 @@ class Output:
 
     Attributes
     ----------
-    place : Place
-    kind : Kind
-    option : str
-    guard : Guard
-    makes_folder : bool
-    spare : callable
+    kind, option, makes_folder, spare
         As `Guard.claim` takes them.
     """
 
@@ -343,7 +336,6 @@ class Folder:
 
     Attributes
     ----------
-    path : Path
     files : mapping of str to Output
         By name.
     """

@@ -78,7 +78,6 @@ class Place:
 
         Parameters
         ----------
-        data : bytes
         occupied : callable
             As `put` takes it.
 
@@ -108,7 +107,6 @@ class Place:
 
         Parameters
         ----------
-        finished : Path
         occupied : callable
             Whether something stands there now, which is to be replaced. Raises if it must not be.
 

@@ -29,7 +29,6 @@ class Runnable:
         ONNX; input `input` uint8 (n, crop_height, crop_width, 3), RGB; float32 (n, dim) outputs.
     folder : Path
         Where the graph's external arrays lie.
-    input : str
     outputs : dict of str to str
         Layer name -> output name.
     batch : int or None
@@ -52,8 +51,6 @@ def runnable(
     ----------
     path : Path
         ``network.onnx``; its external arrays lie beside it.
-    spec : NetworkSpec
-    layers : sequence of str
     fast : bool
         Apply the rewrites of `models.fast`.
     fp16 : bool

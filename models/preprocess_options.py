@@ -48,7 +48,6 @@ class PreprocessOptions:
         Without a size a change to "warp" or "pad" takes the whole picture to the network's input, and "short"
         is as much larger than the crop as the preset's resize, or 256/224 of it.
     interpolation : {"nearest", "bilinear", "bicubic"} or None
-    antialias : bool or None
 
     Examples
     --------
@@ -181,7 +180,6 @@ def fit_crop(preprocess: PreprocessSpec, size: Size) -> PreprocessSpec:
 
     Parameters
     ----------
-    preprocess : PreprocessSpec
     size : (height, width)
 
     Returns

@@ -56,7 +56,6 @@ def own_call_with(option: str, value: str) -> str | None:
     ----------
     option : str
         ``--network``, with or without its value in what the user gave.
-    value : str
     """
     if _called() is None:
         return None

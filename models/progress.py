@@ -60,12 +60,7 @@ def make_progress(quiet: bool) -> Progress:
 
 
 class Bar:
-    """A `Progress` drawn by rich: what, bar, count, rate, time left.
-
-    Parameters
-    ----------
-    console : rich.console.Console
-    """
+    """A `Progress` drawn by rich: what, bar, count, rate, time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

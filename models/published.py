@@ -22,7 +22,6 @@ def known_file(path: Path, name: str) -> tuple[str, CatalogEntry | None]:
 
     Parameters
     ----------
-    path : Path
     name : str
         What the network will be called: the catalogue's network of that name goes before others.
 

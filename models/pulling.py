@@ -47,10 +47,7 @@ class PullOptions:
         What the file must hash to, where the catalogue does not say; it comes before what was pinned.
     unverified : bool
         Take a file whose hash nobody published, also over http.
-    arch : str or None
-    preprocess : PreprocessSpec, PreprocessOptions or None
-    layer : str or None
-    pool : {"flatten", "avg", "max", "token"} or None
+    arch, preprocess, layer, pool
         As for `models.importing.import_network`; None takes the catalogue's.
     replace : bool
         Fetch even if the store has a network of that name, and replace it.
@@ -94,8 +91,6 @@ def pull(
     ----------
     name : str
         Of the catalogue, or a new one with `PullOptions.from_url`.
-    progress : Progress
-    options : PullOptions or None
     notify : callable or None
         Is given one-line notes: what is fetched from where, what the import decided, and of a file that was
         trusted on first use.

@@ -202,10 +202,8 @@ class NetworkSpec:
         What the user calls it.
     arch : str
         A name of `models.backbones.known.BUILT` for graphs we build, ``onnx`` for files kept as they are.
-    preprocess : PreprocessSpec
     layers : tuple of LayerSpec
         In the order of the graph.
-    default_layer : str
     output : str or None
         The layer with the network's own class probabilities or scores, if it has one.
     trained : bool
@@ -275,7 +273,6 @@ def fingerprint(digest: str, preprocess: PreprocessSpec, pool: Pool = "flatten")
     ----------
     digest : str
         The layer's `LayerSpec.digest`.
-    preprocess : PreprocessSpec
     pool : {"flatten", "avg", "max", "token"}
 
     Notes

@@ -55,8 +55,6 @@ class StoredNetwork:
 
     Attributes
     ----------
-    spec : NetworkSpec
-    folder : Path
     graph_path : Path
         ``network.onnx``; the files it names lie beside it.
     """

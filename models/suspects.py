@@ -32,7 +32,6 @@ def random_operators(path: Path, tensors: Sequence[str]) -> list[str]:
     ----------
     path : Path
         ``network.onnx`` of the store.
-    tensors : sequence of str
     """
     nodes = cut(load_graph(path), tensors).graph.node
     return [_shown(node) for node in nodes if node.op_type in _RANDOM]

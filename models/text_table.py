@@ -24,9 +24,6 @@ def fitted_table(
 
     Parameters
     ----------
-    columns : mapping of str to bool
-    rows : sequence of sequence of str
-    width : int
     least : sequence of (str, int)
         Which columns give way, in this order, and down to what width. A cell that is too long then is
         cut; the row's first cell, its name, is not, and has a line of its own.

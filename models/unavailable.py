@@ -33,7 +33,6 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     name : str
         Of the catalogue.
     need : {"features", "classes", "this"}
-    attempts : sequence of (str, str)
     """
     called = called_default(name) if need != "this" else ""
     lines = [f"network {name!r}{called} is not in the store and could not be fetched."]
@@ -50,10 +49,8 @@ def how_to_bring(name: str, sources: Sequence[Source], attempts: Attempts) -> st
 
     Parameters
     ----------
-    name : str
     sources : sequence of Source
         The catalogue's; none of a name that is not in it.
-    attempts : sequence of (str, str)
     """
     head = f"network {name!r} is not in the store and could not be fetched. Tried:"
     tried = [line for address, reason in attempts for line in (f"  {address}", f"    {reason}")]

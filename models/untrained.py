@@ -16,11 +16,6 @@ _LEVELS = 1 << 16
 def untrained_weights(arch: Architecture, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Canonical weights drawn from N(0, 2 / fan_in), biases zero.
 
-    Parameters
-    ----------
-    arch : Architecture
-    seed : int
-
     Returns
     -------
     dict of str to ndarray, float32

@@ -24,7 +24,6 @@ def vectors_out(model: ModelProto, layers: Mapping[str, LayerSpec], pool: Pool) 
 
     Parameters
     ----------
-    model : onnx.ModelProto
     layers : mapping of str to LayerSpec
         By the name that its output is made of.
     pool : {"flatten", "avg", "max", "token"}

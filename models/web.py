@@ -53,7 +53,6 @@ class Answer:
         Size of the whole file, where the server says.
     validator : str or None
         A strong ETag: later bytes belong to the same file if it is still the same.
-    stream : file object, binary
     """
 
     start: int
@@ -85,7 +84,6 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
 
     Parameters
     ----------
-    url : str
     offset : int
         0 asks for the whole file.
     validator : str or None

@@ -19,7 +19,6 @@ class Backbone:
 
     Attributes
     ----------
-    name : str
     preprocess : PreprocessSpec
         What its authors fed it; the crop is the input size.
     features : callable
@@ -27,7 +26,6 @@ class Backbone:
         writer and the input.
     classifier : str
         The dense layer of the class scores in a state dict: ``<classifier>.weight`` (classes, features).
-    classes : int
     epsilon : float
         What every BatchNorm adds to its variance.
     default_layer : str

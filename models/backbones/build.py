@@ -18,7 +18,6 @@ def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) ->
 
     Parameters
     ----------
-    plan : Backbone
     arrays : mapping of str to ndarray, float32
         As `models.backbones.fitting.fit_backbone` gives them; without the classifier the graph ends with
         the features.

@@ -28,12 +28,10 @@ class Stage:
 
     Attributes
     ----------
-    blocks : int
     kernel, stride : int
         Of the depthwise convolution.
     expansion : int
         How many times wider than its input a block computes.
-    channels : int
     """
 
     blocks: int

@@ -28,7 +28,6 @@ class NetLayer:
 
     Attributes
     ----------
-    name : str
     type : str
         LayerParameter's word, ``Convolution``, also where the file has V1's ``CONVOLUTION``.
     bottoms, tops : tuple of str
@@ -59,7 +58,6 @@ class Net:
 
     Attributes
     ----------
-    name : str
     image : str
         The input blob.
     shape : tuple of (int, int, int)

@@ -36,7 +36,6 @@ class Draft:
 
     Attributes
     ----------
-    ops : list of Op
     constants : dict of str to ndarray, float32 or int64
     taken : set of str
         Names in use, those of the blobs to come included.
@@ -66,15 +65,12 @@ class Site:
 
     Attributes
     ----------
-    layer : NetLayer
-    inputs : tuple of Tensor
     outputs : tuple of str
         Names for the tensors it makes.
     blobs : tuple of CaffeBlob
         What it learned.
     batch : int
         The batch that the prototxt was written for.
-    draft : Draft
     """
 
     layer: NetLayer

@@ -83,7 +83,6 @@ def load_tensors(
 
     Parameters
     ----------
-    tensors : mapping of str to Tensor
     read : callable
         Gives a storage's bytes, exactly `Storage.n_bytes` of them.
     order : {"<", ">"}
