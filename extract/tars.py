@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
@@ -113,12 +113,11 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
             mtime_ns = path.stat().st_mtime_ns
             for member in _walk(counted, stored if kind is None else None, notify):
                 inside = member.name
-                trouble = (
-                    "a sparse file; unpack the archive and give the folder" if member.issparse() else None
-                )
+                trouble = _SPARSE if member.issparse() else None
                 members.add(inside, _kind(member), member.size, mtime_ns, member.offset_data, trouble)
                 if member.isreg() and members.may_hold_label(inside, member.size):
-                    members.add_label(inside, _Known(label_of(inside, counted.read(member.size))))
+                    label = label_of(inside, counted.read(member.size))
+                    members.add_label(inside, _known(label))
             counted.finish()
     except _DAMAGE as exc:
         raise SourceError(
@@ -130,24 +129,14 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
     return listing
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    label: str | None
-
-    def __call__(self) -> str | None:
-        return self.label
+def _known(label: str | None) -> Callable[[], str | None]:
+    return lambda: label
 
 
 def _reader(path: Path, kind: str, listing: Listing) -> ForwardReader:
-    offsets = [int(ref.locator) for ref in listing.images]
-    by_offset = sorted(zip(offsets, (ref.size for ref in listing.images), strict=True))
-    return ForwardReader(
-        path,
-        kind,
-        array("q", (offset for offset, _ in by_offset)),
-        array("q", (size for _, size in by_offset)),
-        in_order=offsets == [offset for offset, _ in by_offset],
-    )
+    pieces = sorted((int(ref.locator), ref.size) for ref in listing.images)
+    offsets, sizes = (array("q", (piece[i] for piece in pieces)) for i in range(2))
+    return ForwardReader(path, kind, offsets, sizes)
 
 
 class _Counted:
