@@ -9,7 +9,6 @@ from pathlib import Path
 from extract.cache.header import Header, open_cache
 from extract.cache.identity import REMEDY, CacheIdentity
 from extract.cache.index import Entries
-from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.soundness import unusable_features
 from models.errors import CacheCorruptError, CacheError, MismatchError
@@ -105,11 +104,6 @@ class Old:
                 "what is finished is kept: run the same command again"
             )
         return file
-
-    @property
-    def held(self) -> Held:
-        """What can be used of it."""
-        return Held(self.header.identity.layers, self.lost)
 
     def entries(self) -> Entries:
         """Its rows and failures."""

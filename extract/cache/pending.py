@@ -13,7 +13,6 @@ from extract.cache.files import list_segments, remove, write_error
 from extract.cache.header import Run
 from extract.cache.identity import CacheIdentity
 from extract.cache.index import Entries
-from extract.cache.placed import Held
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.segments import (
     check_segment,
@@ -121,20 +120,12 @@ class Pending:
     def entries(self, layers: Sequence[str]) -> list[Entries]:
         """Rows and failures of each segment in use."""
         found = []
-        for path in self._used:
-            with open_segment(path) as file:
-                wanted = [layer for layer in segment_info(file).identity.layers if layer in layers]
-                found.append(Entries.read(file, wanted, {}))
-        return found
-
-    def held(self) -> list[Held]:
-        """What each segment in use has, in the order of `openers`."""
-        found = []
         self._provenance = []
         for path in self._used:
             with open_segment(path) as file:
                 info = segment_info(file)
-                found.append(Held(info.identity.layers, {}))
+                wanted = [layer for layer in info.identity.layers if layer in layers]
+                found.append(Entries.read(file, wanted, {}))
                 self._provenance.append(info.provenance)
         return found
 
@@ -145,7 +136,7 @@ class Pending:
     def runs(self, source: NDArray[np.int32], first: int) -> list[Run]:
         """How the rows that are taken from segments were made: one record each, with their number.
 
-        After `held`, which reads it.
+        After `entries`, which reads it.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,19 +78,3 @@ class Placed:
             and bool((self.source == number).all())
             and bool((self.row == np.arange(n_rows)).all())
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A file with rows.
-
-    Attributes
-    ----------
-    layers : sequence of str
-        That count; it may hold others.
-    lost : mapping of str to sequence of range
-        Layer -> rows whose features are damaged.
-    """
-
-    layers: Sequence[str]
-    lost: Mapping[str, Sequence[range]]

@@ -275,6 +275,10 @@ class CacheWriter:
             self._old = Old.find(self._target, repair=self._repair)
         self._agree()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
+        return self._joined()
+
+    def _joined(self) -> RowIndex:
+        """The rows of the file and of all segments."""
         old = [self._old.entries()] if self._old else []
         return join([*old, *self._pending.entries(self.layers_needed)])
 
@@ -303,11 +307,10 @@ class CacheWriter:
         progress: Progress,
     ) -> CommitResult:
         openers = [self._old.open] if self._old else []
-        held = [*([self._old.held] if self._old else []), *self._pending.held()]
         with Sources([*openers, *self._pending.openers()]) as sources:
             temporary = files.tmp_path(self._target)
             try:
-                placed = place(sources, held, known, images, moved, self.layers_needed)
+                placed = place(self._joined(), known, images, moved, self.layers_needed)
                 old = self._old.header.runs if self._old else ()
                 new = self._pending.runs(placed.source, first=len(openers))
                 runs = merged_runs([*old, *new])
