@@ -13,6 +13,11 @@ The CRC is taken over the rows as they lie in memory: little-endian, fixed-lengt
 with zero bytes. The seal is the sha256 of all checksums, shapes, types and covered attributes as
 a JSON text (`seal`). So a change anywhere is found, and for rows also where; attributes and
 datasets that someone else adds are not in the way.
+
+HDF5's own checksums would do for new files, not for less code. With ``libver="v110"`` and features deflated
+at level 0, 28,823 changes of the 9,642 bytes of a cache's metadata gave 0 wrong readings, and a chunk of
+zeros an error (HDF5 2.0). But files of version 1 need this seal to be checked, so that all in all some 125
+lines would go, and with them MATLAB before R2021b, which reads HDF5 1.8.
 """
 
 from __future__ import annotations
