@@ -133,7 +133,7 @@ def unwritable(path: Path, exc: OSError, option: str = "-o") -> str:
         case errno.ENOSPC | errno.EDQUOT:
             remedy = f"free the disk or {other}"
         case errno.EFBIG:
-            remedy = f"raise the largest file size that is allowed here (ulimit -f, file system) or {other}"
+            remedy = f"raise the largest size of a file (ulimit -f) or {other}"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             remedy = f"make {path.parent} writable or {other}"
         case _:

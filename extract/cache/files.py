@@ -71,14 +71,5 @@ def remove(path: Path) -> None:
 
 
 def write_error(path: Path, exc: OSError, kept: str = "nothing that was there is lost") -> CacheError:
-    """The message for a write that failed.
-
-    Parameters
-    ----------
-    path : Path
-        What was being written.
-    exc : OSError
-    kept : str
-        What the user still has.
-    """
-    return CacheError(f"{unwritable(path, exc)}; {kept}, and the same command may be run again")
+    """The error for a write that failed; `kept` is what the user still has."""
+    return CacheError(f"{unwritable(path, exc)}, then run the same command again; {kept}")
