@@ -56,11 +56,9 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
         name = address.name.lower()
         if name.endswith(LIST_SUFFIXES):
             sources += _listed(address, _read(address), notify)
-        elif _LOCAL_ONLY.search(name) and not address.is_web:
-            raise UsageError(
-                f"{address.shown}: archives, arrays and tables are read from a disk; copy it here first"
-            )
         else:
+            if not address.is_web:
+                _refuse_local_only(address)
             # Images take their own query with them; a folder's is that of all below it.
             query = "" if not_an_image(name) is None else address.query
             groups.setdefault((address.head, query), []).append(address)
@@ -136,11 +134,15 @@ def _base(address: Address, pages: dict[Address, bytes]) -> Address:
 
 
 def _page(address: Address) -> bytes:
+    _refuse_local_only(address)
+    return _read(address)
+
+
+def _refuse_local_only(address: Address) -> None:
     if _LOCAL_ONLY.search(address.name.lower()):
         raise UsageError(
             f"{address.shown}: archives, arrays and tables are read from a disk; copy it here first"
         )
-    return _read(address)
 
 
 def _read(address: Address) -> bytes:

@@ -1,4 +1,7 @@
-"""What lies below an address, folder by folder, by the rules of `extract.folders`."""
+"""What lies below an address, folder by folder, by the rules of `extract.folders`.
+
+fsspec's own `find` leaves out, without a word, every folder that it may not list (2026.9).
+"""
 
 from __future__ import annotations
 

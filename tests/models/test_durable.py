@@ -49,7 +49,7 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
         (errno.EROFS, "make there writable or choose another -o"),
         (
             errno.EFBIG,
-            "raise the largest file size that is allowed here (ulimit -f, file system) or choose another -o",
+            "raise the largest size of a file (ulimit -f) or choose another -o",
         ),
         (errno.ENAMETOOLONG, "choose another -o"),
         (errno.EIO, "choose another -o"),
