@@ -20,7 +20,6 @@ def list_archive(path: Path, typed: str, notify: Notify) -> Source:
         Absolute.
     typed : str
         As the user gave it.
-    notify : callable
 
     Raises
     ------

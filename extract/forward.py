@@ -53,7 +53,6 @@ class ForwardReader:
 
     Parameters
     ----------
-    path : Path
     kind : {"gzip", "bzip2", "xz"}
     offsets, sizes : array of int
         Where the pieces lie in the decompressed stream, ascending.

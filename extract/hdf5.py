@@ -64,8 +64,6 @@ class NewFile:
 
         Parameters
         ----------
-        name : str
-        shape : tuple of int
         dtype : dtype
             A byte string ``S<n>`` becomes fixed-length UTF-8.
         chunk_rows : int
@@ -175,7 +173,6 @@ class OpenFile:
 
     Parameters
     ----------
-    path : Path
     kind : str
         What the file should be, for messages: "a feature cache".
 

@@ -25,7 +25,6 @@ class Entry:
     ----------
     name : str
         Its last component.
-    is_folder : bool
     size : int
         Bytes; 0 if the store does not say.
     token : int

@@ -84,7 +84,6 @@ def translated(exc: BaseException, place: str) -> StoreError | CredentialsError 
 
     Parameters
     ----------
-    exc : BaseException
     place : str
         The store, for the message about credentials.
     """

@@ -30,10 +30,8 @@ class Named:
 
     Attributes
     ----------
-    address : Address
     where : str
         ``named in set.txt line 3``, for the reason if it cannot be had.
-    label, group, split : str or None
     """
 
     address: Address
@@ -94,7 +92,6 @@ def list_named(
 
     Parameters
     ----------
-    named : sequence of Named
     name : str
         Of the list.
     refused : sequence of Failure

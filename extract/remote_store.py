@@ -77,7 +77,6 @@ class Store:
 
         Parameters
         ----------
-        relative : str
         size : int
             Bytes that must come; 0 if unknown.
 

@@ -86,7 +86,6 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
         Compressed by gzip, bzip2, xz or not at all, whatever its suffix says.
     name : str
         As the user gave it.
-    notify : callable
 
     Returns
     -------

@@ -54,8 +54,6 @@ class ZipOrigin:
 
     Attributes
     ----------
-    name : str
-    path : Path
     offsets, stored, checksums, methods : array of int
         Of the member with that index: where its local header lies, how many bytes it has
         in the archive, CRC-32, compression method.
@@ -132,10 +130,8 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
 
     Parameters
     ----------
-    path : Path
     name : str
         As the user gave it.
-    notify : callable
 
     Returns
     -------

@@ -47,7 +47,6 @@ class Sealed:
 
     Attributes
     ----------
-    shape : tuple of int
     dtype : dtype
         Strings are ``S<n>``.
     block : int

@@ -125,11 +125,8 @@ def write_cache(
     ----------
     path : Path
         Not the cache's own name: that is for the caller to give it.
-    header : Header
-    placed : Placed
     failures : sequence of Failure
         Sorted by path.
-    sources : Sources
     progress : Progress
         Is told of rows times layers.
 

@@ -93,13 +93,8 @@ class Header:
 
     Attributes
     ----------
-    identity : CacheIdentity
     storage : {"float32", "float16"}
         How features are kept.
-    rows, failures, labelled, classes : int
-    roots : tuple of str
-    runs : tuple of mapping
-    tool_version : str
     stale : int
         Rows whose images the last run of `extract` could not look at; a merge knows of none.
     stale_rows : tuple of (str, str)

@@ -26,8 +26,6 @@ class CacheIdentity:
         the network can be cut at, so that a cache of any of them can be recognised.
     dims : mapping of str to int
         Layer -> length of its feature vector.
-    preprocess : PreprocessSpec
-    trained : bool
     pool : str
         How a spatial map became a vector.
     """
@@ -128,7 +126,6 @@ class CacheIdentity:
 
         Parameters
         ----------
-        found : CacheIdentity
         what, remedy : str
             Begin and end of the message: where `found` comes from, and what to do.
 

@@ -28,10 +28,8 @@ class KnownRow:
 
     Attributes
     ----------
-    size, mtime_ns : int
     sha256 : str
         Hex digest of the image file's bytes.
-    layers : frozenset of str
     """
 
     size: int
@@ -103,13 +101,10 @@ class Entries:
 
     Attributes
     ----------
-    paths : PackedPaths
     size, mtime_ns : ndarray of shape (n,), int64
     sha256 : ndarray of shape (n, 32), uint8
-    layers : tuple of str
     lost : mapping of str to sequence of range
         Layer -> rows whose features are damaged.
-    failures : list of Failure
     """
 
     paths: PackedPaths
@@ -157,7 +152,6 @@ class RowIndex(Mapping[str, KnownRow]):
 
     Attributes
     ----------
-    layers : tuple of str
     size, mtime_ns : ndarray of shape (n_rows,), int64
     sha256 : ndarray of shape (n_rows, 32), uint8
     source, row : ndarray of shape (n_layers, n_rows), int32 and int64

@@ -17,9 +17,6 @@ class CacheInfo:
 
     Attributes
     ----------
-    path : Path
-    header : Header
-    format_version : int
     size : int
         Bytes of the file.
     written : datetime
@@ -121,10 +118,6 @@ def _run_text(run: Run) -> str:
 
 def describe(path: str | Path) -> CacheInfo:
     """What is in a cache; no row is read, so it takes no longer for a large one.
-
-    Parameters
-    ----------
-    path : str or Path
 
     Raises
     ------

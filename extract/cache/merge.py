@@ -53,12 +53,10 @@ def merge(
 
     Parameters
     ----------
-    first, second : str or Path
     out : str, Path or Output
         Neither of the two.
     force : bool
         Replace what stands at `out`, a cache or not.
-    progress : Progress or None
 
     Raises
     ------

@@ -30,7 +30,6 @@ def to_npz(path: str | Path, out: Destination, layer: str | None = None, *, forc
     ----------
     path : str or Path
         A cache.
-    out : str, Path or Output
     layer : str or None
         The only or last one if None.
     force : bool

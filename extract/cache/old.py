@@ -24,9 +24,6 @@ class Old:
 
     Attributes
     ----------
-    path : Path
-    header : Header
-    seal : str
     written_ns : int or None
         When the file was written, nanoseconds since the epoch; None for a copy that kept the time.
     lost : mapping of str to sequence of range
@@ -68,7 +65,6 @@ class Old:
         ----------
         offered : CacheIdentity
             What the network of this run can give.
-        wanted : sequence of str
         shown : str
             The cache's path as the user gave it.
 

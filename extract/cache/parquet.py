@@ -27,7 +27,6 @@ def to_parquet(path: str | Path, out: Destination, layer: str | None = None, *, 
     ----------
     path : str or Path
         A cache.
-    out : str, Path or Output
     layer : str or None
         The only or last one if None.
     force : bool

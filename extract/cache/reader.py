@@ -39,7 +39,6 @@ class FeatureSet:
         Hex digests of the image files.
     thumbnails : ndarray of shape (n_rows, 96), uint8
         8 x 8 greys of each image, then 4 x 4 Cb and Cr; zeros where there are none.
-    layer : str
     identity : CacheIdentity
         Of the whole cache; ``identity.fingerprints[layer]`` is this layer's.
     roots : tuple of str
@@ -75,7 +74,6 @@ class Columns:
     ----------
     path, label, group, split, sha256 : list of str
         Empty texts where there is no label, group or split.
-    size, mtime_ns : ndarray of int64
     """
 
     path: list[str]
@@ -89,14 +87,6 @@ class Columns:
 
 class CacheReader:
     """An open cache; a context manager.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Attributes
-    ----------
-    header : Header
 
     Raises
     ------

@@ -20,7 +20,6 @@ class SealedReader:
 
     Parameters
     ----------
-    path : Path
     kind : str
         What the file should be, for messages: "a feature cache".
     format_name : str
@@ -30,10 +29,8 @@ class SealedReader:
 
     Attributes
     ----------
-    path : Path
     attributes : dict
         Of the file.
-    format_version : int
     seal : str
         Equal files have equal seals.
 

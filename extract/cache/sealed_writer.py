@@ -62,7 +62,6 @@ class SealedWriter:
 
         Parameters
         ----------
-        name : str
         shape : tuple of int
             Rows first.
         dtype : dtype

@@ -80,10 +80,8 @@ def write_segment(
     name : str
         Segments of one cache are read in the order of their names: they begin with a number, and one
         that is written from elsewhere goes on with ``-`` and what tells it from others of that number.
-    header : SegmentHeader
     block : RowBlock
         May be empty.
-    failures : sequence of Failure
 
     Raises
     ------

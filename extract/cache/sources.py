@@ -53,7 +53,6 @@ class Sources:
 
         Parameters
         ----------
-        name : str
         source, row : ndarray of shape (n,), n > 0
             For each row of the result, the number of its file and the row there.
 

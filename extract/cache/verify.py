@@ -42,7 +42,6 @@ class VerifyReport:
 
     Attributes
     ----------
-    path : Path
     rows, failures : int
         By the file's own account.
     problems : list of str
@@ -101,10 +100,8 @@ def verify(
 
     Parameters
     ----------
-    path : str or Path
     images : str, Path, Listing or None
         Where the images lie, as it was given to `extract`, or a listing of them.
-    progress : Progress or None
 
     Returns
     -------

@@ -194,7 +194,6 @@ class CacheWriter:
         ----------
         block : RowBlock
             With some or all of `layers_needed`.
-        failures : sequence of Failure
 
         Raises
         ------
@@ -227,7 +226,6 @@ class CacheWriter:
         images : sequence of Record
             `ImageRef` or `KeptRow`, sorted by path. Each takes its features from its own row, which must be
             of the same size and time, and label, group and split from here.
-        failures : sequence of Failure
         roots : sequence of str
             Where the images lie.
         moved : mapping of str to str
@@ -236,7 +234,6 @@ class CacheWriter:
             stands here with itself.
         stale : sequence of Failure
             Why some of the images, whose rows are kept, cannot be looked at; noted in the file.
-        progress : Progress or None
 
         Returns
         -------

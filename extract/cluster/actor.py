@@ -65,7 +65,6 @@ class Actor:
 
         Parameters
         ----------
-        run : NetworkRun
         keeping : Keeping or None
             None if rows are to be handed back.
         n_images : int

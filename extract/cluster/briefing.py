@@ -27,8 +27,6 @@ class Briefing:
 
     Parameters
     ----------
-    engine : Engine
-    images : sequence of ImageRef
     run : NetworkRun
         Its threads, and images decoded at once, unless given, are each worker's share of its node.
     keeping : Keeping or None

@@ -81,15 +81,12 @@ class Driver:
 
     Parameters
     ----------
-    engine : Engine
     images : sequence of ImageRef
         Sorted by path.
     run : NetworkRun
         Its threads, and images decoded at once, unless given, are each worker's share of its node.
-    options : ClusterOptions
     clock : Clock
         Is told where the workers' time went, all of them together.
-    notify : callable
     keeping : Keeping or None
         None lets all workers hand rows back.
     number : str

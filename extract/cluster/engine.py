@@ -28,7 +28,6 @@ class Gone:
 
     Attributes
     ----------
-    reason : str
     memory : bool
         It was ended because memory ran out.
     """

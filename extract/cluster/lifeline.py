@@ -124,7 +124,6 @@ def knock(address: str, seconds: float = _KNOCK_SECONDS) -> None:
     ----------
     address : str
         ``host:port``, or the same after ``ray://``.
-    seconds : float
 
     Raises
     ------

@@ -32,7 +32,6 @@ class Greeting:
         Absolute path -> size of every file of the network.
     samples : sequence of ImageRef
         Images that the driver can read, one of each place.
-    device, precision : str
     """
 
     probe: Path | None
@@ -51,7 +50,6 @@ class Introduction:
     ----------
     version : str
         Of fc7.
-    sees_folder, sees_network : bool
     unseen : str or None
         An image that the driver can read and this worker cannot, and why.
     precision : {"fp32", "bf16"}
@@ -73,8 +71,6 @@ class Ready:
     ----------
     why : str
         Of the engine.
-    batch_size : int
-    provenance : mapping of str to str
     in_flight : Path or None
         The file of `extract.in_flight` that the driver may look into.
     """
@@ -91,8 +87,6 @@ class Parcel:
 
     Attributes
     ----------
-    paths, sizes, mtimes_ns : sequence
-    origins : sequence of int
     locators : sequence of str, int or None
         None where it is the path.
     name : str
@@ -117,7 +111,6 @@ class Parcel:
 
         Parameters
         ----------
-        refs : sequence of ImageRef
         start : int
             Number of the first image in the run.
         numbers : mapping of int to int
@@ -162,13 +155,10 @@ class Result:
     ----------
     rows : sequence of int
         Positions in the parcel of the images that gave a row.
-    sha256 : sequence of str
     features : mapping of str to ndarray of shape (n_rows, dim), float32
         Empty if they are `kept`.
-    failures : sequence of Failure
     kept : bool
         The worker has written the segment.
-    clock : Clock
     thumbnails : ndarray of shape (n_rows, 96), uint8, or None
         None if they are `kept`.
     """

@@ -30,7 +30,6 @@ class Portion:
 
     Attributes
     ----------
-    start, stop : int
     deaths : int
         Workers that died while they had it.
     tries : int
@@ -50,12 +49,7 @@ class Portion:
 
 
 class Portions:
-    """What is left to be handed out.
-
-    Parameters
-    ----------
-    n_images : int
-    """
+    """What is left to be handed out."""
 
     def __init__(self, n_images: int) -> None:
         self._n = n_images
@@ -103,7 +97,6 @@ class Portions:
 
         Parameters
         ----------
-        portion : Portion
         held : collection of int or None
             Images that the worker was reading or decoding; None if that is not known.
         memory : bool

@@ -15,10 +15,8 @@ class Node:
 
     Attributes
     ----------
-    id : str
     name : str
         For people; unique in the cluster.
-    cpus, gpus : float
     """
 
     id: str

@@ -28,8 +28,6 @@ class Member:
 
     Attributes
     ----------
-    slot : Slot
-    handle : Handle
     ready : Ready or None
         None until it has loaded the network.
     holds : dict of Ticket to (Portion, float)
@@ -53,15 +51,11 @@ class Staff:
 
     Parameters
     ----------
-    engine : Engine
-    briefing : Briefing
-    options : ClusterOptions
     say : callable
         Is told of each finding once.
 
     Attributes
     ----------
-    members : list of Member
     asked : dict of Ticket to Member
         Calls that have not been answered.
     """
