@@ -1,4 +1,7 @@
-"""Average precision: how well one class's probability ranks its images before all others."""
+"""Average precision: how well one class's probability ranks its images before all others.
+
+Written here: `evaluate` would import `sklearn.metrics` for nothing else, at 2 s of processor time.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ of those n = b + c images would fall to either side like a coin, so the number b
 with share one half (McNemar 1947, "Note on the sampling error of the difference between correlated
 proportions"; for classifiers Dietterich 1998, "Approximate statistical tests for comparing supervised
 classification learning algorithms").
+
+Written here: importing `scipy.stats` takes 1.5 s of processor time, `scipy.special` 0.35 s.
 """
 
 from __future__ import annotations
