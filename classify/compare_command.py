@@ -62,9 +62,9 @@ def compare(
     guard = guard_for(list(inputs), first, second, features_b, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
     from classify.compare import compare_classifiers
-    from classify.evaluation_csv import write_table
     from classify.report.summaries import comparison_report
     from classify.scoring import RunOptions
+    from classify.tables import write_table
 
     comparison = compare_classifiers(
         first,

@@ -13,19 +13,14 @@ Cells are as `classify.tables` says. Numbers are written in full.
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from classify.evaluate import Metrics
 from classify.judging import Evaluation
 from classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
-from classify.tables import CsvRows
-from models.durable import explained
-from models.outputs import Folder, Guard, Output
+from classify.tables import write_table
+from models.outputs import Folder, Guard
 
 Rows = Iterable[Iterable[object]]
 
@@ -62,30 +57,6 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
         ],
     }
     return [write_table(rows, folder.files[name]) for name, rows in tables.items()]
-
-
-def write_table(rows: Rows, out: Output) -> Path:
-    """Write a CSV file.
-
-    Raises
-    ------
-    Fc7Error
-        If it cannot be written.
-    """
-    stream = io.StringIO(newline="")
-    writer = CsvRows(stream)
-    for row in rows:
-        writer.write(_number(cell) for cell in row)
-    with explained(out.path, out.option):
-        # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
-        return out.write(stream.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def _number(cell: object) -> object:
-    """NaN as an empty cell, truth as 1 and 0."""
-    if isinstance(cell, bool | np.bool_):
-        return int(cell)
-    return "" if isinstance(cell, float) and math.isnan(cell) else cell
 
 
 def _figures(metrics: Metrics) -> Iterator[tuple[object, ...]]:

@@ -16,7 +16,7 @@ from classify.artifact import save_classifier
 from classify.cache_table import EVERY_LAYER, identity_of, table_of
 from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
 from classify.kinds import CLASSIFIER, SPLIT
-from classify.rows import make_table
+from classify.rows import first_of, make_table
 from classify.split_csv import write_split
 from extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
 from extract.split_folders import find_split_folders
@@ -114,9 +114,8 @@ def _noted(
     lost = sorted(set(counts).difference(labels))
     if not lost:
         return result
-    named = ", ".join(f"{name} ({counts[name]} failed)" for name in lost[:_CLASSES_SHOWN])
-    more = f" and {len(lost) - _CLASSES_SHOWN} more" if len(lost) > _CLASSES_SHOWN else ""
-    note = f"class folders without a row, which the classifier does not know: {named}{more}"
+    named = first_of([f"{name} ({counts[name]} failed)" for name in lost], _CLASSES_SHOWN)
+    note = f"class folders without a row, which the classifier does not know: {named}"
     return dataclasses.replace(result, notes=(*result.notes, note))
 
 

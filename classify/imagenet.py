@@ -15,17 +15,15 @@ import numpy as np
 
 from classify.appearing import appearing
 from classify.kinds import PREDICTIONS
-from classify.predictions import best_first, is_stdout, open_predictions
+from classify.predictions import ListedFailures, best_first, is_stdout, open_predictions, shown_root
 from extract.call_inputs import guard_for
 from extract.clock import Clock
-from extract.decoders import decoder
 from extract.options import ExtractOptions
-from extract.session import open_session
 from extract.sources import list_images
-from extract.stages import Failure, Listing, start_of
-from extract.stream import default_jobs, feature_blocks
+from extract.stages import Failure, Listing
 from extract.summary import note_ignored
 from extract.trial import try_network
+from extract.worker import NetworkRun, on_this_machine
 from models.ensure import ensure_network
 from models.errors import UsageError
 from models.imagenet_classes import imagenet_classes
@@ -38,7 +36,6 @@ from models.terminal import one_line
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from extract.session import Session
     from models.store import StoredNetwork
 
 Form = Literal["table", "csv"]
@@ -125,17 +122,15 @@ def imagenet_images(
     note_ignored(listing, notify)
     failures: list[Failure] = []
     classified = 0
-    with _open(out, form, top_k, _root(listing)) as writer:
-        early = list(listing.failures)
+    early = ListedFailures(listing.failures)
+    with _open(out, form, top_k, shown_root(listing)) as writer:
         for paths, probabilities, failed in _scored(stored, layer, listing, options, progress, notify):
-            last = max([*paths[-1:], *(failure.path for failure in failed)], default="")
-            due = [failure for failure in early if failure.path <= last] + failed
-            early = [failure for failure in early if failure.path > last]
+            due = early.merged_into(paths, failed)
             writer.write(paths, probabilities, due)
             failures += due
             classified += len(paths)
-        writer.write([], np.empty((0, len(imagenet_classes())), np.float32), early)
-        failures += early
+        writer.write([], np.empty((0, len(imagenet_classes())), np.float32), early.left)
+        failures += early.left
     return ImagenetSummary(
         out.path if isinstance(out, Output) else None,
         classified + len(failures),
@@ -196,32 +191,26 @@ def _scored(
     progress: Progress,
     notify: Notify,
 ) -> Iterator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
-
     # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
     pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"
     changed: PreprocessSpec = dataclasses.replace(stored.spec.preprocess, **options.preprocess)  # type: ignore[arg-type]
     spec = dataclasses.replace(stored.spec, preprocess=changed, pool=pool)
-
-    def open_network() -> Session:
-        session = open_session(
-            stored.graph_path,
-            spec,
-            [layer.name],
-            device=options.device,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            n_images=len(listing.images) * spec.preprocess.crops,
-        )
-        notify(session.engine.why)
-        return session
-
+    run = NetworkRun(
+        stored.graph_path,
+        spec,
+        (layer.name,),
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        jobs=options.jobs,
+        exact_decode=options.exact_decode,
+    )
     progress.start(len(listing.images), "classifying")
-    jobs = options.jobs or default_jobs()
-    with decoder(spec.preprocess, options.exact_decode, jobs, len(listing.images), notify) as decode:
-        for block, failures in feature_blocks(listing.images, decode, open_network, jobs=jobs, clock=Clock()):
-            rows = block.features[layer.name] if block.refs else np.empty((0, 1000), np.float32)
-            yield [ref.path for ref in block.refs], class_probabilities(rows), list(failures)
-            progress.advance(len(block.refs) + len(failures))
+    for done in on_this_machine(listing.images, run, clock=Clock(), notify=notify):
+        refs = done.block.refs
+        rows = done.block.features[layer.name] if refs else np.empty((0, 1000), np.float32)
+        yield [ref.path for ref in refs], class_probabilities(rows), list(done.failures)
+        progress.advance(len(refs) + len(done.failures))
     progress.finish()
 
 
@@ -260,9 +249,3 @@ def _open(out: Destination | None, form: Form | None, top_k: int, root: str) -> 
         return
     with appearing(place) as stream:
         yield _Table(stream, top_k, root)
-
-
-def _root(listing: Listing) -> str:
-    """What turns a path of the listing into one that opens from the current folder."""
-    names = {ref.origin.name for ref in listing.images}
-    return start_of(names.pop() if len(names) == 1 else "")

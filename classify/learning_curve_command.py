@@ -54,9 +54,9 @@ def learning_curve(
 
     guard = Guard([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
-    from classify.evaluation_csv import write_table
     from classify.learning_curve_from_cache import learning_curve_of_cache
     from classify.report.curves import learning_curve_report
+    from classify.tables import write_table
 
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)

@@ -13,11 +13,11 @@ import numpy as np
 from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.kinds import PREDICTIONS
-from classify.predictions import is_stdout, open_predictions
+from classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
 from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from extract.call_inputs import guard_for
 from extract.clock import Clock
-from extract.stages import Failure, Listing, start_of
+from extract.stages import Failure, Listing
 from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
 
@@ -58,12 +58,6 @@ class ClassifySummary:
     seconds: float
     clock: Clock
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-
-
-def _shown_root(listing: Listing) -> str:
-    """What turns a path of the listing into one that opens from the current folder."""
-    names = {ref.origin.name for ref in listing.images}
-    return start_of(names.pop() if len(names) == 1 else "")
 
 
 def classify_images(
@@ -118,8 +112,8 @@ def classify_images(
     counts = dict.fromkeys(classifier.classes_, 0)
     n_novel = 0
     nodes: dict[str, NodeWork] = {}
-    early = list(listing.failures) if isinstance(listing, Listing) else []
-    root = "" if not isinstance(listing, Listing) else _shown_root(listing)
+    early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
+    root = shown_root(listing) if isinstance(listing, Listing) else ""
     with open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer:
         for scored in score_inputs(
             listing,
@@ -130,17 +124,14 @@ def classify_images(
             notify=notify,
             nodes=nodes,
         ):
-            last = max([*scored.paths[-1:], *(f.path for f in scored.failures)], default="")
-            due = [failure for failure in early if failure.path <= last]
-            early = early[len(due) :]
-            failed = sorted([*due, *scored.failures], key=lambda failure: failure.path)
+            failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)
             for label in writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty):
                 counts[label] = counts.get(label, 0) + 1
             n_novel += int(np.count_nonzero(scored.novelty > 1))
-        writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early)
-        failures += early
+        writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
+        failures += early.left
     classified = sum(counts.values())
     return ClassifySummary(
         out.path if isinstance(out, Output) else None,

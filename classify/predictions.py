@@ -22,7 +22,7 @@ import numpy as np
 from classify.appearing import appearing
 from classify.kinds import PREDICTIONS
 from classify.tables import CsvRows
-from extract.stages import Failure
+from extract.stages import Failure, Listing, start_of
 from models.outputs import Destination, Output, claimed
 from models.terminal import data_stream
 
@@ -49,6 +49,36 @@ class Line:
     pairs: list[tuple[str, float]]
     rejected: bool
     novelty: float
+
+
+class ListedFailures:
+    """Failures that the listing itself met, given out among the images by path.
+
+    Parameters
+    ----------
+    failures : sequence of Failure
+
+    Attributes
+    ----------
+    left : list of Failure
+        Those not given out yet, sorted by path.
+    """
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.left = sorted(failures, key=lambda failure: failure.path)
+
+    def merged_into(self, paths: Sequence[str], failures: Sequence[Failure]) -> list[Failure]:
+        """Those up to the end of a stretch of images, and the stretch's own, sorted by path."""
+        last = max([*paths[-1:], *(failure.path for failure in failures)], default="")
+        due = [failure for failure in self.left if failure.path <= last]
+        del self.left[: len(due)]
+        return sorted([*due, *failures], key=lambda failure: failure.path)
+
+
+def shown_root(listing: Listing) -> str:
+    """What turns a path of the listing into one that opens from the current folder."""
+    names = {ref.origin.name for ref in listing.images}
+    return start_of(names.pop() if len(names) == 1 else "")
 
 
 class PredictionWriter:

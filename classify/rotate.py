@@ -41,11 +41,6 @@ class Rotation:
         gram[np.diag_indices_from(gram)] += _JITTER * largest if largest > 0 else 1
         return cls(np.linalg.cholesky(gram), X)
 
-    def project(self, X: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Coordinates of other rows; what lies outside the span no head fitted here can see."""
-        products = self._rows.astype(np.float64) @ X.T.astype(np.float64)
-        return np.linalg.solve(self.coordinates, products).T
-
     def restore(self, coef: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights on the coordinates, (n_classes, n), as weights on the features."""
         restored: NDArray[np.float64] = np.linalg.solve(self.coordinates.T, coef.T).T @ self._rows

@@ -215,7 +215,11 @@ def left_out_note(unlabelled: int, n: int) -> str:
     return f"{unlabelled} of {counted(n, 'image')} {has} no label and {was} left out"
 
 
-def name_some(names: Sequence[str], most: int = 8) -> str:
+def name_some(names: Sequence[str]) -> str:
     """The first names, quoted, and how many more there are."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+    return first_of(list(map(repr, names)), 8)
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """The first texts, and how many more there are."""
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")

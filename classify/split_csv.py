@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from classify.kinds import SPLIT, SPLIT_COLUMNS
-from classify.tables import CsvRows
-from models.durable import explained
+from classify.tables import write_table
 from models.outputs import Destination, claimed
 
 
@@ -41,11 +39,5 @@ def write_split(
         If it cannot be written.
     """
     out = claimed(out, SPLIT, "--split-csv")
-    text = io.StringIO(newline="")
-    table = CsvRows(text)
-    table.write(SPLIT_COLUMNS)
-    for row in zip(paths, labels, groups, parts, sha256, strict=True):
-        if row[3]:
-            table.write(row)
-    with explained(out.path, out.option):
-        return out.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    lines = zip(paths, labels, groups, parts, sha256, strict=True)
+    return write_table([SPLIT_COLUMNS, *(line for line in lines if line[3])], out)

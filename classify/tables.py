@@ -9,8 +9,16 @@ Import columns as text where names come from strangers.
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
+
+import numpy as np
+
+from models.durable import explained
+from models.outputs import Output
 
 
 class CsvRows:
@@ -26,3 +34,26 @@ class CsvRows:
         # Before Python 3.13 the writer leaves a lone carriage return unquoted, where readers end the row.
         writer = self._quoted if any("\r" in text for text in texts) else self._plain
         writer.writerow(texts)
+
+
+def write_table(rows: Iterable[Iterable[object]], out: Output) -> Path:
+    """Write a CSV file: truth as 1 and 0, NaN and None as empty cells.
+
+    Raises
+    ------
+    Fc7Error
+        If it cannot be written.
+    """
+    stream = io.StringIO(newline="")
+    table = CsvRows(stream)
+    for row in rows:
+        table.write(_number(cell) for cell in row)
+    with explained(out.path, out.option):
+        # A path may hold bytes that are no UTF-8; they are kept as Python keeps them.
+        return out.write(stream.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _number(cell: object) -> object:
+    if isinstance(cell, bool | np.bool_):
+        return int(cell)
+    return "" if isinstance(cell, float) and math.isnan(cell) else cell

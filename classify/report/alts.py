@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from classify.report.facts import ReportData
-from classify.report.words import one_line
+from classify.report.words import shortened
 
 
 def alternatives(data: ReportData) -> dict[str, str]:
@@ -17,8 +17,8 @@ def alternatives(data: ReportData) -> dict[str, str]:
         span = (
             f"{sizes[least]} each"
             if sizes[least] == sizes[most]
-            else f"from {sizes[least]} ({one_line(data.counts[least].label)}) to {sizes[most]} "
-            f"({one_line(data.counts[most].label)})"
+            else f"from {sizes[least]} ({shortened(data.counts[least].label)}) to {sizes[most]} "
+            f"({shortened(data.counts[most].label)})"
         )
         texts["classes"] = f"Labelled images of each of {len(sizes)} classes: {span}."
     if data.metrics is not None:

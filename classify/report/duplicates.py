@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from classify.duplicates import Pair
 from classify.duplicates_of_cache import NamedDuplicates
 from classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from classify.report.text import duplicates_line
-from classify.tables import CsvRows
-from models.durable import explained
+from classify.tables import write_table
 from models.outputs import Destination, claimed
 from models.terminal import counted, one_line
 
@@ -75,20 +73,16 @@ def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
         If it cannot be written.
     """
     out = claimed(out, DUPLICATES, "--csv")
-    text = io.StringIO(newline="")
-    table = CsvRows(text)
-    table.write(DUPLICATE_COLUMNS)
-    cache = named.cache
-    for pair in _ordered(named):
-        fields = [
-            value
-            for row in (pair.first, pair.second)
-            for value in (named.found.group[row], cache.paths[row], cache.y[row], cache.splits[row])
-        ]
-        flags = [str(flag).lower() for flag in (pair.exact, pair.greys, named.conflicting(pair))]
-        table.write([f"{pair.cosine:.6f}", *flags, *fields])
-    with explained(out.path, out.option):
-        return out.write(text.getvalue().encode("utf-8"))
+    return write_table([DUPLICATE_COLUMNS, *(_cells(named, pair) for pair in _ordered(named))], out)
+
+
+def _cells(named: NamedDuplicates, pair: Pair) -> list[object]:
+    cache, group = named.cache, named.found.group
+    flags = [str(flag).lower() for flag in (pair.exact, pair.greys, named.conflicting(pair))]
+    sides = [
+        (group[row], cache.paths[row], cache.y[row], cache.splits[row]) for row in (pair.first, pair.second)
+    ]
+    return [f"{pair.cosine:.6f}", *flags, *sides[0], *sides[1]]
 
 
 def _ordered(named: NamedDuplicates) -> list[Pair]:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from classify.artifact import load_classifier
 from classify.duplicates import Duplicates as Found
-from classify.duplicates import find_duplicates
 from classify.out_of_fold import out_of_fold
-from classify.records import class_weight_of
+from classify.records import FitOptions, class_weight_of
 from classify.reject import coverage_curve
 from classify.report import sheets
 from classify.report.facts import ClassCount, Duplicates, ReportData, Trial
@@ -25,6 +24,7 @@ from classify.report.projection import project
 from classify.report.provenance import headline, provenance, subject, warnings
 from classify.rows import Table
 from classify.split_record import TEST, TRAIN
+from classify.splitting import duplicates_of
 from classify.suspects import find_suspects
 from extract.cache.reader import FeatureSet
 from extract.label_names import in_order
@@ -72,17 +72,7 @@ def gather(
     )
     absent: dict[str, str] = {}
     folds = None
-    copies = None
-    if table is not None:
-        copies = find_duplicates(
-            table.X,
-            table.rows,
-            table.labels,
-            table.content,
-            table.groups,
-            table.thumbnails,
-            progress=progress,
-        )
+    copies = None if table is None else duplicates_of(table, FitOptions(), progress)
     if table is None:
         absent["suspects"] = absent["judged"] = "No image in this cache has a label."
     else:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from classify.evaluate import Metrics
 from classify.groups import GroupFigures
 from classify.intervals import wilson_interval
-from classify.report.words import columns, padded, width_of
-from classify.report.words import one_line as _short
+from classify.report.words import columns, padded, shortened, width_of
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
 # show is left to --json.
@@ -38,7 +37,7 @@ def evaluate_report(metrics: Metrics) -> str:
     if metrics.reject_below:
         lines.append(_at_threshold(metrics))
     if metrics.unknown:
-        unknown = ", ".join(f"{_short(label)} ({n})" for label, n in metrics.unknown.items())
+        unknown = ", ".join(f"{shortened(label)} ({n})" for label, n in metrics.unknown.items())
         lines.append(
             "labels the classifier does not know, counted as wrong and left out of log loss and Brier score, "
             f"which need their probability: {unknown}"
@@ -63,10 +62,10 @@ def _at_threshold(metrics: Metrics) -> str:
 def groups_report(groups: Sequence[GroupFigures]) -> str:
     """Accuracy of the groups, the worst first."""
     shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
-    width = max(columns(text) for text in ("group", *(_short(g.group) for g in shown), "(none)"))
+    width = max(columns(text) for text in ("group", *(shortened(g.group) for g in shown), "(none)"))
     lines = [f"{'group':{width}}  accuracy  images  95 % interval"]
     for g in shown:
-        name = _short(g.group) or "(none)"
+        name = shortened(g.group) or "(none)"
         low, high = g.interval
         lines.append(
             f"{name}{' ' * (width - columns(name))}  {g.accuracy:>8.1%} {g.n:7}  {low:.1%} to {high:.1%}"
@@ -133,7 +132,9 @@ def _mistakes(metrics: Metrics) -> str:
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     lines = ["most frequent confusions:"]
-    lines += [f"{n:5}  {_short(truth)} taken for {_short(guess)}" for n, truth, guess in pairs[:_MISTAKES]]
+    lines += [
+        f"{n:5}  {shortened(truth)} taken for {shortened(guess)}" for n, truth, guess in pairs[:_MISTAKES]
+    ]
     return "\n".join(lines) if pairs else "no confusions"
 
 

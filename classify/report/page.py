@@ -20,7 +20,7 @@ from classify.report.facts import ReportData
 from classify.report.palette import DARK, LIGHT, Palette
 from classify.report.plots import NAMED_BARS, shade
 from classify.report.thumbnails import SIDE, Thumbnail
-from classify.report.words import one_line
+from classify.report.words import shortened
 from extract.cache.header import tool_version
 
 _LONGEST_NAME, _LONGEST_PATH = 80, 200
@@ -56,8 +56,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters.update(
-        name=lambda text: one_line(text, _LONGEST_NAME),
-        path=lambda text: one_line(text, _LONGEST_PATH),
+        name=lambda text: shortened(text, _LONGEST_NAME),
+        path=lambda text: shortened(text, _LONGEST_PATH),
         percent=lambda share: "–" if math.isnan(share) else f"{share:.1%}".replace("%", " %"),
         uri=lambda picture: "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii"),
     )

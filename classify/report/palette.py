@@ -108,21 +108,3 @@ def stand_ins() -> Palette:
 def variables() -> dict[str, str]:
     """Stand-in colour -> ``var(--name)``."""
     return {colour: f"var(--{name})" for name, colour in stand_ins().names().items()}
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours, 1 to 21: WCAG 2.2, "contrast ratio" and "relative luminance"."""
-    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def linear(colour: str) -> tuple[float, float, float]:
-    """The sRGB colour ``#rrggbb`` as light of red, green and blue, 0 to 1 (IEC 61966-2-1)."""
-    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
-    return red, green, blue
-
-
-def _luminance(colour: str) -> float:
-    red, green, blue = linear(colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -18,7 +18,7 @@ from classify.reliability import Reliability
 from classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
 from classify.report.facts import ClassCount, Map, Trial
 from classify.report.palette import Palette
-from classify.report.words import one_line
+from classify.report.words import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
 _MARKERS = "osD^vP"
@@ -56,7 +56,7 @@ def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
             )
             start = start + np.array(sizes)
     axes.set_yticks(place)
-    axes.set_yticklabels([one_line(c.label) for c in counts], parse_math=False)
+    axes.set_yticklabels([shortened(c.label) for c in counts], parse_math=False)
     axes.set_ylim(len(counts) - 0.5, -0.5)
     axes.set_xlabel("images")
     whole_numbers(axes, "x", float(start.max()))
@@ -100,7 +100,7 @@ def draw_confusion(confusion: NDArray[np.int64], labels: Sequence[str], palette:
     axes.set_xlabel("predicted" if named else "predicted, classes in order")
     axes.set_ylabel("truth" if named else "truth, classes in order")
     if named:
-        names = [one_line(label, 18) for label in labels]
+        names = [shortened(label, 18) for label in labels]
         axes.set_xticks(np.arange(n) + 0.5)
         axes.set_xticklabels(names, rotation=90, parse_math=False)
         axes.set_yticks(np.arange(n) + 0.5)
@@ -238,7 +238,7 @@ def draw_map(found: Map, classes: Sequence[str], palette: Palette) -> Figure:
             color=palette.classes[c % len(palette.classes)],
             alpha=0.85,
             linewidths=0,
-            label=f"{c + 1} {one_line(classes[c])}",
+            label=f"{c + 1} {shortened(classes[c])}",
         )
     for c in present:
         x, y = np.median(found.points[found.code == c], axis=0)

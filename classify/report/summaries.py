@@ -7,7 +7,7 @@ from classify.intervals import wilson_interval
 from classify.judging import Evaluation
 from classify.predict import ClassifySummary
 from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
-from classify.report.words import one_line
+from classify.report.words import shortened
 from classify.rows import left_out_note
 from extract.stages import Failure
 from extract.summary import nodes_json, nodes_text
@@ -20,14 +20,14 @@ def classify_report(summary: ClassifySummary) -> str:
     """A few lines: failures, how many of each label, the figures, the file."""
     lines = _failures(summary.failures)
     counts = sorted(summary.counts.items(), key=lambda item: -item[1])
-    found = [f"{n} {one_line(label)}" for label, n in counts if n][:10]
+    found = [f"{n} {shortened(label)}" for label, n in counts if n][:10]
     if found:
         more = sum(1 for _, n in counts if n) - len(found)
         lines.append(", ".join(found) + (f", {counted(more, 'more label')}" if more > 0 else ""))
     if summary.n_rejected:
         lines.append(
             f"{counted(summary.n_rejected, 'image was', 'images were')} too unsure for a label and called "
-            f"{one_line(summary.unknown)}; "
+            f"{shortened(summary.unknown)}; "
             "label_1 is the best guess"
         )
     if summary.n_novel:

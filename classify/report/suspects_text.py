@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from classify.kinds import SUSPECT_COLUMNS, SUSPECTS
-from classify.report.words import one_line
+from classify.report.words import shortened
 from classify.suspects import Suspect
 from classify.suspects_from_cache import FoundSuspects
-from classify.tables import CsvRows
-from models.durable import explained
+from classify.tables import write_table
 from models.outputs import Destination, claimed
 
 
 def suspects_text(found: FoundSuspects, top: int) -> str:
     """The first `top` of them, a line each, for people."""
     lines = [
-        f"{i:4}  {one_line(each.path, 60)}: labelled {one_line(each.label)}, "
-        f"rather {one_line(each.suggested)} ({_why(each)})"
+        f"{i:4}  {shortened(each.path, 60)}: labelled {shortened(each.label)}, "
+        f"rather {shortened(each.suggested)} ({_why(each)})"
         for i, each in enumerate(found.suspects[:top], 1)
     ]
     more = len(found.suspects) - len(lines)
@@ -70,19 +68,20 @@ def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
         If it cannot be written.
     """
     out = claimed(out, SUSPECTS, "--csv")
-    text = io.StringIO(newline="")
-    table = CsvRows(text)
-    table.write(SUSPECT_COLUMNS)
-    for each in suspects:
-        numbers = ["" if math.isnan(p) else f"{p:.6f}" for p in (each.confidence, each.suggested_confidence)]
-        table.write([each.path, each.label, each.suggested, *numbers, each.twin])
-    with explained(out.path, out.option):
-        return out.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    lines = (
+        (s.path, s.label, s.suggested, _six(s.confidence), _six(s.suggested_confidence), s.twin)
+        for s in suspects
+    )
+    return write_table([SUSPECT_COLUMNS, *lines], out)
+
+
+def _six(p: float) -> str:
+    return "" if math.isnan(p) else f"{p:.6f}"
 
 
 def _why(suspect: Suspect) -> str:
     if suspect.twin:
-        return f"looks the same as {one_line(suspect.twin, 60)}"
+        return f"looks the same as {shortened(suspect.twin, 60)}"
     return f"{suspect.confidence:.1%} against {suspect.suggested_confidence:.1%}"
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from classify.duplicates import Duplicates
 from classify.records import FitResult
 from classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
-from classify.report.words import one_line as _short
-from classify.report.words import padded, width_of
+from classify.report.words import padded, shortened, width_of
 from classify.tune import Tuned
 from models.terminal import counted
 
@@ -81,7 +80,7 @@ def _doubts(result: FitResult) -> list[str]:
     if rejection is not None and rejection.below:
         accepted = rejection.n_correct / rejection.n_accepted if rejection.n_accepted else math.nan
         lines.append(
-            f"rejected as {_short(result.classifier.rejection_label)}: images whose best probability is "
+            f"rejected as {shortened(result.classifier.rejection_label)}: images whose best probability is "
             f"below {rejection.below:.3f}; out of fold {rejection.n_accepted} of {rejection.n} images were "
             f"accepted, {share_of(accepted)} of them right"
         )

@@ -8,7 +8,7 @@ from unicodedata import combining, east_asian_width
 LONGEST_LABEL = 24
 
 
-def one_line(text: str, longest: int = LONGEST_LABEL) -> str:
+def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
     """`text` with what cannot be printed (line breaks, escape codes) as question marks, cut at `longest`."""
     plain = "".join(c if c.isprintable() else "?" for c in text)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
@@ -21,10 +21,10 @@ def columns(text: str) -> int:
 
 def width_of(labels: Sequence[str]) -> int:
     """Columns of the widest label, and of the heading."""
-    return max(columns(text) for text in ("class", *map(one_line, labels)))
+    return max(columns(text) for text in ("class", *map(shortened, labels)))
 
 
 def padded(label: str, width: int) -> str:
     """A label on `width` columns."""
-    text = one_line(label)
+    text = shortened(label)
     return text + " " * (width - columns(text))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classify.report.palette import DARK, LIGHT, Palette, contrast, linear, stand_ins, variables
+from classify.report.palette import DARK, LIGHT, Palette, stand_ins, variables
 
 both = pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 
@@ -52,6 +52,20 @@ def oklab(light: NDArray[np.float64]) -> NDArray[np.float64]:
     )
     result: NDArray[np.float64] = opponents @ np.cbrt(cones @ np.clip(light, 0, 1))
     return result
+
+
+def linear(colour: str) -> tuple[float, float, float]:
+    """The sRGB colour ``#rrggbb`` as light of red, green and blue, 0 to 1 (IEC 61966-2-1)."""
+    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
+    return red, green, blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours, 1 to 21: WCAG 2.2, "contrast ratio" and "relative luminance"."""
+    lights = (float(np.dot((0.2126, 0.7152, 0.0722), linear(colour))) for colour in (one, other))
+    low, high = sorted(lights)
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_contrast_is_that_of_published_pairs() -> None:

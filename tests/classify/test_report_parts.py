@@ -21,7 +21,7 @@ from classify.report.plots import draw_classes, draw_confusion, shade
 from classify.report.projection import MOST_POINTS, project
 from classify.report.svg import inline
 from classify.report.thumbnails import SIDE, find_originals, make_thumbnails
-from classify.report.words import one_line
+from classify.report.words import shortened
 from extract.images import shrink
 from models.errors import ImageError
 from tests.classify.report_support import HOSTILE, Page
@@ -221,8 +221,8 @@ def test_a_plot_in_a_page_has_its_own_names_and_the_pages_colours(tmp_path: Path
     assert "var(--one)" in svg[0]
     assert "var(--two)" in svg[0]
     assert page.all("svg")[0].attributes["aria-label"] == 'what <it> "shows"'
-    assert [one_line(label) for label in HOSTILE.values()] == [
-        e.text for e in page.all("text") if e.text in {one_line(label) for label in HOSTILE.values()}
+    assert [shortened(label) for label in HOSTILE.values()] == [
+        e.text for e in page.all("text") if e.text in {shortened(label) for label in HOSTILE.values()}
     ][:3]
 
 
