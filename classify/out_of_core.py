@@ -4,6 +4,9 @@ Which head, which normalisation, which C and what is novel is learned as `classi
 rows drawn class by class. The head itself is fitted on every training row by `classify.sgd`, and beside it
 one that has not seen the first fold, on whose decisions about that fold probabilities are calibrated and the
 threshold of `--reject-precision` is learned.
+
+Not `classify.newton` on memory-mapped rows: it goes over the file some two hundred times, SGD ten times, and
+where memory was short it took more than three times as long (tests/benchmarks/NOTES-fitting.md).
 """
 
 from __future__ import annotations
