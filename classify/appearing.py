@@ -23,7 +23,6 @@ def appearing(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
 
     Parameters
     ----------
-    out : str, Path or Output
     header_lines : int
         Lines at its start that are no results.
 

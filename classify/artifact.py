@@ -80,13 +80,8 @@ def save_classifier(classifier: Classifier, path: Destination) -> Path:
 
     Parameters
     ----------
-    classifier : Classifier
     path : str, Path or Output
         A classifier that stands there is replaced.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
@@ -108,10 +103,6 @@ def to_bytes(classifier: Classifier) -> bytes:
 
 def load_classifier(path: str | Path) -> Classifier:
     """Read a classifier and check every part of it.
-
-    Parameters
-    ----------
-    path : str or Path
 
     Returns
     -------

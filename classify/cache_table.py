@@ -37,7 +37,6 @@ def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:
 
     Parameters
     ----------
-    found : FeatureSet
     given_split : bool
         Whether a split that the cache holds counts.
 

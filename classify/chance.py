@@ -79,7 +79,6 @@ def calibrate(
         Of n images, no two of the same content.
     y, group : ndarray of shape (n,), intp
         Class codes, and declared groups; images of one group say nothing about chance.
-    n_classes : int
     share : float
         Of the images that may be tied by chance.
     """

@@ -31,7 +31,6 @@ class Choice:
     Attributes
     ----------
     head : {"svm", "softmax", "svm-ovo"}
-    C : float
     scale : float
         Of the decisions; see `classify.calibrate`.
     tuned : tuple of Tuned
@@ -40,7 +39,6 @@ class Choice:
         The largest probability of each row validated with the kept head, out of fold.
     correct : ndarray of shape (n_validated,), bool
         Whether its class was the true one.
-    notes : tuple of str
     start : Fitted or None
         From where the fit on the same rows is near.
     normalize : {"l2", "standard", "none"}
@@ -97,12 +95,8 @@ def choose(
 
     Parameters
     ----------
-    data : TrainingData
     fold : ndarray of shape (n,), intp
         As `classify.folds.make_folds` gives it.
-    n_classes : int
-    options : FitOptions
-    progress : Progress or None
 
     Returns
     -------

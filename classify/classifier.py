@@ -71,13 +71,10 @@ class Classifier:
         sign of `classify.votes`.
     intercept_ : ndarray of shape (n_classes,), float64
         Of "svm-ovo" one number for each pair.
-    normalizer : Normalizer
     scale : float
         Probabilities are ``softmax(scale * scores)``; see `classify.calibrate`.
     head : {"svm", "softmax", "svm-ovo"}
         "svm" tells each class from the rest, "svm-ovo" each class from each other and counts votes.
-    C : float
-    identity : FeatureIdentity
     reject_below : float
         Rows whose largest probability is below it are rejected (`classify.reject`); 0 rejects none.
     novelty : NoveltyReference or None

@@ -36,13 +36,10 @@ class Comparison:
         The images, their labels, and what each classifier says. Rejection is not looked at: a classifier's
         best class counts, however unsure.
     first_correct, second_correct : ndarray of shape (n,), bool
-    test : McNemar
     n_seen : int
         Labelled images left out because one of the two has learned from them.
     n_unmatched : int
         Labelled images that only one of the two could be asked about, or with different labels.
-    notes : tuple of str
-    seconds : float
     """
 
     names: tuple[str, str]
@@ -156,9 +153,6 @@ def compare_classifiers(
         content.
     labels : str, Path or None
         A manifest of path and label, for images.
-    options : RunOptions or None
-    progress : Progress or None
-    notify : callable
 
     Raises
     ------

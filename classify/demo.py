@@ -58,8 +58,6 @@ class DemoSummary:
     ----------
     folder : Path
         Holds everything that was made.
-    seed : int
-    network : NetworkSpec
     metrics : mapping of str to Metrics
         Of the SVM and the softmax on the held-out shapes.
     n_right, n_tiles : int
@@ -100,7 +98,6 @@ def run_demo(
         Replace what stands where its files go, whatever it is.
     say : callable
         Is told each step in a line.
-    progress : Progress or None
 
     Raises
     ------

@@ -24,7 +24,6 @@ class Doubt:
         None if none was asked for.
     novelty : LearnedNovelty or None
         None if no training row could be held out.
-    notes : tuple of str
     """
 
     rejection: Rejection | None
@@ -41,7 +40,6 @@ class Doubt:
 
         Parameters
         ----------
-        classifier : Classifier
         X : ndarray of shape (n_all, n_features), float32, or None
         rows : ndarray of shape (n,), intp, or None
             Rows of X that it was refitted on, if these are not the training part: the reference is learned
@@ -73,7 +71,6 @@ def learn_doubt(
         As `classify.folds.make_folds` gives it.
     choice : Choice
         Its confidences out of fold are what the threshold is learned from.
-    options : FitOptions
     """
     rejection, notes = _rejection(choice, options)
     return Doubt(rejection, learn_novelty(X, fold, rows), notes)

@@ -65,7 +65,6 @@ class Duplicates:
         near-duplicates among the first ones of each content.
     untied : int
         Pairs of `pairs` in two groups, kept apart by the rules against chains.
-    classes : tuple of str
     thresholds : Thresholds
         As distances, 1 - cosine; ``inside`` is in the order of `classes`.
     greys : Thresholds or None
@@ -148,7 +147,6 @@ def find_duplicates(
         As a cache holds them: zeros where there is none, 64 where no colours are known.
     cosine : float or None
         The threshold of the features, and then thumbnails are not looked at; None calibrates it.
-    progress : Progress or None
 
     Returns
     -------

@@ -17,13 +17,7 @@ from models.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class NamedDuplicates:
-    """Duplicates and the cache they were found in; rows count within it.
-
-    Attributes
-    ----------
-    cache : FeatureSet
-    found : Duplicates
-    """
+    """Duplicates and the cache they were found in; rows count within it."""
 
     cache: FeatureSet
     found: Duplicates
@@ -62,7 +56,6 @@ def duplicates_of_cache(
         ``auto``, or a cosine above 0 and up to 1.
     layer : str or None
         Which layer of the cache; None for its only or last one.
-    progress : Progress or None
 
     Raises
     ------

@@ -29,7 +29,6 @@ class Metrics:
         The classifier's classes in order, then labels it does not know, sorted.
     n_classes : int
         How many of `labels` the classifier knows.
-    n, n_correct : int
     accuracy : float
         ``n_correct / n``. A row whose label the classifier does not know counts as wrong.
     accuracy_interval : tuple of 2 floats
@@ -168,10 +167,6 @@ def judge(
         What the columns are.
     reject_below : float
         See `Metrics`.
-
-    Returns
-    -------
-    Metrics
 
     Raises
     ------

@@ -30,13 +30,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
 
     Parameters
     ----------
-    evaluation : Evaluation
     folder : str, Path or Folder
         Made if it is not there.
-
-    Returns
-    -------
-    list of Path
 
     Raises
     ------

@@ -58,10 +58,8 @@ class Exported:
         The graph, and beside it the file of its arrays where these have 2 GiB or more.
     size : int
         Bytes of all of them.
-    opset : int
     input_shape : tuple of int or str
         Batch (a number, or a name where any will do), height, width, 3.
-    outputs : tuple of str
     images : int
         On so many images its answers were compared with ours.
     source : str
@@ -118,7 +116,6 @@ def export_full(
         A features.h5 whose images it may be tried on.
     names : bool
         Add the output ``name``: the label as a text.
-    progress : Progress or None
     notify : callable
         Is given one-line notes.
 

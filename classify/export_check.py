@@ -35,7 +35,6 @@ class Answers:
 
     Attributes
     ----------
-    paths : list of str
     label : ndarray of shape (n,), int
     probabilities : ndarray of shape (n, n_classes), float32
     rejected : ndarray of shape (n,), bool

@@ -55,7 +55,6 @@ def example_script(spec: PreprocessSpec, file: str, batch: int | None = None) ->
 
     Parameters
     ----------
-    spec : PreprocessSpec
     file : str
         Where full.onnx lies.
     batch : int or None

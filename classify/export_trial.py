@@ -48,7 +48,6 @@ def trial_images(
         Whatever `extract` takes.
     features : Path or None
         A features.h5. One of other features, or whose images are gone, is passed over.
-    classifier : Classifier
     notify : callable
         Is told why a cache was passed over.
 

@@ -36,7 +36,6 @@ class OtherLayer:
 
     Attributes
     ----------
-    identity : FeatureIdentity
     load : callable
         Gives an array of shape (n, n_features), float32.
     """
@@ -86,13 +85,8 @@ def fit_classifier(
     others : sequence of OtherLayer
         Other features of the same rows. Cross-validation in the training part chooses between them and `X`;
         the split, its groups and the folds are those of `X`.
-    options : FitOptions or None
     progress : Progress or None
         Is told how far the cross-validation has come.
-
-    Returns
-    -------
-    FitResult
 
     Raises
     ------
@@ -115,7 +109,6 @@ def fit_table(
 
     Parameters
     ----------
-    table : Table
     identity, others, options, progress
         As `fit_classifier`.
 

@@ -23,7 +23,6 @@ def make_folds(y: NDArray[np.intp], unit: NDArray[np.intp], n_classes: int) -> N
         Class codes.
     unit : ndarray of shape (n,), intp
         Rows of one unit stay together; units are dealt in their order.
-    n_classes : int
 
     Returns
     -------

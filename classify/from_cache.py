@@ -49,7 +49,6 @@ def fit_cache(
         A cache that `extract` made.
     out : str, Path or Output
         The classifier; it appears when it is complete.
-    options : FitOptions or None
     layer : str or None
         Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
         the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
@@ -58,7 +57,6 @@ def fit_cache(
         Where to write which images trained and which judged; `classify.split_csv`.
     memory : int
         Bytes that the features may take; larger ones are fitted on in parts (`classify.out_of_core`).
-    progress : Progress or None
 
     Raises
     ------

@@ -19,7 +19,6 @@ class GroupFigures:
     ----------
     group : str
         Empty for the images in no group.
-    n, n_correct : int
     """
 
     group: str

@@ -24,7 +24,6 @@ class Solver:
 
     Attributes
     ----------
-    name : str
     tolerance : float or None
         The length of a gradient, or what stands for it, that counted as zero; None if there is none.
     iterations : int
@@ -62,8 +61,6 @@ class Fitted:
     intercept : ndarray of shape (n_classes,), float64
     converged : bool
         Whether the solver reached its tolerance.
-    solver : Solver
-    one_vs_one : bool
     """
 
     coef: NDArray[np.float64]

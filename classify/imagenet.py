@@ -51,9 +51,6 @@ class ImagenetSummary:
     ----------
     out : Path or None
         None if the lines went to stdout.
-    images, classified : int
-    failures : list of Failure
-    seconds : float
     """
 
     out: Path | None
@@ -95,7 +92,6 @@ def imagenet_images(
     form : {"table", "csv"} or None
         None goes by the suffix of `out`: CSV for ``.csv``, else the table. CSV has the columns of
         `classify.predictions`, a label being WordNet id and name.
-    progress : Progress or None
     notify : callable
         Is given one-line notes.
 

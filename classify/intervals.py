@@ -19,7 +19,6 @@ def wilson_interval(n_correct: int, n: int) -> tuple[float, float]:
 
     Parameters
     ----------
-    n_correct : int
     n : int
         At least 1.
 

@@ -62,10 +62,8 @@ class Scoring:
 
     Attributes
     ----------
-    rows : JudgedRows
     unlabelled : int
         Images without a label, which cannot be judged.
-    failures : list of Failure
     """
 
     rows: JudgedRows
@@ -79,10 +77,8 @@ class Evaluation:
 
     Attributes
     ----------
-    metrics : Metrics
     groups : tuple of GroupFigures
         Empty if no image has a group.
-    classifier : Classifier
     rows : JudgedRows
         The images that were judged.
     n_seen : int
@@ -91,8 +87,6 @@ class Evaluation:
         Images that it learned from and that were not judged for that.
     unlabelled : int
         Images without a label, which cannot be judged.
-    failures : list of Failure
-    seconds : float
     """
 
     metrics: Metrics
@@ -124,7 +118,6 @@ def evaluate_images(
     ----------
     inputs : sequence of str or Path, or Listing
         Folders of images whose labels are their folders' names, or one features.h5.
-    model : str, Path or Classifier
     labels : str, Path or None
         A manifest of path, label and perhaps group, for images.
     group_by : str or None
@@ -133,8 +126,6 @@ def evaluate_images(
         As `extract.inputs.list_inputs`, for images.
     held_out : bool
         Leave out the images that the classifier learned from.
-    options : RunOptions or None
-    progress : Progress or None
     notify : callable
         Is given one-line notes.
 

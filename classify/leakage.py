@@ -65,7 +65,6 @@ def measure_leakage(
 
     Parameters
     ----------
-    prepared : Prepared
     right : ndarray of shape (n_test,), bool
         Whether each test row of the split that was used was predicted right.
     fit_and_judge : callable

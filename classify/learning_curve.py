@@ -56,7 +56,6 @@ def learning_curve(
     y_test : ndarray of shape (n_test,), intp
         -1 for a label that is not among the classes; always wrong. At least one row.
     head : {"svm", "softmax", "svm-ovo"}
-    C : float
     normalize : {"l2", "standard", "none"}
         Learned anew on every draw.
     class_weight : {"none", "balanced"}

@@ -28,10 +28,6 @@ def learning_curve_of_cache(
     ----------
     features : str or Path
         A cache that `extract` made.
-    options : FitOptions or None
-    layer : str or None
-    repeats : int
-    progress : Progress or None
 
     Raises
     ------

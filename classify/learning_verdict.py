@@ -74,8 +74,6 @@ class LearningCurve:
     gain, gain_error : float
         Of the last doubling and its standard error; see the top. NaN if there is a single point.
     head : {"svm", "softmax", "svm-ovo"}
-    C : float
-    seconds : float
     n_failed : int
         Fits that did not converge.
     """

@@ -34,8 +34,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
 
     Parameters
     ----------
-    header : sequence of str
-    rows : iterable of sequences of str
     align : str
         A letter a column, ``l`` or ``r``; empty aligns the first left and the others, numbers, right.
     """

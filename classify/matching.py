@@ -19,8 +19,6 @@ def layer_for(reader: CacheReader, path: Path, wanted: FeatureIdentity, remedy: 
     ----------
     reader : CacheReader
         Of the cache at `path`.
-    path : Path
-    wanted : FeatureIdentity
     remedy : str
         What to do where there is none.
 

@@ -90,8 +90,6 @@ def minimise(
 
     Parameters
     ----------
-    design : Design
-    loss : Loss
     start : Weights
         Becomes the solution.
     scale : ndarray of shape (n_problems,), float64

@@ -98,7 +98,6 @@ class LearnedNovelty:
 
     Attributes
     ----------
-    reference : NoveltyReference
     false_alarm_rate : float
         Share of images like those of training that is expected to be flagged.
     n_calibrated : int

@@ -52,7 +52,6 @@ class Labelled:
     ----------
     table : Table
         Without features: its X has no columns.
-    source : RowSource
     held : int
         Rows that are held at a time.
     """
@@ -95,14 +94,11 @@ def fit_out_of_core(
         `classify.rows.make_table` without features.
     source : RowSource
         Of the rows that the table counts.
-    n_features : int
     memory : int
         Bytes that feature rows may take.
-    identity : FeatureIdentity
     options : FitOptions
         Every row would have to be compared with every other to find near-duplicates: `duplicates` ``auto``
         and cosines become ``exact``.
-    progress : Progress or None
 
     Returns
     -------
@@ -189,7 +185,6 @@ def draw_sample(y: NDArray[np.intp], unit: NDArray[np.intp], size: int) -> Rows:
     ----------
     y, unit : ndarray of shape (n,), intp
         Class codes; units in the order in which they were dealt out, which is random.
-    size : int
 
     Returns
     -------

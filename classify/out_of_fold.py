@@ -74,7 +74,6 @@ def out_of_fold(
 
     Parameters
     ----------
-    table : Table
     alike : sequence of n_labelled str, or None
         Rows with one text that is not empty stay together, as copies and groups do
         (`classify.duplicates.Duplicates.ties`).
@@ -85,7 +84,6 @@ def out_of_fold(
         As `TrainingData`.
     seed : int
         Decides the folds.
-    progress : Progress or None
 
     Raises
     ------

@@ -59,10 +59,8 @@ class Judged:
 
     Attributes
     ----------
-    metrics : Metrics
     n_novel : int
         Images of the test part that are flagged as unlike the training images.
-    leakage : Leakage or None
     """
 
     metrics: Metrics
@@ -85,17 +83,12 @@ def result_of(
 
     Parameters
     ----------
-    prepared : Prepared
     train_units : ndarray of shape (n_train,), intp
         As `FitResult.train_units`.
-    choice : Choice
-    doubt : Doubt
     classifier : Classifier
         To be kept.
     fitted : Fitted
         Its head, as the solver left it.
-    judged : Judged
-    options : FitOptions
     notes : sequence of str
         What the way of fitting has to say.
     """
@@ -127,7 +120,6 @@ def recorded(result: FitResult, table: Table, started: float) -> FitResult:
 
     Parameters
     ----------
-    result : FitResult
     table : Table
         Of all labelled rows.
     started : float

@@ -22,12 +22,7 @@ _MARGINS, _PAIRS = 1 << 23, 64
 
 
 class PairPath:
-    """Pairs fitted on several choices of rows: what `classify.paths.Path` is to the other heads.
-
-    Parameters
-    ----------
-    pairs : Pairs
-    """
+    """Pairs fitted on several choices of rows: what `classify.paths.Path` is to the other heads."""
 
     def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs

@@ -260,7 +260,6 @@ def fit_pairs(
         Normalised.
     y : ndarray of shape (n,), intp
         Class codes from 0, each present.
-    C : float
     balanced, tolerance
         As `Pairs`.
 

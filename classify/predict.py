@@ -33,16 +33,12 @@ class ClassifySummary:
     ----------
     out : Path or None
         None if the lines went to a stream.
-    images, classified : int
-    failures : list of Failure
     counts : dict of str to int
         Predicted label -> images; rejected ones are under `unknown`.
     unknown : str
         What rejected images are called.
     n_rejected, n_novel : int
         Images that the classifier was too unsure of, and those unlike the images of training.
-    seconds : float
-    clock : Clock
     nodes : mapping of str to (int, float)
         On a cluster, for each node its name, the images it did and the seconds it worked.
     """
@@ -77,15 +73,12 @@ def classify_images(
     ----------
     inputs : sequence of str or Path, or Listing
         Images and folders, or one features.h5.
-    model : str, Path or Classifier
     out : str, Path or Output
         ``-`` for stdout. The file appears under its name when it is complete.
     top_k : int
         How many label-score pairs a line gets, at most the number of classes.
     form : {"csv", "jsonl"} or None
         None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
-    options : RunOptions or None
-    progress : Progress or None
     notify : callable
         Is given one-line notes.
 

@@ -41,7 +41,6 @@ class Line:
     ----------
     pairs : list of (str, float)
         Label and probability, the best first.
-    rejected : bool
     novelty : float
         NaN where it is not known.
     """
@@ -53,10 +52,6 @@ class Line:
 
 class ListedFailures:
     """Failures that the listing itself met, given out among the images by path.
-
-    Parameters
-    ----------
-    failures : sequence of Failure
 
     Attributes
     ----------
@@ -111,9 +106,7 @@ class PredictionWriter:
 
         Parameters
         ----------
-        paths : sequence of str
         probabilities : ndarray of shape (n_paths, n_classes)
-        failures : sequence of Failure
         rejected : ndarray of shape (n_paths,), bool, or None
             None rejects none.
         novelty : ndarray of shape (n_paths,), float32, or None
@@ -213,8 +206,6 @@ def open_predictions(
         On a terminal control characters of names are written out; into a file or a pipe go the very names.
     form : {"csv", "jsonl"} or None
         None goes by the suffix.
-    classes : sequence of str
-    top_k : int
     root : str
         Put before every path.
     unknown : str or None

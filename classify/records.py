@@ -185,8 +185,6 @@ class FitResult:
         What found the kept classifier.
     notes : tuple of str
         What the user should know, a sentence each.
-    options : FitOptions
-    seconds : float
     duplicates : Duplicates or None
         Among the labelled rows of the chosen classes; None if they were not searched for.
     leakage : Leakage or None

@@ -43,7 +43,6 @@ class RowProduct:
         For features as they are: of standardised ones the means are counted in.
     of_unit_rows : bool
         Whether scores are of rows scaled to unit length.
-    novelty : NoveltyReference or None
     """
 
     columns: NDArray[np.float64]

@@ -27,8 +27,6 @@ class Table:
         All rows that were given, those without a label too.
     rows : ndarray of shape (n_labelled,), intp
         Where in X the labelled rows are. Entry i of every field below is about row ``rows[i]``.
-    labels : list of str
-    paths : list of str, or None
     content : list of str, or None
         Content hashes: rows of equal hash are copies. Empty where unknown. Not None if `paths` is.
     groups : list of str, or None

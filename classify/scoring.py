@@ -56,7 +56,6 @@ class Scored:
 
     Attributes
     ----------
-    paths : list of str
     labels : list of str or None
         The truth where the source has one.
     groups : list of str
@@ -120,7 +119,6 @@ def list_unless_cache(
 
     Parameters
     ----------
-    inputs : sequence of str or Path, or Listing
     notify : callable
         Is told what is passed over since it is no image.
     labels : Path or None
@@ -242,7 +240,6 @@ def score_finished(
     ----------
     done : iterable of Finished
         In listing order, with features.
-    classifier : Classifier
     layer : str
         Whose features it takes.
     progress : Progress

@@ -22,7 +22,6 @@ def choose_classes(table: Table, include: Sequence[str], exclude: Sequence[str])
 
     Parameters
     ----------
-    table : Table
     include, exclude : sequence of str
         Each a class, or several with commas between them; a class whose own name holds a comma is
         taken as written. Empty `include` means all.

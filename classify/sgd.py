@@ -79,7 +79,6 @@ class Sgd:
     Parameters
     ----------
     head : {"svm", "softmax"}
-    C : float
     n : int
         Rows of an epoch.
     weight : float, rest : float
@@ -122,21 +121,17 @@ def fit_in_parts(
 
     Parameters
     ----------
-    source : RowSource
     rows : ndarray of shape (n,), intp
         Of the source, ascending.
     y : ndarray of shape (n,), intp
         Class codes; each choice holds every class.
     inside : ndarray of shape (n, n_choices), bool
     head : {"svm", "softmax"}
-    C : float
     class_weight : ndarray of shape (n_choices, n_classes), float64
-    normalizer : Normalizer
     size : int
         Rows that are held at a time.
     seed : int
         Decides the order of the rows.
-    progress : Progress
 
     Returns
     -------

@@ -31,7 +31,6 @@ def write_skops(classifier: Classifier, out: Destination) -> list[str]:
 
     Parameters
     ----------
-    classifier : Classifier
     out : str, Path or Output
         Such a pipeline that stands there is replaced; the new one appears when it is complete.
 
@@ -59,10 +58,6 @@ def write_skops(classifier: Classifier, out: Destination) -> list[str]:
 
 def to_pipeline(classifier: Classifier) -> Pipeline:
     """The classifier as scikit-learn has it; two classes have one row of coefficients there.
-
-    Parameters
-    ----------
-    classifier : Classifier
 
     Returns
     -------

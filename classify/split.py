@@ -181,7 +181,6 @@ def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> li
     ----------
     sizes : sequence of int
         Each at least 1.
-    wanted : int
     low, high : int
         The sum lies in this range if any sum does; of two sums equally near the larger is taken.
 

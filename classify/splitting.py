@@ -33,7 +33,6 @@ class Prepared:
         Of the chosen classes.
     classes : list of str
         Those that can be predicted.
-    split : Split
     unit : ndarray of shape (n,), intp
         Rows of one unit stay together, in the split and in every fold.
     duplicates : Duplicates or None
@@ -59,8 +58,6 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
 
     Parameters
     ----------
-    table : Table
-    options : FitOptions
     progress : Progress or None
         Is told how far the comparison of images has come.
 

@@ -55,7 +55,6 @@ def find_suspects(
 
     Parameters
     ----------
-    table : Table
     judged : OutOfFold
         Of this table.
     alike : iterable of sequences of int, or None

@@ -59,7 +59,6 @@ def cache_suspects(
 
     Parameters
     ----------
-    features : str or Path
     layer : str or None
         The only or last one if None.
     C, normalize, class_weight, seed, progress

@@ -41,7 +41,6 @@ def class_weights(
     ----------
     y : ndarray of shape (n,), intp
     inside : ndarray of shape (n, n_choices), bool
-    n_classes : int
     kind : {"none", "balanced"}
 
     Returns
@@ -76,7 +75,6 @@ class TrainingData:
         Learned on all rows.
     mean_square : float
         Mean squared length of the normalised rows; 1 if all are zero.
-    n_classes, n_features : int
     """
 
     def __init__(
@@ -126,7 +124,6 @@ class TrainingData:
         Parameters
         ----------
         head : {"svm", "softmax", "svm-ovo"}
-        C : float
         start : Fitted or None
             Where a softmax starts: `Path.average` of this object's `folds`.
         """

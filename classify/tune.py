@@ -31,7 +31,6 @@ class Trial:
 
     Attributes
     ----------
-    C : float
     accuracy : float
         Share of the validated rows that heads fitted without their fold got right, 0 to 1.
     standard_error : float
@@ -74,7 +73,6 @@ class Tuned:
         whose accuracy is at most the peak's standard error below it.
     peak : Trial
         The most accurate; of equals the smallest C.
-    n_folds : int
     rows : ndarray of shape (n_validated,), intp
         The validated rows among the training rows.
     scores : ndarray of shape (n_validated, n_classes), float64
@@ -142,10 +140,8 @@ def tune(
     Parameters
     ----------
     head : {"svm", "softmax", "svm-ovo"}
-    data : TrainingData
     fold : ndarray of shape (n,), intp
         Of each training row; at least one row is in a fold.
-    n_classes : int
     values : sequence of float
         Ascending.
     progress : Progress or None
@@ -153,10 +149,6 @@ def tune(
     one_se : bool
         Keep the strongest penalty that is not clearly worse than the best (Breiman, Friedman, Olshen &
         Stone 1984, "Classification and regression trees", section 3.4.3).
-
-    Returns
-    -------
-    Tuned
     """
     progress = progress or Silent()
     rows = np.flatnonzero(fold != ALWAYS_TRAINS)

@@ -55,7 +55,6 @@ def make_units(
     ties : sequence of sequences of n str
         As `row_keys` gives them. A row that shares a group with one row and its content with another
         ties all three.
-    seed : int
     place : sequence of n int, or None
         The order that is given, in place of the seeded one: a unit stands where its first row does.
 
@@ -100,7 +99,6 @@ def count_table(y: NDArray[np.intp], unit: NDArray[np.intp], n_classes: int) -> 
     y : ndarray of shape (n,), intp
         Class codes from 0.
     unit : ndarray of shape (n,), intp
-    n_classes : int
     """
     n_units = int(unit.max()) + 1 if len(unit) else 0
     pairs, counts = np.unique(unit.astype(np.int64) * n_classes + y, return_counts=True)

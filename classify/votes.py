@@ -37,7 +37,6 @@ class Tally:
 
     Parameters
     ----------
-    n_rows, n_classes : int
     dtype : data type
         Of the sums.
     """

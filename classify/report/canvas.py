@@ -33,7 +33,6 @@ def render(figure: Figure, form: Literal["svg", "png"]) -> bytes:
 
     Parameters
     ----------
-    figure : Figure
     form : {"svg", "png"}
     """
     buffer = io.BytesIO()

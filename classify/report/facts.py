@@ -33,11 +33,8 @@ class Headline:
     ----------
     accuracy, low, high : float
         With its 95 % interval (Wilson).
-    n, n_correct : int
-    mean_recall : float
     log_loss, brier, calibration_error : float
         NaN where there is none.
-    top_k : dict of int to float
     judged : str
         What these images are, as the end of "judged on".
     """
@@ -74,8 +71,6 @@ class Shown:
     ----------
     row : int
         Of the cache.
-    path : str
-    text : str
     """
 
     row: int
@@ -89,7 +84,6 @@ class Sheet:
 
     Attributes
     ----------
-    title : str
     images : tuple of Shown
         At most as many as fit into a report.
     n : int
@@ -163,10 +157,8 @@ class ReportData:
         What a reader must know before any figure.
     classes : tuple of str
         The classifier's in order, then labels it does not know.
-    counts : tuple of ClassCount
     n_images, n_rows, n_labelled : int
         Images = rows + failures.
-    headline : Headline or None
     metrics : Metrics or None
         Of the judged images in this cache.
     cells : dict of (int, int) to Sheet
@@ -177,17 +169,8 @@ class ReportData:
         Where extract found the images.
     mistakes : tuple of Shown
         Most confident first.
-    suspects : tuple of Suspect
-    n_suspects : int
-    reliability : Reliability or None
     coverage : Coverage or None
         Of the judged images.
-    reject_below : float or None
-    tuning : tuple of Trial
-    learning : LearningCurve or None
-    map : Map or None
-    duplicates : Duplicates or None
-    failures : tuple of Failure
     sha256 : tuple of str
         Of each row's image.
     provenance : tuple of (name, value)

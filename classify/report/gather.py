@@ -52,7 +52,6 @@ def gather(
         Whether the map of the features is t-SNE's and not PCA's.
     command : str
         How the user called, for the provenance.
-    progress : Progress or None
 
     Raises
     ------

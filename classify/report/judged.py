@@ -27,7 +27,6 @@ class Judged:
     probabilities : ndarray of shape (n, n_classes), float64
     labels : tuple of str
         The classifier's classes in order, then labels it does not know.
-    metrics : Metrics
     what : str
         Which images these are, as the end of "judged on".
     exact : bool
@@ -73,7 +72,6 @@ def judge_cache(
     parts : ndarray of shape (n_rows,), str, or None
         The part of each row of the cache, as `SplitRecord.part_of` gives it; None where the classifier
         does not say.
-    classifier : Classifier
     folds : OutOfFold or None
         Stands in for a classifier that was refitted on the test part too: it has seen all of it.
 

@@ -31,13 +31,10 @@ def curve_of(
 
     Parameters
     ----------
-    table : Table
     parts : ndarray of shape (n_rows,), str, or None
         As `classify.report.judged.judge_cache`.
-    classifier : Classifier
     alike : sequence of n_labelled str
         As `classify.out_of_fold.out_of_fold`.
-    progress : Progress
     """
     if parts is None:
         return "No learning curve: this classifier does not say which images it was fitted on."

@@ -20,11 +20,8 @@ class LoadedCache:
 
     Attributes
     ----------
-    path : Path
-    header : Header
     rows : FeatureSet
         Of the classifier's layer.
-    failures : list of Failure
     """
 
     path: Path

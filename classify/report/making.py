@@ -27,7 +27,6 @@ class ReportSummary:
 
     Attributes
     ----------
-    out : Path
     size : int
         Bytes.
     pictures, missing : int
@@ -63,7 +62,6 @@ def make_report(
     ----------
     features, model, tsne, command, progress
         As `classify.report.gather.gather`.
-    out : str, Path or Output
     images : sequence of str
         Where the images lie now, if not where extract found them.
     plots : str, Path, Folder or None

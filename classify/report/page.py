@@ -38,7 +38,6 @@ def render_page(
 
     Parameters
     ----------
-    data : ReportData
     pictures : mapping of int to Thumbnail
         By row; of every image that `data` shows.
     plots : mapping of str to str

@@ -28,7 +28,6 @@ def project(
         Normalised as the classifier sees them.
     code : ndarray of shape (n,), intp
         Class of each row.
-    tsne : bool
     seed : int
         Decides which 2000 rows of a larger set are taken, and where t-SNE starts.
 

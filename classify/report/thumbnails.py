@@ -33,7 +33,6 @@ class Thumbnail:
     ----------
     jpeg : bytes
         Empty if there is no picture.
-    width, height : int
     reason : str
         Why there is none.
     """
@@ -93,10 +92,8 @@ def make_thumbnails(
 
     Parameters
     ----------
-    originals : Originals
     wanted : iterable of (int, str, str)
         Row, path and SHA-256 of each, as the cache has them.
-    progress : Progress or None
 
     Returns
     -------
