@@ -124,14 +124,11 @@ def fetch(
     part = _Part(dest)
     progress = progress or Silent()
     try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        _check_space(part, wanted)
-        with exclusive(part.lock):
-            return _from_mirrors(urls, part, wanted, progress, timeout, pause)
-    except Busy as exc:
-        raise _busy(dest) from exc
-    except OSError as exc:
-        raise _disk_error(exc, dest) from exc
+        with _explained(dest):
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            _check_space(part, wanted)
+            with exclusive(part.lock):
+                return _from_mirrors(urls, part, wanted, progress, timeout, pause)
     finally:
         progress.finish()
 
@@ -146,13 +143,9 @@ def alone_with(dest: Path) -> Iterator[None]:
         If another process is at it, or the folder cannot be written.
     """
     with ExitStack() as held:
-        try:
+        with _explained(dest):
             dest.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(dest.with_name(dest.name + ".use")))
-        except Busy as exc:
-            raise _busy(dest) from exc
-        except OSError as exc:
-            raise _disk_error(exc, dest) from exc
         yield
 
 
@@ -301,19 +294,22 @@ def _check_space(part: _Part, wanted: Wanted) -> None:
         )
 
 
-def _busy(dest: Path) -> DownloadError:
-    return DownloadError(
-        f"another process is fetching {dest.name} into {dest.parent}; wait for it, then run this again"
-    )
-
-
-def _disk_error(exc: OSError, dest: Path) -> DownloadError:
-    if exc.errno in _FULL:
-        return DownloadError(
-            f"{dest.parent} is full ({exc.strerror}) while fetching {dest.name}; make room or point "
-            "FC7_HOME to another disk, then run this again: it goes on where it stopped"
-        )
-    return DownloadError(
-        f"{dest.parent} cannot be written ({exc.strerror or exc}); make it writable or point FC7_HOME "
-        "to a folder that is"
-    )
+@contextmanager
+def _explained(dest: Path) -> Iterator[None]:
+    """Turn what the disk, or another process at work on `dest`, stands in the way with into our error."""
+    try:
+        yield
+    except Busy as exc:
+        raise DownloadError(
+            f"another process is fetching {dest.name} into {dest.parent}; wait for it, then run this again"
+        ) from exc
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise DownloadError(
+                f"{dest.parent} is full ({exc.strerror}) while fetching {dest.name}; make room or point "
+                "FC7_HOME to another disk, then run this again: it goes on where it stopped"
+            ) from exc
+        raise DownloadError(
+            f"{dest.parent} cannot be written ({exc.strerror or exc}); make it writable or point FC7_HOME "
+            "to a folder that is"
+        ) from exc

@@ -1,7 +1,8 @@
 """Protobuf's text format, in which Caffe describes networks: text to nested blocks, with line numbers.
 
 Source: protobuf.dev, "Text Format Language Specification". No message definition is needed: a
-field's type is checked when it is asked for (`models.caffe.block`).
+field's type is checked when it is asked for (`models.caffe.block`). `google.protobuf.text_format` needs the
+definition of every message, and what it gives no longer knows the lines that our messages name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """PyTorch's `.pth`: state dicts of both of its formats, read without PyTorch and without its trust.
 
-Formats: torch/serialization.py, `_save` (a zip archive, since 1.6) and `_legacy_save`.
+Formats: torch/serialization.py, `_save` (a zip archive, since 1.6) and `_legacy_save`. `torch.load` with
+`weights_only` reads them, too; PyTorch would be one more dependency, for one of six formats.
 """
 
 from __future__ import annotations
