@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ from models.installed import is_installed
 from models.program import command_line
 from models.published import published_facts
 from models.spec import IMAGENET_CLASSES
+from models.store_paths import guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,9 @@ def check_known(name: str) -> None:
     here = store.names()
     if name in here or name in catalog.names():
         return
-    close = difflib.get_close_matches(name, {*here, *catalog.names()}, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownNetworkError(
         f"no network {name!r}: the store {store.store_root()} has {', '.join(here) or 'none'}; the "
-        f"catalogue has {', '.join(catalog.names())}.{guess} "
+        f"catalogue has {', '.join(catalog.names())}.{guess(name, {*here, *catalog.names()})} "
         f"`{command_line('models', 'import', 'FILE', '--as', 'NAME')}` brings a file of yours"
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 from models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
 from models.catalog_networks import NETWORKS
 from models.errors import UnknownNetworkError
 from models.spec import caffe_preprocess
+from models.store_paths import guess
 
 __all__ = [
     "KNOWN_FILES",
@@ -127,9 +126,9 @@ def entry(name: str) -> CatalogEntry:
     for network in NETWORKS:
         if network.name == name:
             return network
-    close = difflib.get_close_matches(name, names(), n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    raise UnknownNetworkError(f"no network {name!r} in the catalogue; {guess}it has {', '.join(names())}")
+    raise UnknownNetworkError(
+        f"no network {name!r} in the catalogue; it has {', '.join(names())}.{guess(name, names())}"
+    )
 
 
 def by_file(

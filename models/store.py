@@ -15,7 +15,6 @@ there. Copied to another machine, also to one where it can only be read, it work
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import secrets
 import shutil
 import time
@@ -30,7 +29,7 @@ from models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, wr
 from models.locks import exclusive
 from models.program import command_line
 from models.spec import NetworkSpec
-from models.store_paths import check_name, is_name, store_root
+from models.store_paths import check_name, guess, is_name, store_root
 
 __all__ = [
     "StoredNetwork",
@@ -226,10 +225,9 @@ def _folder(name: str) -> Path:
         if folder.is_dir():
             return folder
     here = names()
-    close = difflib.get_close_matches(name, here, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
     raise UnknownNetworkError(
-        f"no network {name!r} in the store {store_root()}; it has {', '.join(here) or 'none'}.{guess} "
+        f"no network {name!r} in the store {store_root()}; it has {', '.join(here) or 'none'}."
+        f"{guess(name, here)} "
         f"`{command_line('models', 'list')}` shows what `{command_line('models', 'pull', 'NAME')}` brings, "
         "from an installed package too; "
         f"`{command_line('models', 'import', 'FILE', '--as', name)}` brings a file of yours"

@@ -224,7 +224,7 @@ def test_files_are_not_confused() -> None:
 
 
 def test_an_unknown_name_is_guessed() -> None:
-    with pytest.raises(UnknownNetworkError, match=r"did you mean 'googlenet'\?.*alexnet-untrained"):
+    with pytest.raises(UnknownNetworkError, match=r"alexnet-untrained.*Did you mean 'googlenet'\?"):
         catalog.entry("googelnet")
 
 

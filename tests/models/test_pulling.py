@@ -256,7 +256,7 @@ def test_the_untrained_network_is_built_and_not_downloaded(monkeypatch: pytest.M
 
 
 def test_an_unknown_name_is_told_what_the_catalogue_has() -> None:
-    with pytest.raises(UnknownNetworkError, match="did you mean 'vgg16'"):
+    with pytest.raises(UnknownNetworkError, match=r"Did you mean 'vgg16'\?"):
         pull("vgg-16", Silent())
     with pytest.raises(UsageError, match="cannot be a network's name"):
         pull("../vgg16", Silent())
