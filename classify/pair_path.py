@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.heads import Solver
 from classify.pairs import Pairs
 from classify.votes import Tally, pairs_of
 
@@ -21,30 +20,8 @@ from classify.votes import Tally, pairs_of
 _MARGINS, _PAIRS = 1 << 23, 64
 
 
-class PairPath:
+class PairPath(Pairs):
     """Pairs fitted on several choices of rows: what `classify.paths.Path` is to the other heads."""
-
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
-
-    def fit(self, C: float) -> None:
-        """Fit at the next C."""
-        self._pairs.fit(C)
-
-    @property
-    def unsolved(self) -> NDArray[np.intp]:
-        """Choices of rows with a pair that was not solved at the last C."""
-        return self._pairs.unsolved
-
-    @property
-    def converged(self) -> bool:
-        """At the last C, all of them."""
-        return self._pairs.converged
-
-    @property
-    def solver(self) -> Solver:
-        """What found the weights at the last C."""
-        return self._pairs.solver
 
     def average(self) -> None:
         """Nothing: the pairs of all rows are solved without a start."""
@@ -52,45 +29,43 @@ class PairPath:
     @property
     def scores(self) -> NDArray[np.floating[Any]]:
         """Decisions (n, n_choices, n_classes) about all rows, left out or not, at the last C."""
-        pairs = self._pairs
-        tallies = [Tally(pairs.n, pairs.n_classes, np.float32) for _ in range(pairs.n_choices)]
-        if pairs.gram is not None:
-            step = max(1, _MARGINS // pairs.n_classes**2)
+        tallies = [Tally(self.n, self.n_classes, np.float32) for _ in range(self.n_choices)]
+        if self.gram is not None:
+            step = max(1, _MARGINS // self.n_classes**2)
             for choice, tally in enumerate(tallies):
-                for start in range(0, pairs.n, step):
-                    rows = slice(start, min(start + step, pairs.n))
-                    tally.add_all(*self._few(pairs.gram, choice, rows), rows)
-        first, second = pairs_of(pairs.n_classes)
-        counted = pairs.few[first, second] if pairs.gram is not None else np.zeros(len(first), np.bool_)
+                for start in range(0, self.n, step):
+                    rows = slice(start, min(start + step, self.n))
+                    tally.add_all(*self._by_products(self.gram, choice, rows), rows)
+        first, second = pairs_of(self.n_classes)
+        counted = self.few[first, second] if self.gram is not None else np.zeros(len(first), np.bool_)
         left = np.flatnonzero(~counted).tolist()
         for start in range(0, len(left), _PAIRS):
             self._count(left[start : start + _PAIRS], tallies)
         return np.stack([tally.decisions() for tally in tallies], axis=1)
 
-    def _few(
+    def _by_products(
         self, gram: list[NDArray[np.float32]], choice: int, rows: slice
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Votes and sums, (n_classes, n_rows), of the pairs with few rows, by inner products."""
-        pairs = self._pairs
-        K = pairs.n_classes
+        K = self.n_classes
         products = gram[choice if len(gram) > 1 else 0][rows]
         # What each class's rows add to the margin of each of its pairs: (class, other, row).
         share = np.empty((K, K, products.shape[0]), np.float32)
-        for c, own in enumerate(pairs.rows):
-            held = pairs.sums[own, :, choice]
+        for c, own in enumerate(self.rows):
+            held = self.sums[own, :, choice]
             share[c] = held.T @ products[:, own].T + held.sum(axis=0)[:, None]
         margins = share + share.swapaxes(0, 1)
-        second = np.tril(pairs.few)[:, :, None]
-        won = np.where(second, margins > 0, (margins <= 0) & np.triu(pairs.few)[:, :, None])
+        second = np.tril(self.few)[:, :, None]
+        won = np.where(second, margins > 0, (margins <= 0) & np.triu(self.few)[:, :, None])
         sums = np.where(second, margins, -margins)
-        return won.sum(axis=1, dtype=np.float32), sums.sum(axis=1, where=pairs.few[:, :, None])
+        return won.sum(axis=1, dtype=np.float32), sums.sum(axis=1, where=self.few[:, :, None])
 
     def _count(self, numbers: list[int], tallies: list[Tally]) -> None:
-        pairs, F = self._pairs, self._pairs.n_choices
-        first, second = pairs_of(pairs.n_classes)
-        found = [pairs.weights(int(first[k]), int(second[k])) for k in numbers]
+        F = self.n_choices
+        first, second = pairs_of(self.n_classes)
+        found = [self.weights(int(first[k]), int(second[k])) for k in numbers]
         w, b = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
-        design = pairs.design.only(np.tile(np.arange(F), len(numbers)))
-        margins = design.scores(w, b)[:, :, 0].reshape(pairs.n, len(numbers), F)
+        design = self.design.only(np.tile(np.arange(F), len(numbers)))
+        margins = design.scores(w, b)[:, :, 0].reshape(self.n, len(numbers), F)
         for choice, tally in enumerate(tallies):
             tally.add(margins[:, :, choice], numbers)

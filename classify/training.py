@@ -13,7 +13,7 @@ from classify.folds import ALWAYS_TRAINS
 from classify.heads import Fitted, HeadFitter
 from classify.normalize import Normalization, Normalizer
 from classify.pair_path import PairPath
-from classify.pairs import Pairs, fit_pairs
+from classify.pairs import fit_pairs
 from classify.paths import Path
 from classify.products import Design
 from classify.rotate import Rotation, pays
@@ -115,7 +115,7 @@ class TrainingData:
             design = Design(self._X if head == "svm-ovo" else self._coordinates())
         if head == "svm-ovo":
             balanced = self.class_weight == "balanced"
-            return PairPath(Pairs(design, self.y, inside, balanced=balanced, tolerance=_FOLD_TOLERANCE[head]))
+            return PairPath(design, self.y, inside, balanced=balanced, tolerance=_FOLD_TOLERANCE[head])
         return Path(head, design, self.y, inside, self._weights(inside), _FOLD_TOLERANCE[head])
 
     def fit(self, head: Head, C: float, start: Fitted | None = None) -> Fitted:

@@ -9,6 +9,7 @@ between any two of them as people with normal sight, protanopia, deuteranopia an
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import count, islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +88,18 @@ DARK = Palette(
     cell_ink=("#9aa7b4", "#e6edf3", "#e6edf3", "#ffffff", "#000000", "#000000", "#000000"),
 )
 
-# A plot for the page is drawn in colours that stand for CSS variables: the number is the variable's place.
+# A plot for the page is drawn in colours that stand for CSS variables, numbered in their order from here.
 _FIRST = 0x0A0A01
 
 
 def stand_ins() -> Palette:
     """A palette whose colours are none, but stand for the variables of `Palette.names`."""
-    names = list(LIGHT.names())
-    place = {name: f"#{_FIRST + i:06x}" for i, name in enumerate(names)}
+    numbers = (f"#{number:06x}" for number in count(_FIRST))
 
-    def of(field: str) -> str | tuple[str, ...]:
-        name, value = field.replace("_", "-"), getattr(LIGHT, field)
-        return (
-            place[name] if isinstance(value, str) else tuple(place[f"{name}-{i}"] for i in range(len(value)))
-        )
+    def of(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        return next(numbers) if isinstance(value, str) else tuple(islice(numbers, len(value)))
 
-    return Palette(**{field.name: of(field.name) for field in fields(Palette)})  # type: ignore[arg-type]
+    return Palette(**{field.name: of(getattr(LIGHT, field.name)) for field in fields(Palette)})  # type: ignore[arg-type]
 
 
 def variables() -> dict[str, str]:
