@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extract.cache.index import Ints
 from extract.cache.sealed_reader import SealedReader
 from extract.cache.sealed_writer import SealedWriter
 from extract.cache.sources import Sources
@@ -20,147 +21,105 @@ from models.errors import CacheError
 # So many records are turned into one array at a time; fewer where one long text makes all wide.
 _STEP = 8192
 _STEP_BYTES = 8 << 20
+_HEX = np.dtype("S64")
 
 
 @dataclass(frozen=True, slots=True)
-class TextColumn:
-    """A column of texts in the making; None is the empty text.
+class ColumnData:
+    """A column that is made part by part when it is written.
 
     Attributes
     ----------
     name : str
         Of the dataset.
-    width : int
-        Bytes of the longest text in UTF-8, at least 1.
+    step : int
+        Rows of one part.
+    part : callable
+        Gives some rows.
     """
 
     name: str
-    width: int
-    _records: Sequence[Any]
-    _get: Callable[[Any], str | None]
+    dtype: np.dtype[Any]
+    n_rows: int
+    step: int
+    part: Callable[[slice], NDArray[Any]]
 
-    @classmethod
-    def of(cls, name: str, records: Sequence[Any], field: str) -> TextColumn:
-        """The texts `field` of `records`.
-
-        Raises
-        ------
-        CacheError
-            If one holds a zero byte or is not valid Unicode; HDF5 could not give it back.
-        """
-        get = attrgetter(field)
-        width = 1
-        for record in records:
-            text = get(record)
-            if text:
-                width = max(width, len(_encoded(text, name)))
-        return cls(name, width, records, get)
-
-    @property
-    def dtype(self) -> np.dtype[np.bytes_]:
-        """Fixed-length bytes."""
-        return np.dtype(f"S{self.width}")
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.bytes_]]]:
-        """(First record, texts as padded UTF-8), in order."""
-        step = max(1, min(_STEP, _STEP_BYTES // self.width))
-        for start in range(0, len(self._records), step):
-            texts = [self._get(record) or "" for record in self._records[start : start + step]]
-            yield start, np.array([text.encode() for text in texts], self.dtype)
+    def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """(First row, rows), in order."""
+        for start in range(0, self.n_rows, self.step):
+            yield start, self.part(slice(start, start + self.step))
 
 
-@dataclass(frozen=True, slots=True)
-class NumberColumn:
-    """A column of whole numbers in the making."""
+def text_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
+    """The texts `field` of `records` as fixed-length UTF-8; None is the empty text.
 
-    name: str
-    _records: Sequence[Any]
-    _get: Callable[[Any], int]
+    Raises
+    ------
+    CacheError
+        If one holds a zero byte or is not valid Unicode; HDF5 could not give it back.
+    """
+    get = attrgetter(field)
+    width = max((len(_encoded(get(record) or "", name)) for record in records), default=0) or 1
+    dtype = np.dtype(f"S{width}")
 
-    @classmethod
-    def of(cls, name: str, records: Sequence[Any], field: str) -> NumberColumn:
-        """The numbers `field` of `records`."""
-        return cls(name, records, attrgetter(field))
+    def part(some: slice) -> NDArray[Any]:
+        return np.array([(get(record) or "").encode() for record in records[some]], dtype)
 
-    @property
-    def dtype(self) -> np.dtype[np.int64]:
-        """Little-endian, eight bytes."""
-        return np.dtype("<i8")
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """(First record, numbers), in order."""
-        for start in range(0, len(self._records), _STEP):
-            numbers = [self._get(record) for record in self._records[start : start + _STEP]]
-            yield start, np.array(numbers, self.dtype)
+    return ColumnData(name, dtype, len(records), max(1, min(_STEP, _STEP_BYTES // width)), part)
 
 
-@dataclass(frozen=True, slots=True)
-class DigestColumn:
-    """sha256 digests, kept as 64 hex digits, from an array of shape (n, 32), uint8."""
+def number_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
+    """The numbers `field` of `records`, int64."""
+    get, dtype = attrgetter(field), np.dtype("<i8")
 
-    name: str
-    _digests: NDArray[np.uint8]
+    def part(some: slice) -> NDArray[Any]:
+        return np.array([get(record) for record in records[some]], dtype)
 
-    @property
-    def dtype(self) -> np.dtype[np.bytes_]:
-        """Hex digits."""
-        return np.dtype("S64")
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.bytes_]]]:
-        """(First record, digits), in order."""
-        for start in range(0, len(self._digests), _STEP):
-            text = self._digests[start : start + _STEP].tobytes().hex().encode()
-            yield start, np.frombuffer(text, self.dtype)
+    return ColumnData(name, dtype, len(records), _STEP, part)
 
 
-@dataclass(frozen=True, slots=True)
-class DigestsOf:
+def digest_column(name: str, digests: NDArray[np.uint8]) -> ColumnData:
+    """Digests of shape (n, 32) as 64 hex digits."""
+
+    def part(some: slice) -> NDArray[Any]:
+        return np.frombuffer(digests[some].tobytes().hex().encode(), _HEX)
+
+    return ColumnData(name, _HEX, len(digests), _STEP, part)
+
+
+def copied_digests(name: str, sources: Sources, source: NDArray[np.int32], row: Ints) -> ColumnData:
     """The digests of rows in other files, read when they are written."""
 
-    name: str
-    _sources: Sources
-    _source: NDArray[np.int32]
-    _row: NDArray[np.int64]
+    def part(some: slice) -> NDArray[Any]:
+        return sources.take(name, source[some], row[some])
 
-    @property
-    def dtype(self) -> np.dtype[np.bytes_]:
-        """Hex digits."""
-        return np.dtype("S64")
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.bytes_]]]:
-        """(First record, digits), in order."""
-        for start in range(0, len(self._row), _STEP):
-            stop = start + _STEP
-            yield start, self._sources.take(self.name, self._source[start:stop], self._row[start:stop])
+    return ColumnData(name, _HEX, len(row), _STEP, part)
 
 
-AnyColumn = TextColumn | NumberColumn | DigestColumn | DigestsOf
-
-
-def failure_columns(failures: Sequence[Failure]) -> list[AnyColumn]:
+def failure_columns(failures: Sequence[Failure]) -> list[ColumnData]:
     """The four columns of ``/failures``."""
     # A reason may quote what a decoder or a store said.
     kept = [storable_failure(failure) for failure in failures]
     return [
-        TextColumn.of("failures/path", kept, "path"),
-        TextColumn.of("failures/reason", kept, "reason"),
-        NumberColumn.of("failures/size", kept, "size"),
-        NumberColumn.of("failures/mtime_ns", kept, "mtime_ns"),
+        text_column("failures/path", kept, "path"),
+        text_column("failures/reason", kept, "reason"),
+        number_column("failures/size", kept, "size"),
+        number_column("failures/mtime_ns", kept, "mtime_ns"),
     ]
 
 
-def write_columns(file: SealedWriter, columns: Iterable[AnyColumn], n_rows: int) -> None:
-    """Put columns of `n_rows` into a file."""
+def write_columns(file: SealedWriter, columns: Iterable[ColumnData]) -> None:
+    """Put columns into a file."""
     for column in columns:
-        into = file.add(column.name, (n_rows,), column.dtype, deflate=True)
+        into = file.add(column.name, (column.n_rows,), column.dtype, deflate=True)
         for _, block in column.blocks():
             into.append(block)
 
 
-def same_columns(file: SealedReader, columns: Iterable[AnyColumn], n_rows: int) -> bool:
-    """Whether a file holds just these columns of `n_rows`."""
+def same_columns(file: SealedReader, columns: Iterable[ColumnData]) -> bool:
+    """Whether a file holds just these columns."""
     for column in columns:
-        if file[column.name].shape != (n_rows,):
+        if file[column.name].shape != (column.n_rows,):
             return False
         for start, block in column.blocks():
             if not np.array_equal(file.read(column.name, start, start + len(block)), block):

@@ -103,9 +103,7 @@ def unchanged(
     try:
         old = sources[0]
         check_thumbnails(old)
-        return same_columns(old, placed.columns(sources), found.rows) and same_columns(
-            old, failure_columns(failures), len(failures)
-        )
+        return same_columns(old, [*placed.columns(sources), *failure_columns(failures)])
     except CacheCorruptError:
         # A damaged column is written anew: all of it comes from the listing.
         return False
@@ -151,9 +149,9 @@ def write_cache(
             for rows in _pieces(sources, layer, placed.source[i], placed.row[i], shape[1]):
                 column.append(rounded(rows, header.storage, layer))
                 progress.advance(len(rows))
-        write_columns(file, placed.columns(sources), n)
+        write_columns(file, placed.columns(sources))
         copy_thumbnails(file, placed, sources)
-        write_columns(file, failure_columns(failures), len(failures))
+        write_columns(file, failure_columns(failures))
     progress.finish()
 
 

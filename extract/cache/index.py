@@ -1,8 +1,6 @@
 """Where every row's features lie, and what the row was made from; about 130 bytes a row.
 
-An index joins the committed file with the segments of work that came after it. Of two rows with
-the same path the later one counts, unless both were made from the same content: then the later
-one only adds the layers that the earlier one lacks.
+`joining` makes one of the committed file and the segments of work that came after it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.columns import AnyColumn, DigestsOf, NumberColumn, TextColumn
+from extract.cache.columns import ColumnData, copied_digests, number_column, text_column
 from extract.cache.index import Ints
 from extract.cache.sources import Sources
 
@@ -58,17 +58,14 @@ class Placed:
     source: NDArray[np.int32]
     row: Ints
 
-    def columns(self, sources: Sources) -> list[AnyColumn]:
+    def columns(self, sources: Sources) -> list[ColumnData]:
         """Everything but features and thumbnails."""
-        texts: list[AnyColumn] = [
-            TextColumn.of(name, self.records, name) for name in ("path", "label", "group", "split")
-        ]
         return [
-            *texts,
-            NumberColumn.of("size", self.records, "size"),
-            NumberColumn.of("mtime_ns", self.records, "mtime_ns"),
+            *(text_column(name, self.records, name) for name in ("path", "label", "group", "split")),
+            number_column("size", self.records, "size"),
+            number_column("mtime_ns", self.records, "mtime_ns"),
             # All layers of a row were made from the same content.
-            DigestsOf("sha256", sources, self.source[0], self.row[0]),
+            copied_digests("sha256", sources, self.source[0], self.row[0]),
         ]
 
     def is_all_of(self, number: int, n_rows: int) -> bool:

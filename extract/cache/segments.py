@@ -26,11 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extract.cache.columns import (
-    AnyColumn,
-    DigestColumn,
-    NumberColumn,
-    TextColumn,
+    digest_column,
     failure_columns,
+    number_column,
+    text_column,
     write_columns,
 )
 from extract.cache.files import list_segments, put_in_place, remove, write_error
@@ -98,11 +97,11 @@ def write_segment(
         "forced": int(header.forced),
         "provenance": json.dumps(dict(header.provenance), sort_keys=True),
     }
-    columns: list[AnyColumn] = [
-        TextColumn.of("path", block.refs, "path"),
-        NumberColumn.of("size", block.refs, "size"),
-        NumberColumn.of("mtime_ns", block.refs, "mtime_ns"),
-        DigestColumn("sha256", digests),
+    columns = [
+        text_column("path", block.refs, "path"),
+        number_column("size", block.refs, "size"),
+        number_column("mtime_ns", block.refs, "mtime_ns"),
+        digest_column("sha256", digests),
     ]
     path = folder / f"{name}.h5"
     # Two processes may be writing the same segment.
@@ -119,9 +118,9 @@ def write_segment(
                     )
                 about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
                 file.add(features_name(layer), rows.shape, "<f4", attributes=about).append(rows)
-            write_columns(file, columns, len(block.refs))
+            write_columns(file, columns)
             write_thumbnails(file, block.thumbnails)
-            write_columns(file, failure_columns(failures), len(failures))
+            write_columns(file, failure_columns(failures))
         put_in_place(partial, path)
     except OSError as exc:
         remove(partial)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extract.addresses import parse
-from extract.cache.columns import NumberColumn, TextColumn, failure_columns
+from extract.cache.columns import failure_columns, number_column, text_column
 from extract.inputs import list_inputs
 from extract.remote_entry import change_token, entry_of
 from extract.stages import Failure, ImageRef, Listing
@@ -50,9 +50,9 @@ def test_whatever_is_listed_can_be_kept_and_nothing_is_lost(
     found = storable(Listing(images, failures, {}, ("r",)))
     assert len(found.images) + len(found.failures) == len(images) + len(failures)
     for name in ("path", "label", "group", "split"):
-        list(TextColumn.of(name, found.images, name).blocks())
+        list(text_column(name, found.images, name).blocks())
     for name in ("size", "mtime_ns"):
-        list(NumberColumn.of(name, found.images, name).blocks())
+        list(number_column(name, found.images, name).blocks())
     for column in failure_columns(found.failures):
         list(column.blocks())
 
