@@ -43,10 +43,6 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
         (errno.EDQUOT, "free the disk or choose another -o"),
         (errno.EACCES, "make there writable or choose another -o"),
         (errno.EROFS, "make there writable or choose another -o"),
-        (
-            errno.EFBIG,
-            "raise the largest size of a file (ulimit -f) or choose another -o",
-        ),
         (errno.ENAMETOOLONG, "choose another -o"),
         (errno.EIO, "choose another -o"),
     ],
