@@ -39,14 +39,14 @@ def test_two_nodes_make_what_one_process_makes_and_say_what_each_did(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
     arguments = to_extract(tmp_path / "f.h5")
-    ran = cli.good(*arguments, "--ray", nodes.address)
+    ran = cli.incomplete(*arguments, "--ray", nodes.address)
     summary = read_json(ran.out)
     assert_same(tmp_path / "f.h5", cli)
     assert sum(node["images"] for node in summary["nodes"]) == N_IMAGES
     assert all(node["images_per_second"] > 0 for node in summary["nodes"])
     assert f"workers see {tmp_path / 'f.h5.work'} and write their rows there" in ran.err
     before = (tmp_path / "f.h5").stat().st_mtime_ns
-    again = read_json(cli.good(*arguments, "--ray", nodes.address).out)
+    again = read_json(cli.incomplete(*arguments, "--ray", nodes.address).out)
     assert (again["reused"], again["written"]) == (N_IMAGES - len(BROKEN), False)
     assert (tmp_path / "f.h5").stat().st_mtime_ns == before
 

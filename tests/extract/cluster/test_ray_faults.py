@@ -140,7 +140,7 @@ def test_a_driver_that_ends_is_started_again_and_nothing_finished_is_redone(
         assert "run the same command again" in err
         assert "Traceback" not in err
         kept = len(content(out)["path"]) if out.exists() else 0
-    summary = read_json(cli.good(*arguments).out)
+    summary = read_json(cli.incomplete(*arguments).out)
     assert summary["reused"] >= kept
     assert 0 < summary["extracted"] <= N_IMAGES - kept
     assert_same(out, cli)
