@@ -1,7 +1,7 @@
 """fc7's command line: the commands of each room put together, errors turned into exit codes."""
 
-# Nothing is loaded before `main` is called, not even typing or __future__: Ctrl-C would end in a traceback.
-import errno
+# Nothing is loaded before `main` is called, not even errno or __future__: Ctrl-C would end in a traceback.
+# Python itself has loaded these two.
 import os
 import sys
 
@@ -260,6 +260,8 @@ def main() -> None:
 
 
 def _run() -> None:
+    import errno
+
     from models.errors import Fc7Error
     from models.terminal import guard, take_every_name
 

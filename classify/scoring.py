@@ -19,7 +19,7 @@ from extract.stages import Failure, Listing
 from extract.summary import note_ignored
 from extract.trial import try_network
 from extract.worker import Finished, NetworkRun, on_this_machine
-from models import catalog, store
+from models import store
 from models.ensure import ensure_network
 from models.errors import MismatchError, UsageError
 from models.program import command_line
@@ -275,8 +275,12 @@ def find_network(
         If no network of the store gives these features; the text says how to get it.
     """
     wanted = classifier.identity
-    if wanted.network not in store.names() and wanted.network in (*catalog.names(), catalog.UNTRAINED):
-        ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
+    if wanted.network not in store.names():
+        # Most classifiers are used where they were fitted, and have no need of the catalogue.
+        from models import catalog
+
+        if wanted.network in (*catalog.names(), catalog.UNTRAINED):
+            ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
     found = stored_network(classifier)
     if found is not None:
         return found

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from models import store
-from models.availability import check_known
 from models.durable import explained, write_whole
 from models.errors import UnknownNetworkError, UsageError
 from models.program import command_line
@@ -64,6 +63,11 @@ def default_network() -> DefaultNetwork:
         chosen, and how to choose another.
     """
     chosen = chosen_default()
+    if chosen.name in store.names():
+        return chosen
+    # It brings the catalogue, which a network of the store does not need.
+    from models.availability import check_known
+
     try:
         check_known(chosen.name)
     except UnknownNetworkError as exc:
@@ -116,6 +120,8 @@ def keep_default(name: str) -> Path:
     Fc7Error
         If the store cannot be written.
     """
+    from models.availability import check_known
+
     check_known(name)
     path = default_file()
     with explained(path, "FC7_HOME"):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models import catalog, store
-from models.availability import check_known
+from models import store
 from models.default import default_network
 from models.errors import DownloadError, UnknownNetworkError
-from models.installed import is_installed
 from models.program import command_line
 
 if TYPE_CHECKING:
@@ -54,13 +52,16 @@ def ensure_network(
         If an installed package's file of it is missing or altered.
     """
     name = default_network().name if name is None else name
-    check_known(name)
     if name in store.names():
         return store.load(name)
-    # What fetches and builds brings the web and onnx with it: most runs have their network.
+    # The catalogue, the web and onnx take their time to load, and most runs have their network.
+    from models import catalog
+    from models.availability import check_known
+    from models.installed import is_installed
     from models.pulling import pull
     from models.unavailable import what_to_run_instead
 
+    check_known(name)
     entry = catalog.entry(name)
     installed = any(is_installed(source) for source in entry.sources)
     if entry.trained and not download and not installed:

@@ -52,7 +52,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return here
 
 
-# 1 is cli itself, 2 and 3 are the first that it imports; there are about 600.
+# 1 is cli itself, 2 and 3 are the first that it imports; there are about 500.
 @pytest.mark.parametrize("number", [2, 3, 10, 60, 150, 300])
 def test_ctrl_c_while_modules_are_imported(cli: CommandLine, number: int) -> None:
     ran = ended(cli, AT_AN_IMPORT, str(number), "extract", "imgs", "--network", "tiny", "-o", "x.h5")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from classify.compare import Comparison
+from typing import TYPE_CHECKING
+
 from classify.intervals import wilson_interval
-from classify.judging import Evaluation
-from classify.predict import ClassifySummary
 from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
 from classify.report.words import shortened
 from classify.rows import left_out_note
 from extract.stages import Failure
 from extract.summary import nodes_json, nodes_text
 from models.terminal import counted
+
+if TYPE_CHECKING:
+    from classify.compare import Comparison
+    from classify.judging import Evaluation
+    from classify.predict import ClassifySummary
 
 _FAILURES_SHOWN = 20
 
