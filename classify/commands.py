@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.fit_command import DEFAULT_MODEL
+from classify.model_option import DEFAULT_MODEL, ModelOption
 from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     AddressedCommand,
@@ -28,8 +28,6 @@ from extract.commands import (
 from models.command_table import parsed_by
 from models.program import command_line
 from models.progress import make_progress
-
-ModelOption = Annotated[Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")]
 
 
 @parsed_by(AddressedCommand)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from classify.fit_command import DEFAULT_MODEL
+from classify.model_option import DEFAULT_MODEL, ModelOption
 from extract.cache_commands import ForceOption, existing
 from extract.commands import (
     BatchOption,
@@ -39,9 +39,7 @@ def evaluate(
         list[str],
         typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
     ],
-    model: Annotated[
-        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
-    ] = DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     labels: LabelsOption = None,
     group_by: GroupOption = None,
     label_by: LabelByOption = None,

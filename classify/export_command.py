@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.fit_command import DEFAULT_MODEL
+from classify.model_option import DEFAULT_MODEL, ModelOption
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption, notifier
 from models.program import command_line
@@ -18,9 +18,7 @@ _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 
 
 def export(
-    model: Annotated[
-        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
-    ] = DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The file to write. Default: full.onnx or classifier.skops."),

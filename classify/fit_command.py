@@ -19,6 +19,7 @@ from classify.arguments import (
     fit_options,
     unpacked,
 )
+from classify.model_option import DEFAULT_MODEL
 from extract.cache_commands import ForceOption, existing
 from extract.commands import JsonOption, QuietOption
 from models.errors import UsageError
@@ -27,8 +28,6 @@ from models.progress import make_progress
 
 if TYPE_CHECKING:
     from classify.split_record import SplitRecord
-
-DEFAULT_MODEL = Path("classifier.onnx")
 
 
 @unpacked

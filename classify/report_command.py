@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from classify.fit_command import DEFAULT_MODEL
+from classify.model_option import DEFAULT_MODEL, ModelOption
 from extract.cache_commands import ForceOption, existing
 from extract.commands import QuietOption, notifier
 from models.errors import UsageError
@@ -20,9 +20,7 @@ from models.terminal import counted
 
 def report(
     features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
-    model: Annotated[
-        Path, typer.Option("-m", "--model", help="A classifier that fit wrote.")
-    ] = DEFAULT_MODEL,
+    model: ModelOption = DEFAULT_MODEL,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path("report.html"),
     images: Annotated[
         list[str] | None,

@@ -52,6 +52,7 @@ LIGHT = [
     "classify/arguments.py",
     "classify/commands.py",
     "classify/kinds.py",
+    "classify/model_option.py",
     "classify/export_command.py",
     "classify/duplicates_command.py",
     "classify/fit_command.py",
