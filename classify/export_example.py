@@ -1,4 +1,4 @@
-"""What a user of full.onnx does before it: said in sentences, and written as a script of ten lines.
+"""What a user of full.onnx does before it: said in sentences, and written as a script of twelve lines.
 
 The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extract.geometry.frame` decides.
 """

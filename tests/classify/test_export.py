@@ -142,13 +142,17 @@ def test_it_answers_as_classify_does_on_images_it_was_not_tried_on(cli: CommandL
 
 
 @pytest.mark.parametrize("resize", ["warp", "short"])
-def test_the_usual_script_has_ten_lines(resize: str) -> None:
+def test_the_usual_script_has_twelve_lines(resize: str) -> None:
     script = example_script(caffe_preprocess() if resize == "warp" else torch_preprocess(), "full.onnx")
     # What stands where in a picture of any shape takes a few lines more.
-    assert len(script.splitlines()) == (10 if resize == "warp" else 13)
+    assert len(script.splitlines()) == (12 if resize == "warp" else 15)
     assert max(map(len, script.splitlines())) <= 110
     imported = [line for line in script.splitlines() if "import " in line]
-    assert imported == ["import json, sys, numpy, onnxruntime", "from PIL import Image, ImageOps"]
+    assert imported == [
+        "import json, os, sys, numpy",
+        "from PIL import Image, ImageOps",
+        "import onnxruntime",
+    ]
 
 
 def test_without_images_it_is_tried_on_drawn_pictures_and_says_so(cli: CommandLine) -> None:
@@ -247,7 +251,7 @@ def test_with_the_example_on_stdout_everything_else_is_on_stderr(cli: CommandLin
     alone = cli.good("export", "--example")
     both = cli.good("export", "-o", "full.onnx", "--example")
     assert both.out == alone.out
-    assert alone.out.startswith("import json, sys, numpy, onnxruntime\n")
+    assert alone.out.startswith("import json, os, sys, numpy\n")
     assert "wrote full.onnx" in both.err
 
 

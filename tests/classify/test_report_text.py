@@ -45,7 +45,7 @@ def test_refitting_on_everything_is_said() -> None:
 def test_notes_are_printed() -> None:
     X, y = blobs([5, 5, 1])
     text = fit_report(fit_classifier(X, [*y[:10], ""], options=FitOptions(head="svm", C=1.0)))
-    assert "note: 1 of 11 images have no label and were left out" in text
+    assert "note: 1 of 11 images has no label and was left out" in text
 
 
 def test_the_confusion_matrix_has_a_row_for_each_truth() -> None:
