@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
@@ -16,9 +16,11 @@ import numpy as np
 from classify.appearing import appearing
 from classify.kinds import PREDICTIONS
 from classify.predictions import ListedFailures, best_first, is_stdout, open_predictions, shown_root
+from classify.recovering import recovering
 from extract.call_inputs import guard_for
 from extract.clock import Clock
 from extract.options import ExtractOptions
+from extract.reading import Care
 from extract.sources import list_images
 from extract.stages import Failure, Listing
 from extract.summary import note_ignored
@@ -118,9 +120,13 @@ def imagenet_images(
     note_ignored(listing, notify)
     failures: list[Failure] = []
     classified = 0
-    early = ListedFailures(listing.failures)
-    with _open(out, form, top_k, shown_root(listing)) as writer:
-        for paths, probabilities, failed in _scored(stored, layer, listing, options, progress, notify):
+    with (
+        recovering(listing, out, notify) as (listing, care),
+        _open(out, form, top_k, shown_root(listing)) as writer,
+        closing(_scored(stored, layer, listing, options, progress, notify, care)) as scored,
+    ):
+        early = ListedFailures(listing.failures)
+        for paths, probabilities, failed in scored:
             due = early.merged_into(paths, failed)
             writer.write(paths, probabilities, due)
             failures += due
@@ -186,7 +192,8 @@ def _scored(
     options: ExtractOptions,
     progress: Progress,
     notify: Notify,
-) -> Iterator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
+    care: Care,
+) -> Generator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
     # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
     pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"
     changed: PreprocessSpec = dataclasses.replace(stored.spec.preprocess, **options.preprocess)  # type: ignore[arg-type]
@@ -202,11 +209,12 @@ def _scored(
         exact_decode=options.exact_decode,
     )
     progress.start(len(listing.images), "classifying")
-    for done in on_this_machine(listing.images, run, clock=Clock(), notify=notify):
-        refs = done.block.refs
-        rows = done.block.features[layer.name] if refs else np.empty((0, 1000), np.float32)
-        yield [ref.path for ref in refs], class_probabilities(rows), list(done.failures)
-        progress.advance(len(refs) + len(done.failures))
+    with closing(on_this_machine(listing.images, run, clock=Clock(), notify=notify, care=care)) as done:
+        for finished in done:
+            refs = finished.block.refs
+            rows = finished.block.features[layer.name] if refs else np.empty((0, 1000), np.float32)
+            yield [ref.path for ref in refs], class_probabilities(rows), list(finished.failures)
+            progress.advance(len(refs) + len(finished.failures))
     progress.finish()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.evaluate import Metrics, judge
 from classify.groups import GroupFigures, judge_groups
+from classify.recovering import recovering_unless_cache
 from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from classify.seen import seen_in_training
 from extract.clock import Clock
@@ -203,7 +205,7 @@ def score_labelled(
         group_by=group_by,
         label_by=label_by,
     )
-    failures = list(listing.failures) if isinstance(listing, Listing) else []
+    options = options or RunOptions()
     paths: list[str] = []
     truth: list[str] = []
     groups: list[str] = []
@@ -211,23 +213,31 @@ def score_labelled(
     probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
     novelty = [np.empty(0, np.float32)]
     unlabelled = 0
-    for scored in score_inputs(
-        listing,
-        classifier,
-        options or RunOptions(),
-        clock=Clock(),
-        progress=progress or Silent(),
-        notify=notify,
+    with (
+        recovering_unless_cache(listing, None, options, notify) as (listing, care),
+        closing(
+            score_inputs(
+                listing,
+                classifier,
+                options,
+                clock=Clock(),
+                progress=progress or Silent(),
+                notify=notify,
+                care=care,
+            )
+        ) as done,
     ):
-        known = [i for i, label in enumerate(scored.labels) if label is not None]
-        unlabelled += len(scored.labels) - len(known)
-        truth += [label for label in scored.labels if label is not None]
-        paths += [scored.paths[i] for i in known]
-        groups += [scored.groups[i] for i in known]
-        sha256 += [scored.sha256[i] for i in known]
-        probabilities.append(scored.probabilities[known])
-        novelty.append(scored.novelty[known])
-        failures += scored.failures
+        failures = list(listing.failures) if isinstance(listing, Listing) else []
+        for scored in done:
+            known = [i for i, label in enumerate(scored.labels) if label is not None]
+            unlabelled += len(scored.labels) - len(known)
+            truth += [label for label in scored.labels if label is not None]
+            paths += [scored.paths[i] for i in known]
+            groups += [scored.groups[i] for i in known]
+            sha256 += [scored.sha256[i] for i in known]
+            probabilities.append(scored.probabilities[known])
+            novelty.append(scored.novelty[known])
+            failures += scored.failures
     if not truth:
         raise DataError(
             f"none of the {unlabelled} images has a label; put them into one folder per class, or give "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from classify.artifact import load_classifier
 from classify.classifier import Classifier
 from classify.kinds import PREDICTIONS
 from classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
+from classify.recovering import recovering_unless_cache
 from classify.scoring import RunOptions, list_unless_cache, score_inputs
 from extract.call_inputs import guard_for
 from extract.clock import Clock
@@ -99,24 +101,31 @@ def classify_images(
         out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify, labelled=False)
-    clock = Clock()
+    options, clock = options or RunOptions(), Clock()
     failures: list[Failure] = []
     unknown = classifier.rejection_label
     counts = dict.fromkeys(classifier.classes_, 0)
     n_novel = 0
     nodes: dict[str, NodeWork] = {}
-    early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
     root = shown_root(listing) if isinstance(listing, Listing) else ""
-    with open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer:
-        for scored in score_inputs(
-            listing,
-            classifier,
-            options or RunOptions(),
-            clock=clock,
-            progress=progress or Silent(),
-            notify=notify,
-            nodes=nodes,
-        ):
+    with (
+        recovering_unless_cache(listing, out, options, notify) as (listing, care),
+        open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
+        closing(
+            score_inputs(
+                listing,
+                classifier,
+                options,
+                clock=clock,
+                progress=progress or Silent(),
+                notify=notify,
+                nodes=nodes,
+                care=care,
+            )
+        ) as done,
+    ):
+        early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
+        for scored in done:
             failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from classify.matching import layer_for
 from classify.waiting import rows_to_wait_for, together
 from extract.clock import Clock
 from extract.inputs import list_inputs
+from extract.reading import NO_CARE, Care
 from extract.stages import Failure, Listing
 from extract.summary import note_ignored
 from extract.trial import try_network
@@ -88,11 +90,12 @@ def score_inputs(
     progress: Progress,
     notify: Notify,
     nodes: dict[str, NodeWork] | None = None,
-) -> Iterator[Scored]:
+    care: Care = NO_CARE,
+) -> Generator[Scored]:
     """Probabilities for images, folders or one features.h5, a batch at a time.
 
     `inputs` may also be what `list_unless_cache` made of them. On a cluster `nodes` is filled with what
-    each node did.
+    each node did. `care` is what is done on this machine about images that may end the process.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def score_inputs(
     """
     listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, notify)
     if isinstance(listing, Listing):
-        yield from _score_images(listing, classifier, options, clock, progress, notify, nodes)
+        yield from _score_images(listing, classifier, options, clock, progress, notify, nodes, care)
     else:
         yield from _score_cache(listing, classifier, progress)
 
@@ -203,6 +206,7 @@ def _score_images(
     progress: Progress,
     notify: Notify,
     nodes: dict[str, NodeWork] | None,
+    care: Care,
 ) -> Iterator[Scored]:
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
@@ -219,7 +223,7 @@ def _score_images(
         exact_decode=options.exact_decode,
     )
     if options.cluster is None:
-        done = on_this_machine(listing.images, run, clock=clock, notify=notify)
+        done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)
     else:
         from extract.cluster.driver import on_cluster
 
@@ -227,7 +231,9 @@ def _score_images(
             listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
         )
     progress.start(len(listing.images), "classifying")
-    yield from score_finished(done, classifier, layer, progress)
+    # The traceback of what ends this keeps `done`, whose threads would read on.
+    with closing(done):
+        yield from score_finished(done, classifier, layer, progress)
     progress.finish()
 
 

@@ -358,7 +358,9 @@ class _Run:
             return
         run = self._network_run()
         if self.options.cluster is None:
-            with Recovery(writer.work_folder, work, self.failed, self.notify) as recovery:
+            again = "--retry-failed tries it again"
+            folder = writer.work_folder
+            with Recovery(folder, work, self.failed, self.notify, again=again) as recovery:
                 if recovery.given_up:
                     yield Finished(RowBlock([], [], {}), recovery.given_up)
                 yield from on_this_machine(

@@ -1,14 +1,15 @@
 """A run that follows one that died: which images may have ended it, and how these are tried.
 
 A process that is killed cannot say why: the kernel does not ask when memory runs out, and a library that
-crashes takes all with it. So a run keeps what it is reading and decoding in a small file of the cache's work
-folder (`extract.in_flight`), a number for each image, and the next run finds the file of one that died.
+crashes takes all with it. So a run keeps what it is reading and decoding in a small file of a work folder
+(`extract.in_flight`), a number for each image, and the next run finds the file of one that died.
 
 1. The images in it are tried one at a time, while no other is read or decoded, and in a decoding process. If
    that ends, it is the image's failure, which is tried again next time, and the run goes on.
 2. If the run dies with it nevertheless, as where a container's processes are all ended together, the image
    that was being tried is to blame; once it may be chance. After `TRIES` such deaths the image is a failure
-   by name without another try, until its file changes or failures are tried again (``--retry-failed``).
+   by name without another try. A cache keeps that until its file changes or failures are tried again
+   (``--retry-failed``).
 
 So one picture that ends whatever decodes it costs one run, and at most three.
 """
@@ -45,13 +46,16 @@ class Recovery:
     Parameters
     ----------
     folder : Path
-        The cache's work folder; made if there is anything to do. This process has the cache's lock.
+        A folder for this alone or a cache's work folder; made if there is anything to do. This process has
+        a lock on it.
     work : sequence of ImageRef
         What there is to read.
     failed : collection of str
         Paths of images that failed before for a reason that may have gone: they are decoded in a process of
         their own, since memory may be short again.
     notify : callable
+    again : str
+        What makes a run try an image that was given up; the end of its reason.
 
     Attributes
     ----------
@@ -63,13 +67,19 @@ class Recovery:
     """
 
     def __init__(
-        self, folder: Path, work: Sequence[ImageRef], failed: Collection[str], notify: Notify
+        self,
+        folder: Path,
+        work: Sequence[ImageRef],
+        failed: Collection[str],
+        notify: Notify,
+        *,
+        again: str,
     ) -> None:
         left = list(folder.glob(_PATTERN))
         deaths = _deaths(left)
         found = {ref.path: deaths[key] for ref in work if (key := _key(ref)) in deaths} if deaths else {}
         self.work = [ref for ref in work if found.get(ref.path, 0) < TRIES]
-        self.given_up = [_failure(ref) for ref in work if found.get(ref.path, 0) >= TRIES]
+        self.given_up = [_failure(ref, again) for ref in work if found.get(ref.path, 0) >= TRIES]
         self._suspects = {path: n for path, n in found.items() if n < TRIES}
         self._waiting: dict[str, ExitStack] = {}
         self._in_flight: InFlight | None = None
@@ -150,6 +160,6 @@ def _key(ref: ImageRef) -> int:
     return int.from_bytes(hashlib.blake2b(about, digest_size=8).digest(), "big") >> 4
 
 
-def _failure(ref: ImageRef) -> Failure:
+def _failure(ref: ImageRef, again: str) -> Failure:
     why = f"it ended {TRIES} runs that read nothing else, as happens when memory runs out"
-    return Failure(ref.path, f"{why}; --retry-failed tries it again", ref.size, ref.mtime_ns)
+    return Failure(ref.path, f"{why}; {again}", ref.size, ref.mtime_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +160,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
 
 def on_this_machine(
     images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Notify, care: Care = NO_CARE
-) -> Iterator[Finished]:
+) -> Generator[Finished]:
     """Run images in this process, a batch at a time, in their order.
 
     Parameters

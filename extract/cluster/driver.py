@@ -7,7 +7,7 @@ their rows back.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class NodeWork:
 
 def on_cluster(
     images: Sequence[ImageRef], run: NetworkRun, options: ClusterOptions, **details: Any
-) -> Iterator[Finished]:
+) -> Generator[Finished]:
     """Run images on the cluster that the user chose.
 
     Parameters

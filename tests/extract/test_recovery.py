@@ -40,7 +40,7 @@ class Run:
 
     def __init__(self, folder: Path, images: Sequence[ImageRef]) -> None:
         self.notes: list[str] = []
-        self.recovery = Recovery(folder, images, (), self.notes.append)
+        self.recovery = Recovery(folder, images, (), self.notes.append, again="")
 
     def dies_reading(self, *images: ImageRef) -> None:
         """As a kill leaves it."""

@@ -1,0 +1,87 @@
+"""A run over images whose rows are not kept, after one that died: `extract.recovery` for predictions.
+
+The folder of what is being read lies beside the file that is written, as ``OUT.work``; for results on stdout
+in the store, under a name that the inputs give. It goes when the run ends, so an image that was given up is
+tried anew by the run after that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+
+from classify.scoring import RunOptions
+from extract.cache.files import work_path
+from extract.reading import NO_CARE, Care
+from extract.recovery import Recovery
+from extract.stages import Listing
+from models.locks import Busy, exclusive
+from models.outputs import Destination, Output
+from models.progress import Notify
+from models.store_paths import store_root
+
+_AGAIN = "the next run tries it again"
+
+
+@contextmanager
+def recovering(listing: Listing, out: Destination | None, notify: Notify) -> Iterator[tuple[Listing, Care]]:
+    """What is done about images of which the run before may have died.
+
+    Parameters
+    ----------
+    listing : Listing
+    out : str, Path, Output or None
+        Where the results go; what is no `Output` is stdout.
+    notify : callable
+        Is told which images are tried alone.
+
+    Yields
+    ------
+    listing : Listing
+        The images that are given up are failures in it.
+    care : Care
+        For `extract.worker.on_this_machine`.
+
+    Notes
+    -----
+    Of two runs at once with one folder the second goes without, and so does one that cannot write there.
+    """
+    folder = _folder(listing, out)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(exist_ok=True)
+            stack.callback(_remove_if_empty, folder)
+            stack.enter_context(exclusive(folder / "lock"))
+        except (Busy, OSError):
+            found = listing, NO_CARE
+        else:
+            recovery = stack.enter_context(Recovery(folder, listing.images, (), notify, again=_AGAIN))
+            failures = [*listing.failures, *recovery.given_up]
+            found = dataclasses.replace(listing, images=recovery.work, failures=failures), recovery.care
+        yield found
+
+
+def recovering_unless_cache(
+    listing: Listing | Path, out: Destination | None, options: RunOptions, notify: Notify
+) -> AbstractContextManager[tuple[Listing | Path, Care]]:
+    """`recovering` for what `list_unless_cache` gave; a cluster finds by itself what ends a process."""
+    if isinstance(listing, Path) or options.cluster is not None:
+        return nullcontext((listing, NO_CARE))
+    return recovering(listing, out, notify)
+
+
+def _folder(listing: Listing, out: Destination | None) -> Path:
+    if isinstance(out, Output) and not out.place.stream:
+        return work_path(out.place.target)
+    inputs = "\0".join([os.getcwd(), *listing.roots])  # noqa: PTH109
+    key = hashlib.blake2b(os.fsencode(inputs), digest_size=8).hexdigest()
+    return work_path(store_root() / f"run-{key}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

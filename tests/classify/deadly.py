@@ -1,0 +1,36 @@
+"""The command line where an image ends the process: ``python -m tests.classify.deadly HOW ARGUMENT...``.
+
+HOW is the path of an image, and whoever reads it is killed. Or it is ``lying``: no image is believed what its
+header says, so the kernel ends what takes too much.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from cli import main
+from extract.budget import Budget
+from extract.folders import FolderOrigin
+from extract.stages import ImageRef
+
+_read = FolderOrigin.read
+
+
+def begin(how: str, *arguments: str) -> None:
+    def read(origin: FolderOrigin, ref: ImageRef) -> bytes:
+        if ref.path == how:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return _read(origin, ref)
+
+    if how == "lying":
+        Budget._admits = lambda *_: True  # type: ignore[method-assign]
+    else:
+        FolderOrigin.read = read  # type: ignore[method-assign, assignment]
+    sys.argv[1:] = arguments
+    main()
+
+
+if __name__ == "__main__":
+    begin(*sys.argv[1:])
