@@ -10,7 +10,7 @@ from extract.cache.header import Header, open_cache
 from extract.cache.identity import REMEDY, CacheIdentity
 from extract.cache.index import Entries
 from extract.cache.sealed_reader import SealedReader
-from extract.cache.soundness import unusable_features
+from extract.cache.soundness import lost_rows
 from models.errors import CacheCorruptError, CacheError, MismatchError
 
 # Bringing a written file onto the disk and renaming it takes less.
@@ -27,7 +27,7 @@ class Old:
     written_ns : int or None
         When the file was written, nanoseconds since the epoch; None for a copy that kept the time.
     lost : mapping of str to sequence of range
-        Layer -> rows whose features fail a checksum or are not finite; only looked for when repairing.
+        Layer -> rows to be made anew, see `lost_rows`; only looked for when repairing.
     """
 
     path: Path
@@ -50,8 +50,7 @@ class Old:
         try:
             with open_cache(path) as file:
                 header = Header.read(file)
-                layers = header.identity.layers if repair else ()
-                lost = {layer: [rows for rows, _ in unusable_features(file, layer)] for layer in layers}
+                lost = lost_rows(file, header.identity.layers) if repair else {}
                 return cls(path, header, file.seal, _written_ns(path), lost)
         except CacheCorruptError as exc:
             raise CacheCorruptError(f"{exc}; {_ANEW}") from exc

@@ -1,13 +1,14 @@
-"""Which features of a cache can be used: those that pass their checksum and are finite numbers."""
+"""Which rows of a cache can be used: those that pass their checksums and are finite numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from extract.cache.header import features_name
 from extract.cache.sealed_reader import SealedReader
+from extract.cache.thumbnails import thumbnail_names
 from models.errors import CacheCorruptError
 
 
@@ -22,3 +23,13 @@ def unusable_features(file: SealedReader, layer: str) -> Iterator[tuple[range, C
             continue
         for row in np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist():
             yield range(rows.start + row, rows.start + row + 1), None
+
+
+def lost_rows(file: SealedReader, layers: Sequence[str]) -> dict[str, list[range]]:
+    """Layer -> rows that must be made anew; those whose thumbnail is damaged are of the first layer.
+
+    A commit takes a row's thumbnail from the file that holds its first layer.
+    """
+    lost = {layer: [rows for rows, _ in unusable_features(file, layer)] for layer in layers}
+    lost[layers[0]] += [rows for name in thumbnail_names(file) for rows, _ in file.damaged(name)]
+    return lost
