@@ -32,7 +32,7 @@ from extract.providers import (
     candidates,
     no_gpu,
 )
-from models.errors import DeviceMemoryError, Fc7Error, ProviderError, WeightsError
+from models.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
 from models.prepare import Runnable
 from models.progress import Notify
 
@@ -111,7 +111,7 @@ class Engine:
         ------
         DeviceMemoryError
             If the batch did not fit, or an engine for smaller ones could not be opened.
-        Fc7Error
+        EngineError
             With the engine's own words.
         """
         if self._session is None:
@@ -122,7 +122,7 @@ class Engine:
             if _lacks_memory(exc):
                 raise DeviceMemoryError(_no_memory(self.provider, _words(exc))) from exc
             hint = "" if self.provider == CPU else "; --device cpu may work"
-            raise Fc7Error(f"{self.provider} failed: {_words(exc)}{hint}") from exc
+            raise EngineError(f"{self.provider} failed: {_words(exc)}{hint}") from exc
 
     def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         if self.provider not in (CUDA, TENSORRT):

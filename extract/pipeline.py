@@ -43,12 +43,15 @@ from models.default import default_network
 from models.ensure import ensure_network
 from models.errors import (
     CredentialsError,
+    DeviceMemoryError,
+    EngineError,
     Fc7Error,
     HungError,
     ImageError,
     MismatchError,
     StoppedError,
     UsageError,
+    WeightsError,
 )
 from models.outputs import Destination, Output
 from models.progress import Notify, Progress, Silent
@@ -297,8 +300,8 @@ class _Run:
                     )
                     if stopped is not None:
                         return stopped
-        except CredentialsError as exc:
-            return CredentialsError(f"{exc}; {self._kept(gathered)}")
+        except (CredentialsError, DeviceMemoryError, EngineError, WeightsError) as exc:
+            return type(exc)(f"{exc}; {self._kept(gathered)}")
         except HungError as exc:
             return HungError(f"{exc}; {self._kept(gathered)}: run the same command again to go on")
         except KeyboardInterrupt as exc:

@@ -19,6 +19,7 @@
     │   ├── CacheCorruptError       bytes that fail their checksum, rows that do not add up
     │   └── CacheLockedError        another process is writing it
     ├── DeviceMemoryError           a batch did not fit into the device's memory
+    ├── EngineError                 the network failed while it ran
     ├── HungError                   an image or the network does not come to an end
     ├── ClassifierError             classifier.onnx cannot be read
     └── StoppedError                exit 130: Ctrl-C; what was finished is kept
@@ -109,6 +110,10 @@ class CacheLockedError(CacheError):
 
 class DeviceMemoryError(Fc7Error):
     """A batch that did not fit; a smaller one may."""
+
+
+class EngineError(Fc7Error):
+    """The network failed while it ran; the text holds the engine's own words."""
 
 
 class HungError(Fc7Error):

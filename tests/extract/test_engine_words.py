@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
-from tests.support import ROOT, SIDE, CommandLine, write_pictures
+from tests.support import ROOT, SIDE, CommandLine, read_json, write_pictures
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS and /proc/self/statm")
 
@@ -114,3 +115,38 @@ def test_an_operator_that_fails_is_told_once_and_in_our_words(tmp_path: Path) ->
     assert "\x1b" not in ran.err
     assert [line.partition(": ")[0] for line in ran.err.splitlines()] == ["error"]
     assert "out of data bounds" in ran.err
+
+
+def test_a_network_that_fails_in_the_middle_of_a_run_costs_nothing_that_was_done(tmp_path: Path) -> None:
+    """It takes entry 0 of a table of one for pictures that are not bright, and entry 1 for a white one."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["embedding"], axes=[2, 3], keepdims=0),
+            helper.make_node("ReduceMax", ["embedding"], ["brightest"], keepdims=0),
+            helper.make_node("Div", ["brightest", "bright"], ["share"]),
+            helper.make_node("Cast", ["share"], ["entry"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["table", "entry"], ["one"]),
+            helper.make_node("Mul", ["embedding", "one"], ["out"]),
+        ],
+        "bright",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 3])],
+        [
+            numpy_helper.from_array(np.array(250, np.float32), "bright"),
+            numpy_helper.from_array(np.ones(1, np.float32), "table"),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, str(tmp_path / "bright.onnx"))
+    cli = CommandLine(tmp_path)
+    cli.good(
+        "models", "import", "bright.onnx", "--as", "bright", "--layer", "out", "--mean", "0", "--std", "1"
+    )
+    write_pictures(tmp_path / "imgs", 2)
+    Image.new("RGB", (SIDE, SIDE), "white").save(tmp_path / "imgs/white.png")
+    run = ("extract", "imgs", "--network", "bright", "-b", "1", "-j", "1")
+    ran = cli(*run)
+    assert ran.code == 1
+    assert re.search(r"error: \S+ failed: .*; what was done is kept in features.h5", ran.err)
+    (tmp_path / "imgs/white.png").unlink()
+    assert read_json(cli.good(*run, "--json").out)["reused"] > 0
