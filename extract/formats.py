@@ -81,7 +81,6 @@ _SIGNATURES = (
 # The signatures of a few bytes, which other files have by chance, with what follows them in an image.
 _LONGER = {
     "BMP": re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
-    "JPEG XL": re.compile(rb"\0\0\0\x0cJXL "),
     "PPM": re.compile(rb"P[1-6f]\s+(#[^\n]*\n)?\d+\s+\d+\s"),
     "DIB": re.compile(rb"(?!)"),
 }
@@ -123,6 +122,9 @@ def not_installed(kind: str, package: str, extra: str) -> ImageError:
 
 
 def _kind_of(data: bytes) -> str | None:
+    # Two bytes are no proof; what follows them must be a header.
+    if data.startswith(SIGNATURE) and not Header(data).is_plausible():
+        return None
     return next((name for name, signature in _SIGNATURES if signature.match(data)), None)
 
 
@@ -137,8 +139,7 @@ def sniff(data: bytes) -> str:
     if not data:
         raise ImageError("the file is empty (0 bytes)")
     kind = _kind_of(data)
-    # Two bytes are no proof; what follows them must be a header.
-    if kind is not None and (not data.startswith(SIGNATURE) or Header(data).is_plausible()):
+    if kind is not None:
         return kind
     for name, signature in _OTHERS:
         if signature.match(data):

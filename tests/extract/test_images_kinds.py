@@ -302,6 +302,7 @@ def test_a_header_of_jpeg_xl_is_plausible(codecs: Any, channels: int, dtype: str
     # Within boxes or not.
     bare = data[data.index(b"\xff\x0a") :]
     assert sniff(bare) == "JPEG XL"
+    assert begins_as_image(bare[:64])
 
 
 @pytest.mark.parametrize("text", [b"this is no picture", b"\xff" * 40, b"id,label\n"])
