@@ -6,10 +6,13 @@
     data/val/ants/2.jpg     judges, ants           data/ants/test/2.jpg    judges, ants
     data/test/3.jpg         no label
     data/test/test/3.jpg    no label: no class of data/train has this name
+
+The word may stand in a longer name, if the folders beside it have the same one: ``seg_train``, ``seg_test``.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +20,9 @@ from dataclasses import dataclass
 from extract.label_names import seen_as
 from extract.manifests import SPLIT_WORDS
 
+# Kaggle's sets call so what predictions are wanted of.
+_FOLDER_WORDS = {**SPLIT_WORDS, "pred": "test"}
+_DIGITS = "0123456789"
 # What folders of images without a class are called.
 _NO_CLASSES = frozenset(
     {
@@ -54,11 +60,15 @@ class SplitFolders:
         return folder if folder in self.words else None
 
     def below(self, folder: str) -> list[str]:
-        """The folders in a path from the top, without the one that is a part of the split."""
+        """The folders in a path from the top, without the part of the split and one of its name in it."""
         names = folder.split("/") if folder else []
         part = self.around(folder)
         if part is not None:
-            del names[part.count("/")]
+            depth = part.count("/")
+            name = names.pop(depth)
+            # As archives that hold a folder of their own name are unpacked: train/train/cats.
+            if len(names) > depth + 1 and names[depth] == name:
+                del names[depth]
         return names
 
     def class_of(self, folder: str) -> str | None:
@@ -104,15 +114,16 @@ def is_no_class(name: str) -> bool:
     >>> [name for name in ("test1", "val2017", "Images", "cats") if is_no_class(name)]
     ['test1', 'val2017', 'Images']
     """
-    return name.lower().rstrip("0123456789_-") in _NO_CLASSES
+    return name.lower().rstrip(f"{_DIGITS}_-") in _NO_CLASSES
 
 
 def find_split_folders(folders: Iterable[str]) -> SplitFolders:
     """Which of the folders around some images are parts of a split.
 
-    They are where one that trains holds folders with images, and one that judges lies beside it. Alone, or
-    where ``train`` holds nothing but images, such a name may well be a class: a railway's. It is none where
-    several folders hold a part that trains and one that judges, and nothing else: these are the classes.
+    They are where one that trains holds folders with images, and one that judges lies beside it, of the same
+    name but for the word and its number. Alone, or where ``train`` holds nothing but images, such a name may
+    well be a class: a railway's. It is none where several folders hold a part that trains and one that
+    judges, and nothing else: these are the classes.
 
     Parameters
     ----------
@@ -121,34 +132,70 @@ def find_split_folders(folders: Iterable[str]) -> SplitFolders:
 
     Examples
     --------
-    >>> find_split_folders(["train/ants", "train/bees", "val/ants"]).words
-    {'train': 'train', 'val': 'val'}
+    >>> sorted(find_split_folders(["train/ants", "train/bees", "val/ants"]).words.items())
+    [('train', 'train'), ('val', 'val')]
     >>> find_split_folders(["train", "car", "test/car"]).words
     {}
+    >>> sorted(find_split_folders(["training_set/ants", "test_set/ants", "my_test/ants"]).words)
+    ['test_set', 'training_set']
     >>> sorted(find_split_folders(["ants/train", "ants/val", "bees/train", "bees/val"]).inner)
     ['ants/train', 'ants/val', 'bees/train', 'bees/val']
     """
     distinct = set(folders)
     words: dict[str, str] = {}
-    for around, beside in _parts_beside(distinct).items():
-        parts = {name: SPLIT_WORDS[name.lower()] for name in beside}
-        trains = any(beside[name] for name, word in parts.items() if word == "train")
-        if trains and set(parts.values()) != {"train"}:
-            words |= {f"{around}/{name}" if around else name: word for name, word in parts.items()}
+    for parts in _parts_beside(distinct).values():
+        trains = any(part.holds_folders for part in parts.values() if part.word == "train")
+        if trains and {part.word for part in parts.values()} != {"train"}:
+            words |= {folder: part.word for folder, part in parts.items()}
     inner = {folder: word for folder, word in _parts_in_classes(distinct).items() if folder not in words}
     return SplitFolders(words | inner, frozenset(inner))
 
 
-def _parts_beside(folders: Iterable[str]) -> dict[str, dict[str, bool]]:
-    """Folder -> those in it that are called like a part, and whether there are folders in these."""
-    holds: dict[str, dict[str, bool]] = {}
+@dataclass(slots=True)
+class _Part:
+    """A folder that is called like a part.
+
+    Attributes
+    ----------
+    word : str
+        ``train``, ``val`` or ``test``.
+    holds_folders : bool
+        Whether there are folders with images in it.
+    """
+
+    word: str
+    holds_folders: bool = False
+
+
+def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _Part]]:
+    """Those that lie in one folder and have one name but for the word: by their paths."""
+    beside: defaultdict[tuple[str, str], dict[str, _Part]] = defaultdict(dict)
     for folder in folders:
         names = folder.split("/")
         for depth, name in enumerate(names):
-            if name.lower() in SPLIT_WORDS:
-                beside = holds.setdefault("/".join(names[:depth]), {})
-                beside[name] = beside.get(name, False) or depth + 1 < len(names)
-    return holds
+            called = _called(name)
+            if called is not None:
+                word, others = called
+                parts = beside["/".join(names[:depth]), others]
+                part = parts.setdefault("/".join(names[: depth + 1]), _Part(word))
+                part.holds_folders |= depth + 1 < len(names)
+    return beside
+
+
+def _called(name: str) -> tuple[str, str] | None:
+    """What a folder's name says of a split, and the other words in it.
+
+    Examples
+    --------
+    >>> _called("seg_train"), _called("test1"), _called("contest"), _called("train-test")
+    (('train', 'seg'), ('test', ''), None, None)
+    """
+    words = re.split(r"[\s_-]+", name.lower())
+    found = [i for i, word in enumerate(words) if word.rstrip(_DIGITS) in _FOLDER_WORDS]
+    if len(found) != 1:
+        return None
+    word = words.pop(found[0])
+    return _FOLDER_WORDS[word.rstrip(_DIGITS)], " ".join(words)
 
 
 def _parts_in_classes(folders: Iterable[str]) -> dict[str, str]:

@@ -179,6 +179,40 @@ def test_one_folder_in_a_part_that_judges_and_no_class_of_train_is_no_class(
     assert not any("class folders" in note for note in found["notes"])
 
 
+def test_the_word_of_a_part_may_stand_in_a_longer_name(tmp_path: Path) -> None:
+    intel = ["seg_train/seg_train/sea/1.png", "seg_train/seg_train/ice/2.png", "seg_test/seg_test/sea/3.png"]
+    folder = pictures(tmp_path / "intel", *intel, "seg_pred/seg_pred/4.png")
+    assert labels(folder) == {
+        "seg_pred/seg_pred/4.png": None,
+        "seg_test/seg_test/sea/3.png": "sea",
+        "seg_train/seg_train/ice/2.png": "ice",
+        "seg_train/seg_train/sea/1.png": "sea",
+    }
+    assert splits(folder) == {name: name[4:].split("/")[0].replace("pred", "test") for name in labels(folder)}
+    # The folder in the part of its own name is no session.
+    assert not any("--label-by" in note for note in notes(folder))
+    assert labels(folder, label_by="1")["seg_test/seg_test/sea/3.png"] == "sea"
+    sets = pictures(tmp_path / "sets", "test_set/a/1.png", "training_set/a/2.png", "training_set/b/3.png")
+    assert list(splits(sets).values()) == ["test", "train", "train"]
+    # Kaggle's cats and dogs, sorted into folders.
+    numbered = pictures(tmp_path / "numbered", "test1/1.png", "train/cat/2.png", "train/dog/3.png")
+    assert list(labels(numbered).values()) == [None, "cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["bullet_train/day/1.png", "test_tube/day/2.png"],
+        ["contest/day/1.png", "train/day/2.png"],
+        ["train-test/day/1.png", "test/day/2.png", "train/3.png"],
+    ],
+)
+def test_longer_names_that_differ_by_more_than_the_word_are_no_parts(
+    tmp_path: Path, names: list[str]
+) -> None:
+    assert not any(splits(pictures(tmp_path / "x", *names)).values())
+
+
 def test_several_folders_of_no_class_are_told_by_what_they_are_called(tmp_path: Path) -> None:
     names = ["test/images/4.png", "test/unknown/5.png", "train/a/1.png", "train/b/2.png", "val/b/3.png"]
     folder = pictures(tmp_path / "x", *names)
