@@ -191,7 +191,7 @@ def layout(
     if len(shape) == 2 and (labels is None or 1 in counts_of(labels)):
         return Layout(1, None, (0, 1), math.prod(shape))
     raise SourceError(
-        f"{name}: images of shape {shape} were found; (N, H, W, 3), (N, H, W) or (N, 3, H, W) is needed"
+        f"{name}: images of shape {shape} were found; (N, H, W, 3 or 4), (N, H, W) or (N, 3, H, W) is needed"
     )
 
 

@@ -164,7 +164,7 @@ def _list_files(manifest: Manifest, folder: Path, typed: str) -> Listing:
     if not images:
         raise UsageError(
             f"{manifest.name}: none of the {len(failures)} files it names can be read; the first is "
-            f"{redacted(manifest.rows[0].path)!r}, looked for in {typed}. Paths start at the folder of the "
+            f"{redacted(manifest.rows[0].path)!r}, looked for in '{typed}'. Paths start at the folder of the "
             "list or table; if they start at another, give that folder as IMAGES and this file to --labels"
         )
     images.sort(key=lambda ref: ref.path)

@@ -25,7 +25,7 @@ def test_lists_of_path_and_label_are_read(cli: CommandLine) -> None:
         "".join(f"{name} {int('blue' in name)}\n" for name in names) + f"{names[0]}\t0\r\npics/gone.png 1\n"
     )
     write(cli.folder / "caffe.txt", text)
-    ran = cli.good("extract", "caffe.txt", "--network", "tiny", "-o", "caffe.h5")
+    ran = cli.incomplete("extract", "caffe.txt", "--network", "tiny", "-o", "caffe.h5")
     assert "2 classes: '0' 3, '1' 3" in ran.out
     assert "gone.png: named in caffe.txt line 8, not found" in ran.out
     assert [path.rpartition("/")[2] for path in column(cli.folder / "caffe.h5", "path")] == [
@@ -142,6 +142,6 @@ def test_what_a_list_names_and_is_no_image_is_skipped_with_its_reason(cli: Comma
     (cli.folder / "mixed/clip.mp4").write_bytes(b"no picture")
     (cli.folder / "mixed/.DS_Store").write_bytes(b"no picture")
     write(cli.folder / "mixed.txt", "mixed/red1.png\nmixed/clip.mp4\nmixed/.DS_Store\nmixed/blue2.png\n")
-    ran = cli.good("extract", "mixed.txt", "--network", "tiny", "-o", "mixed.h5")
+    ran = cli.incomplete("extract", "mixed.txt", "--network", "tiny", "-o", "mixed.h5")
     assert "skipped clip.mp4: named in mixed.txt line 2, no image by its suffix or first bytes" in ran.out
     assert "not images: 1 .ds_store" in ran.out

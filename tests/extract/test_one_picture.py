@@ -81,7 +81,7 @@ def test_the_number_of_labels_tells_one_picture_from_several(
 
 def test_rows_of_flat_pictures_are_not_taken_for_one_picture(tmp_path: Path) -> None:
     save(tmp_path / "a.npz", noise(6, 784), y=np.arange(6))
-    with pytest.raises(SourceError, match=r"shape \(6, 784\) were found; \(N, H, W, 3\)"):
+    with pytest.raises(SourceError, match=r"shape \(6, 784\) were found; \(N, H, W, 3 or 4\)"):
         list_inputs([tmp_path / "a.npz"])
 
 
@@ -156,7 +156,7 @@ def test_one_picture_of_matlab_is_turned_back(tmp_path: Path, shape: tuple[int, 
 
 def test_a_picture_of_two_columns_is_taken_for_none(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", noise(9, 7, 2))
-    with pytest.raises(SourceError, match=r"shape \(9, 7, 2\) were found; \(N, H, W, 3\)"):
+    with pytest.raises(SourceError, match=r"shape \(9, 7, 2\) were found; \(N, H, W, 3 or 4\)"):
         list_inputs([tmp_path / "a.npy"])
 
 
