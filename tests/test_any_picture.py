@@ -122,11 +122,14 @@ def test_classify_does_so_in_lists(cli: CommandLine, new: Path, blocked: dict[st
     (cli.folder / "list.txt").write_text("".join(f"new/{name}\n" for name in names))
     ran = cli("classify", "list.txt", env=blocked)
     assert ran.code == 1
-    gone, *lines = sorted(
-        lines_of(cli.folder / "predictions.csv"), key=lambda line: "gone" not in line["path"]
-    )
-    assert gone["error"] == f"named in list.txt line {len(names) - 1}, not found"
-    check_lines(lines, "new/")
+    lines = {line["path"].removeprefix("new/"): line for line in lines_of(cli.folder / "predictions.csv")}
+    no_images = {name: f"named in list.txt line {names.index(name) + 1}, no image" for name in OTHERS}
+    gone = f"named in list.txt line {len(names) - 1}, not found"
+    assert lines.pop("gone.jpg_large")["error"] == gone
+    assert lines.pop("gone.txt")["error"].startswith(f"named in list.txt line {len(names)}, no")
+    for name, reason in no_images.items():
+        assert lines.pop(name)["error"].startswith(reason)
+    check_lines(list(lines.values()), "new/")
 
 
 def test_a_manifest_takes_them_and_says_the_truth_of_what_it_does_not(

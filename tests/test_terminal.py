@@ -126,9 +126,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 @pytest.fixture(scope="module")
 def extracted(cli: CommandLine) -> Ran:
-    ran = cli("extract", "imgs", "--network", "tiny")
-    assert ran.code == 0, ran.text
-    return ran
+    return cli.incomplete("extract", "imgs", "--network", "tiny")
 
 
 def test_skipped_images_and_other_files_are_named_harmlessly(extracted: Ran) -> None:

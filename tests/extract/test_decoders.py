@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -39,9 +40,13 @@ def children(pid: int | None = None) -> set[int]:
     found = set()
     for tasks in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
         found |= {int(child) for child in tasks.read_text().split()}
-    return {
-        child for child in found if b"extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes()
-    }
+    decoding = set()
+    for child in found:
+        # One may have ended since.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes():
+                decoding.add(child)
+    return decoding
 
 
 @pytest.fixture
