@@ -172,7 +172,7 @@ def stopped(cli: CommandLine, env: Mapping[str, str]) -> tuple[subprocess.Popen[
 
 @on_linux
 def test_a_decoding_process_that_is_stopped_costs_no_image(many: CommandLine) -> None:
-    process, found = stopped(many, {"FC7_DEADLINE": "2"})
+    process, found = stopped(many, {"FC7_DEADLINE": "8"})
     printed, said = process.communicate(timeout=120)
     assert found
     assert process.returncode == 0, said
