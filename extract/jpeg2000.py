@@ -12,8 +12,9 @@ import struct
 import numpy as np
 
 from extract.boxes import boxes
+from extract.codecs import codecs
 from extract.colours import grey_from_integers
-from extract.formats import CUT_SHORT, not_installed
+from extract.formats import CUT_SHORT
 from extract.stages import Pixels
 from models.errors import ImageError
 
@@ -55,12 +56,9 @@ def decode(data: bytes) -> Pixels:
     bits = depths(data)
     if max(bits) > _MOST_BITS:
         raise ImageError(f"JPEG 2000 in colour of {max(bits)} bits; up to {_MOST_BITS} are read, save it so")
+    openjpeg = codecs(f"JPEG 2000 in colour of {max(bits)} bits", "JPEG2K")
     try:
-        import imagecodecs
-    except ImportError as exc:
-        raise not_installed(f"JPEG 2000 in colour of {max(bits)} bits", "imagecodecs", "jxl") from exc
-    try:
-        values = imagecodecs.jpeg2k_decode(data)
+        values = openjpeg.jpeg2k_decode(data)
     except (ValueError, RuntimeError) as exc:  # its own Jpeg2kError is a RuntimeError
         raise ImageError(f"JPEG 2000 that cannot be decoded: {exc}; save it as PNG") from exc
     if values.dtype.kind != "u" or values.shape[2:] != (len(bits),):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
 
 from extract.boxes import boxes
-from extract.formats import CUT_SHORT, not_installed
+from extract.codecs import codecs
+from extract.formats import CUT_SHORT
 from extract.jpegxl_header import SIGNATURE, Header
 from models.errors import ImageError
 
@@ -34,9 +34,7 @@ def decode(data: bytes) -> NDArray[Any]:
     ImageError
         If imagecodecs is not installed, or libjxl cannot decode it.
     """
-    libjxl = _libjxl()
-    if libjxl is None:
-        raise not_installed("JPEG XL", "imagecodecs", "jxl")
+    libjxl = codecs("JPEG XL", "JPEGXL")
     try:
         pixels: NDArray[Any] = libjxl.jpegxl_decode(data, index=0)
     except (ValueError, RuntimeError) as exc:  # its own JpegxlError is a RuntimeError
@@ -44,16 +42,6 @@ def decode(data: bytes) -> NDArray[Any]:
             raise ImageError(CUT_SHORT) from exc
         raise ImageError(f"JPEG XL that cannot be decoded: {exc}") from exc
     return pixels
-
-
-@cache
-def _libjxl() -> Any:
-    try:
-        import imagecodecs
-    except ImportError:
-        return None
-    # A build of one's own may lack it.
-    return imagecodecs if imagecodecs.JPEGXL.available else None
 
 
 def size(data: bytes) -> tuple[int, int]:

@@ -18,7 +18,7 @@ SOURCES.append(ROOT / "cli.py")
 DOORS = {
     "PIL": ("extract/images.py", "extract/flatten.py", "extract/orientation.py", "extract/drawing.py"),
     "pillow_heif": ("extract/heif.py",),
-    "imagecodecs": ("extract/jpegxl.py", "extract/jpeg2000.py"),
+    "imagecodecs": ("extract/codecs.py",),
     "onnxruntime": ("extract/engines.py",),
     "fsspec": ("extract/remote_store.py",),
     "aiohttp": ("extract/remote_store.py",),

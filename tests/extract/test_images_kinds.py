@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, Jpeg2KImagePlugin
 
 from extract import heif, jpegxl
+from extract.codecs import _imagecodecs
 from extract.formats import begins_as_image, is_worth_a_look, sniff
 from extract.images import decode, prepare
 from extract.jpegxl_header import Header
@@ -273,10 +274,10 @@ def test_the_size_of_a_jpeg_xl_is_in_its_first_bits(codecs: Any, shape: tuple[in
 def without_extras(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("pillow_heif", "imagecodecs"):
         monkeypatch.setitem(sys.modules, name, None)
-    for found in (heif._reader, jpegxl._libjxl):
+    for found in (heif._reader, _imagecodecs):
         found.cache_clear()
     yield
-    for found in (heif._reader, jpegxl._libjxl):
+    for found in (heif._reader, _imagecodecs):
         found.cache_clear()
 
 
