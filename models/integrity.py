@@ -27,6 +27,7 @@ from pathlib import Path
 
 from models.durable import write_whole
 from models.errors import WeightsError
+from models.program import command_line
 from models.spec import NetworkSpec
 from models.store_paths import store_root
 
@@ -179,9 +180,10 @@ def _compare_sums(
 
 
 def _damaged(path: Path, what: str) -> WeightsError:
+    remove, verify = (command_line("models", verb, path.parent.name) for verb in ("remove", "verify"))
     return WeightsError(
-        f"{path} {what}: the file was damaged or changed. Copy the network again, or `models remove` it and "
-        "pull or import it anew; `models verify` checks every file"
+        f"{path} {what}: the file was damaged or changed. Copy the network again, or take it out with "
+        f"`{remove}` and pull or import it anew; `{verify}` checks every file"
     )
 
 
