@@ -67,7 +67,7 @@ def rows_missing(data: bytes) -> bool:
     """Whether the compressed data of a PNG holds fewer bytes than its rows need.
 
     Costs a second decompression, in steps of 1 MiB; call it only on suspicion.
-    `check` must have passed.
+    `decodable` must have passed.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, _HEADER)
     bits = depth * _CHANNELS.get(colour, 1)
