@@ -112,16 +112,19 @@ def _top_folders(images: Sequence[ImageRef], folders: Sequence[str]) -> set[str]
 
     Only where there are others in it: the one in cat.zip may well be a class.
     """
-    inside: dict[int, tuple[str | None, set[str]]] = {}
+    origins = {id(ref.origin): ref.origin for ref in images}
+    packed = {key: start for key, origin in origins.items() if (start := packed_below(origin)) is not None}
+    if not packed:
+        return set()
+    inside: dict[int, set[str]] = {key: set() for key in packed}
     for ref, folder in zip(images, folders, strict=True):
-        start, found = inside.setdefault(id(ref.origin), (packed_below(ref.origin), set()))
-        if start is not None:
-            found.add(folder[len(start) :])
+        if (start := packed.get(id(ref.origin))) is not None:
+            inside[id(ref.origin)].add(folder[len(start) :])
     tops = set()
-    for start, found in inside.values():
+    for key, found in inside.items():
         names = {folder.partition("/")[0] for folder in found}
-        if start is not None and len(names) == 1 and any("/" in folder for folder in found):
-            tops.add(start + names.pop())
+        if len(names) == 1 and any("/" in folder for folder in found):
+            tops.add(packed[key] + names.pop())
     return tops
 
 

@@ -71,10 +71,9 @@ def _places(
 ) -> dict[str, set[str]]:
     """Label -> the folders of its images, without those that are no levels."""
     places: defaultdict[str, set[str]] = defaultdict(set)
-    for ref, label in zip(images, labels, strict=True):
-        folders = levels[_folder(ref)]
-        if label is not None and folders:
-            places[label].add("/".join(folders))
+    for folder, label in set(zip(map(_folder, images), labels, strict=True)):
+        if label is not None and levels[folder]:
+            places[label].add("/".join(levels[folder]))
     return places
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -59,7 +60,9 @@ def text_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
         If one holds a zero byte or is not valid Unicode; HDF5 could not give it back.
     """
     get = attrgetter(field)
-    width = max((len(_encoded(get(record) or "", name)) for record in records), default=0) or 1
+    # Neighbours mostly share their label: one of them is looked at.
+    distinct = (text or "" for text, _ in groupby(map(get, records)))
+    width = max((len(_encoded(text, name)) for text in distinct), default=0) or 1
     dtype = np.dtype(f"S{width}")
 
     def part(some: slice) -> NDArray[Any]:
