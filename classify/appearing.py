@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TextIO
 
 from classify.kinds import PREDICTIONS
-from models.durable import explained, unwritable
+from models.durable import explained
 from models.errors import Fc7Error, StoppedError
+from models.locks import exclusive
 from models.outputs import Destination, claimed
 
 
@@ -33,7 +34,7 @@ def appearing(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
     StoppedError
         After Ctrl-C.
     Fc7Error
-        If the file cannot be written; or the block's own error.
+        If the file cannot be written, or another process writes it now; or the block's own error.
     """
     out = claimed(out, PREDICTIONS)
     if out.place.stream:
@@ -41,14 +42,22 @@ def appearing(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
             yield stream
         return
     part = out.beside(".part").place.target
-    try:
+    lock = part.with_name(f".{part.name}.lock")
+    with explained(out.path, out.option), exclusive(lock), _kept_if_stopped(part, header_lines):
         with part.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         out.put(part)
-    except OSError as exc:
+
+
+@contextmanager
+def _kept_if_stopped(part: Path, header_lines: int) -> Iterator[None]:
+    """What becomes of the part of a run that ends early, and what its error says of it."""
+    try:
+        yield
+    except OSError:
         with suppress(OSError):
             part.unlink()
-        raise Fc7Error(unwritable(out.path, exc, out.option)) from exc
+        raise
     except KeyboardInterrupt as exc:
         raise StoppedError(f"stopped; {_kept(part, header_lines)}") from exc
     except Fc7Error as exc:

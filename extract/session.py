@@ -26,6 +26,10 @@ copy to the device, for Python. On two cores, BVLC AlexNet in two calls of one t
 processor time than in one call of two (tests/benchmarks/NOTES.md); more calls would take more memory."""
 
 
+Opened = tuple[Engine, Callable[[], None]]
+"""An engine, and what raises if the network's files are no longer those that it opened."""
+
+
 class Session:
     """A network cut at `layers`: the product's one `FeatureNetwork`. Use `open_session`.
 
@@ -40,14 +44,14 @@ class Session:
 
     def __init__(
         self,
-        open_engine: Callable[[int | None], Engine],
+        open_engine: Callable[[int | None], Opened],
         prepared: Runnable,
         layers: Sequence[str],
         batch_size: int | None,
         notify: Notify,
         calls_at_once: int = 1,
     ) -> None:
-        self.engine = open_engine(batch_size)
+        self.engine, self._compare_files = open_engine(batch_size)
         self._open_engine = open_engine
         self._prepared = prepared
         self._layers = tuple(layers)
@@ -76,6 +80,8 @@ class Session:
             If not even one image fits.
         UsageError
             If a layer does not have one row for each image.
+        WeightsError
+            If the network was replaced since it was opened.
         Fc7Error
             If the engine fails.
         """
@@ -100,6 +106,7 @@ class Session:
         return {layer: rows[0] if len(rows) == 1 else np.concatenate(rows) for layer, rows in columns}
 
     def _run_batch(self, images: Pixels) -> list[Features]:
+        self._compare_files()
         n = len(images)
         any_batch = self.engine.any_batch and self._prepared.batch is None
         if n < self.batch_size and not any_batch:
@@ -128,7 +135,7 @@ class Session:
             # readable: other threads ask meanwhile, and there may be no next one.
             self.engine.close()
             try:
-                self.engine = self._open_engine(self.batch_size)
+                self.engine, self._compare_files = self._open_engine(self.batch_size)
                 return
             except DeviceMemoryError:
                 if self.batch_size == 1:
@@ -222,13 +229,13 @@ def open_session(
     def prepare(half: bool) -> Runnable:
         return runnable(graph_path, spec, layers, fp16=True) if half else prepared
 
-    def engine(batch: int | None) -> Engine:
+    def engine(batch: int | None) -> Opened:
         def size(chosen: Candidate) -> int:
             default = chosen.batch_size(largest)
             return batch or min(default, share or default)
 
-        with unchanged(graph_path, spec):
-            return open_engine(
+        with unchanged(graph_path, spec) as compare_files:
+            opened = open_engine(
                 prepare,
                 spec.name,
                 device,
@@ -238,5 +245,6 @@ def open_session(
                 threads=cores,
                 notify=say,
             )
+        return opened, compare_files
 
     return Session(engine, prepared, layers, prepared.batch or batch_size, say, calls)

@@ -11,6 +11,8 @@ change features under a fingerprint that says nothing of it.
   is not read for it again.
 - The files are opened first, checked through these handles, and compared with what lies under their names
   when the engine, which opens by name, is done: nothing was put in their place meanwhile.
+- They are compared again before every batch: a network that is replaced ends the run by name, before hours
+  of work go into a network that is no more.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -57,8 +59,11 @@ def write_crcs(folder: Path) -> None:
 
 
 @contextmanager
-def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
+def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[Callable[[], None]]:
     """See that a network is the one it is taken for, before and after its files are opened inside.
+
+    Yields a function that compares the files by name, size and time with those that were opened, at any
+    later moment; it raises as this does.
 
     Parameters
     ----------
@@ -76,7 +81,7 @@ def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
     if graph_path.is_file() and not any(
         (folder / name).exists() for name in (SPEC_FILE, SUMS_FILE, CRCS_FILE)
     ):
-        yield  # a graph that no store holds
+        yield lambda: None  # a graph that no store holds
         return
     with ExitStack() as stack:
         try:
@@ -90,12 +95,13 @@ def unchanged(graph_path: Path, spec: NetworkSpec) -> Iterator[None]:
             raise WeightsError(
                 f"{folder}: cannot be read ({exc.strerror or exc}); check its rights and the disk"
             ) from exc
-        yield
-        for path, state in states.items():
-            with suppress(OSError):
-                if _state(path.stat()) == state:
-                    continue
-            raise _replaced(spec, folder)
+
+        def compare() -> None:
+            if not all(_is_still(path, state) for path, state in states.items()):
+                raise _replaced(spec, folder)
+
+        yield compare
+        compare()
 
 
 def is_damaged(folder: Path) -> bool:
@@ -125,7 +131,8 @@ def recorded_sums(text: str) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    """A network's files; hidden ones are those of file managers."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _compare_spec(folder: Path, opened: Mapping[Path, BufferedReader], spec: NetworkSpec) -> None:
@@ -200,6 +207,18 @@ def _sha256(stream: BufferedReader) -> str:
 
 def _state(found: os.stat_result) -> State:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_still(path: Path, state: State) -> bool:
+    """Whether the file that was opened lies under its name; a share that gives no answer changes nothing."""
+    try:
+        found = _state(path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    # A new link to a file, as a backup makes it, changes its last time only.
+    return found[:-1] == state[:-1]
 
 
 class _Memory:

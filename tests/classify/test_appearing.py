@@ -9,6 +9,7 @@ import pytest
 from classify.appearing import appearing
 from classify.predictions import open_predictions
 from models.errors import CredentialsError, Fc7Error, StoppedError
+from tests.support import CommandLine, write_pictures
 
 OLD = "path,label,score,label_1,score_1,error\n"
 
@@ -67,3 +68,19 @@ def test_a_full_disk_keeps_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Fc7Error, match=r"; make the folder .*none or "), appearing(tmp_path / "none/p.csv"):
         pass
+
+
+def test_two_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
+    cli = CommandLine(tmp_path).with_tiny_network()
+    write_pictures(tmp_path / "imgs", per_class=4)
+    cli.good("extract", "imgs", "--network", "tiny")
+    cli.good("fit", "--softmax", "-C", "1")
+    with appearing(tmp_path / "p.csv") as stream:
+        stream.write("mine\n")
+        ran = cli("classify", "imgs", "-o", "p.csv")
+    assert ran.code == 1
+    assert "p.csv: another process is writing it; wait for it, or choose another -o" in ran.err
+    assert (tmp_path / "p.csv").read_text() == "mine\n"
+    assert not list(tmp_path.glob(".p.csv*"))
+    assert not list(tmp_path.glob("p.csv.*"))
+    cli.good("classify", "imgs", "-o", "other.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,15 +67,43 @@ def test_a_network_replaced_before_it_is_opened_ends_the_run_by_name(tmp_path: P
     assert not out.exists()
 
 
-def test_a_network_replaced_while_it_runs_gives_no_row_under_the_old_fingerprint(tmp_path: Path) -> None:
+def removed(folder: Path) -> None:
+    store.remove("tiny")
+
+
+def linked(folder: Path) -> None:
+    """As a backup of hard links does: the files' change time is a new one, their content is not."""
+    for file in store.load("tiny").folder.iterdir():
+        (folder / f"backup-{file.name}").hardlink_to(file)
+
+
+@pytest.mark.parametrize("change", [partial(put, seed=1), removed])
+def test_a_network_replaced_or_removed_while_it_runs_ends_the_run_by_name_and_keeps_its_rows(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
     quiet = Interrupting(-1, lambda: None).listing()
     extract_features(quiet, tmp_path / "whole.h5", OPTIONS)
-    extract_features(Interrupting(40, lambda: put(tmp_path, 1)).listing(), tmp_path / "features.h5", OPTIONS)
-    whole, found = load_features(tmp_path / "whole.h5"), load_features(tmp_path / "features.h5")
+    out = tmp_path / "features.h5"
+    with pytest.raises(WeightsError, match="network 'tiny' was replaced or changed during this run"):
+        extract_features(Interrupting(40, lambda: change(tmp_path)).listing(), out, OPTIONS)
+    whole, found = load_features(tmp_path / "whole.h5"), load_features(out)
     assert found.fingerprint == whole.fingerprint
-    np.testing.assert_array_equal(found.X, whole.X)
+    assert 0 < len(found.paths) < len(whole.paths)
+    row = {path: i for i, path in enumerate(whole.paths)}
+    np.testing.assert_array_equal(found.X, whole.X[[row[path] for path in found.paths]])
+
+
+def test_what_was_made_with_a_replaced_network_is_not_added_to(tmp_path: Path) -> None:
+    quiet = Interrupting(-1, lambda: None).listing()
+    extract_features(quiet, tmp_path / "features.h5", OPTIONS)
+    put(tmp_path, seed=1)
     with pytest.raises(MismatchError, match="other weights under the same name"):
         extract_features(quiet, tmp_path / "features.h5", OPTIONS)
+
+
+def test_a_backup_of_hard_links_ends_no_run(tmp_path: Path) -> None:
+    extract_features(Interrupting(40, lambda: linked(tmp_path)).listing(), tmp_path / "features.h5", OPTIONS)
+    assert len(load_features(tmp_path / "features.h5").paths) == len(COLOURS) * 20
 
 
 def test_zeroed_bytes_in_the_stored_weights_end_extract_and_classify(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from extract.engines import Engine
 from extract.providers import CUDA, OPENVINO, Candidate
-from extract.session import Session
+from extract.session import Opened, Session
 from models.errors import DeviceMemoryError, Fc7Error
 from models.prepare import Runnable
 
@@ -41,10 +41,16 @@ class Device:
         return [images.reshape(len(images), -1).astype(np.float32) for _ in outputs]
 
 
+def nothing() -> None:
+    """No files are behind these engines."""
+
+
 def session(device: Device, notes: list[str], batch: int = 8, bound: int | None = None) -> Session:
     graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, bound)
     chosen = Candidate(CUDA, "fp32", "cuda: as asked")
-    return Session(lambda size: Engine(device, chosen, size or batch), graph, ["fc7"], batch, notes.append)
+    return Session(
+        lambda size: (Engine(device, chosen, size or batch), nothing), graph, ["fc7"], batch, notes.append
+    )
 
 
 def images(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -92,11 +98,11 @@ def test_what_made_the_rows_can_be_asked_while_a_smaller_batch_is_being_opened()
     graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, None)
     device = Device(room=4)
 
-    def open_engine(size: int | None) -> Engine:
+    def open_engine(size: int | None) -> Opened:
         if size == 4:
             opening.set()
             assert asked.wait(30)
-        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8)
+        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8), nothing
 
     running = Session(open_engine, graph, ["fc7"], 8, lambda note: None)
     with ThreadPoolExecutor(1) as pool:
@@ -111,11 +117,11 @@ def test_an_engine_that_cannot_be_opened_for_want_of_memory_is_tried_smaller() -
     graph = Runnable(b"", Path(), "images", {"fc7": "fc7 (vector)"}, None)
     device, tried = Device(room=4), list[int | None]()
 
-    def open_engine(size: int | None) -> Engine:
+    def open_engine(size: int | None) -> Opened:
         tried.append(size)
         if size in (4, 1):
             raise DeviceMemoryError("cuda ran out of memory")
-        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8)
+        return Engine(device, Candidate(CUDA, "fp32", "cuda: as asked"), size or 8), nothing
 
     running = Session(open_engine, graph, ["fc7"], 8, lambda note: None)
     np.testing.assert_array_equal(running.run(images(8))["fc7"], images(8).reshape(8, -1))

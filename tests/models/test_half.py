@@ -84,8 +84,11 @@ class InHalf(Session):
 
         prepared = runnable(path, spec, layers, fp16=True)
         super().__init__(
-            lambda batch: open_engine(
-                lambda _: prepared, "small", "cpu", "fp32", batch_size=lambda _: batch or 16, threads=1
+            lambda batch: (
+                open_engine(
+                    lambda _: prepared, "small", "cpu", "fp32", batch_size=lambda _: batch or 16, threads=1
+                ),
+                lambda: None,
             ),
             prepared,
             layers,
