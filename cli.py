@@ -11,119 +11,124 @@ if TYPE_CHECKING:
 
     import typer
 
-    from models.command_table import Row
-    from models.progress import Notify
-    from models.spec import NetworkSpec
+    from fc7.models.command_table import Row
+    from fc7.models.progress import Notify
+    from fc7.models.spec import NetworkSpec
 
 # The module of a command is imported when the command is called, not for the help of all.
 COMMANDS: "dict[str, Row]" = {
     # name: (module, function there, line in the help, example)
     "extract": (
-        "extract.commands",
+        "fc7.extract.commands",
         "extract",
         "Images to features.h5, once.",
         "extract imgs/ --network alexnet --layer fc7 -o features.h5",
     ),
     "shapes": (
-        "extract.commands",
+        "fc7.extract.commands",
         "shapes",
         "Draw a small image set to try.",
         "shapes drawn/ --count 40 --seed 0",
     ),
     "fit": (
-        "classify.fit_command",
+        "fc7.classify.fit_command",
         "fit",
         "Features to a classifier, judged.",
         "fit --svm -C auto --test-size 0.3",
     ),
     "classify": (
-        "classify.commands",
+        "fc7.classify.commands",
         "classify",
         "New images to predictions.csv.",
         "classify new/ -o predictions.csv --top-k 3",
     ),
     "imagenet": (
-        "classify.imagenet_command",
+        "fc7.classify.imagenet_command",
         "imagenet",
         "A network's own 1000 classes.",
         "imagenet photo.jpg --network alexnet --top-k 5",
     ),
     "evaluate": (
-        "classify.evaluate_command",
+        "fc7.classify.evaluate_command",
         "evaluate",
         "Judge on labelled images.",
         "evaluate labelled/ -m classifier.onnx --json",
     ),
     "compare": (
-        "classify.compare_command",
+        "fc7.classify.compare_command",
         "compare",
         "Which of two is better.",
         "compare a.onnx b.onnx features.h5",
     ),
     "learning-curve": (
-        "classify.learning_curve_command",
+        "fc7.classify.learning_curve_command",
         "learning_curve",
         "Would more images help?",
         "learning-curve features.h5 --svm",
     ),
     "export": (
-        "classify.export_command",
+        "fc7.classify.export_command",
         "export",
         "Hand it over as one file.",
         "export -m classifier.onnx -o full.onnx",
     ),
     "duplicates": (
-        "classify.duplicates_command",
+        "fc7.classify.duplicates_command",
         "duplicates",
         "Images that are one picture.",
         "duplicates features.h5 --csv duplicates.csv",
     ),
     "report": (
-        "classify.report_command",
+        "fc7.classify.report_command",
         "report",
         "All that is known, in one page.",
         "report features.h5 -m classifier.onnx -o report.html",
     ),
     "suspects": (
-        "classify.suspects_command",
+        "fc7.classify.suspects_command",
         "suspects",
         "Labels that are probably wrong.",
         "suspects features.h5 --csv suspects.csv",
     ),
-    "demo": ("classify.commands", "demo", "All of it, on drawn shapes.", "demo other-shapes --seed 1"),
+    "demo": ("fc7.classify.commands", "demo", "All of it, on drawn shapes.", "demo other-shapes --seed 1"),
 }
 MODELS: "dict[str, Row]" = {
-    "list": ("models.commands", "list_networks", "List the networks to choose from.", "models list"),
-    "show": ("models.commands", "show", "Say everything about one network.", "models show alexnet --layers"),
+    "list": ("fc7.models.commands", "list_networks", "List the networks to choose from.", "models list"),
+    "show": (
+        "fc7.models.commands",
+        "show",
+        "Say everything about one network.",
+        "models show alexnet --layers",
+    ),
     "default": (
-        "models.commands",
+        "fc7.models.commands",
         "default",
         "Say which network --network means if it is not given, or choose another.",
         "models default googlenet",
     ),
-    "pull": ("models.commands", "pull", "Download a network into the store.", "models pull alexnet"),
+    "pull": ("fc7.models.commands", "pull", "Download a network into the store.", "models pull alexnet"),
     "import": (
-        "models.commands",
+        "fc7.models.commands",
         "import_file",
         "Bring a network file into the store.",
         "models import net.onnx --as mine --preprocess torch --layer pool5\n"
         "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
     ),
     "path": (
-        "models.commands",
+        "fc7.models.commands",
         "path",
         "Print the folder of the store, or of a network.",
         "models path alexnet",
     ),
     "verify": (
-        "models.commands",
+        "fc7.models.commands",
         "verify",
         "Check a network's files by the hashes recorded when it was saved.",
         "models verify alexnet",
     ),
-    "remove": ("models.commands", "remove", "Delete a network from the store.", "models remove alexnet"),
+    "remove": ("fc7.models.commands", "remove", "Delete a network from the store.", "models remove alexnet"),
     "bench": (
-        "extract.bench_command",
+        "fc7.extract.bench_command",
         "bench",
         "Measure how fast networks run on this machine.",
         "models bench alexnet --seconds 5",
@@ -131,31 +136,31 @@ MODELS: "dict[str, Row]" = {
 }
 CACHE: "dict[str, Row]" = {
     "info": (
-        "extract.cache_commands",
+        "fc7.extract.cache_commands",
         "info",
         "What is in it: network, layers, rows, labels, failures, how each run made it.",
         "cache info features.h5",
     ),
     "verify": (
-        "extract.cache_commands",
+        "fc7.extract.cache_commands",
         "verify",
         "Read every checksum, count rows and failures, and with --images say what changed since.",
         "cache verify features.h5 --images imgs/",
     ),
     "merge": (
-        "extract.cache_commands",
+        "fc7.extract.cache_commands",
         "merge",
         "Put the rows of two caches of one network into a third; an image in both counts once.",
         "cache merge monday.h5 tuesday.h5 -o week.h5",
     ),
     "to-npz": (
-        "extract.cache_commands",
+        "fc7.extract.cache_commands",
         "to_npz",
         "Write features and columns as NumPy arrays, for tools that do not read HDF5.",
         "cache to-npz features.h5 -o features.npz",
     ),
     "to-parquet": (
-        "extract.cache_commands",
+        "fc7.extract.cache_commands",
         "to_parquet",
         "Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas.",
         "cache to-parquet features.h5 -o features.parquet",
@@ -167,7 +172,7 @@ def application() -> "typer.Typer":
     """The command line."""
     import typer
 
-    from models.command_table import CommandTable
+    from fc7.models.command_table import CommandTable
 
     if "_FC7_COMPLETE" in os.environ:
         # A shell asks for completions. Typer knows shells only where its options to install them are shown.
@@ -225,7 +230,7 @@ def application() -> "typer.Typer":
 
 def _try_network(graph_path: "Path", spec: "NetworkSpec", notify: "Notify") -> None:
     # `models` has no engine of its own; those of its commands that bring a network try it with this.
-    from extract.trial import try_network
+    from fc7.extract.trial import try_network
 
     try_network(graph_path, spec, notify)
 
@@ -246,8 +251,8 @@ def _show_version(wanted: bool) -> None:
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
     try:
-        from models.interrupts import hold_interrupts, let_ctrl_c_end
-        from models.stopping import ends_always
+        from fc7.models.interrupts import hold_interrupts, let_ctrl_c_end
+        from fc7.models.stopping import ends_always
 
         hold_interrupts()
         try:
@@ -262,8 +267,8 @@ def main() -> None:
 def _run() -> None:
     import errno
 
-    from models.errors import Fc7Error
-    from models.terminal import guard, take_every_name
+    from fc7.models.errors import Fc7Error
+    from fc7.models.terminal import guard, take_every_name
 
     take_every_name()
     guard()
@@ -301,7 +306,7 @@ def _run() -> None:
 
 def _stopped() -> None:
     """End after Ctrl-C that no command saw to, saying what became of its outputs."""
-    from models.outputs import what_was_written
+    from fc7.models.outputs import what_was_written
 
     _fail("; ".join(filter(None, ("stopped", what_was_written()))), 130)
 
@@ -312,4 +317,7 @@ def _fail(message: str, code: int) -> None:
 
 
 if __name__ == "__main__":
+    # A checkout runs its own code, whatever fc7 is installed. `Path` would load modules too early for Ctrl-C.
+    folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    sys.path.insert(0, os.path.join(folder, ".package"))  # noqa: PTH118
     main()

@@ -5,21 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from classify.artifact import load_classifier as load_classifier
-    from classify.artifact import save_classifier as save_classifier
-    from classify.fitting import FitOptions as FitOptions
-    from classify.fitting import fit_classifier as fit_classifier
-    from classify.predict import classify_images as classify_images
+    from fc7.classify.artifact import load_classifier as load_classifier
+    from fc7.classify.artifact import save_classifier as save_classifier
+    from fc7.classify.fitting import FitOptions as FitOptions
+    from fc7.classify.fitting import fit_classifier as fit_classifier
+    from fc7.classify.predict import classify_images as classify_images
 
-__all__ = ["FitOptions", "classify_images", "fit_classifier", "load_classifier", "save_classifier"]
+__all__ = [
+    "FitOptions",
+    "classify_images",
+    "fit_cache",
+    "fit_classifier",
+    "load_classifier",
+    "save_classifier",
+]
 
 _HOMES = {
-    "FitOptions": "classify.fitting",
-    "classify_images": "classify.predict",
-    "fit_classifier": "classify.fitting",
-    "fit_cache": "classify.from_cache",
-    "load_classifier": "classify.artifact",
-    "save_classifier": "classify.artifact",
+    "FitOptions": "fc7.classify.fitting",
+    "classify_images": "fc7.classify.predict",
+    "fit_classifier": "fc7.classify.fitting",
+    "fit_cache": "fc7.classify.from_cache",
+    "load_classifier": "fc7.classify.artifact",
+    "save_classifier": "fc7.classify.artifact",
 }
 
 
@@ -29,4 +36,4 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'classify' has no attribute {name!r}")
+    raise AttributeError(f"module 'fc7.classify' has no attribute {name!r}")

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from classify.kinds import PREDICTIONS
-from models.durable import explained
-from models.errors import Fc7Error, StoppedError
-from models.locks import exclusive
-from models.outputs import Destination, claimed
+from fc7.classify.kinds import PREDICTIONS
+from fc7.models.durable import explained
+from fc7.models.errors import Fc7Error, StoppedError
+from fc7.models.locks import exclusive
+from fc7.models.outputs import Destination, claimed
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from models.errors import UsageError
+from fc7.models.errors import UsageError
 
 if TYPE_CHECKING:
-    from classify.classifier import Head
-    from classify.records import FitOptions
+    from fc7.classify.classifier import Head
+    from fc7.classify.records import FitOptions
 
 # As `classify.split_words.GIVEN`, whose module is loaded when there is something to do.
 GIVEN_SPLIT = "train:val,test"
@@ -111,7 +111,7 @@ def fit_options(
     head: HeadArguments, selection: SelectionArguments, split: SplitArguments, **others: Any
 ) -> FitOptions:
     """What `classify.fitting` takes, of what was given on the command line."""
-    from classify.records import FitOptions
+    from fc7.classify.records import FitOptions
 
     return FitOptions(
         head=head.head,

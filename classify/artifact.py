@@ -54,19 +54,19 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from classify.artifact_checks import check_arrays
-from classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
-from classify.classifier import HEADS, POOLS, FeatureIdentity, Head
-from classify.classifier import Classifier as Classifier
-from classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
-from classify.normalize import KINDS, Normalizer
-from classify.novelty import NoveltyReference
-from classify.split_record import SplitRecord
-from extract.unicode_forms import normal
-from models.durable import explained
-from models.errors import ClassifierError
-from models.files import refuse_pipe
-from models.outputs import Destination, claimed
+from fc7.classify.artifact_checks import check_arrays
+from fc7.classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
+from fc7.classify.classifier import HEADS, POOLS, FeatureIdentity, Head
+from fc7.classify.classifier import Classifier as Classifier
+from fc7.classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
+from fc7.classify.normalize import KINDS, Normalizer
+from fc7.classify.novelty import NoveltyReference
+from fc7.classify.split_record import SplitRecord
+from fc7.extract.unicode_forms import normal
+from fc7.models.durable import explained
+from fc7.models.errors import ClassifierError
+from fc7.models.files import refuse_pipe
+from fc7.models.outputs import Destination, claimed
 
 FORMAT_VERSION = 3
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import Classifier
-from classify.normalize import TINY, Normalization
-from classify.votes import pairs_of
+from fc7.classify.classifier import Classifier
+from fc7.classify.normalize import TINY, Normalization
+from fc7.classify.votes import pairs_of
 
 # ONNX's numbers for element types (onnx.proto, TensorProto.DataType).
 FLOAT, INT64, BOOL, DOUBLE = 1, 7, 9, 11

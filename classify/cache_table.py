@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from classify.classifier import FeatureIdentity
-from classify.rows import Table, make_table
-from extract.cache.identity import CacheIdentity
-from extract.cache.reader import CacheReader, FeatureSet
-from models.errors import UnknownLayerError
-from models.spec import Pool
+from fc7.classify.classifier import FeatureIdentity
+from fc7.classify.rows import Table, make_table
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.reader import CacheReader, FeatureSet
+from fc7.models.errors import UnknownLayerError
+from fc7.models.spec import Pool
 
 EVERY_LAYER = "auto"
 """A layer's name to `fit`: cross-validate all of them and keep the best."""

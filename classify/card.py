@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from classify.card_figures import MISSING, figures, is_number, mapping
-from classify.classifier import Classifier
-from classify.kinds import CARD, card_end
-from classify.markdown import plain, table
-from classify.scoring import stored_network
-from models.catalog import entry, names
-from models.durable import explained
-from models.outputs import Destination, claimed
-from models.spec import PreprocessSpec
+from fc7.classify.card_figures import MISSING, figures, is_number, mapping
+from fc7.classify.classifier import Classifier
+from fc7.classify.kinds import CARD, card_end
+from fc7.classify.markdown import plain, table
+from fc7.classify.scoring import stored_network
+from fc7.models.catalog import entry, names
+from fc7.models.durable import explained
+from fc7.models.outputs import Destination, claimed
+from fc7.models.spec import PreprocessSpec
 
 # Below so many test images a class's recall has an interval about 30 points wide or wider, whatever it is
 # (Wilson's, 9 of 9 right: 70 % to 100 %).

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.calibrate import fit_scale, log_loss, natural_scale, softmax
-from classify.classifier import Head
-from classify.folds import ALWAYS_TRAINS
-from classify.heads import Fitted
-from classify.normalize import Normalization
-from classify.pairs import check_pairs
-from classify.records import FitOptions
-from classify.training import TrainingData
-from classify.tune import Tuned, grid, tune
-from models.progress import Progress
+from fc7.classify.calibrate import fit_scale, log_loss, natural_scale, softmax
+from fc7.classify.classifier import Head
+from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.heads import Fitted
+from fc7.classify.normalize import Normalization
+from fc7.classify.pairs import check_pairs
+from fc7.classify.records import FitOptions
+from fc7.classify.training import TrainingData
+from fc7.classify.tune import Tuned, grid, tune
+from fc7.models.progress import Progress
 
 # Without a head asked for; one-vs-one costs more and must be.
 _TRIED: tuple[Head, ...] = ("svm", "softmax")

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classify.calibrate import softmax
-from classify.normalize import Normalizer
-from classify.reject import rejection_label
-from classify.row_product import RowProduct
-from classify.split_record import SplitRecord
-from classify.votes import vote
-from models.errors import DataError
-from models.spec import Pool
+from fc7.classify.calibrate import softmax
+from fc7.classify.normalize import Normalizer
+from fc7.classify.reject import rejection_label
+from fc7.classify.row_product import RowProduct
+from fc7.classify.split_record import SplitRecord
+from fc7.classify.votes import vote
+from fc7.models.errors import DataError
+from fc7.models.spec import Pool
 
 if TYPE_CHECKING:
-    from classify.novelty import NoveltyReference
+    from fc7.classify.novelty import NoveltyReference
 
 Head = Literal["svm", "softmax", "svm-ovo"]
 HEADS: tuple[Head, ...] = get_args(Head)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.model_option import DEFAULT_MODEL, ModelOption
-from extract.cache_commands import ForceOption, existing
-from extract.commands import (
+from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import (
     AddressedCommand,
     BatchOption,
     DeviceOption,
@@ -25,9 +25,9 @@ from extract.commands import (
     cluster_options,
     notifier,
 )
-from models.command_table import parsed_by
-from models.program import command_line
-from models.progress import make_progress
+from fc7.models.command_table import parsed_by
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 @parsed_by(AddressedCommand)
@@ -61,16 +61,16 @@ def classify(
     classified. Scores are probabilities.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from classify.kinds import PREDICTIONS
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import PREDICTIONS
+    from fc7.extract.call_inputs import guard_for
 
     # With -o - the predictions are stdout, and what is said about them must not be.
     to_stdout = str(output) == "-"
     guard = guard_for(list(inputs), model, force=force)
     out = output if to_stdout else guard.claim(output, PREDICTIONS)
-    from classify.predict import classify_images
-    from classify.report.summaries import classify_json, classify_report
-    from classify.scoring import RunOptions
+    from fc7.classify.predict import classify_images
+    from fc7.classify.report.summaries import classify_json, classify_report
+    from fc7.classify.scoring import RunOptions
 
     summary = classify_images(
         list(inputs),
@@ -108,8 +108,8 @@ def demo(
     The network is the best trained one of the store, else of the installed packages, and names two
     photographs too; without any it has random weights. Nothing is downloaded.
     """
-    from classify.demo import run_demo
-    from classify.demo_text import demo_report
+    from fc7.classify.demo import run_demo
+    from fc7.classify.demo_text import demo_report
 
     summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
     if not quiet:

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.artifact import load_classifier
-from classify.classifier import Classifier
-from classify.intervals import wilson_interval
-from classify.judging import JudgedRows, score_labelled
-from classify.kinds import COMPARISON_COLUMNS
-from classify.mcnemar import McNemar, difference_interval, mcnemar
-from classify.scoring import RunOptions
-from models.errors import DataError
-from models.progress import Notify, Progress
+from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier import Classifier
+from fc7.classify.intervals import wilson_interval
+from fc7.classify.judging import JudgedRows, score_labelled
+from fc7.classify.kinds import COMPARISON_COLUMNS
+from fc7.classify.mcnemar import McNemar, difference_interval, mcnemar
+from fc7.classify.scoring import RunOptions
+from fc7.models.errors import DataError
+from fc7.models.progress import Notify, Progress
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05

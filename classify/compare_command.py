@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from classify.evaluate_command import LabelsOption
-from extract.cache_commands import ForceOption, existing
-from extract.commands import (
+from fc7.classify.evaluate_command import LabelsOption
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import (
     BatchOption,
     DeviceOption,
     ExactDecodeOption,
@@ -20,8 +20,8 @@ from extract.commands import (
     QuietOption,
     notifier,
 )
-from models.program import command_line
-from models.progress import make_progress
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 def compare(
@@ -56,15 +56,15 @@ def compare(
         existing(model, f"make it with `{command_line('fit')}`")
     if features_b is not None:
         existing(features_b, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.kinds import COMPARISON
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import COMPARISON
+    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(list(inputs), first, second, features_b, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
-    from classify.compare import compare_classifiers
-    from classify.report.summaries import comparison_report
-    from classify.scoring import RunOptions
-    from classify.tables import write_table
+    from fc7.classify.compare import compare_classifiers
+    from fc7.classify.report.summaries import comparison_report
+    from fc7.classify.scoring import RunOptions
+    from fc7.classify.tables import write_table
 
     comparison = compare_classifiers(
         first,

@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from classify.fitting import FitOptions
-from classify.from_cache import fit_cache
-from classify.imagenet import classifier_layer, imagenet_images
-from classify.kinds import CLASSIFIER, PREDICTIONS
-from classify.predict import classify_images
-from extract.cache.reader import CacheReader
-from extract.drawing import Tile, montage, save_png
-from extract.kinds import DRAWING, FEATURE_CACHE
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.shapes import CLASSES, draw_shape, make_shapes
-from extract.summary import summary_text
-from models.availability import ready_networks
-from models.catalog import UNTRAINED
-from models.default import default_network
-from models.ensure import ensure_network
-from models.errors import Fc7Error, UsageError
-from models.outputs import Guard
-from models.progress import Notify, Progress, Silent
+from fc7.classify.fitting import FitOptions
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.imagenet import classifier_layer, imagenet_images
+from fc7.classify.kinds import CLASSIFIER, PREDICTIONS
+from fc7.classify.predict import classify_images
+from fc7.extract.cache.reader import CacheReader
+from fc7.extract.drawing import Tile, montage, save_png
+from fc7.extract.kinds import DRAWING, FEATURE_CACHE
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.shapes import CLASSES, draw_shape, make_shapes
+from fc7.extract.summary import summary_text
+from fc7.models.availability import ready_networks
+from fc7.models.catalog import UNTRAINED
+from fc7.models.default import default_network
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.outputs import Guard
+from fc7.models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
-    from classify.evaluate import Metrics
-    from extract.stages import Pixels
-    from models.outputs import Destination
-    from models.spec import NetworkSpec
+    from fc7.classify.evaluate import Metrics
+    from fc7.extract.stages import Pixels
+    from fc7.models.outputs import Destination
+    from fc7.models.spec import NetworkSpec
 
 COUNT = 40
 """Pictures of each class to learn from."""

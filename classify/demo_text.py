@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from classify.demo import (
+from fc7.classify.demo import (
     ANSWERS,
     COUNT,
     FEATURES,
@@ -13,8 +13,8 @@ from classify.demo import (
     TILES,
     DemoSummary,
 )
-from models.program import command_line
-from models.unavailable import brought_by_pip
+from fc7.models.program import command_line
+from fc7.models.unavailable import brought_by_pip
 
 
 def demo_report(summary: DemoSummary) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.choice import Choice
-from classify.classifier import Classifier
-from classify.novelty import LearnedNovelty, learn_novelty, learn_reference
-from classify.records import FitOptions
-from classify.reject import Rejection, given_rejection, learn_rejection
+from fc7.classify.choice import Choice
+from fc7.classify.classifier import Classifier
+from fc7.classify.novelty import LearnedNovelty, learn_novelty, learn_reference
+from fc7.classify.records import FitOptions
+from fc7.classify.reject import Rejection, given_rejection, learn_rejection
 
 
 @dataclass(frozen=True, slots=True)

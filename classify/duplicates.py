@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.chance import FALSE_SHARE, SAME, Thresholds, calibrate
-from classify.closeness import Closeness
-from classify.greys import Greys
-from classify.hues import Hues
-from classify.tying import FEATURES, GREYS, Links, tie
-from extract.label_names import in_order
-from extract.thumbnails import GREYS as N_GREYS
-from models.progress import Progress, Silent
+from fc7.classify.chance import FALSE_SHARE, SAME, Thresholds, calibrate
+from fc7.classify.closeness import Closeness
+from fc7.classify.greys import Greys
+from fc7.classify.hues import Hues
+from fc7.classify.tying import FEATURES, GREYS, Links, tie
+from fc7.extract.label_names import in_order
+from fc7.extract.thumbnails import GREYS as N_GREYS
+from fc7.models.progress import Progress, Silent
 
 Rows = NDArray[np.intp]
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from extract.cache_commands import ForceOption, existing
-from extract.commands import JsonOption, QuietOption
-from models.outputs import Guard
-from models.program import command_line
-from models.progress import make_progress
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import JsonOption, QuietOption
+from fc7.models.outputs import Guard
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 def duplicates(
@@ -36,11 +36,11 @@ def duplicates(
     copies stored again, scaled, cropped or brightened a little, and frames of one film.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.kinds import DUPLICATES
+    from fc7.classify.kinds import DUPLICATES
 
     out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
-    from classify.duplicates_of_cache import duplicates_of_cache
-    from classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
+    from fc7.classify.duplicates_of_cache import duplicates_of_cache
+    from fc7.classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
 
     found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
     if out is not None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.cache_table import one_layer
-from classify.duplicates import Duplicates, Pair, find_duplicates
-from classify.records import parse_cosine
-from classify.rows import check_finite
-from extract.cache.reader import FeatureSet
-from models.progress import Progress
+from fc7.classify.cache_table import one_layer
+from fc7.classify.duplicates import Duplicates, Pair, find_duplicates
+from fc7.classify.records import parse_cosine
+from fc7.classify.rows import check_finite
+from fc7.extract.cache.reader import FeatureSet
+from fc7.models.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

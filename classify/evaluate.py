@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.average_precision import average_precision
-from classify.intervals import wilson_interval as wilson_interval
-from classify.reliability import Reliability, brier_score, reliability_bins
-from extract.label_names import in_order
-from models.errors import DataError
+from fc7.classify.average_precision import average_precision
+from fc7.classify.intervals import wilson_interval as wilson_interval
+from fc7.classify.reliability import Reliability, brier_score, reliability_bins
+from fc7.extract.label_names import in_order
+from fc7.models.errors import DataError
 
 # "Among the first k": those of these below the number of classes are given.
 _TOP = (2, 3, 5)

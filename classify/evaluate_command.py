@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from classify.model_option import DEFAULT_MODEL, ModelOption
-from extract.cache_commands import ForceOption, existing
-from extract.commands import (
+from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import (
     BatchOption,
     DeviceOption,
     ExactDecodeOption,
@@ -20,8 +20,8 @@ from extract.commands import (
     QuietOption,
     notifier,
 )
-from models.program import command_line
-from models.progress import make_progress
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
@@ -65,15 +65,15 @@ def evaluate(
     classifier learned from are told by their content; --held-out leaves them out.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from classify.kinds import EVALUATION
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import EVALUATION
+    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(list(inputs), model, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
-    from classify.evaluation_csv import write_evaluation
-    from classify.judging import evaluate_images
-    from classify.report.summaries import evaluation_json, evaluation_report
-    from classify.scoring import RunOptions
+    from fc7.classify.evaluation_csv import write_evaluation
+    from fc7.classify.judging import evaluate_images
+    from fc7.classify.report.summaries import evaluation_json, evaluation_report
+    from fc7.classify.scoring import RunOptions
 
     evaluation = evaluate_images(
         list(inputs),

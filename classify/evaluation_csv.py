@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from classify.evaluate import Metrics
-from classify.judging import Evaluation
-from classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
-from classify.tables import write_table
-from models.outputs import Folder, Guard
+from fc7.classify.evaluate import Metrics
+from fc7.classify.judging import Evaluation
+from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
+from fc7.classify.tables import write_table
+from fc7.models.outputs import Folder, Guard
 
 Rows = Iterable[Iterable[object]]
 

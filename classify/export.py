@@ -30,19 +30,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.artifact import to_bytes
-from classify.classifier import Classifier
-from classify.export_check import TOLERANCE, compare, its_answers, our_answers
-from classify.export_example import before_the_network, example_script
-from classify.export_trial import trial_images
-from classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
-from classify.scoring import find_network
-from extract.call_inputs import guard_for
-from models.durable import explained, flush, room_beside
-from models.errors import ClassifierError
-from models.outputs import Destination, Output
-from models.progress import Notify, Progress, Silent
-from models.spec import PreprocessSpec
+from fc7.classify.artifact import to_bytes
+from fc7.classify.classifier import Classifier
+from fc7.classify.export_check import TOLERANCE, compare, its_answers, our_answers
+from fc7.classify.export_example import before_the_network, example_script
+from fc7.classify.export_trial import trial_images
+from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
+from fc7.classify.scoring import find_network
+from fc7.extract.call_inputs import guard_for
+from fc7.models.durable import explained, flush, room_beside
+from fc7.models.errors import ClassifierError
+from fc7.models.outputs import Destination, Output
+from fc7.models.progress import Notify, Progress, Silent
+from fc7.models.spec import PreprocessSpec
 
 FORMAT_VERSION = 1
 _OUTPUTS = ("label", "probabilities", "rejected")
@@ -130,9 +130,9 @@ def export_full(
     WeightsError
         If network and head cannot be one graph.
     """
-    from extract.engines import open_file
-    from models.fusion import fuse, write_model
-    from models.prepare import prepared
+    from fc7.extract.engines import open_file
+    from fc7.models.fusion import fuse, write_model
+    from fc7.models.prepare import prepared
 
     out = guard_for(images, cache=features).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
@@ -181,7 +181,7 @@ def example_of(classifier: Classifier, file: str | Path) -> str:
     UsageError
         If Pillow cannot do the classifier's resize.
     """
-    from models.prepare import runnable
+    from fc7.models.prepare import runnable
 
     stored, spec, layer = find_network(classifier, Silent())
     batch = runnable(stored.graph_path, spec, [layer]).batch

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classify.classifier import Classifier
-from classify.export_trial import Trial
-from classify.scoring import RunOptions, score_inputs
-from extract.clock import Clock
-from extract.stages import Listing
-from models.errors import ClassifierError
-from models.progress import Progress
-from models.spec import PreprocessSpec
+from fc7.classify.classifier import Classifier
+from fc7.classify.export_trial import Trial
+from fc7.classify.scoring import RunOptions, score_inputs
+from fc7.extract.clock import Clock
+from fc7.extract.stages import Listing
+from fc7.models.errors import ClassifierError
+from fc7.models.progress import Progress
+from fc7.models.spec import PreprocessSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from extract.engines import Engine
-    from models.fusion import Written
+    from fc7.extract.engines import Engine
+    from fc7.models.fusion import Written
 
 TOLERANCE = 1e-4
 """Largest difference that a probability may have from ours."""
@@ -75,7 +75,7 @@ def its_answers(
     engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec
 ) -> Answers:
     """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
-    from extract.images import prepare
+    from fc7.extract.images import prepare
 
     wanted = set(ours.paths)
     pixels = [prepare(ref.origin.read(ref), spec) for ref in listing.images if ref.path in wanted]

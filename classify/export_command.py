@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.model_option import DEFAULT_MODEL, ModelOption
-from extract.cache_commands import ForceOption, existing
-from extract.commands import JsonOption, QuietOption, notifier
-from models.program import command_line
-from models.progress import make_progress
+from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import JsonOption, QuietOption, notifier
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 
@@ -54,26 +54,26 @@ def export(
     it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from classify.kinds import CARD, FULL, SKOPS
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import CARD, FULL, SKOPS
+    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(images or (), model, cache=features, force=force)
     path = output or (None if example or card else _DEFAULTS[form])
     out = None if path is None else guard.claim(path, FULL if form == "onnx" else SKOPS)
     card_out = None if card is None else guard.claim(card, CARD, "--card")
-    from classify.artifact import load_classifier
+    from fc7.classify.artifact import load_classifier
 
     classifier = load_classifier(model)
     done: dict[str, object] = {}
     said: list[str] = []
     if out is not None and form == "skops":
-        from classify.skops_file import write_skops
+        from fc7.classify.skops_file import write_skops
 
         lost = write_skops(classifier, out)
         done |= {"files": [str(path)], "lost": lost}
         said += [*lost, f"wrote {path}"]
     elif out is not None:
-        from classify.export import export_full
+        from fc7.classify.export import export_full
 
         exported = export_full(
             classifier,
@@ -87,12 +87,12 @@ def export(
         done |= exported.to_json()
         said.append(exported.describe())
     if card_out is not None:
-        from classify.card import write_card
+        from fc7.classify.card import write_card
 
         done["card"] = str(write_card(classifier, card_out))
         said.append(f"wrote {card}")
     if example:
-        from classify.export import example_of
+        from fc7.classify.export import example_of
 
         typer.echo(example_of(classifier, output or _DEFAULTS["onnx"]), nl=False)
     # With --example the script is stdout, and what is said besides must not be.

@@ -5,13 +5,13 @@ The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extr
 
 from __future__ import annotations
 
-from models.errors import UsageError
-from models.spec import PreprocessSpec
+from fc7.models.errors import UsageError
+from fc7.models.spec import PreprocessSpec
 
 
 def before_the_network(spec: PreprocessSpec) -> list[str]:
     """The steps from a picture file to the input of full.onnx, in order, a sentence each."""
-    from extract.geometry import mean_colour
+    from fc7.extract.geometry import mean_colour
 
     resize = {"bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST"}[spec.interpolation]
     how = (
@@ -107,7 +107,7 @@ def _in_pillow(spec: PreprocessSpec) -> bool:
 
 def _geometry(spec: PreprocessSpec) -> list[str]:
     """From ``image`` at full size to ``image`` of the network's size, or for ten crops to ``views``."""
-    from extract.geometry import mean_colour
+    from fc7.extract.geometry import mean_colour
 
     method = f"Image.Resampling.{spec.interpolation.upper()}"
     height, width = spec.resize_height, spec.resize_width

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.classifier import Classifier
-from extract.stages import ImageRef, Listing, Pixels
-from models.errors import Fc7Error
-from models.progress import Notify
+from fc7.classify.classifier import Classifier
+from fc7.extract.stages import ImageRef, Listing, Pixels
+from fc7.models.errors import Fc7Error
+from fc7.models.progress import Notify
 
 # Enough to meet dark and bright, large and small images; a second or two of work.
 MOST = 24
@@ -56,7 +56,7 @@ def trial_images(
     UsageError, SourceError
         If `images` holds none.
     """
-    from extract.inputs import list_inputs
+    from fc7.extract.inputs import list_inputs
 
     if images:
         return Trial(_some(list_inputs(images)), ", ".join(map(str, images)))
@@ -71,7 +71,7 @@ def trial_images(
 
 def _roots(features: Path, classifier: Classifier) -> tuple[str, ...]:
     """The places that the images of a cache lay in, if it holds the classifier's features."""
-    from extract.cache.reader import CacheReader
+    from fc7.extract.cache.reader import CacheReader
 
     try:
         with CacheReader(features) as reader:
@@ -93,8 +93,8 @@ class _Drawn:
     name = _DRAWN_NAME
 
     def read(self, ref: ImageRef) -> Pixels:
-        from extract.geometry import sample
-        from extract.shapes import CLASSES, SIDE, draw_shape
+        from fc7.extract.geometry import sample
+        from fc7.extract.shapes import CLASSES, SIDE, draw_shape
 
         number = int(ref.locator)
         rng = np.random.Generator(np.random.PCG64(number))

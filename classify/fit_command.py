@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from classify.arguments import (
+from fc7.classify.arguments import (
     ClassWeightArgument,
     HeadArguments,
     NormalizeArgument,
@@ -19,15 +19,15 @@ from classify.arguments import (
     fit_options,
     unpacked,
 )
-from classify.model_option import DEFAULT_MODEL
-from extract.cache_commands import ForceOption, existing
-from extract.commands import JsonOption, QuietOption
-from models.errors import UsageError
-from models.program import command_line
-from models.progress import make_progress
+from fc7.classify.model_option import DEFAULT_MODEL
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import JsonOption, QuietOption
+from fc7.models.errors import UsageError
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 if TYPE_CHECKING:
-    from classify.split_record import SplitRecord
+    from fc7.classify.split_record import SplitRecord
 
 
 @unpacked
@@ -85,14 +85,14 @@ def fit(
         keep_split=None if keep_split is None else _split_of(keep_split),
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.kinds import CLASSIFIER, SPLIT
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import CLASSIFIER, SPLIT
+    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, keep_split, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
-    from classify.from_cache import fit_cache
-    from classify.report.text import fit_json, fit_report
+    from fc7.classify.from_cache import fit_cache
+    from fc7.classify.report.text import fit_json, fit_report
 
     result = fit_cache(
         features,
@@ -112,7 +112,7 @@ def fit(
 
 def _split_of(model: Path) -> SplitRecord:
     existing(model, "give a classifier that fit wrote")
-    from classify.artifact import load_classifier
+    from fc7.classify.artifact import load_classifier
 
     split = load_classifier(model).split
     if split is None:

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classify.blas import one_blas_thread
-from classify.choice import Choice, choose
-from classify.classifier import Classifier, FeatureIdentity
-from classify.doubt import learn_doubt
-from classify.evaluate import judge
-from classify.folds import make_folds
-from classify.heads import Fitted
-from classify.leakage import measure_leakage
-from classify.normalize import KINDS, Normalization
-from classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
-from classify.records import FitOptions as FitOptions
-from classify.records import FitResult as FitResult
-from classify.rows import Table, make_table
-from classify.splitting import Prepared, prepare_split
-from classify.training import TrainingData
+from fc7.classify.blas import one_blas_thread
+from fc7.classify.choice import Choice, choose
+from fc7.classify.classifier import Classifier, FeatureIdentity
+from fc7.classify.doubt import learn_doubt
+from fc7.classify.evaluate import judge
+from fc7.classify.folds import make_folds
+from fc7.classify.heads import Fitted
+from fc7.classify.leakage import measure_leakage
+from fc7.classify.normalize import KINDS, Normalization
+from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.records import FitOptions as FitOptions
+from fc7.classify.records import FitResult as FitResult
+from fc7.classify.rows import Table, make_table
+from fc7.classify.splitting import Prepared, prepare_split
+from fc7.classify.training import TrainingData
 
 if TYPE_CHECKING:
-    from models.progress import Progress
+    from fc7.models.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.artifact import save_classifier
-from classify.cache_table import EVERY_LAYER, identity_of, table_of
-from classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
-from classify.kinds import CLASSIFIER, SPLIT
-from classify.rows import first_of, make_table
-from classify.split_csv import write_split
-from extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
-from extract.split_folders import find_split_folders
-from extract.stages import Failure
-from extract.unicode_forms import normal
-from models.errors import UsageError
-from models.outputs import Destination, Guard, Output
-from models.progress import Progress
+from fc7.classify.artifact import save_classifier
+from fc7.classify.cache_table import EVERY_LAYER, identity_of, table_of
+from fc7.classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
+from fc7.classify.kinds import CLASSIFIER, SPLIT
+from fc7.classify.rows import first_of, make_table
+from fc7.classify.split_csv import write_split
+from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from fc7.extract.split_folders import find_split_folders
+from fc7.extract.stages import Failure
+from fc7.extract.unicode_forms import normal
+from fc7.models.errors import UsageError
+from fc7.models.outputs import Destination, Guard, Output
+from fc7.models.progress import Progress
 
 _CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000
@@ -162,7 +162,7 @@ class _Layer:
 def _in_parts(
     reader: CacheReader, layer: str, memory: int, options: FitOptions, progress: Progress | None
 ) -> FitResult:
-    from classify.out_of_core import fit_out_of_core
+    from fc7.classify.out_of_core import fit_out_of_core
 
     known = reader.columns()
     return fit_out_of_core(

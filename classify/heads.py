@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.blas import one_blas_thread
-from classify.classifier import Head
-from classify.votes import vote
+from fc7.classify.blas import one_blas_thread
+from fc7.classify.classifier import Head
+from fc7.classify.votes import vote
 
 # scikit-learn's own for both solvers.
 TOLERANCE = 1e-4

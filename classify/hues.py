@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.thumbnails import COLOUR_SIDE, COLOURS, GREYS, NEUTRAL
+from fc7.extract.thumbnails import COLOUR_SIDE, COLOURS, GREYS, NEUTRAL
 
 Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]

@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 import numpy as np
 
-from classify.appearing import appearing
-from classify.kinds import PREDICTIONS
-from classify.predictions import ListedFailures, best_first, is_stdout, open_predictions, shown_root
-from classify.recovering import recovering
-from extract.call_inputs import guard_for
-from extract.clock import Clock
-from extract.options import ExtractOptions
-from extract.reading import Care
-from extract.sources import list_images
-from extract.stages import Failure, Listing
-from extract.summary import note_ignored
-from extract.trial import try_network
-from extract.worker import NetworkRun, on_this_machine
-from models.ensure import ensure_network
-from models.errors import UsageError
-from models.imagenet_classes import imagenet_classes
-from models.outputs import Destination, Output
-from models.program import command_line
-from models.progress import Notify, Progress, Silent
-from models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
-from models.terminal import one_line
+from fc7.classify.appearing import appearing
+from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predictions import ListedFailures, best_first, is_stdout, open_predictions, shown_root
+from fc7.classify.recovering import recovering
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.clock import Clock
+from fc7.extract.options import ExtractOptions
+from fc7.extract.reading import Care
+from fc7.extract.sources import list_images
+from fc7.extract.stages import Failure, Listing
+from fc7.extract.summary import note_ignored
+from fc7.extract.trial import try_network
+from fc7.extract.worker import NetworkRun, on_this_machine
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import UsageError
+from fc7.models.imagenet_classes import imagenet_classes
+from fc7.models.outputs import Destination, Output
+from fc7.models.program import command_line
+from fc7.models.progress import Notify, Progress, Silent
+from fc7.models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
+from fc7.models.terminal import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.store import StoredNetwork
+    from fc7.models.store import StoredNetwork
 
 Form = Literal["table", "csv"]
 # A row of float16 probabilities adds up to 1 within a few thousandths.

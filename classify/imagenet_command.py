@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from extract.cache_commands import ForceOption
-from extract.commands import (
+from fc7.extract.cache_commands import ForceOption
+from fc7.extract.commands import (
     AddressedCommand,
     BatchOption,
     DeviceOption,
@@ -20,9 +20,9 @@ from extract.commands import (
     notifier,
     preprocess_changes,
 )
-from models.command_table import parsed_by
-from models.progress import make_progress
-from models.terminal import counted
+from fc7.models.command_table import parsed_by
+from fc7.models.progress import make_progress
+from fc7.models.terminal import counted
 
 
 @parsed_by(AddressedCommand)
@@ -53,14 +53,14 @@ def imagenet(
 
     An image that cannot be read is a line with its reason, and the exit code is 1.
     """
-    from classify.kinds import PREDICTIONS
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import PREDICTIONS
+    from fc7.extract.call_inputs import guard_for
 
     out = None
     if output is not None and str(output) != "-":
         out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
-    from classify.imagenet import imagenet_images
-    from extract.options import ExtractOptions
+    from fc7.classify.imagenet import imagenet_images
+    from fc7.extract.options import ExtractOptions
 
     options = ExtractOptions(
         network=network,

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.artifact import load_classifier
-from classify.classifier import Classifier
-from classify.evaluate import Metrics, judge
-from classify.groups import GroupFigures, judge_groups
-from classify.recovering import recovering_unless_cache
-from classify.scoring import RunOptions, list_unless_cache, score_inputs
-from classify.seen import seen_in_training
-from extract.clock import Clock
-from extract.grouping import OPTION, compile_pattern, group_of
-from extract.stages import Failure, Listing
-from models.errors import DataError, UsageError
-from models.progress import Notify, Progress, Silent
+from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier import Classifier
+from fc7.classify.evaluate import Metrics, judge
+from fc7.classify.groups import GroupFigures, judge_groups
+from fc7.classify.recovering import recovering_unless_cache
+from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.seen import seen_in_training
+from fc7.extract.clock import Clock
+from fc7.extract.grouping import OPTION, compile_pattern, group_of
+from fc7.extract.stages import Failure, Listing
+from fc7.models.errors import DataError, UsageError
+from fc7.models.progress import Notify, Progress, Silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,8 @@ import itertools
 import re
 from pathlib import Path
 
-import extract.kinds  # noqa: F401  names what this room reads
-from models.kinds import Kind, first_line, head, named, onnx_metadata, png_says, table, zip_member
+import fc7.extract.kinds  # noqa: F401  names what this room reads
+from fc7.models.kinds import Kind, first_line, head, named, onnx_metadata, png_says, table, zip_member
 
 CLASSIFIER_FORMAT, FULL_FORMAT = "fc7-classifier", "fc7-full"
 """``format`` in the metadata of classifier.onnx and of full.onnx."""

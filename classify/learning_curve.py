@@ -14,15 +14,15 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.blas import one_blas_thread
-from classify.classifier import Head
-from classify.learning_verdict import CurvePoint
-from classify.learning_verdict import LearningCurve as LearningCurve
-from classify.normalize import Normalization
-from classify.training import ClassWeight, TrainingData
-from classify.units import count_table
-from models.errors import UsageError
-from models.progress import Progress, Silent
+from fc7.classify.blas import one_blas_thread
+from fc7.classify.classifier import Head
+from fc7.classify.learning_verdict import CurvePoint
+from fc7.classify.learning_verdict import LearningCurve as LearningCurve
+from fc7.classify.normalize import Normalization
+from fc7.classify.training import ClassWeight, TrainingData
+from fc7.classify.units import count_table
+from fc7.models.errors import UsageError
+from fc7.models.progress import Progress, Silent
 
 REPEATS = 5
 

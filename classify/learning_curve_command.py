@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from classify.arguments import (
+from fc7.classify.arguments import (
     ClassWeightArgument,
     HeadArguments,
     NormalizeArgument,
@@ -18,11 +18,11 @@ from classify.arguments import (
     fit_options,
     unpacked,
 )
-from extract.cache_commands import ForceOption, existing
-from extract.commands import JsonOption, QuietOption
-from models.outputs import Guard
-from models.program import command_line
-from models.progress import make_progress
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import JsonOption, QuietOption
+from fc7.models.outputs import Guard
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 @unpacked
@@ -50,13 +50,13 @@ def learning_curve(
         head, selection, split, normalize=normalize, one_se=one_se, class_weight=class_weight
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.kinds import CURVE
+    from fc7.classify.kinds import CURVE
 
     guard = Guard([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
-    from classify.learning_curve_from_cache import learning_curve_of_cache
-    from classify.report.curves import learning_curve_report
-    from classify.tables import write_table
+    from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
+    from fc7.classify.report.curves import learning_curve_report
+    from fc7.classify.tables import write_table
 
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import MismatchError
+from fc7.models.errors import MismatchError
 
 if TYPE_CHECKING:
-    from classify.classifier import FeatureIdentity
-    from extract.cache.reader import CacheReader
+    from fc7.classify.classifier import FeatureIdentity
+    from fc7.extract.cache.reader import CacheReader
 
 
 def layer_for(reader: CacheReader, path: Path, wanted: FeatureIdentity, remedy: str) -> str:

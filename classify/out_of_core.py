@@ -18,23 +18,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.calibrate import fit_scale, softmax
-from classify.choice import Choice, choose
-from classify.classifier import Classifier, FeatureIdentity
-from classify.doubt import learn_doubt
-from classify.evaluate import judge
-from classify.folds import make_folds
-from classify.heads import Fitted
-from classify.leakage import measure_leakage
-from classify.normalize import KINDS, Normalizer
-from classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
-from classify.records import FitOptions, FitResult
-from classify.rows import Table, check_finite
-from classify.sgd import RowSource, fit_in_parts
-from classify.splitting import prepare_split
-from classify.training import TrainingData, class_weights
-from models.errors import UsageError
-from models.progress import Progress, Silent
+from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.choice import Choice, choose
+from fc7.classify.classifier import Classifier, FeatureIdentity
+from fc7.classify.doubt import learn_doubt
+from fc7.classify.evaluate import judge
+from fc7.classify.folds import make_folds
+from fc7.classify.heads import Fitted
+from fc7.classify.leakage import measure_leakage
+from fc7.classify.normalize import KINDS, Normalizer
+from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.records import FitOptions, FitResult
+from fc7.classify.rows import Table, check_finite
+from fc7.classify.sgd import RowSource, fit_in_parts
+from fc7.classify.splitting import prepare_split
+from fc7.classify.training import TrainingData, class_weights
+from fc7.models.errors import UsageError
+from fc7.models.progress import Progress, Silent
 
 # Choices are made on so many rows at most: of 20,000 an accuracy is known to a third of a point.
 _SAMPLE_ROWS = 20_000

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.blas import one_blas_thread
-from classify.calibrate import fit_scale, softmax
-from classify.folds import make_folds
-from classify.normalize import Normalization, Normalizer
-from classify.rows import Table
-from classify.training import ClassWeight, TrainingData
-from classify.tune import grid, tune
-from classify.units import make_units, row_keys
-from extract.label_names import in_order
-from models.errors import DataError
-from models.progress import Progress
+from fc7.classify.blas import one_blas_thread
+from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.folds import make_folds
+from fc7.classify.normalize import Normalization, Normalizer
+from fc7.classify.rows import Table
+from fc7.classify.training import ClassWeight, TrainingData
+from fc7.classify.tune import grid, tune
+from fc7.classify.units import make_units, row_keys
+from fc7.extract.label_names import in_order
+from fc7.models.errors import DataError
+from fc7.models.progress import Progress
 
 # Numbers in X times classes: 20,000 rows of 4096 features and 10 classes are 8e8. Larger tables are projected
 # on as many leading singular vectors as fit, and C is the middle of its range: neither looks at a label.

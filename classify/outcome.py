@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.choice import Choice
-from classify.classifier import Classifier, FeatureIdentity
-from classify.doubt import Doubt
-from classify.evaluate import Metrics
-from classify.heads import Fitted
-from classify.leakage import Leakage
-from classify.normalize import Normalizer
-from classify.records import FitOptions, FitResult
-from classify.rows import Table, left_out_note
-from classify.split import Split
-from classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
-from classify.splitting import Prepared
-from extract.label_names import lookalikes
+from fc7.classify.choice import Choice
+from fc7.classify.classifier import Classifier, FeatureIdentity
+from fc7.classify.doubt import Doubt
+from fc7.classify.evaluate import Metrics
+from fc7.classify.heads import Fitted
+from fc7.classify.leakage import Leakage
+from fc7.classify.normalize import Normalizer
+from fc7.classify.records import FitOptions, FitResult
+from fc7.classify.rows import Table, left_out_note
+from fc7.classify.split import Split
+from fc7.classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
+from fc7.classify.splitting import Prepared
+from fc7.extract.label_names import lookalikes
 
 
 def classifier_of(

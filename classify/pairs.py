@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.heads import Fitted, Solver
-from classify.kernel_newton import TOLERANCE, solve
-from classify.losses import SquaredHinge
-from classify.newton import Weights, gradient_at_zero, minimise
-from classify.products import Design
-from classify.votes import n_pairs, pairs_of
-from extract.stream import default_jobs
-from models.errors import UsageError
+from fc7.classify.heads import Fitted, Solver
+from fc7.classify.kernel_newton import TOLERANCE, solve
+from fc7.classify.losses import SquaredHinge
+from fc7.classify.newton import Weights, gradient_at_zero, minimise
+from fc7.classify.products import Design
+from fc7.classify.votes import n_pairs, pairs_of
+from fc7.extract.stream import default_jobs
+from fc7.models.errors import UsageError
 
 # Rows of a pair up to which a solve of their inner products is the cheaper way: at 512 rows of 4096 features
 # both took about the same.

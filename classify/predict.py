@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from classify.artifact import load_classifier
-from classify.classifier import Classifier
-from classify.kinds import PREDICTIONS
-from classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
-from classify.recovering import recovering_unless_cache
-from classify.scoring import RunOptions, list_unless_cache, score_inputs
-from extract.call_inputs import guard_for
-from extract.clock import Clock
-from extract.stages import Failure, Listing
-from models.outputs import Destination, Output
-from models.progress import Notify, Progress, Silent
+from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier import Classifier
+from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
+from fc7.classify.recovering import recovering_unless_cache
+from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.clock import Clock
+from fc7.extract.stages import Failure, Listing
+from fc7.models.outputs import Destination, Output
+from fc7.models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
-    from extract.cluster.driver import NodeWork
+    from fc7.extract.cluster.driver import NodeWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import HEADS, Classifier, Head
-from classify.duplicates import Duplicates
-from classify.evaluate import Metrics
-from classify.heads import Solver
-from classify.leakage import Leakage
-from classify.normalize import KINDS, Normalization
-from classify.novelty import LearnedNovelty
-from classify.reject import Rejection
-from classify.split_record import SplitRecord
-from classify.split_words import GIVEN, SplitWords
-from classify.training import CLASS_WEIGHTS, ClassWeight
-from classify.tune import Tuned
-from models.errors import DataError, UsageError
+from fc7.classify.classifier import HEADS, Classifier, Head
+from fc7.classify.duplicates import Duplicates
+from fc7.classify.evaluate import Metrics
+from fc7.classify.heads import Solver
+from fc7.classify.leakage import Leakage
+from fc7.classify.normalize import KINDS, Normalization
+from fc7.classify.novelty import LearnedNovelty
+from fc7.classify.reject import Rejection
+from fc7.classify.split_record import SplitRecord
+from fc7.classify.split_words import GIVEN, SplitWords
+from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
+from fc7.classify.tune import Tuned
+from fc7.models.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")
 

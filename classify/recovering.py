@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from classify.scoring import RunOptions
-from extract.cache.files import work_path
-from extract.reading import NO_CARE, Care
-from extract.recovery import Recovery
-from extract.stages import Listing
-from models.locks import Busy, exclusive
-from models.outputs import Destination, Output
-from models.progress import Notify
-from models.store_paths import store_root
+from fc7.classify.scoring import RunOptions
+from fc7.extract.cache.files import work_path
+from fc7.extract.reading import NO_CARE, Care
+from fc7.extract.recovery import Recovery
+from fc7.extract.stages import Listing
+from fc7.models.locks import Busy, exclusive
+from fc7.models.outputs import Destination, Output
+from fc7.models.progress import Notify
+from fc7.models.store_paths import store_root
 
 _AGAIN = "the next run tries it again"
 

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from classify.model_option import DEFAULT_MODEL, ModelOption
-from extract.cache_commands import ForceOption, existing
-from extract.commands import QuietOption, notifier
-from models.errors import UsageError
-from models.program import command_line, pip_install
-from models.progress import make_progress
-from models.terminal import counted
+from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import QuietOption, notifier
+from fc7.models.errors import UsageError
+from fc7.models.program import command_line, pip_install
+from fc7.models.progress import make_progress
+from fc7.models.terminal import counted
 
 
 def report(
@@ -43,15 +43,15 @@ def report(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from classify.kinds import PLOTS, REPORT
-    from extract.call_inputs import guard_for
+    from fc7.classify.kinds import PLOTS, REPORT
+    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(images or (), model, cache=features, force=force)
     out = guard.claim(output, REPORT, makes_folder=True)
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
 
     try:
-        from classify.report.making import make_report
+        from fc7.classify.report.making import make_report
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in ("matplotlib", "jinja2", "markupsafe"):
             raise

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from extract.label_names import in_order
-from extract.unicode_forms import normal
-from models.errors import DataError
-from models.terminal import counted
+from fc7.extract.label_names import in_order
+from fc7.extract.unicode_forms import normal
+from fc7.models.errors import DataError
+from fc7.models.terminal import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classify.classifier import Classifier
-from classify.matching import layer_for
-from classify.waiting import rows_to_wait_for, together
-from extract.clock import Clock
-from extract.inputs import list_inputs
-from extract.reading import NO_CARE, Care
-from extract.stages import Failure, Listing
-from extract.summary import note_ignored
-from extract.trial import try_network
-from extract.worker import Finished, NetworkRun, on_this_machine
-from models import store
-from models.ensure import ensure_network
-from models.errors import MismatchError, UsageError
-from models.program import command_line
-from models.progress import Notify, Progress
-from models.spec import NetworkSpec, PreprocessSpec
+from fc7.classify.classifier import Classifier
+from fc7.classify.matching import layer_for
+from fc7.classify.waiting import rows_to_wait_for, together
+from fc7.extract.clock import Clock
+from fc7.extract.inputs import list_inputs
+from fc7.extract.reading import NO_CARE, Care
+from fc7.extract.stages import Failure, Listing
+from fc7.extract.summary import note_ignored
+from fc7.extract.trial import try_network
+from fc7.extract.worker import Finished, NetworkRun, on_this_machine
+from fc7.models import store
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import MismatchError, UsageError
+from fc7.models.program import command_line
+from fc7.models.progress import Notify, Progress
+from fc7.models.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from extract.cluster.driver import NodeWork
-    from extract.cluster.options import ClusterOptions
-    from extract.providers import Device, Precision
-    from models.store import StoredNetwork
+    from fc7.extract.cluster.driver import NodeWork
+    from fc7.extract.cluster.options import ClusterOptions
+    from fc7.extract.providers import Device, Precision
+    from fc7.models.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -159,7 +159,7 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
     if not files:
         return None
-    from extract.hdf5_images import is_feature_cache
+    from fc7.extract.hdf5_images import is_feature_cache
 
     caches = [path for path in files if is_feature_cache(path)]
     if not caches:
@@ -170,7 +170,7 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
 
 
 def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
-    from extract.cache.reader import CacheReader
+    from fc7.extract.cache.reader import CacheReader
 
     remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
@@ -225,7 +225,7 @@ def _score_images(
     if options.cluster is None:
         done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)
     else:
-        from extract.cluster.driver import on_cluster
+        from fc7.extract.cluster.driver import on_cluster
 
         done = on_cluster(
             listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
@@ -283,7 +283,7 @@ def find_network(
     wanted = classifier.identity
     if wanted.network not in store.names():
         # Most classifiers are used where they were fitted, and have no need of the catalogue.
-        from models import catalog
+        from fc7.models import catalog
 
         if wanted.network in (*catalog.names(), catalog.UNTRAINED):
             ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)

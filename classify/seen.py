@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import Classifier
-from classify.split_record import TEST, TRAIN
+from fc7.classify.classifier import Classifier
+from fc7.classify.split_record import TEST, TRAIN
 
 
 def seen_in_training(

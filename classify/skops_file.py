@@ -18,12 +18,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from classify.classifier import Classifier
-from classify.kinds import SKOPS
-from models.durable import explained
-from models.errors import ClassifierError, UsageError
-from models.outputs import Destination, claimed
-from models.program import pip_install
+from fc7.classify.classifier import Classifier
+from fc7.classify.kinds import SKOPS
+from fc7.models.durable import explained
+from fc7.models.errors import ClassifierError, UsageError
+from fc7.models.outputs import Destination, claimed
+from fc7.models.program import pip_install
 
 
 def write_skops(classifier: Classifier, out: Destination) -> list[str]:

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.rows import name_some
-from classify.split_words import SplitWords
-from classify.units import count_table
-from models.errors import DataError
+from fc7.classify.rows import name_some
+from fc7.classify.split_words import SplitWords
+from fc7.classify.units import count_table
+from fc7.models.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from classify.kinds import SPLIT, SPLIT_COLUMNS
-from classify.tables import write_table
-from models.outputs import Destination, claimed
+from fc7.classify.kinds import SPLIT, SPLIT_COLUMNS
+from fc7.classify.tables import write_table
+from fc7.models.outputs import Destination, claimed
 
 
 def write_split(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from extract.manifests import SPLIT_WORDS
-from models.errors import UsageError
+from fc7.extract.manifests import SPLIT_WORDS
+from fc7.models.errors import UsageError
 
 DRAW = "draw"
 GIVEN = "train:val,test"

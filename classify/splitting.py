@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.duplicates import Duplicates, find_duplicates
-from classify.rows import Table, check_classes
-from classify.selection import choose_classes, trim_to_smallest
-from classify.split import Split, column_split, stratified_split
-from classify.split_record import NEITHER, TEST, TRAIN
-from classify.split_words import SplitWords
-from classify.takes import hint_of_takes
-from classify.units import make_units, row_keys
-from extract.label_names import in_order, natural_key
-from models.progress import Progress
+from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.rows import Table, check_classes
+from fc7.classify.selection import choose_classes, trim_to_smallest
+from fc7.classify.split import Split, column_split, stratified_split
+from fc7.classify.split_record import NEITHER, TEST, TRAIN
+from fc7.classify.split_words import SplitWords
+from fc7.classify.takes import hint_of_takes
+from fc7.classify.units import make_units, row_keys
+from fc7.extract.label_names import in_order, natural_key
+from fc7.models.progress import Progress
 
 if TYPE_CHECKING:
-    from classify.records import FitOptions
+    from fc7.classify.records import FitOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
-from extract.cache_commands import ForceOption, existing
-from extract.commands import JsonOption, QuietOption
-from models.outputs import Guard
-from models.program import command_line
-from models.progress import make_progress
+from fc7.classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
+from fc7.extract.cache_commands import ForceOption, existing
+from fc7.extract.commands import JsonOption, QuietOption
+from fc7.models.outputs import Guard
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 @unpacked
@@ -45,11 +45,11 @@ def suspects(
     stands. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from classify.kinds import SUSPECTS
+    from fc7.classify.kinds import SUSPECTS
 
     out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
-    from classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
-    from classify.suspects_from_cache import cache_suspects
+    from fc7.classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
+    from fc7.classify.suspects_from_cache import cache_suspects
 
     found = cache_suspects(
         features,

@@ -17,8 +17,8 @@ from typing import TextIO
 
 import numpy as np
 
-from models.durable import explained
-from models.outputs import Output
+from fc7.models.durable import explained
+from fc7.models.outputs import Output
 
 
 class CsvRows:

@@ -8,15 +8,15 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import Head
-from classify.folds import ALWAYS_TRAINS
-from classify.heads import Fitted, HeadFitter
-from classify.normalize import Normalization, Normalizer
-from classify.pair_path import PairPath
-from classify.pairs import fit_pairs
-from classify.paths import Path
-from classify.products import Design
-from classify.rotate import Rotation, pays
+from fc7.classify.classifier import Head
+from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.heads import Fitted, HeadFitter
+from fc7.classify.normalize import Normalization, Normalizer
+from fc7.classify.pair_path import PairPath
+from fc7.classify.pairs import fit_pairs
+from fc7.classify.paths import Path
+from fc7.classify.products import Design
+from fc7.classify.rotate import Rotation, pays
 
 ClassWeight = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)

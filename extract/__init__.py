@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from extract.cache.reader import load_features as load_features
-    from extract.importing import import_network as import_network
-    from extract.options import ExtractOptions as ExtractOptions
-    from extract.pipeline import extract_features as extract_features
+    from fc7.extract.cache.reader import load_features as load_features
+    from fc7.extract.importing import import_network as import_network
+    from fc7.extract.options import ExtractOptions as ExtractOptions
+    from fc7.extract.pipeline import extract_features as extract_features
 
 __all__ = ["ExtractOptions", "extract_features", "import_network", "load_features"]
 
 _HOMES = {
-    "ExtractOptions": "extract.options",
-    "extract_features": "extract.pipeline",
-    "import_network": "extract.importing",
-    "load_features": "extract.cache.reader",
+    "ExtractOptions": "fc7.extract.options",
+    "extract_features": "fc7.extract.pipeline",
+    "import_network": "fc7.extract.importing",
+    "load_features": "fc7.extract.cache.reader",
 }
 
 
@@ -29,4 +29,4 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'extract' has no attribute {name!r}")
+    raise AttributeError(f"module 'fc7.extract' has no attribute {name!r}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extract.folders import as_typed
-from extract.joining import Source
-from extract.tars import list_tar
-from extract.zips import list_zip
-from models.progress import Notify
+from fc7.extract.folders import as_typed
+from fc7.extract.joining import Source
+from fc7.extract.tars import list_tar
+from fc7.extract.zips import list_zip
+from fc7.models.progress import Notify
 
 
 def list_archive(path: Path, typed: str, notify: Notify) -> Source:

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.colours import to_bytes
-from extract.folders import escape
-from extract.stages import Pixels
-from models.errors import SourceError
+from fc7.extract.colours import to_bytes
+from fc7.extract.folders import escape
+from fc7.extract.stages import Pixels
+from fc7.models.errors import SourceError
 
 IMAGE_KEYS = ("images", "x", "data", "features")
 LABEL_KEYS = ("labels", "label", "y", "targets")

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.array_layout import Part, find_parts, label_texts, layout
-from extract.folders import escape
-from extract.joining import Source
-from extract.limits import check_expansion
-from extract.stacks import FileStack, MemoryStack, Stacked, stack_source
-from models.errors import SourceError
-from models.files import refuse_pipe
-from models.progress import Notify
+from fc7.extract.array_layout import Part, find_parts, label_texts, layout
+from fc7.extract.folders import escape
+from fc7.extract.joining import Source
+from fc7.extract.limits import check_expansion
+from fc7.extract.stacks import FileStack, MemoryStack, Stacked, stack_source
+from fc7.models.errors import SourceError
+from fc7.models.files import refuse_pipe
+from fc7.models.progress import Notify
 
 PICKLE_SUFFIXES = (".p", ".pickle", ".pkl")
 NAMES_FILE = "signnames.csv"
@@ -159,7 +159,7 @@ def _objects(typed: str, exc: BaseException) -> str | None:
 
 
 def _pickled(path: Path, typed: str) -> dict[str, NDArray[Any]]:
-    from models.weights.pickles import load_plain
+    from fc7.models.weights.pickles import load_plain
 
     try:
         with path.open("rb") as stream:

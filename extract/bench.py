@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract.own_python import command
-from models import store
-from models.errors import Fc7Error, StoppedError, UsageError
-from models.measured import Measured, keep
-from models.program import command_line
-from models.progress import Notify, Progress
-from models.text_table import text_table
+from fc7.extract.own_python import command
+from fc7.models import store
+from fc7.models.errors import Fc7Error, StoppedError, UsageError
+from fc7.models.measured import Measured, keep
+from fc7.models.program import command_line
+from fc7.models.progress import Notify, Progress
+from fc7.models.text_table import text_table
 
 if TYPE_CHECKING:
-    from extract.providers import Device, Precision
+    from fc7.extract.providers import Device, Precision
 
 _COLUMNS = {"NETWORK": False, "IMG/S": True, "MS/IMG": True, "PEAK MB": True, "ENGINE": False}
 
@@ -134,7 +134,7 @@ def _chosen(names: Iterable[str]) -> list[str]:
 def _measured(name: str, device: Device, precision: Precision, seconds: float) -> Measured | Failed:
     """Measure in a fresh process, so that its peak of memory is this network's own."""
     ran = subprocess.run(
-        command("extract.bench_process", name, device, precision, str(seconds)),
+        command("fc7.extract.bench_process", name, device, precision, str(seconds)),
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from extract.commands import DeviceOption, JsonOption, PrecisionOption, QuietOption, notifier
-from models.program import command_line
-from models.progress import make_progress
+from fc7.extract.commands import DeviceOption, JsonOption, PrecisionOption, QuietOption, notifier
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
 
 
 def bench(
@@ -31,7 +31,7 @@ def bench(
     decoding left out; PEAK MB the most memory that process held, a graphics card's not counted. The
     figures are kept in the store, and `models list` and `models show` tell them from then on.
     """
-    from extract.bench import bench_networks, bench_rows, bench_table
+    from fc7.extract.bench import bench_networks, bench_rows, bench_table
 
     benched = bench_networks(
         names or [],

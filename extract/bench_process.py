@@ -1,4 +1,4 @@
-"""How fast one network runs, measured in a process that holds nothing else: ``-m extract.bench_process``.
+"""How fast one network runs, measured in a process that holds nothing else: ``-m fc7.extract.bench_process``.
 
 The process prints one line of JSON: the figures, or ``error`` and ``exit_code``.
 """
@@ -16,11 +16,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from extract.providers import Device, Precision
-from extract.session import open_session
-from extract.stream import default_jobs
-from models import store
-from models.errors import Fc7Error
+from fc7.extract.providers import Device, Precision
+from fc7.extract.session import open_session
+from fc7.extract.stream import default_jobs
+from fc7.models import store
+from fc7.models.errors import Fc7Error
 
 FEWEST_RUNS = 3
 

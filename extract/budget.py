@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from extract import memory
+from fc7.extract import memory
 
 SMALL = 16 << 20
 """Bytes below which nothing is counted: 4 megapixels in colour. Asking takes 0.2 ms, decoding these 40."""

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from models.errors import UsageError
-from models.files import refuse_pipe
-from models.program import command_line
-from models.progress import make_progress
-from models.terminal import counted
+from fc7.models.errors import UsageError
+from fc7.models.files import refuse_pipe
+from fc7.models.program import command_line
+from fc7.models.progress import make_progress
+from fc7.models.terminal import counted
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -44,7 +44,7 @@ def _existing_cache(path: Path) -> Path:
 
 def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
     """What is in it: network, layers, rows, labels, failures, how each run made it."""
-    from extract.cache.info import describe
+    from fc7.extract.cache.info import describe
 
     found = describe(_existing_cache(file))
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
@@ -64,7 +64,7 @@ def verify(
     made of what the cache says of its images and network: `extract ... --repair` redoes damaged rows and
     those with NaN, `extract ... --force` makes all anew where rows can no longer be told apart.
     """
-    from extract.cache.verify import verify as check
+    from fc7.extract.cache.verify import verify as check
 
     report = check(_existing_cache(file), images, progress=make_progress(quiet))
     if as_json:
@@ -85,7 +85,7 @@ def merge(
     quiet: QuietOption = False,
 ) -> None:
     """Put the rows of two caches of one network into a third; an image in both counts once."""
-    from extract.cache.merge import merge as join
+    from fc7.extract.cache.merge import merge as join
 
     result = join(
         _existing_cache(first), _existing_cache(second), output, force=force, progress=make_progress(quiet)
@@ -102,7 +102,7 @@ def to_npz(
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
-    from extract.cache.npz import to_npz as convert
+    from fc7.extract.cache.npz import to_npz as convert
 
     rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
@@ -119,7 +119,7 @@ def to_parquet(
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas."""
-    from extract.cache.parquet import to_parquet as convert
+    from fc7.extract.cache.parquet import to_parquet as convert
 
     rows = convert(_existing_cache(file), output, layer or None, force=force)
     if not quiet:

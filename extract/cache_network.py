@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extract.cache.identity import REMEDY
-from models import store
-from models.default import DefaultNetwork
-from models.errors import MismatchError
-from models.program import own_call_with
+from fc7.extract.cache.identity import REMEDY
+from fc7.models import store
+from fc7.models.default import DefaultNetwork
+from fc7.models.errors import MismatchError
+from fc7.models.program import own_call_with
 
 
 def check_before_fetching(out: Path, default: DefaultNetwork) -> None:
@@ -49,7 +49,7 @@ def with_the_default_explained(exc: MismatchError, out: Path, default: DefaultNe
 
 
 def _network_of(cache: Path) -> str | None:
-    from extract.cache.old import Old
+    from fc7.extract.cache.old import Old
 
     old = Old.find(cache, repair=False)
     return None if old is None else old.header.identity.network

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.addresses import is_address
-from extract.folders import FolderOrigin
-from extract.kinds import FEATURE_CACHE
-from extract.lists import STDIN
-from models.errors import Fc7Error, UsageError
-from models.outputs import Guard
+from fc7.extract.addresses import is_address
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.lists import STDIN
+from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.outputs import Guard
 
 if TYPE_CHECKING:
-    from extract.stages import Listing
+    from fc7.extract.stages import Listing
 
 _ON_DISK = "file://"
 
@@ -63,7 +63,7 @@ def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
 
 
 def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Path | None) -> Iterator[str]:
-    from extract.inputs import list_inputs
+    from fc7.extract.inputs import list_inputs
 
     if not isinstance(images, Sequence):
         listing = images
@@ -82,7 +82,7 @@ def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Pa
 
 def _roots(cache: Path | None) -> list[str]:
     """Where the images of a cache were, if they are there still."""
-    from extract.cache.reader import CacheReader
+    from fc7.extract.cache.reader import CacheReader
 
     if cache is None or not _is_cache(cache):
         return []

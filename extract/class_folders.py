@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from extract.folders import Found, escape
-from extract.manifests import SPLIT_WORDS
-from models.progress import Notify
-from models.terminal import one_line
+from fc7.extract.folders import Found, escape
+from fc7.extract.manifests import SPLIT_WORDS
+from fc7.models.progress import Notify
+from fc7.models.terminal import one_line
 
 _SHOWN = 3
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import typer.core
 
-from extract.cache_commands import ForceOption
-from models.command_table import parsed_by
-from models.errors import Fc7Error, UsageError
-from models.preprocess_flags import read, resizing
-from models.progress import Notify, make_progress
-from models.terminal import counted
+from fc7.extract.cache_commands import ForceOption
+from fc7.models.command_table import parsed_by
+from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.preprocess_flags import read, resizing
+from fc7.models.progress import Notify, make_progress
+from fc7.models.terminal import counted
 
 if TYPE_CHECKING:
-    from extract.cluster.options import ClusterOptions
+    from fc7.extract.cluster.options import ClusterOptions
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -73,13 +73,13 @@ class AddressedCommand(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare ``--ray`` its address."""
-        from extract.cluster.options import with_addresses
+        from fc7.extract.cluster.options import with_addresses
 
         return super().parse_args(ctx, with_addresses(args))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Say which network is the default here and now."""
-        from models.default import shown_default
+        from fc7.models.default import shown_default
 
         for option in self.params:
             if option.name == "network" and isinstance(option, typer.core.TyperOption):
@@ -188,15 +188,15 @@ def extract(
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
-    from extract.call_inputs import guard_for
-    from extract.kinds import FAILURES, FEATURE_CACHE
+    from fc7.extract.call_inputs import guard_for
+    from fc7.extract.kinds import FAILURES, FEATURE_CACHE
 
     guard = guard_for(list(images or ()), labels=labels, force=force)
     out = guard.claim(output, FEATURE_CACHE)
     failures_out = None if failures_csv is None else guard.claim(failures_csv, FAILURES, "--failures-csv")
-    from extract.options import ExtractOptions
-    from extract.pipeline import extract_features
-    from extract.summary import failed_text, summary_json, summary_text, write_failures_csv
+    from fc7.extract.options import ExtractOptions
+    from fc7.extract.pipeline import extract_features
+    from fc7.extract.summary import failed_text, summary_json, summary_text, write_failures_csv
 
     options = ExtractOptions(
         network=network,
@@ -242,7 +242,7 @@ def shapes(
     quiet: QuietOption = False,
 ) -> None:
     """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
-    from extract.shapes import make_shapes
+    from fc7.extract.shapes import make_shapes
 
     summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
     if not quiet:
@@ -264,7 +264,7 @@ def cluster_options(
         if workers is not None or gpus_per_worker is not None:
             raise UsageError("--workers and --gpus-per-worker are for a cluster; add --ray")
         return None
-    from extract.cluster.options import ClusterOptions
+    from fc7.extract.cluster.options import ClusterOptions
 
     return ClusterOptions(address, workers, gpus_per_worker)
 

@@ -15,13 +15,13 @@ from typing import cast
 
 import numpy as np
 
-from extract import budget
-from extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
-from extract.own_python import command
-from extract.patience import Patience
-from extract.stages import Pixels
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import budget
+from fc7.extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
+from fc7.extract.own_python import command
+from fc7.extract.patience import Patience
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 
 # One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
 _PIPE_BYTES = 1 << 18
@@ -62,7 +62,7 @@ class DecodePipe:
     ) -> None:
         # In a session of its own: Ctrl-C is for this process, which then ends the others.
         self._popen = subprocess.Popen(
-            command("extract.decode_process", spec.to_json(), "exact" if exact else "draft"),
+            command("fc7.extract.decode_process", spec.to_json(), "exact" if exact else "draft"),
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

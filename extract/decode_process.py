@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from extract import budget, memory
-from extract.budget import NoRoomError, Room
-from extract.reading import Decode
-from extract.stages import Pixels
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import budget, memory
+from fc7.extract.budget import NoRoomError, Room
+from fc7.extract.reading import Decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 
 REQUEST = struct.Struct("<q")
 ANSWER = struct.Struct("<c4q")
@@ -33,7 +33,7 @@ _FIRST_TO_END = "1000"
 
 def decode_here(spec: PreprocessSpec, exact: bool, room: Room = budget.shared.room) -> Decode:
     """What turns an image into the network's pixels, as `extract.decoders.decoder`, in this process."""
-    from extract.images import prepare
+    from fc7.extract.images import prepare
 
     return lambda data: prepare(data, spec, exact=exact, room=room)
 

@@ -19,8 +19,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from extract.binding import BoundRuns
-from extract.providers import (
+from fc7.extract.binding import BoundRuns
+from fc7.extract.providers import (
     CPU,
     CUDA,
     OPENVINO,
@@ -32,9 +32,9 @@ from extract.providers import (
     candidates,
     no_gpu,
 )
-from models.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
-from models.prepare import Runnable
-from models.progress import Notify
+from fc7.models.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
+from fc7.models.prepare import Runnable
+from fc7.models.progress import Notify
 
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base. A thread that cannot

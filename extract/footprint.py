@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from extract.tiff_layout import FLOAT
+from fc7.extract.tiff_layout import FLOAT
 
 if TYPE_CHECKING:
-    from extract.tiff_layout import Layout
+    from fc7.extract.tiff_layout import Layout
 
 SMALL = 1 << 19
 """Pixels below which no picture but a TIFF takes as much as `extract.budget.SMALL`."""

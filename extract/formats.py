@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from extract.jpegxl_header import SIGNATURE, Header
-from models.errors import ImageError
-from models.program import pip_install
+from fc7.extract.jpegxl_header import SIGNATURE, Header
+from fc7.models.errors import ImageError
+from fc7.models.program import pip_install
 
 SUFFIXES = (
     ".jpg",

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from extract.stages import ImageRef
-from models.errors import UsageError
-from models.progress import Notify
-from models.terminal import counted
+from fc7.extract.stages import ImageRef
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
+from fc7.models.terminal import counted
 
 OPTION = "--group-by"
 

@@ -25,9 +25,9 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from extract.hdf5_filters import missing_filter
-from models.errors import CacheCorruptError, CacheError
-from models.files import refuse_pipe
+from fc7.extract.hdf5_filters import missing_filter
+from fc7.models.errors import CacheCorruptError, CacheError
+from fc7.models.files import refuse_pipe
 
 Attribute = str | int | Sequence[str] | Sequence[int]
 

@@ -35,7 +35,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.array_layout import (
+from fc7.extract.array_layout import (
     PLANES,
     Layout,
     Part,
@@ -46,14 +46,14 @@ from extract.array_layout import (
     label_texts,
     layout,
 )
-from extract.folders import escape
-from extract.hdf5_filters import missing_filter
-from extract.joining import Source
-from extract.limits import FREE_BYTES, check_expansion
-from extract.stacks import MemoryStack, Stack, Stacked, stack_source
-from extract.stages import Pixels
-from models.errors import ImageError, SourceError, UnsafeFileError, UsageError
-from models.progress import Notify
+from fc7.extract.folders import escape
+from fc7.extract.hdf5_filters import missing_filter
+from fc7.extract.joining import Source
+from fc7.extract.limits import FREE_BYTES, check_expansion
+from fc7.extract.stacks import MemoryStack, Stack, Stacked, stack_source
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError, SourceError, UnsafeFileError, UsageError
+from fc7.models.progress import Notify
 
 # What h5py raises for files that are damaged or not built as expected.
 _LIBRARY_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError)

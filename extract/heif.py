@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from extract.boxes import boxes
-from extract.formats import CUT_SHORT, not_installed
-from models.errors import ImageError
+from fc7.extract.boxes import boxes
+from fc7.extract.formats import CUT_SHORT, not_installed
+from fc7.models.errors import ImageError
 
 
 def reader() -> Any:

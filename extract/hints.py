@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from extract.clock import Clock
-from extract.providers import CPU, CUDA, OPENVINO, Machine
-from extract.stream import default_jobs
-from models.program import pip_install
+from fc7.extract.clock import Clock
+from fc7.extract.providers import CPU, CUDA, OPENVINO, Machine
+from fc7.extract.stream import default_jobs
+from fc7.models.program import pip_install
 
 # Below this a run is over before anybody wishes it were faster.
 _WORTH_SECONDS = 10.0

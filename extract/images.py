@@ -75,19 +75,19 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from extract import budget, heif, jpeg, jpeg2000, jpegxl, libtiff, png
-from extract.budget import NoRoomError, Room
-from extract.flatten import flatten, from_array, from_values
-from extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
-from extract.formats import CUT_SHORT, sniff
-from extract.geometry import Framing, Window, frame, sample, take_crops
-from extract.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
-from extract.stages import Pixels
-from extract.tiff_layout import Layout, read_layout, unread_compression
-from extract.tiff_pixels import rgb_from_samples
-from extract.tiff_samples import read_samples
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import budget, heif, jpeg, jpeg2000, jpegxl, libtiff, png
+from fc7.extract.budget import NoRoomError, Room
+from fc7.extract.flatten import flatten, from_array, from_values
+from fc7.extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
+from fc7.extract.formats import CUT_SHORT, sniff
+from fc7.extract.geometry import Framing, Window, frame, sample, take_crops
+from fc7.extract.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
+from fc7.extract.stages import Pixels
+from fc7.extract.tiff_layout import Layout, read_layout, unread_compression
+from fc7.extract.tiff_pixels import rgb_from_samples
+from fc7.extract.tiff_samples import read_samples
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 
 MAX_PIXELS = 178_956_970
 """Largest picture that is decoded: Pillow's own limit for an error, twice its MAX_IMAGE_PIXELS."""

@@ -29,22 +29,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from extract import formats
-from extract.addresses import is_address, redacted
-from extract.folder_labels import label_by_folders, normalised
-from extract.folders import holds_image
-from extract.grouping import OPTION as GROUP_BY
-from extract.grouping import add_groups, compile_pattern
-from extract.joining import Source, join
-from extract.label_by import LabelRule
-from extract.labelled_lists import read_labels
-from extract.lists import STDIN, list_paths, read_list
-from extract.lists import SUFFIXES as LIST_SUFFIXES
-from extract.sources import list_images
-from extract.stages import Listing
-from models.errors import SourceError, UsageError
-from models.files import is_pipe, refuse_pipe
-from models.progress import Notify
+from fc7.extract import formats
+from fc7.extract.addresses import is_address, redacted
+from fc7.extract.folder_labels import label_by_folders, normalised
+from fc7.extract.folders import holds_image
+from fc7.extract.grouping import OPTION as GROUP_BY
+from fc7.extract.grouping import add_groups, compile_pattern
+from fc7.extract.joining import Source, join
+from fc7.extract.label_by import LabelRule
+from fc7.extract.labelled_lists import read_labels
+from fc7.extract.lists import STDIN, list_paths, read_list
+from fc7.extract.lists import SUFFIXES as LIST_SUFFIXES
+from fc7.extract.sources import list_images
+from fc7.extract.stages import Listing
+from fc7.models.errors import SourceError, UsageError
+from fc7.models.files import is_pipe, refuse_pipe
+from fc7.models.progress import Notify
 
 _Reader = Callable[[Path, str, Notify], Source]
 
@@ -107,7 +107,7 @@ def list_inputs(
     if inputs or manifest is None or labels is None:
         listing = _list(inputs, notify, of_labels, by_folder=manifest is None and rule is None)
         if manifest is not None and labels is not None:
-            from extract.labelling import label_listing
+            from fc7.extract.labelling import label_listing
 
             listing = label_listing(listing, manifest, labels.parent, notify)
         else:
@@ -115,7 +115,7 @@ def list_inputs(
             images = label_by_folders(listing.images, rule, given, of_labels, grouped=group_by is not None)
             listing = dataclasses.replace(listing, images=images)
     else:
-        from extract.labelling import list_manifest
+        from fc7.extract.labelling import list_manifest
 
         listing = list_manifest(manifest, Path(os.path.abspath(labels.parent)), str(labels.parent))
     images = normalised(listing.images, of_labels)
@@ -165,7 +165,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
     sources = [_plain(plain, of_labels, by_folder)] if plain or not (others or addresses) else []
     sources += read
     if addresses:
-        from extract.remote import list_addresses
+        from fc7.extract.remote import list_addresses
 
         sources += list_addresses(addresses, notify)
     listing = join(sources)
@@ -245,19 +245,19 @@ def _text_list(path: Path, typed: str, notify: Notify) -> Source:
 
 
 def _archive(path: Path, typed: str, notify: Notify) -> Source:
-    from extract.archives import list_archive
+    from fc7.extract.archives import list_archive
 
     return list_archive(path, typed, notify)
 
 
 def _arrays(path: Path, typed: str, notify: Notify) -> Source:
-    from extract.arrays import list_arrays
+    from fc7.extract.arrays import list_arrays
 
     return list_arrays(path, typed, notify)
 
 
 def _hdf5(path: Path, typed: str, notify: Notify) -> Source:
-    from extract.hdf5_images import list_hdf5
+    from fc7.extract.hdf5_images import list_hdf5
 
     return list_hdf5(path, typed, notify)
 

@@ -9,9 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from extract.folders import escape
-from extract.stages import Failure, ImageRef, Listing, Origin, Pixels, changed_ns_of, packed_below, readers_of
-from models.errors import UsageError
+from fc7.extract.folders import escape
+from fc7.extract.stages import (
+    Failure,
+    ImageRef,
+    Listing,
+    Origin,
+    Pixels,
+    changed_ns_of,
+    packed_below,
+    readers_of,
+)
+from fc7.models.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import struct
 
 import numpy as np
 
-from extract.boxes import boxes
-from extract.codecs import codecs
-from extract.colours import grey_from_integers
-from extract.formats import CUT_SHORT
-from extract.stages import Pixels
-from models.errors import ImageError
+from fc7.extract.boxes import boxes
+from fc7.extract.codecs import codecs
+from fc7.extract.colours import grey_from_integers
+from fc7.extract.formats import CUT_SHORT
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
 
 _SOC, _SIZ, _SOT, _EOC = 0xFF4F, 0xFF51, 0xFF90, 0xFFD9
 # SIZ: sizes and offsets of the picture and its tiles, then of each component depth and two steps.

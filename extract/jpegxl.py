@@ -6,11 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from extract.boxes import boxes
-from extract.codecs import codecs
-from extract.formats import CUT_SHORT
-from extract.jpegxl_header import SIGNATURE, Header
-from models.errors import ImageError
+from fc7.extract.boxes import boxes
+from fc7.extract.codecs import codecs
+from fc7.extract.formats import CUT_SHORT
+from fc7.extract.jpegxl_header import SIGNATURE, Header
+from fc7.models.errors import ImageError
 
 # The signature and what a size takes at most.
 _HEAD_BYTES = 14

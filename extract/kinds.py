@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extract.formats import HEAD_BYTES, begins_as_image, sniff
-from models.errors import CacheCorruptError, CacheError
-from models.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
+from fc7.extract.formats import HEAD_BYTES, begins_as_image, sniff
+from fc7.models.errors import CacheCorruptError, CacheError
+from fc7.models.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
 
 DRAWN_BY = "fc7"
 """What PNG files of ours say that made them."""
@@ -34,8 +34,8 @@ def _is_cache(path: Path) -> bool:
     start = head(path, len(HDF5_START))
     if start != HDF5_START:
         return HDF5_START.startswith(start)  # cut short
-    from extract.cache.header import FORMAT
-    from extract.hdf5 import OpenFile
+    from fc7.extract.cache.header import FORMAT
+    from fc7.extract.hdf5 import OpenFile
 
     try:
         with OpenFile(path) as file:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extract.grouping import compile_pattern, group_of
-from models.errors import UsageError
+from fc7.extract.grouping import compile_pattern, group_of
+from fc7.models.errors import UsageError
 
 OPTION = "--label-by"
 

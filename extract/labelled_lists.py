@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract.addresses import redacted
-from extract.folders import escape
-from extract.formats import SUFFIXES
-from extract.label_names import some
-from extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
-from models.errors import UsageError
-from models.progress import Notify
-from models.terminal import counted
+from fc7.extract.addresses import redacted
+from fc7.extract.folders import escape
+from fc7.extract.formats import SUFFIXES
+from fc7.extract.label_names import some
+from fc7.extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
+from fc7.models.terminal import counted
 
 # The longest beginning of a line that ends as an image does, what parts it from the rest, and the rest.
 _PARTED = re.compile(

@@ -13,15 +13,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from extract.addresses import is_address, parse, redacted
-from extract.folders import ZERO_BYTE, FolderOrigin, escape
-from extract.joining import Source, join
-from extract.manifests import Manifest, ManifestRow, list_mistakes
-from extract.stages import Failure, ImageRef, Listing
-from extract.unicode_forms import normal, on_disk
-from models.errors import UsageError
-from models.progress import Notify
-from models.terminal import counted
+from fc7.extract.addresses import is_address, parse, redacted
+from fc7.extract.folders import ZERO_BYTE, FolderOrigin, escape
+from fc7.extract.joining import Source, join
+from fc7.extract.manifests import Manifest, ManifestRow, list_mistakes
+from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.unicode_forms import normal, on_disk
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
+from fc7.models.terminal import counted
 
 
 def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: Notify) -> Listing:
@@ -112,7 +112,7 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     remote = [row for row in manifest.rows if is_address(row.path)]
     if not remote:
         return _list_files(manifest, folder, typed)
-    from extract.remote_lists import Named, list_named, refusal
+    from fc7.extract.remote_lists import Named, list_named, refusal
 
     named, refused = list[Named](), list[Failure]()
     for row in remote:

@@ -10,13 +10,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from extract.addresses import is_address
-from extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
-from extract.labelled_lists import labelled_lines
-from extract.stages import Failure, Listing
-from extract.unicode_forms import on_disk
-from models.errors import SourceError, UsageError
-from models.progress import Notify
+from fc7.extract.addresses import is_address
+from fc7.extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
+from fc7.extract.labelled_lists import labelled_lines
+from fc7.extract.stages import Failure, Listing
+from fc7.extract.unicode_forms import on_disk
+from fc7.models.errors import SourceError, UsageError
+from fc7.models.progress import Notify
 
 SUFFIXES = (".txt", ".lst", ".list")
 STDIN = "-"
@@ -58,14 +58,14 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     lines = paths_of_list(data, name)
     labelled = labelled_lines(lines, base, name, notify)
     if labelled is not None:
-        from extract.labelling import list_manifest
+        from fc7.extract.labelling import list_manifest
 
         return list_manifest(labelled, Path(base), _shown(base, base))
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
-    from extract.joining import Source, join
-    from extract.remote_lists import list_lines
+    from fc7.extract.joining import Source, join
+    from fc7.extract.remote_lists import list_lines
 
     sources = list_lines(remote, name)
     local = {number: line for number, line in lines.items() if number not in remote}

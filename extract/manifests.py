@@ -25,9 +25,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.addresses import redacted
-from models.errors import SourceError, UsageError
-from models.files import refuse_pipe
+from fc7.extract.addresses import redacted
+from fc7.models.errors import SourceError, UsageError
+from fc7.models.files import refuse_pipe
 
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""

@@ -16,11 +16,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
-from extract.formats import HEAD_BYTES, begins_as_image
-from extract.limits import MAX_MEMBER_BYTES, check_members
-from extract.stages import Failure, ImageRef, Listing, Origin
-from models.progress import Notify
+from fc7.extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
+from fc7.extract.formats import HEAD_BYTES, begins_as_image
+from fc7.extract.limits import MAX_MEMBER_BYTES, check_members
+from fc7.extract.stages import Failure, ImageRef, Listing, Origin
+from fc7.models.progress import Notify
 
 Kind = Literal["file", "folder", "link", "other"]
 

@@ -6,7 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
+import fc7
+
+# Where `fc7` is imported from.
+_ROOT = Path(str(fc7.__file__)).absolute().parents[1]
 _PROGRAM = (
     "import json, runpy, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
     "runpy.run_module({module!r}, run_name='__main__')"

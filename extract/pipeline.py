@@ -12,17 +12,17 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from extract import budget
-from extract.cache.identity import CacheIdentity
-from extract.cache.writer import CacheWriter
-from extract.cache_network import check_before_fetching, with_the_default_explained
-from extract.call_inputs import guard_for
-from extract.clock import Clock
-from extract.gathering import Gathered
-from extract.inputs import list_inputs
-from extract.kinds import FEATURE_CACHE
-from extract.options import ExtractOptions
-from extract.plan import (
+from fc7.extract import budget
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.writer import CacheWriter
+from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.clock import Clock
+from fc7.extract.gathering import Gathered
+from fc7.extract.inputs import list_inputs
+from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.options import ExtractOptions
+from fc7.extract.plan import (
     check_missing,
     find_copied,
     find_edited,
@@ -31,17 +31,17 @@ from extract.plan import (
     make_plan,
     may_be_others,
 )
-from extract.recovery import Recovery, forget
-from extract.stages import Failure, ImageRef, Listing, RowBlock, readers_of
-from extract.storable import storable
-from extract.stream import default_jobs
-from extract.summary import ExtractSummary, count_classes
-from extract.trial import try_network
-from extract.unreadable import Unreadable
-from extract.worker import Finished, Keeping, NetworkRun, on_this_machine
-from models.default import default_network
-from models.ensure import ensure_network
-from models.errors import (
+from fc7.extract.recovery import Recovery, forget
+from fc7.extract.stages import Failure, ImageRef, Listing, RowBlock, readers_of
+from fc7.extract.storable import storable
+from fc7.extract.stream import default_jobs
+from fc7.extract.summary import ExtractSummary, count_classes
+from fc7.extract.trial import try_network
+from fc7.extract.unreadable import Unreadable
+from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine
+from fc7.models.default import default_network
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import (
     CredentialsError,
     DeviceMemoryError,
     EngineError,
@@ -53,16 +53,16 @@ from models.errors import (
     UsageError,
     WeightsError,
 )
-from models.outputs import Destination, Output
-from models.progress import Notify, Progress, Silent
-from models.spec import NetworkSpec
-from models.stopping import is_pressed_again
-from models.store import StoredNetwork
+from fc7.models.outputs import Destination, Output
+from fc7.models.progress import Notify, Progress, Silent
+from fc7.models.spec import NetworkSpec
+from fc7.models.stopping import is_pressed_again
+from fc7.models.store import StoredNetwork
 
 if TYPE_CHECKING:
-    from extract.cache.placed import Record
-    from extract.cache.writer import CacheWriter
-    from extract.cluster.driver import NodeWork
+    from fc7.extract.cache.placed import Record
+    from fc7.extract.cache.writer import CacheWriter
+    from fc7.extract.cluster.driver import NodeWork
 
 
 def _ignore(_: str) -> None:
@@ -371,7 +371,7 @@ class _Run:
                 )
             return
         forget(writer.work_folder)
-        from extract.cluster.driver import on_cluster
+        from fc7.extract.cluster.driver import on_cluster
 
         yield from on_cluster(
             work,
@@ -448,8 +448,8 @@ class _Run:
         """Of a run in this process; on a cluster every node may need another."""
         if self.options.cluster is not None or len(self.engines) != 1:
             return None
-        from extract.engines import this_machine
-        from extract.hints import hint, intel_cpu
+        from fc7.extract.engines import this_machine
+        from fc7.extract.hints import hint, intel_cpu
 
         (engine,) = self.engines
         return hint(self.clock, engine, self.jobs, this_machine(), intel=intel_cpu())

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from extract.formats import CUT_SHORT
-from models.errors import ImageError
+from fc7.extract.formats import CUT_SHORT
+from fc7.models.errors import ImageError
 
 _SIGNATURE_LENGTH = 8
 _HEADER = 16

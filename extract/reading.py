@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from extract import budget
-from extract.clock import Clock
-from extract.patience import STEP, Patience, close, wait_for
-from extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
-from models.errors import HungError, ImageError
+from fc7.extract import budget
+from fc7.extract.clock import Clock
+from fc7.extract.patience import STEP, Patience, close, wait_for
+from fc7.extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
+from fc7.models.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]

@@ -24,10 +24,10 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from extract.in_flight import InFlight, left_in
-from extract.reading import Care
-from extract.stages import Failure, ImageRef
-from models.progress import Notify
+from fc7.extract.in_flight import InFlight, left_in
+from fc7.extract.reading import Care
+from fc7.extract.stages import Failure, ImageRef
+from fc7.models.progress import Notify
 
 TRIES = 2
 """How often a run may die of an image that it reads alone before the image is given up."""

@@ -11,16 +11,16 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from extract.addresses import Address, common_folder, parse
-from extract.folders import escape, not_an_image
-from extract.joining import Source
-from extract.lists import SUFFIXES as LIST_SUFFIXES
-from extract.remote_errors import StoreError
-from extract.remote_store import READERS, open_store
-from extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk
-from extract.web_pages import is_html
-from models.errors import UsageError
-from models.progress import Notify
+from fc7.extract.addresses import Address, common_folder, parse
+from fc7.extract.folders import escape, not_an_image
+from fc7.extract.joining import Source
+from fc7.extract.lists import SUFFIXES as LIST_SUFFIXES
+from fc7.extract.remote_errors import StoreError
+from fc7.extract.remote_store import READERS, open_store
+from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk
+from fc7.extract.web_pages import is_html
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
 
 # Read from a disk only: they are opened at many places, or whole.
 _LOCAL_ONLY = re.compile(r"\.(zip|tar|gz|tgz|bz2|tbz2?|xz|txz|np[yz]|p|pickle|pkl|h5|hdf5|mat|csv|tsv)$")
@@ -156,6 +156,6 @@ def _read(address: Address) -> bytes:
 
 
 def _listed(address: Address, data: bytes, notify: Notify) -> list[Source]:
-    from extract.remote_lists import list_remote_list
+    from fc7.extract.remote_lists import list_remote_list
 
     return list_remote_list(address, data, notify)

@@ -10,8 +10,8 @@ import errno
 from collections.abc import Iterator
 from typing import Literal
 
-from extract.addresses import is_address, redacted
-from models.errors import CredentialsError, ImageError, UsageError
+from fc7.extract.addresses import is_address, redacted
+from fc7.models.errors import CredentialsError, ImageError, UsageError
 
 Kind = Literal["absent", "refused", "passing", "other"]
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from extract.addresses import Address, common_folder, parse, redacted
-from extract.folders import escape, not_an_image
-from extract.joining import Source
-from extract.labelled_lists import labelled_lines
-from extract.lists import FOLDER, paths_of_list
-from extract.remote_entry import Entry
-from extract.remote_errors import StoreError
-from extract.remote_store import READERS, open_store
-from extract.remote_walk import Found, RemoteOrigin, check_single, look
-from extract.stages import Failure
-from models.errors import UsageError
-from models.progress import Notify
+from fc7.extract.addresses import Address, common_folder, parse, redacted
+from fc7.extract.folders import escape, not_an_image
+from fc7.extract.joining import Source
+from fc7.extract.labelled_lists import labelled_lines
+from fc7.extract.lists import FOLDER, paths_of_list
+from fc7.extract.remote_entry import Entry
+from fc7.extract.remote_errors import StoreError
+from fc7.extract.remote_store import READERS, open_store
+from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look
+from fc7.extract.stages import Failure
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
 
 WORTH_LISTING = 32
 """So many objects of one folder are looked up by listing it, 1,000 to an answer, not one by one."""

@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from extract.addresses import Address, redacted
-from extract.remote_entry import Entry, entry_of
-from extract.remote_errors import StoreError, translated
-from models.errors import SourceError, UsageError
-from models.program import pip_install
+from fc7.extract.addresses import Address, redacted
+from fc7.extract.remote_entry import Entry, entry_of
+from fc7.extract.remote_errors import StoreError, translated
+from fc7.models.errors import SourceError, UsageError
+from fc7.models.program import pip_install
 
 TRIES, FIRST_WAIT, GROWTH = 5, 0.25, 3.0
 SILENCE = 30.0

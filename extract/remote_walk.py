@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from extract.addresses import Address
-from extract.folders import (
+from fc7.extract.addresses import Address
+from fc7.extract.folders import (
     HIDDEN,
     LINKED_AGAIN,
     MAX_FILE_BYTES,
@@ -20,13 +20,13 @@ from extract.folders import (
     is_hidden,
     not_an_image,
 )
-from extract.joining import Source
-from extract.remote_entry import Entry
-from extract.remote_errors import StoreError
-from extract.remote_store import READERS, open_store
-from extract.stages import Failure, ImageRef, Listing
-from extract.web_pages import is_html, links_below
-from models.errors import ImageError, SourceError, UsageError
+from fc7.extract.joining import Source
+from fc7.extract.remote_entry import Entry
+from fc7.extract.remote_errors import StoreError
+from fc7.extract.remote_store import READERS, open_store
+from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.web_pages import is_html, links_below
+from fc7.models.errors import ImageError, SourceError, UsageError
 
 MAX_DEPTH = 64
 """Folders within folders. Only a web server that answers every address with one page gets here."""

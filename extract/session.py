@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.engines import Engine, open_engine
-from extract.providers import Candidate, Device, Precision
-from extract.stages import Features, Pixels
-from extract.stream import default_jobs
-from models.errors import DeviceMemoryError, ProviderError, UsageError
-from models.integrity import unchanged
-from models.prepare import Runnable, runnable
-from models.progress import Notify
-from models.spec import NetworkSpec
+from fc7.extract.engines import Engine, open_engine
+from fc7.extract.providers import Candidate, Device, Precision
+from fc7.extract.stages import Features, Pixels
+from fc7.extract.stream import default_jobs
+from fc7.models.errors import DeviceMemoryError, ProviderError, UsageError
+from fc7.models.integrity import unchanged
+from fc7.models.prepare import Runnable, runnable
+from fc7.models.progress import Notify
+from fc7.models.spec import NetworkSpec
 
 CALLS_AT_ONCE = 2
 """One call computes while the other waits: for the slowest of its threads at the end of an operator, for a

@@ -6,13 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from extract.grouping import OPTION as GROUP_BY
-from extract.grouping import useful_groups
-from extract.label_by import OPTION as LABEL_BY
-from extract.label_by import LabelRule
-from extract.label_names import in_order, some
-from extract.stages import ImageRef
-from models.terminal import counted
+from fc7.extract.grouping import OPTION as GROUP_BY
+from fc7.extract.grouping import useful_groups
+from fc7.extract.label_by import OPTION as LABEL_BY
+from fc7.extract.label_by import LabelRule
+from fc7.extract.label_names import in_order, some
+from fc7.extract.stages import ImageRef
+from fc7.models.terminal import counted
 
 # Its group is the folder that an image lies in.
 _ANY_FOLDER = "^(.+)/"

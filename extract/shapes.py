@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.drawing import jpeg_bytes
-from extract.stages import Pixels
-from models.durable import explained
-from models.errors import UsageError
-from models.kinds import Kind
-from models.outputs import Guard
-from models.progress import Progress, Silent
+from fc7.extract.drawing import jpeg_bytes
+from fc7.extract.stages import Pixels
+from fc7.models.durable import explained
+from fc7.models.errors import UsageError
+from fc7.models.kinds import Kind
+from fc7.models.outputs import Guard
+from fc7.models.progress import Progress, Silent
 
 CLASSES = ("circle", "rectangle", "triangle", "star")
 SIDE = 227

@@ -13,12 +13,21 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from extract.class_folders import label_class_folders
-from extract.folders import HIDDEN, LINKED_AGAIN, FolderOrigin, Found, as_typed, escape, identity, is_litter
-from extract.formats import SUFFIXES
-from extract.stages import Failure, ImageRef, Listing
-from models.errors import UsageError
-from models.progress import Notify
+from fc7.extract.class_folders import label_class_folders
+from fc7.extract.folders import (
+    HIDDEN,
+    LINKED_AGAIN,
+    FolderOrigin,
+    Found,
+    as_typed,
+    escape,
+    identity,
+    is_litter,
+)
+from fc7.extract.formats import SUFFIXES
+from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
 
 _FOLDERS_SHOWN = 10
 

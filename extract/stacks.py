@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.array_layout import Layout
-from extract.folders import escape
-from extract.joining import Source
-from extract.stages import ImageRef, Listing, Pixels
-from models.errors import ImageError
+from fc7.extract.array_layout import Layout
+from fc7.extract.folders import escape
+from fc7.extract.joining import Source
+from fc7.extract.stages import ImageRef, Listing, Pixels
+from fc7.models.errors import ImageError
 
 # Rows that are added later shall not rename those that are there, up to a million.
 _FEWEST_DIGITS = 6

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.terminal import one_line
+from fc7.models.terminal import one_line
 
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Sequence
 from hashlib import sha256
 
-from extract.folders import escape
-from extract.stages import UNSEEN, Failure, ImageRef, Listing
+from fc7.extract.folders import escape
+from fc7.extract.stages import UNSEEN, Failure, ImageRef, Listing
 
 LONGEST_NAME = 4 * 255
 """Bytes of a label, group or split: the longest name of a file (NAME_MAX of Linux and APFS), escaped."""
@@ -37,7 +37,7 @@ def storable(listing: Listing) -> Listing:
 
     Examples
     --------
-    >>> from extract.folders import FolderOrigin
+    >>> from fc7.extract.folders import FolderOrigin
     >>> late = ImageRef("cat/1.png", "cat", None, None, 70, 2**63, FolderOrigin("imgs", "/imgs"), "cat/1.png")
     >>> [failure.path for failure in storable(Listing([late], (), {}, ("imgs",))).failures]
     ['cat/1.png']

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from extract import budget
-from extract.calls import Batch, Calls
-from extract.clock import Clock
-from extract.patience import STEP, Patience, close, wait_for
-from extract.reading import NO_CARE, Care, Decode, Reading, Turns
-from extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
-from models.errors import HungError
+from fc7.extract import budget
+from fc7.extract.calls import Batch, Calls
+from fc7.extract.clock import Clock
+from fc7.extract.patience import STEP, Patience, close, wait_for
+from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
+from fc7.extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
+from fc7.models.errors import HungError
 
 
 def default_jobs() -> int:

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.colours import (
-    divided_by_255,
-    grey_from_floats,
-    grey_from_integers,
-    on_white,
-    rgb_from_lab,
+from fc7.extract.colours import divided_by_255, grey_from_floats, grey_from_integers, on_white, rgb_from_lab
+from fc7.extract.stages import Pixels
+from fc7.extract.tiff_layout import (
+    ASSOCIATED,
+    CMYK,
+    FLOAT,
+    ICC_LAB,
+    LAB,
+    PALETTE,
+    WHITE_IS_ZERO,
+    YCBCR,
+    Layout,
 )
-from extract.stages import Pixels
-from extract.tiff_layout import ASSOCIATED, CMYK, FLOAT, ICC_LAB, LAB, PALETTE, WHITE_IS_ZERO, YCBCR, Layout
 
 # Whole numbers of more bits are read as if they had 16.
 _MOST_BITS = 16

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.formats import CUT_SHORT
-from extract.stages import Pixels
-from extract.tiff_layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
-from models.errors import ImageError
+from fc7.extract.formats import CUT_SHORT
+from fc7.extract.stages import Pixels
+from fc7.extract.tiff_layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
+from fc7.models.errors import ImageError
 
 Decompress = Callable[[bytes], Pixels]
 """A grey 8-bit TIFF -> its pixels, shape (height, width), uint8."""

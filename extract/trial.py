@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.stages import Features, Pixels
-from models.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
-from models.progress import Notify
-from models.spec import NetworkSpec
+from fc7.extract.stages import Features, Pixels
+from fc7.models.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
+from fc7.models.progress import Notify
+from fc7.models.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from extract.session import Session
+    from fc7.extract.session import Session
 
 TOLERANCE = 1e-3
 """How far the features of a picture in a batch may lie from those it has alone, of their length.
@@ -57,7 +57,7 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
         If a batch of one picture does not fit into memory.
     """
     # The engine is loaded when there is something to try: most runs of `extract` fetch nothing.
-    from extract.session import open_session
+    from fc7.extract.session import open_session
 
     try:
         session = open_session(graph_path, spec, tried_layers(spec))
@@ -218,7 +218,7 @@ def _percent(share: float) -> str:
 def _named(cause: Literal["random", "mixing"], graph_path: Path, tensors: Sequence[str]) -> str:
     """The first operator that may be the cause, and how many more there are; nothing if none is known."""
     # onnx takes its time to load, and most networks pass.
-    from models.suspects import mixing_operators, random_operators
+    from fc7.models.suspects import mixing_operators, random_operators
 
     operators = (random_operators if cause == "random" else mixing_operators)(graph_path, tensors)
     if not operators:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from extract.plan import Known
-from extract.stages import UNSEEN, Failure, Listing
-from models.errors import Fc7Error
-from models.terminal import counted
+from fc7.extract.plan import Known
+from fc7.extract.stages import UNSEEN, Failure, Listing
+from fc7.models.errors import Fc7Error
+from fc7.models.terminal import counted
 
 
 class Unreadable:

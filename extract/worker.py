@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from extract.cache.commit import rounded
-from extract.cache.header import Storage
-from extract.cache.segments import SegmentHeader, write_segment
-from extract.clock import Clock
-from extract.decoders import decoder, decoder_apart
-from extract.gathering import Gathered
-from extract.reading import NO_CARE, Care, Decode, Turns, Watch
-from extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
-from extract.stream import default_jobs, feature_blocks
-from models.progress import Notify
-from models.spec import NetworkSpec
+from fc7.extract.cache.commit import rounded
+from fc7.extract.cache.header import Storage
+from fc7.extract.cache.segments import SegmentHeader, write_segment
+from fc7.extract.clock import Clock
+from fc7.extract.decoders import decoder, decoder_apart
+from fc7.extract.gathering import Gathered
+from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
+from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
+from fc7.extract.stream import default_jobs, feature_blocks
+from fc7.models.progress import Notify
+from fc7.models.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from extract.providers import Device, Precision
-    from extract.session import Session
+    from fc7.extract.providers import Device, Precision
+    from fc7.extract.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class NetworkRun:
             As `extract.session.open_session`; as `extract.trial.check` where a layer is run that an import
             did not try.
         """
-        from extract.session import open_session
-        from extract.trial import check, tried_layers
+        from fc7.extract.session import open_session
+        from fc7.extract.trial import check, tried_layers
 
         session = open_session(
             self.graph_path,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from models.errors import UsageError
-from models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.errors import UsageError
+from fc7.models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 # Caffe's LRN and ONNX's agree: alpha is divided by the window (BVLC/caffe lrn_layer.cpp; ONNX LRN).
 LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K = 5, 1e-4, 0.75, 1.0

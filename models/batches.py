@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.graph_files import constant_values, named_array
-from models.surgery import (
+from fc7.models.graph_files import constant_values, named_array
+from fc7.models.surgery import (
     fixed_batch,
     image_input,
     input_size,

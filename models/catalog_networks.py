@@ -13,10 +13,10 @@ Data only. How each kind of fact was come by:
 
 from __future__ import annotations
 
-from models.catalog_backbones import EFFICIENTNETS, TORCHVISION
-from models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
-from models.catalog_transformers import TRANSFORMERS
-from models.spec import caffe_preprocess, torch_preprocess
+from fc7.models.catalog_backbones import EFFICIENTNETS, TORCHVISION
+from fc7.models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog_transformers import TRANSFORMERS
+from fc7.models.spec import caffe_preprocess, torch_preprocess
 
 _HUB = "https://huggingface.co/onnxmodelzoo"
 _UNRESTRICTED = "unrestricted (BVLC)"

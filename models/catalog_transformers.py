@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.catalog_entry import CatalogEntry, Source
-from models.presets import clip_preprocess, siglip_preprocess
-from models.spec import torch_preprocess
+from fc7.models.catalog_entry import CatalogEntry, Source
+from fc7.models.presets import clip_preprocess, siglip_preprocess
+from fc7.models.spec import torch_preprocess
 
 
 def _export(repository: str, revision: str, file: str, size: int, sha256: str) -> tuple[Source, ...]:

@@ -3,7 +3,7 @@
 ::
 
     class Models(CommandTable):
-        rows = {"show": ("models.commands", "show", "All about one network.", "models show alexnet")}
+        rows = {"show": ("fc7.models.commands", "show", "All about one network.", "models show alexnet")}
 
     app.add_typer(typer.Typer(cls=Models), name="models")
 """

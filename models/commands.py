@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from models.command_table import parsed_by
-from models.errors import UsageError
-from models.preprocess_flags import (
+from fc7.models.command_table import parsed_by
+from fc7.models.errors import UsageError
+from fc7.models.preprocess_flags import (
     AntialiasOption,
     CropOption,
     InterpolationOption,
@@ -29,11 +29,11 @@ from models.preprocess_flags import (
     StdOption,
     options,
 )
-from models.program import command_line
-from models.progress import Notify, make_progress
+from fc7.models.program import command_line
+from fc7.models.progress import Notify, make_progress
 
 if TYPE_CHECKING:
-    from models.store import StoredNetwork
+    from fc7.models.store import StoredNetwork
 
 NameArgument = Annotated[str, typer.Argument(help="A network's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -73,8 +73,8 @@ def list_networks(as_json: JsonOption = False) -> None:
     per cent, MB what is downloaded or in the store, FEATURES how many numbers an image gives and from
     which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
-    from models.listing import network_rows
-    from models.network_table import network_table, table_legend
+    from fc7.models.listing import network_rows
+    from fc7.models.network_table import network_table, table_legend
 
     rows = network_rows(_notifier(quiet=False))
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
@@ -89,9 +89,9 @@ def show(
 
     What it was trained on, how images are prepared for it, where its files lie or come from.
     """
-    from models import catalog, store
-    from models.availability import check_known
-    from models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
+    from fc7.models import catalog, store
+    from fc7.models.availability import check_known
+    from fc7.models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
 
     check_known(name)
     network = store.load(name) if name in store.names() else None
@@ -120,7 +120,7 @@ def default(
     The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the store;
     without both it is alexnet.
     """
-    from models.default import chosen_default, default_network, forget_default, keep_default
+    from fc7.models.default import chosen_default, default_network, forget_default, keep_default
 
     if name is not None and unset:
         raise UsageError(f"{name!r} and --unset were given; choose a default, or take it away")
@@ -173,8 +173,8 @@ def pull(
     download goes on where it stopped. Nothing is done if the network is there already (--replace fetches it
     again).
     """
-    from models.pulling import PullOptions, pull
-    from models.store import names
+    from fc7.models.pulling import PullOptions, pull
+    from fc7.models.store import names
 
     began = time.monotonic()
     was_here = name in names() and not (replace or repin)
@@ -227,8 +227,8 @@ def import_file(
     one that does not run, gives NaN or the same for every image, draws at random or lets an image's features
     depend on its batch is refused.
     """
-    from models.importing import import_network
-    from models.store import check_free
+    from fc7.models.importing import import_network
+    from fc7.models.store import check_free
 
     began = time.monotonic()
     check_free(name, replace)
@@ -267,7 +267,7 @@ def path(
 
     Copy it to a machine without a connection, and it works there.
     """
-    from models import store
+    from fc7.models import store
 
     typer.echo(str(store.store_root() if name is None else store.load(name).folder))
 
@@ -278,7 +278,7 @@ def verify(
     run: Annotated[bool, typer.Option("--run", help="Try it as an import does, too.")] = False,
 ) -> None:
     """Check a network's files by the hashes recorded when it was saved."""
-    from models import store
+    from fc7.models import store
 
     store.verify(name)
     typer.echo(f"{name}: every file is as it was saved")
@@ -290,7 +290,7 @@ def verify(
 
 def remove(name: NameArgument) -> None:
     """Delete a network from the store."""
-    from models import store
+    from fc7.models import store
 
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models import store
-from models.durable import explained, write_whole
-from models.errors import UnknownNetworkError, UsageError
-from models.program import command_line
+from fc7.models import store
+from fc7.models.durable import explained, write_whole
+from fc7.models.errors import UnknownNetworkError, UsageError
+from fc7.models.program import command_line
 
 BUILT_IN = "alexnet"
 VARIABLE = "FC7_NETWORK"
@@ -66,7 +66,7 @@ def default_network() -> DefaultNetwork:
     if chosen.name in store.names():
         return chosen
     # It brings the catalogue, which a network of the store does not need.
-    from models.availability import check_known
+    from fc7.models.availability import check_known
 
     try:
         check_known(chosen.name)
@@ -120,7 +120,7 @@ def keep_default(name: str) -> Path:
     Fc7Error
         If the store cannot be written.
     """
-    from models.availability import check_known
+    from fc7.models.availability import check_known
 
     check_known(name)
     path = default_file()

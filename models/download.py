@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from models.errors import DownloadError
-from models.locks import Busy, exclusive
-from models.progress import Progress, Silent
-from models.web import Answer, RangeRefusedError, WebError, asked
+from fc7.models.errors import DownloadError
+from fc7.models.locks import Busy, exclusive
+from fc7.models.progress import Progress, Silent
+from fc7.models.web import Answer, RangeRefusedError, WebError, asked
 
 # A server that hangs up again and again is left for the next mirror after this many connections,
 # or after so many in a row that brought nothing new.

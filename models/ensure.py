@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models import store
-from models.default import default_network
-from models.errors import DownloadError, UnknownNetworkError
-from models.program import command_line
+from fc7.models import store
+from fc7.models.default import default_network
+from fc7.models.errors import DownloadError, UnknownNetworkError
+from fc7.models.program import command_line
 
 if TYPE_CHECKING:
-    from models.importing import NetworkTrial
-    from models.progress import Notify, Progress
-    from models.store import StoredNetwork
-    from models.unavailable import Need
+    from fc7.models.importing import NetworkTrial
+    from fc7.models.progress import Notify, Progress
+    from fc7.models.store import StoredNetwork
+    from fc7.models.unavailable import Need
 
 
 def ensure_network(
@@ -55,11 +55,11 @@ def ensure_network(
     if name in store.names():
         return store.load(name)
     # The catalogue, the web and onnx take their time to load, and most runs have their network.
-    from models import catalog
-    from models.availability import check_known
-    from models.installed import is_installed
-    from models.pulling import pull
-    from models.unavailable import what_to_run_instead
+    from fc7.models import catalog
+    from fc7.models.availability import check_known
+    from fc7.models.installed import is_installed
+    from fc7.models.pulling import pull
+    from fc7.models.unavailable import what_to_run_instead
 
     check_known(name)
     entry = catalog.entry(name)

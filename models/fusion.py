@@ -23,10 +23,10 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, version_converter
 from onnx.inliner import inline_local_functions
 
-from models.errors import WeightsError
-from models.graph_files import GRAPH_FILE, damage, load_array, named_array, save_apart
-from models.pixels import PIXELS
-from models.surgery import cut, fixed_batch, image_input, skeleton, with_parts
+from fc7.models.errors import WeightsError
+from fc7.models.graph_files import GRAPH_FILE, damage, load_array, named_array, save_apart
+from fc7.models.pixels import PIXELS
+from fc7.models.surgery import cut, fixed_batch, image_input, skeleton, with_parts
 
 # No tensor of a head is called so; all of the network's are.
 _PREFIX = "network/"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from models.architectures import (
+from fc7.models.architectures import (
     LRN_ALPHA,
     LRN_BETA,
     LRN_K,
@@ -20,9 +20,9 @@ from models.architectures import (
     Norm,
     Step,
 )
-from models.errors import WeightsError
-from models.graph_layers import Convolution, Map
-from models.graph_writer import INPUT, GraphWriter
+from fc7.models.errors import WeightsError
+from fc7.models.graph_layers import Convolution, Map
+from fc7.models.graph_writer import INPUT, GraphWriter
 
 Weights = Mapping[str, NDArray[np.float32]]
 

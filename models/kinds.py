@@ -109,8 +109,8 @@ def _likeness(path: Path, start: bytes) -> str:
 
 
 def _binary(path: Path) -> str:
-    from models.errors import WeightsError
-    from models.weights.sniffing import sniff
+    from fc7.models.errors import WeightsError
+    from fc7.models.weights.sniffing import sniff
 
     try:
         form = sniff(path)
@@ -228,8 +228,8 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _metadata(model: memoryview, name: str) -> dict[str, str]:
-    from models.errors import WeightsError
-    from models.weights.caffe_wire import BYTES, Wire
+    from fc7.models.errors import WeightsError
+    from fc7.models.weights.caffe_wire import BYTES, Wire
 
     wire, found = Wire(name), dict[str, str]()
     try:

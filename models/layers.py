@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.digest import tensor_digests
-from models.errors import UnknownLayerError, UsageError
-from models.sizes import all_layer_shapes
-from models.spec import LayerSpec
-from models.surgery import channels_last_maps, resolve_tensor
+from fc7.models.digest import tensor_digests
+from fc7.models.errors import UnknownLayerError, UsageError
+from fc7.models.sizes import all_layer_shapes
+from fc7.models.spec import LayerSpec
+from fc7.models.surgery import channels_last_maps, resolve_tensor
 
 if TYPE_CHECKING:
     from onnx import ModelProto

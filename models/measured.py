@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from models import store
-from models.durable import write_whole
-from models.errors import Fc7Error
-from models.locks import exclusive
-from models.program import command_line
-from models.progress import Notify
+from fc7.models import store
+from fc7.models.durable import write_whole
+from fc7.models.errors import Fc7Error
+from fc7.models.locks import exclusive
+from fc7.models.program import command_line
+from fc7.models.progress import Notify
 
 FILE = "measured.json"
 

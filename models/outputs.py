@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from models.durable import unwritable
-from models.errors import Fc7Error, UsageError
-from models.kinds import Kind, describe, size_text
-from models.places import Place, place
+from fc7.models.durable import unwritable
+from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.kinds import Kind, describe, size_text
+from fc7.models.places import Place, place
 
 # The call is not at fault if the disk is full or breaks.
 _FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EIO}

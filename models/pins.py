@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.durable import write_whole
-from models.errors import Fc7Error
-from models.locks import exclusive
-from models.progress import Notify
-from models.store_paths import store_root
+from fc7.models.durable import write_whole
+from fc7.models.errors import Fc7Error
+from fc7.models.locks import exclusive
+from fc7.models.progress import Notify
+from fc7.models.store_paths import store_root
 
 FILE = "pins.json"
 _SHA256 = re.compile("[0-9a-f]{64}")

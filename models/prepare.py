@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.fast import expand_lrn
-from models.graph_files import load_graph
-from models.half import half
-from models.pixels import PIXELS, pixels_in
-from models.spec import NetworkSpec
-from models.surgery import cut, fixed_batch
-from models.vectors import vector_name, vectors_out
+from fc7.models.fast import expand_lrn
+from fc7.models.graph_files import load_graph
+from fc7.models.half import half
+from fc7.models.pixels import PIXELS, pixels_in
+from fc7.models.spec import NetworkSpec
+from fc7.models.surgery import cut, fixed_batch
+from fc7.models.vectors import vector_name, vectors_out
 
 if TYPE_CHECKING:
     from onnx import ModelProto

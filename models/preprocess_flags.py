@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 import typer
 import typer.core
 
-from models.errors import UsageError
+from fc7.models.errors import UsageError
 
 if TYPE_CHECKING:
-    from models.preprocess_options import PreprocessOptions
-    from models.spec import Resize
+    from fc7.models.preprocess_options import PreprocessOptions
+    from fc7.models.spec import Resize
 
 T = TypeVar("T")
 # Pillow and the engines do more; no network that was ever published does.
@@ -205,8 +205,8 @@ AntialiasOption = Annotated[
 
 def options(preset: str | None, resize: Resizing | None, **stated: Any) -> PreprocessOptions:
     """What a command was given, as one record; `stated` are fields of `PreprocessOptions`."""
-    from models.catalog import PREPROCESS_PRESETS
-    from models.preprocess_options import PreprocessOptions
+    from fc7.models.catalog import PREPROCESS_PRESETS
+    from fc7.models.preprocess_options import PreprocessOptions
 
     mode, resize_size = resize or (None, None)
     return PreprocessOptions(

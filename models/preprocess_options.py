@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from models.errors import UsageError
-from models.progress import Notify
-from models.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
+from fc7.models.errors import UsageError
+from fc7.models.progress import Notify
+from fc7.models.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
 
 Channels = tuple[float, float, float]
 Size = tuple[int, int]
@@ -77,7 +77,7 @@ class PreprocessOptions:
             If there is no such preset.
         """
         if isinstance(given, str):
-            from models.catalog_entry import PREPROCESS_PRESETS
+            from fc7.models.catalog_entry import PREPROCESS_PRESETS
 
             if given not in PREPROCESS_PRESETS:
                 raise UsageError(f"no preset {given!r}: there are {', '.join(PREPROCESS_PRESETS)}")
@@ -189,7 +189,7 @@ def fit_crop(preprocess: PreprocessSpec, size: Size) -> PreprocessSpec:
 
     Examples
     --------
-    >>> from models.spec import torch_preprocess
+    >>> from fc7.models.spec import torch_preprocess
     >>> [fit_crop(torch_preprocess(), (side, side)).resize_height for side in (32, 224, 227, 299, 384)]
     [37, 256, 256, 342, 439]
     """

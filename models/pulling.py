@@ -10,22 +10,22 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from models import catalog, pins, store
-from models.backbones.known import BUILT
-from models.catalog import CatalogEntry, Source
-from models.download import Wanted, alone_with, fetch
-from models.errors import DownloadError, StoppedError, UsageError, WeightsError
-from models.installed import installed_file, not_installed
-from models.preprocess_options import HOW_TO_SAY, PreprocessOptions
-from models.program import command_line
-from models.progress import Notify, Progress
-from models.published import file_hash
-from models.spec import Pool, PreprocessSpec
-from models.store import StoredNetwork
-from models.unavailable import how_to_bring, size_note
+from fc7.models import catalog, pins, store
+from fc7.models.backbones.known import BUILT
+from fc7.models.catalog import CatalogEntry, Source
+from fc7.models.download import Wanted, alone_with, fetch
+from fc7.models.errors import DownloadError, StoppedError, UsageError, WeightsError
+from fc7.models.installed import installed_file, not_installed
+from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
+from fc7.models.program import command_line
+from fc7.models.progress import Notify, Progress
+from fc7.models.published import file_hash
+from fc7.models.spec import Pool, PreprocessSpec
+from fc7.models.store import StoredNetwork
+from fc7.models.unavailable import how_to_bring, size_note
 
 if TYPE_CHECKING:
-    from models.importing import NetworkTrial
+    from fc7.models.importing import NetworkTrial
 
 _SHA256 = re.compile("[0-9A-Fa-f]{64}")
 _PINNED = "was pinned here on"
@@ -125,7 +125,7 @@ def pull(
     comes over https is taken, the first digits checked where they are known, and must come again the
     next time. The first time nothing but TLS vouches for it.
     """
-    from models.importing import build_untrained
+    from fc7.models.importing import build_untrained
 
     options = options or PullOptions()
     store.check_name(name)
@@ -252,7 +252,7 @@ def _fetch(source: Source, file: Path, wanted: Wanted, progress: Progress) -> No
 
 
 def _imported(source: Source, file: Path, call: _Call) -> StoredNetwork:
-    from models.importing import import_network
+    from fc7.models.importing import import_network
 
     known, options = call.known, call.options
     try:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import helper, shape_inference
 
-from models.graph_files import constant_values, named_array
-from models.surgery import (
+from fc7.models.graph_files import constant_values, named_array
+from fc7.models.surgery import (
     SMALL,
     Sized,
     fixed_batch,

@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.durable import flush, flush_folder, sha256_sums
-from models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
-from models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
-from models.locks import exclusive
-from models.program import command_line
-from models.spec import NetworkSpec
-from models.store_paths import check_name, guess, is_name, store_root
+from fc7.models.durable import flush, flush_folder, sha256_sums
+from fc7.models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
+from fc7.models.locks import exclusive
+from fc7.models.program import command_line
+from fc7.models.spec import NetworkSpec
+from fc7.models.store_paths import check_name, guess, is_name, store_root
 
 __all__ = [
     "StoredNetwork",

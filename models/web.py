@@ -17,7 +17,7 @@ from email.message import Message
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
-from models.connecting import HttpHandler, HttpsHandler
+from fc7.models.connecting import HttpHandler, HttpsHandler
 
 _SCHEMES = ("http", "https")
 # Worth another try at the same address: RFC 9110 and 6585 on timeouts, overload and gateways.

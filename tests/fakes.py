@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from extract.stages import Features, ImageRef, Pixels
-from models.errors import ImageError
+from fc7.extract.stages import Features, ImageRef, Pixels
+from fc7.models.errors import ImageError
 
 
 class MemoryOrigin:

@@ -8,12 +8,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cli import CACHE, COMMANDS, MODELS, application
+import fc7
+from fc7.cli import CACHE, COMMANDS, MODELS, application
 from tests.support import ROOT, CommandLine, command, read_json, write_pictures
 
 
@@ -28,7 +30,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 SAYS_WHAT_IT_LOADED = """
 import atexit, sys
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
-from cli import main
+from fc7.cli import main
 main()
 """
 
@@ -50,21 +52,21 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "scipy"}
 
 
-OURS = {"models", "extract", "classify"}
 # What `main` itself needs, before it knows which command is called, and the table.
-ALWAYS = {f"models.{name}" for name in ("command_table", "errors", "interrupts", "stopping", "terminal")}
+ALWAYS = {f"fc7.models.{name}" for name in ("command_table", "errors", "interrupts", "stopping", "terminal")}
+ALWAYS |= {"fc7", "fc7.cli", "fc7.models"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models", "--help"], ["cache", "--help"]])
 def test_the_help_of_all_commands_loads_none(arguments: list[str]) -> None:
-    assert {name for name in loaded_by(*arguments) if name.split(".")[0] in OURS} == ALWAYS | {"models"}
+    assert {name for name in loaded_by(*arguments) if name.split(".")[0] == "fc7"} == ALWAYS
 
 
 def test_a_commands_help_loads_no_other_command() -> None:
     loaded = {name for name in loaded_by("cache", "info", "--help") if "command" in name}
-    assert {name for name in loaded if name.split(".")[0] in OURS} == {
-        "models.command_table",
-        "extract.cache_commands",
+    assert {name for name in loaded if name.split(".")[0] == "fc7"} == {
+        "fc7.models.command_table",
+        "fc7.extract.cache_commands",
     }
 
 
@@ -89,7 +91,7 @@ def test_what_the_table_says_of_a_command_is_so(group: str, name: str) -> None:
 COMPLETES = """
 import sys
 sys.argv = ["fc7"]
-from cli import main
+from fc7.cli import main
 main()
 """
 
@@ -125,15 +127,17 @@ def test_a_mistyped_command_is_told_the_near_ones(cli: CommandLine) -> None:
 
 def test_cache_info_loads_neither_stage_two_nor_what_writes_a_cache(cli: CommandLine) -> None:
     loaded = loaded_by("cache", "info", str(cli.folder / "features.h5"))
-    assert "extract.cache.header" in loaded
-    assert "classify" not in loaded
-    assert not loaded & {f"extract.cache.{name}" for name in ("columns", "index", "lock", "sealed_writer")}
+    assert "fc7.extract.cache.header" in loaded
+    assert "fc7.classify" not in loaded
+    assert not loaded & {
+        f"fc7.extract.cache.{name}" for name in ("columns", "index", "lock", "sealed_writer")
+    }
 
 
 def test_a_run_with_nothing_to_do_loads_neither_engine_nor_graphs_nor_the_web(cli: CommandLine) -> None:
     images, cache = cli.folder / "imgs", cli.folder / "features.h5"
     loaded = loaded_by("extract", str(images), "--network", "tiny", "-o", str(cache), store=cli.store)
-    assert "extract.pipeline" in loaded
+    assert "fc7.extract.pipeline" in loaded
     assert not loaded & {"onnx", "onnxruntime", "PIL", "urllib.request", "http.client", "numpy.ma"}
 
 
@@ -222,7 +226,7 @@ def test_an_empty_folder_is_said_to_hold_no_images(cli: CommandLine) -> None:
 
 
 def test_cuda_without_a_gpu_is_exit_2_and_no_cache(cli: CommandLine) -> None:
-    from extract.engines import nvidia_driver
+    from fc7.extract.engines import nvidia_driver
 
     if nvidia_driver():
         pytest.skip("this machine has an NVIDIA driver")
@@ -330,11 +334,35 @@ def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
     assert "red" in ran.err
 
 
-def test_the_same_program_is_a_module_function() -> None:
-    from cli import main
+def test_it_works_in_a_project_that_has_folders_of_the_same_names(cli: CommandLine, tmp_path: Path) -> None:
+    for name in ("models", "extract", "classify"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("mine = True\n")
+    (tmp_path / "cli.py").write_text("mine = True\n")
+    features = cli.folder / "features.h5"
+    for program in (["-m", "fc7"], ["-c", "from fc7.cli import main; main()"]):
+        ran = subprocess.run(
+            [sys.executable, *program, "cache", "info", str(features)],
+            cwd=tmp_path,
+            env=cli.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "tiny" in ran.stdout
+    both = "import fc7.models.errors, models, extract, classify, cli; print(models.mine and cli.mine)"
+    ran = subprocess.run(
+        [sys.executable, "-c", both], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "True\n"
 
-    assert callable(main)
-    assert Path(ROOT / "pyproject.toml").read_text("utf-8").count('fc7 = "cli:main"') == 1
+
+def test_the_public_names_are_those_of_the_package() -> None:
+    for name in fc7.__all__:
+        assert callable(getattr(fc7, name))
+    assert fc7.__version__ == version("fc7")
+    with pytest.raises(AttributeError, match="module 'fc7' has no attribute 'nothing'"):
+        fc7.nothing  # noqa: B018
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

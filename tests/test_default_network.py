@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from classify.artifact import save_classifier
-from extract import ExtractOptions, extract_features
-from models.errors import MismatchError
+from fc7.classify.artifact import save_classifier
+from fc7.extract import ExtractOptions, extract_features
+from fc7.models.errors import MismatchError
 from tests.classify.blobs import fitted
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
 

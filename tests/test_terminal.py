@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from classify.imagenet import _Table
-from extract.stages import Failure
-from models import terminal
-from models.progress import Bar
-from models.terminal import beneath, data_stream, guard, visible
+from fc7.classify.imagenet import _Table
+from fc7.extract.stages import Failure
+from fc7.models import terminal
+from fc7.models.progress import Bar
+from fc7.models.terminal import beneath, data_stream, guard, visible
 from tests.models.test_progress import Terminal
 from tests.support import ROOT, CommandLine, Ran, coloured_picture, command
 
@@ -196,11 +196,11 @@ def test_predictions_in_a_pipe_hold_the_very_names_and_on_a_terminal_what_can_be
 
 FROM_ELSEWHERE = """
 import sys
-import models.pulling
-from cli import main
-fetch = models.pulling.fetch
+from fc7.cli import main
+from fc7.models import pulling
+fetch = pulling.fetch
 address = sys.argv[1]
-models.pulling.fetch = lambda urls, *rest, **how: fetch([address], *rest, **how)
+pulling.fetch = lambda urls, *rest, **how: fetch([address], *rest, **how)
 sys.argv = ["fc7", "models", "pull", "alexnet"]
 main()
 """

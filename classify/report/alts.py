@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from classify.report.facts import ReportData
-from classify.report.words import shortened
+from fc7.classify.report.facts import ReportData
+from fc7.classify.report.words import shortened
 
 
 def alternatives(data: ReportData) -> dict[str, str]:

@@ -12,8 +12,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes as Axes
 from matplotlib.figure import Figure as Figure
 
-from classify.kinds import DRAWN_BY
-from classify.report.palette import Palette
+from fc7.classify.kinds import DRAWN_BY
+from fc7.classify.report.palette import Palette
 
 # Inches, at 100 dots each: what a phone shows without scrolling, and two of a row on a page.
 _WIDTH, _HEIGHT = 5.2, 3.4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from classify.intervals import wilson_interval
-from classify.learning_verdict import LearningCurve
+from fc7.classify.intervals import wilson_interval
+from fc7.classify.learning_verdict import LearningCurve
 
 
 def learning_curve_report(curve: LearningCurve) -> str:

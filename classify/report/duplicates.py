@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classify.duplicates import Pair
-from classify.duplicates_of_cache import NamedDuplicates
-from classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
-from classify.report.text import duplicates_line
-from classify.tables import write_table
-from models.outputs import Destination, claimed
-from models.terminal import counted, one_line
+from fc7.classify.duplicates import Pair
+from fc7.classify.duplicates_of_cache import NamedDuplicates
+from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
+from fc7.classify.report.text import duplicates_line
+from fc7.classify.tables import write_table
+from fc7.models.outputs import Destination, claimed
+from fc7.models.terminal import counted, one_line
 
 
 def duplicates_report(named: NamedDuplicates) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.evaluate import Metrics
-from classify.learning_verdict import LearningCurve
-from classify.reject import Coverage
-from classify.reliability import Reliability
-from classify.suspects import Suspect
-from extract.stages import Failure
+from fc7.classify.evaluate import Metrics
+from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.reject import Coverage
+from fc7.classify.reliability import Reliability
+from fc7.classify.suspects import Suspect
+from fc7.extract.stages import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.artifact import load_classifier
-from classify.duplicates import Duplicates as Found
-from classify.out_of_fold import out_of_fold
-from classify.records import FitOptions, class_weight_of
-from classify.reject import coverage_curve
-from classify.report import sheets
-from classify.report.facts import ClassCount, Duplicates, ReportData, Trial
-from classify.report.judged import judge_cache
-from classify.report.learning import curve_of
-from classify.report.loading import load_for
-from classify.report.projection import project
-from classify.report.provenance import headline, provenance, subject, warnings
-from classify.rows import Table
-from classify.split_record import TEST, TRAIN
-from classify.splitting import duplicates_of
-from classify.suspects import find_suspects
-from extract.cache.reader import FeatureSet
-from extract.label_names import in_order
-from models.errors import DataError
-from models.progress import Progress, Silent
+from fc7.classify.artifact import load_classifier
+from fc7.classify.duplicates import Duplicates as Found
+from fc7.classify.out_of_fold import out_of_fold
+from fc7.classify.records import FitOptions, class_weight_of
+from fc7.classify.reject import coverage_curve
+from fc7.classify.report import sheets
+from fc7.classify.report.facts import ClassCount, Duplicates, ReportData, Trial
+from fc7.classify.report.judged import judge_cache
+from fc7.classify.report.learning import curve_of
+from fc7.classify.report.loading import load_for
+from fc7.classify.report.projection import project
+from fc7.classify.report.provenance import headline, provenance, subject, warnings
+from fc7.classify.rows import Table
+from fc7.classify.split_record import TEST, TRAIN
+from fc7.classify.splitting import duplicates_of
+from fc7.classify.suspects import find_suspects
+from fc7.extract.cache.reader import FeatureSet
+from fc7.extract.label_names import in_order
+from fc7.models.errors import DataError
+from fc7.models.progress import Progress, Silent
 
 
 def gather(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.cache_table import table_of
-from classify.classifier import Classifier
-from classify.matching import layer_for
-from classify.rows import Table
-from extract.cache.header import Header
-from extract.cache.reader import CacheReader, FeatureSet
-from extract.stages import Failure
+from fc7.classify.cache_table import table_of
+from fc7.classify.classifier import Classifier
+from fc7.classify.matching import layer_for
+from fc7.classify.rows import Table
+from fc7.extract.cache.header import Header
+from fc7.extract.cache.reader import CacheReader, FeatureSet
+from fc7.extract.stages import Failure
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.kinds import PLOTS, REPORT
-from classify.report import plots as draw
-from classify.report.alts import alternatives
-from classify.report.canvas import render
-from classify.report.facts import ReportData
-from classify.report.gather import gather
-from classify.report.page import render_page
-from classify.report.palette import LIGHT, stand_ins, variables
-from classify.report.svg import inline
-from classify.report.thumbnails import find_originals, make_thumbnails
-from models.durable import explained
-from models.outputs import Destination, Folder, Guard, Output
-from models.progress import Progress
+from fc7.classify.kinds import PLOTS, REPORT
+from fc7.classify.report import plots as draw
+from fc7.classify.report.alts import alternatives
+from fc7.classify.report.canvas import render
+from fc7.classify.report.facts import ReportData
+from fc7.classify.report.gather import gather
+from fc7.classify.report.page import render_page
+from fc7.classify.report.palette import LIGHT, stand_ins, variables
+from fc7.classify.report.svg import inline
+from fc7.classify.report.thumbnails import find_originals, make_thumbnails
+from fc7.models.durable import explained
+from fc7.models.outputs import Destination, Folder, Guard, Output
+from fc7.models.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from classify.report.facts import ReportData
-from classify.report.palette import DARK, LIGHT, Palette
-from classify.report.plots import NAMED_BARS, shade
-from classify.report.thumbnails import SIDE, Thumbnail
-from classify.report.words import shortened
-from extract.cache.header import tool_version
+from fc7.classify.report.facts import ReportData
+from fc7.classify.report.palette import DARK, LIGHT, Palette
+from fc7.classify.report.plots import NAMED_BARS, shade
+from fc7.classify.report.thumbnails import SIDE, Thumbnail
+from fc7.classify.report.words import shortened
+from fc7.extract.cache.header import tool_version
 
 _LONGEST_NAME, _LONGEST_PATH = 80, 200
 _MOST_FAILURES, _MOST_CONFUSIONS, _OPEN_ROWS = 200, 40, 20

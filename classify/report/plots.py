@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.intervals import wilson_interval
-from classify.learning_verdict import LearningCurve
-from classify.reject import Coverage
-from classify.reliability import Reliability
-from classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
-from classify.report.facts import ClassCount, Map, Trial
-from classify.report.palette import Palette
-from classify.report.words import shortened
+from fc7.classify.intervals import wilson_interval
+from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.reject import Coverage
+from fc7.classify.reliability import Reliability
+from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
+from fc7.classify.report.facts import ClassCount, Map, Trial
+from fc7.classify.report.palette import Palette
+from fc7.classify.report.words import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
 _MARKERS = "osD^vP"

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from classify.blas import one_blas_thread
-from classify.report.facts import Map
+from fc7.classify.blas import one_blas_thread
+from fc7.classify.report.facts import Map
 
 # As many points as an SVG of about 150 KB holds; more hide one another.
 MOST_POINTS = 2000

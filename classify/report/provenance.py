@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from classify.classifier import Classifier
-from classify.report.facts import Headline
-from classify.report.judged import Judged
-from classify.report.loading import LoadedCache
-from classify.rows import Table
-from extract.cache.header import tool_version
-from models.spec import PreprocessSpec
+from fc7.classify.classifier import Classifier
+from fc7.classify.report.facts import Headline
+from fc7.classify.report.judged import Judged
+from fc7.classify.report.loading import LoadedCache
+from fc7.classify.rows import Table
+from fc7.extract.cache.header import tool_version
+from fc7.models.spec import PreprocessSpec
 
 
 def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> tuple[tuple[str, str], ...]:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.report.facts import Sheet, Shown
-from classify.report.judged import Judged
-from extract.label_names import in_order
+from fc7.classify.report.facts import Sheet, Shown
+from fc7.classify.report.judged import Judged
+from fc7.extract.label_names import in_order
 
 # About 4 KB an image in the file.
 MOST_SAMPLES, MOST_OF_A_CLASS = 160, 8

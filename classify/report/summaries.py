@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from classify.intervals import wilson_interval
-from classify.report.metrics_text import evaluate_report, groups_report, metrics_json
-from classify.report.words import shortened
-from classify.rows import left_out_note
-from extract.stages import Failure
-from extract.summary import nodes_json, nodes_text
-from models.terminal import counted
+from fc7.classify.intervals import wilson_interval
+from fc7.classify.report.metrics_text import evaluate_report, groups_report, metrics_json
+from fc7.classify.report.words import shortened
+from fc7.classify.rows import left_out_note
+from fc7.extract.stages import Failure
+from fc7.extract.summary import nodes_json, nodes_text
+from fc7.models.terminal import counted
 
 if TYPE_CHECKING:
-    from classify.compare import Comparison
-    from classify.judging import Evaluation
-    from classify.predict import ClassifySummary
+    from fc7.classify.compare import Comparison
+    from fc7.classify.judging import Evaluation
+    from fc7.classify.predict import ClassifySummary
 
 _FAILURES_SHOWN = 20
 

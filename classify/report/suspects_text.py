@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from classify.kinds import SUSPECT_COLUMNS, SUSPECTS
-from classify.report.words import shortened
-from classify.suspects import Suspect
-from classify.suspects_from_cache import FoundSuspects
-from classify.tables import write_table
-from models.outputs import Destination, claimed
+from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
+from fc7.classify.report.words import shortened
+from fc7.classify.suspects import Suspect
+from fc7.classify.suspects_from_cache import FoundSuspects
+from fc7.classify.tables import write_table
+from fc7.models.outputs import Destination, claimed
 
 
 def suspects_text(found: FoundSuspects, top: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from classify.duplicates import Duplicates
-from classify.records import FitResult
-from classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
-from classify.report.words import padded, shortened, width_of
-from classify.tune import Tuned
-from models.terminal import counted
+from fc7.classify.duplicates import Duplicates
+from fc7.classify.records import FitResult
+from fc7.classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
+from fc7.classify.report.words import padded, shortened, width_of
+from fc7.classify.tune import Tuned
+from fc7.models.terminal import counted
 
 
 def fit_report(result: FitResult) -> str:

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.stages import ImageRef
-from extract.stream import default_jobs
-from models.errors import Fc7Error, ImageError
-from models.progress import Progress, Silent
+from fc7.extract.stages import ImageRef
+from fc7.extract.stream import default_jobs
+from fc7.models.errors import Fc7Error, ImageError
+from fc7.models.progress import Progress, Silent
 
 SIDE = 112
 """Pixels of a thumbnail's longer side; they are shown at about this size."""
@@ -71,7 +71,7 @@ def find_originals(roots: Sequence[str], given: Sequence[str], cache: Path) -> O
     cache : Path
         Relative roots are looked for from the current folder, then from the cache's.
     """
-    from extract.inputs import list_inputs
+    from fc7.extract.inputs import list_inputs
 
     asked = [list(given)] if given else [list(roots), [str(cache.parent / root) for root in roots]]
     problem = ""
@@ -117,8 +117,8 @@ def make_thumbnails(
 
 
 def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
-    from extract.drawing import jpeg_bytes
-    from extract.images import shrink
+    from fc7.extract.drawing import jpeg_bytes
+    from fc7.extract.images import shrink
 
     ref = originals.refs.get(path)
     if ref is None:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.index import Ints
-from extract.cache.sealed_reader import SealedReader
-from extract.cache.sealed_writer import SealedWriter
-from extract.cache.sources import Sources
-from extract.stages import Failure
-from extract.storable import storable_failure
-from models.errors import CacheError
+from fc7.extract.cache.index import Ints
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.sources import Sources
+from fc7.extract.stages import Failure
+from fc7.extract.storable import storable_failure
+from fc7.models.errors import CacheError
 
 # So many records are turned into one array at a time; fewer where one long text makes all wide.
 _STEP = 8192

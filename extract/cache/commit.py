@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.columns import failure_columns, same_columns, write_columns
-from extract.cache.header import Header, Run, Storage, features_name, stale_named, tool_version
-from extract.cache.identity import CacheIdentity
-from extract.cache.index import Ints
-from extract.cache.placed import Placed, Record
-from extract.cache.sealed_writer import SealedWriter
-from extract.cache.sources import Sources
-from extract.cache.thumbnails import check_thumbnails, copy_thumbnails
-from extract.stages import Failure
-from models.errors import CacheCorruptError, CacheError, DataError
-from models.progress import Progress
+from fc7.extract.cache.columns import failure_columns, same_columns, write_columns
+from fc7.extract.cache.header import Header, Run, Storage, features_name, stale_named, tool_version
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.index import Ints
+from fc7.extract.cache.placed import Placed, Record
+from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.sources import Sources
+from fc7.extract.cache.thumbnails import check_thumbnails, copy_thumbnails
+from fc7.extract.stages import Failure
+from fc7.models.errors import CacheCorruptError, CacheError, DataError
+from fc7.models.progress import Progress
 
 # Features that are in memory at a time. Large enough that rows in any order are read in few passes.
 _PIECE_BYTES = 16 << 20

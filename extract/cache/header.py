@@ -41,13 +41,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from extract.cache.identity import CacheIdentity
-from extract.cache.sealed_reader import SealedReader
-from extract.hdf5 import Attribute
-from extract.stages import Failure
-from extract.storable import storable_failure
-from models.errors import CacheCorruptError
-from models.spec import PreprocessSpec
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.hdf5 import Attribute
+from fc7.extract.stages import Failure
+from fc7.extract.storable import storable_failure
+from fc7.models.errors import CacheCorruptError
+from fc7.models.spec import PreprocessSpec
 
 # An attribute has 64 KiB at most.
 _STALE_BYTES = 30_000

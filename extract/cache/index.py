@@ -13,9 +13,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.sealed_reader import SealedReader
-from extract.stages import Failure
-from models.errors import CacheCorruptError
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.stages import Failure
+from fc7.models.errors import CacheCorruptError
 
 Ints = NDArray[np.int64]
 

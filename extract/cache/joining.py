@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.index import Entries, Ints, PackedPaths, RowIndex
-from extract.stages import Failure
+from fc7.extract.cache.index import Entries, Ints, PackedPaths, RowIndex
+from fc7.extract.stages import Failure
 
 
 def join(files: Sequence[Entries]) -> RowIndex:

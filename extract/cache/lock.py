@@ -30,10 +30,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from extract.cache import process
-from extract.cache.files import remove, write_error
-from models.errors import CacheLockedError
-from models.stopping import before_end
+from fc7.extract.cache import process
+from fc7.extract.cache.files import remove, write_error
+from fc7.models.errors import CacheLockedError
+from fc7.models.stopping import before_end
 
 _held: list[Path] = []
 

@@ -8,20 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.cache import files
-from extract.cache.commit import CommitResult, header_of, write_cache
-from extract.cache.header import Header, Run, merged_runs, open_cache
-from extract.cache.index import Entries
-from extract.cache.joining import join
-from extract.cache.lock import Lock
-from extract.cache.placed import Placed
-from extract.cache.reader import CacheReader, Columns
-from extract.cache.sources import Sources
-from extract.kinds import FEATURE_CACHE
-from extract.stages import Failure
-from models.errors import MismatchError, UsageError
-from models.outputs import Destination, Guard, Output
-from models.progress import Progress, Silent
+from fc7.extract.cache import files
+from fc7.extract.cache.commit import CommitResult, header_of, write_cache
+from fc7.extract.cache.header import Header, Run, merged_runs, open_cache
+from fc7.extract.cache.index import Entries
+from fc7.extract.cache.joining import join
+from fc7.extract.cache.lock import Lock
+from fc7.extract.cache.placed import Placed
+from fc7.extract.cache.reader import CacheReader, Columns
+from fc7.extract.cache.sources import Sources
+from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.stages import Failure
+from fc7.models.errors import MismatchError, UsageError
+from fc7.models.outputs import Destination, Guard, Output
+from fc7.models.progress import Progress, Silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.reader import CacheReader, Columns
-from extract.kinds import NPZ
-from models.durable import explained, room_beside
-from models.errors import CacheError
-from models.outputs import Destination, Guard
+from fc7.extract.cache.reader import CacheReader, Columns
+from fc7.extract.kinds import NPZ
+from fc7.models.durable import explained, room_beside
+from fc7.models.errors import CacheError
+from fc7.models.outputs import Destination, Guard
 
 _STEP = 8192
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extract.cache.header import Header, open_cache
-from extract.cache.identity import REMEDY, CacheIdentity
-from extract.cache.index import Entries
-from extract.cache.sealed_reader import SealedReader
-from extract.cache.soundness import lost_rows
-from models.errors import CacheCorruptError, CacheError, MismatchError
+from fc7.extract.cache.header import Header, open_cache
+from fc7.extract.cache.identity import REMEDY, CacheIdentity
+from fc7.extract.cache.index import Entries
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.soundness import lost_rows
+from fc7.models.errors import CacheCorruptError, CacheError, MismatchError
 
 # Bringing a written file onto the disk and renaming it takes less.
 _COMMIT_NS = 60_000_000_000

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from extract.cache.reader import CacheReader
-from extract.kinds import PARQUET
-from models.durable import explained, room_beside
-from models.errors import CacheError, UsageError
-from models.outputs import Destination, Guard
-from models.program import pip_install
+from fc7.extract.cache.reader import CacheReader
+from fc7.extract.kinds import PARQUET
+from fc7.models.durable import explained, room_beside
+from fc7.models.errors import CacheError, UsageError
+from fc7.models.outputs import Destination, Guard
+from fc7.models.program import pip_install
 
 _ROWS = 4096
 """Rows that are in memory at once and make a row group, fewer where they would take more than 64 MiB."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.files import list_segments, remove, write_error
-from extract.cache.header import Run
-from extract.cache.identity import CacheIdentity
-from extract.cache.index import Entries
-from extract.cache.sealed_reader import SealedReader
-from extract.cache.segments import (
+from fc7.extract.cache.files import list_segments, remove, write_error
+from fc7.extract.cache.header import Run
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.index import Entries
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.segments import (
     check_segment,
     next_number,
     open_segment,
@@ -22,9 +22,9 @@ from extract.cache.segments import (
     remove_partials,
     segment_info,
 )
-from models.durable import flush_folder
-from models.errors import CacheCorruptError
-from models.terminal import counted
+from fc7.models.durable import flush_folder
+from fc7.models.errors import CacheCorruptError
+from fc7.models.terminal import counted
 
 # Rows that are counted at a time.
 _STEP = 1 << 16

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.columns import ColumnData, copied_digests, number_column, text_column
-from extract.cache.index import Ints
-from extract.cache.sources import Sources
+from fc7.extract.cache.columns import ColumnData, copied_digests, number_column, text_column
+from fc7.extract.cache.index import Ints
+from fc7.extract.cache.sources import Sources
 
 
 class Record(Protocol):

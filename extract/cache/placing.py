@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.index import Ints, RowIndex
-from extract.cache.placed import Placed, Record
-from models.errors import CacheError
+from fc7.extract.cache.index import Ints, RowIndex
+from fc7.extract.cache.placed import Placed, Record
+from fc7.models.errors import CacheError
 
 
 def place(

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.columns import texts
-from extract.cache.header import Header, features_name, open_cache
-from extract.cache.identity import CacheIdentity
-from extract.cache.index import read_failures
-from extract.cache.thumbnails import read_thumbnails
-from extract.stages import Failure
-from extract.thumbnails import Thumbnails
-from models.errors import UnknownLayerError
+from fc7.extract.cache.columns import texts
+from fc7.extract.cache.header import Header, features_name, open_cache
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.index import read_failures
+from fc7.extract.cache.thumbnails import read_thumbnails
+from fc7.extract.stages import Failure
+from fc7.extract.thumbnails import Thumbnails
+from fc7.models.errors import UnknownLayerError
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from extract.cache.header import Header
-from extract.lists import STDIN
-from models import store
-from models.errors import Fc7Error
-from models.program import command_line
-from models.spec import PreprocessSpec
+from fc7.extract.cache.header import Header
+from fc7.extract.lists import STDIN
+from fc7.models import store
+from fc7.models.errors import Fc7Error
+from fc7.models.program import command_line
+from fc7.models.spec import PreprocessSpec
 
 IMAGES = "IMAGES"
 """Stands for what the user gave as images, where a cache does not say it."""

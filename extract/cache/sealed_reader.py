@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache import checksums
-from extract.cache.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
-from extract.hdf5 import Attribute, OpenFile
-from models.errors import CacheCorruptError, CacheError
+from fc7.extract.cache import checksums
+from fc7.extract.cache.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
+from fc7.extract.hdf5 import Attribute, OpenFile
+from fc7.models.errors import CacheCorruptError, CacheError
 
 
 class SealedReader:

@@ -25,21 +25,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.columns import (
+from fc7.extract.cache.columns import (
     digest_column,
     failure_columns,
     number_column,
     text_column,
     write_columns,
 )
-from extract.cache.files import list_segments, put_in_place, remove, write_error
-from extract.cache.header import Run, features_name, identity_attributes, read_identity
-from extract.cache.identity import CacheIdentity
-from extract.cache.sealed_reader import SealedReader
-from extract.cache.sealed_writer import SealedWriter
-from extract.cache.thumbnails import write_thumbnails
-from extract.stages import Failure, RowBlock
-from models.errors import CacheCorruptError, CacheError
+from fc7.extract.cache.files import list_segments, put_in_place, remove, write_error
+from fc7.extract.cache.header import Run, features_name, identity_attributes, read_identity
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.thumbnails import write_thumbnails
+from fc7.extract.stages import Failure, RowBlock
+from fc7.models.errors import CacheCorruptError, CacheError
 
 FORMAT = "fc7-segment"
 FORMAT_VERSION = 1

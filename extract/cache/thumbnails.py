@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.cache.placed import Placed
-from extract.cache.sealed_reader import SealedReader, distinct
-from extract.cache.sealed_writer import SealedWriter
-from extract.cache.sources import Sources
-from extract.thumbnails import GREYS, LENGTH, Thumbnails
-from models.errors import CacheCorruptError
+from fc7.extract.cache.placed import Placed
+from fc7.extract.cache.sealed_reader import SealedReader, distinct
+from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.sources import Sources
+from fc7.extract.thumbnails import GREYS, LENGTH, Thumbnails
+from fc7.models.errors import CacheCorruptError
 
 _STEP = 1 << 16
 _PARTS = {"thumbnail": slice(0, GREYS), "colour": slice(GREYS, LENGTH)}

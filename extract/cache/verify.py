@@ -12,20 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.addresses import is_address
-from extract.cache.columns import texts
-from extract.cache.header import Header, features_name, open_cache
-from extract.cache.index import Entries, RowIndex
-from extract.cache.joining import join
-from extract.cache.remedy import IMAGES, extract_again
-from extract.cache.sealed_reader import SealedReader
-from extract.cache.soundness import unusable_features
-from extract.cache.thumbnails import thumbnail_names
-from extract.lists import STDIN
-from extract.stages import ImageRef, Listing
-from models.errors import CacheCorruptError, ImageError
-from models.progress import Progress, Silent
-from models.terminal import one_line
+from fc7.extract.addresses import is_address
+from fc7.extract.cache.columns import texts
+from fc7.extract.cache.header import Header, features_name, open_cache
+from fc7.extract.cache.index import Entries, RowIndex
+from fc7.extract.cache.joining import join
+from fc7.extract.cache.remedy import IMAGES, extract_again
+from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.soundness import unusable_features
+from fc7.extract.cache.thumbnails import thumbnail_names
+from fc7.extract.lists import STDIN
+from fc7.extract.stages import ImageRef, Listing
+from fc7.models.errors import CacheCorruptError, ImageError
+from fc7.models.progress import Progress, Silent
+from fc7.models.terminal import one_line
 
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
@@ -239,7 +239,7 @@ def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
 def _listing(images: str | Path | Listing) -> Listing:
     if isinstance(images, Listing):
         return images
-    from extract.inputs import list_inputs
+    from fc7.extract.inputs import list_inputs
 
     return list_inputs([images])
 

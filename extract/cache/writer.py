@@ -18,26 +18,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from extract.cache import files
-from extract.cache.commit import CommitResult, check_records, header_of, rounded, unchanged, write_cache
-from extract.cache.header import Storage, merged_runs
-from extract.cache.identity import CacheIdentity
-from extract.cache.index import RowIndex
-from extract.cache.joining import join
-from extract.cache.kept import KeptRow, kept_rows
-from extract.cache.lock import Lock
-from extract.cache.old import Old
-from extract.cache.pending import Pending
-from extract.cache.placed import Record
-from extract.cache.placing import place
-from extract.cache.segments import SegmentHeader, write_segment
-from extract.cache.sources import Sources
-from extract.kinds import FEATURE_CACHE
-from extract.stages import Failure, RowBlock
-from models.errors import CacheCorruptError
-from models.outputs import Guard, Output
-from models.progress import Progress, Silent
-from models.terminal import counted
+from fc7.extract.cache import files
+from fc7.extract.cache.commit import CommitResult, check_records, header_of, rounded, unchanged, write_cache
+from fc7.extract.cache.header import Storage, merged_runs
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.index import RowIndex
+from fc7.extract.cache.joining import join
+from fc7.extract.cache.kept import KeptRow, kept_rows
+from fc7.extract.cache.lock import Lock
+from fc7.extract.cache.old import Old
+from fc7.extract.cache.pending import Pending
+from fc7.extract.cache.placed import Record
+from fc7.extract.cache.placing import place
+from fc7.extract.cache.segments import SegmentHeader, write_segment
+from fc7.extract.cache.sources import Sources
+from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.stages import Failure, RowBlock
+from fc7.models.errors import CacheCorruptError
+from fc7.models.outputs import Guard, Output
+from fc7.models.progress import Progress, Silent
+from fc7.models.terminal import counted
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
 

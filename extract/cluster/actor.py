@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from extract.cache.header import tool_version
-from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
-from extract.in_flight import InFlight, left_in
-from extract.stages import ImageRef, Origin
-from extract.worker import Keeping, NetworkRun, Worker
-from models.errors import Fc7Error, HungError, ImageError
+from fc7.extract.cache.header import tool_version
+from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
+from fc7.extract.in_flight import InFlight, left_in
+from fc7.extract.stages import ImageRef, Origin
+from fc7.extract.worker import Keeping, NetworkRun, Worker
+from fc7.models.errors import Fc7Error, HungError, ImageError
 
 NetworkFiles = Mapping[str, bytes]
 """Name -> content of a network's files, for workers that do not see the driver's store."""
@@ -41,8 +41,8 @@ class Actor:
         ProviderError
             If this machine cannot serve the device or precision asked for.
         """
-        from extract.engines import this_machine
-        from extract.providers import candidates
+        from fc7.extract.engines import this_machine
+        from fc7.extract.providers import candidates
 
         best = candidates(greeting.device, greeting.precision, this_machine())[0]
         return Introduction(

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract.cache.header import tool_version
-from extract.cluster.engine import Engine
-from extract.cluster.messages import Greeting, Introduction
-from extract.cluster.slots import Slot
-from extract.stages import ImageRef, Origin
-from extract.worker import Keeping, NetworkRun
-from models.errors import ImageError, UsageError
-from models.progress import Notify
+from fc7.extract.cache.header import tool_version
+from fc7.extract.cluster.engine import Engine
+from fc7.extract.cluster.messages import Greeting, Introduction
+from fc7.extract.cluster.slots import Slot
+from fc7.extract.stages import ImageRef, Origin
+from fc7.extract.worker import Keeping, NetworkRun
+from fc7.models.errors import ImageError, UsageError
+from fc7.models.progress import Notify
 
 # Of each place one image is tried; with more places than these, not of every one.
 _PLACES_TRIED = 16

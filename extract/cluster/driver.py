@@ -11,19 +11,19 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from extract.clock import Clock
-from extract.cluster.briefing import Briefing
-from extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
-from extract.cluster.messages import Parcel, Result
-from extract.cluster.options import ClusterOptions
-from extract.cluster.portions import TRIES, Portion, Portions
-from extract.cluster.staff import Member, Staff
-from extract.in_flight import left_in
-from extract.stages import UNSEEN, Failure, ImageRef, RowBlock
-from extract.worker import Finished, Keeping, NetworkRun
-from models.errors import Fc7Error
-from models.progress import Notify
-from models.terminal import counted
+from fc7.extract.clock import Clock
+from fc7.extract.cluster.briefing import Briefing
+from fc7.extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
+from fc7.extract.cluster.messages import Parcel, Result
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.cluster.portions import TRIES, Portion, Portions
+from fc7.extract.cluster.staff import Member, Staff
+from fc7.extract.in_flight import left_in
+from fc7.extract.stages import UNSEEN, Failure, ImageRef, RowBlock
+from fc7.extract.worker import Finished, Keeping, NetworkRun
+from fc7.models.errors import Fc7Error
+from fc7.models.progress import Notify
+from fc7.models.terminal import counted
 
 _PORTION_SECONDS = 4.0
 """Portions are sized to take about this long, two at a time: what the loss of a worker costs."""
@@ -70,7 +70,7 @@ def on_cluster(
     Fc7Error
         As `Driver.finished`.
     """
-    from extract.cluster.ray_engine import connect
+    from fc7.extract.cluster.ray_engine import connect
 
     with connect(options.address) as engine:
         yield from Driver(engine, images, run, options, **details).finished()

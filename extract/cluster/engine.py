@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from extract.cluster.slots import Node, Slot
+from fc7.extract.cluster.slots import Node, Slot
 
 Handle = Any
 """A worker, as the engine knows it."""

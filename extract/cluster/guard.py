@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from extract.cache.lock import held_locks
-from extract.cluster.lifeline import Place, lost_message, why_silent
-from extract.own_python import command
-from models.stopping import before_end
+from fc7.extract.cache.lock import held_locks
+from fc7.extract.cluster.lifeline import Place, lost_message, why_silent
+from fc7.extract.own_python import command
+from fc7.models.stopping import before_end
 
 
 class Guard:
@@ -38,7 +38,7 @@ class Guard:
                 "locks": [[str(path), path.read_text(encoding="utf-8")] for path in held_locks()],
             }
             self._process = subprocess.Popen(
-                command("extract.cluster.guard"),
+                command("fc7.extract.cluster.guard"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 text=True,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.clock import Clock
-from extract.stages import Failure, Features, ImageRef, Origin
+from fc7.extract.clock import Clock
+from fc7.extract.stages import Failure, Features, ImageRef, Origin
 
 if TYPE_CHECKING:
-    from extract.providers import Device, Precision
+    from fc7.extract.providers import Device, Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from extract.cluster.actor import Actor
-from extract.cluster.engine import Broken, Gone, Outcome
-from extract.cluster.guard import Guard
-from extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
-from extract.cluster.options import AUTO, LOCAL
-from extract.cluster.slots import Node, Slot
-from models.errors import Fc7Error, UsageError
-from models.program import pip_install
+from fc7.extract.cluster.actor import Actor
+from fc7.extract.cluster.engine import Broken, Gone, Outcome
+from fc7.extract.cluster.guard import Guard
+from fc7.extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
+from fc7.extract.cluster.options import AUTO, LOCAL
+from fc7.extract.cluster.slots import Node, Slot
+from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.program import pip_install
 
 # Set before Ray is imported: nothing is reported anywhere, nothing but errors is printed, and no page
 # is served (docs.ray.io, "Usage Stats Collection", "Configuring Ray").

@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from extract.cluster.briefing import Briefing
-from extract.cluster.engine import Broken, Engine, Handle, Ticket
-from extract.cluster.messages import Introduction, Ready
-from extract.cluster.options import ClusterOptions
-from extract.cluster.portions import Portion
-from extract.cluster.slots import Node, Slot, plan_slots
-from models.errors import Fc7Error
-from models.progress import Notify
+from fc7.extract.cluster.briefing import Briefing
+from fc7.extract.cluster.engine import Broken, Engine, Handle, Ticket
+from fc7.extract.cluster.messages import Introduction, Ready
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.cluster.portions import Portion
+from fc7.extract.cluster.slots import Node, Slot, plan_slots
+from fc7.models.errors import Fc7Error
+from fc7.models.progress import Notify
 
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0

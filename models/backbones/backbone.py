@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.graph_layers import Map
-from models.spec import Pool, PreprocessSpec
+from fc7.models.graph_layers import Map
+from fc7.models.spec import Pool, PreprocessSpec
 
 if TYPE_CHECKING:
-    from models.graph_writer import GraphWriter
+    from fc7.models.graph_writer import GraphWriter
 
 
 @dataclass(frozen=True, slots=True)

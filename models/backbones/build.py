@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from models.backbones.backbone import Backbone
-from models.graph_layers import Map
-from models.graph_writer import INPUT, GraphWriter
+from fc7.models.backbones.backbone import Backbone
+from fc7.models.graph_layers import Map
+from fc7.models.graph_writer import INPUT, GraphWriter
 
 
 def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) -> ModelProto:

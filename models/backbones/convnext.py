@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.backbones.backbone import Backbone
-from models.graph_layers import Convolution, Map
-from models.spec import torch_preprocess
+from fc7.models.backbones.backbone import Backbone
+from fc7.models.graph_layers import Convolution, Map
+from fc7.models.spec import torch_preprocess
 
 if TYPE_CHECKING:
-    from models.graph_writer import GraphWriter
+    from fc7.models.graph_writer import GraphWriter
 
 _EPSILON = 1e-6
 # Of each stage: blocks and channels; a block is four times as wide inside.

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from models.backbones.backbone import Backbone, in_eights
-from models.graph_layers import Convolution, Map, same_padding
-from models.spec import PreprocessSpec
+from fc7.models.backbones.backbone import Backbone, in_eights
+from fc7.models.graph_layers import Convolution, Map, same_padding
+from fc7.models.spec import PreprocessSpec
 
 if TYPE_CHECKING:
-    from models.graph_writer import GraphWriter
+    from fc7.models.graph_writer import GraphWriter
 
 _EPSILON = 1e-3
 

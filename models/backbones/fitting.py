@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.backbones.backbone import Backbone
-from models.backbones.build import needed_shapes
-from models.backbones.known import BACKBONES
-from models.errors import WeightsError
-from models.weights.canonical import CanonicalWeights, finite_float32, listed
+from fc7.models.backbones.backbone import Backbone
+from fc7.models.backbones.build import needed_shapes
+from fc7.models.backbones.known import BACKBONES
+from fc7.models.errors import WeightsError
+from fc7.models.weights.canonical import CanonicalWeights, finite_float32, listed
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, NDArray[Any]]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from models.backbones.backbone import Backbone, in_eights
-from models.graph_layers import Convolution, Map
-from models.spec import torch_preprocess
+from fc7.models.backbones.backbone import Backbone, in_eights
+from fc7.models.graph_layers import Convolution, Map
+from fc7.models.spec import torch_preprocess
 
 if TYPE_CHECKING:
-    from models.graph_writer import GraphWriter
+    from fc7.models.graph_writer import GraphWriter
 
 _EPSILON = 1e-3
 _STEM, _HEAD, _DENSE = 16, 960, 1280

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from models.caffe.layers import LAYERS, check_dropout
-from models.caffe.net import Net, NetLayer, net_of
-from models.caffe.ops import Draft, Site, Tensor
-from models.caffe.prototxt import read_prototxt
-from models.errors import WeightsError
-from models.graph_writer import INPUT, IR_VERSION, OPSET
-from models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
-from models.weights.canonical import listed
-from models.weights.sniffing import sniff
+from fc7.models.caffe.layers import LAYERS, check_dropout
+from fc7.models.caffe.net import Net, NetLayer, net_of
+from fc7.models.caffe.ops import Draft, Site, Tensor
+from fc7.models.caffe.prototxt import read_prototxt
+from fc7.models.errors import WeightsError
+from fc7.models.graph_writer import INPUT, IR_VERSION, OPSET
+from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.sniffing import sniff
 
 # Protobuf refuses messages of 2 GiB and more (protobuf.dev, "Proto Limits").
 _PROTOBUF_LIMIT = 1 << 31

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.caffe.net import NetLayer
-from models.caffe.ops import Shape, Site, Tensor
-from models.caffe.windows import convolution, pooling
-from models.weights.canonical import listed
+from fc7.models.caffe.net import NetLayer
+from fc7.models.caffe.ops import Shape, Site, Tensor
+from fc7.models.caffe.windows import convolution, pooling
+from fc7.models.weights.canonical import listed
 
 Make = Callable[[Site], list[Shape]]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.caffe.block import Block
-from models.errors import WeightsError
-from models.weights.caffe_types import V1_TYPES
-from models.weights.canonical import listed
+from fc7.models.caffe.block import Block
+from fc7.models.errors import WeightsError
+from fc7.models.weights.caffe_types import V1_TYPES
+from fc7.models.weights.canonical import listed
 
 # An image of more pixels along a side, or a deeper network, is damage or an attack.
 MAX_SIDE, _MAX_LAYERS = 1 << 14, 10_000

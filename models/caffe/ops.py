@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.caffe.block import Block
-from models.caffe.net import MAX_SIDE, NetLayer
-from models.errors import WeightsError
-from models.weights.alexnet_walk import Op
-from models.weights.caffe_model import CaffeBlob
-from models.weights.canonical import listed
+from fc7.models.caffe.block import Block
+from fc7.models.caffe.net import MAX_SIDE, NetLayer
+from fc7.models.errors import WeightsError
+from fc7.models.weights.alexnet_walk import Op
+from fc7.models.weights.caffe_model import CaffeBlob
+from fc7.models.weights.canonical import listed
 
 Shape = tuple[int, ...]
 # 2 GiB of float32 for one image's blob.

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architectures import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, Conv, Dense, MaxPool, Norm, Step
-from models.weights.canonical import CONVS, DENSES, listed
+from fc7.models.architectures import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, Conv, Dense, MaxPool, Norm, Step
+from fc7.models.weights.canonical import CONVS, DENSES, listed
 
 # These leave the numbers and their order alone; Dropout does where nothing is trained.
 _IDLE = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.architectures import ARCHITECTURES, Architecture, Step, architecture
-from models.errors import UsageError, WeightsError
-from models.weights.canonical import DENSES, CanonicalWeights
+from fc7.models.architectures import ARCHITECTURES, Architecture, Step, architecture
+from fc7.models.errors import UsageError, WeightsError
+from fc7.models.weights.canonical import DENSES, CanonicalWeights
 
 
 def fit_architecture(

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import WeightsError
-from models.weights.canonical import CONVS, DENSES, listed
-from models.weights.pickles import load_plain
+from fc7.models.errors import WeightsError
+from fc7.models.weights.canonical import CONVS, DENSES, listed
+from fc7.models.weights.pickles import load_plain
 
 MAGIC = b"\x93NUMPY"
 # numpy/lib/format.py reads headers up to this length without trust.

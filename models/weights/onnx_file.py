@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from models.architectures import Step
-from models.errors import WeightsError
-from models.weights.alexnet_walk import Op, PartedError, Walk
-from models.weights.canonical import CanonicalWeights, canonical, listed
-from models.weights.external_data import claimed_bytes, external_file, read_external
-from models.weights.floats import BFLOAT16, decode, item_size
+from fc7.models.architectures import Step
+from fc7.models.errors import WeightsError
+from fc7.models.weights.alexnet_walk import Op, PartedError, Walk
+from fc7.models.weights.canonical import CanonicalWeights, canonical, listed
+from fc7.models.weights.external_data import claimed_bytes, external_file, read_external
+from fc7.models.weights.floats import BFLOAT16, decode, item_size
 
 # Protobuf refuses messages of 2 GiB and more (protobuf.dev, "Proto Limits").
 _PROTOBUF_LIMIT = 1 << 31

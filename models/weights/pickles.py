@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.canonical import listed
-from models.weights.pickled_arrays import ARRAY_GLOBALS, PickledDtype, RefusedError, set_array_state
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.pickled_arrays import ARRAY_GLOBALS, PickledDtype, RefusedError, set_array_state
 
 # The largest real file of these kinds (a training checkpoint) has some ten thousand.
 _MAX_OPCODES = 500_000

@@ -9,17 +9,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.backbones.fitting import fit_backbone
-from models.backbones.known import BACKBONES, built_plan
-from models.errors import UsageError, WeightsError
-from models.weights.caffe_model import alexnet_weights, read_caffemodel
-from models.weights.canonical import CanonicalWeights, WeightsFile, canonical
-from models.weights.fitting import fit_architecture, matching_plans
-from models.weights.npy_dict import read_npy_dict
-from models.weights.safetensors_file import read_safetensors
-from models.weights.sniffing import Format, sniff
-from models.weights.state_dict import from_state_dict, unwrapped
-from models.weights.torch_file import read_torch
+from fc7.models.backbones.fitting import fit_backbone
+from fc7.models.backbones.known import BACKBONES, built_plan
+from fc7.models.errors import UsageError, WeightsError
+from fc7.models.weights.caffe_model import alexnet_weights, read_caffemodel
+from fc7.models.weights.canonical import CanonicalWeights, WeightsFile, canonical
+from fc7.models.weights.fitting import fit_architecture, matching_plans
+from fc7.models.weights.npy_dict import read_npy_dict
+from fc7.models.weights.safetensors_file import read_safetensors
+from fc7.models.weights.sniffing import Format, sniff
+from fc7.models.weights.state_dict import from_state_dict, unwrapped
+from fc7.models.weights.torch_file import read_torch
 
 
 def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
@@ -96,7 +96,7 @@ def _caffe(path: Path, arch: str | None) -> WeightsFile:
 
 
 def _onnx(path: Path, arch: str | None) -> WeightsFile | None:
-    from models.weights.onnx_file import OtherGraph, read_onnx
+    from fc7.models.weights.onnx_file import OtherGraph, read_onnx
 
     found = read_onnx(path)
     if isinstance(found, OtherGraph):

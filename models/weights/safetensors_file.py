@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.canonical import listed
-from models.weights.floats import BFLOAT16, decode, item_size
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.floats import BFLOAT16, decode, item_size
 
 # The reference refuses headers above 100 MB; an AlexNet's has 2 KB.
 _MAX_HEADER = 1 << 24

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from models.errors import WeightsError
-from models.weights.npy_dict import MAGIC as NPY_MAGIC
-from models.weights.torch_file import MAGIC as TORCH_MAGIC
-from models.weights.torch_file import ZIP_START
+from fc7.models.errors import WeightsError
+from fc7.models.weights.npy_dict import MAGIC as NPY_MAGIC
+from fc7.models.weights.torch_file import MAGIC as TORCH_MAGIC
+from fc7.models.weights.torch_file import ZIP_START
 
 Format = Literal["torch", "safetensors", "npy", "onnx", "caffe"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models.errors import WeightsError
-from models.weights.canonical import CONVS, DENSES, KEYS, CanonicalWeights, canonical, listed
+from fc7.models.errors import WeightsError
+from fc7.models.weights.canonical import CONVS, DENSES, KEYS, CanonicalWeights, canonical, listed
 
 # torchvision/models/alexnet.py: positions in its two Sequential containers.
 _POSITIONS = (*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6)))

@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.canonical import listed
-from models.weights.floats import ByteOrder
-from models.weights.pickles import load_plain
-from models.weights.torch_tensors import TORCH_GLOBALS, Storage, Tensor, load_tensors, storage_of
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.floats import ByteOrder
+from fc7.models.weights.pickles import load_plain
+from fc7.models.weights.torch_tensors import TORCH_GLOBALS, Storage, Tensor, load_tensors, storage_of
 
 ZIP_START = b"PK\x03\x04"
 MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py, MAGIC_NUMBER

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.canonical import listed
-from models.weights.floats import BFLOAT16, ByteOrder, decode, item_size
-from models.weights.pickled_arrays import RefusedError
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.canonical import listed
+from fc7.models.weights.floats import BFLOAT16, ByteOrder, decode, item_size
+from fc7.models.weights.pickled_arrays import RefusedError
 
 _MAX_DIMENSIONS = 16
 # Tensors may share a storage or repeat it by a stride of 0, but not to fill the memory.

@@ -19,20 +19,20 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.engines import this_machine
-from extract.images import prepare
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.providers import OPENVINO, Device, Precision
-from extract.session import Session, open_session
-from extract.sources import list_images
-from extract.stream import default_jobs
-from models import store
-from models.architectures import architecture
-from models.ensure import ensure_network
-from models.errors import Fc7Error
-from models.progress import Silent
-from models.store import StoredNetwork
+from fc7.extract.engines import this_machine
+from fc7.extract.images import prepare
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.providers import OPENVINO, Device, Precision
+from fc7.extract.session import Session, open_session
+from fc7.extract.sources import list_images
+from fc7.extract.stream import default_jobs
+from fc7.models import store
+from fc7.models.architectures import architecture
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import Fc7Error
+from fc7.models.progress import Silent
+from fc7.models.store import StoredNetwork
 from tests.benchmarks.peak import peak_megabytes
 from tests.benchmarks.pictures import SETS, make_set
 
@@ -52,9 +52,9 @@ def networks() -> list[StoredNetwork]:
 
 
 def _untrained_owt() -> StoredNetwork:
-    from models.graph_files import save_graph
-    from models.importing import built_network
-    from models.untrained import untrained_weights
+    from fc7.models.graph_files import save_graph
+    from fc7.models.importing import built_network
+    from fc7.models.untrained import untrained_weights
 
     plan = architecture("alexnet-owt")
     model, spec = built_network(plan, untrained_weights(plan), "bench-owt", plan.preprocess, None)

@@ -20,15 +20,15 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import PredefinedSplit
 from sklearn.svm import LinearSVC
 
-from classify.calibrate import fit_scale, softmax
-from classify.classifier import HEADS
-from classify.folds import ALWAYS_TRAINS, make_folds
-from classify.reliability import brier_score, reliability_bins
-from classify.split import stratified_split
-from classify.training import TrainingData
-from classify.tune import tune
-from classify.units import make_units, row_keys
-from extract.cache.reader import load_features
+from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.classifier import HEADS
+from fc7.classify.folds import ALWAYS_TRAINS, make_folds
+from fc7.classify.reliability import brier_score, reliability_bins
+from fc7.classify.split import stratified_split
+from fc7.classify.training import TrainingData
+from fc7.classify.tune import tune
+from fc7.classify.units import make_units, row_keys
+from fc7.extract.cache.reader import load_features
 
 _C = {"svm": 1.0, "softmax": 100.0}
 

@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from extract.cluster.options import ClusterOptions
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.stream import default_jobs
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.stream import default_jobs
 from tests.benchmarks.pictures import SETS, make_set
 
 

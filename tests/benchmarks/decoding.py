@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
-from extract import decoders
-from extract.clock import Clock
-from extract.reading import NO_CARE, Reading, Turns
-from extract.sources import list_images
-from extract.stages import ImageRef
-from models.architectures import architecture
+from fc7.extract import decoders
+from fc7.extract.clock import Clock
+from fc7.extract.reading import NO_CARE, Reading, Turns
+from fc7.extract.sources import list_images
+from fc7.extract.stages import ImageRef
+from fc7.models.architectures import architecture
 
 _WAYS = {"threads": 1 << 20, "processes": 0}
 

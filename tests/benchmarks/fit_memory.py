@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from extract.cache.writer import CacheWriter
-from extract.stages import ImageRef, RowBlock
+from fc7.extract.cache.writer import CacheWriter
+from fc7.extract.stages import ImageRef, RowBlock
 from tests.benchmarks.feature_rows import feature_rows
 from tests.extract.cache_support import ORIGIN, identity
 

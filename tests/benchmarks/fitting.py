@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import Head
-from classify.fitting import FitOptions, FitResult, fit_classifier
-from classify.folds import make_folds
-from classify.normalize import Normalizer
-from classify.tune import grid
+from fc7.classify.classifier import Head
+from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
+from fc7.classify.folds import make_folds
+from fc7.classify.normalize import Normalizer
+from fc7.classify.tune import grid
 from tests.benchmarks.feature_rows import feature_rows
 
 # Rows, features, classes, overlap that gives accuracies between 85 and 95 %.
@@ -186,7 +186,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return arrays["X"].astype(np.float32), arrays["y"].astype(np.str_)
-    from extract.cache.reader import load_features
+    from fc7.extract.cache.reader import load_features
 
     found = load_features(path)
     return found.X, found.y

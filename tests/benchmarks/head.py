@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.classifier import Classifier
-from classify.normalize import Normalizer
-from classify.novelty import NoveltyReference
-from classify.predictions import open_predictions
-from classify.scoring import score_finished
-from classify.waiting import rows_to_wait_for
-from extract.session import Session
-from extract.stages import Pixels, RowBlock
-from extract.worker import Finished
-from models.progress import Silent
+from fc7.classify.classifier import Classifier
+from fc7.classify.normalize import Normalizer
+from fc7.classify.novelty import NoveltyReference
+from fc7.classify.predictions import open_predictions
+from fc7.classify.scoring import score_finished
+from fc7.classify.waiting import rows_to_wait_for
+from fc7.extract.session import Session
+from fc7.extract.stages import Pixels, RowBlock
+from fc7.extract.worker import Finished
+from fc7.models.progress import Silent
 from tests.benchmarks.__main__ import networks, sessions
 from tests.fakes import MemoryOrigin
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classify.fitting import FitOptions
-from classify.from_cache import fit_cache
-from extract.cache.reader import CacheReader
+from fc7.classify.fitting import FitOptions
+from fc7.classify.from_cache import fit_cache
+from fc7.extract.cache.reader import CacheReader
 from tests.benchmarks.fit_memory import make_cache
 
 

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from classify.duplicates import Duplicates, find_duplicates
-from classify.fitting import FitOptions, fit_classifier
-from extract.cache.reader import FeatureSet, load_features
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
+from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.extract.cache.reader import FeatureSet, load_features
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
 from tests.benchmarks.altered import ALTERATIONS
 from tests.benchmarks.drawn import drawn_set
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.cache_table import table_of
-from classify.duplicates import find_duplicates
-from classify.out_of_fold import out_of_fold
-from classify.suspects import find_suspects
-from extract.cache.reader import load_features
+from fc7.classify.cache_table import table_of
+from fc7.classify.duplicates import find_duplicates
+from fc7.classify.out_of_fold import out_of_fold
+from fc7.classify.suspects import find_suspects
+from fc7.extract.cache.reader import load_features
 
 SHARE, DRAWS = 0.05, 3
 

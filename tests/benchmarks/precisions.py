@@ -16,12 +16,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from classify.classifier import Head
-from classify.fitting import FitOptions, fit_classifier
-from extract import engines
-from extract.cache.reader import FeatureSet, load_features
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
+from fc7.classify.classifier import Head
+from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.extract import engines
+from fc7.extract.cache.reader import FeatureSet, load_features
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
 
 _C: dict[Head, float] = {"svm": 1.0, "softmax": 100.0}
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.duplicates_of_cache import duplicates_of_cache
-from extract.cache.writer import CacheWriter
-from extract.inputs import list_inputs
-from extract.plan import make_plan
-from extract.stages import ImageRef, RowBlock
-from extract.thumbnails import LENGTH
+from fc7.classify.duplicates_of_cache import duplicates_of_cache
+from fc7.extract.cache.writer import CacheWriter
+from fc7.extract.inputs import list_inputs
+from fc7.extract.plan import make_plan
+from fc7.extract.stages import ImageRef, RowBlock
+from fc7.extract.thumbnails import LENGTH
 from tests.benchmarks.feature_rows import feature_rows
 from tests.extract.cache_support import ORIGIN, identity
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extract.images import decode
-from models.errors import ImageError
+from fc7.extract.images import decode
+from fc7.models.errors import ImageError
 
 HEIGHT, WIDTH, TILE = 45, 37, (16, 32)
 GREY, WHITE, RGB, PALETTE, CMYK, YCBCR, LAB = (

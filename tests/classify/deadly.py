@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 
-from cli import main
-from extract.budget import Budget
-from extract.folders import FolderOrigin
-from extract.stages import ImageRef
+from fc7.cli import main
+from fc7.extract.budget import Budget
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.stages import ImageRef
 
 _read = FolderOrigin.read
 

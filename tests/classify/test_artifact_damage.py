@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from classify.artifact import _checksum, load_classifier, save_classifier
-from models.errors import ClassifierError
+from fc7.classify.artifact import _checksum, load_classifier, save_classifier
+from fc7.models.errors import ClassifierError
 from tests.classify.blobs import blobs, fitted
 
 

@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from classify.artifact import load_classifier, save_classifier
-from classify.fitting import fit_classifier
-from classify.records import FitOptions
-from models.errors import ClassifierError
+from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.fitting import fit_classifier
+from fc7.classify.records import FitOptions
+from fc7.models.errors import ClassifierError
 from tests.classify.blobs import blobs, fitted, names
 from tests.classify.test_artifact import in_onnx_runtime
 from tests.classify.test_artifact_damage import edit

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from classify.artifact import load_classifier, save_classifier
-from classify.card import card_text
-from classify.classifier import Classifier
-from classify.fitting import fit_classifier
-from classify.markdown import plain, table
-from classify.records import FitOptions
+from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.card import card_text
+from fc7.classify.classifier import Classifier
+from fc7.classify.fitting import fit_classifier
+from fc7.classify.markdown import plain, table
+from fc7.classify.records import FitOptions
 from tests.classify.blobs import blobs, fitted
 from tests.support import ROOT, CommandLine
 
@@ -184,6 +184,6 @@ def test_the_command_takes_the_licence_of_the_network(tmp_path: Path) -> None:
     assert ran.out.strip() == "wrote card.md"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.md", "classifier.onnx"]
     # Its network is called alexnet; the catalogue knows BVLC's terms.
-    from models.catalog import entry
+    from fc7.models.catalog import entry
 
     assert plain(entry("alexnet").licence) in (tmp_path / "card.md").read_text("utf-8")

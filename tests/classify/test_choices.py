@@ -11,15 +11,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from classify.classifier import Head
-from classify.fitting import FitOptions, fit_classifier
-from classify.from_cache import fit_cache
-from classify.heads import Fitted, Solver
-from classify.report.text import fit_json, fit_report
-from classify.training import TrainingData
-from classify.tune import tune
-from extract.stages import RowBlock
-from models.errors import UsageError
+from fc7.classify.classifier import Head
+from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.heads import Fitted, Solver
+from fc7.classify.report.text import fit_json, fit_report
+from fc7.classify.training import TrainingData
+from fc7.classify.tune import tune
+from fc7.extract.stages import RowBlock
+from fc7.models.errors import UsageError
 from tests.classify.blobs import blobs, names
 from tests.extract.cache_support import identity, refs, sha, writer
 from tests.support import CommandLine, read_json

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from classify.mcnemar import difference_interval, mcnemar
+from fc7.classify.mcnemar import difference_interval, mcnemar
 from tests.support import CommandLine, lines_of, read_json, tiny_network, write_pictures
 
 
@@ -120,7 +120,7 @@ def test_a_cache_of_another_network_is_refused(cli: CommandLine) -> None:
 def test_a_classifier_that_keeps_no_split_is_named(cli: CommandLine) -> None:
     from dataclasses import replace
 
-    from classify.artifact import load_classifier, save_classifier
+    from fc7.classify.artifact import load_classifier, save_classifier
 
     old = replace(load_classifier(cli.folder / "tiny-c.onnx"), split=None)
     save_classifier(old, Path(cli.folder / "old.onnx"))

@@ -14,17 +14,17 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from classify.demo import choose_network, name_photographs, new_shapes, run_demo, sample_photographs
-from classify.demo_text import demo_report
-from extract.images import decode
-from models import catalog
-from models.availability import ReadyNetwork
-from models.errors import UsageError
-from models.importing import import_network
-from models.installed import is_installed
-from models.progress import Silent
-from models.spec import caffe_preprocess
-from models.store import load
+from fc7.classify.demo import choose_network, name_photographs, new_shapes, run_demo, sample_photographs
+from fc7.classify.demo_text import demo_report
+from fc7.extract.images import decode
+from fc7.models import catalog
+from fc7.models.availability import ReadyNetwork
+from fc7.models.errors import UsageError
+from fc7.models.importing import import_network
+from fc7.models.installed import is_installed
+from fc7.models.progress import Silent
+from fc7.models.spec import caffe_preprocess
+from fc7.models.store import load
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures
 
 FOLDER = "my demo"
@@ -165,7 +165,9 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
         preprocess=caffe_preprocess(),
         layer="embedding",
     )
-    monkeypatch.setattr("classify.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)])
+    monkeypatch.setattr(
+        "fc7.classify.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)]
+    )
     said: list[str] = []
     summary = run_demo(made, say=said.append)
     report = demo_report(summary)
@@ -242,7 +244,7 @@ def test_the_best_of_the_store_goes_before_an_installed_package(
 ) -> None:
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     found = [ReadyNetwork(name, where, None, True) for name, where in ready]  # type: ignore[arg-type]
-    monkeypatch.setattr("classify.demo.ready_networks", lambda: found)
+    monkeypatch.setattr("fc7.classify.demo.ready_networks", lambda: found)
     assert choose_network(Silent()).name == taken
 
 
@@ -254,7 +256,7 @@ def test_the_network_that_somebody_chose_goes_before_a_better_one(
         ReadyNetwork("efficientnet-lite0", "store", 75.1, True),
         ReadyNetwork("seer", "store", None, True),
     ]
-    monkeypatch.setattr("classify.demo.ready_networks", lambda: found)
+    monkeypatch.setattr("fc7.classify.demo.ready_networks", lambda: found)
     monkeypatch.setenv("FC7_NETWORK", "seer")
     assert choose_network(Silent()).name == "seer"
     monkeypatch.setenv("FC7_NETWORK", "nope")
@@ -269,8 +271,8 @@ def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
         raise PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
-    monkeypatch.setattr("models.installed.distribution", not_installed)
-    monkeypatch.setattr("classify.demo.COUNT", 5)
+    monkeypatch.setattr("fc7.models.installed.distribution", not_installed)
+    monkeypatch.setattr("fc7.classify.demo.COUNT", 5)
     said: list[str] = []
     summary = run_demo(tmp_path / "made", say=said.append)
     assert summary.photographs == ()

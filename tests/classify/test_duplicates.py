@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify import closeness
-from classify.chance import FALSE_SHARE, calibrate
-from classify.closeness import Closeness
-from classify.duplicates import Duplicates, find_duplicates
-from classify.fitting import FitOptions, fit_classifier
-from models.errors import UsageError
-from models.progress import Silent
+from fc7.classify import closeness
+from fc7.classify.chance import FALSE_SHARE, calibrate
+from fc7.classify.closeness import Closeness
+from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.models.errors import UsageError
+from fc7.models.progress import Silent
 from tests.classify.blobs import blobs, names
 
 

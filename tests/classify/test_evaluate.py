@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from classify.average_precision import average_precision
-from classify.evaluate import judge, wilson_interval
-from classify.groups import judge_groups
-from classify.reliability import reliability_bins
-from models.errors import DataError
+from fc7.classify.average_precision import average_precision
+from fc7.classify.evaluate import judge, wilson_interval
+from fc7.classify.groups import judge_groups
+from fc7.classify.reliability import reliability_bins
+from fc7.models.errors import DataError
 
 
 def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:

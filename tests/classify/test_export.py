@@ -16,27 +16,23 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from classify.artifact import load_classifier, to_bytes
-from classify.classifier import Classifier
-from classify.export import (
-    _into_place,
-    example_of,
-    export_full,
-)
-from classify.export_example import example_script
-from classify.from_cache import fit_cache
-from classify.kinds import FULL, FULL_ARRAYS
-from classify.predict import classify_images
-from classify.records import FitOptions
-from classify.scoring import RunOptions
-from extract.images import prepare
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from models.errors import ClassifierError, UsageError, WeightsError
-from models.importing import import_network
-from models.outputs import claimed
-from models.preprocess_options import fit_crop
-from models.spec import caffe_preprocess, torch_preprocess
+from fc7.classify.artifact import load_classifier, to_bytes
+from fc7.classify.classifier import Classifier
+from fc7.classify.export import _into_place, example_of, export_full
+from fc7.classify.export_example import example_script
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.kinds import FULL, FULL_ARRAYS
+from fc7.classify.predict import classify_images
+from fc7.classify.records import FitOptions
+from fc7.classify.scoring import RunOptions
+from fc7.extract.images import prepare
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.models.errors import ClassifierError, UsageError, WeightsError
+from fc7.models.importing import import_network
+from fc7.models.outputs import claimed
+from fc7.models.preprocess_options import fit_crop
+from fc7.models.spec import caffe_preprocess, torch_preprocess
 from tests.support import CommandLine, lines_of, onnx_that_says, read_json, tiny_network, write_pictures
 
 # What the exported file and the script must do without.
@@ -44,7 +40,7 @@ WITHOUT_US = """
 import importlib.abc, sys
 class Block(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("classify", "extract", "models", "cli", "sklearn", "onnx", "h5py"):
+        if name.split(".")[0] in ("fc7", "cli", "sklearn", "onnx", "h5py"):
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Block())
 """
@@ -280,7 +276,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
         model = onnx.load_model_from_string(data)
         next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
         data = model.SerializeToString()
-    monkeypatch.setattr("classify.export.to_bytes", lambda _: data)
+    monkeypatch.setattr("fc7.classify.export.to_bytes", lambda _: data)
     with pytest.raises(ClassifierError, match="not written, since it would not answer as fc7 classify does"):
         export_full(classifier, here / "full.onnx", images=["imgs"])
     assert (here / "full.onnx").read_bytes() == older
@@ -292,14 +288,14 @@ def test_a_full_disk_leaves_the_older_file(here: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     older = (here / "full.onnx").read_bytes()
-    monkeypatch.setattr("classify.export.flush", full)
+    monkeypatch.setattr("fc7.classify.export.flush", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
         export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
     assert [(file.name, file.read_bytes()) for file in here.iterdir()] == [("full.onnx", older)]
 
 
 def test_arrays_of_two_gigabytes_lie_beside_the_graph(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.fusion._LARGEST_FILE", 1000)
+    monkeypatch.setattr("fc7.models.fusion._LARGEST_FILE", 1000)
     exported = export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
     assert [file.name for file in exported.files] == ["full.onnx", "full.onnx.data"]
     pixels = np.zeros((2, 32, 32, 3), np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.locks import exclusive
+from fc7.models.locks import exclusive
 from tests.support import ROOT, CommandLine, onnx_that_says, write_pictures
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of POSIX")
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of
 # The command line, killed when everything is written and nothing has its name yet.
 DIES = """
 import os, signal, sys
-from classify import export
+from fc7.classify import export
 export.flush = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
-import cli
+from fc7 import cli
 sys.argv = ["fc7", "export", "-o", "full.onnx"]
 cli.main()
 """

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classify.classifier import Head
-from classify.fitting import FitOptions, FitResult, fit_classifier
-from classify.report.text import fit_report
-from models.errors import DataError, UsageError
+from fc7.classify.classifier import Head
+from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
+from fc7.classify.report.text import fit_report
+from fc7.models.errors import DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, names
 
 SVM = FitOptions(head="svm", C=1.0)
@@ -153,7 +153,7 @@ def test_the_solver_is_named_with_its_tolerance_and_iterations(
         "iterations": small.solver.iterations,
     }
     assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(small)
-    monkeypatch.setattr("classify.training._LARGEST_COPY", 0)
+    monkeypatch.setattr("fc7.classify.training._LARGEST_COPY", 0)
     large = fit([10, 10], FitOptions(head=head))
     assert large.solver.name == "truncated Newton"
     assert large.solver.tolerance == {"svm": 5e-4, "softmax": 1e-4}[head]
@@ -171,8 +171,8 @@ def test_probabilities_are_calibrated_better_than_a_plain_sigmoid_of_margins() -
 
 
 def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classify.heads._ITERATIONS", 2)
-    monkeypatch.setattr("classify.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 2)
+    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
     notes = fit([20, 20, 20], FitOptions(head="svm", C=1e6), spread=3.0).notes
     assert any("the svm did not converge at C = 1e+06 in fold" in note for note in notes)
     assert any("did not converge at C = 1e+06: its figures are its own" in note for note in notes)

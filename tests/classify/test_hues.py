@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
-from classify.duplicates import Duplicates, find_duplicates
-from classify.hues import Hues
-from extract.thumbnails import GREYS, LENGTH, thumbnail
+from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.hues import Hues
+from fc7.extract.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
 from tests.benchmarks.drawn import COLOURS
 

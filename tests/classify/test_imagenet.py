@@ -17,14 +17,14 @@ from onnx import NodeProto
 from PIL import Image
 from typer.testing import CliRunner
 
-from classify.imagenet import class_probabilities, classifier_layer, imagenet_images
-from classify.imagenet_command import imagenet
-from extract.options import ExtractOptions
-from models import store
-from models.errors import UsageError
-from models.imagenet_classes import imagenet_classes
-from models.importing import import_network
-from models.spec import LayerSpec, NetworkSpec
+from fc7.classify.imagenet import class_probabilities, classifier_layer, imagenet_images
+from fc7.classify.imagenet_command import imagenet
+from fc7.extract.options import ExtractOptions
+from fc7.models import store
+from fc7.models.errors import UsageError
+from fc7.models.imagenet_classes import imagenet_classes
+from fc7.models.importing import import_network
+from fc7.models.spec import LayerSpec, NetworkSpec
 from tests.models.small_graphs import NODE, PLAIN, model, write
 
 CPU = ExtractOptions(network="net", device="cpu", jobs=1)
@@ -209,7 +209,7 @@ def test_the_table_names_every_image_and_the_unreadable_one(tmp_path: Path, fold
 def test_pictures_whose_name_says_nothing_are_named_too_and_the_rest_is_counted(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from extract import heif
+    from fc7.extract import heif
 
     monkeypatch.setattr(heif, "_reader", lambda: None)
     bring(tmp_path)

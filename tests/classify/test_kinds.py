@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from classify import kinds
-from classify.card import write_card
-from extract.kinds import DRAWING, FAILURES, FEATURE_CACHE, NPZ, PARQUET
-from models.kinds import Kind, describe
+from fc7.classify import kinds
+from fc7.classify.card import write_card
+from fc7.extract.kinds import DRAWING, FAILURES, FEATURE_CACHE, NPZ, PARQUET
+from fc7.models.kinds import Kind, describe
 from tests.classify.blobs import fitted
 from tests.support import onnx_that_says
 

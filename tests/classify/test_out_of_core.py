@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
-from classify.artifact import load_classifier
-from classify.classifier import Head
-from classify.fit_command import parse_bytes
-from classify.fitting import FitOptions
-from classify.from_cache import fit_cache
-from classify.normalize import Normalizer
-from classify.out_of_core import draw_sample
-from classify.sgd import fit_in_parts, shuffled
-from extract.cache.reader import load_features
-from extract.stages import ImageRef, RowBlock
-from models.errors import DataError, UsageError
-from models.progress import Silent
+from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier import Head
+from fc7.classify.fit_command import parse_bytes
+from fc7.classify.fitting import FitOptions
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.normalize import Normalizer
+from fc7.classify.out_of_core import draw_sample
+from fc7.classify.sgd import fit_in_parts, shuffled
+from fc7.extract.cache.reader import load_features
+from fc7.extract.stages import ImageRef, RowBlock
+from fc7.models.errors import DataError, UsageError
+from fc7.models.progress import Silent
 from tests.classify.blobs import blobs
 from tests.extract.cache_support import ORIGIN, identity, writer
 from tests.support import CommandLine, read_json
@@ -69,7 +69,7 @@ def test_the_rows_of_a_sorted_cache_come_mixed() -> None:
 
 @pytest.mark.parametrize("C", [0.1, 1.0])
 def test_the_objective_is_that_of_the_hinge_at_the_same_c(C: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classify.sgd._EPOCHS", 200)
+    monkeypatch.setattr("fc7.classify.sgd._EPOCHS", 200)
     X, labels = blobs([60, 60], 10, spread=2.0)
     X[:, 0] += 0.1  # the cut at zero leaves some rows without anything
     y = np.unique(labels, return_inverse=True)[1]

@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from classify.artifact import load_classifier
-from extract.cache.reader import load_features
+from fc7.classify.artifact import load_classifier
+from fc7.extract.cache.reader import load_features
 from tests.classify.test_artifact import in_onnx_runtime
 from tests.classify.test_choices import layered_cache
 from tests.classify.test_export import run_script, varied_pictures

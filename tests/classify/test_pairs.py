@@ -11,14 +11,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from classify import pairs
-from classify.choice import choose
-from classify.folds import make_folds
-from classify.kernel_newton import solve
-from classify.records import FitOptions
-from classify.training import ClassWeight, TrainingData
-from classify.tune import tune
-from models.errors import UsageError
+from fc7.classify import pairs
+from fc7.classify.choice import choose
+from fc7.classify.folds import make_folds
+from fc7.classify.kernel_newton import solve
+from fc7.classify.records import FitOptions
+from fc7.classify.training import ClassWeight, TrainingData
+from fc7.classify.tune import tune
+from fc7.models.errors import UsageError
 from tests.classify.blobs import blobs
 
 
@@ -84,7 +84,7 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
         monkeypatch.setattr(pairs, "_FEW", 0)
     if way == "mixed":
         monkeypatch.setattr(pairs, "_FEW", 36)
-    monkeypatch.setattr("classify.training._FOLD_TOLERANCE", {"svm-ovo": 1e-4})
+    monkeypatch.setattr("fc7.classify.training._FOLD_TOLERANCE", {"svm-ovo": 1e-4})
     X, y = coded([15, 20, 25, 6], 30, 3.0)
     fold = make_folds(y, np.random.default_rng(0).permutation(len(X)), 4)
     # The first C is where the next one starts.
@@ -130,7 +130,7 @@ def test_small_problems_are_solved_to_the_end(C: float) -> None:
 
 
 def test_what_is_not_solved_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classify.kernel_newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.kernel_newton._STEPS", 1)
     X, y = coded([20, 20, 20], 10, 4.0)
     data = TrainingData(X, y, "l2")
     with pytest.warns(ConvergenceWarning):

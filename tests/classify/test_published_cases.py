@@ -15,11 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 
-from classify.artifact import load_classifier, save_classifier
-from classify.evaluate import judge, wilson_interval
-from classify.fitting import fit_classifier
-from classify.records import FitOptions
-from models.errors import ClassifierError, DataError
+from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.evaluate import judge, wilson_interval
+from fc7.classify.fitting import fit_classifier
+from fc7.classify.records import FitOptions
+from fc7.models.errors import ClassifierError, DataError
 
 
 def blobs(

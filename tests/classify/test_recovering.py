@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from classify.classifier import Classifier
-from classify.kinds import PREDICTIONS
-from classify.predict import classify_images
-from classify.recovering import recovering
-from classify.scoring import RunOptions
-from extract.inputs import list_inputs
-from extract.reading import NO_CARE
-from models.errors import StoppedError
-from models.outputs import claimed
+from fc7.classify.classifier import Classifier
+from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predict import classify_images
+from fc7.classify.recovering import recovering
+from fc7.classify.scoring import RunOptions
+from fc7.extract.inputs import list_inputs
+from fc7.extract.reading import NO_CARE
+from fc7.models.errors import StoppedError
+from fc7.models.outputs import claimed
 from tests.classify.test_imagenet import bring
 from tests.extract.cluster.origins import SlowOrigin, seen_through
 from tests.extract.memory_group import memory_group

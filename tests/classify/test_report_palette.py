@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classify.report.palette import DARK, LIGHT, Palette, stand_ins, variables
+from fc7.classify.report.palette import DARK, LIGHT, Palette, stand_ins, variables
 
 both = pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 

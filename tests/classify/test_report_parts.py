@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify.evaluate import judge
-from classify.report import sheets
-from classify.report.canvas import render
-from classify.report.facts import ClassCount
-from classify.report.judged import Judged
-from classify.report.palette import LIGHT, stand_ins, variables
-from classify.report.plots import draw_classes, draw_confusion, shade
-from classify.report.projection import MOST_POINTS, project
-from classify.report.svg import inline
-from classify.report.thumbnails import SIDE, find_originals, make_thumbnails
-from classify.report.words import shortened
-from extract.images import shrink
-from models.errors import ImageError
+from fc7.classify.evaluate import judge
+from fc7.classify.report import sheets
+from fc7.classify.report.canvas import render
+from fc7.classify.report.facts import ClassCount
+from fc7.classify.report.judged import Judged
+from fc7.classify.report.palette import LIGHT, stand_ins, variables
+from fc7.classify.report.plots import draw_classes, draw_confusion, shade
+from fc7.classify.report.projection import MOST_POINTS, project
+from fc7.classify.report.svg import inline
+from fc7.classify.report.thumbnails import SIDE, find_originals, make_thumbnails
+from fc7.classify.report.words import shortened
+from fc7.extract.images import shrink
+from fc7.models.errors import ImageError
 from tests.classify.report_support import HOSTILE, Page
 from tests.support import coloured_picture
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from classify.rows import Table, check_classes, make_table
-from extract.label_names import lookalikes
-from models.errors import DataError
+from fc7.classify.rows import Table, check_classes, make_table
+from fc7.extract.label_names import lookalikes
+from fc7.models.errors import DataError
 
 
 def table(X: Any, y: Any, **columns: Any) -> Table:

@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.svm import LinearSVC
 
-from classify.artifact import save_classifier
-from classify.skops_file import write_skops
-from models.errors import UsageError
+from fc7.classify.artifact import save_classifier
+from fc7.classify.skops_file import write_skops
+from fc7.models.errors import UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted
 from tests.support import CommandLine
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.artifact import load_classifier, save_classifier
-from classify.fitting import FitOptions, fit_classifier
-from classify.split_csv import write_split
-from classify.split_record import SplitRecord
-from models.errors import ClassifierError, Fc7Error
+from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.split_csv import write_split
+from fc7.classify.split_record import SplitRecord
+from fc7.models.errors import ClassifierError, Fc7Error
 from tests.classify.blobs import blobs, fitted, names
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 
@@ -81,7 +81,7 @@ def test_the_classifiers_file_carries_it_and_older_files_load_without(tmp_path: 
     ['{"train":"!!","test":"","differing":{}}', '{"train":"QUE=","test":"","differing":{}}', "[]", "{}"],
 )
 def test_a_split_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    from classify.artifact import _checksum
+    from fc7.classify.artifact import _checksum
 
     model = onnx.load(save_classifier(fitted(), tmp_path / "c.onnx"))
     meta = {entry.key: entry.value for entry in model.metadata_props} | {"split": text}

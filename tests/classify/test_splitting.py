@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.fitting import FitOptions, FitResult, fit_classifier
-from classify.rows import make_table
-from classify.selection import trim_to_smallest
-from classify.split import training_count
-from classify.splitting import prepare_split
-from extract.label_names import natural_key
-from models.errors import UsageError
+from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
+from fc7.classify.rows import make_table
+from fc7.classify.selection import trim_to_smallest
+from fc7.classify.split import training_count
+from fc7.classify.splitting import prepare_split
+from fc7.extract.label_names import natural_key
+from fc7.models.errors import UsageError
 from tests.classify.blobs import blobs, names
 
 Labels = list[str]

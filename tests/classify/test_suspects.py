@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from classify.calibrate import fit_scale, softmax
-from classify.folds import make_folds
-from classify.from_cache import fit_cache
-from classify.learning_curve_from_cache import learning_curve_of_cache
-from classify.out_of_fold import OutOfFold, out_of_fold
-from classify.records import FitOptions
-from classify.report.gather import gather
-from classify.rows import Table, make_table
-from classify.suspects import find_suspects
-from classify.suspects_from_cache import cache_suspects
-from classify.training import CLASS_WEIGHTS, ClassWeight
-from classify.units import make_units, row_keys
-from extract.stages import RowBlock
-from models.errors import DataError, UsageError
+from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.folds import make_folds
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.out_of_fold import OutOfFold, out_of_fold
+from fc7.classify.records import FitOptions
+from fc7.classify.report.gather import gather
+from fc7.classify.rows import Table, make_table
+from fc7.classify.suspects import find_suspects
+from fc7.classify.suspects_from_cache import cache_suspects
+from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
+from fc7.classify.units import make_units, row_keys
+from fc7.extract.stages import RowBlock
+from fc7.models.errors import DataError, UsageError
 from tests.classify.blobs import blobs, names
 from tests.extract.cache_support import identity, refs, sha, writer
 from tests.support import CommandLine, coloured_picture, lines_of, read_json, write_pictures

@@ -7,8 +7,8 @@ import shlex
 import pytest
 from PIL import Image
 
-from classify.takes import hint_of_takes
-from extract.grouping import compile_pattern, group_of
+from fc7.classify.takes import hint_of_takes
+from fc7.extract.grouping import compile_pattern, group_of
 from tests.support import CommandLine, coloured_picture, lines_of, read_json
 
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify import paths
-from classify.artifact import load_classifier
-from classify.fitting import fit_classifier
-from classify.folds import make_folds
-from classify.from_cache import fit_cache
-from classify.learning_curve_from_cache import learning_curve_of_cache
-from classify.newton import minimise
-from classify.records import FitOptions
-from classify.report.curves import learning_curve_report
-from classify.report.gather import gather
-from classify.report.suspects_text import suspects_json, suspects_text
-from classify.report.text import fit_json, fit_report
-from classify.suspects_from_cache import cache_suspects
-from classify.training import TrainingData
-from classify.tune import tune
+from fc7.classify import paths
+from fc7.classify.artifact import load_classifier
+from fc7.classify.fitting import fit_classifier
+from fc7.classify.folds import make_folds
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.newton import minimise
+from fc7.classify.records import FitOptions
+from fc7.classify.report.curves import learning_curve_report
+from fc7.classify.report.gather import gather
+from fc7.classify.report.suspects_text import suspects_json, suspects_text
+from fc7.classify.report.text import fit_json, fit_report
+from fc7.classify.suspects_from_cache import cache_suspects
+from fc7.classify.training import TrainingData
+from fc7.classify.tune import tune
 from tests.classify.blobs import blobs
 from tests.classify.test_suspects import uneven_cache
 
@@ -38,7 +38,7 @@ def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest
     data, fold = material()
     whole = tune(head, data, fold, 3, [10.0])  # type: ignore[arg-type]
     # Enough for two tries, too few for one.
-    monkeypatch.setattr("classify.newton._STEPS", whole.solver.iterations - 1)
+    monkeypatch.setattr("fc7.classify.newton._STEPS", whole.solver.iterations - 1)
     tries = []
 
     def counted(*arguments: object) -> tuple[np.ndarray, int]:
@@ -71,8 +71,8 @@ def test_the_folds_that_failed_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classify.newton._STEPS", 1)
-    monkeypatch.setattr("classify.heads._ITERATIONS", 1)
+    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 1)
     cache = uneven_cache(tmp_path / "features.h5")
     options = FitOptions(head="softmax", C=1e4)
     result = fit_cache(cache, tmp_path / "c.onnx", options)
@@ -108,8 +108,8 @@ def test_so_is_the_classifier_that_copies_on_both_sides_were_judged_with(
     whole = fit_classifier(X, y, paths=names, options=options)
     assert whole.leakage is not None
     assert said not in whole.notes
-    monkeypatch.setattr("classify.heads._ITERATIONS", 1)
-    monkeypatch.setattr("classify.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 1)
+    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
     short = fit_classifier(X, y, paths=names, options=options)
     assert short.leakage is not None
     assert said in short.notes

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classify.classifier import Classifier
-from classify.normalize import Normalizer
-from classify.predictions import open_predictions
-from classify.scoring import Scored, score_finished
-from classify.waiting import rows_to_wait_for, together
-from extract.stages import Failure, RowBlock
-from extract.worker import Finished
-from models.errors import Fc7Error
-from models.progress import Silent
+from fc7.classify.classifier import Classifier
+from fc7.classify.normalize import Normalizer
+from fc7.classify.predictions import open_predictions
+from fc7.classify.scoring import Scored, score_finished
+from fc7.classify.waiting import rows_to_wait_for, together
+from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.worker import Finished
+from fc7.models.errors import Fc7Error
+from fc7.models.progress import Silent
 from tests.fakes import MemoryOrigin
 
 _FEATURES = 4096
@@ -108,7 +108,7 @@ def test_a_batch_is_seen_before_the_next_one_is_asked_for() -> None:
 
 def test_nobody_waits_longer_than_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(float(2 * i) for i in range(1000))
-    monkeypatch.setattr("extract.gathering.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("fc7.extract.gathering.time.monotonic", lambda: next(clock))
     sizes = [len(block.refs) + len(failed) for block, failed in together(batches([2] * 4), 100, Silent())]
     assert sizes == [4, 4]
 

@@ -38,14 +38,14 @@ def test_the_block_blocks() -> None:
 def test_classifiers_of_every_format_version_load_and_answer(name: str) -> None:
     import numpy as np
 
-    from classify.artifact import load_classifier
+    from fc7.classify.artifact import load_classifier
 
     path = Path("tests/data") / name
     here = load_classifier(ROOT / path)
     X = np.linspace(-1, 4, 2 * here.n_features).reshape(2, -1)
     code = f"""
 import json, numpy as np
-from classify import load_classifier
+from fc7.classify import load_classifier
 c = load_classifier({str(path)!r})
 X = np.linspace(-1, 4, 2 * c.n_features).reshape(2, -1)
 print(json.dumps([c.predict(X).tolist(), c.predict_proba(X).tolist(), c.novelty_score(X).tolist()]))
@@ -57,7 +57,7 @@ print(json.dumps([c.predict(X).tolist(), c.predict_proba(X).tolist(), c.novelty_
 
 
 @pytest.mark.parametrize(
-    "module", ["classify.predict", "classify.judging", "classify.export", "classify.card"]
+    "module", ["fc7.classify.predict", "fc7.classify.judging", "fc7.classify.export", "fc7.classify.card"]
 )
 def test_what_only_uses_a_classifier_imports_without(module: str) -> None:
     run(f"import {module}")

@@ -13,20 +13,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import extract.folders
-import extract.images
-import extract.inputs
-import extract.pipeline
-import extract.session
-from extract import patience
-from extract.cache.writer import CacheWriter
+import fc7.extract.folders
+import fc7.extract.images
+import fc7.extract.inputs
+import fc7.extract.pipeline
+import fc7.extract.session
+from fc7.extract import patience
+from fc7.extract.cache.writer import CacheWriter
 
 PLACES: dict[str, tuple[Any, str, int]] = {
-    "list": (extract.pipeline, "list_inputs", 1),
-    "load": (extract.session, "open_session", 1),
-    "read": (extract.folders.FolderOrigin, "read", 11),
-    "decode": (extract.images, "prepare", 11),
-    "network": (extract.session.Session, "run", 2),
+    "list": (fc7.extract.pipeline, "list_inputs", 1),
+    "load": (fc7.extract.session, "open_session", 1),
+    "read": (fc7.extract.folders.FolderOrigin, "read", 11),
+    "decode": (fc7.extract.images, "prepare", 11),
+    "network": (fc7.extract.session.Session, "run", 2),
     "commit": (CacheWriter, "commit", 1),
 }
 
@@ -55,7 +55,7 @@ def main(where: str, *arguments: str) -> None:
     patience._CLOSE_SECONDS = float(os.environ.get("CLOSE_SECONDS", "0.5"))
     hang_at(*PLACES[where])
     sys.argv = ["fc7", *arguments]
-    import cli
+    from fc7 import cli
 
     cli.main()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from extract import memory
+from fc7.extract import memory
 
 _IN_GROUP = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.addresses import Address, common_folder, is_address, parse, redacted
-from extract.remote_entry import change_token
-from extract.web_pages import links_below
-from models.errors import UsageError
+from fc7.extract.addresses import Address, common_folder, is_address, parse, redacted
+from fc7.extract.remote_entry import change_token
+from fc7.extract.web_pages import links_below
+from fc7.models.errors import UsageError
 
 
 @pytest.mark.parametrize(

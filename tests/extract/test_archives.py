@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.folders import is_hidden
-from extract.inputs import list_inputs
-from extract.stages import Listing
-from models.errors import ImageError
+from fc7.extract.folders import is_hidden
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import Listing
+from fc7.models.errors import ImageError
 from tests.extract.odd_files import encoded, photo
 
 FORMS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
@@ -260,7 +260,7 @@ def test_a_tar_file_is_known_by_its_content_not_its_suffix(tmp_path: Path) -> No
 def test_a_compressed_archive_is_decompressed_once_in_whatever_order_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
-    from extract import forward
+    from fc7.extract import forward
 
     files = {f"{i:04}.jpg": random.Random(i).randbytes(2000) for i in range(500)}
     refs = list_inputs([pack(tmp_path / "a.tar.gz", files)]).images
@@ -291,7 +291,7 @@ def test_pieces_that_wait_beyond_memory_are_the_temporary_folders_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full temporary folder fails the image that needs it, and the next read is right again."""
-    from extract import forward
+    from fc7.extract import forward
 
     files = {f"{i}.jpg": bytes([i]) * 2000 for i in range(9)}
     refs = list_inputs([pack(tmp_path / "a.tar.gz", files)]).images

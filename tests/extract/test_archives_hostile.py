@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from extract import limits, members
-from extract.inputs import list_inputs
-from extract.stages import Listing
-from models.errors import Fc7Error, ImageError, SourceError, UnsafeFileError
+from fc7.extract import limits, members
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import Listing
+from fc7.models.errors import Fc7Error, ImageError, SourceError, UnsafeFileError
 from tests.extract.test_archives import add, contents, pack
 
 
@@ -182,7 +182,7 @@ def test_a_zip_directory_is_counted_before_objects_are_made_of_it(
 ) -> None:
     path = pack(tmp_path / "a.zip", {f"{i}.jpg": b"" for i in range(300)})
     monkeypatch.setattr(limits, "MAX_MEMBERS", 100)
-    monkeypatch.setattr("extract.zips.MAX_MEMBERS", 100)
+    monkeypatch.setattr("fc7.extract.zips.MAX_MEMBERS", 100)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(UnsafeFileError, match="more than 100 members"):
         list_inputs([path])

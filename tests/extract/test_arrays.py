@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from extract.inputs import list_inputs
-from extract.stages import Listing
-from models.errors import Fc7Error, ImageError, SourceError, UnsafeFileError, WeightsError
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import Listing
+from fc7.models.errors import Fc7Error, ImageError, SourceError, UnsafeFileError, WeightsError
 
 RNG = np.random.default_rng(0)
 
@@ -56,7 +56,7 @@ def test_an_npz_file_is_read_by_the_names_people_use(tmp_path: Path, x: str, y: 
 
 @pytest.mark.parametrize("count", [1, 999, 12_345])
 def test_keys_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr("extract.stacks._FEWEST_DIGITS", 3)
+    monkeypatch.setattr("fc7.extract.stacks._FEWEST_DIGITS", 3)
     np.save(tmp_path / "many.npy", np.zeros((count, 2, 5), np.uint8))
     paths = [ref.path for ref in list_inputs([tmp_path / "many.npy"]).images]
     assert paths[0] == f"many.npy/{0:0{5 if count > 1000 else 3}}"
@@ -298,7 +298,7 @@ def test_a_table_of_names_that_is_none_is_named(tmp_path: Path, text: str) -> No
 
 
 def test_an_npz_bomb_is_refused_before_it_unfolds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extract.limits.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("fc7.extract.limits.FREE_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 64, 64, 3), np.uint8))
     tracemalloc.start()
     with pytest.raises(UnsafeFileError, match=r"expand to 12,\d\d\d,\d\d\d or more"):

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli import application
-from extract import bench
-from extract.bench import Failed, bench_networks
-from extract.bench_process import peak_bytes
-from extract.stream import default_jobs
-from models import measured, store
-from models.errors import StoppedError, UnknownNetworkError, UsageError
-from models.importing import import_network
-from models.listing import network_rows, stored_facts
-from models.measured import Measured, keep, measured_here
-from models.network_table import network_table
-from models.progress import Silent
-from models.spec import caffe_preprocess
-from models.store import StoredNetwork
+from fc7.cli import application
+from fc7.extract import bench
+from fc7.extract.bench import Failed, bench_networks
+from fc7.extract.bench_process import peak_bytes
+from fc7.extract.stream import default_jobs
+from fc7.models import measured, store
+from fc7.models.errors import StoppedError, UnknownNetworkError, UsageError
+from fc7.models.importing import import_network
+from fc7.models.listing import network_rows, stored_facts
+from fc7.models.measured import Measured, keep, measured_here
+from fc7.models.network_table import network_table
+from fc7.models.progress import Silent
+from fc7.models.spec import caffe_preprocess
+from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.support import CommandLine, Ran, read_json, tiny_network
 

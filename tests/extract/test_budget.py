@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract import budget
-from extract.budget import SMALL, Budget, NoRoomError
-from extract.clock import Clock
-from extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
-from extract.images import prepare
-from extract.stages import UNSEEN
-from extract.stream import feature_blocks
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import budget
+from fc7.extract.budget import SMALL, Budget, NoRoomError
+from fc7.extract.clock import Clock
+from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
+from fc7.extract.images import prepare
+from fc7.extract.stages import UNSEEN
+from fc7.extract.stream import feature_blocks
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 from tests.extract.memory_group import memory_group
 from tests.extract.odd_files import encoded, png_chunk, tiff_of, with_exif
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
@@ -164,8 +164,8 @@ MEASURE = """
 import io, sys
 from contextlib import contextmanager
 from pathlib import Path
-from extract.images import prepare
-from models.spec import PreprocessSpec
+from fc7.extract.images import prepare
+from fc7.models.spec import PreprocessSpec
 
 def bytes_of(name):
     return int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0]) << 10

@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.cache.info import describe
-from extract.cache.reader import CacheReader, load_features
-from extract.cache.verify import verify
-from extract.stages import RowBlock
-from models.errors import CacheCorruptError, CacheError, UsageError
+from fc7.extract.cache.info import describe
+from fc7.extract.cache.reader import CacheReader, load_features
+from fc7.extract.cache.verify import verify
+from fc7.extract.stages import RowBlock
+from fc7.models.errors import CacheCorruptError, CacheError, UsageError
 from tests.extract.cache_support import (
     PETS,
     CrashError,

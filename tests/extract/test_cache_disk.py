@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache import files
-from extract.cache.npz import to_npz
-from extract.cache.reader import load_features
-from extract.hdf5 import NewFile, OpenFile
-from models.errors import CacheError, UsageError
-from models.places import Place
+from fc7.extract.cache import files
+from fc7.extract.cache.npz import to_npz
+from fc7.extract.cache.reader import load_features
+from fc7.extract.hdf5 import NewFile, OpenFile
+from fc7.models.errors import CacheError, UsageError
+from fc7.models.places import Place
 from tests.extract.cache_support import (
     PETS,
     CrashError,
@@ -89,7 +89,7 @@ class FullDisk:
     """Answers every write after the first few with an error, as `os.write` would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, exc: BaseException) -> None:
-        from extract import hdf5
+        from fc7.extract import hdf5
 
         self.writes_left = PLENTY
         real = hdf5._Target.write

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
 
-from extract.cache.reader import CacheReader, load_features
-from extract.cache.verify import verify
-from extract.stages import ImageRef, RowBlock
-from models.spec import combined_fingerprint
+from fc7.extract.cache.reader import CacheReader, load_features
+from fc7.extract.cache.verify import verify
+from fc7.extract.stages import ImageRef, RowBlock
+from fc7.models.spec import combined_fingerprint
 from tests.extract.cache_support import (
     DIMS,
     ORIGIN,

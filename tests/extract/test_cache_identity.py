@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache.identity import CacheIdentity
-from extract.cache.reader import load_features
-from extract.stages import RowBlock
-from models.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError
-from models.spec import LayerSpec, NetworkSpec, caffe_preprocess, torch_preprocess
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.reader import load_features
+from fc7.extract.stages import RowBlock
+from fc7.models.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError
+from fc7.models.spec import LayerSpec, NetworkSpec, caffe_preprocess, torch_preprocess
 from tests.extract.cache_support import (
     CrashError,
     Image,

@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from extract.cache import lock as lock_module
-from extract.cache import process
-from extract.cache.info import describe
-from extract.cache.lock import Lock, Owner
-from models.errors import CacheLockedError
+from fc7.extract.cache import lock as lock_module
+from fc7.extract.cache import process
+from fc7.extract.cache.info import describe
+from fc7.extract.cache.lock import Lock, Owner
+from fc7.models.errors import CacheLockedError
 from tests.extract.cache_support import PETS, check_plainly, left, run, writer
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from extract.cache.lock import Lock
+from fc7.extract.cache.lock import Lock
 Lock(Path(sys.argv[1]), Path("features.h5")).acquire()
 print("held", flush=True)
 time.sleep(60)

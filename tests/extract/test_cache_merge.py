@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.cache.merge import merge
-from extract.cache.reader import CacheReader, load_features
-from extract.cache.verify import verify
-from models.errors import CacheCorruptError, CacheLockedError, MismatchError, UsageError
+from fc7.extract.cache.merge import merge
+from fc7.extract.cache.reader import CacheReader, load_features
+from fc7.extract.cache.verify import verify
+from fc7.models.errors import CacheCorruptError, CacheLockedError, MismatchError, UsageError
 from tests.extract.cache_support import (
     Image,
     check_plainly,

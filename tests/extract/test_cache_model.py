@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.cache.verify import verify
+from fc7.extract.cache.verify import verify
 from tests.extract.cache_support import CrashError, Folder, Image, check_plainly, run
 
 HISTORIES = int(os.environ.get("FC7_TORTURE", "15"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache import parquet
-from extract.cache.parquet import to_parquet
-from extract.cache.reader import load_features
-from models.errors import UnknownLayerError, UsageError
+from fc7.extract.cache import parquet
+from fc7.extract.cache.parquet import to_parquet
+from fc7.extract.cache.reader import load_features
+from fc7.models.errors import UnknownLayerError, UsageError
 from tests.extract.cache_support import PETS, Image, block, failure, left, run, write, writer
 from tests.support import CommandLine
 

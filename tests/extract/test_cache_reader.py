@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache.info import describe
-from extract.cache.npz import to_npz
-from extract.cache.reader import CacheReader, load_features
-from models.errors import CacheCorruptError, UnknownLayerError, UsageError
+from fc7.extract.cache.info import describe
+from fc7.extract.cache.npz import to_npz
+from fc7.extract.cache.reader import CacheReader, load_features
+from fc7.models.errors import CacheCorruptError, UnknownLayerError, UsageError
 from tests.extract.cache_support import (
     DIMS,
     PETS,
@@ -174,7 +174,7 @@ def test_an_npz_never_replaces_the_cache_itself(tmp_path: Path) -> None:
 
 def test_what_the_command_line_loads_early_is_light() -> None:
     code = (
-        "import sys; import extract.cache.identity; "
+        "import sys; import fc7.extract.cache.identity; "
         "sys.exit(any(name in sys.modules for name in ('h5py', 'numpy')))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.cache.reader import CacheReader, load_features
-from extract.stages import RowBlock
-from models.errors import CacheError, DataError
-from models.spec import caffe_preprocess
+from fc7.extract.cache.reader import CacheReader, load_features
+from fc7.extract.stages import RowBlock
+from fc7.models.errors import CacheError, DataError
+from fc7.models.spec import caffe_preprocess
 from tests.extract.cache_support import (
     Image,
     block,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extract.cache.segments import SegmentHeader, write_segment
-from models.errors import CacheError
+from fc7.extract.cache.segments import SegmentHeader, write_segment
+from fc7.models.errors import CacheError
 from tests.extract.cache_support import (
     PETS,
     CrashError,

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from extract.clock import Clock
-from extract.stages import Features, Pixels
-from extract.stream import feature_blocks
-from models.errors import Fc7Error
+from fc7.extract.clock import Clock
+from fc7.extract.stages import Features, Pixels
+from fc7.extract.stream import feature_blocks
+from fc7.models.errors import Fc7Error
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 
 

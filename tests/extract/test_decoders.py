@@ -20,14 +20,14 @@ import h5py
 import numpy as np
 import pytest
 
-from extract import decode_pipe, decoders
-from extract.decode_process import serve
-from extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
-from extract.images import prepare
-from extract.reading import Decode
-from extract.stages import Pixels
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import decode_pipe, decoders
+from fc7.extract.decode_process import serve
+from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
+from fc7.extract.images import prepare
+from fc7.extract.reading import Decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, make_odd_folder, photo
 from tests.support import CommandLine, command, write_pictures
 
@@ -44,7 +44,7 @@ def children(pid: int | None = None) -> set[int]:
     for child in found:
         # One may have ended since.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"fc7.extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes():
                 decoding.add(child)
     return decoding
 

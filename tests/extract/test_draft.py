@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from extract.images import prepare
-from extract.session import Session, open_session
-from models.architectures import architecture
-from models.graph_files import save_graph
-from models.importing import built_network, import_network
-from models.untrained import untrained_weights
+from fc7.extract.images import prepare
+from fc7.extract.session import Session, open_session
+from fc7.models.architectures import architecture
+from fc7.models.graph_files import save_graph
+from fc7.models.importing import built_network, import_network
+from fc7.models.untrained import untrained_weights
 from tests.benchmarks.pictures import picture
 from tests.support import CommandLine, lines_of, read_json
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from extract.drawing import Tile, fitting, jpeg_bytes, montage, save_png
-from extract.images import decode
-from extract.stages import Pixels
-from models.errors import Fc7Error, UsageError
+from fc7.extract.drawing import Tile, fitting, jpeg_bytes, montage, save_png
+from fc7.extract.images import decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import Fc7Error, UsageError
 from tests.extract.odd_files import photo
 
 

@@ -21,7 +21,7 @@ MB = 1 << 20
 # The command line, whose memory ends so many bytes above what it has whenever an engine is opened, or run.
 SHORT_OF_MEMORY = """
 import resource, sys, threading
-from extract import engines
+from fc7.extract import engines
 
 threading.stack_size(1 << 18)
 
@@ -37,7 +37,7 @@ if where == "open":
     engines.ort.InferenceSession = limited(engines.ort.InferenceSession, room)
 else:
     engines.Engine.run = limited(engines.Engine.run, room)
-from cli import main
+from fc7.cli import main
 main()
 """
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from extract import ExtractOptions, extract_features, load_features
+from fc7.extract import ExtractOptions, extract_features, load_features
 from tests.extract.odd_files import photo
 from tests.models.models_command import models_command
 from tests.support import CommandLine

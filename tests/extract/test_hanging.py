@@ -15,14 +15,14 @@ import h5py
 import numpy as np
 import pytest
 
-from extract import decode_pipe
-from extract.clock import Clock
-from extract.decoders import DecodeProcesses
-from extract.patience import Patience
-from extract.stages import UNSEEN
-from extract.stream import feature_blocks
-from models.errors import HungError
-from models.spec import PreprocessSpec
+from fc7.extract import decode_pipe
+from fc7.extract.clock import Clock
+from fc7.extract.decoders import DecodeProcesses
+from fc7.extract.patience import Patience
+from fc7.extract.stages import UNSEEN
+from fc7.extract.stream import feature_blocks
+from fc7.models.errors import HungError
+from fc7.models.spec import PreprocessSpec
 from tests.extract.test_decoders import children, gone, on_linux
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 from tests.support import ROOT, CommandLine, command, read_json, write_pictures
@@ -229,7 +229,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
         processes = DecodeProcesses(spec, False, 2, lambda note: None)
         origin = MemoryOrigin({"a": b"1"})
         # Time enough for both; it is the processes' own deadline that counts.
-        patched.setattr("extract.reading.Patience", Long)
+        patched.setattr("fc7.extract.reading.Patience", Long)
         blocks = feature_blocks(origin.refs(), processes, lambda: MeanNetwork(4), jobs=1, clock=Clock())
         [(_, [failure])] = blocks
         processes.close()
@@ -240,7 +240,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
 def test_an_image_is_named_that_hangs_while_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     free = threading.Event()
     monkeypatch.setenv("FC7_DEADLINE", "0.4")
-    monkeypatch.setattr("extract.patience._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 0.1)
 
     def decode(data: object) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if data == b"3":

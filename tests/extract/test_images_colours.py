@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from extract.images import decode
-from extract.stages import Pixels
-from models.errors import ImageError
+from fc7.extract.images import decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
 from tests.extract.odd_files import encoded, photo, png, tiff, with_exif, without_adobe_marker
 
 # The project allows Pillow from 11 on; before 13 it refuses these two kinds of TIFF, as an ImageError.

@@ -17,10 +17,10 @@ import PIL
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from extract import libtiff
-from extract.images import MAX_PIXELS, decode
-from extract.png import decodable
-from models.errors import ImageError
+from fc7.extract import libtiff
+from fc7.extract.images import MAX_PIXELS, decode
+from fc7.extract.png import decodable
+from fc7.models.errors import ImageError
 from tests.extract.odd_files import (
     EOI,
     encoded,
@@ -246,8 +246,8 @@ def test_nothing_of_pillow_or_libtiff_reaches_the_terminal(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(data)
     script = (
         "import pathlib, sys\n"
-        "from extract.images import decode\n"
-        "from models.errors import ImageError\n"
+        "from fc7.extract.images import decode\n"
+        "from fc7.models.errors import ImageError\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n"
         "        decode(path.read_bytes())\n"

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image, Jpeg2KImagePlugin
 
-from extract import heif, jpegxl
-from extract.codecs import _imagecodecs
-from extract.formats import begins_as_image, is_worth_a_look, sniff
-from extract.images import decode, prepare
-from extract.jpegxl_header import Header
-from extract.stages import Pixels
-from models.errors import ImageError
-from models.spec import PreprocessSpec
+from fc7.extract import heif, jpegxl
+from fc7.extract.codecs import _imagecodecs
+from fc7.extract.formats import begins_as_image, is_worth_a_look, sniff
+from fc7.extract.images import decode, prepare
+from fc7.extract.jpegxl_header import Header
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
+from fc7.models.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, photo
 
 PHOTO = photo(72, 128)

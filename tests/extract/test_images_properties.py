@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from extract.images import decode
-from extract.stages import Pixels
-from models.errors import ImageError
+from fc7.extract.images import decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
 from tests.extract.odd_files import encoded, photo
 
 # pytest sets its own warning filters before each test, and with them undoes that of extract.images.

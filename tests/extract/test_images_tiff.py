@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from extract import libtiff
-from extract.images import decode
-from extract.stages import Pixels
-from models.errors import ImageError
+from fc7.extract import libtiff
+from fc7.extract.images import decode
+from fc7.extract.stages import Pixels
+from fc7.models.errors import ImageError
 from tests.extract.odd_files import encoded, photo, tiff, tiff_of, tiff_with
 from tests.extract.test_images_colours import on_white, seen_by_the_eye, spread
 

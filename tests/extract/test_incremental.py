@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract import extract_features, load_features
-from extract.folders import FolderOrigin
-from extract.images import prepare
-from extract.options import ExtractOptions
-from extract.stages import ImageRef
-from extract.summary import ExtractSummary
-from models import store
-from models.errors import Fc7Error
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7.extract import extract_features, load_features
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.images import prepare
+from fc7.extract.options import ExtractOptions
+from fc7.extract.stages import ImageRef
+from fc7.extract.summary import ExtractSummary
+from fc7.models import store
+from fc7.models.errors import Fc7Error
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.extract.test_thumbnails import by_loops
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 

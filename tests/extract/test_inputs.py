@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from extract.inputs import list_inputs
-from extract.sources import list_images
-from models.errors import SourceError, UsageError
+from fc7.extract.inputs import list_inputs
+from fc7.extract.sources import list_images
+from fc7.models.errors import SourceError, UsageError
 from tests.extract.test_manifests import pictures
 
 

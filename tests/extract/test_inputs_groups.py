@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.grouping import group_of
-from extract.inputs import list_inputs
-from models.errors import UsageError
+from fc7.extract.grouping import group_of
+from fc7.extract.inputs import list_inputs
+from fc7.models.errors import UsageError
 from tests.extract.test_manifests import pictures, write
 
 

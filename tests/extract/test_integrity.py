@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from extract import extract_features, load_features
-from extract.options import ExtractOptions
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7.extract import extract_features, load_features
+from fc7.extract.options import ExtractOptions
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.extract.odd_files import make_odd_folder
 from tests.support import tiny_network
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.inputs import list_inputs
-from extract.labelled_lists import read_labels
-from extract.manifests import Manifest
-from models.errors import SourceError, UsageError
+from fc7.extract.inputs import list_inputs
+from fc7.extract.labelled_lists import read_labels
+from fc7.extract.manifests import Manifest
+from fc7.models.errors import SourceError, UsageError
 
 
 def write(path: Path, text: str) -> Path:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from extract import memory
+from fc7.extract import memory
 from tests.extract.memory_group import memory_group
 from tests.support import ROOT
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
-SHOW = "from extract import memory; print(memory.available(), memory.swap())"
+SHOW = "from fc7.extract import memory; print(memory.available(), memory.swap())"
 
 
 class System:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from extract.cache.reader import load_features
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.stages import ImageRef, Listing, Pixels
-from models import store
-from models.errors import MismatchError, WeightsError
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7.extract.cache.reader import load_features
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.stages import ImageRef, Listing, Pixels
+from fc7.models import store
+from fc7.models.errors import MismatchError, WeightsError
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.fakes import MemoryOrigin
 from tests.support import COLOURS, CommandLine, coloured_picture, tiny_network, write_pictures
 

@@ -10,15 +10,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from extract.cache.identity import CacheIdentity
-from extract.cache.reader import load_features
-from extract.cache.verify import verify
-from extract.cache.writer import CacheWriter
-from extract.clock import Clock
-from extract.inputs import list_inputs
-from extract.stages import Failure, Features, Pixels, RowBlock
-from extract.stream import feature_blocks
-from models import store
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.reader import load_features
+from fc7.extract.cache.verify import verify
+from fc7.extract.cache.writer import CacheWriter
+from fc7.extract.clock import Clock
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import Failure, Features, Pixels, RowBlock
+from fc7.extract.stream import feature_blocks
+from fc7.models import store
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 from tests.support import SIDE, CommandLine, lines_of, read_json, write_pictures
 

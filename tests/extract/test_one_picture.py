@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from extract import load_features
-from extract.images import prepare
-from extract.inputs import list_inputs
-from models.errors import ImageError, SourceError
-from models.spec import PreprocessSpec
+from fc7.extract import load_features
+from fc7.extract.images import prepare
+from fc7.extract.inputs import list_inputs
+from fc7.models.errors import ImageError, SourceError
+from fc7.models.spec import PreprocessSpec
 from tests.extract.test_arrays import labels, noise, pixels
 from tests.extract.test_inputs_hdf5 import matlab_file
 from tests.support import CommandLine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from extract.plan import find_edited, find_moved, layers_to_run, make_plan
-from extract.stages import Failure, ImageRef
+from fc7.extract.plan import find_edited, find_moved, layers_to_run, make_plan
+from fc7.extract.stages import Failure, ImageRef
 from tests.fakes import MemoryOrigin
 
 

@@ -16,10 +16,10 @@ import pytest
 pytest.importorskip("moto", reason="the extra test brings an S3 server (moto)")
 pytest.importorskip("s3fs", reason="the extra cloud brings s3fs")
 
-from extract import remote_store
-from extract.inputs import list_inputs
-from extract.stages import ImageRef
-from models.errors import CredentialsError, ImageError, SourceError, UsageError
+from fc7.extract import remote_store
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import ImageRef
+from fc7.models.errors import CredentialsError, ImageError, SourceError, UsageError
 from tests.extract.s3_server import Bucket, Fault, s3_bucket
 from tests.support import CommandLine, coloured_picture, command, lines_of, read_json, write_pictures
 

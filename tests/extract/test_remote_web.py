@@ -14,14 +14,14 @@ import pytest
 pytest.importorskip("fsspec", reason="the extra cloud brings fsspec")
 pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 
-from extract import extract_features, load_features, remote_store
-from extract.inputs import list_inputs
-from extract.options import ExtractOptions
-from extract.stages import UNSEEN, ImageRef
-from extract.summary import summary_json, summary_text
-from models.errors import CredentialsError, ImageError, SourceError, UsageError
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7.extract import extract_features, load_features, remote_store
+from fc7.extract.inputs import list_inputs
+from fc7.extract.options import ExtractOptions
+from fc7.extract.stages import UNSEEN, ImageRef
+from fc7.extract.summary import summary_json, summary_text
+from fc7.models.errors import CredentialsError, ImageError, SourceError, UsageError
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.extract.web_folder import Fault, WebFolder, web_folder
 from tests.support import CommandLine, tiny_network, write_pictures
 
@@ -212,7 +212,7 @@ def test_an_unreadable_folder_below_is_a_failure_and_the_given_one_ends_the_run(
 
 
 def test_a_page_for_every_address_does_not_run_for_ever(folder: Path, web: WebFolder) -> None:
-    from extract import remote_walk
+    from fc7.extract import remote_walk
 
     page = b"<html><a href='again/'>a</a><a href='a.png'>b</a></html>"
     deepest: list[str] = []
@@ -288,8 +288,8 @@ def test_reading_waits_for_many_and_decodes_for_few(web: WebFolder, monkeypatch:
 
     import numpy as np
 
-    from extract.clock import Clock
-    from extract.stream import feature_blocks
+    from fc7.extract.clock import Clock
+    from fc7.extract.stream import feature_blocks
     from tests.fakes import MeanNetwork
 
     ref = one(f"{web.url}/imgs/red/000.png")

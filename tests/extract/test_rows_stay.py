@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache.reader import load_features
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.stages import Failure, ImageRef, Listing
-from extract.summary import ExtractSummary
-from models.errors import Fc7Error, ImageError
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7.extract.cache.reader import load_features
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.summary import ExtractSummary
+from fc7.models.errors import Fc7Error, ImageError
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.fakes import MemoryOrigin
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
 
@@ -256,7 +256,7 @@ def test_files_of_one_size_and_time_that_stay_are_not_read(
     def read(*_: object) -> bytes:
         raise AssertionError("an unchanged file was read")
 
-    monkeypatch.setattr("extract.folders.FolderOrigin.read", read)
+    monkeypatch.setattr("fc7.extract.folders.FolderOrigin.read", read)
     assert extract("imgs").reused == 15
 
 

@@ -12,11 +12,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from extract.session import open_session
-from models.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
-from models.graph_files import save_graph
-from models.layers import layers_of
-from models.spec import NetworkSpec, PreprocessSpec, torch_preprocess
+from fc7.extract.session import open_session
+from fc7.models.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
+from fc7.models.graph_files import save_graph
+from fc7.models.layers import layers_of
+from fc7.models.spec import NetworkSpec, PreprocessSpec, torch_preprocess
 
 PLAIN = PreprocessSpec("warp", 4, 4, 4, 4, "RGB")
 
@@ -194,7 +194,7 @@ def test_old_opsets_run(tmp_path: Path, opset: int) -> None:
 
 
 def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
-    from extract.engines import nvidia_driver
+    from fc7.extract.engines import nvidia_driver
 
     if nvidia_driver():
         pytest.skip("this machine has an NVIDIA driver")

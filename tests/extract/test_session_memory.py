@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from extract.engines import Engine
-from extract.providers import CUDA, OPENVINO, Candidate
-from extract.session import Opened, Session
-from models.errors import DeviceMemoryError, Fc7Error
-from models.prepare import Runnable
+from fc7.extract.engines import Engine
+from fc7.extract.providers import CUDA, OPENVINO, Candidate
+from fc7.extract.session import Opened, Session
+from fc7.models.errors import DeviceMemoryError, Fc7Error
+from fc7.models.prepare import Runnable
 
 FULL = (
     "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. "

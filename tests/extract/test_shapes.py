@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.images import decode
-from extract.shapes import (
+from fc7.extract.images import decode
+from fc7.extract.shapes import (
     CLASSES,
     SIDE,
     Shape,
@@ -23,7 +23,7 @@ from extract.shapes import (
     random_shape,
     side_lengths,
 )
-from models.errors import UsageError
+from fc7.models.errors import UsageError
 
 SEEDS = st.integers(0, 2**63)
 

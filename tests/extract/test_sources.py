@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from extract.formats import SUFFIXES
-from extract.sources import list_images
-from extract.stages import Listing
-from models.errors import UsageError
+from fc7.extract.formats import SUFFIXES
+from fc7.extract.sources import list_images
+from fc7.extract.stages import Listing
+from fc7.models.errors import UsageError
 
 
 def touch(folder: Path, *names: str) -> None:

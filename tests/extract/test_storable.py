@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extract.addresses import parse
-from extract.cache.columns import failure_columns, number_column, text_column
-from extract.inputs import list_inputs
-from extract.remote_entry import change_token, entry_of
-from extract.stages import Failure, ImageRef, Listing
-from extract.storable import LONGEST_NAME, LONGEST_PATH, storable
-from extract.web_pages import links_below
-from models.errors import Fc7Error
+from fc7.extract.addresses import parse
+from fc7.extract.cache.columns import failure_columns, number_column, text_column
+from fc7.extract.inputs import list_inputs
+from fc7.extract.remote_entry import change_token, entry_of
+from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.storable import LONGEST_NAME, LONGEST_PATH, storable
+from fc7.extract.web_pages import links_below
+from fc7.models.errors import Fc7Error
 from tests.extract.test_archives import contents, pack
 from tests.extract.web_folder import web_folder
 from tests.support import CommandLine, read_json, write_pictures

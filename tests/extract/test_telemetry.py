@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from classify.export_example import example_script
-from models.spec import caffe_preprocess
+from fc7.classify.export_example import example_script
+from fc7.models.spec import caffe_preprocess
 from tests.support import CommandLine, write_pictures
 
 

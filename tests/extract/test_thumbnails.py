@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.cache import thumbnails as cached
-from extract.cache.merge import merge
-from extract.cache.reader import load_features
-from extract.cache.verify import verify
-from extract.thumbnails import COLOURS, GREYS, LENGTH, NEUTRAL, SIDE, thumbnail
+from fc7.extract.cache import thumbnails as cached
+from fc7.extract.cache.merge import merge
+from fc7.extract.cache.reader import load_features
+from fc7.extract.cache.verify import verify
+from fc7.extract.thumbnails import COLOURS, GREYS, LENGTH, NEUTRAL, SIDE, thumbnail
 from tests.extract.cache_support import PETS, Folder, block, refs, writer
 
 DATA = Path(__file__).parents[1] / "data"

@@ -15,14 +15,14 @@ from onnx import ModelProto, NodeProto, TensorProto
 from PIL import Image
 from typer.testing import CliRunner
 
-import extract
-from cli import application
-from extract import ExtractOptions, extract_features
-from extract.session import open_session
-from extract.trial import pictures, plain
-from models import catalog, importing, store
-from models.catalog import Source
-from models.errors import DownloadError, UsageError, WeightsError
+import fc7.extract
+from fc7.cli import application
+from fc7.extract import ExtractOptions, extract_features
+from fc7.extract.session import open_session
+from fc7.extract.trial import pictures, plain
+from fc7.models import catalog, importing, store
+from fc7.models.catalog import Source
+from fc7.models.errors import DownloadError, UsageError, WeightsError
 from tests.models.reference import caffe_input, conv, lrn, relu
 from tests.models.small_graphs import NODE, PLAIN, SIZE, model, trunk, weights, write
 from tests.models.web_server import serving
@@ -148,7 +148,7 @@ def test_a_refusal_is_one_message_and_exit_1_and_python_refuses_too(folder: Path
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert ran.err.startswith("error: network 'net' cannot be used: layer 'out' depends on the batch")
     with pytest.raises(WeightsError, match="depends on the batch"):
-        extract.import_network(file, "net", preprocess=PLAIN, layer="out")
+        fc7.extract.import_network(file, "net", preprocess=PLAIN, layer="out")
     assert store.names() == []
 
 
@@ -257,7 +257,7 @@ def test_a_network_that_extract_fetches_is_tried_as_well(
         entry = dataclasses.replace(
             catalog.entry("alexnet"), arch="onnx", sources=(source,), preprocess=PLAIN, default_layer="out"
         )
-        monkeypatch.setattr("models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+        monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
         with pytest.raises(
             DownloadError, match="fetched, but: network 'alexnet' cannot be used: layer 'out'"
         ):
@@ -304,8 +304,8 @@ def test_lrn_in_half_precision_and_of_even_size_gives_right_features(
 
 def test_from_python_paths_and_presets_may_be_texts(folder: Path) -> None:
     file = tiny_network(folder / "tiny.onnx")
-    stored = extract.import_network(str(file), "mine", layer="embedding", preprocess="torch")
+    stored = fc7.extract.import_network(str(file), "mine", layer="embedding", preprocess="torch")
     assert stored.spec.preprocess.channel_order == "RGB"
     assert stored.spec.preprocess.scale == pytest.approx(1 / 255)
     with pytest.raises(UsageError, match=r"no preset 'pytorch': there are .*torch"):
-        extract.import_network(str(file), "other", layer="embedding", preprocess="pytorch")
+        fc7.extract.import_network(str(file), "other", layer="embedding", preprocess="pytorch")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.inputs import list_inputs
-from extract.stages import Listing
-from models.errors import SourceError
+from fc7.extract.inputs import list_inputs
+from fc7.extract.stages import Listing
+from fc7.models.errors import SourceError
 
 UNICODE_PATH = 0x7075
 

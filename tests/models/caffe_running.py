@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, checker, helper
 
-from models.caffe.graph import build_caffe_graph
+from fc7.models.caffe.graph import build_caffe_graph
 from tests.models import caffe_numpy
 from tests.models.caffe_files import Layer, caffemodel, prototxt, tensor_names
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner, Result
 
-from cli import application
+from fc7.cli import application
 
 
 def models_command(*arguments: str) -> Result:

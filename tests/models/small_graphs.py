@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from extract.session import open_session
-from extract.stages import Features, Pixels
-from models.spec import PreprocessSpec
-from models.store import StoredNetwork
+from fc7.extract.session import open_session
+from fc7.extract.stages import Features, Pixels
+from fc7.models.spec import PreprocessSpec
+from fc7.models.store import StoredNetwork
 
 SIZE = 8
 PLAIN = PreprocessSpec("warp", SIZE, SIZE, SIZE, SIZE, "RGB")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from models import catalog, store
-from models.availability import ReadyNetwork, ready_networks
-from models.catalog import Source
+from fc7.models import catalog, store
+from fc7.models.availability import ReadyNetwork, ready_networks
+from fc7.models.catalog import Source
 from tests.models.fake_networks import fake_files, fake_spec
 
 
@@ -26,7 +26,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def is_installed(source: Source) -> bool:
         return source.package in packages
 
-    monkeypatch.setattr("models.availability.is_installed", is_installed)
+    monkeypatch.setattr("fc7.models.availability.is_installed", is_installed)
     return packages
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.architectures import Architecture, Conv, Dense, Step, architecture
-from models.caffe.graph import build_caffe_graph
-from models.digest import tensor_digests
-from models.errors import UsageError, WeightsError
-from models.graph import build_graph
-from models.weights.caffe_model import CaffeBlob, CaffeLayer, alexnet_weights
-from models.weights.fitting import fit_architecture
-from models.weights.reading import read_weights
-from models.weights.sniffing import sniff
+from fc7.models.architectures import Architecture, Conv, Dense, Step, architecture
+from fc7.models.caffe.graph import build_caffe_graph
+from fc7.models.digest import tensor_digests
+from fc7.models.errors import UsageError, WeightsError
+from fc7.models.graph import build_graph
+from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, alexnet_weights
+from fc7.models.weights.fitting import fit_architecture
+from fc7.models.weights.reading import read_weights
+from fc7.models.weights.sniffing import sniff
 from tests.models.caffe_files import Layer, alexnet, caffemodel, canonical_weights
 from tests.models.caffe_nets import googlenet
 from tests.models.caffe_running import assert_equal, built, pixels, run_graph, run_opencv, write

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import checker
 
-from models.caffe.graph import build_caffe_graph
-from models.errors import Fc7Error, UnsafeFileError, WeightsError
-from models.weights.caffe_model import read_caffemodel, read_mean
-from models.weights.reading import read_weights
-from models.weights.sniffing import sniff
+from fc7.models.caffe.graph import build_caffe_graph
+from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.weights.caffe_model import read_caffemodel, read_mean
+from fc7.models.weights.reading import read_weights
+from fc7.models.weights.sniffing import sniff
 from tests.models.caffe_files import Layer, alexnet, blob, caffemodel, chunk, number, prototxt, varint
 from tests.models.caffe_nets import googlenet, resnet
 from tests.models.caffe_running import write

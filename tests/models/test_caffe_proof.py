@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.caffe.graph import build_caffe_graph
+from fc7.models.caffe.graph import build_caffe_graph
 from tests.models.caffe_files import Layer, alexnet, tensor_names
 from tests.models.caffe_nets import googlenet, resnet, squeezenet
 from tests.models.caffe_running import assert_equal, built, numpy_values, pixels, run_graph, run_opencv, write

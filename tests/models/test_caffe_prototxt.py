@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.caffe.block import Block
-from models.caffe.net import net_of
-from models.caffe.prototxt import parse_prototxt, read_prototxt
-from models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.caffe.block import Block
+from fc7.models.caffe.net import net_of
+from fc7.models.caffe.prototxt import parse_prototxt, read_prototxt
+from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
 from tests.models.caffe_files import alexnet, prototxt
 
 

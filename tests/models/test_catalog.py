@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from models import catalog
-from models.architectures import ARCHITECTURES
-from models.backbones.build import needed_shapes
-from models.backbones.known import BACKBONES, BUILT
-from models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
-from models.catalog_transformers import TRANSFORMERS
-from models.commands import ArchOption
-from models.errors import UnknownNetworkError
-from models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
-from models.store_paths import is_name
+from fc7.models import catalog
+from fc7.models.architectures import ARCHITECTURES
+from fc7.models.backbones.build import needed_shapes
+from fc7.models.backbones.known import BACKBONES, BUILT
+from fc7.models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
+from fc7.models.catalog_transformers import TRANSFORMERS
+from fc7.models.commands import ArchOption
+from fc7.models.errors import UnknownNetworkError
+from fc7.models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.store_paths import is_name
 from tests.models import published_counts as published
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
@@ -234,8 +234,8 @@ def test_the_known_files_are_the_shared_ones_with_these_tensors_and_counts(entry
     path = SHARED / source.filename
     if not path.is_file():
         pytest.skip(f"../shared/networks/{source.filename} is not here")
-    from models.graph_files import load_whole_graph
-    from models.surgery import input_size, layer_shapes
+    from fc7.models.graph_files import load_whole_graph
+    from fc7.models.surgery import input_size, layer_shapes
 
     assert path.stat().st_size == source.size
     assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from extract.session import Session, open_session
-from models import catalog, graph_layers
-from models.backbones import backbone
-from models.backbones.backbone import Backbone
-from models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
-from models.backbones.known import BACKBONES
-from models.ensure import ensure_network
-from models.errors import UsageError, WeightsError
-from models.graph_files import save_graph
-from models.importing import built_network, import_network
-from models.installed import installed_file
-from models.progress import Silent
-from models.spec import NetworkSpec
-from models.store import StoredNetwork
-from models.weights.torch_file import read_torch
+from fc7.extract.session import Session, open_session
+from fc7.models import catalog, graph_layers
+from fc7.models.backbones import backbone
+from fc7.models.backbones.backbone import Backbone
+from fc7.models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
+from fc7.models.backbones.known import BACKBONES
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import UsageError, WeightsError
+from fc7.models.graph_files import save_graph
+from fc7.models.importing import built_network, import_network
+from fc7.models.installed import installed_file
+from fc7.models.progress import Silent
+from fc7.models.spec import NetworkSpec
+from fc7.models.store import StoredNetwork
+from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files
 from tests.models.lite_reference import Table, Weights, by_numpy, by_torch, random_weights
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from models import catalog, store
-from models.ensure import ensure_network
-from models.errors import UnknownNetworkError
-from models.progress import Silent
+from fc7.models import catalog, store
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import UnknownNetworkError
+from fc7.models.progress import Silent
 from tests.models.fake_networks import fake_files, fake_spec
 
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from models import catalog, pins, store
-from models.catalog import Source
-from models.download import alone_with
-from models.ensure import ensure_network
-from models.errors import DownloadError, Fc7Error, UsageError, WeightsError
-from models.pins import Pin
-from models.progress import Silent
-from models.pulling import PullOptions, downloads, pull
-from models.store import StoredNetwork
+from fc7.models import catalog, pins, store
+from fc7.models.catalog import Source
+from fc7.models.download import alone_with
+from fc7.models.ensure import ensure_network
+from fc7.models.errors import DownloadError, Fc7Error, UsageError, WeightsError
+from fc7.models.pins import Pin
+from fc7.models.progress import Silent
+from fc7.models.pulling import PullOptions, downloads, pull
+from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command
 from tests.models.small_graphs import model, write
@@ -71,14 +71,14 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         spec = dataclasses.replace(fake_spec(name), source=hashlib.sha256(path.read_bytes()).hexdigest())
         return store.save(spec, fake_files(), replace=how["replace"])
 
-    monkeypatch.setattr("models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.importing.import_network", fake)
     return calls
 
 
 def published(monkeypatch: pytest.MonkeyPatch, url: str, **known: Any) -> None:
     """Let the catalogue have the file at `url` as `alexnet`, and no hash of it."""
     entry = dataclasses.replace(catalog.entry("alexnet"), sources=(Source((url,), "net.onnx", **known),))
-    monkeypatch.setattr("models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
 
 
 def pulled(**options: Any) -> list[str]:
@@ -362,11 +362,11 @@ def test_a_second_process_waits_outside_until_the_first_has_imported_its_file(
 
 PULL = """
 import dataclasses, sys
-from models import catalog
-from models.catalog import Source
-from models.progress import Silent
-from models.pulling import pull
-from models.spec import PreprocessSpec
+from fc7.models import catalog
+from fc7.models.catalog import Source
+from fc7.models.progress import Silent
+from fc7.models.pulling import pull
+from fc7.models.spec import PreprocessSpec
 catalog.NETWORKS = (dataclasses.replace(
     catalog.NETWORKS[0], arch="onnx", preprocess=PreprocessSpec("warp", 8, 8, 8, 8, "RGB"),
     default_layer="scores", sources=(Source((sys.argv[1],), "net.onnx"),),

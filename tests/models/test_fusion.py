@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from models import fusion
-from models.errors import WeightsError
-from models.fusion import fuse, write_model
-from models.pixels import pixels_in
-from models.spec import LayerSpec
-from models.surgery import cut
-from models.vectors import vectors_out
+from fc7.models import fusion
+from fc7.models.errors import WeightsError
+from fc7.models.fusion import fuse, write_model
+from fc7.models.pixels import pixels_in
+from fc7.models.spec import LayerSpec
+from fc7.models.surgery import cut
+from fc7.models.vectors import vectors_out
 from tests.models.small_graphs import NODE, PLAIN, images, model, trunk
 
 DIM, CLASSES = 64, 3

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from extract.session import open_session
-from extract.stages import Features
-from models.architectures import ARCHITECTURES, architecture
-from models.errors import UnknownLayerError, WeightsError
-from models.graph import build_graph
-from models.graph_files import load_graph, save_graph
-from models.importing import built_network
-from models.spec import NetworkSpec
-from models.surgery import cut
-from models.untrained import untrained_weights
+from fc7.extract.session import open_session
+from fc7.extract.stages import Features
+from fc7.models.architectures import ARCHITECTURES, architecture
+from fc7.models.errors import UnknownLayerError, WeightsError
+from fc7.models.graph import build_graph
+from fc7.models.graph_files import load_graph, save_graph
+from fc7.models.importing import built_network
+from fc7.models.spec import NetworkSpec
+from fc7.models.surgery import cut
+from fc7.models.untrained import untrained_weights
 from tests.models import reference
 
 LAYERS = ["pool5", "fc6_pre", "fc6", "fc7_pre", "fc7", "prob"]

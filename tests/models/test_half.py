@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from extract.engines import nvidia_driver
-from extract.session import Session, open_session
-from extract.stages import Features
-from models.errors import ProviderError
-from models.graph_files import save_graph
-from models.half import half
-from models.layers import layers_of
-from models.prepare import runnable
-from models.spec import NetworkSpec, caffe_preprocess
+from fc7.extract.engines import nvidia_driver
+from fc7.extract.session import Session, open_session
+from fc7.extract.stages import Features
+from fc7.models.errors import ProviderError
+from fc7.models.graph_files import save_graph
+from fc7.models.half import half
+from fc7.models.layers import layers_of
+from fc7.models.prepare import runnable
+from fc7.models.spec import NetworkSpec, caffe_preprocess
 
 SIDE = 24
 NODE = helper.make_node
@@ -80,7 +80,7 @@ class InHalf(Session):
     """What a GPU is handed, computed by the CPU provider: it rounds to half where the graph says so."""
 
     def __init__(self, path: Path, spec: NetworkSpec, layers: list[str]) -> None:
-        from extract.engines import open_engine
+        from fc7.extract.engines import open_engine
 
         prepared = runnable(path, spec, layers, fp16=True)
         super().__init__(
@@ -113,7 +113,7 @@ def test_features_in_half_precision_point_the_same_way(tmp_path: Path) -> None:
 
 def test_convolutions_read_halves_and_lrn_reads_singles(tmp_path: Path) -> None:
     path, _ = network(tmp_path)
-    from models.graph_files import load_graph
+    from fc7.models.graph_files import load_graph
 
     nodes = half(load_graph(path)).graph.node
     made = {node.output[0]: node for node in nodes}

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from extract.session import open_session
-from models import store
-from models.errors import Fc7Error, UnsafeFileError, WeightsError
-from models.importing import import_network
-from models.store import StoredNetwork
+from fc7.extract.session import open_session
+from fc7.models import store
+from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.importing import import_network
+from fc7.models.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, head, images, model, trunk, write
 
 WEIGHT = 4 * 3 * 3 * 3 * 4  # bytes of conv_w
@@ -250,9 +250,9 @@ SKELETON = _skeleton()
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from models.errors import Fc7Error
-from models.importing import import_network
-from models.spec import torch_preprocess
+from fc7.models.errors import Fc7Error
+from fc7.models.importing import import_network
+from fc7.models.spec import torch_preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     import_network(Path(sys.argv[1]), "net", preprocess=torch_preprocess(), layer="pool")

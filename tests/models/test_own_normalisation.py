@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from onnx import NodeProto
 
-from models.errors import UsageError
-from models.graph_intake import take_in
-from models.importing import import_network
-from models.normalised import own_normalisation
-from models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
-from models.store import StoredNetwork
+from fc7.models.errors import UsageError
+from fc7.models.graph_intake import take_in
+from fc7.models.importing import import_network
+from fc7.models.normalised import own_normalisation
+from fc7.models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.store import StoredNetwork
 from tests.models.small_graphs import NODE, SIZE, by_itself, close, images, model, run, trunk, write
 
 F4 = np.float32

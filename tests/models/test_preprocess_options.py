@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from models import catalog, preprocess_flags, preprocess_options, presets, store
-from models.catalog import PREPROCESS_PRESETS
-from models.errors import UsageError
-from models.importing import import_network
-from models.preprocess_options import PreprocessOptions, fit_crop
-from models.spec import PreprocessSpec, fingerprint
+from fc7.models import catalog, preprocess_flags, preprocess_options, presets, store
+from fc7.models.catalog import PREPROCESS_PRESETS
+from fc7.models.errors import UsageError
+from fc7.models.importing import import_network
+from fc7.models.preprocess_options import PreprocessOptions, fit_crop
+from fc7.models.spec import PreprocessSpec, fingerprint
 from tests.models import caffe_files
 from tests.models.caffe_running import write as write_caffe
 from tests.models.models_command import models_command

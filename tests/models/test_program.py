@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from models.program import command_line, own_call_with, pip_install, python_name
+from fc7.models.program import command_line, own_call_with, pip_install, python_name
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
 ROOT = Path(__file__).resolve().parents[2]
 SAYS_ITS_NAME = (
-    "import sys; sys.path.insert(0, {root!r}); from models.program import *; print(command_line('again'))"
+    "import sys; sys.path.insert(0, {root!r}); from fc7.models.program import *; print(command_line('again'))"
 )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from models import catalog, store
-from models.catalog import CatalogEntry, Source
-from models.errors import UsageError
-from models.importing import import_network
-from models.listing import network_rows, stored_facts
-from models.published import check_is_the_catalogues, published_facts
-from models.spec import LayerSpec, NetworkSpec, torch_preprocess
+from fc7.models import catalog, store
+from fc7.models.catalog import CatalogEntry, Source
+from fc7.models.errors import UsageError
+from fc7.models.importing import import_network
+from fc7.models.listing import network_rows, stored_facts
+from fc7.models.published import check_is_the_catalogues, published_facts
+from fc7.models.spec import LayerSpec, NetworkSpec, torch_preprocess
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.small_graphs import PLAIN, model, write
 from tests.support import CommandLine, tiny_network
@@ -137,8 +137,8 @@ def test_import_refuses_another_network_and_the_store_stays_empty(tmp_path: Path
 
 
 def test_pull_from_an_address_of_ones_own_refuses_another_network_too(tmp_path: Path) -> None:
-    from models.progress import Silent
-    from models.pulling import PullOptions, pull
+    from fc7.models.progress import Silent
+    from fc7.models.pulling import PullOptions, pull
     from tests.models.web_server import serving
 
     data = tiny_network(tmp_path / "tiny.onnx").read_bytes()
@@ -166,7 +166,7 @@ def published_as(patch: pytest.MonkeyPatch, *entries: tuple[str, Sequence[Source
         )
         for name, sources in entries
     ]
-    patch.setattr("models.catalog.NETWORKS", tuple(made))
+    patch.setattr("fc7.models.catalog.NETWORKS", tuple(made))
 
 
 def test_a_file_that_is_known_by_its_sha1_keeps_it_and_its_facts(

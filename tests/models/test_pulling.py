@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from models import catalog, store
-from models.catalog import CatalogEntry, Source
-from models.errors import DownloadError, StoppedError, UnknownNetworkError, UsageError, WeightsError
-from models.preprocess_options import PreprocessOptions
-from models.progress import Silent
-from models.pulling import PullOptions, downloads, pull, safe_name
-from models.spec import torch_preprocess
-from models.store import StoredNetwork
+from fc7.models import catalog, store
+from fc7.models.catalog import CatalogEntry, Source
+from fc7.models.errors import DownloadError, StoppedError, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.preprocess_options import PreprocessOptions
+from fc7.models.progress import Silent
+from fc7.models.pulling import PullOptions, downloads, pull, safe_name
+from fc7.models.spec import torch_preprocess
+from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.web_server import Server, serving
 
@@ -56,7 +56,7 @@ class FakeImport:
 @pytest.fixture
 def imported(monkeypatch: pytest.MonkeyPatch) -> FakeImport:
     fake = FakeImport()
-    monkeypatch.setattr("models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.importing.import_network", fake)
     return fake
 
 
@@ -67,7 +67,7 @@ def source(url: str, data: bytes = DATA, name: str = "net.onnx") -> Source:
 def known(monkeypatch: pytest.MonkeyPatch, *sources: Source, **changes: Any) -> CatalogEntry:
     """Make `alexnet` of these sources, as if it were published there."""
     entry = dataclasses.replace(catalog.entry("alexnet"), sources=sources, **changes)
-    monkeypatch.setattr("models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
     return entry
 
 
@@ -157,7 +157,7 @@ def test_when_nothing_works_one_screen_says_what_was_needed_tried_and_can_be_don
 def test_even_the_longest_message_of_the_real_catalogue_fits_a_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from models.unavailable import how_to_bring
+    from fc7.models.unavailable import how_to_bring
 
     for entry in catalog.NETWORKS:
         attempts = [(url, "no connection (refused)") for s in entry.sources for url in s.urls]
@@ -180,7 +180,7 @@ def test_ctrl_c_says_that_what_was_fetched_is_kept(
     def stopped(*arguments: object, **how: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("models.pulling.fetch", stopped)
+    monkeypatch.setattr("fc7.models.pulling.fetch", stopped)
     with pytest.raises(StoppedError, match=r"bvlcalexnet-12\.onnx is kept, and the same call goes on"):
         pull("alexnet", Silent())
 
@@ -250,7 +250,7 @@ def test_the_untrained_network_is_built_and_not_downloaded(monkeypatch: pytest.M
     def build(name: str) -> StoredNetwork:
         return store.save(fake_spec(name, trained=False), fake_files(), replace=True)
 
-    monkeypatch.setattr("models.importing.build_untrained", build)
+    monkeypatch.setattr("fc7.models.importing.build_untrained", build)
     assert not pull("alexnet-untrained", Silent()).spec.trained
     assert not downloads().exists()
 

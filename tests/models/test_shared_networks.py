@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
-from extract.importing import import_network
-from extract.session import Session, open_session
-from models import store
-from models.spec import caffe_preprocess
-from models.store import StoredNetwork
+from fc7.extract.importing import import_network
+from fc7.extract.session import Session, open_session
+from fc7.models import store
+from fc7.models.spec import caffe_preprocess
+from fc7.models.store import StoredNetwork
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/networks is not here")

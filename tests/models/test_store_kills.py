@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from models import store
-from models.locks import Busy, exclusive
+from fc7.models import store
+from fc7.models.locks import Busy, exclusive
 from tests.models.fake_networks import fake_files, fake_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def test_two_writers_take_turns(root: Path) -> None:
     first.start()
     assert entered.wait(10)
     code = (
-        "from models import store; from tests.models.fake_networks import fake_files, fake_spec; "
+        "from fc7.models import store; from tests.models.fake_networks import fake_files, fake_spec; "
         "store.save(fake_spec('two'), fake_files(), replace=False); print(*store.names())"
     )
     second = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -106,7 +106,7 @@ def test_leftovers_are_kept_a_day_where_no_lock_protects_them(
     fresh.mkdir()
     old.mkdir()
     os.utime(old, (time.time() - 90_000, time.time() - 90_000))
-    monkeypatch.setattr("models.locks._locked", lambda descriptor, wait: False)
+    monkeypatch.setattr("fc7.models.locks._locked", lambda descriptor, wait: False)
     store.save(fake_spec("two"), fake_files(), replace=False)
     assert fresh.is_dir()
     assert not old.exists()

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from extract.session import open_session
-from models import catalog
-from models.backbones.build import needed_shapes
-from models.backbones.fitting import fit_backbone
-from models.backbones.known import BACKBONES
-from models.graph_files import save_graph
-from models.importing import built_network, import_network
-from models.weights.canonical import CanonicalWeights
+from fc7.extract.session import open_session
+from fc7.models import catalog
+from fc7.models.backbones.build import needed_shapes
+from fc7.models.backbones.fitting import fit_backbone
+from fc7.models.backbones.known import BACKBONES
+from fc7.models.graph_files import save_graph
+from fc7.models.importing import built_network, import_network
+from fc7.models.weights.canonical import CanonicalWeights
 from tests.models import weights_files
 
 RNG = np.random.default_rng(6)

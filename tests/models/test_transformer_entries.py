@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from extract.cache.reader import load_features
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from models import catalog
-from models.catalog import Source
-from models.progress import Silent
-from models.pulling import pull
+from fc7.extract.cache.reader import load_features
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.models import catalog
+from fc7.models.catalog import Source
+from fc7.models.progress import Silent
+from fc7.models.pulling import pull
 from tests.models.vit_graphs import Vit, export
 from tests.models.web_server import serving
 
@@ -84,7 +84,7 @@ def test_layer_pool_and_preprocessing_of_an_entry_give_what_its_authors_would_co
         source = Source((url,), entry.sources[0].filename, len(graph), hashlib.sha256(graph).hexdigest())
         changed = dataclasses.replace(entry, sources=(source,))
         monkeypatch.setattr(
-            "models.catalog.NETWORKS",
+            "fc7.models.catalog.NETWORKS",
             tuple(changed if known.name == name else known for known in catalog.NETWORKS),
         )
         stored = pull(name, Silent())

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.errors import Fc7Error
-from models.weights.canonical import canonical
-from models.weights.npy_dict import read_npy_dict
-from models.weights.onnx_file import OnnxAlexNet, read_onnx
-from models.weights.reading import read_weights
-from models.weights.safetensors_file import read_safetensors
-from models.weights.state_dict import from_state_dict
-from models.weights.torch_file import read_torch
+from fc7.models.errors import Fc7Error
+from fc7.models.weights.canonical import canonical
+from fc7.models.weights.npy_dict import read_npy_dict
+from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
+from fc7.models.weights.reading import read_weights
+from fc7.models.weights.safetensors_file import read_safetensors
+from fc7.models.weights.state_dict import from_state_dict
+from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
 

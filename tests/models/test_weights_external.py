@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.onnx_file import OnnxAlexNet, read_onnx
-from models.weights.reading import read_weights
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
+from fc7.models.weights.reading import read_weights
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
 

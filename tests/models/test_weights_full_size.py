@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.architectures import ARCHITECTURES
+from fc7.models.architectures import ARCHITECTURES
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
 
@@ -58,7 +58,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, weights: wf.Weights) ->
 READ = """
 import hashlib, json, re, sys
 from pathlib import Path
-from models.weights.reading import read_weights
+from fc7.models.weights.reading import read_weights
 found = read_weights(Path(sys.argv[1]), "alexnet")
 status = Path("/proc/self/status")
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text()) if status.exists() else None

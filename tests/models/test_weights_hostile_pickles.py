@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.pickles import load_plain
-from models.weights.torch_file import read_torch
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.pickles import load_plain
+from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files as wf
 
 TOUCH = "echo x >"  # in every shell

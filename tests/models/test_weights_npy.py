@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.npy_dict import canonical_layout, read_npy_dict
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.npy_dict import canonical_layout, read_npy_dict
 from tests.models import weights_files as wf
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.architectures import ARCHITECTURES
-from models.errors import UsageError, WeightsError
-from models.weights.canonical import KEYS, WeightsFile
-from models.weights.reading import read_weights
+from fc7.models.architectures import ARCHITECTURES
+from fc7.models.errors import UsageError, WeightsError
+from fc7.models.weights.canonical import KEYS, WeightsFile
+from fc7.models.weights.reading import read_weights
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
 

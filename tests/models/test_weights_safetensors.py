@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.safetensors_file import read_safetensors
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.safetensors_file import read_safetensors
 from tests.models import weights_files as wf
 
 ARRAYS: dict[str, Any] = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import UnsafeFileError, WeightsError
-from models.weights.torch_file import read_torch
+from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files as wf
 
 BOTH = {"zip": wf.torch_zip, "legacy": wf.torch_legacy}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from models.architectures import ARCHITECTURES, Conv
-from models.weights.onnx_file import OnnxAlexNet, read_onnx
-from models.weights.state_dict import from_state_dict
+from fc7.models.architectures import ARCHITECTURES, Conv
+from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
+from fc7.models.weights.state_dict import from_state_dict
 
 torch = pytest.importorskip("torch")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from classify.kinds import EVALUATION, PLOTS
+from fc7.classify.kinds import EVALUATION, PLOTS
 
 TORTURE = bool(os.environ.get("FC7_TORTURE"))
 Run = Callable[[list[str]], tuple[int, str]]

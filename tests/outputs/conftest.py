@@ -13,15 +13,15 @@ import pytest
 import typer
 from PIL import Image
 
-import cli
-from classify.from_cache import fit_cache
-from classify.records import FitOptions
-from extract.folders import FolderOrigin
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from models.errors import Fc7Error
-from models.importing import import_network
-from models.spec import caffe_preprocess
+from fc7 import cli
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.records import FitOptions
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.models.errors import Fc7Error
+from fc7.models.importing import import_network
+from fc7.models.spec import caffe_preprocess
 from tests.classify.test_imagenet import bring
 from tests.outputs.cases import TORTURE, Run
 from tests.support import coloured_picture, command, tiny_network, write_pictures

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import typer
 
-import cli
+from fc7 import cli
 from tests.outputs.cases import CASES, INPUTS
 from tests.test_imports import SOURCES, relative
 

@@ -13,25 +13,25 @@ from types import SimpleNamespace
 
 import pytest
 
-from classify.artifact import load_classifier, save_classifier
-from classify.card import write_card
-from classify.demo import run_demo
-from classify.export import export_full
-from classify.from_cache import fit_cache
-from classify.imagenet import imagenet_images
-from classify.predict import classify_images
-from classify.report.making import make_report
-from classify.skops_file import write_skops
-from extract.cache.merge import merge
-from extract.cache.npz import to_npz
-from extract.cache.parquet import to_parquet
-from extract.drawing import save_png
-from extract.folders import FolderOrigin
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.shapes import make_shapes
-from extract.summary import write_failures_csv
-from models.errors import Fc7Error, UsageError
+from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.card import write_card
+from fc7.classify.demo import run_demo
+from fc7.classify.export import export_full
+from fc7.classify.from_cache import fit_cache
+from fc7.classify.imagenet import imagenet_images
+from fc7.classify.predict import classify_images
+from fc7.classify.report.making import make_report
+from fc7.classify.skops_file import write_skops
+from fc7.extract.cache.merge import merge
+from fc7.extract.cache.npz import to_npz
+from fc7.extract.cache.parquet import to_parquet
+from fc7.extract.drawing import save_png
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.shapes import make_shapes
+from fc7.extract.summary import write_failures_csv
+from fc7.models.errors import Fc7Error, UsageError
 from tests.outputs.cases import CPU, OUTPUTS, Case, Run, everything, put
 from tests.support import coloured_picture, command
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 
-from extract.cluster.options import ClusterOptions
-from extract.inputs import list_inputs
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from models.errors import Fc7Error
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.inputs import list_inputs
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.models.errors import Fc7Error
 from tests.extract.cluster.origins import SlowOrigin, seen_through, with_lethal
 
 

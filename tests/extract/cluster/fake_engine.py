@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from extract.cache.header import tool_version
-from extract.cache.segments import write_segment
-from extract.clock import Clock
-from extract.cluster.engine import Broken, Gone, Outcome
-from extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
-from extract.cluster.slots import Node, Slot
-from extract.in_flight import InFlight
-from extract.stages import Failure, ImageRef, Origin, RowBlock
-from extract.worker import Keeping, NetworkRun
-from models.spec import LayerSpec, NetworkSpec, caffe_preprocess
+from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.segments import write_segment
+from fc7.extract.clock import Clock
+from fc7.extract.cluster.engine import Broken, Gone, Outcome
+from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
+from fc7.extract.cluster.slots import Node, Slot
+from fc7.extract.in_flight import InFlight
+from fc7.extract.stages import Failure, ImageRef, Origin, RowBlock
+from fc7.extract.worker import Keeping, NetworkRun
+from fc7.models.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
 from tests.models.fake_networks import fake_files
 

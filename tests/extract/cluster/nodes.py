@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
-from extract.cluster.options import ClusterOptions
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
-from extract.summary import ExtractSummary
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.summary import ExtractSummary
 from tests.support import CommandLine
 
 needs_ray = [

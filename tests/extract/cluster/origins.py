@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from extract.folders import FolderOrigin
-from extract.stages import ImageRef, Listing, Origin
+from fc7.extract.folders import FolderOrigin
+from fc7.extract.stages import ImageRef, Listing, Origin
 
 
 @dataclass(frozen=True)

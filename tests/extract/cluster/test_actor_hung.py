@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.in_flight import left_in
+from fc7.extract.in_flight import left_in
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the file of what is read needs pwrite")
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the file of wha
 PROGRAM = """
 import sys
 from pathlib import Path
-from extract.cluster.actor import Actor
-from extract.cluster.messages import Parcel
-from extract.in_flight import InFlight
-from models.errors import HungError
+from fc7.extract.cluster.actor import Actor
+from fc7.extract.cluster.messages import Parcel
+from fc7.extract.in_flight import InFlight
+from fc7.models.errors import HungError
 
 class Hanging:
     def process(self, refs, name, watch):

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extract.cache.files import list_segments
-from extract.cache.identity import CacheIdentity
-from extract.cache.segments import SegmentHeader, open_segment, segment_info
-from extract.clock import Clock
-from extract.cluster import staff
-from extract.cluster.driver import Driver
-from extract.cluster.messages import Parcel
-from extract.cluster.options import ClusterOptions
-from extract.stages import UNSEEN, Failure, ImageRef
-from extract.worker import Finished, Keeping
-from models.errors import Fc7Error, UsageError
+from fc7.extract.cache.files import list_segments
+from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.segments import SegmentHeader, open_segment, segment_info
+from fc7.extract.clock import Clock
+from fc7.extract.cluster import staff
+from fc7.extract.cluster.driver import Driver
+from fc7.extract.cluster.messages import Parcel
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.stages import UNSEEN, Failure, ImageRef
+from fc7.extract.worker import Finished, Keeping
+from fc7.models.errors import Fc7Error, UsageError
 from tests.extract.cluster.fake_engine import (
     LAYER,
     FakeEngine,

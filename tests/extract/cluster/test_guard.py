@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extract.cluster import guard
+from fc7.extract.cluster import guard
 
 
 def test_a_lock_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from extract.cache.files import list_segments
-from extract.cache.header import features_name
-from extract.cache.segments import open_segment, segment_info
-from extract.inputs import list_inputs
+from fc7.extract.cache.files import list_segments
+from fc7.extract.cache.header import features_name
+from fc7.extract.cache.segments import open_segment, segment_info
+from fc7.extract.inputs import list_inputs
 from tests.extract.cluster.nodes import (
     BROKEN,
     N_IMAGES,
@@ -82,14 +82,14 @@ def test_rows_travel_through_the_object_store_where_the_folder_is_not_shared(
 def test_a_task_that_the_engine_runs_twice_is_one_segment(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
-    from extract.cache.identity import CacheIdentity
-    from extract.cache.segments import SegmentHeader
-    from extract.cluster.lifeline import Lifeline
-    from extract.cluster.messages import Parcel
-    from extract.cluster.ray_engine import RayEngine
-    from extract.cluster.slots import plan_slots
-    from extract.worker import Keeping, NetworkRun
-    from models import store
+    from fc7.extract.cache.identity import CacheIdentity
+    from fc7.extract.cache.segments import SegmentHeader
+    from fc7.extract.cluster.lifeline import Lifeline
+    from fc7.extract.cluster.messages import Parcel
+    from fc7.extract.cluster.ray_engine import RayEngine
+    from fc7.extract.cluster.slots import plan_slots
+    from fc7.extract.worker import Keeping, NetworkRun
+    from fc7.models import store
 
     os.environ["FC7_HOME"] = str(cli.store)
     network = store.load("tiny")
@@ -115,7 +115,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 
 
 def test_what_ray_itself_prints_is_not_in_the_results() -> None:
-    from extract.cluster.ray_engine import WithoutRay
+    from fc7.extract.cluster.ray_engine import WithoutRay
 
     stream = io.StringIO()
     quiet: Any = WithoutRay(stream)
@@ -129,7 +129,7 @@ def test_what_ray_itself_prints_is_not_in_the_results() -> None:
 def test_what_ray_prints_while_it_ends_is_not_in_the_results_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from extract.cluster import ray_engine
+    from fc7.extract.cluster import ray_engine
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: print("raylet died"))

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from extract.cache.files import list_segments
-from extract.cache.segments import open_segment, segment_info
-from extract.cluster.options import ClusterOptions
-from extract.inputs import list_inputs
-from extract.options import ExtractOptions
-from extract.pipeline import extract_features
+from fc7.extract.cache.files import list_segments
+from fc7.extract.cache.segments import open_segment, segment_info
+from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.inputs import list_inputs
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
 from tests.extract.cluster.nodes import (
     N_IMAGES,
     At,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.cluster.slots import Node, Slot, plan_slots
+from fc7.extract.cluster.slots import Node, Slot, plan_slots
 from tests.extract.cluster.fake_engine import node
 
 

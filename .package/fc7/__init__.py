@@ -1,0 +1,53 @@
+"""Features of a frozen network, kept in a cache; linear classifiers on them, fitted in seconds.
+
+Examples
+--------
+>>> import fc7
+>>> fc7.FitOptions(head="softmax").head
+'softmax'
+"""
+
+# Nothing is loaded here: before `fc7.cli.main` is called, Ctrl-C would end in a traceback.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fc7.classify import FitOptions as FitOptions
+    from fc7.classify import classify_images as classify_images
+    from fc7.classify import fit_cache as fit_cache
+    from fc7.classify import fit_classifier as fit_classifier
+    from fc7.classify import load_classifier as load_classifier
+    from fc7.classify import save_classifier as save_classifier
+    from fc7.extract import ExtractOptions as ExtractOptions
+    from fc7.extract import extract_features as extract_features
+    from fc7.extract import import_network as import_network
+    from fc7.extract import load_features as load_features
+
+    __version__: str
+
+__all__ = [
+    "ExtractOptions",
+    "FitOptions",
+    "classify_images",
+    "extract_features",
+    "fit_cache",
+    "fit_classifier",
+    "import_network",
+    "load_classifier",
+    "load_features",
+    "save_classifier",
+]
+
+
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fc7")
+    for stage in ("extract", "classify"):
+        room = import_module(f"fc7.{stage}")
+        if name in room.__all__:
+            return getattr(room, name)
+    raise AttributeError(f"module 'fc7' has no attribute {name!r}")
