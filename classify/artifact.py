@@ -56,8 +56,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fc7.classify.artifact_checks import check_arrays
 from fc7.classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
-from fc7.classify.classifier import HEADS, POOLS, FeatureIdentity, Head
+from fc7.classify.classifier import HEADS, Head
 from fc7.classify.classifier import Classifier as Classifier
+from fc7.classify.identity import POOLS, FeatureIdentity
 from fc7.classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.novelty import NoveltyReference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from fc7.classify.classifier import FeatureIdentity
+from fc7.classify.identity import FeatureIdentity
 from fc7.classify.rows import Table, make_table
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet

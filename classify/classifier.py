@@ -11,47 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fc7.classify.calibrate import softmax
+from fc7.classify.identity import FeatureIdentity
 from fc7.classify.normalize import Normalizer
 from fc7.classify.reject import rejection_label
 from fc7.classify.row_product import RowProduct
 from fc7.classify.split_record import SplitRecord
 from fc7.classify.votes import vote
 from fc7.models.errors import DataError
-from fc7.models.spec import Pool
 
 if TYPE_CHECKING:
     from fc7.classify.novelty import NoveltyReference
 
 Head = Literal["svm", "softmax", "svm-ovo"]
 HEADS: tuple[Head, ...] = get_args(Head)
-POOLS: tuple[Pool, ...] = get_args(Pool)
 # Margins of pairs, in numbers (64 MB), that votes are counted of at a time.
 _MARGINS = 1 << 23
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureIdentity:
-    """Which features a classifier was fitted on; empty texts where the caller did not say.
-
-    Attributes
-    ----------
-    network, layer : str
-        Names; shown, not compared.
-    fingerprint : str
-        `models.spec.NetworkSpec.fingerprint` of the layer: other features are refused by it.
-    preprocess : str
-        `models.spec.PreprocessSpec.to_json`.
-    trained : bool
-        False for a network with random weights.
-    pool : {"flatten", "avg", "max", "token"}
-    """
-
-    network: str = ""
-    layer: str = ""
-    fingerprint: str = ""
-    preprocess: str = ""
-    trained: bool = True
-    pool: Pool = "flatten"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +66,7 @@ class Classifier:
     scale: float
     head: Head
     C: float
-    identity: FeatureIdentity = FeatureIdentity()
+    identity: FeatureIdentity = field(default_factory=FeatureIdentity)
     reject_below: float = 0.0
     novelty: NoveltyReference | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)

@@ -9,8 +9,8 @@ import numpy as np
 
 from fc7.classify.cache_table import one_layer
 from fc7.classify.duplicates import Duplicates, Pair, find_duplicates
-from fc7.classify.records import parse_cosine
 from fc7.classify.rows import check_finite
+from fc7.classify.split_options import parse_cosine
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.progress import Progress
 

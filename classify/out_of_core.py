@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from fc7.classify.calibrate import fit_scale, softmax
 from fc7.classify.choice import Choice, choose
-from fc7.classify.classifier import Classifier, FeatureIdentity
+from fc7.classify.classifier import Classifier
 from fc7.classify.doubt import learn_doubt
 from fc7.classify.evaluate import judge
 from fc7.classify.folds import make_folds
 from fc7.classify.heads import Fitted
+from fc7.classify.identity import FeatureIdentity
 from fc7.classify.leakage import measure_leakage
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers

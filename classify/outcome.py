@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.choice import Choice
-from fc7.classify.classifier import Classifier, FeatureIdentity
+from fc7.classify.classifier import Classifier
 from fc7.classify.doubt import Doubt
 from fc7.classify.evaluate import Metrics
 from fc7.classify.heads import Fitted
+from fc7.classify.identity import FeatureIdentity
 from fc7.classify.leakage import Leakage
 from fc7.classify.normalize import Normalizer
 from fc7.classify.records import FitOptions, FitResult

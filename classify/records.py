@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
@@ -19,18 +19,16 @@ from fc7.classify.leakage import Leakage
 from fc7.classify.normalize import KINDS, Normalization
 from fc7.classify.novelty import LearnedNovelty
 from fc7.classify.reject import Rejection
-from fc7.classify.split_record import SplitRecord
-from fc7.classify.split_words import GIVEN, SplitWords
+from fc7.classify.split_options import SplitOptions
+from fc7.classify.split_words import GIVEN
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.tune import Tuned
-from fc7.models.errors import DataError, UsageError
-
-DUPLICATES = ("auto", "exact", "off")
+from fc7.models.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class FitOptions:
-    """How to fit.
+class FitOptions(SplitOptions):
+    """How to fit; with what `SplitOptions` has.
 
     Attributes
     ----------
@@ -38,10 +36,6 @@ class FitOptions:
         None cross-validates the first two and keeps the better.
     C : float or None
         None cross-validates (`classify.tune.grid`).
-    test_size : float
-        Share of each class held out, in (0, 1).
-    seed : int
-        Decides the split and the folds.
     normalize : {"l2", "standard", "none", "auto"}
         "auto" cross-validates them and keeps the best.
     one_se : bool
@@ -55,56 +49,19 @@ class FitOptions:
         in (0, 1).
     reject_below : float or None
         That threshold as it is, in (0, 1). At most one of the two.
-    ordered : bool
-        The first images of each class train and its last ones judge, in the order of their paths
-        (``frame2`` before ``frame10``); for pictures that were taken one after the other.
-    per_class : int or None
-        So many training images of each class, in place of the share that `test_size` leaves.
-    balance : bool
-        Whether every class is cut to the training images of the smallest. The test part is not cut:
-        the mean class recall weighs its classes alike.
-    include, exclude : tuple of str
-        Classes to take, and to leave out; all of them if empty.
-    duplicates : str
-        What is kept on one side of the split: ``auto`` near-duplicates by a calibrated threshold, a
-        number those of at least that cosine, ``exact`` copies alone, ``off`` not even these.
-    split : str
-        Which values of a split that is given with the data train and which judge: ``TRAIN:JUDGE``, commas
-        between several; ``draw`` draws one all the same.
-    keep_split : SplitRecord or None
-        The split of an earlier fit: images that it knows keep their sides, and the others are drawn so that
-        the shares come as near as they can.
     """
 
     head: Head | None = None
     C: float | None = None
-    test_size: float = 0.3
-    seed: int = 0
     normalize: Normalization | Literal["auto"] = "l2"
     one_se: bool = False
     class_weight: ClassWeight = "none"
     refit_all: bool = False
     reject_precision: float | None = None
     reject_below: float | None = None
-    ordered: bool = False
-    per_class: int | None = None
-    balance: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    duplicates: str = "auto"
-    split: str = GIVEN
-    keep_split: SplitRecord | None = None
 
     def __post_init__(self) -> None:
-        SplitWords.parse(self.split)
-        if self.duplicates not in DUPLICATES:
-            parse_cosine("--duplicates", self.duplicates, DUPLICATES)
-        if self.per_class is not None and self.per_class < 1:
-            raise UsageError(f"--per-class {self.per_class} was found; needed is a number from 1")
-        if not 0 < self.test_size < 1:
-            raise DataError(
-                f"--test-size {self.test_size:g} was found; needed is a share between 0 and 1, such as 0.3"
-            )
+        SplitOptions.__post_init__(self)
         if self.C is not None and not 0 < self.C < math.inf:
             raise UsageError(f"-C {self.C:g} was found; needed is auto or a number above 0")
         if self.reject_precision is not None and self.reject_below is not None:
@@ -131,24 +88,6 @@ class FitOptions:
 def class_weight_of(made: Mapping[str, object]) -> ClassWeight:
     """The class weight that `FitResult.record` wrote; "none" in files made before there was one."""
     return "balanced" if made.get("class_weight") == "balanced" else "none"
-
-
-def parse_cosine(option: str, text: str, words: Sequence[str] = ()) -> float:
-    """A cosine above 0 and up to 1.
-
-    Raises
-    ------
-    UsageError
-        For anything else.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 1:
-        needed = ", ".join([*words, "a cosine above 0 and up to 1, such as 0.9"])
-        raise UsageError(f"{option} {text} was found; needed is {needed}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)

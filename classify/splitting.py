@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,13 @@ from fc7.classify.duplicates import Duplicates, find_duplicates
 from fc7.classify.rows import Table, check_classes
 from fc7.classify.selection import choose_classes, trim_to_smallest
 from fc7.classify.split import Split, column_split, stratified_split
+from fc7.classify.split_options import SplitOptions
 from fc7.classify.split_record import NEITHER, TEST, TRAIN
 from fc7.classify.split_words import SplitWords
 from fc7.classify.takes import hint_of_takes
 from fc7.classify.units import make_units, row_keys
 from fc7.extract.label_names import in_order, natural_key
 from fc7.models.progress import Progress
-
-if TYPE_CHECKING:
-    from fc7.classify.records import FitOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class Prepared:
     straddling: NDArray[np.intp]
 
 
-def prepare_split(table: Table, options: FitOptions, progress: Progress | None = None) -> Prepared:
+def prepare_split(table: Table, options: SplitOptions, progress: Progress | None = None) -> Prepared:
     """Choose the classes, tie the duplicates and split.
 
     Parameters
@@ -108,8 +105,8 @@ def prepare_split(table: Table, options: FitOptions, progress: Progress | None =
     return Prepared(table, classes, split, unit, duplicates, untied if len(straddling) else None, straddling)
 
 
-def duplicates_of(table: Table, options: FitOptions, progress: Progress | None) -> Duplicates | None:
-    """The near-duplicates that `FitOptions.duplicates` asks for; None if it asks for none."""
+def duplicates_of(table: Table, options: SplitOptions, progress: Progress | None) -> Duplicates | None:
+    """The near-duplicates that `SplitOptions.duplicates` asks for; None if it asks for none."""
     if options.duplicates in ("off", "exact"):
         return None
     cosine = None if options.duplicates == "auto" else float(options.duplicates)
@@ -126,7 +123,7 @@ def duplicates_of(table: Table, options: FitOptions, progress: Progress | None) 
 
 
 def _units(
-    table: Table, options: FitOptions, duplicates: Duplicates | None, *, copies: bool
+    table: Table, options: SplitOptions, duplicates: Duplicates | None, *, copies: bool
 ) -> NDArray[np.intp]:
     keys, ties = row_keys(table.groups, table.content, table.paths)
     if not copies or options.duplicates == "off":
@@ -147,15 +144,15 @@ def _order(table: Table) -> list[int]:
     return place
 
 
-def _drawn(table: Table, unit: NDArray[np.intp], options: FitOptions, classes: list[str]) -> Split:
+def _drawn(table: Table, unit: NDArray[np.intp], options: SplitOptions, classes: list[str]) -> Split:
     y = _codes(table, classes)
     placed, notes = _kept(table, unit, options)
     split = stratified_split(y, unit, options.test_size, classes, options.per_class, placed)
     return _balanced(table, replace(split, notes=(*notes, *split.notes)), unit, options)
 
 
-def _kept(table: Table, unit: NDArray[np.intp], options: FitOptions) -> tuple[dict[int, bool], list[str]]:
-    """Unit -> whether it trains, of those that `FitOptions.keep_split` knows; and what to say of it.
+def _kept(table: Table, unit: NDArray[np.intp], options: SplitOptions) -> tuple[dict[int, bool], list[str]]:
+    """Unit -> whether it trains, of those that `SplitOptions.keep_split` knows; and what to say of it.
 
     Where images of both sides have become one unit, as a copy was added that ties them, it trains: a test
     image with a copy in training would judge nothing.
@@ -172,7 +169,7 @@ def _kept(table: Table, unit: NDArray[np.intp], options: FitOptions) -> tuple[di
     return placed, [f"--keep-split: {said}"]
 
 
-def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: FitOptions) -> Split:
+def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: SplitOptions) -> Split:
     if not options.balance:
         return split
     classes = in_order(table.labels)

@@ -18,8 +18,8 @@ import numpy as np
 
 from fc7.extract.providers import Device, Precision
 from fc7.extract.session import open_session
-from fc7.extract.stream import default_jobs
 from fc7.models import store
+from fc7.models.cores import default_jobs
 from fc7.models.errors import Fc7Error
 
 FEWEST_RUNS = 3

@@ -38,8 +38,9 @@ from fc7.extract.grouping import add_groups, compile_pattern
 from fc7.extract.joining import Source, join
 from fc7.extract.label_by import LabelRule
 from fc7.extract.labelled_lists import read_labels
-from fc7.extract.lists import STDIN, list_paths, read_list
-from fc7.extract.lists import SUFFIXES as LIST_SUFFIXES
+from fc7.extract.list_lines import STDIN
+from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
+from fc7.extract.lists import list_paths, read_list
 from fc7.extract.sources import list_images
 from fc7.extract.stages import Listing
 from fc7.models.errors import SourceError, UsageError

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,11 @@ from pathlib import Path
 from fc7.extract.addresses import is_address
 from fc7.extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
 from fc7.extract.labelled_lists import labelled_lines
+from fc7.extract.list_lines import FOLDER, paths_of_list
 from fc7.extract.stages import Failure, Listing
 from fc7.extract.unicode_forms import on_disk
 from fc7.models.errors import SourceError, UsageError
 from fc7.models.progress import Notify
-
-SUFFIXES = (".txt", ".lst", ".list")
-STDIN = "-"
-
-FOLDER = "folder"
-"""Key of `Listing.ignored`: a line that names a folder; `find` prints those too."""
 
 
 def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
@@ -130,25 +124,6 @@ def read_list(path: Path, name: str, notify: Notify) -> Listing:
     except OSError as exc:
         raise SourceError(f"{name}: cannot be read: {exc.strerror or exc}") from exc
     return list_paths(data, os.path.abspath(path.parent), name, notify)
-
-
-def paths_of_list(data: bytes, name: str) -> dict[int, str]:
-    """Number -> path of every line that is not empty; `data` and `name` as for `list_paths`.
-
-    Raises
-    ------
-    SourceError
-        If it is in UTF-16.
-    """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SourceError(f"{name}: is in UTF-16; save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    # `find -print0` ends every path so, the last one too; xargs also takes a list whose last one is open.
-    zeros = data.endswith(b"\0") or (b"\0" in data and b"\n" not in data)
-    parts = data.split(b"\0") if zeros else (line.removesuffix(b"\r") for line in data.split(b"\n"))
-    return {
-        number: os.fsdecode(part) for number, part in enumerate(parts, 1) if (part if zeros else part.strip())
-    }
 
 
 def _label(line: str) -> str | None:

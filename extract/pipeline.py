@@ -34,11 +34,11 @@ from fc7.extract.plan import (
 from fc7.extract.recovery import Recovery, forget
 from fc7.extract.stages import Failure, ImageRef, Listing, RowBlock, readers_of
 from fc7.extract.storable import storable
-from fc7.extract.stream import default_jobs
 from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.trial import try_network
 from fc7.extract.unreadable import Unreadable
 from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine
+from fc7.models.cores import default_jobs
 from fc7.models.default import default_network
 from fc7.models.ensure import ensure_network
 from fc7.models.errors import (

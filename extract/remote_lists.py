@@ -11,7 +11,7 @@ from fc7.extract.addresses import Address, common_folder, parse, redacted
 from fc7.extract.folders import escape, not_an_image
 from fc7.extract.joining import Source
 from fc7.extract.labelled_lists import labelled_lines
-from fc7.extract.lists import FOLDER, paths_of_list
+from fc7.extract.list_lines import FOLDER, paths_of_list
 from fc7.extract.remote_entry import Entry
 from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store

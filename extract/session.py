@@ -13,7 +13,7 @@ import numpy as np
 from fc7.extract.engines import Engine, open_engine
 from fc7.extract.providers import Candidate, Device, Precision
 from fc7.extract.stages import Features, Pixels
-from fc7.extract.stream import default_jobs
+from fc7.models.cores import default_jobs
 from fc7.models.errors import DeviceMemoryError, ProviderError, UsageError
 from fc7.models.integrity import unchanged
 from fc7.models.prepare import Runnable, runnable

@@ -5,7 +5,6 @@ Extraction and classification both run it; neither knows how the other keeps its
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +16,6 @@ from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from fc7.extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.models.errors import HungError
-
-
-def default_jobs() -> int:
-    """Images decoded at once: one for every core this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def feature_blocks(

@@ -18,7 +18,8 @@ from fc7.extract.decoders import decoder, decoder_apart
 from fc7.extract.gathering import Gathered
 from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
 from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
-from fc7.extract.stream import default_jobs, feature_blocks
+from fc7.extract.stream import feature_blocks
+from fc7.models.cores import default_jobs
 from fc7.models.progress import Notify
 from fc7.models.spec import NetworkSpec
 

@@ -27,9 +27,10 @@ from fc7.models.durable import flush, flush_folder, sha256_sums
 from fc7.models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
 from fc7.models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
 from fc7.models.locks import exclusive
+from fc7.models.names import guess
 from fc7.models.program import command_line
 from fc7.models.spec import NetworkSpec
-from fc7.models.store_paths import check_name, guess, is_name, store_root
+from fc7.models.store_paths import check_name, is_name, store_root
 
 __all__ = [
     "StoredNetwork",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from fc7.models.errors import UsageError
@@ -60,9 +58,3 @@ def check_name(name: str) -> str:
             "a letter or digit first, no dot last, and none of Windows' device names (con, nul, com1, ...)"
         )
     return name
-
-
-def guess(name: str, names: Iterable[str]) -> str:
-    """A question at the end of a message, with a space in front: which of `names` was meant; or nothing."""
-    close = difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.extract.stages import ImageRef
-from fc7.extract.stream import default_jobs
+from fc7.models.cores import default_jobs
 from fc7.models.errors import Fc7Error, ImageError
 from fc7.models.progress import Progress, Silent
 

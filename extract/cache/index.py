@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.cache.sealed_reader import SealedReader
+from fc7.extract.cache.sources import Ints
 from fc7.extract.stages import Failure
 from fc7.models.errors import CacheCorruptError
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.index import Entries, Ints, PackedPaths, RowIndex
+from fc7.extract.cache.index import Entries, PackedPaths, RowIndex
+from fc7.extract.cache.sources import Ints
 from fc7.extract.stages import Failure
 
 

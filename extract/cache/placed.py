@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.cache.columns import ColumnData, copied_digests, number_column, text_column
-from fc7.extract.cache.index import Ints
-from fc7.extract.cache.sources import Sources
+from fc7.extract.cache.sources import Ints, Sources
 
 
 class Record(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fc7.extract.cache.header import Header
-from fc7.extract.lists import STDIN
+from fc7.extract.list_lines import STDIN
 from fc7.models import store
 from fc7.models.errors import Fc7Error
 from fc7.models.program import command_line

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.index import Ints
 from fc7.extract.cache.sealed_reader import SealedReader, distinct
 
 # Rows are asked for in the order of their paths, and so come from few files at a time.
 _OPEN_AT_ONCE = 16
+
+
+Ints = NDArray[np.int64]
+"""Positions of rows."""
 
 
 class Sources:

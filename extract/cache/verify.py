@@ -21,7 +21,7 @@ from fc7.extract.cache.remedy import IMAGES, extract_again
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.soundness import unusable_features
 from fc7.extract.cache.thumbnails import thumbnail_names
-from fc7.extract.lists import STDIN
+from fc7.extract.list_lines import STDIN
 from fc7.extract.stages import ImageRef, Listing
 from fc7.models.errors import CacheCorruptError, ImageError
 from fc7.models.progress import Progress, Silent

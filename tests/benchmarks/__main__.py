@@ -26,9 +26,9 @@ from fc7.extract.pipeline import extract_features
 from fc7.extract.providers import OPENVINO, Device, Precision
 from fc7.extract.session import Session, open_session
 from fc7.extract.sources import list_images
-from fc7.extract.stream import default_jobs
 from fc7.models import store
 from fc7.models.architectures import architecture
+from fc7.models.cores import default_jobs
 from fc7.models.ensure import ensure_network
 from fc7.models.errors import Fc7Error
 from fc7.models.progress import Silent

@@ -17,8 +17,8 @@ from fc7.cli import application
 from fc7.extract import bench
 from fc7.extract.bench import Failed, bench_networks
 from fc7.extract.bench_process import peak_bytes
-from fc7.extract.stream import default_jobs
 from fc7.models import measured, store
+from fc7.models.cores import default_jobs
 from fc7.models.errors import StoppedError, UnknownNetworkError, UsageError
 from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts

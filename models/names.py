@@ -1,8 +1,9 @@
-"""Names of classes and files, which may hold anything, on one line of bounded width."""
+"""Names of classes and files, which may hold anything, on one line of bounded width; and mistyped ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from unicodedata import combining, east_asian_width
 
 LONGEST_LABEL = 24
@@ -28,3 +29,9 @@ def padded(label: str, width: int) -> str:
     """A label on `width` columns."""
     text = shortened(label)
     return text + " " * (width - columns(text))
+
+
+def guess(name: str, names: Iterable[str]) -> str:
+    """A question at the end of a message, with a space in front: which of `names` was meant; or nothing."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
