@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from fc7.classify.artifact import load_classifier
 from fc7.classify.classifier import Classifier
 from fc7.classify.intervals import wilson_interval
-from fc7.classify.judging import JudgedRows, score_labelled
+from fc7.classify.judging import JudgedRows, Scoring, score_labelled
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.mcnemar import McNemar, difference_interval, mcnemar
-from fc7.classify.scoring import RunOptions
+from fc7.classify.recovering import recovering_unless_cache
+from fc7.classify.scoring import RunOptions, list_unless_cache
+from fc7.extract.stages import Failure, Listing
 from fc7.models.errors import DataError
-from fc7.models.progress import Notify, Progress
+from fc7.models.progress import Notify, Progress, Silent
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05
@@ -40,6 +43,8 @@ class Comparison:
         Labelled images left out because one of the two has learned from them.
     n_unmatched : int
         Labelled images that only one of the two could be asked about, or with different labels.
+    failures : list of Failure
+        Images that could not be read, sorted by path; each once.
     """
 
     names: tuple[str, str]
@@ -52,6 +57,7 @@ class Comparison:
     test: McNemar
     n_seen: int
     n_unmatched: int
+    failures: list[Failure]
     notes: tuple[str, ...]
     seconds: float
 
@@ -116,6 +122,7 @@ class Comparison:
             "verdict": self.verdict,
             "seen_in_training": self.n_seen,
             "unmatched": self.n_unmatched,
+            "failures": [{"path": failure.path, "reason": failure.reason} for failure in self.failures],
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
@@ -163,12 +170,18 @@ def compare_classifiers(
     started = time.perf_counter()
     files = Path(first), Path(second)
     classifiers = [load_classifier(path) for path in files]
-    sides = [
-        score_labelled(
-            given, classifier, labels=labels, options=options, progress=progress, notify=notify
-        ).rows
-        for given, classifier in zip((inputs, second_inputs or inputs), classifiers, strict=True)
-    ]
+    scored = _scored(
+        classifiers,
+        [
+            list_unless_cache(given, notify, labels=None if labels is None else Path(labels))
+            for given in (inputs, second_inputs)
+            if given is not None
+        ],
+        options or RunOptions(),
+        progress or Silent(),
+        notify,
+    )
+    sides = [side.rows for side in scored]
     pairs, n_unmatched = _matched(*sides)
     if not len(pairs):
         raise DataError(
@@ -200,9 +213,35 @@ def compare_classifiers(
         test=mcnemar(int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())),
         n_seen=len(pairs) - len(unseen),
         n_unmatched=n_unmatched,
+        failures=_unread(scored),
         notes=_notes(files, classifiers),
         seconds=time.perf_counter() - started,
     )
+
+
+def _scored(
+    classifiers: Sequence[Classifier],
+    listings: Sequence[Listing | Path],
+    options: RunOptions,
+    progress: Progress,
+    notify: Notify,
+) -> list[Scoring]:
+    """What each classifier says of its listing, or of the one that there is."""
+    with ExitStack() as stack:
+        # For both runs: an image that is given up in the first would else end the process in the second.
+        recovered = [
+            stack.enter_context(recovering_unless_cache(listing, None, options, notify))
+            for listing in listings
+        ]
+        return [
+            score_labelled(listing, classifier, options, progress=progress, notify=notify, care=care)
+            for classifier, (listing, care) in zip(classifiers, (recovered[0], recovered[-1]), strict=True)
+        ]
+
+
+def _unread(scored: Sequence[Scoring]) -> list[Failure]:
+    found = {failure.path: failure for side in scored for failure in side.failures}
+    return [found[path] for path in sorted(found)]
 
 
 def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int]:

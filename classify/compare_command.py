@@ -84,3 +84,5 @@ def compare(
         typer.echo(comparison_report(comparison))
         if csv is not None:
             typer.echo(f"wrote {csv}")
+    if comparison.failures:
+        raise typer.Exit(1)

@@ -29,6 +29,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fc7.classify.artifact import to_bytes
 from fc7.classify.classifier import Classifier
@@ -36,13 +37,18 @@ from fc7.classify.export_check import TOLERANCE, compare, its_answers, our_answe
 from fc7.classify.export_example import before_the_network, example_script
 from fc7.classify.export_trial import trial_images
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
+from fc7.classify.recovering import recovering
 from fc7.classify.scoring import find_network
 from fc7.extract.call_inputs import guard_for
+from fc7.extract.patience import loaded
 from fc7.models.durable import explained, flush, room_beside
 from fc7.models.errors import ClassifierError
 from fc7.models.outputs import Destination, Output
 from fc7.models.progress import Notify, Progress, Silent
-from fc7.models.spec import PreprocessSpec
+from fc7.models.spec import NetworkSpec, PreprocessSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 FORMAT_VERSION = 1
 _OUTPUTS = ("label", "probabilities", "rejected")
@@ -129,10 +135,11 @@ def export_full(
         If the file answers otherwise than we do, or cannot be written; nothing is written then.
     WeightsError
         If network and head cannot be one graph.
+    HungError
+        If the network, or the file that was written, is not loaded in time; nothing is written then.
     """
     from fc7.extract.engines import open_file
-    from fc7.models.fusion import fuse, write_model
-    from fc7.models.prepare import prepared
+    from fc7.models.fusion import write_model
 
     out = guard_for(images, cache=features).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
@@ -143,19 +150,15 @@ def export_full(
     trial = trial_images(images, features, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
-            fuse(
-                prepared(stored.graph_path, spec, [layer]),
-                stored.folder,
-                to_bytes(classifier),
-                _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
-                crops=spec.preprocess.crops,
-                names=classifier.classes_ if names else (),
-            ),
+            loaded(lambda: _fused(classifier, stored.graph_path, spec, layer, names=names)),
             room / target.name,
             _properties(classifier, stored.spec.licence, spec.preprocess),
         )
-        ours = our_answers(classifier, trial, progress)
-        theirs = its_answers(open_file(room / target.name), written, trial.listing, ours, spec.preprocess)
+        with recovering(trial.listing, out, notify) as (listing, care):
+            trial = dataclasses.replace(trial, listing=listing)
+            ours = our_answers(classifier, trial, care, progress, notify)
+            engine = loaded(lambda: open_file(room / target.name), str(out.path))
+            theirs = its_answers(engine, written, listing, ours, spec.preprocess, care)
         difference = compare(ours, theirs, classifier, out.path)
         flush(room)
         files = _into_place(written.files, out, arrays)
@@ -168,6 +171,22 @@ def export_full(
         len(ours.paths),
         trial.source,
         difference,
+    )
+
+
+def _fused(
+    classifier: Classifier, graph_path: Path, spec: NetworkSpec, layer: str, *, names: bool
+) -> ModelProto:
+    from fc7.models.fusion import fuse
+    from fc7.models.prepare import prepared
+
+    return fuse(
+        prepared(graph_path, spec, [layer]),
+        graph_path.parent,
+        to_bytes(classifier),
+        _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
+        crops=spec.preprocess.crops,
+        names=classifier.classes_ if names else (),
     )
 
 

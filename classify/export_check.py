@@ -12,9 +12,10 @@ from fc7.classify.classifier import Classifier
 from fc7.classify.export_trial import Trial
 from fc7.classify.scoring import RunOptions, score_inputs
 from fc7.extract.clock import Clock
+from fc7.extract.reading import Care
 from fc7.extract.stages import Listing
 from fc7.models.errors import ClassifierError
-from fc7.models.progress import Progress
+from fc7.models.progress import Notify, Progress
 from fc7.models.spec import PreprocessSpec
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ class Answers:
     novelty: NDArray[np.float32] | None
 
 
-def our_answers(classifier: Classifier, trial: Trial, progress: Progress) -> Answers:
-    """Those of `classify`, in the order of the listing."""
+def our_answers(
+    classifier: Classifier, trial: Trial, care: Care, progress: Progress, notify: Notify
+) -> Answers:
+    """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
     found = list(
         score_inputs(
             trial.listing,
@@ -58,8 +61,11 @@ def our_answers(classifier: Classifier, trial: Trial, progress: Progress) -> Ans
             clock=Clock(),
             progress=progress,
             notify=lambda note: None,
+            care=care,
         )
     )
+    for failure in (*trial.listing.failures, *(failure for scored in found for failure in scored.failures)):
+        notify(f"not tried on {failure.text}")
     paths = [path for scored in found for path in scored.paths]
     if not paths:
         raise ClassifierError(
@@ -72,13 +78,17 @@ def our_answers(classifier: Classifier, trial: Trial, progress: Progress) -> Ans
 
 
 def its_answers(
-    engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec
+    engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec, care: Care
 ) -> Answers:
     """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
     from fc7.extract.images import prepare
 
     wanted = set(ours.paths)
-    pixels = [prepare(ref.origin.read(ref), spec) for ref in listing.images if ref.path in wanted]
+    pixels = []
+    for ref in listing.images:
+        if ref.path in wanted:
+            with care.watch(ref):
+                pixels.append(prepare(ref.origin.read(ref), spec))
     batch = written.input_shape[0]
     if isinstance(batch, str):
         blocks = [pixels[:1], pixels[1:]] if len(pixels) > 1 else [pixels]

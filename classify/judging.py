@@ -20,6 +20,7 @@ from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
 from fc7.classify.seen import seen_in_training
 from fc7.extract.clock import Clock
 from fc7.extract.grouping import OPTION, compile_pattern, group_of
+from fc7.extract.reading import Care
 from fc7.extract.stages import Failure, Listing
 from fc7.models.errors import DataError, UsageError
 from fc7.models.progress import Notify, Progress, Silent
@@ -144,16 +145,24 @@ def evaluate_images(
             "--held-out needs a classifier that keeps its split, and this one was made by an "
             "older fc7: fit again"
         )
-    scoring = score_labelled(
+    listing = list_unless_cache(
         inputs,
-        classifier,
-        labels=labels,
+        notify,
+        labels=None if labels is None else Path(labels),
         group_by=group_by,
         label_by=label_by,
-        options=options,
-        progress=progress,
-        notify=notify,
     )
+    options = options or RunOptions()
+    with recovering_unless_cache(listing, None, options, notify) as (listing, care):
+        scoring = score_labelled(
+            listing,
+            classifier,
+            options,
+            group_by=group_by,
+            progress=progress or Silent(),
+            notify=notify,
+            care=care,
+        )
     rows = scoring.rows
     if held_out:
         rows = rows.take(np.flatnonzero(~rows.seen))
@@ -180,17 +189,23 @@ def evaluate_images(
 
 
 def score_labelled(
-    inputs: Sequence[str | Path] | Listing,
+    listing: Listing | Path,
     classifier: Classifier,
+    options: RunOptions,
     *,
-    labels: str | Path | None = None,
     group_by: str | None = None,
-    label_by: str | None = None,
-    options: RunOptions | None = None,
-    progress: Progress | None = None,
-    notify: Notify = lambda note: None,
+    progress: Progress,
+    notify: Notify,
+    care: Care,
 ) -> Scoring:
-    """Score every labelled image of some inputs; the parameters are those of `evaluate_images`.
+    """Score every labelled image of a listing or a cache.
+
+    Parameters
+    ----------
+    listing, care
+        As `classify.recovering.recovering_unless_cache` gives them.
+    group_by : str or None
+        As for `evaluate_images`; a listing has its groups already.
 
     Raises
     ------
@@ -198,14 +213,6 @@ def score_labelled(
         If no image has a label.
     UsageError, MismatchError
     """
-    listing = list_unless_cache(
-        inputs,
-        notify,
-        labels=None if labels is None else Path(labels),
-        group_by=group_by,
-        label_by=label_by,
-    )
-    options = options or RunOptions()
     paths: list[str] = []
     truth: list[str] = []
     groups: list[str] = []
@@ -213,21 +220,10 @@ def score_labelled(
     probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
     novelty = [np.empty(0, np.float32)]
     unlabelled = 0
-    with (
-        recovering_unless_cache(listing, None, options, notify) as (listing, care),
-        closing(
-            score_inputs(
-                listing,
-                classifier,
-                options,
-                clock=Clock(),
-                progress=progress or Silent(),
-                notify=notify,
-                care=care,
-            )
-        ) as done,
-    ):
-        failures = list(listing.failures) if isinstance(listing, Listing) else []
+    failures = list(listing.failures) if isinstance(listing, Listing) else []
+    with closing(
+        score_inputs(listing, classifier, options, clock=Clock(), progress=progress, notify=notify, care=care)
+    ) as done:
         for scored in done:
             known = [i for i, label in enumerate(scored.labels) if label is not None]
             unlabelled += len(scored.labels) - len(known)

@@ -16,11 +16,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from fc7.extract.patience import loaded
 from fc7.extract.providers import Device, Precision
 from fc7.extract.session import open_session
 from fc7.models import store
 from fc7.models.cores import default_jobs
 from fc7.models.errors import Fc7Error
+from fc7.models.stopping import ends_always
 
 FEWEST_RUNS = 3
 
@@ -48,13 +50,17 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
         If the store does not have the network whole.
     ProviderError
         If the device or precision is not to be had.
+    HungError
+        If loading it does not come to an end.
     """
     network = store.load(name)
     spec = network.spec
     layer = spec.default_layer
     threads = default_jobs()
-    session = open_session(
-        network.graph_path, spec, [layer], device=device, precision=precision, threads=threads
+    session = loaded(
+        lambda: open_session(
+            network.graph_path, spec, [layer], device=device, precision=precision, threads=threads
+        )
     )
     shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -105,4 +111,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    with ends_always():
+        sys.exit(_main())

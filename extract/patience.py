@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from fc7.models.errors import UsageError
+from fc7.models.errors import HungError, UsageError
 
 STEP = 0.25
 """Seconds that are waited at a time, and counted: a process that was stopped meanwhile has not waited."""
@@ -87,6 +87,35 @@ def wait_for(future: Future[T], after_each_step: Callable[[], None]) -> T:
             if future.done():
                 return future.result()
         after_each_step()
+
+
+def loaded(load: Callable[[], T], name: str = "the network") -> T:
+    """What `load` gives, in a thread: a file on a disk that hangs is noticed, and Ctrl-C heard.
+
+    Parameters
+    ----------
+    load : callable
+    name : str
+        Of what is loaded, for people.
+
+    Raises
+    ------
+    HungError
+        If it does not come to an end; the thread is left.
+    """
+    waited, allowed = 0.0, Patience().allows(1)
+
+    def look() -> None:
+        nonlocal waited
+        waited += STEP
+        if waited > allowed:
+            raise HungError(f"{name} has not been loaded within {allowed:,.0f} s")
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="load")
+    try:
+        return wait_for(pool.submit(load), look)
+    finally:
+        close(pool)
 
 
 def close(pool: ThreadPoolExecutor) -> None:

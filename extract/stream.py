@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from fc7.extract import budget
 from fc7.extract.calls import Batch, Calls
 from fc7.extract.clock import Clock
-from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from fc7.extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.models.errors import HungError
@@ -79,7 +77,7 @@ def feature_blocks(
             if calls is None:
                 began = time.perf_counter()
                 with budget.shared.all():
-                    calls = Calls(_loaded(network), clock, thumbnails=thumbnails)
+                    calls = Calls(network(), clock, thumbnails=thumbnails)
                 loading = time.perf_counter() - began
                 reading.ahead = max(reading.ahead, 2 * calls.network.batch_size)
             if (len(batch.refs) + 1) * len(found.pixels) > calls.network.batch_size:
@@ -102,28 +100,6 @@ def feature_blocks(
             calls.close()
         clock.loop += time.perf_counter() - started - loading
         clock.loading += loading
-
-
-def _loaded(network: Callable[[], FeatureNetwork]) -> FeatureNetwork:
-    """What `network` gives, in a thread: a file on a disk that hangs is noticed, and Ctrl-C heard.
-
-    Raises
-    ------
-    HungError
-    """
-    waited, allowed = 0.0, Patience().allows(1)
-
-    def look() -> None:
-        nonlocal waited
-        waited += STEP
-        if waited > allowed:
-            raise HungError(f"the network has not been loaded within {allowed:,.0f} s")
-
-    pool = ThreadPoolExecutor(1, thread_name_prefix="load")
-    try:
-        return wait_for(pool.submit(network), look)
-    finally:
-        close(pool)
 
 
 def _timed(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.patience import loaded
 from fc7.extract.stages import Features, Pixels
 from fc7.models.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
 from fc7.models.progress import Notify
@@ -55,17 +56,11 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
         If a layer has no row for each image.
     DeviceMemoryError
         If a batch of one picture does not fit into memory.
+    HungError
+        If it does not come to an end.
     """
-    # The engine is loaded when there is something to try: most runs of `extract` fetch nothing.
-    from fc7.extract.session import open_session
-
-    try:
-        session = open_session(graph_path, spec, tried_layers(spec))
-    except WeightsError as exc:
-        raise WeightsError(
-            f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"
-        ) from exc
-    for layer, rows in check(session, graph_path, spec).items():
+    session, features = loaded(lambda: _opened(graph_path, spec))
+    for layer, rows in features.items():
         if not _are_one(rows):
             continue
         if layer != spec.default_layer:
@@ -76,6 +71,20 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
                 f"every picture that was tried; {_WHY_ONE}. Choose another layer with --layer, or say with "
                 "--preprocess, --mean, --std and --scale how its images are prepared"
             )
+
+
+def _opened(graph_path: Path, spec: NetworkSpec) -> tuple[Session, dict[str, Features]]:
+    """A session and what `check` gives for it."""
+    # The engine is loaded when there is something to try: most runs of `extract` fetch nothing.
+    from fc7.extract.session import open_session
+
+    try:
+        session = open_session(graph_path, spec, tried_layers(spec))
+    except WeightsError as exc:
+        raise WeightsError(
+            f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"
+        ) from exc
+    return session, check(session, graph_path, spec)
 
 
 def tried_layers(spec: NetworkSpec) -> list[str]:

@@ -16,6 +16,7 @@ from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import decoder, decoder_apart
 from fc7.extract.gathering import Gathered
+from fc7.extract.patience import loaded
 from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
 from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
@@ -84,10 +85,15 @@ class NetworkRun:
 
         Raises
         ------
+        HungError
+            If it does not come to an end.
         Fc7Error
             As `extract.session.open_session`; as `extract.trial.check` where a layer is run that an import
             did not try.
         """
+        return loaded(lambda: self._opened(notify, n_images))
+
+    def _opened(self, notify: Notify | None, n_images: int | None) -> Session:
         from fc7.extract.session import open_session
         from fc7.extract.trial import check, tried_layers
 

@@ -69,12 +69,7 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
 
 def evaluation_report(evaluation: Evaluation) -> str:
     """The figures, after what could not be judged."""
-    lines = _failures(evaluation.failures)
-    if evaluation.failures:
-        lines.append(
-            f"{counted(len(evaluation.failures), 'image')} could not be read: not judged and in no figure, "
-            "and the exit code is 1"
-        )
+    lines = _unread(evaluation.failures)
     if evaluation.unlabelled:
         n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
         lines.append(left_out_note(evaluation.unlabelled, n))
@@ -109,9 +104,9 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
 
 
 def comparison_report(comparison: Comparison) -> str:
-    """Both accuracies, the test, the verdict."""
+    """Both accuracies, the test, the verdict, after what could not be read."""
     width = max(map(len, comparison.names))
-    lines = []
+    lines = _unread(comparison.failures)
     if comparison.n_seen:
         lines.append(f"left out: {counted(comparison.n_seen, 'image')} that one of them learned from")
     if comparison.n_unmatched:
@@ -133,6 +128,17 @@ def comparison_report(comparison: Comparison) -> str:
         *(f"note: {note}" for note in comparison.notes),
     ]
     return "\n".join(lines)
+
+
+def _unread(failures: list[Failure]) -> list[str]:
+    """Those that are in no figure, and what follows."""
+    if not failures:
+        return []
+    found = counted(len(failures), "image")
+    return [
+        *_failures(failures),
+        f"{found} could not be read: not judged and in no figure, and the exit code is 1",
+    ]
 
 
 def _failures(failures: list[Failure]) -> list[str]:

@@ -161,11 +161,10 @@ class Driver:
             if not self._staff.asked:
                 time.sleep(_WAIT_SECONDS / 4)
                 continue
-            for ticket, outcome in self._engine.wait(list(self._staff.asked), _WAIT_SECONDS):
-                # A worker that was lost meanwhile is not heard any more: its portions are with others.
-                asked = self._staff.asked.pop(ticket, None)
-                if asked is not None:
-                    yield from self._hear(asked, ticket, outcome)
+            for member, ticket, outcome in self._staff.answers(_WAIT_SECONDS):
+                yield from self._hear(member, ticket, outcome)
+            for member in [member for member in self._staff.members if member.silent > _allowed(member)]:
+                yield from self._gone(member, Gone(f"it has not answered for {member.silent:,.0f} s"))
 
     def _sorted(self) -> Iterator[Finished]:
         """What is finished early waits for what lies before it."""
@@ -183,8 +182,7 @@ class Driver:
             # While images are read and decoded this is a matter of one image, and not raised.
             yield from self._lost(member, Gone("it ran out of memory", memory=True), None)
         elif isinstance(outcome, Gone):
-            reading = member.ready.in_flight if member.ready is not None else None
-            yield from self._lost(member, outcome, left_in(reading) if reading is not None else None)
+            yield from self._gone(member, outcome)
         elif isinstance(outcome, Result):
             yield self._take(member, ticket, outcome)
         elif member.ready is None:
@@ -193,6 +191,11 @@ class Driver:
             error = outcome.error
             what = f"{member.slot.node.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
             raise error if isinstance(error, Fc7Error) else Fc7Error(f"a worker failed on {what}")
+
+    def _gone(self, member: Member, gone: Gone) -> Iterator[tuple[int, Finished]]:
+        """A worker is lost with all that it was doing; what it was reading may tell why."""
+        reading = member.ready.in_flight if member.ready is not None else None
+        yield from self._lost(member, gone, left_in(reading) if reading is not None else None)
 
     def _lost(
         self, member: Member, gone: Gone, reading: Collection[int] | None
@@ -274,6 +277,7 @@ class Driver:
     def _take(self, member: Member, ticket: Ticket, result: Result) -> tuple[int, Finished]:
         portion, since = member.holds.pop(ticket)
         now = time.monotonic()
+        member.patience.tell(len(portion), member.silent)
         if not member.alone:
             wanted = int(len(portion) / max(now - since, 1e-3) * _PORTION_SECONDS)
             member.size = min(2 * member.size, wanted)
@@ -292,3 +296,11 @@ class Driver:
         if text not in self._said:
             self._said.add(text)
             self._notify(text)
+
+
+def _allowed(member: Member) -> float:
+    """Seconds that a worker may be silent; one that is stopped, or whose machine hangs, never answers."""
+    images = sum(len(portion) for portion, _ in member.holds.values())
+    # A deadline of the user's is that of an image or a call, of which a portion has many; and for reading and
+    # decoding an image a worker allows it twice, before it says itself which one hangs.
+    return 2 * _PORTION_SECONDS + 3 * member.patience.allows(images)

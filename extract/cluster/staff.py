@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fc7.extract.cluster.briefing import Briefing
-from fc7.extract.cluster.engine import Broken, Engine, Handle, Ticket
+from fc7.extract.cluster.engine import Broken, Engine, Handle, Outcome, Ticket
 from fc7.extract.cluster.messages import Introduction, Ready
 from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.portions import Portion
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
+from fc7.extract.patience import Patience
 from fc7.models.errors import Fc7Error
 from fc7.models.progress import Notify
 
@@ -36,6 +39,11 @@ class Member:
         It holds a suspect, and its machine gets nothing else.
     size : int
         Images of its next portion.
+    silent : float
+        Seconds that were waited for it since its last answer; minus infinity before the first one, as it may
+        wait for room on its machine.
+    patience : Patience
+        How long its portions have taken.
     """
 
     slot: Slot
@@ -44,6 +52,8 @@ class Member:
     holds: dict[Ticket, tuple[Portion, float]] = field(default_factory=dict)
     alone: bool = False
     size: int = 0
+    silent: float = -math.inf
+    patience: Patience = field(default_factory=Patience)
 
 
 class Staff:
@@ -119,6 +129,21 @@ class Staff:
         ticket = self._engine.call(member.handle, method, *arguments)
         self.asked[ticket] = member
         return ticket
+
+    def answers(self, seconds: float) -> Iterator[tuple[Member, Ticket, Outcome]]:
+        """What members say; those that do not answer within so many seconds have been silent for as long."""
+        began = time.monotonic()
+        found = self._engine.wait(list(self.asked), seconds)
+        # Not what a driver that was stopped meanwhile has missed.
+        waited = min(time.monotonic() - began, seconds)
+        for member in set(self.asked.values()):
+            member.silent += waited
+        for ticket, outcome in found:
+            # A worker that was lost meanwhile is not heard any more: its portions are with others.
+            asked = self.asked.pop(ticket, None)
+            if asked is not None:
+                yield asked, ticket, outcome
+                asked.silent = 0.0
 
     def hear(self, member: Member, answer: Introduction | Ready | Broken) -> None:
         """Take an answer of a worker that is not ready yet."""

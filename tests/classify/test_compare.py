@@ -91,6 +91,18 @@ def test_the_worse_one_is_found_on_new_images(cli: CommandLine) -> None:
     assert "classes are known to only one of them" in text
 
 
+def test_images_that_cannot_be_read_are_named_and_in_no_figure(cli: CommandLine) -> None:
+    damaged = write_pictures(cli.folder / "damaged", 2, start=200)
+    (damaged / "red" / "200.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ran = cli.incomplete("compare", "tiny-c.onnx", "other-c.onnx", "damaged", "--json")
+    said = read_json(ran.out)
+    assert (said["n"], said["unmatched"]) == (5, 0)
+    assert [failure["path"] for failure in said["failures"]] == ["red/200.png"]
+    lines = cli.incomplete("compare", "tiny-c.onnx", "other-c.onnx", "damaged").out.splitlines()
+    assert lines[0].startswith("skipped red/200.png: ")
+    assert lines[1] == "1 image could not be read: not judged and in no figure, and the exit code is 1"
+
+
 def test_equals_are_not_told_apart(cli: CommandLine) -> None:
     said = read_json(cli.good("compare", "tiny-c.onnx", "tiny-c.onnx", "new", "--json").out)
     assert (said["p_value"], said["better"]) == (1.0, None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ from fc7.classify.scoring import RunOptions
 from fc7.extract.images import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
+from fc7.extract.reading import Care
+from fc7.extract.stages import ImageRef, Listing
 from fc7.models.errors import ClassifierError, UsageError, WeightsError
 from fc7.models.importing import import_network
 from fc7.models.outputs import claimed
@@ -156,11 +160,33 @@ def test_without_images_it_is_tried_on_drawn_pictures_and_says_so(cli: CommandLi
     assert "tried on 24 images of drawn pictures" in ran.out
 
 
+def test_whoever_reads_an_image_of_the_trial_says_so_before(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For both sides of the comparison: `fc7 classify` and the file."""
+    watched: list[str] = []
+
+    def watch(ref: ImageRef) -> AbstractContextManager[None]:
+        watched.append(ref.path)
+        return nullcontext()
+
+    @contextmanager
+    def recovering(listing: Listing, *_: object) -> Iterator[tuple[Listing, Care]]:
+        yield listing, Care(watch)
+
+    monkeypatch.setenv("FC7_HOME", str(cli.store))
+    monkeypatch.setattr("fc7.classify.export.recovering", recovering)
+    varied = cli.folder / "varied"
+    export_full(load_classifier(cli.folder / "classifier.onnx"), cli.folder / "seen.onnx", images=[varied])
+    assert sorted(watched) == sorted(path.name for path in varied.iterdir() for _ in range(2))
+
+
 def test_images_that_cannot_be_read_are_no_trial(cli: CommandLine) -> None:
     (cli.folder / "broken").mkdir()
     (cli.folder / "broken/a.png").write_bytes(b"broken")
     ran = cli("export", "-o", "broken.onnx", "--images", "broken")
     assert ran.code == 1
+    assert "not tried on a.png: " in ran.err
     assert "--images" in ran.err
     assert not (cli.folder / "broken.onnx").exists()
 

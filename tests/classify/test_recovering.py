@@ -1,4 +1,4 @@
-"""A picture that ends the process ends a few runs of `classify`, `imagenet` and `evaluate`, not all."""
+"""A picture that ends the process ends a few runs of a command that runs pictures, not all."""
 
 from __future__ import annotations
 
@@ -101,6 +101,8 @@ def test_an_image_that_ends_whoever_reads_it_is_a_line_of_the_fourth_run(
         ("classify", "-o", "-"),
         ("imagenet", "--network", "net", "--device", "cpu", "--format", "csv"),
         ("evaluate",),
+        # Both classifiers want it.
+        ("compare", "classifier.onnx", "classifier.onnx"),
     ],
 )
 def test_so_it_is_where_no_file_is_written(cli: CommandLine, command: Sequence[str]) -> None:
@@ -108,6 +110,16 @@ def test_so_it_is_where_no_file_is_written(cli: CommandLine, command: Sequence[s
     assert last.returncode == 1, last.stderr
     assert "it ended 2 runs that read nothing else" in last.stdout + last.stderr
     assert left(cli) == []
+
+
+@needs_pwrite
+def test_an_export_is_tried_on_the_others(cli: CommandLine) -> None:
+    last = the_fourth_run(cli, "export", "--images", "imgs", "--json")
+    assert last.returncode == 0, last.stderr
+    assert f"not tried on {LETHAL}: it ended 2 runs that read nothing else" in last.stderr
+    assert read_json(last.stdout)["images"] == 23
+    assert left(cli) == []
+    assert read_json(cli.good("export", "--images", "imgs", "--json").out)["images"] == 24
 
 
 @needs_pwrite

@@ -1,18 +1,23 @@
 """The command line, in which something hangs: ``python -m tests.extract.hanging WHERE ARGUMENT...``.
 
 ``read`` and ``decode`` do so at the eleventh image, ``network`` at the second batch; it is printed then.
+``measure`` is not the command line but the process that `models bench` starts, and ``bench`` a command line
+whose processes are such.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import runpy
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+import fc7.extract.bench
+import fc7.extract.engines
 import fc7.extract.folders
 import fc7.extract.images
 import fc7.extract.inputs
@@ -24,6 +29,8 @@ from fc7.extract.cache.writer import CacheWriter
 PLACES: dict[str, tuple[Any, str, int]] = {
     "list": (fc7.extract.pipeline, "list_inputs", 1),
     "load": (fc7.extract.session, "open_session", 1),
+    "measure": (fc7.extract.session, "open_session", 1),
+    "open": (fc7.extract.engines, "open_file", 1),
     "read": (fc7.extract.folders.FolderOrigin, "read", 11),
     "decode": (fc7.extract.images, "prepare", 11),
     "network": (fc7.extract.session.Session, "run", 2),
@@ -51,10 +58,21 @@ def hang_at(owner: Any, name: str, number: int) -> None:
     setattr(owner, name, call)
 
 
+def hanging(module: str, *arguments: str) -> list[str]:
+    """As `extract.own_python.command`."""
+    return [sys.executable, "-m", "tests.extract.hanging", "measure", *arguments]
+
+
 def main(where: str, *arguments: str) -> None:
     patience._CLOSE_SECONDS = float(os.environ.get("CLOSE_SECONDS", "0.5"))
-    hang_at(*PLACES[where])
     sys.argv = ["fc7", *arguments]
+    if where == "bench":
+        fc7.extract.bench.command = hanging  # type: ignore[attr-defined]
+    else:
+        hang_at(*PLACES[where])
+    if where == "measure":
+        runpy.run_module("fc7.extract.bench_process", run_name="__main__")
+        return
     from fc7 import cli
 
     cli.main()

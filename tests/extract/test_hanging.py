@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -21,6 +21,8 @@ from fc7.extract.decoders import DecodeProcesses
 from fc7.extract.patience import Patience
 from fc7.extract.stages import UNSEEN
 from fc7.extract.stream import feature_blocks
+from fc7.extract.worker import NetworkRun, Worker
+from fc7.models import store
 from fc7.models.errors import HungError
 from fc7.models.spec import PreprocessSpec
 from tests.extract.test_decoders import children, gone, on_linux
@@ -47,16 +49,22 @@ def fresh(cli: CommandLine) -> CommandLine:
     return cli
 
 
-def begun(cli: CommandLine, where: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """A run that hangs there already."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.extract.hanging", where, *ARGUMENTS],
+def started(
+    cli: CommandLine, where: str, arguments: Sequence[str], env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.extract.hanging", where, *arguments],
         cwd=cli.folder,
         env=cli.environment({"PYTHONPATH": str(ROOT), **(env or {})}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def begun(cli: CommandLine, where: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """A run that hangs there already."""
+    process = started(cli, where, ARGUMENTS, env)
     assert process.stdout is not None
     assert process.stdout.readline() == "hangs\n"
     return process
@@ -133,6 +141,43 @@ def test_a_network_that_is_never_loaded_ends_the_run(fresh: CommandLine) -> None
     assert "error: the network has not been loaded within 1 s; no image was done yet" in said
     fresh.good(*ARGUMENTS)
     assert_whole(fresh)
+
+
+def test_a_network_that_is_never_loaded_is_not_imported(cli: CommandLine) -> None:
+    arguments = ["models", "import", "tiny.onnx", "--as", "second", "--preprocess", "caffe"]
+    arguments += ["--layer", "embedding"]
+    code, said = ended(started(cli, "load", arguments, {"FC7_DEADLINE": "1"}))
+    assert (code, said.splitlines()[-1]) == (1, "error: the network has not been loaded within 1 s")
+    assert [path.name for path in (cli.store / "networks").iterdir() if path.is_dir()] == ["tiny"]
+
+
+def test_a_network_that_is_never_loaded_is_not_measured(cli: CommandLine) -> None:
+    """The process that measures it ends too."""
+    process = started(cli, "bench", ["models", "bench", "tiny", "--device", "cpu"], {"FC7_DEADLINE": "1"})
+    code, said = ended(process)
+    assert (code, said) == (1, "error: tiny: the network has not been loaded within 1 s\n")
+
+
+def test_an_exported_file_that_is_never_loaded_is_not_written(cli: CommandLine) -> None:
+    cli.good("fit", "whole.h5", "--svm", "-C", "1")
+    process = started(cli, "open", ["export", "--features", "whole.h5"], {"FC7_DEADLINE": "10"})
+    code, said = ended(process)
+    assert (code, said.splitlines()[-1]) == (1, "error: full.onnx has not been loaded within 10 s")
+    assert not [path.name for path in cli.folder.iterdir() if "full.onnx" in path.name]
+
+
+def test_a_network_that_is_never_loaded_ends_the_start_of_a_clusters_worker(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setenv("FC7_HOME", str(cli.store))
+    monkeypatch.setenv("FC7_DEADLINE", "0.4")
+    monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("fc7.extract.session.open_session", lambda *_, **__: free.wait(30))
+    tiny = store.load("tiny")
+    with pytest.raises(HungError, match=r"^the network has not been loaded within 0 s$"):
+        Worker(NetworkRun(tiny.graph_path, tiny.spec, ("embedding",)), None)
+    free.set()
 
 
 def test_a_network_that_does_not_answer_ends_the_run(fresh: CommandLine) -> None:

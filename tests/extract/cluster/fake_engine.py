@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class FakeWorker:
     engine: FakeEngine
     slot: Slot
     dead: bool = False
+    stopped: bool = False
     keeping: Keeping | None = None
     run: NetworkRun | None = None
     origins: Sequence[Origin] = ()
@@ -77,7 +79,7 @@ class FakeWorker:
         engine.parcels.append((self.slot.node.name, list(parcel.paths)))
         if engine.before is not None:
             engine.before(self, parcel)
-        if self.dead:
+        if self.dead or self.stopped:
             return Gone("killed")
         deadly = [parcel.start + i for i, path in enumerate(parcel.paths) if path in engine.lethal]
         if deadly:
@@ -157,11 +159,19 @@ class FakeEngine:
         return self._number
 
     def wait(self, tickets: Sequence[int], seconds: float) -> list[tuple[int, Outcome]]:
+        tickets = [ticket for ticket in tickets if not self.calls[ticket][0].stopped]
+        if not tickets:
+            time.sleep(seconds)
+            return []
         ticket = max(tickets) if self.newest_first else min(tickets)
         worker, method, arguments = self.calls.pop(ticket)
         if worker.dead or worker.slot.node not in self.alive:
             return [(ticket, Gone("killed"))]
-        return [(ticket, getattr(worker, method)(*arguments))]
+        outcome = getattr(worker, method)(*arguments)
+        if worker.stopped:
+            self.calls[ticket] = worker, method, arguments
+            return []
+        return [(ticket, outcome)]
 
     def stop(self, worker: FakeWorker) -> None:
         worker.dead = True

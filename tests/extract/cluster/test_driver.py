@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,14 @@ from fc7.extract.cache.files import list_segments
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.segments import SegmentHeader, open_segment, segment_info
 from fc7.extract.clock import Clock
-from fc7.extract.cluster import staff
-from fc7.extract.cluster.driver import Driver
-from fc7.extract.cluster.messages import Parcel
+from fc7.extract.cluster import driver, staff
+from fc7.extract.cluster.driver import Driver, _allowed
+from fc7.extract.cluster.engine import Outcome
+from fc7.extract.cluster.messages import Greeting, Parcel
 from fc7.extract.cluster.options import ClusterOptions
+from fc7.extract.cluster.portions import Portion
+from fc7.extract.cluster.slots import Slot
+from fc7.extract.cluster.staff import Member
 from fc7.extract.stages import UNSEEN, Failure, ImageRef
 from fc7.extract.worker import Finished, Keeping
 from fc7.models.errors import Fc7Error, UsageError
@@ -149,6 +155,90 @@ def test_the_loss_of_a_worker_costs_no_image_and_it_is_replaced(tmp_path: Path) 
     assert len(engine.workers) == 3
     assert any("lost a worker on" in note for note in ran.notes)
     assert ran.rows_in_segments() == Counter(all_paths(200))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker may be silent for 0.4 s."""
+    monkeypatch.setenv("FC7_DEADLINE", "0.1")
+    monkeypatch.setattr(driver, "_PORTION_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(staff, "_LOOK_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("machines", [1, 2])
+def test_a_worker_that_is_stopped_is_ended_and_replaced_and_costs_no_image(
+    tmp_path: Path, machines: int
+) -> None:
+    engine = FakeEngine([node(f"n{i}", 1) for i in range(machines)])
+    stopped: list[FakeWorker] = []
+
+    def stop_once(worker: FakeWorker, parcel: Parcel) -> None:
+        if len(engine.parcels) == 5 and not stopped:
+            worker.stopped = True
+            stopped.append(worker)
+
+    engine.before = stop_once
+    ran = Ran(engine, tmp_path, images(200))
+    assert ran.rows_in_segments() == Counter(all_paths(200))
+    assert not ran.failures
+    assert [worker.dead for worker in stopped] == [True]
+    assert len(engine.workers) == machines + 1
+    [lost] = [note for note in ran.notes if "lost a worker" in note]
+    assert lost.startswith(f"lost a worker on {stopped[0].slot.node.name} (it has not answered for 0 s); ")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_worker_that_is_stopped_while_it_loads_the_network_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, usual = FakeEngine([node("a", 1)]), FakeWorker.open
+
+    def stop_first(worker: FakeWorker, *arguments: Any) -> Outcome:
+        worker.stopped = worker is engine.workers[0]
+        return usual(worker, *arguments)
+
+    monkeypatch.setattr(FakeWorker, "open", stop_first)
+    ran = Ran(engine, tmp_path, images(20))
+    assert ran.rows_in_segments() == Counter(all_paths(20))
+    assert [worker.stopped for worker in engine.workers] == [True, False]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_worker_that_has_not_begun_may_wait_for_its_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, usual = FakeEngine([node("a", 1), node("full", 1)]), FakeWorker.hello
+
+    def wait_for_room(worker: FakeWorker, greeting: Greeting) -> Outcome:
+        worker.stopped = worker.slot.node.name == "full"
+        return usual(worker, greeting)
+
+    monkeypatch.setattr(FakeWorker, "hello", wait_for_room)
+    engine.before = lambda worker, parcel: time.sleep(0.05)
+    ran = Ran(engine, tmp_path, images(200))
+    assert ran.rows_in_segments() == Counter(all_paths(200))
+    assert len(engine.workers) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_driver_that_was_stopped_has_not_waited(tmp_path: Path) -> None:
+    engine = FakeEngine([node("a", 1), node("b", 1)])
+    engine.before = lambda worker, parcel: time.sleep(0.6 if len(engine.parcels) == 2 else 0)
+    ran = Ran(engine, tmp_path, images(60))
+    assert sorted(ran.paths) == all_paths(60)
+    assert not any("lost a worker" in note for note in ran.notes)
+
+
+def test_how_long_a_worker_may_be_silent_is_measured() -> None:
+    member = Member(Slot(node("a"), 1, 0), None)
+    assert _allowed(member) == 8 + 3 * 1800
+    member.patience.tell(100, 0.5)
+    assert _allowed(member) == 8 + 3 * 120
+    # A hundred times its rate: at 200 images a second, 4,000 take twenty.
+    member.holds = {1: (Portion(0, 3000), 0.0), 2: (Portion(3000, 4000), 0.0)}
+    assert _allowed(member) == 8 + 3 * 2000
 
 
 def test_a_node_that_is_lost_costs_nothing_but_what_it_was_doing(tmp_path: Path) -> None:

@@ -53,6 +53,30 @@ def test_workers_that_are_killed_are_replaced(cli: CommandLine, nodes: Nodes, tm
     assert_same(tmp_path / "f.h5", cli)
 
 
+def test_workers_that_are_stopped_are_ended_and_replaced(
+    cli: CommandLine, nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray takes them for alive. Their own deadlines are those of the cluster's environment."""
+    monkeypatch.setenv("FC7_DEADLINE", "5")
+    stopped: list[int] = []
+
+    def stop_all() -> None:
+        stopped.extend(nodes.workers())
+        for worker in stopped:
+            os.kill(worker, signal.SIGSTOP)
+
+    progress = At(1, stop_all)
+    _, notes = extract(cli, tmp_path / "f.h5", progress)
+    assert progress.happened
+    assert any("it has not answered for" in note for note in notes)
+    assert_same(tmp_path / "f.h5", cli)
+    # Ray gives a process five seconds to leave.
+    deadline = time.monotonic() + 60
+    while (left := set(stopped) & set(nodes.workers())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (bool(stopped), left) == (True, set())
+
+
 def test_a_node_that_is_killed_mid_run_and_one_that_joins_late(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
