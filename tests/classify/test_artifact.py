@@ -19,6 +19,7 @@ from fc7.classify.fitting import fit_classifier
 from fc7.classify.records import FitOptions
 from fc7.models.errors import ClassifierError, DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted, names
+from tests.support import ROOT
 
 ODD_NAMES = ["<script>alert(1)</script>", "né\ncat,\"dog'", "🦊", " ", "普通話"]
 
@@ -177,7 +178,7 @@ def test_features_of_another_length_or_without_numbers_are_refused() -> None:
 
 def test_a_file_of_version_1_keeps_loading() -> None:
     # Written by the fc7 that introduced the format; never to be made anew.
-    path = Path(__file__).parents[1] / "data" / "classifier-v1.onnx"
+    path = ROOT / "tests/data" / "classifier-v1.onnx"
     loaded = load_classifier(path)
     assert loaded.classes_ == ("kreis", "stern", "四角")
     assert (loaded.head, loaded.C, loaded.normalizer.kind) == ("svm", 1.0, "standard")
@@ -187,7 +188,7 @@ def test_a_file_of_version_1_keeps_loading() -> None:
 
 def test_a_file_of_version_2_keeps_loading() -> None:
     # Written by the fc7 that introduced rejection and novelty; never to be made anew.
-    path = Path(__file__).parents[1] / "data" / "classifier-v2.onnx"
+    path = ROOT / "tests/data" / "classifier-v2.onnx"
     loaded = load_classifier(path)
     assert loaded.classes_ == ('a, "b"\n', "unknown", "四角")
     assert (loaded.head, loaded.C, loaded.normalizer.kind) == ("softmax", 10.0, "none")

@@ -18,6 +18,7 @@ from tests.classify.blobs import blobs, fitted, names
 from tests.classify.test_artifact import in_onnx_runtime
 from tests.classify.test_artifact_damage import edit
 from tests.classify.test_pairs import scikit_learns
+from tests.support import ROOT
 
 
 @pytest.mark.parametrize("normalize", ["l2", "standard", "none"])
@@ -115,7 +116,7 @@ def test_counting_otherwise_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_version_3_keeps_loading() -> None:
     # Written by the fc7 that introduced one-vs-one; never to be made anew.
-    path = Path(__file__).parents[1] / "data" / "classifier-v3.onnx"
+    path = ROOT / "tests/data" / "classifier-v3.onnx"
     loaded = load_classifier(path)
     assert loaded.classes_ == ("a", "b", "四角")
     assert (loaded.head, loaded.C, loaded.normalizer.kind) == ("svm-ovo", 10.0, "none")

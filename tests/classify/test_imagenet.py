@@ -26,10 +26,11 @@ from fc7.models.imagenet_classes import imagenet_classes
 from fc7.models.importing import import_network
 from fc7.models.spec import LayerSpec, NetworkSpec
 from tests.models.small_graphs import NODE, PLAIN, model, write
+from tests.support import ROOT
 
 CPU = ExtractOptions(network="net", device="cpu", jobs=1)
 REDS = (0, 60, 255)
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+SHARED = ROOT / ".." / "shared"
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from tests.support import CommandLine, lines_of, read_json, write_pictures
+from tests.support import ROOT, CommandLine, lines_of, read_json, write_pictures
 
 ODD = {"red": '=cmd|"x"!A1', "green": "a, b\r\n<b>c</b>", "blue": "unknown"}
 
@@ -121,7 +120,7 @@ def test_after_refitting_on_everything_nothing_is_held_out(cli: CommandLine) -> 
 
 
 def test_a_classifier_without_its_split_cannot_tell(cli: CommandLine) -> None:
-    old = Path(__file__).parents[1] / "data" / "classifier-v1.onnx"
+    old = ROOT / "tests/data" / "classifier-v1.onnx"
     ran = cli("evaluate", "features.h5", "-m", old, "--held-out")
     assert ran.code == 2
     assert "fit again" in ran.err

@@ -17,9 +17,9 @@ from fc7.classify.card import write_card
 from fc7.extract.kinds import DRAWING, FAILURES, FEATURE_CACHE, NPZ, PARQUET
 from fc7.models.kinds import Kind, describe
 from tests.classify.blobs import fitted
-from tests.support import onnx_that_says
+from tests.support import ROOT, onnx_that_says
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = ROOT / "tests/data"
 EVALUATION = kinds.EVALUATION
 TEXTS: list[tuple[Kind, str, bool]] = [
     (FAILURES, "path,reason\r\na.jpg,truncated\r\n", True),

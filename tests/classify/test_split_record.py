@@ -17,7 +17,7 @@ from fc7.classify.split_csv import write_split
 from fc7.classify.split_record import SplitRecord
 from fc7.models.errors import ClassifierError, Fc7Error
 from tests.classify.blobs import blobs, fitted, names
-from tests.support import CommandLine, lines_of, read_json, write_pictures
+from tests.support import ROOT, CommandLine, lines_of, read_json, write_pictures
 
 
 @settings(max_examples=100, deadline=None)
@@ -72,7 +72,7 @@ def test_the_classifiers_file_carries_it_and_older_files_load_without(tmp_path: 
     assert np.flatnonzero(found == "train").tolist() == result.train.tolist()
     assert np.flatnonzero(found == "test").tolist() == result.test.tolist()
     assert found.tolist() == result.parts.tolist()
-    old = load_classifier(Path(__file__).parents[1] / "data" / "classifier-v1.onnx")
+    old = load_classifier(ROOT / "tests/data" / "classifier-v1.onnx")
     assert old.split is None
 
 

@@ -32,8 +32,9 @@ from tests.extract.cache_support import (
     write,
     writer,
 )
+from tests.support import ROOT
 
-VERSION_1 = Path(__file__).resolve().parents[1] / "data" / "cache-v1.h5"
+VERSION_1 = ROOT / "tests/data" / "cache-v1.h5"
 IMAGES = {
     "cats/tom.jpg": Image("tom", "cats", 10**18 + 7, group="7", split="train"),
     "dögs/rex 2.jpg": Image("rex", "dögs", 5),

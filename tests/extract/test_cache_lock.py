@@ -21,6 +21,7 @@ from fc7.extract.cache.info import describe
 from fc7.extract.cache.lock import Lock, Owner
 from fc7.models.errors import CacheLockedError
 from tests.extract.cache_support import PETS, check_plainly, left, run, writer
+from tests.support import ROOT
 
 HOLDER = """
 import sys, time
@@ -43,7 +44,7 @@ def hold(path: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", HOLDER, f"{path}.lock"],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=ROOT,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"

@@ -31,6 +31,7 @@ from tests.extract.cache_support import (
     writer,
 )
 from tests.extract.test_cache_damage import chunks, flip
+from tests.support import ROOT
 
 MANY = {f"{i:05}.jpg": Image(f"content {i % 97}", f"class {i % 7}" if i % 3 else None) for i in range(3000)}
 
@@ -177,5 +178,5 @@ def test_what_the_command_line_loads_early_is_light() -> None:
         "import sys; import fc7.extract.cache.identity; "
         "sys.exit(any(name in sys.modules for name in ('h5py', 'numpy')))"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

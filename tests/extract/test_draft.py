@@ -19,9 +19,9 @@ from fc7.models.graph_files import save_graph
 from fc7.models.importing import built_network, import_network
 from fc7.models.untrained import untrained_weights
 from tests.benchmarks.pictures import picture
-from tests.support import CommandLine, lines_of, read_json
+from tests.support import ROOT, CommandLine, lines_of, read_json
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+SHARED = ROOT / ".." / "shared"
 # 1600x1067 halved is 800x534: as close to twice the 256 of the resize as a common photograph comes.
 SIZE = (1600, 1067)
 

@@ -33,8 +33,8 @@ from tests.extract.odd_files import (
     tiff,
     tiff_with,
 )
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PHOTO = photo(96, 128)
 JPEGS = {
     "baseline": encoded(PHOTO, "JPEG"),

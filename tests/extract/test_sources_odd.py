@@ -20,9 +20,10 @@ from fc7.extract.sources import list_images
 from fc7.extract.stages import ImageRef
 from fc7.models.errors import ImageError, UsageError
 from tests.extract.odd_files import encoded, make_odd_folder, photo
+from tests.support import ROOT
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX file system")
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "images"
+SHARED = ROOT / ".." / "shared" / "images"
 DATA = encoded(photo(8, 8), "PNG")
 
 

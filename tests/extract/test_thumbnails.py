@@ -19,8 +19,9 @@ from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify
 from fc7.extract.thumbnails import COLOURS, GREYS, LENGTH, NEUTRAL, SIDE, thumbnail
 from tests.extract.cache_support import PETS, Folder, block, refs, writer
+from tests.support import ROOT
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = ROOT / "tests/data"
 
 
 def by_loops(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import math
 import re
 import typing
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,8 +23,9 @@ from fc7.models.errors import UnknownNetworkError
 from fc7.models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
 from fc7.models.store_paths import is_name
 from tests.models import published_counts as published
+from tests.support import ROOT
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
+SHARED = ROOT / ".." / "shared" / "networks"
 EVERY = (*NETWORKS, *KNOWN_FILES)
 
 

@@ -16,8 +16,8 @@ import pytest
 from fc7.models.download import Wanted, fetch
 from fc7.models.errors import DownloadError
 from tests.models.web_server import Server, serving
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = bytes(range(256)) * 3000 + b"the end"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 FETCH = """

@@ -28,8 +28,8 @@ from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command
 from tests.models.small_graphs import model, write
 from tests.models.web_server import Server, certificate, serving
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA, OTHER = b"weights" * 1000, b"other weights" * 1000
 SHA256, OTHER_SHA256 = (hashlib.sha256(data).hexdigest() for data in (DATA, OTHER))
 

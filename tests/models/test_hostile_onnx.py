@@ -21,6 +21,7 @@ from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
 from fc7.models.importing import import_network
 from fc7.models.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, head, images, model, trunk, write
+from tests.support import ROOT
 
 WEIGHT = 4 * 3 * 3 * 3 * 4  # bytes of conv_w
 
@@ -273,7 +274,7 @@ def test_refusing_a_bomb_takes_no_memory(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     word, megabytes = done.stdout.split()
     assert word == "refused"

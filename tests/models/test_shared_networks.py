@@ -14,8 +14,9 @@ from fc7.extract.session import Session, open_session
 from fc7.models import store
 from fc7.models.spec import caffe_preprocess
 from fc7.models.store import StoredNetwork
+from tests.support import ROOT
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
+SHARED = ROOT / ".." / "shared" / "networks"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/networks is not here")
 
 # File -> default layer, length of its vector, output. Shapes by the published architectures.

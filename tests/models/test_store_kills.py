@@ -15,8 +15,8 @@ import pytest
 from fc7.models import store
 from fc7.models.locks import Busy, exclusive
 from tests.models.fake_networks import fake_files, fake_spec
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 
 

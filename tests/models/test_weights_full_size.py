@@ -15,8 +15,8 @@ import pytest
 from fc7.models.architectures import ARCHITECTURES
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BYTES = 60_965_224 * 4  # design section 4: the parameters of BVLC AlexNet
 
 WRITERS: dict[str, Callable[[wf.Weights], bytes]] = {

@@ -16,8 +16,9 @@ from fc7.models.errors import WeightsError
 from fc7.models.weights.onnx_file import OnnxAlexNet, OtherGraph, read_onnx
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
+from tests.support import ROOT
 
-NETWORKS = Path(__file__).resolve().parents[2] / ".." / "shared" / "networks"
+NETWORKS = ROOT / ".." / "shared" / "networks"
 ZOO = Dialect()
 
 
