@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     import typer
 
-    from fc7.models.command_table import Row
-    from fc7.models.progress import Notify
+    from fc7.models.common.command_table import Row
+    from fc7.models.common.progress import Notify
     from fc7.models.spec import NetworkSpec
 
 # The module of a command is imported when the command is called, not for the help of all.
@@ -172,7 +172,7 @@ def application() -> "typer.Typer":
     """The command line."""
     import typer
 
-    from fc7.models.command_table import CommandTable
+    from fc7.models.common.command_table import CommandTable
 
     if "_FC7_COMPLETE" in os.environ:
         # A shell asks for completions. Typer knows shells only where its options to install them are shown.
@@ -189,7 +189,7 @@ def application() -> "typer.Typer":
     class CacheCommands(CommandTable):
         rows = CACHE
 
-    # Without color Click would drop escape sequences from names, where `models.terminal` shows them.
+    # Without color Click would drop escape sequences from names, where `models.common.terminal` shows them.
     app = typer.Typer(
         name="fc7",
         cls=Commands,
@@ -251,8 +251,8 @@ def _show_version(wanted: bool) -> None:
 def main() -> None:
     """Run the command line; every error ends in one message and an exit code, none in a traceback."""
     try:
-        from fc7.models.interrupts import hold_interrupts, let_ctrl_c_end
-        from fc7.models.stopping import ends_always
+        from fc7.models.common.interrupts import hold_interrupts, let_ctrl_c_end
+        from fc7.models.common.stopping import ends_always
 
         hold_interrupts()
         try:
@@ -267,8 +267,8 @@ def main() -> None:
 def _run() -> None:
     import errno
 
-    from fc7.models.errors import Fc7Error
-    from fc7.models.terminal import guard, take_every_name
+    from fc7.models.common.errors import Fc7Error
+    from fc7.models.common.terminal import guard, take_every_name
 
     take_every_name()
     guard()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TextIO
 
 from fc7.classify.kinds import PREDICTIONS
-from fc7.models.durable import explained
-from fc7.models.errors import Fc7Error, StoppedError
-from fc7.models.locks import exclusive
+from fc7.models.common.durable import explained
+from fc7.models.common.errors import Fc7Error, StoppedError
+from fc7.models.common.locks import exclusive
 from fc7.models.outputs import Destination, claimed
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
     from fc7.classify.classifier import Head

@@ -63,10 +63,10 @@ from fc7.classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.novelty import NoveltyReference
 from fc7.classify.split_record import SplitRecord
-from fc7.extract.unicode_forms import normal
-from fc7.models.durable import explained
-from fc7.models.errors import ClassifierError
-from fc7.models.files import refuse_pipe
+from fc7.models.common.durable import explained
+from fc7.models.common.errors import ClassifierError
+from fc7.models.common.files import refuse_pipe
+from fc7.models.common.unicode_forms import normal
 from fc7.models.outputs import Destination, claimed
 
 FORMAT_VERSION = 3

@@ -16,7 +16,7 @@ from fc7.classify.kinds import CARD, card_end
 from fc7.classify.markdown import plain, table
 from fc7.classify.scoring import stored_network
 from fc7.models.catalog import entry, names
-from fc7.models.durable import explained
+from fc7.models.common.durable import explained
 from fc7.models.outputs import Destination, claimed
 from fc7.models.spec import PreprocessSpec
 

@@ -18,7 +18,7 @@ from fc7.classify.pairs import check_pairs
 from fc7.classify.records import FitOptions
 from fc7.classify.training import TrainingData
 from fc7.classify.tune import Tuned, grid, tune
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 # Without a head asked for; one-vs-one costs more and must be.
 _TRIED: tuple[Head, ...] = ("svm", "softmax")

@@ -17,7 +17,7 @@ from fc7.classify.reject import rejection_label
 from fc7.classify.row_product import RowProduct
 from fc7.classify.split_record import SplitRecord
 from fc7.classify.votes import vote
-from fc7.models.errors import DataError
+from fc7.models.common.errors import DataError
 
 if TYPE_CHECKING:
     from fc7.classify.novelty import NoveltyReference

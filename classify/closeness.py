@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.progress import Progress, Silent
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]

@@ -25,9 +25,9 @@ from fc7.extract.commands import (
     cluster_options,
     notifier,
 )
-from fc7.models.command_table import parsed_by
-from fc7.models.program import command_line
-from fc7.models.progress import make_progress
+from fc7.models.common.command_table import parsed_by
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import make_progress
 
 
 @parsed_by(AddressedCommand)

@@ -20,8 +20,8 @@ from fc7.classify.mcnemar import McNemar, difference_interval, mcnemar
 from fc7.classify.recovering import recovering_unless_cache
 from fc7.classify.scoring import RunOptions, list_unless_cache
 from fc7.extract.stages import Failure, Listing
-from fc7.models.errors import DataError
-from fc7.models.progress import Notify, Progress, Silent
+from fc7.models.common.errors import DataError
+from fc7.models.common.progress import Notify, Progress, Silent
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05

@@ -20,8 +20,8 @@ from fc7.extract.commands import (
     QuietOption,
     notifier,
 )
-from fc7.models.program import command_line
-from fc7.models.progress import make_progress
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import make_progress
 
 
 def compare(

@@ -13,7 +13,7 @@ from fc7.classify.demo import (
     TILES,
     DemoSummary,
 )
-from fc7.models.program import command_line
+from fc7.models.common.program import command_line
 from fc7.models.unavailable import brought_by_pip
 
 

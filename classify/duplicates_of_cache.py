@@ -12,7 +12,7 @@ from fc7.classify.duplicates import Duplicates, Pair, find_duplicates
 from fc7.classify.rows import check_finite
 from fc7.classify.split_options import parse_cosine
 from fc7.extract.cache.reader import FeatureSet
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

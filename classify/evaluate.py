@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fc7.classify.average_precision import average_precision
 from fc7.classify.intervals import wilson_interval as wilson_interval
 from fc7.classify.reliability import Reliability, brier_score, reliability_bins
-from fc7.extract.label_names import in_order
-from fc7.models.errors import DataError
+from fc7.models.common.errors import DataError
+from fc7.models.common.label_names import in_order
 
 # "Among the first k": those of these below the number of classes are given.
 _TOP = (2, 3, 5)

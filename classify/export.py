@@ -41,10 +41,10 @@ from fc7.classify.recovering import recovering
 from fc7.classify.scoring import find_network
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.patience import loaded
-from fc7.models.durable import explained, flush, room_beside
-from fc7.models.errors import ClassifierError
+from fc7.models.common.durable import explained, flush, room_beside
+from fc7.models.common.errors import ClassifierError
+from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs import Destination, Output
-from fc7.models.progress import Notify, Progress, Silent
 from fc7.models.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.cache_commands import ForceOption, existing
 from fc7.extract.commands import JsonOption, QuietOption, notifier
-from fc7.models.program import command_line
-from fc7.models.progress import make_progress
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import make_progress
 
 _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 

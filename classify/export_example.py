@@ -5,7 +5,7 @@ The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extr
 
 from __future__ import annotations
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.spec import PreprocessSpec
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from fc7.classify.classifier import Classifier
 from fc7.extract.stages import ImageRef, Listing, Pixels
-from fc7.models.errors import Fc7Error
-from fc7.models.progress import Notify
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.progress import Notify
 
 # Enough to meet dark and bright, large and small images; a second or two of work.
 MOST = 24

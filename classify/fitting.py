@@ -28,7 +28,7 @@ from fc7.classify.splitting import Prepared, prepare_split
 from fc7.classify.training import TrainingData
 
 if TYPE_CHECKING:
-    from fc7.models.progress import Progress
+    from fc7.models.common.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from fc7.classify.split_csv import write_split
 from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
 from fc7.extract.split_folders import find_split_folders
 from fc7.extract.stages import Failure
-from fc7.extract.unicode_forms import normal
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Progress
+from fc7.models.common.unicode_forms import normal
 from fc7.models.outputs import Destination, Guard, Output
-from fc7.models.progress import Progress
 
 _CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000

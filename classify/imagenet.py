@@ -26,14 +26,14 @@ from fc7.extract.stages import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.trial import try_network
 from fc7.extract.worker import NetworkRun, on_this_machine
+from fc7.models.common.errors import UsageError
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.terminal import one_line
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import UsageError
 from fc7.models.imagenet_classes import imagenet_classes
 from fc7.models.outputs import Destination, Output
-from fc7.models.program import command_line
-from fc7.models.progress import Notify, Progress, Silent
 from fc7.models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
-from fc7.models.terminal import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

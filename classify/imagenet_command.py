@@ -20,9 +20,9 @@ from fc7.extract.commands import (
     notifier,
     preprocess_changes,
 )
-from fc7.models.command_table import parsed_by
-from fc7.models.progress import make_progress
-from fc7.models.terminal import counted
+from fc7.models.common.command_table import parsed_by
+from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import counted
 
 
 @parsed_by(AddressedCommand)

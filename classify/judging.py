@@ -22,8 +22,8 @@ from fc7.extract.clock import Clock
 from fc7.extract.grouping import OPTION, compile_pattern, group_of
 from fc7.extract.reading import Care
 from fc7.extract.stages import Failure, Listing
-from fc7.models.errors import DataError, UsageError
-from fc7.models.progress import Notify, Progress, Silent
+from fc7.models.common.errors import DataError, UsageError
+from fc7.models.common.progress import Notify, Progress, Silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,8 +21,8 @@ from fc7.classify.learning_verdict import LearningCurve as LearningCurve
 from fc7.classify.normalize import Normalization
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.classify.units import count_table
-from fc7.models.errors import UsageError
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Progress, Silent
 
 REPEATS = 5
 

@@ -11,7 +11,7 @@ import numpy as np
 from fc7.classify.cache_table import one_layer, table_of
 from fc7.classify.fitting import FitOptions, fit_table
 from fc7.classify.learning_curve import REPEATS, LearningCurve, learning_curve
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 
 def learning_curve_of_cache(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.models.errors import MismatchError
+from fc7.models.common.errors import MismatchError
 
 if TYPE_CHECKING:
     from fc7.classify.identity import FeatureIdentity

@@ -34,8 +34,8 @@ from fc7.classify.rows import Table, check_finite
 from fc7.classify.sgd import RowSource, fit_in_parts
 from fc7.classify.splitting import prepare_split
 from fc7.classify.training import TrainingData, class_weights
-from fc7.models.errors import UsageError
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Progress, Silent
 
 # Choices are made on so many rows at most: of 20,000 an accuracy is known to a third of a point.
 _SAMPLE_ROWS = 20_000

@@ -16,9 +16,9 @@ from fc7.classify.rows import Table
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.classify.tune import grid, tune
 from fc7.classify.units import make_units, row_keys
-from fc7.extract.label_names import in_order
-from fc7.models.errors import DataError
-from fc7.models.progress import Progress
+from fc7.models.common.errors import DataError
+from fc7.models.common.label_names import in_order
+from fc7.models.common.progress import Progress
 
 # Numbers in X times classes: 20,000 rows of 4096 features and 10 classes are 8e8. Larger tables are projected
 # on as many leading singular vectors as fit, and C is the middle of its range: neither looks at a label.

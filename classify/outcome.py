@@ -23,7 +23,7 @@ from fc7.classify.rows import Table, left_out_note
 from fc7.classify.split import Split
 from fc7.classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.splitting import Prepared
-from fc7.extract.label_names import lookalikes
+from fc7.models.common.label_names import lookalikes
 
 
 def classifier_of(

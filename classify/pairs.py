@@ -23,8 +23,8 @@ from fc7.classify.losses import SquaredHinge
 from fc7.classify.newton import Weights, gradient_at_zero, minimise
 from fc7.classify.products import Design
 from fc7.classify.votes import n_pairs, pairs_of
-from fc7.models.cores import default_jobs
-from fc7.models.errors import UsageError
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.errors import UsageError
 
 # Rows of a pair up to which a solve of their inner products is the cheaper way: at 512 rows of 4096 features
 # both took about the same.

@@ -20,8 +20,8 @@ from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.stages import Failure, Listing
+from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs import Destination, Output
-from fc7.models.progress import Notify, Progress, Silent
 
 if TYPE_CHECKING:
     from fc7.extract.cluster.driver import NodeWork

@@ -23,8 +23,8 @@ from fc7.classify.appearing import appearing
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.tables import CsvRows
 from fc7.extract.stages import Failure, Listing, start_of
+from fc7.models.common.terminal import data_stream
 from fc7.models.outputs import Destination, Output, claimed
-from fc7.models.terminal import data_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

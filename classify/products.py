@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.cores import default_jobs
+from fc7.models.common.cores import default_jobs
 
 Floats = NDArray[np.float32]
 # What one core multiplies at a time. Fixed, so that the cores decide about no bit of the result.

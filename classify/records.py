@@ -23,7 +23,7 @@ from fc7.classify.split_options import SplitOptions
 from fc7.classify.split_words import GIVEN
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.tune import Tuned
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

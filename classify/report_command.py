@@ -12,10 +12,10 @@ import typer
 from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.cache_commands import ForceOption, existing
 from fc7.extract.commands import QuietOption, notifier
-from fc7.models.errors import UsageError
-from fc7.models.program import command_line, pip_install
-from fc7.models.progress import make_progress
-from fc7.models.terminal import counted
+from fc7.models.common.errors import UsageError
+from fc7.models.common.program import command_line, pip_install
+from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import counted
 
 
 def report(

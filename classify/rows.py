@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fc7.extract.label_names import in_order
-from fc7.extract.unicode_forms import normal
-from fc7.models.errors import DataError
-from fc7.models.terminal import counted
+from fc7.models.common.errors import DataError
+from fc7.models.common.label_names import in_order
+from fc7.models.common.terminal import counted
+from fc7.models.common.unicode_forms import normal
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
     Returns
     -------
     list of str
-        Numbers in them sorted as numbers (`extract.label_names.in_order`).
+        Numbers in them sorted as numbers (`models.common.label_names.in_order`).
 
     Raises
     ------

@@ -22,10 +22,10 @@ from fc7.extract.summary import note_ignored
 from fc7.extract.trial import try_network
 from fc7.extract.worker import Finished, NetworkRun, on_this_machine
 from fc7.models import store
+from fc7.models.common.errors import MismatchError, UsageError
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify, Progress
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import MismatchError, UsageError
-from fc7.models.program import command_line
-from fc7.models.progress import Notify, Progress
 from fc7.models.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.rows import Table, name_some
-from fc7.extract.label_names import in_order
-from fc7.extract.unicode_forms import normal
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
+from fc7.models.common.label_names import in_order
+from fc7.models.common.unicode_forms import normal
 
 _NEAR = 3  # names that a message offers for an unknown one
 

@@ -23,7 +23,7 @@ from fc7.classify.classifier import Head
 from fc7.classify.heads import Fitted, Solver
 from fc7.classify.normalize import Normalizer
 from fc7.classify.products import each_part
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 # Passes over the rows: ten, and of few rows as many as give so many steps. From 10 to 20 passes 2,800 drawn
 # rows gained at most 0.3 points, from 5 to 10 up to 1.3.

@@ -20,10 +20,10 @@ from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier import Classifier
 from fc7.classify.kinds import SKOPS
-from fc7.models.durable import explained
-from fc7.models.errors import ClassifierError, UsageError
+from fc7.models.common.durable import explained
+from fc7.models.common.errors import ClassifierError, UsageError
+from fc7.models.common.program import pip_install
 from fc7.models.outputs import Destination, claimed
-from fc7.models.program import pip_install
 
 
 def write_skops(classifier: Classifier, out: Destination) -> list[str]:

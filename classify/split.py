@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fc7.classify.rows import name_some
 from fc7.classify.split_words import SplitWords
 from fc7.classify.units import count_table
-from fc7.models.errors import DataError
+from fc7.models.common.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fc7.classify.split_record import SplitRecord
 from fc7.classify.split_words import GIVEN, SplitWords
-from fc7.models.errors import DataError, UsageError
+from fc7.models.common.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")
 

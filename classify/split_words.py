@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fc7.extract.manifests import SPLIT_WORDS
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 DRAW = "draw"
 GIVEN = "train:val,test"

@@ -16,8 +16,8 @@ from fc7.classify.split_record import NEITHER, TEST, TRAIN
 from fc7.classify.split_words import SplitWords
 from fc7.classify.takes import hint_of_takes
 from fc7.classify.units import make_units, row_keys
-from fc7.extract.label_names import in_order, natural_key
-from fc7.models.progress import Progress
+from fc7.models.common.label_names import in_order, natural_key
+from fc7.models.common.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

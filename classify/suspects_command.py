@@ -11,9 +11,9 @@ import typer
 from fc7.classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from fc7.extract.cache_commands import ForceOption, existing
 from fc7.extract.commands import JsonOption, QuietOption
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import make_progress
 from fc7.models.outputs import Guard
-from fc7.models.program import command_line
-from fc7.models.progress import make_progress
 
 
 @unpacked

@@ -14,7 +14,7 @@ from fc7.classify.selection import choose_classes
 from fc7.classify.splitting import duplicates_of
 from fc7.classify.suspects import Suspect, find_suspects
 from fc7.classify.training import ClassWeight
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

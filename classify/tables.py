@@ -1,7 +1,7 @@
 """CSV as we write it: UTF-8, one comma, quotes where needed, and every cell as it is.
 
-Control characters are not changed; only on a terminal are they written out (`models.terminal`). Cells that
-begin with =, +, - or @ are not changed either, though a spreadsheet that opens the file takes them for
+Control characters are not changed; only on a terminal are they written out (`models.common.terminal`). Cells
+that begin with =, +, - or @ are not changed either, though a spreadsheet that opens the file takes them for
 formulas: the cells are paths and class names, and whoever reads the file must find the very names again.
 Import columns as text where names come from strangers.
 """
@@ -17,7 +17,7 @@ from typing import TextIO
 
 import numpy as np
 
-from fc7.models.durable import explained
+from fc7.models.common.durable import explained
 from fc7.models.outputs import Output
 
 

@@ -16,7 +16,7 @@ from fc7.classify.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted, Solver
 from fc7.classify.normalize import Normalization
 from fc7.classify.training import TrainingData
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.progress import Progress, Silent
 
 # Seven decades. On unit rows (l2) SVMs of image features peak between 0.1 and 100, softmax between 10 and
 # 10000 (measured on photographs, signs and hands with GoogLeNet and AlexNet features).

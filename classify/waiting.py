@@ -12,7 +12,7 @@ from fc7.classify.classifier import Classifier
 from fc7.extract.gathering import Gathered
 from fc7.extract.stages import Failure, RowBlock
 from fc7.extract.worker import Finished
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 # So many rows for every so many bytes of weights: of 1000 classes a row then pays for 0.3 MB, not for 2 MB.
 _WEIGHTS, _ROWS = 4 << 20, 16

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 # RFC 3986, 3.1; two letters at least, so that no drive of Windows is one. "zip::s3://..." is fsspec's chain.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")

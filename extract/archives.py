@@ -8,7 +8,7 @@ from fc7.extract.folders import as_typed
 from fc7.extract.joining import Source
 from fc7.extract.tars import list_tar
 from fc7.extract.zips import list_zip
-from fc7.models.progress import Notify
+from fc7.models.common.progress import Notify
 
 
 def list_archive(path: Path, typed: str, notify: Notify) -> Source:

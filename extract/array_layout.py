@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from fc7.extract.colours import to_bytes
 from fc7.extract.folders import escape
 from fc7.extract.stages import Pixels
-from fc7.models.errors import SourceError
+from fc7.models.common.errors import SourceError
 
 IMAGE_KEYS = ("images", "x", "data", "features")
 LABEL_KEYS = ("labels", "label", "y", "targets")

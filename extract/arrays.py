@@ -21,9 +21,9 @@ from fc7.extract.folders import escape
 from fc7.extract.joining import Source
 from fc7.extract.limits import check_expansion
 from fc7.extract.stacks import FileStack, MemoryStack, Stacked, stack_source
-from fc7.models.errors import SourceError
-from fc7.models.files import refuse_pipe
-from fc7.models.progress import Notify
+from fc7.models.common.errors import SourceError
+from fc7.models.common.files import refuse_pipe
+from fc7.models.common.progress import Notify
 
 PICKLE_SUFFIXES = (".p", ".pickle", ".pkl")
 NAMES_FILE = "signnames.csv"

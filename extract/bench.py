@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fc7.extract.own_python import command
 from fc7.models import store
-from fc7.models.errors import Fc7Error, StoppedError, UsageError
+from fc7.models.common.errors import Fc7Error, StoppedError, UsageError
+from fc7.models.common.own_python import command
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify, Progress
+from fc7.models.common.text_table import text_table
 from fc7.models.measured import Measured, keep
-from fc7.models.program import command_line
-from fc7.models.progress import Notify, Progress
-from fc7.models.text_table import text_table
 
 if TYPE_CHECKING:
     from fc7.extract.providers import Device, Precision

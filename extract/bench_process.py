@@ -20,9 +20,9 @@ from fc7.extract.patience import loaded
 from fc7.extract.providers import Device, Precision
 from fc7.extract.session import open_session
 from fc7.models import store
-from fc7.models.cores import default_jobs
-from fc7.models.errors import Fc7Error
-from fc7.models.stopping import ends_always
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.stopping import ends_always
 
 FEWEST_RUNS = 3
 

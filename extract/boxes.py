@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fc7.extract.formats import CUT_SHORT
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:

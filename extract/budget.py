@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from fc7.extract import memory
+from fc7.models.common import memory
 
 SMALL = 16 << 20
 """Bytes below which nothing is counted: 4 megapixels in colour. Asking takes 0.2 ms, decoding these 40."""
@@ -38,7 +38,7 @@ class Budget:
     Parameters
     ----------
     available, swap : callable
-        As `extract.memory`'s.
+        As `models.common.memory`'s.
     """
 
     def __init__(

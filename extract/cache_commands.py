@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from fc7.models.errors import UsageError
-from fc7.models.files import refuse_pipe
-from fc7.models.program import command_line
-from fc7.models.progress import make_progress
-from fc7.models.terminal import counted
+from fc7.models.common.errors import UsageError
+from fc7.models.common.files import refuse_pipe
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import counted
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

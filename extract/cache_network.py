@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fc7.extract.cache.identity import REMEDY
 from fc7.models import store
+from fc7.models.common.errors import MismatchError
+from fc7.models.common.program import own_call_with
 from fc7.models.default import DefaultNetwork
-from fc7.models.errors import MismatchError
-from fc7.models.program import own_call_with
 
 
 def check_before_fetching(out: Path, default: DefaultNetwork) -> None:

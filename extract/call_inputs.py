@@ -13,7 +13,7 @@ from fc7.extract.addresses import is_address
 from fc7.extract.folders import FolderOrigin
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.list_lines import STDIN
-from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.outputs import Guard
 
 if TYPE_CHECKING:

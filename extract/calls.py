@@ -14,7 +14,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.stages import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.thumbnails import thumbnail
-from fc7.models.errors import HungError
+from fc7.models.common.errors import HungError
 
 _Answer = tuple[dict[str, Features], float]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from fc7.extract.folders import Found, escape
 from fc7.extract.manifests import SPLIT_WORDS
-from fc7.models.progress import Notify
-from fc7.models.terminal import one_line
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import one_line
 
 _SHOWN = 3
 

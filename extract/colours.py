@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 # CIE 15: L*a*b* is linear below (6/29)**3; the D50 white is ICC.1's profile connection space.
 _LAB_LINEAR_BELOW = 6 / 29

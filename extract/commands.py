@@ -10,11 +10,11 @@ import typer
 import typer.core
 
 from fc7.extract.cache_commands import ForceOption
-from fc7.models.command_table import parsed_by
-from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.common.command_table import parsed_by
+from fc7.models.common.errors import Fc7Error, UsageError
+from fc7.models.common.progress import Notify, make_progress
+from fc7.models.common.terminal import counted
 from fc7.models.preprocess_flags import read, resizing
-from fc7.models.progress import Notify, make_progress
-from fc7.models.terminal import counted
 
 if TYPE_CHECKING:
     from fc7.extract.cluster.options import ClusterOptions

@@ -17,10 +17,10 @@ import numpy as np
 
 from fc7.extract import budget
 from fc7.extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
-from fc7.extract.own_python import command
 from fc7.extract.patience import Patience
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
+from fc7.models.common.own_python import command
 from fc7.models.spec import PreprocessSpec
 
 # One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.

@@ -17,11 +17,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fc7.extract import budget, memory
+from fc7.extract import budget
 from fc7.extract.budget import NoRoomError, Room
 from fc7.extract.reading import Decode
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common import memory
+from fc7.models.common.errors import ImageError
 from fc7.models.spec import PreprocessSpec
 
 REQUEST = struct.Struct("<q")

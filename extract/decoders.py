@@ -22,10 +22,10 @@ from fc7.extract.decode_process import decode_here
 from fc7.extract.patience import STEP, Patience
 from fc7.extract.reading import Care, Decode
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import ImageError
+from fc7.models.common.progress import Notify
+from fc7.models.common.stopping import before_end
 from fc7.models.spec import PreprocessSpec
-from fc7.models.stopping import before_end
 
 THREADS_SERVE = 8
 """With more images at once than this they are decoded in processes. Five or six threads are as many as the

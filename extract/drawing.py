@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from fc7.extract.kinds import DRAWING, DRAWN_BY
 from fc7.extract.stages import Pixels
-from fc7.models.durable import explained
-from fc7.models.errors import UsageError
+from fc7.models.common.durable import explained
+from fc7.models.common.errors import UsageError
 from fc7.models.outputs import Destination, Guard
 
 # Ink on white and white on the red have a contrast above 7 : 1 (WCAG 2.2, success criterion 1.4.6); what is

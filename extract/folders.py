@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from fc7.extract.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
 from fc7.extract.stages import Failure, ImageRef
-from fc7.models.errors import ImageError, UsageError
+from fc7.models.common.errors import ImageError, UsageError
 
 HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
 """Keys of `Listing.ignored` beside suffixes, which all begin with a dot."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from fc7.extract.jpegxl_header import SIGNATURE, Header
-from fc7.models.errors import ImageError
-from fc7.models.program import pip_install
+from fc7.models.common.errors import ImageError
+from fc7.models.common.program import pip_install
 
 SUFFIXES = (
     ".jpg",

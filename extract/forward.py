@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 IN_MEMORY_BYTES = 64 << 20
 """Pieces that were passed over wait in memory up to this size, beyond it in a temporary file."""

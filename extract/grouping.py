@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fc7.extract.stages import ImageRef
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
-from fc7.models.terminal import counted
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted
 
 OPTION = "--group-by"
 

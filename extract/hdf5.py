@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fc7.extract.hdf5_filters import missing_filter
-from fc7.models.errors import CacheCorruptError, CacheError
-from fc7.models.files import refuse_pipe
+from fc7.models.common.errors import CacheCorruptError, CacheError
+from fc7.models.common.files import refuse_pipe
 
 Attribute = str | int | Sequence[str] | Sequence[int]
 

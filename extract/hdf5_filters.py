@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from fc7.models.program import pip_install
+from fc7.models.common.program import pip_install
 
 # From the HDF Group's registry (docs/RegisteredFilterPlugins.md in github.com/HDFGroup/hdf5_plugins), except
 # 32033 from hdf5plugin's list, and 4, the library's own, which some builds leave out.

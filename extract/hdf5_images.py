@@ -52,8 +52,8 @@ from fc7.extract.joining import Source
 from fc7.extract.limits import FREE_BYTES, check_expansion
 from fc7.extract.stacks import MemoryStack, Stack, Stacked, stack_source
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError, SourceError, UnsafeFileError, UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError, UsageError
+from fc7.models.common.progress import Notify
 
 # What h5py raises for files that are damaged or not built as expected.
 _LIBRARY_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError, MemoryError)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fc7.extract.boxes import boxes
 from fc7.extract.formats import CUT_SHORT, not_installed
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 
 def reader() -> Any:

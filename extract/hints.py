@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fc7.extract.clock import Clock
 from fc7.extract.providers import CPU, CUDA, OPENVINO, Machine
-from fc7.models.cores import default_jobs
-from fc7.models.program import pip_install
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.program import pip_install
 
 # Below this a run is over before anybody wishes it were faster.
 _WORTH_SECONDS = 10.0

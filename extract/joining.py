@@ -20,7 +20,7 @@ from fc7.extract.stages import (
     packed_below,
     readers_of,
 )
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 
 from fc7.extract.formats import CUT_SHORT
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 # Inside coded data 0xFF is followed by 0 (a data byte) or D0-D7 (a restart); anything else ends it.
 _MARKER = re.compile(rb"\xff[^\x00\xff]")

@@ -10,7 +10,7 @@ from fc7.extract.boxes import boxes
 from fc7.extract.codecs import codecs
 from fc7.extract.formats import CUT_SHORT
 from fc7.extract.jpegxl_header import SIGNATURE, Header
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 # The signature and what a size takes at most.
 _HEAD_BYTES = 14

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fc7.extract.formats import HEAD_BYTES, begins_as_image, sniff
-from fc7.models.errors import CacheCorruptError, CacheError
+from fc7.models.common.errors import CacheCorruptError, CacheError
 from fc7.models.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
 
 DRAWN_BY = "fc7"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fc7.extract.grouping import compile_pattern, group_of
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 OPTION = "--label-by"
 

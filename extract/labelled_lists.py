@@ -14,11 +14,11 @@ from pathlib import Path
 from fc7.extract.addresses import redacted
 from fc7.extract.folders import escape
 from fc7.extract.formats import SUFFIXES
-from fc7.extract.label_names import some
 from fc7.extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
-from fc7.models.terminal import counted
+from fc7.models.common.errors import UsageError
+from fc7.models.common.label_names import some
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted
 
 # The longest beginning of a line that ends as an image does, what parts it from the rest, and the rest.
 _PARTED = re.compile(

@@ -18,10 +18,10 @@ from fc7.extract.folders import ZERO_BYTE, FolderOrigin, escape
 from fc7.extract.joining import Source, join
 from fc7.extract.manifests import Manifest, ManifestRow, list_mistakes
 from fc7.extract.stages import Failure, ImageRef, Listing
-from fc7.extract.unicode_forms import normal, on_disk
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
-from fc7.models.terminal import counted
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted
+from fc7.models.common.unicode_forms import normal, on_disk
 
 
 def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: Notify) -> Listing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fc7.models.errors import UnsafeFileError
+from fc7.models.common.errors import UnsafeFileError
 
 MAX_MEMBER_BYTES = 256 << 20
 """Largest image in an archive; it is held in memory, once for every image decoded at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 
-from fc7.models.errors import SourceError
+from fc7.models.common.errors import SourceError
 
 SUFFIXES = (".txt", ".lst", ".list")
 STDIN = "-"

@@ -14,9 +14,9 @@ from fc7.extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
 from fc7.extract.labelled_lists import labelled_lines
 from fc7.extract.list_lines import FOLDER, paths_of_list
 from fc7.extract.stages import Failure, Listing
-from fc7.extract.unicode_forms import on_disk
-from fc7.models.errors import SourceError, UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import SourceError, UsageError
+from fc7.models.common.progress import Notify
+from fc7.models.common.unicode_forms import on_disk
 
 
 def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.extract.addresses import redacted
-from fc7.models.errors import SourceError, UsageError
-from fc7.models.files import refuse_pipe
+from fc7.models.common.errors import SourceError, UsageError
+from fc7.models.common.files import refuse_pipe
 
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""

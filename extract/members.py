@@ -20,7 +20,7 @@ from fc7.extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_a
 from fc7.extract.formats import HEAD_BYTES, begins_as_image
 from fc7.extract.limits import MAX_MEMBER_BYTES, check_members
 from fc7.extract.stages import Failure, ImageRef, Listing, Origin
-from fc7.models.progress import Notify
+from fc7.models.common.progress import Notify
 
 Kind = Literal["file", "folder", "link", "other"]
 

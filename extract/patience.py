@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from fc7.models.errors import HungError, UsageError
+from fc7.models.common.errors import HungError, UsageError
 
 STEP = 0.25
 """Seconds that are waited at a time, and counted: a process that was stopped meanwhile has not waited."""

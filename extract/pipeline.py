@@ -38,10 +38,8 @@ from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.trial import try_network
 from fc7.extract.unreadable import Unreadable
 from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine
-from fc7.models.cores import default_jobs
-from fc7.models.default import default_network
-from fc7.models.ensure import ensure_network
-from fc7.models.errors import (
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.errors import (
     CredentialsError,
     DeviceMemoryError,
     EngineError,
@@ -53,10 +51,12 @@ from fc7.models.errors import (
     UsageError,
     WeightsError,
 )
+from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.stopping import is_pressed_again
+from fc7.models.default import default_network
+from fc7.models.ensure import ensure_network
 from fc7.models.outputs import Destination, Output
-from fc7.models.progress import Notify, Progress, Silent
 from fc7.models.spec import NetworkSpec
-from fc7.models.stopping import is_pressed_again
 from fc7.models.store import StoredNetwork
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fc7.extract.formats import CUT_SHORT
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 _SIGNATURE_LENGTH = 8
 _HEADER = 16

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fc7.models.errors import ProviderError
-from fc7.models.program import pip_install
+from fc7.models.common.errors import ProviderError
+from fc7.models.common.program import pip_install
 
 Device = Literal["auto", "cuda", "tensorrt", "cpu"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]

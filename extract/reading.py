@@ -17,7 +17,7 @@ from fc7.extract import budget
 from fc7.extract.clock import Clock
 from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.stages import UNSEEN, Failure, ImageRef, Pixels, readers_of
-from fc7.models.errors import HungError, ImageError
+from fc7.models.common.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]

@@ -27,7 +27,7 @@ from pathlib import Path
 from fc7.extract.in_flight import InFlight, left_in
 from fc7.extract.reading import Care
 from fc7.extract.stages import Failure, ImageRef
-from fc7.models.progress import Notify
+from fc7.models.common.progress import Notify
 
 TRIES = 2
 """How often a run may die of an image that it reads alone before the image is given up."""

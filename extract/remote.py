@@ -19,8 +19,8 @@ from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
 from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk
 from fc7.extract.web_pages import is_html
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
 
 # Read from a disk only: they are opened at many places, or whole.
 _LOCAL_ONLY = re.compile(r"\.(zip|tar|gz|tgz|bz2|tbz2?|xz|txz|np[yz]|p|pickle|pkl|h5|hdf5|mat|csv|tsv)$")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fc7.extract.addresses import is_address, redacted
-from fc7.models.errors import CredentialsError, ImageError, UsageError
+from fc7.models.common.errors import CredentialsError, ImageError, UsageError
 
 Kind = Literal["absent", "refused", "passing", "other"]
 

@@ -17,8 +17,8 @@ from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
 from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look
 from fc7.extract.stages import Failure
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
 
 WORTH_LISTING = 32
 """So many objects of one folder are looked up by listing it, 1,000 to an answer, not one by one."""

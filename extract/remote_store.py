@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from fc7.extract.addresses import Address, redacted
 from fc7.extract.remote_entry import Entry, entry_of
 from fc7.extract.remote_errors import StoreError, translated
-from fc7.models.errors import SourceError, UsageError
-from fc7.models.program import pip_install
+from fc7.models.common.errors import SourceError, UsageError
+from fc7.models.common.program import pip_install
 
 TRIES, FIRST_WAIT, GROWTH = 5, 0.25, 3.0
 SILENCE = 30.0

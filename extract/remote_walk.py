@@ -26,7 +26,7 @@ from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
 from fc7.extract.stages import Failure, ImageRef, Listing
 from fc7.extract.web_pages import is_html, links_below
-from fc7.models.errors import ImageError, SourceError, UsageError
+from fc7.models.common.errors import ImageError, SourceError, UsageError
 
 MAX_DEPTH = 64
 """Folders within folders. Only a web server that answers every address with one page gets here."""

@@ -13,11 +13,11 @@ import numpy as np
 from fc7.extract.engines import Engine, open_engine
 from fc7.extract.providers import Candidate, Device, Precision
 from fc7.extract.stages import Features, Pixels
-from fc7.models.cores import default_jobs
-from fc7.models.errors import DeviceMemoryError, ProviderError, UsageError
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.errors import DeviceMemoryError, ProviderError, UsageError
+from fc7.models.common.progress import Notify
 from fc7.models.integrity import unchanged
 from fc7.models.prepare import Runnable, runnable
-from fc7.models.progress import Notify
 from fc7.models.spec import NetworkSpec
 
 CALLS_AT_ONCE = 2

@@ -10,9 +10,9 @@ from fc7.extract.grouping import OPTION as GROUP_BY
 from fc7.extract.grouping import useful_groups
 from fc7.extract.label_by import OPTION as LABEL_BY
 from fc7.extract.label_by import LabelRule
-from fc7.extract.label_names import in_order, some
 from fc7.extract.stages import ImageRef
-from fc7.models.terminal import counted
+from fc7.models.common.label_names import in_order, some
+from fc7.models.common.terminal import counted
 
 # Its group is the folder that an image lies in.
 _ANY_FOLDER = "^(.+)/"

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from fc7.extract.drawing import jpeg_bytes
 from fc7.extract.stages import Pixels
-from fc7.models.durable import explained
-from fc7.models.errors import UsageError
+from fc7.models.common.durable import explained
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Progress, Silent
 from fc7.models.kinds import Kind
 from fc7.models.outputs import Guard
-from fc7.models.progress import Progress, Silent
 
 CLASSES = ("circle", "rectangle", "triangle", "star")
 SIDE = 227

@@ -26,8 +26,8 @@ from fc7.extract.folders import (
 )
 from fc7.extract.formats import SUFFIXES
 from fc7.extract.stages import Failure, ImageRef, Listing
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
 
 _FOLDERS_SHOWN = 10
 

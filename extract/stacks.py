@@ -14,7 +14,7 @@ from fc7.extract.array_layout import Layout
 from fc7.extract.folders import escape
 from fc7.extract.joining import Source
 from fc7.extract.stages import ImageRef, Listing, Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 # Rows that are added later shall not rename those that are there, up to a million.
 _FEWEST_DIGITS = 6
@@ -32,7 +32,7 @@ class Stack(Protocol):
 
         Raises
         ------
-        models.errors.ImageError
+        models.common.errors.ImageError
         """
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.terminal import one_line
+from fc7.models.common.terminal import one_line
 
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]
@@ -38,7 +38,7 @@ class Origin(Protocol):
 
         Raises
         ------
-        models.errors.ImageError
+        models.common.errors.ImageError
             If it cannot be read; the text is the reason shown to the user.
         """
 

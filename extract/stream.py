@@ -13,7 +13,7 @@ from fc7.extract.calls import Batch, Calls
 from fc7.extract.clock import Clock
 from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from fc7.extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
-from fc7.models.errors import HungError
+from fc7.models.common.errors import HungError
 
 
 def feature_blocks(

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from fc7.extract.clock import Clock
 from fc7.extract.kinds import FAILURE_COLUMNS, FAILURES
-from fc7.extract.label_names import in_order
 from fc7.extract.stages import Failure, Listing
-from fc7.models.durable import explained
+from fc7.models.common.durable import explained
+from fc7.models.common.label_names import in_order
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted, one_line
 from fc7.models.outputs import Destination, claimed
-from fc7.models.program import command_line
-from fc7.models.progress import Notify
-from fc7.models.terminal import counted, one_line
 
 _FAILURES_SHOWN = 20
 _CLASSES_SHOWN = 8

@@ -13,8 +13,8 @@ from fc7.extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression
 from fc7.extract.limits import check_expansion
 from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.stages import ImageRef, Listing
-from fc7.models.errors import ImageError, SourceError, UnsafeFileError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError
+from fc7.models.common.progress import Notify
 
 # tarfile reads long names and pax headers whole. POSIX.1-2017 sets no limit; Linux paths end at 4096.
 _MOST_HEADER_BYTES = 1 << 20

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fc7.extract import tiff
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 UNCOMPRESSED = 1
 BYTE_STREAMS = frozenset({UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 50000})

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fc7.extract.formats import CUT_SHORT
 from fc7.extract.stages import Pixels
 from fc7.extract.tiff_layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 
 Decompress = Callable[[bytes], Pixels]
 """A grey 8-bit TIFF -> its pixels, shape (height, width), uint8."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fc7.extract.patience import loaded
 from fc7.extract.stages import Features, Pixels
-from fc7.models.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
+from fc7.models.common.progress import Notify
 from fc7.models.spec import NetworkSpec
 
 if TYPE_CHECKING:

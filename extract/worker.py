@@ -20,8 +20,8 @@ from fc7.extract.patience import loaded
 from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
 from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
-from fc7.models.cores import default_jobs
-from fc7.models.progress import Notify
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.progress import Notify
 from fc7.models.spec import NetworkSpec
 
 if TYPE_CHECKING:

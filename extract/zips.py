@@ -23,8 +23,8 @@ from fc7.extract.folders import changed_ns, escape
 from fc7.extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
 from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.stages import ImageRef, Listing
-from fc7.models.errors import ImageError, SourceError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import ImageError, SourceError
+from fc7.models.common.progress import Notify
 
 # PKWARE APPNOTE 6.3.10: 4.3.7 local header, 4.3.12 directory, 4.3.14-16 its end, 4.4.4 flag 0.
 _LOCAL = struct.Struct("<4s22xHH")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 # Caffe's LRN and ONNX's agree: alpha is divided by the window (BVLC/caffe lrn_layer.cpp; ONNX LRN).

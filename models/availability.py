@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fc7.models import catalog, store
-from fc7.models.errors import Fc7Error, UnknownNetworkError
+from fc7.models.common.errors import Fc7Error, UnknownNetworkError
+from fc7.models.common.names import guess
+from fc7.models.common.program import command_line
 from fc7.models.installed import is_installed
-from fc7.models.names import guess
-from fc7.models.program import command_line
 from fc7.models.published import published_facts
 from fc7.models.spec import IMAGENET_CLASSES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fc7.models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
 from fc7.models.catalog_networks import NETWORKS
-from fc7.models.errors import UnknownNetworkError
-from fc7.models.names import guess
+from fc7.models.common.errors import UnknownNetworkError
+from fc7.models.common.names import guess
 from fc7.models.spec import caffe_preprocess
 
 __all__ = [

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fc7.models.command_table import parsed_by
-from fc7.models.errors import UsageError
+from fc7.models.common.command_table import parsed_by
+from fc7.models.common.errors import UsageError
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify, make_progress
 from fc7.models.preprocess_flags import (
     AntialiasOption,
     CropOption,
@@ -29,8 +31,6 @@ from fc7.models.preprocess_flags import (
     StdOption,
     options,
 )
-from fc7.models.program import command_line
-from fc7.models.progress import Notify, make_progress
 
 if TYPE_CHECKING:
     from fc7.models.store import StoredNetwork

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from fc7.models import store
-from fc7.models.durable import explained, write_whole
-from fc7.models.errors import UnknownNetworkError, UsageError
-from fc7.models.program import command_line
+from fc7.models.common.durable import explained, write_whole
+from fc7.models.common.errors import UnknownNetworkError, UsageError
+from fc7.models.common.program import command_line
 
 BUILT_IN = "alexnet"
 VARIABLE = "FC7_NETWORK"

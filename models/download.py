@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fc7.models.errors import DownloadError
-from fc7.models.locks import Busy, exclusive
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.errors import DownloadError
+from fc7.models.common.locks import Busy, exclusive
+from fc7.models.common.progress import Progress, Silent
 from fc7.models.web import Answer, RangeRefusedError, WebError, asked
 
 # A server that hangs up again and again is left for the next mirror after this many connections,

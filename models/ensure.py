@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc7.models import store
+from fc7.models.common.errors import DownloadError, UnknownNetworkError
+from fc7.models.common.program import command_line
 from fc7.models.default import default_network
-from fc7.models.errors import DownloadError, UnknownNetworkError
-from fc7.models.program import command_line
 
 if TYPE_CHECKING:
+    from fc7.models.common.progress import Notify, Progress
     from fc7.models.importing import NetworkTrial
-    from fc7.models.progress import Notify, Progress
     from fc7.models.store import StoredNetwork
     from fc7.models.unavailable import Need
 

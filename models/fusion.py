@@ -23,7 +23,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, version_converter
 from onnx.inliner import inline_local_functions
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.graph_files import GRAPH_FILE, damage, load_array, named_array, save_apart
 from fc7.models.pixels import PIXELS
 from fc7.models.surgery import cut, fixed_batch, image_input, skeleton, with_parts

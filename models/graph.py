@@ -20,7 +20,7 @@ from fc7.models.architectures import (
     Norm,
     Step,
 )
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.graph_layers import Convolution, Map
 from fc7.models.graph_writer import INPUT, GraphWriter
 

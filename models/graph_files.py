@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data, uses_external_data
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.canonical import listed
 from fc7.models.weights.external_data import claimed_bytes, external_file, read_external
 

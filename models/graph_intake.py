@@ -18,10 +18,10 @@ from onnx import (
     numpy_helper,
 )
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
+from fc7.models.common.program import pip_install
 from fc7.models.graph_files import damage
 from fc7.models.image_part import image_part
-from fc7.models.program import pip_install
 from fc7.models.surgery import (
     FED_TYPES,
     channels_last,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper
 
-from fc7.models.errors import ProviderError
+from fc7.models.common.errors import ProviderError
 from fc7.models.surgery import image_input, inferred_types, with_parts
 
 # What convolutional networks spend their time in, and what lies between. Sums of squares, exponentials,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from fc7.models.errors import UnknownLayerError, UsageError, WeightsError
+from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
 from fc7.models.surgery import (
     FED_TYPES,
     fed_inputs,

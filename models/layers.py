@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from fc7.models.common.errors import UnknownLayerError, UsageError
 from fc7.models.digest import tensor_digests
-from fc7.models.errors import UnknownLayerError, UsageError
 from fc7.models.sizes import all_layer_shapes
 from fc7.models.spec import LayerSpec
 from fc7.models.surgery import channels_last_maps, resolve_tensor

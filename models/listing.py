@@ -8,18 +8,18 @@ from typing import Any
 
 from fc7.models import catalog, store
 from fc7.models.catalog import CatalogEntry
+from fc7.models.common.errors import UsageError, WeightsError
+from fc7.models.common.program import pip_install
+from fc7.models.common.progress import Notify
+from fc7.models.common.text_table import text_table
 from fc7.models.default import default_network
-from fc7.models.errors import UsageError, WeightsError
 from fc7.models.installed import is_installed
 from fc7.models.integrity import is_damaged
 from fc7.models.measured import Measured, measured_here
 from fc7.models.pins import pins_of
-from fc7.models.program import pip_install
-from fc7.models.progress import Notify
 from fc7.models.published import published_facts
 from fc7.models.spec import LayerSpec
 from fc7.models.store import StoredNetwork
-from fc7.models.text_table import text_table
 
 Row = Mapping[str, Any]
 _UNLISTED = "not made of the file that the catalogue knows by this name; what is said is this file's own"

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from fc7.models import store
-from fc7.models.durable import write_whole
-from fc7.models.errors import Fc7Error
-from fc7.models.locks import exclusive
-from fc7.models.program import command_line
-from fc7.models.progress import Notify
+from fc7.models.common.durable import write_whole
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.locks import exclusive
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify
 
 FILE = "measured.json"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fc7.models.common.program import command_line
+from fc7.models.common.text_table import fitted_table
 from fc7.models.listing import Row
 from fc7.models.measured import Measured
-from fc7.models.program import command_line
-from fc7.models.text_table import fitted_table
 
 # Heading -> is it a number, set flush right?
 _COLUMNS = {

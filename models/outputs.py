@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from fc7.models.durable import unwritable
-from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.common.durable import unwritable
+from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.kinds import Kind, describe, size_text
 from fc7.models.places import Place, place
 

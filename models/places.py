@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from fc7.models.durable import flush_folder
+from fc7.models.common.durable import flush_folder
 
 # A full disk takes an empty file, and a small one into a gap; few results are smaller than this.
 _TRIAL_BYTES = 1 << 16

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 import typer
 import typer.core
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
     from fc7.models.preprocess_options import PreprocessOptions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from fc7.models.errors import UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Notify
 from fc7.models.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
 
 Channels = tuple[float, float, float]

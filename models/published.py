@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fc7.models import catalog
 from fc7.models.catalog import CatalogEntry
-from fc7.models.errors import UsageError, WeightsError
+from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.spec import NetworkSpec
 
 # `NetworkSpec.source`. Only the end tells the hashes: before it stands an address or a file's name.

@@ -13,12 +13,12 @@ from urllib.parse import unquote, urlsplit
 from fc7.models import catalog, pins, store
 from fc7.models.backbones.known import BUILT
 from fc7.models.catalog import CatalogEntry, Source
+from fc7.models.common.errors import DownloadError, StoppedError, UsageError, WeightsError
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Notify, Progress
 from fc7.models.download import Wanted, alone_with, fetch
-from fc7.models.errors import DownloadError, StoppedError, UsageError, WeightsError
 from fc7.models.installed import installed_file, not_installed
 from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
-from fc7.models.program import command_line
-from fc7.models.progress import Notify, Progress
 from fc7.models.published import file_hash
 from fc7.models.spec import Pool, PreprocessSpec
 from fc7.models.store import StoredNetwork

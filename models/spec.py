@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fc7.models.errors import UnknownLayerError, UsageError
+from fc7.models.common.errors import UnknownLayerError, UsageError
 
 IMAGENET_CLASSES = (1000, 1001)
 """How many ImageNet has, and TensorFlow's count of them with a background in front."""

@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.models.durable import flush, flush_folder, sha256_sums
-from fc7.models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.durable import flush, flush_folder, sha256_sums
+from fc7.models.common.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.locks import exclusive
+from fc7.models.common.names import guess
+from fc7.models.common.program import command_line
 from fc7.models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
-from fc7.models.locks import exclusive
-from fc7.models.names import guess
-from fc7.models.program import command_line
 from fc7.models.spec import NetworkSpec
 from fc7.models.store_paths import check_name, is_name, store_root
 

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Windows opens a device under these names, whatever follows the first dot:

@@ -20,7 +20,7 @@ from onnx import (
 )
 from onnx.external_data_helper import uses_external_data
 
-from fc7.models.errors import UnknownLayerError, WeightsError
+from fc7.models.common.errors import UnknownLayerError, WeightsError
 
 FED_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 """Element types of the images that a network can be fed."""

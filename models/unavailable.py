@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from fc7.models import catalog, store
 from fc7.models.availability import ready_networks
 from fc7.models.catalog import Source
+from fc7.models.common.program import command_line, own_call_with
 from fc7.models.default import called_default
 from fc7.models.installed import is_installed, pip_line
-from fc7.models.program import command_line, own_call_with
 
 Need = Literal["features", "classes", "this"]
 """What is needed: any network's features, ImageNet's 1000 classes, or this network and no other."""

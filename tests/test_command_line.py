@@ -65,7 +65,7 @@ def test_the_help_of_all_commands_loads_none(arguments: list[str]) -> None:
 def test_a_commands_help_loads_no_other_command() -> None:
     loaded = {name for name in loaded_by("cache", "info", "--help") if "command" in name}
     assert {name for name in loaded if name.split(".")[0] == "fc7"} == {
-        "fc7.models.command_table",
+        "fc7.models.common.command_table",
         "fc7.extract.cache_commands",
     }
 
@@ -350,7 +350,7 @@ def test_it_works_in_a_project_that_has_folders_of_the_same_names(cli: CommandLi
             check=True,
         )
         assert "tiny" in ran.stdout
-    both = "import fc7.models.errors, models, extract, classify, cli; print(models.mine and cli.mine)"
+    both = "import fc7.models.common.errors, models, extract, classify, cli; print(models.mine and cli.mine)"
     ran = subprocess.run(
         [sys.executable, "-c", both], cwd=tmp_path, capture_output=True, text=True, check=True
     )

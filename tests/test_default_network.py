@@ -11,7 +11,7 @@ import pytest
 
 from fc7.classify.artifact import save_classifier
 from fc7.extract import ExtractOptions, extract_features
-from fc7.models.errors import MismatchError
+from fc7.models.common.errors import MismatchError
 from tests.classify.blobs import fitted
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
 

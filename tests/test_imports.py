@@ -36,9 +36,9 @@ DOORS = {
 # What every command, or its help, loads: it must not pull in anything heavy.
 LIGHT = [
     "cli.py",
-    "models/command_table.py",
+    "models/common/command_table.py",
     "models/commands.py",
-    "models/errors.py",
+    "models/common/errors.py",
     "models/preprocess_flags.py",
     "models/kinds.py",
     "models/outputs.py",

@@ -62,7 +62,7 @@ def test_ctrl_c_while_modules_are_imported(cli: CommandLine, number: int) -> Non
 
 IN_A_CALLBACK = """
 import os, signal
-from fc7.models.interrupts import hold_interrupts
+from fc7.models.common.interrupts import hold_interrupts
 hold_interrupts()
 class Dying:
     def __del__(self):
@@ -103,7 +103,7 @@ def test_ctrl_c_while_the_program_ends(cli: CommandLine) -> None:
 SLOW_TO_IMPORT = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from fc7.models.interrupts import hold_interrupts
+from fc7.models.common.interrupts import hold_interrupts
 hold_interrupts()
 import slow_to_import
 """
@@ -121,7 +121,7 @@ def test_ctrl_c_pressed_twice_does_not_wait_for_the_import(cli: CommandLine, tmp
 IGNORED = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from fc7.models.interrupts import let_ctrl_c_end, hold_interrupts
+from fc7.models.common.interrupts import let_ctrl_c_end, hold_interrupts
 hold_interrupts()
 let_ctrl_c_end()
 print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from fc7.models.stopping import is_pressed_again
+from fc7.models.common.stopping import is_pressed_again
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 # A lock of pthreads that is taken twice: no signal wakes the thread that waits for it.
 DEAF = """
 import ctypes, signal
-from fc7.models.stopping import before_end, ends_always
+from fc7.models.common.stopping import before_end, ends_always
 before_end(lambda: print("last", flush=True))
 # Else a press that comes before the second lock would be heard.
 signal.signal(signal.SIGINT, lambda number, frame: None)
@@ -31,7 +31,7 @@ with ends_always():
 
 LEFT = """
 import sys, threading
-from fc7.models.stopping import ends_always
+from fc7.models.common.stopping import ends_always
 with ends_always():
     threading.Thread(target=threading.Event().wait).start()
     print("printed before")
@@ -40,7 +40,7 @@ with ends_always():
 
 IN_ORDER = """
 import atexit, sys
-from fc7.models.stopping import before_end, ends_always
+from fc7.models.common.stopping import before_end, ends_always
 atexit.register(print, "in order")
 before_end(lambda: print("last"))
 with ends_always():

@@ -22,9 +22,9 @@ from rich.console import Console
 
 from fc7.classify.imagenet import _Table
 from fc7.extract.stages import Failure
-from fc7.models import terminal
-from fc7.models.progress import Bar
-from fc7.models.terminal import beneath, data_stream, guard, visible
+from fc7.models.common import terminal
+from fc7.models.common.progress import Bar
+from fc7.models.common.terminal import beneath, data_stream, guard, visible
 from tests.models.test_progress import Terminal
 from tests.support import ROOT, CommandLine, Ran, coloured_picture, command
 

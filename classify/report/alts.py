@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fc7.classify.report.facts import ReportData
-from fc7.models.names import shortened
+from fc7.models.common.names import shortened
 
 
 def alternatives(data: ReportData) -> dict[str, str]:

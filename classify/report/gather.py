@@ -27,9 +27,9 @@ from fc7.classify.split_record import TEST, TRAIN
 from fc7.classify.splitting import duplicates_of
 from fc7.classify.suspects import find_suspects
 from fc7.extract.cache.reader import FeatureSet
-from fc7.extract.label_names import in_order
-from fc7.models.errors import DataError
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.errors import DataError
+from fc7.models.common.label_names import in_order
+from fc7.models.common.progress import Progress, Silent
 
 
 def gather(

@@ -13,7 +13,7 @@ from fc7.classify.records import class_weight_of
 from fc7.classify.rows import Table
 from fc7.classify.split_record import TEST, TRAIN
 from fc7.classify.units import make_units, row_keys
-from fc7.models.progress import Progress
+from fc7.models.common.progress import Progress
 
 # Numbers in the training rows times classes. A curve is about ten fits; at this size (5,000 rows of 4096
 # features and 10 classes) they take about a minute, and above it the report goes without.

@@ -16,9 +16,9 @@ from fc7.classify.report.page import render_page
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import find_originals, make_thumbnails
-from fc7.models.durable import explained
+from fc7.models.common.durable import explained
+from fc7.models.common.progress import Progress
 from fc7.models.outputs import Destination, Folder, Guard, Output
-from fc7.models.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

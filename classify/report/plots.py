@@ -18,7 +18,7 @@ from fc7.classify.reliability import Reliability
 from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
 from fc7.classify.report.facts import ClassCount, Map, Trial
 from fc7.classify.report.palette import Palette
-from fc7.models.names import shortened
+from fc7.models.common.names import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
 _MARKERS = "osD^vP"

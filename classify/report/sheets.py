@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.report.facts import Sheet, Shown
 from fc7.classify.report.judged import Judged
-from fc7.extract.label_names import in_order
+from fc7.models.common.label_names import in_order
 
 # About 4 KB an image in the file.
 MOST_SAMPLES, MOST_OF_A_CLASS = 160, 8

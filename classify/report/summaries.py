@@ -9,8 +9,8 @@ from fc7.classify.report.metrics_text import evaluate_report, groups_report, met
 from fc7.classify.rows import left_out_note
 from fc7.extract.stages import Failure
 from fc7.extract.summary import nodes_json, nodes_text
-from fc7.models.names import shortened
-from fc7.models.terminal import counted
+from fc7.models.common.names import shortened
+from fc7.models.common.terminal import counted
 
 if TYPE_CHECKING:
     from fc7.classify.compare import Comparison

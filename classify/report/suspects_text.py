@@ -10,7 +10,7 @@ from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
 from fc7.classify.suspects import Suspect
 from fc7.classify.suspects_from_cache import FoundSuspects
 from fc7.classify.tables import write_table
-from fc7.models.names import shortened
+from fc7.models.common.names import shortened
 from fc7.models.outputs import Destination, claimed
 
 

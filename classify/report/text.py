@@ -9,8 +9,8 @@ from fc7.classify.duplicates import Duplicates
 from fc7.classify.records import FitResult
 from fc7.classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
 from fc7.classify.tune import Tuned
-from fc7.models.names import padded, shortened, width_of
-from fc7.models.terminal import counted
+from fc7.models.common.names import padded, shortened, width_of
+from fc7.models.common.terminal import counted
 
 
 def fit_report(result: FitResult) -> str:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.extract.stages import ImageRef
-from fc7.models.cores import default_jobs
-from fc7.models.errors import Fc7Error, ImageError
-from fc7.models.progress import Progress, Silent
+from fc7.models.common.cores import default_jobs
+from fc7.models.common.errors import Fc7Error, ImageError
+from fc7.models.common.progress import Progress, Silent
 
 SIDE = 112
 """Pixels of a thumbnail's longer side; they are shown at about this size."""

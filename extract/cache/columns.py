@@ -16,7 +16,7 @@ from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.sources import Ints, Sources
 from fc7.extract.stages import Failure
 from fc7.extract.storable import storable_failure
-from fc7.models.errors import CacheError
+from fc7.models.common.errors import CacheError
 
 # So many records are turned into one array at a time; fewer where one long text makes all wide.
 _STEP = 8192

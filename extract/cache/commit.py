@@ -18,8 +18,8 @@ from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.sources import Ints, Sources
 from fc7.extract.cache.thumbnails import check_thumbnails, copy_thumbnails
 from fc7.extract.stages import Failure
-from fc7.models.errors import CacheCorruptError, CacheError, DataError
-from fc7.models.progress import Progress
+from fc7.models.common.errors import CacheCorruptError, CacheError, DataError
+from fc7.models.common.progress import Progress
 
 # Features that are in memory at a time. Large enough that rows in any order are read in few passes.
 _PIECE_BYTES = 16 << 20

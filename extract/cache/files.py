@@ -8,8 +8,8 @@ import shutil
 import time
 from pathlib import Path
 
-from fc7.models.durable import flush_folder, unwritable
-from fc7.models.errors import CacheError
+from fc7.models.common.durable import flush_folder, unwritable
+from fc7.models.common.errors import CacheError
 
 
 def tmp_path(path: Path) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.sources import Ints
 from fc7.extract.stages import Failure
-from fc7.models.errors import CacheCorruptError
+from fc7.models.common.errors import CacheCorruptError
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fc7.extract.cache.files import list_segments, lock_path, work_path
 from fc7.extract.cache.header import Header, Run, open_cache
-from fc7.models.terminal import one_line
+from fc7.models.common.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ from pathlib import Path
 
 from fc7.extract.cache import process
 from fc7.extract.cache.files import remove, write_error
-from fc7.models.errors import CacheLockedError
-from fc7.models.stopping import before_end
+from fc7.models.common.errors import CacheLockedError
+from fc7.models.common.stopping import before_end
 
 _held: list[Path] = []
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fc7.extract.cache.reader import CacheReader, Columns
 from fc7.extract.kinds import NPZ
-from fc7.models.durable import explained, room_beside
-from fc7.models.errors import CacheError
+from fc7.models.common.durable import explained, room_beside
+from fc7.models.common.errors import CacheError
 from fc7.models.outputs import Destination, Guard
 
 _STEP = 8192

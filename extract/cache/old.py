@@ -11,7 +11,7 @@ from fc7.extract.cache.identity import REMEDY, CacheIdentity
 from fc7.extract.cache.index import Entries
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.soundness import lost_rows
-from fc7.models.errors import CacheCorruptError, CacheError, MismatchError
+from fc7.models.common.errors import CacheCorruptError, CacheError, MismatchError
 
 # Bringing a written file onto the disk and renaming it takes less.
 _COMMIT_NS = 60_000_000_000

@@ -22,9 +22,9 @@ from fc7.extract.cache.segments import (
     remove_partials,
     segment_info,
 )
-from fc7.models.durable import flush_folder
-from fc7.models.errors import CacheCorruptError
-from fc7.models.terminal import counted
+from fc7.models.common.durable import flush_folder
+from fc7.models.common.errors import CacheCorruptError
+from fc7.models.common.terminal import counted
 
 # Rows that are counted at a time.
 _STEP = 1 << 16

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.index import RowIndex
 from fc7.extract.cache.placed import Placed, Record
 from fc7.extract.cache.sources import Ints
-from fc7.models.errors import CacheError
+from fc7.models.common.errors import CacheError
 
 
 def place(

@@ -16,7 +16,7 @@ from fc7.extract.cache.index import read_failures
 from fc7.extract.cache.thumbnails import read_thumbnails
 from fc7.extract.stages import Failure
 from fc7.extract.thumbnails import Thumbnails
-from fc7.models.errors import UnknownLayerError
+from fc7.models.common.errors import UnknownLayerError
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20

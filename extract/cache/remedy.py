@@ -8,8 +8,8 @@ from pathlib import Path
 from fc7.extract.cache.header import Header
 from fc7.extract.list_lines import STDIN
 from fc7.models import store
-from fc7.models.errors import Fc7Error
-from fc7.models.program import command_line
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.program import command_line
 from fc7.models.spec import PreprocessSpec
 
 IMAGES = "IMAGES"

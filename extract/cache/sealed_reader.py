@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache import checksums
 from fc7.extract.cache.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
 from fc7.extract.hdf5 import Attribute, OpenFile
-from fc7.models.errors import CacheCorruptError, CacheError
+from fc7.models.common.errors import CacheCorruptError, CacheError
 
 
 class SealedReader:

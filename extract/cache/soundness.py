@@ -9,7 +9,7 @@ import numpy as np
 from fc7.extract.cache.header import features_name
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.thumbnails import thumbnail_names
-from fc7.models.errors import CacheCorruptError
+from fc7.models.common.errors import CacheCorruptError
 
 
 def unusable_features(file: SealedReader, layer: str) -> Iterator[tuple[range, CacheCorruptError | None]]:

@@ -23,9 +23,9 @@ from fc7.extract.cache.soundness import unusable_features
 from fc7.extract.cache.thumbnails import thumbnail_names
 from fc7.extract.list_lines import STDIN
 from fc7.extract.stages import ImageRef, Listing
-from fc7.models.errors import CacheCorruptError, ImageError
-from fc7.models.progress import Progress, Silent
-from fc7.models.terminal import one_line
+from fc7.models.common.errors import CacheCorruptError, ImageError
+from fc7.models.common.progress import Progress, Silent
+from fc7.models.common.terminal import one_line
 
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")

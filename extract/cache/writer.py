@@ -34,10 +34,10 @@ from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.cache.sources import Sources
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.stages import Failure, RowBlock
-from fc7.models.errors import CacheCorruptError
+from fc7.models.common.errors import CacheCorruptError
+from fc7.models.common.progress import Progress, Silent
+from fc7.models.common.terminal import counted
 from fc7.models.outputs import Guard, Output
-from fc7.models.progress import Progress, Silent
-from fc7.models.terminal import counted
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
 

@@ -18,7 +18,7 @@ from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, 
 from fc7.extract.in_flight import InFlight, left_in
 from fc7.extract.stages import ImageRef, Origin
 from fc7.extract.worker import Keeping, NetworkRun, Worker
-from fc7.models.errors import Fc7Error, HungError, ImageError
+from fc7.models.common.errors import Fc7Error, HungError, ImageError
 
 NetworkFiles = Mapping[str, bytes]
 """Name -> content of a network's files, for workers that do not see the driver's store."""

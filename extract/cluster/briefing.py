@@ -14,8 +14,8 @@ from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.stages import ImageRef, Origin
 from fc7.extract.worker import Keeping, NetworkRun
-from fc7.models.errors import ImageError, UsageError
-from fc7.models.progress import Notify
+from fc7.models.common.errors import ImageError, UsageError
+from fc7.models.common.progress import Notify
 
 # Of each place one image is tried; with more places than these, not of every one.
 _PLACES_TRIED = 16

@@ -21,9 +21,9 @@ from fc7.extract.cluster.staff import Member, Staff
 from fc7.extract.in_flight import left_in
 from fc7.extract.stages import UNSEEN, Failure, ImageRef, RowBlock
 from fc7.extract.worker import Finished, Keeping, NetworkRun
-from fc7.models.errors import Fc7Error
-from fc7.models.progress import Notify
-from fc7.models.terminal import counted
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted
 
 _PORTION_SECONDS = 4.0
 """Portions are sized to take about this long, two at a time: what the loss of a worker costs."""

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fc7.models.errors import Fc7Error
-from fc7.models.stopping import end_at_once
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.stopping import end_at_once
 
 _KNOCK_SECONDS = 5.0
 _LOOK_SECONDS = 1.0

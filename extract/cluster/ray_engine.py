@@ -22,8 +22,8 @@ from fc7.extract.cluster.guard import Guard
 from fc7.extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
 from fc7.extract.cluster.options import AUTO, LOCAL
 from fc7.extract.cluster.slots import Node, Slot
-from fc7.models.errors import Fc7Error, UsageError
-from fc7.models.program import pip_install
+from fc7.models.common.errors import Fc7Error, UsageError
+from fc7.models.common.program import pip_install
 
 # Set before Ray is imported: nothing is reported anywhere, nothing but errors is printed, and no page
 # is served (docs.ray.io, "Usage Stats Collection", "Configuring Ray").

@@ -16,8 +16,8 @@ from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.portions import Portion
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
 from fc7.extract.patience import Patience
-from fc7.models.errors import Fc7Error
-from fc7.models.progress import Notify
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.progress import Notify
 
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.canonical import CanonicalWeights, finite_float32, listed
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -11,7 +11,7 @@ from fc7.models.caffe.layers import LAYERS, check_dropout
 from fc7.models.caffe.net import Net, NetLayer, net_of
 from fc7.models.caffe.ops import Draft, Site, Tensor
 from fc7.models.caffe.prototxt import read_prototxt
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.graph_writer import INPUT, IR_VERSION, OPSET
 from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
 from fc7.models.weights.canonical import listed

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fc7.models.caffe.block import Block
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.caffe_types import V1_TYPES
 from fc7.models.weights.canonical import listed
 

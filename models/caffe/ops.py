@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fc7.models.caffe.block import Block
 from fc7.models.caffe.net import MAX_SIDE, NetLayer
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.alexnet_walk import Op
 from fc7.models.weights.caffe_model import CaffeBlob
 from fc7.models.weights.canonical import listed

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.models.caffe.block import Block, Scalar
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.canonical import listed
 
 # The largest published description, that of a ResNet-152, has some 100 KB and nests 4 deep.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.models.architectures import ARCHITECTURES, Conv, Dense, MaxPool, Norm
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.caffe_types import V1_TYPES
 from fc7.models.weights.caffe_wire import BYTES, VARINT, Field, Wire, signed
 from fc7.models.weights.canonical import CONVS, DENSES, CanonicalWeights, canonical, listed

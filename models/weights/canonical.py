@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.canonical import CONVS, DENSES, listed
 from fc7.models.weights.pickles import load_plain
 

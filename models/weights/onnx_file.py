@@ -14,7 +14,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, num
 from onnx.external_data_helper import uses_external_data
 
 from fc7.models.architectures import Step
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.alexnet_walk import Op, PartedError, Walk
 from fc7.models.weights.canonical import CanonicalWeights, canonical, listed
 from fc7.models.weights.external_data import claimed_bytes, external_file, read_external

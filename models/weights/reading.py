@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fc7.models.backbones.fitting import fit_backbone
 from fc7.models.backbones.known import BACKBONES, built_plan
-from fc7.models.errors import UsageError, WeightsError
+from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.weights.caffe_model import alexnet_weights, read_caffemodel
 from fc7.models.weights.canonical import CanonicalWeights, WeightsFile, canonical
 from fc7.models.weights.fitting import fit_architecture, matching_plans

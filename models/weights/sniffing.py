@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.npy_dict import MAGIC as NPY_MAGIC
 from fc7.models.weights.torch_file import MAGIC as TORCH_MAGIC
 from fc7.models.weights.torch_file import ZIP_START

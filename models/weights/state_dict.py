@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.weights.canonical import CONVS, DENSES, KEYS, CanonicalWeights, canonical, listed
 
 # torchvision/models/alexnet.py: positions in its two Sequential containers.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.canonical import listed
 from fc7.models.weights.floats import BFLOAT16, ByteOrder, decode, item_size
 from fc7.models.weights.pickled_arrays import RefusedError

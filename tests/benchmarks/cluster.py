@@ -19,7 +19,7 @@ from pathlib import Path
 from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.models.cores import default_jobs
+from fc7.models.common.cores import default_jobs
 from tests.benchmarks.pictures import SETS, make_set
 
 

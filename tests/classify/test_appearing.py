@@ -8,7 +8,7 @@ import pytest
 
 from fc7.classify.appearing import appearing
 from fc7.classify.predictions import open_predictions
-from fc7.models.errors import CredentialsError, Fc7Error, StoppedError
+from fc7.models.common.errors import CredentialsError, Fc7Error, StoppedError
 from tests.support import CommandLine, write_pictures
 
 OLD = "path,label,score,label_1,score_1,error\n"

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.artifact import load_classifier, save_classifier
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.records import FitOptions
-from fc7.models.errors import ClassifierError, DataError, UsageError
+from fc7.models.common.errors import ClassifierError, DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted, names
 from tests.support import ROOT
 
@@ -148,7 +148,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fc7.models.durable.os.fsync", full)
+    monkeypatch.setattr("fc7.models.common.durable.os.fsync", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
         save_classifier(fitted("softmax"), path)
     assert path.read_bytes() == before

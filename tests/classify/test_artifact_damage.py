@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fc7.classify.artifact import _checksum, load_classifier, save_classifier
-from fc7.models.errors import ClassifierError
+from fc7.models.common.errors import ClassifierError
 from tests.classify.blobs import blobs, fitted
 
 

@@ -19,10 +19,10 @@ from fc7.classify.demo_text import demo_report
 from fc7.extract.images import decode
 from fc7.models import catalog
 from fc7.models.availability import ReadyNetwork
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Silent
 from fc7.models.importing import import_network
 from fc7.models.installed import is_installed
-from fc7.models.progress import Silent
 from fc7.models.spec import caffe_preprocess
 from fc7.models.store import load
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures

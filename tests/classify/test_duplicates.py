@@ -14,8 +14,8 @@ from fc7.classify.chance import FALSE_SHARE, calibrate
 from fc7.classify.closeness import Closeness
 from fc7.classify.duplicates import Duplicates, find_duplicates
 from fc7.classify.fitting import FitOptions, fit_classifier
-from fc7.models.errors import UsageError
-from fc7.models.progress import Silent
+from fc7.models.common.errors import UsageError
+from fc7.models.common.progress import Silent
 from tests.classify.blobs import blobs, names
 
 

@@ -14,7 +14,7 @@ from fc7.classify.average_precision import average_precision
 from fc7.classify.evaluate import judge, wilson_interval
 from fc7.classify.groups import judge_groups
 from fc7.classify.reliability import reliability_bins
-from fc7.models.errors import DataError
+from fc7.models.common.errors import DataError
 
 
 def one_hot(predicted: list[int], n_classes: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.reading import Care
 from fc7.extract.stages import ImageRef, Listing
-from fc7.models.errors import ClassifierError, UsageError, WeightsError
+from fc7.models.common.errors import ClassifierError, UsageError, WeightsError
 from fc7.models.importing import import_network
 from fc7.models.outputs import claimed
 from fc7.models.preprocess_options import fit_crop

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models.locks import exclusive
+from fc7.models.common.locks import exclusive
 from tests.support import ROOT, CommandLine, onnx_that_says, write_pictures
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of POSIX")

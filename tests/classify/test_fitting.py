@@ -12,7 +12,7 @@ import pytest
 from fc7.classify.classifier import Head
 from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
 from fc7.classify.report.text import fit_report
-from fc7.models.errors import DataError, UsageError
+from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, names
 
 SVM = FitOptions(head="svm", C=1.0)

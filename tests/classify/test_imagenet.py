@@ -21,7 +21,7 @@ from fc7.classify.imagenet import class_probabilities, classifier_layer, imagene
 from fc7.classify.imagenet_command import imagenet
 from fc7.extract.options import ExtractOptions
 from fc7.models import store
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.imagenet_classes import imagenet_classes
 from fc7.models.importing import import_network
 from fc7.models.spec import LayerSpec, NetworkSpec

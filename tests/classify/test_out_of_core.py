@@ -22,8 +22,8 @@ from fc7.classify.out_of_core import draw_sample
 from fc7.classify.sgd import fit_in_parts, shuffled
 from fc7.extract.cache.reader import load_features
 from fc7.extract.stages import ImageRef, RowBlock
-from fc7.models.errors import DataError, UsageError
-from fc7.models.progress import Silent
+from fc7.models.common.errors import DataError, UsageError
+from fc7.models.common.progress import Silent
 from tests.classify.blobs import blobs
 from tests.extract.cache_support import ORIGIN, identity, writer
 from tests.support import CommandLine, read_json

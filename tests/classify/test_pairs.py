@@ -18,7 +18,7 @@ from fc7.classify.kernel_newton import solve
 from fc7.classify.records import FitOptions
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.classify.tune import tune
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs
 
 

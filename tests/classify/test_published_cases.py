@@ -19,7 +19,7 @@ from fc7.classify.artifact import load_classifier, save_classifier
 from fc7.classify.evaluate import judge, wilson_interval
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.records import FitOptions
-from fc7.models.errors import ClassifierError, DataError
+from fc7.models.common.errors import ClassifierError, DataError
 
 
 def blobs(

@@ -13,7 +13,7 @@ from fc7.classify.fitting import fit_classifier
 from fc7.classify.intervals import wilson_interval, wilson_lower
 from fc7.classify.records import FitOptions
 from fc7.classify.reject import coverage_curve, given_rejection, learn_rejection, rejection_label
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs, fitted, names
 
 

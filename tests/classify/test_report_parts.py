@@ -22,8 +22,8 @@ from fc7.classify.report.projection import MOST_POINTS, project
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import SIDE, find_originals, make_thumbnails
 from fc7.extract.images import shrink
-from fc7.models.errors import ImageError
-from fc7.models.names import shortened
+from fc7.models.common.errors import ImageError
+from fc7.models.common.names import shortened
 from tests.classify.report_support import HOSTILE, Page
 from tests.support import coloured_picture
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fc7.classify.rows import Table, check_classes, make_table
-from fc7.extract.label_names import lookalikes
-from fc7.models.errors import DataError
+from fc7.models.common.errors import DataError
+from fc7.models.common.label_names import lookalikes
 
 
 def table(X: Any, y: Any, **columns: Any) -> Table:

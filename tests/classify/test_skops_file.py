@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 from fc7.classify.artifact import save_classifier
 from fc7.classify.skops_file import write_skops
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted
 from tests.support import CommandLine
 

@@ -13,7 +13,7 @@ from fc7.classify.arguments import GIVEN_SPLIT
 from fc7.classify.split import column_split, nearest_subset, stratified_split, training_count
 from fc7.classify.split_words import GIVEN, SplitWords
 from fc7.classify.units import make_units, row_keys
-from fc7.models.errors import DataError, UsageError
+from fc7.models.common.errors import DataError, UsageError
 
 
 def test_the_default_on_the_command_line_is_the_one_of_the_words() -> None:

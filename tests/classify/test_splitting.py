@@ -14,8 +14,8 @@ from fc7.classify.rows import make_table
 from fc7.classify.selection import trim_to_smallest
 from fc7.classify.split import training_count
 from fc7.classify.splitting import prepare_split
-from fc7.extract.label_names import natural_key
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
+from fc7.models.common.label_names import natural_key
 from tests.classify.blobs import blobs, names
 
 Labels = list[str]

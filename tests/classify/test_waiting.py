@@ -16,8 +16,8 @@ from fc7.classify.scoring import Scored, score_finished
 from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.stages import Failure, RowBlock
 from fc7.extract.worker import Finished
-from fc7.models.errors import Fc7Error
-from fc7.models.progress import Silent
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.progress import Silent
 from tests.fakes import MemoryOrigin
 
 _FEATURES = 4096

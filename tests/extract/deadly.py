@@ -12,7 +12,7 @@ from fc7.extract.budget import Budget
 from fc7.extract.inputs import list_inputs
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from tests.extract.cluster.origins import with_lethal
 
 

@@ -59,7 +59,7 @@ def hang_at(owner: Any, name: str, number: int) -> None:
 
 
 def hanging(module: str, *arguments: str) -> list[str]:
-    """As `extract.own_python.command`."""
+    """As `models.common.own_python.command`."""
     return [sys.executable, "-m", "tests.extract.hanging", "measure", *arguments]
 
 

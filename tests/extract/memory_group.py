@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract import memory
+from fc7.models.common import memory
 
 _IN_GROUP = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 

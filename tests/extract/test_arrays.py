@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fc7.extract.inputs import list_inputs
 from fc7.extract.stages import Listing
-from fc7.models.errors import Fc7Error, ImageError, SourceError, UnsafeFileError, WeightsError
+from fc7.models.common.errors import Fc7Error, ImageError, SourceError, UnsafeFileError, WeightsError
 
 RNG = np.random.default_rng(0)
 

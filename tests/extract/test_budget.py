@@ -25,7 +25,7 @@ from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from fc7.extract.images import prepare
 from fc7.extract.stages import UNSEEN
 from fc7.extract.stream import feature_blocks
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 from fc7.models.spec import PreprocessSpec
 from tests.extract.memory_group import memory_group
 from tests.extract.odd_files import encoded, png_chunk, tiff_of, with_exif

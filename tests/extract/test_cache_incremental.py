@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fc7.extract.cache.reader import CacheReader, load_features
-from fc7.models.errors import CacheError
+from fc7.models.common.errors import CacheError
 from tests.extract.cache_support import (
     EMPTY,
     PETS,

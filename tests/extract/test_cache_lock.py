@@ -19,7 +19,7 @@ from fc7.extract.cache import lock as lock_module
 from fc7.extract.cache import process
 from fc7.extract.cache.info import describe
 from fc7.extract.cache.lock import Lock, Owner
-from fc7.models.errors import CacheLockedError
+from fc7.models.common.errors import CacheLockedError
 from tests.extract.cache_support import PETS, check_plainly, left, run, writer
 from tests.support import ROOT
 

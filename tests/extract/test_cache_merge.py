@@ -12,7 +12,7 @@ import pytest
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.verify import verify
-from fc7.models.errors import CacheCorruptError, CacheLockedError, MismatchError, UsageError
+from fc7.models.common.errors import CacheCorruptError, CacheLockedError, MismatchError, UsageError
 from tests.extract.cache_support import (
     Image,
     check_plainly,

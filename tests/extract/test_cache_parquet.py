@@ -13,7 +13,7 @@ import pytest
 from fc7.extract.cache import parquet
 from fc7.extract.cache.parquet import to_parquet
 from fc7.extract.cache.reader import load_features
-from fc7.models.errors import UnknownLayerError, UsageError
+from fc7.models.common.errors import UnknownLayerError, UsageError
 from tests.extract.cache_support import PETS, Image, block, failure, left, run, write, writer
 from tests.support import CommandLine
 

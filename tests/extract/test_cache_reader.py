@@ -15,7 +15,7 @@ import pytest
 from fc7.extract.cache.info import describe
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.reader import CacheReader, load_features
-from fc7.models.errors import CacheCorruptError, UnknownLayerError, UsageError
+from fc7.models.common.errors import CacheCorruptError, UnknownLayerError, UsageError
 from tests.extract.cache_support import (
     DIMS,
     PETS,

@@ -14,7 +14,7 @@ from fc7.extract.cache.header import Header, open_cache
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.verify import verify
 from fc7.extract.stages import Listing
-from fc7.models.errors import CacheError
+from fc7.models.common.errors import CacheError
 from tests.extract.cache_support import failure, write
 from tests.fakes import MemoryOrigin
 

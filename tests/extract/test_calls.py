@@ -10,7 +10,7 @@ import pytest
 from fc7.extract.clock import Clock
 from fc7.extract.stages import Features, Pixels
 from fc7.extract.stream import feature_blocks
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 
 

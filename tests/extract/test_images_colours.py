@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from fc7.extract.images import decode
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo, png, tiff, with_exif, without_adobe_marker
 
 # The project allows Pillow from 11 on; before 13 it refuses these two kinds of TIFF, as an ImageError.

@@ -20,7 +20,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 from fc7.extract import libtiff
 from fc7.extract.images import MAX_PIXELS, decode
 from fc7.extract.png import decodable
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import (
     EOI,
     encoded,
@@ -247,7 +247,7 @@ def test_nothing_of_pillow_or_libtiff_reaches_the_terminal(tmp_path: Path) -> No
     script = (
         "import pathlib, sys\n"
         "from fc7.extract.images import decode\n"
-        "from fc7.models.errors import ImageError\n"
+        "from fc7.models.common.errors import ImageError\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n"
         "        decode(path.read_bytes())\n"

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from fc7.extract.images import decode
 from fc7.extract.stages import Pixels
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo
 
 # pytest sets its own warning filters before each test, and with them undoes that of extract.images.

@@ -17,7 +17,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.stages import ImageRef
 from fc7.extract.summary import ExtractSummary
 from fc7.models import store
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from fc7.models.importing import import_network
 from fc7.models.spec import caffe_preprocess
 from tests.extract.test_thumbnails import by_loops

@@ -14,7 +14,7 @@ import pytest
 
 from fc7.extract.inputs import list_inputs
 from fc7.extract.sources import list_images
-from fc7.models.errors import SourceError, UsageError
+from fc7.models.common.errors import SourceError, UsageError
 from tests.extract.test_manifests import pictures
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fc7.extract.inputs import list_inputs
 from fc7.extract.labelled_lists import read_labels
 from fc7.extract.manifests import Manifest
-from fc7.models.errors import SourceError, UsageError
+from fc7.models.common.errors import SourceError, UsageError
 
 
 def write(path: Path, text: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract import memory
+from fc7.models.common import memory
 from tests.extract.memory_group import memory_group
 from tests.support import ROOT
 

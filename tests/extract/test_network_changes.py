@@ -16,7 +16,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.stages import ImageRef, Listing, Pixels
 from fc7.models import store
-from fc7.models.errors import MismatchError, WeightsError
+from fc7.models.common.errors import MismatchError, WeightsError
 from fc7.models.importing import import_network
 from fc7.models.spec import caffe_preprocess
 from tests.fakes import MemoryOrigin

@@ -15,7 +15,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.stages import Failure, ImageRef, Listing
 from fc7.extract.summary import ExtractSummary
-from fc7.models.errors import Fc7Error, ImageError
+from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.importing import import_network
 from fc7.models.spec import caffe_preprocess
 from tests.fakes import MemoryOrigin

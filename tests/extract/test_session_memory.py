@@ -14,7 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 from fc7.extract.engines import Engine
 from fc7.extract.providers import CUDA, OPENVINO, Candidate
 from fc7.extract.session import Opened, Session
-from fc7.models.errors import DeviceMemoryError, Fc7Error
+from fc7.models.common.errors import DeviceMemoryError, Fc7Error
 from fc7.models.prepare import Runnable
 
 FULL = (

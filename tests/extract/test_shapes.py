@@ -23,7 +23,7 @@ from fc7.extract.shapes import (
     random_shape,
     side_lengths,
 )
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 SEEDS = st.integers(0, 2**63)
 

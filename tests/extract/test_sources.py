@@ -12,7 +12,7 @@ import pytest
 from fc7.extract.formats import SUFFIXES
 from fc7.extract.sources import list_images
 from fc7.extract.stages import Listing
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -18,7 +18,7 @@ from fc7.extract.remote_entry import change_token, entry_of
 from fc7.extract.stages import Failure, ImageRef, Listing
 from fc7.extract.storable import LONGEST_NAME, LONGEST_PATH, storable
 from fc7.extract.web_pages import links_below
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from tests.extract.test_archives import contents, pack
 from tests.extract.web_folder import web_folder
 from tests.support import CommandLine, read_json, write_pictures

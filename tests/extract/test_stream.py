@@ -16,7 +16,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.reading import Care, Turns
 from fc7.extract.stages import UNSEEN, Failure, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
-from fc7.models.errors import ImageError
+from fc7.models.common.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 
 

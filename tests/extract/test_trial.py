@@ -22,7 +22,7 @@ from fc7.extract.session import open_session
 from fc7.extract.trial import pictures, plain
 from fc7.models import catalog, importing, store
 from fc7.models.catalog import Source
-from fc7.models.errors import DownloadError, UsageError, WeightsError
+from fc7.models.common.errors import DownloadError, UsageError, WeightsError
 from tests.models.reference import caffe_input, conv, lrn, relu
 from tests.models.small_graphs import NODE, PLAIN, SIZE, model, trunk, weights, write
 from tests.models.web_server import serving

@@ -14,7 +14,7 @@ import pytest
 
 from fc7.extract.inputs import list_inputs
 from fc7.extract.stages import Listing
-from fc7.models.errors import SourceError
+from fc7.models.common.errors import SourceError
 
 UNICODE_PATH = 0x7075
 

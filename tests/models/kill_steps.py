@@ -12,7 +12,7 @@ import signal
 import sys
 
 from fc7.models import store
-from fc7.models.errors import UnknownNetworkError
+from fc7.models.common.errors import UnknownNetworkError
 from tests.models.fake_networks import fake_files, fake_spec
 
 # Audit events name every change on the disk before it happens: PEP 578.

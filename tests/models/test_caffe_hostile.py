@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import checker
 
 from fc7.models.caffe.graph import build_caffe_graph
-from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
 from fc7.models.weights.caffe_model import read_caffemodel, read_mean
 from fc7.models.weights.reading import read_weights
 from fc7.models.weights.sniffing import sniff

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fc7.models.caffe.graph import build_caffe_graph
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from tests.models.caffe_files import Layer, Maker, Word, alexnet
 from tests.models.caffe_running import assert_equal, built, numpy_values, pixels, run_graph, write
 from tests.models.weights_files import safetensors

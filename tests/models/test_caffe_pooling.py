@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from tests.models.caffe_files import AVE, MAX, Layer, Word
 from tests.models.caffe_running import assert_equal, built, numpy_values, pixels, run_graph, run_opencv, write
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fc7.models.caffe.block import Block
 from fc7.models.caffe.net import net_of
 from fc7.models.caffe.prototxt import parse_prototxt, read_prototxt
-from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
 from tests.models.caffe_files import alexnet, prototxt
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fc7.models.common.errors import DownloadError
 from fc7.models.download import IDLE_TRIES, TRIES, Wanted, fetch
-from fc7.models.errors import DownloadError
 from tests.models.web_server import Server, serving
 
 DATA = bytes(range(256)) * 3000 + b"the end"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fc7.models.common.errors import DownloadError
 from fc7.models.download import Wanted, fetch
-from fc7.models.errors import DownloadError
 from tests.models.web_server import Server, serving
 from tests.support import ROOT
 
@@ -49,7 +49,7 @@ def test_a_claim_of_a_size_that_no_network_has_is_refused(server: Server, tmp_pa
 
 def test_a_second_process_fetching_the_same_file_stops_at_once(server: Server, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    from fc7.models.locks import exclusive
+    from fc7.models.common.locks import exclusive
 
     url = server.add("/net.onnx", DATA)
     with exclusive(tmp_path / "net.onnx.lock"), pytest.raises(DownloadError, match="another process"):

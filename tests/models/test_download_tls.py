@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fc7.models.common.errors import DownloadError
+from fc7.models.common.progress import Silent
 from fc7.models.download import Wanted, fetch
-from fc7.models.errors import DownloadError
-from fc7.models.progress import Silent
 from tests.models.web_server import Server, certificate, serving
 
 DATA = bytes(range(256)) * 3000 + b"the end"

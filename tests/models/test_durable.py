@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models.durable import explained, room_beside, unwritable
-from fc7.models.errors import ClassifierError, Fc7Error
+from fc7.models.common.durable import explained, room_beside, unwritable
+from fc7.models.common.errors import ClassifierError, Fc7Error
 
 
 def sentence(path: Path) -> str:

@@ -19,12 +19,12 @@ from fc7.models.backbones import backbone
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
 from fc7.models.backbones.known import BACKBONES
+from fc7.models.common.errors import UsageError, WeightsError
+from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import UsageError, WeightsError
 from fc7.models.graph_files import save_graph
 from fc7.models.importing import built_network, import_network
 from fc7.models.installed import installed_file
-from fc7.models.progress import Silent
 from fc7.models.spec import NetworkSpec
 from fc7.models.store import StoredNetwork
 from fc7.models.weights.torch_file import read_torch

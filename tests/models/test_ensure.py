@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fc7.models import catalog, store
+from fc7.models.common.errors import UnknownNetworkError
+from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import UnknownNetworkError
-from fc7.models.progress import Silent
 from tests.models.fake_networks import fake_files, fake_spec
 
 

@@ -17,11 +17,11 @@ import pytest
 
 from fc7.models import catalog, pins, store
 from fc7.models.catalog import Source
+from fc7.models.common.errors import DownloadError, Fc7Error, UsageError, WeightsError
+from fc7.models.common.progress import Silent
 from fc7.models.download import alone_with
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import DownloadError, Fc7Error, UsageError, WeightsError
 from fc7.models.pins import Pin
-from fc7.models.progress import Silent
 from fc7.models.pulling import PullOptions, downloads, pull
 from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
@@ -364,7 +364,7 @@ PULL = """
 import dataclasses, sys
 from fc7.models import catalog
 from fc7.models.catalog import Source
-from fc7.models.progress import Silent
+from fc7.models.common.progress import Silent
 from fc7.models.pulling import pull
 from fc7.models.spec import PreprocessSpec
 catalog.NETWORKS = (dataclasses.replace(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fc7.models import fusion
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.fusion import fuse, write_model
 from fc7.models.pixels import pixels_in
 from fc7.models.spec import LayerSpec

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from fc7.extract.engines import nvidia_driver
 from fc7.extract.session import Session, open_session
 from fc7.extract.stages import Features
-from fc7.models.errors import ProviderError
+from fc7.models.common.errors import ProviderError
 from fc7.models.graph_files import save_graph
 from fc7.models.half import half
 from fc7.models.layers import layers_of

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fc7.extract.session import open_session
 from fc7.models import store
-from fc7.models.errors import Fc7Error, UnsafeFileError, WeightsError
+from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
 from fc7.models.importing import import_network
 from fc7.models.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, head, images, model, trunk, write
@@ -251,7 +251,7 @@ SKELETON = _skeleton()
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from fc7.models.importing import import_network
 from fc7.models.spec import torch_preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,7 +9,7 @@ import pytest
 
 from fc7.models import store
 from fc7.models.architectures import architecture
-from fc7.models.errors import UnknownLayerError, UsageError, WeightsError
+from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
 from fc7.models.importing import built_network, import_network
 from fc7.models.spec import caffe_preprocess, torch_preprocess
 from tests.models import caffe_files

@@ -12,7 +12,7 @@ import pytest
 
 from fc7.models import catalog
 from fc7.models.catalog import Source
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures
 
@@ -121,8 +121,8 @@ def test_what_is_not_installed_is_said_to_be_a_pip_install(line: CommandLine) ->
 def test_the_extra_is_named_for_the_network_that_it_brings(
     line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fc7.models.errors import DownloadError
-    from fc7.models.progress import Silent
+    from fc7.models.common.errors import DownloadError
+    from fc7.models.common.progress import Silent
     from fc7.models.pulling import pull
 
     def absent(name: str) -> importlib.metadata.Distribution:

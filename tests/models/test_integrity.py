@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fc7.models import integrity, store
-from fc7.models.errors import WeightsError
+from fc7.models.common.errors import WeightsError
 from fc7.models.integrity import unchanged
 from fc7.models.listing import network_rows
 from fc7.models.network_table import network_table

@@ -1,4 +1,6 @@
-"""The branch of `models.locks` for Windows, where nobody runs these tests: over a stand-in for `msvcrt`."""
+"""The branch of `models.common.locks` for Windows, where nobody runs these tests: over a stand-in for
+`msvcrt`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from fc7.models import locks
+from fc7.models.common import locks
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fc7.models import catalog, measured, store
-from fc7.models.errors import UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
 from fc7.models.preprocess_options import PreprocessOptions
 from fc7.models.spec import caffe_preprocess, torch_preprocess
 from fc7.models.store import StoredNetwork

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from fc7.models import places
-from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.kinds import Kind, size_text
 from fc7.models.outputs import Guard, Output
 from fc7.models.places import Place

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import NodeProto
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.graph_intake import take_in
 from fc7.models.importing import import_network
 from fc7.models.normalised import own_normalisation

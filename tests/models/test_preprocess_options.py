@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from fc7.models import catalog, preprocess_flags, preprocess_options, presets, store
 from fc7.models.catalog import PREPROCESS_PRESETS
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.importing import import_network
 from fc7.models.preprocess_options import PreprocessOptions, fit_crop
 from fc7.models.spec import PreprocessSpec, fingerprint

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models.program import command_line, own_call_with, pip_install, python_name
+from fc7.models.common.program import command_line, own_call_with, pip_install, python_name
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
-SAYS_ITS_NAME = (
-    "import sys; sys.path.insert(0, {root!r}); from fc7.models.program import *; print(command_line('again'))"
-)
+SAYS_ITS_NAME = "import sys; sys.path.insert(0, {root!r}); from fc7.models.common.program import *; print(command_line('again'))"
 
 
 @pytest.fixture

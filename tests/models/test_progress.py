@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fc7.models.progress import Bar, Silent, make_progress
+from fc7.models.common.progress import Bar, Silent, make_progress
 
 
 class Terminal(io.StringIO):

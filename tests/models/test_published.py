@@ -13,7 +13,7 @@ import pytest
 
 from fc7.models import catalog, store
 from fc7.models.catalog import CatalogEntry, Source
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.published import check_is_the_catalogues, published_facts
@@ -137,7 +137,7 @@ def test_import_refuses_another_network_and_the_store_stays_empty(tmp_path: Path
 
 
 def test_pull_from_an_address_of_ones_own_refuses_another_network_too(tmp_path: Path) -> None:
-    from fc7.models.progress import Silent
+    from fc7.models.common.progress import Silent
     from fc7.models.pulling import PullOptions, pull
     from tests.models.web_server import serving
 

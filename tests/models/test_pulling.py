@@ -12,9 +12,15 @@ import pytest
 
 from fc7.models import catalog, store
 from fc7.models.catalog import CatalogEntry, Source
-from fc7.models.errors import DownloadError, StoppedError, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.errors import (
+    DownloadError,
+    StoppedError,
+    UnknownNetworkError,
+    UsageError,
+    WeightsError,
+)
+from fc7.models.common.progress import Silent
 from fc7.models.preprocess_options import PreprocessOptions
-from fc7.models.progress import Silent
 from fc7.models.pulling import PullOptions, downloads, pull, safe_name
 from fc7.models.spec import torch_preprocess
 from fc7.models.store import StoredNetwork

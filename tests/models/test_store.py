@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc7.models import store, store_paths
-from fc7.models.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
 from tests.models.fake_networks import fake_files, fake_spec
 
 

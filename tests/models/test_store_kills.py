@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fc7.models import store
-from fc7.models.locks import Busy, exclusive
+from fc7.models.common.locks import Busy, exclusive
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.support import ROOT
 
@@ -106,7 +106,7 @@ def test_leftovers_are_kept_a_day_where_no_lock_protects_them(
     fresh.mkdir()
     old.mkdir()
     os.utime(old, (time.time() - 90_000, time.time() - 90_000))
-    monkeypatch.setattr("fc7.models.locks._locked", lambda descriptor, wait: False)
+    monkeypatch.setattr("fc7.models.common.locks._locked", lambda descriptor, wait: False)
     store.save(fake_spec("two"), fake_files(), replace=False)
     assert fresh.is_dir()
     assert not old.exists()

@@ -10,9 +10,9 @@ import pytest
 
 from fc7.models import catalog
 from fc7.models.availability import ReadyNetwork
+from fc7.models.common.errors import DownloadError
+from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network
-from fc7.models.errors import DownloadError
-from fc7.models.progress import Silent
 from fc7.models.unavailable import Need, how_to_bring, what_to_run_instead
 
 LITE = ReadyNetwork("efficientnet-lite0", "installed", 75.1, classifies=True)
@@ -27,7 +27,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FC7_HOME", "/home/somebody/.cache/fc7")
     monkeypatch.delenv("FC7_NETWORK", raising=False)
     monkeypatch.setattr(sys, "argv", ["fc7", "extract", "my photos/", "--network=alexnet", "-o", "f.h5"])
-    monkeypatch.setattr("fc7.models.program.shutil.which", lambda name: str(Path(name).absolute()))
+    monkeypatch.setattr("fc7.models.common.program.shutil.which", lambda name: str(Path(name).absolute()))
     monkeypatch.setattr(sys, "executable", str(Path("python").absolute()))
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
 from fc7.models.weights.reading import read_weights
 from tests.models import weights_files as wf

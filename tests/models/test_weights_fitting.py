@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.models.architectures import ARCHITECTURES, Conv, Dense, Step
-from fc7.models.errors import UsageError, WeightsError
+from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.weights.canonical import KEYS, canonical
 from fc7.models.weights.fitting import fit_architecture, matching_plans
 from fc7.models.weights.state_dict import from_state_dict

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.pickles import load_plain
 from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files as wf

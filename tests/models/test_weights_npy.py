@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.npy_dict import canonical_layout, read_npy_dict
 from tests.models import weights_files as wf
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.safetensors_file import read_safetensors
 from tests.models import weights_files as wf
 

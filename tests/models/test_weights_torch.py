@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fc7.models.errors import UnsafeFileError, WeightsError
+from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files as wf
 

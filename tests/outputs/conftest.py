@@ -19,7 +19,7 @@ from fc7.classify.records import FitOptions
 from fc7.extract.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.models.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error
 from fc7.models.importing import import_network
 from fc7.models.spec import caffe_preprocess
 from tests.classify.test_imagenet import bring

@@ -51,7 +51,7 @@ def test_every_command_with_outputs_has_force() -> None:
 # Who else writes: files that are no outputs (the store, a work folder), or an output's parts.
 WRITERS = {
     "models/places.py",
-    "models/durable.py",
+    "models/common/durable.py",
     "extract/decode_process.py",
     "models/integrity.py",
     "models/store.py",

@@ -31,7 +31,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.shapes import make_shapes
 from fc7.extract.summary import write_failures_csv
-from fc7.models.errors import Fc7Error, UsageError
+from fc7.models.common.errors import Fc7Error, UsageError
 from tests.outputs.cases import CPU, OUTPUTS, Case, Run, everything, put
 from tests.support import coloured_picture, command
 

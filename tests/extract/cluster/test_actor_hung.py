@@ -19,7 +19,7 @@ from pathlib import Path
 from fc7.extract.cluster.actor import Actor
 from fc7.extract.cluster.messages import Parcel
 from fc7.extract.in_flight import InFlight
-from fc7.models.errors import HungError
+from fc7.models.common.errors import HungError
 
 class Hanging:
     def process(self, refs, name, watch):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from fc7.models.terminal import beneath, guard, is_guarded, one_line
+from fc7.models.common.terminal import beneath, guard, is_guarded, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

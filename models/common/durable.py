@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fc7.models.errors import Fc7Error
-from fc7.models.locks import Busy, exclusive
+from fc7.models.common.errors import Fc7Error
+from fc7.models.common.locks import Busy, exclusive
 
 # Answers of file systems that have no fsync for folders; names there are as durable as they get.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from fc7.models.errors import UsageError
+from fc7.models.common.errors import UsageError
 
 
 def refuse_pipe(path: Path) -> None:
