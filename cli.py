@@ -306,7 +306,7 @@ def _run() -> None:
 
 def _stopped() -> None:
     """End after Ctrl-C that no command saw to, saying what became of its outputs."""
-    from fc7.models.outputs import what_was_written
+    from fc7.models.outputs.outputs import what_was_written
 
     _fail("; ".join(filter(None, ("stopped", what_was_written()))), 130)
 

@@ -12,7 +12,7 @@ from fc7.classify.kinds import PREDICTIONS
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import Fc7Error, StoppedError
 from fc7.models.common.locks import exclusive
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.outputs import Destination, claimed
 
 
 @contextmanager

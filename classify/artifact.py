@@ -67,7 +67,7 @@ from fc7.models.common.durable import explained
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.unicode_forms import normal
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.outputs import Destination, claimed
 
 FORMAT_VERSION = 3
 # Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.

@@ -64,7 +64,7 @@ def compare(
     from fc7.classify.compare import compare_classifiers
     from fc7.classify.report.summaries import comparison_report
     from fc7.classify.scoring import RunOptions
-    from fc7.classify.tables import write_table
+    from fc7.models.outputs.csv_rows import write_table
 
     comparison = compare_classifiers(
         first,

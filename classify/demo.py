@@ -29,12 +29,12 @@ from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.default import default_network
 from fc7.models.ensure import ensure_network
-from fc7.models.outputs import Guard
+from fc7.models.outputs.outputs import Guard
 
 if TYPE_CHECKING:
     from fc7.classify.evaluate import Metrics
     from fc7.extract.stages import Pixels
-    from fc7.models.outputs import Destination
+    from fc7.models.outputs.outputs import Destination
     from fc7.models.spec import NetworkSpec
 
 COUNT = 40

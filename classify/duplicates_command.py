@@ -12,7 +12,7 @@ from fc7.extract.cache_commands import ForceOption, existing
 from fc7.extract.commands import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs import Guard
+from fc7.models.outputs.outputs import Guard
 
 
 def duplicates(

@@ -8,7 +8,7 @@ images.csv                path,truth,predicted,correct,score,truth_score,rejecte
 groups.csv                group,n,n_correct,accuracy,low,high; the header alone if no image has a group
 ========================  ==============================================================================
 
-Cells are as `classify.tables` says. Numbers are written in full.
+Cells are as `models.outputs.csv_rows` says. Numbers are written in full.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from fc7.classify.evaluate import Metrics
 from fc7.classify.judging import Evaluation
 from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
-from fc7.classify.tables import write_table
-from fc7.models.outputs import Folder, Guard
+from fc7.models.outputs.csv_rows import write_table
+from fc7.models.outputs.outputs import Folder, Guard
 
 Rows = Iterable[Iterable[object]]
 

@@ -24,7 +24,7 @@ from fc7.extract.stages import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress
 from fc7.models.common.unicode_forms import normal
-from fc7.models.outputs import Destination, Guard, Output
+from fc7.models.outputs.outputs import Destination, Guard, Output
 
 _CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000

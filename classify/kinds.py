@@ -1,4 +1,4 @@
-"""The kinds of files that this room writes; see `models.kinds`."""
+"""The kinds of files that this room writes; see `models.outputs.kinds`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import fc7.extract.kinds  # noqa: F401  names what this room reads
-from fc7.models.kinds import Kind, first_line, head, named, onnx_metadata, png_says, table, zip_member
+from fc7.models.outputs.kinds import Kind, first_line, head, named, onnx_metadata, png_says, table, zip_member
 
 CLASSIFIER_FORMAT, FULL_FORMAT = "fc7-classifier", "fc7-full"
 """``format`` in the metadata of classifier.onnx and of full.onnx."""

@@ -22,7 +22,7 @@ from fc7.extract.cache_commands import ForceOption, existing
 from fc7.extract.commands import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs import Guard
+from fc7.models.outputs.outputs import Guard
 
 
 @unpacked
@@ -56,7 +56,7 @@ def learning_curve(
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
     from fc7.classify.report.curves import learning_curve_report
-    from fc7.classify.tables import write_table
+    from fc7.models.outputs.csv_rows import write_table
 
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)

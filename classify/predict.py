@@ -21,7 +21,7 @@ from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.stages import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
-from fc7.models.outputs import Destination, Output
+from fc7.models.outputs.outputs import Destination, Output
 
 if TYPE_CHECKING:
     from fc7.extract.cluster.driver import NodeWork

@@ -5,7 +5,7 @@ probabilities. ``label`` and ``score`` are those of the first pair, but of an im
 unsure of ``rejected`` is 1 and ``label`` is ``unknown`` (another word if a class has that name); ``label_1``
 is the best class all the same. A ``novelty`` above 1 is an image unlike those of training; it is empty where
 the classifier knows of none. An image that could not be read has only path and error. What has no such
-doubts (`classify.imagenet`) has neither column. Cells are as `classify.tables` says.
+doubts (`classify.imagenet`) has neither column. Cells are as `models.outputs.csv_rows` says.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import numpy as np
 
 from fc7.classify.appearing import appearing
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.tables import CsvRows
 from fc7.extract.stages import Failure, Listing, start_of
 from fc7.models.common.terminal import data_stream
-from fc7.models.outputs import Destination, Output, claimed
+from fc7.models.outputs.csv_rows import CsvRows
+from fc7.models.outputs.outputs import Destination, Output, claimed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,7 @@ from fc7.classify.kinds import SKOPS
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import ClassifierError, UsageError
 from fc7.models.common.program import pip_install
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.outputs import Destination, claimed
 
 
 def write_skops(classifier: Classifier, out: Destination) -> list[str]:

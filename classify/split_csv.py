@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fc7.classify.kinds import SPLIT, SPLIT_COLUMNS
-from fc7.classify.tables import write_table
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.csv_rows import write_table
+from fc7.models.outputs.outputs import Destination, claimed
 
 
 def write_split(

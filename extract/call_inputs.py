@@ -14,7 +14,7 @@ from fc7.extract.folders import FolderOrigin
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.list_lines import STDIN
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.outputs import Guard
+from fc7.models.outputs.outputs import Guard
 
 if TYPE_CHECKING:
     from fc7.extract.stages import Listing

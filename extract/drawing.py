@@ -16,7 +16,7 @@ from fc7.extract.kinds import DRAWING, DRAWN_BY
 from fc7.extract.stages import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
-from fc7.models.outputs import Destination, Guard
+from fc7.models.outputs.outputs import Destination, Guard
 
 # Ink on white and white on the red have a contrast above 7 : 1 (WCAG 2.2, success criterion 1.4.6); what is
 # wrong is told by a frame, a cross and a dark band as well, so that nothing hangs on the colour.

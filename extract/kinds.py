@@ -1,4 +1,4 @@
-"""The kinds of files that this room writes, and the names of those that it reads; see `models.kinds`."""
+"""The kinds of files that this room writes, and the names of those that it reads; see `models.outputs.kinds`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fc7.extract.formats import HEAD_BYTES, begins_as_image, sniff
 from fc7.models.common.errors import CacheCorruptError, CacheError
-from fc7.models.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
+from fc7.models.outputs.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
 
 DRAWN_BY = "fc7"
 """What PNG files of ours say that made them."""

@@ -55,7 +55,7 @@ from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.stopping import is_pressed_again
 from fc7.models.default import default_network
 from fc7.models.ensure import ensure_network
-from fc7.models.outputs import Destination, Output
+from fc7.models.outputs.outputs import Destination, Output
 from fc7.models.spec import NetworkSpec
 from fc7.models.store import StoredNetwork
 
@@ -99,7 +99,7 @@ def extract_features(
     ------
     UsageError
         If there are no images, `out` was made by another network, layer or preprocessing, or something
-        else stands there (`models.outputs`).
+        else stands there (`models.outputs.outputs`).
     Fc7Error
         If the disk is too full for `out`, something hangs, a store refuses its credentials, or an image
         fails and `options.on_error` is "fail"; what was done is kept.

@@ -20,8 +20,8 @@ from fc7.extract.stages import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
-from fc7.models.kinds import Kind
-from fc7.models.outputs import Guard
+from fc7.models.outputs.kinds import Kind
+from fc7.models.outputs.outputs import Guard
 
 CLASSES = ("circle", "rectangle", "triangle", "star")
 SIDE = 227

@@ -17,7 +17,7 @@ from fc7.models.common.label_names import in_order
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted, one_line
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.outputs import Destination, claimed
 
 _FAILURES_SHOWN = 20
 _CLASSES_SHOWN = 8

@@ -8,9 +8,9 @@ from fc7.classify.duplicates import Pair
 from fc7.classify.duplicates_of_cache import NamedDuplicates
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from fc7.classify.report.text import duplicates_line
-from fc7.classify.tables import write_table
 from fc7.models.common.terminal import counted, one_line
-from fc7.models.outputs import Destination, claimed
+from fc7.models.outputs.csv_rows import write_table
+from fc7.models.outputs.outputs import Destination, claimed
 
 
 def duplicates_report(named: NamedDuplicates) -> str:

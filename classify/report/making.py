@@ -18,7 +18,7 @@ from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import find_originals, make_thumbnails
 from fc7.models.common.durable import explained
 from fc7.models.common.progress import Progress
-from fc7.models.outputs import Destination, Folder, Guard, Output
+from fc7.models.outputs.outputs import Destination, Folder, Guard, Output
 
 
 @dataclass(frozen=True, slots=True)

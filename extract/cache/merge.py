@@ -21,7 +21,7 @@ from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.stages import Failure
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.progress import Progress, Silent
-from fc7.models.outputs import Destination, Guard, Output
+from fc7.models.outputs.outputs import Destination, Guard, Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from fc7.extract.cache.reader import CacheReader, Columns
 from fc7.extract.kinds import NPZ
 from fc7.models.common.durable import explained, room_beside
 from fc7.models.common.errors import CacheError
-from fc7.models.outputs import Destination, Guard
+from fc7.models.outputs.outputs import Destination, Guard
 
 _STEP = 8192
 

@@ -10,7 +10,7 @@ from fc7.extract.kinds import PARQUET
 from fc7.models.common.durable import explained, room_beside
 from fc7.models.common.errors import CacheError, UsageError
 from fc7.models.common.program import pip_install
-from fc7.models.outputs import Destination, Guard
+from fc7.models.outputs.outputs import Destination, Guard
 
 _ROWS = 4096
 """Rows that are in memory at once and make a row group, fewer where they would take more than 64 MiB."""

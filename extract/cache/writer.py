@@ -37,7 +37,7 @@ from fc7.extract.stages import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted
-from fc7.models.outputs import Guard, Output
+from fc7.models.outputs.outputs import Guard, Output
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
 

@@ -44,7 +44,7 @@ def flush_folder(folder: Path) -> None:
 def write_whole(path: Path, data: bytes) -> Path:
     """Write a file of ours that appears when it is complete, and survives a power cut then.
 
-    What a user named is written by way of `models.outputs`, which looks at what stands there.
+    What a user named is written by way of `models.outputs.outputs`, which looks at what stands there.
 
     Raises
     ------

@@ -4,7 +4,7 @@ Source: protobuf.dev, "Encoding". A message is a run of fields, each a tag (numb
 and a value; a length that is claimed is compared with the bytes that are there before it is used.
 `google.protobuf` (7.36, a descriptor built at run time) reads 240 MB as fast and in as much memory, but makes
 370 MB of 15 MB of empty layers before anything can be counted, and has no way to pass over the arrays of a
-mapped file (`models.kinds`).
+mapped file (`models.outputs.kinds`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from fc7.classify.scoring import RunOptions
 from fc7.extract.inputs import list_inputs
 from fc7.extract.reading import NO_CARE
 from fc7.models.common.errors import StoppedError
-from fc7.models.outputs import claimed
+from fc7.models.outputs.outputs import claimed
 from tests.classify.test_imagenet import bring
 from tests.extract.cluster.origins import SlowOrigin, seen_through
 from tests.extract.memory_group import memory_group

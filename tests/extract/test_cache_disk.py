@@ -18,7 +18,7 @@ from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.reader import load_features
 from fc7.extract.hdf5 import NewFile, OpenFile
 from fc7.models.common.errors import CacheError, UsageError
-from fc7.models.places import Place
+from fc7.models.outputs.places import Place
 from tests.extract.cache_support import (
     PETS,
     CrashError,

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from fc7.models import places
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.kinds import Kind, size_text
-from fc7.models.outputs import Guard, Output
-from fc7.models.places import Place
+from fc7.models.outputs import places
+from fc7.models.outputs.kinds import Kind, size_text
+from fc7.models.outputs.outputs import Guard, Output
+from fc7.models.outputs.places import Place
 
 OURS = Kind("a file of ours", lambda path: path.read_bytes().startswith(b"ours"))
 WHOLE = Kind("a whole file", OURS.recognises, streams=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models.kinds import describe
+from fc7.models.outputs.kinds import describe
 from tests.outputs.cases import (
     CASES,
     EXPORT,

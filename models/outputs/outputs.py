@@ -2,11 +2,12 @@
 
 What stands at the place of an output is replaced only
 
-- if it is of the kind to be written (`models.kinds`) or empty, or the user gave ``--force``;
+- if it is of the kind to be written (`models.outputs.kinds`) or empty, or the user gave ``--force``;
 - and if it is no file that the call itself reads, under whatever name, and no other output of the call.
 
 Everything else is a `UsageError` that says what stands there and what was to be written. An output is tried
-before the work, with a file beside its place, and looked at again when it is finished (`models.places`).
+before the work, with a file beside its place, and looked at again when it is finished
+(`models.outputs.places`).
 
     guard = Guard([features], force=force)
     model = guard.claim(output, CLASSIFIER)             # before the work
@@ -29,8 +30,8 @@ from typing import BinaryIO
 
 from fc7.models.common.durable import unwritable
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.kinds import Kind, describe, size_text
-from fc7.models.places import Place, place
+from fc7.models.outputs.kinds import Kind, describe, size_text
+from fc7.models.outputs.places import Place, place
 
 # The call is not at fault if the disk is full or breaks.
 _FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EIO}

@@ -18,7 +18,7 @@ from typing import TextIO
 import numpy as np
 
 from fc7.models.common.durable import explained
-from fc7.models.outputs import Output
+from fc7.models.outputs.outputs import Output
 
 
 class CsvRows:

@@ -1,4 +1,4 @@
-"""How a finished file gets to its place. Whether it may, `models.outputs` says.
+"""How a finished file gets to its place. Whether it may, `models.outputs.outputs` says.
 
 ====================  ==================================================================================
 at the place          what becomes of it
