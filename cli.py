@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fc7.models.common.command_table import Row
     from fc7.models.common.progress import Notify
-    from fc7.models.spec import NetworkSpec
+    from fc7.models.network.spec import NetworkSpec
 
 # The module of a command is imported when the command is called, not for the help of all.
 COMMANDS: "dict[str, Row]" = {

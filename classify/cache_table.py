@@ -10,7 +10,7 @@ from fc7.classify.rows import Table, make_table
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.models.common.errors import UnknownLayerError
-from fc7.models.spec import Pool
+from fc7.models.network.spec import Pool
 
 EVERY_LAYER = "auto"
 """A layer's name to `fit`: cross-validate all of them and keep the best."""

@@ -17,8 +17,8 @@ from fc7.classify.markdown import plain, table
 from fc7.classify.scoring import stored_network
 from fc7.models.catalog import entry, names
 from fc7.models.common.durable import explained
+from fc7.models.network.spec import PreprocessSpec
 from fc7.models.outputs.outputs import Destination, claimed
-from fc7.models.spec import PreprocessSpec
 
 # Below so many test images a class's recall has an interval about 30 points wide or wider, whatever it is
 # (Wilson's, 9 of 9 right: 70 % to 100 %).

@@ -34,8 +34,8 @@ from fc7.models.outputs.outputs import Guard
 if TYPE_CHECKING:
     from fc7.classify.evaluate import Metrics
     from fc7.extract.stages import Pixels
+    from fc7.models.network.spec import NetworkSpec
     from fc7.models.outputs.outputs import Destination
-    from fc7.models.spec import NetworkSpec
 
 COUNT = 40
 """Pictures of each class to learn from."""

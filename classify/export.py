@@ -44,8 +44,8 @@ from fc7.extract.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.network.spec import NetworkSpec, PreprocessSpec
 from fc7.models.outputs.outputs import Destination, Output
-from fc7.models.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -16,7 +16,7 @@ from fc7.extract.reading import Care
 from fc7.extract.stages import Listing
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extr
 from __future__ import annotations
 
 from fc7.models.common.errors import UsageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 
 def before_the_network(spec: PreprocessSpec) -> list[str]:

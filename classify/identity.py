@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from fc7.models.spec import Pool
+from fc7.models.network.spec import Pool
 
 POOLS: tuple[Pool, ...] = get_args(Pool)
 
@@ -19,9 +19,9 @@ class FeatureIdentity:
     network, layer : str
         Names; shown, not compared.
     fingerprint : str
-        `models.spec.NetworkSpec.fingerprint` of the layer: other features are refused by it.
+        `models.network.spec.NetworkSpec.fingerprint` of the layer: other features are refused by it.
     preprocess : str
-        `models.spec.PreprocessSpec.to_json`.
+        `models.network.spec.PreprocessSpec.to_json`.
     trained : bool
         False for a network with random weights.
     pool : {"flatten", "avg", "max", "token"}

@@ -31,9 +31,9 @@ from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import one_line
 from fc7.models.ensure import ensure_network
-from fc7.models.imagenet_classes import imagenet_classes
+from fc7.models.network.imagenet_classes import imagenet_classes
+from fc7.models.network.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
 from fc7.models.outputs.outputs import Destination, Output
-from fc7.models.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

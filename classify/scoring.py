@@ -26,7 +26,7 @@ from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
 from fc7.models.ensure import ensure_network
-from fc7.models.spec import NetworkSpec, PreprocessSpec
+from fc7.models.network.spec import NetworkSpec, PreprocessSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

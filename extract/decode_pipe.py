@@ -21,7 +21,7 @@ from fc7.extract.patience import Patience
 from fc7.extract.stages import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.common.own_python import command
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 # One image of 224 or 227 pixels: with Linux's 64 KiB the two would wait for each other in between.
 _PIPE_BYTES = 1 << 18

@@ -23,7 +23,7 @@ from fc7.extract.reading import Decode
 from fc7.extract.stages import Pixels
 from fc7.models.common import memory
 from fc7.models.common.errors import ImageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 REQUEST = struct.Struct("<q")
 ANSWER = struct.Struct("<c4q")

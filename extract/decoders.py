@@ -25,7 +25,7 @@ from fc7.extract.stages import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.stopping import before_end
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 THREADS_SERVE = 8
 """With more images at once than this they are decoded in processes. Five or six threads are as many as the

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.stages import Pixels
-from fc7.models.spec import Interpolation, PreprocessSpec
+from fc7.models.network.spec import Interpolation, PreprocessSpec
 
 # The cubic of Keys (1981) with OpenCV's and PyTorch's parameter for resizing without
 # antialiasing: modules/imgproc/src/resize.cpp, interpolateCubic; aten UpSample.h.

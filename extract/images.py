@@ -87,7 +87,7 @@ from fc7.extract.tiff_layout import Layout, read_layout, unread_compression
 from fc7.extract.tiff_pixels import rgb_from_samples
 from fc7.extract.tiff_samples import read_samples
 from fc7.models.common.errors import ImageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 MAX_PIXELS = 178_956_970
 """Largest picture that is decoded: Pillow's own limit for an error, twice its MAX_IMAGE_PIXELS."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fc7.extract.cluster.options import ClusterOptions
     from fc7.extract.providers import Device, Precision
-    from fc7.models.spec import Pool
+    from fc7.models.network.spec import Pool
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from fc7.extract.patience import loaded
 from fc7.extract.stages import Features, Pixels
 from fc7.models.common.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
 from fc7.models.common.progress import Notify
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from fc7.extract.session import Session

@@ -22,7 +22,7 @@ from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from fc7.extract.providers import Device, Precision

@@ -10,8 +10,8 @@ from fc7.models.common.errors import Fc7Error, UnknownNetworkError
 from fc7.models.common.names import guess
 from fc7.models.common.program import command_line
 from fc7.models.installed import is_installed
+from fc7.models.network.spec import IMAGENET_CLASSES
 from fc7.models.published import published_facts
-from fc7.models.spec import IMAGENET_CLASSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from fc7.models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, r
 from fc7.models.catalog_networks import NETWORKS
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.common.names import guess
-from fc7.models.spec import caffe_preprocess
+from fc7.models.network.spec import caffe_preprocess
 
 __all__ = [
     "KNOWN_FILES",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fc7.models.architectures import architecture
-from fc7.models.presets import clip_preprocess, siglip_preprocess, tf_preprocess
-from fc7.models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.network.architectures import architecture
+from fc7.models.network.presets import clip_preprocess, siglip_preprocess, tf_preprocess
+from fc7.models.network.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 
 @dataclass(frozen=True, slots=True)

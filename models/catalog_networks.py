@@ -16,7 +16,7 @@ from __future__ import annotations
 from fc7.models.catalog_backbones import EFFICIENTNETS, TORCHVISION
 from fc7.models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
 from fc7.models.catalog_transformers import TRANSFORMERS
-from fc7.models.spec import caffe_preprocess, torch_preprocess
+from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 
 _HUB = "https://huggingface.co/onnxmodelzoo"
 _UNRESTRICTED = "unrestricted (BVLC)"

@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 
 from fc7.models.catalog_entry import CatalogEntry, Source
-from fc7.models.presets import clip_preprocess, siglip_preprocess
-from fc7.models.spec import torch_preprocess
+from fc7.models.network.presets import clip_preprocess, siglip_preprocess
+from fc7.models.network.spec import torch_preprocess
 
 
 def _export(repository: str, revision: str, file: str, size: int, sha256: str) -> tuple[Source, ...]:

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from fc7.models.architectures import (
+from fc7.models.common.errors import WeightsError
+from fc7.models.graph_layers import Convolution, Map
+from fc7.models.graph_writer import INPUT, GraphWriter
+from fc7.models.network.architectures import (
     LRN_ALPHA,
     LRN_BETA,
     LRN_K,
@@ -20,9 +23,6 @@ from fc7.models.architectures import (
     Norm,
     Step,
 )
-from fc7.models.common.errors import WeightsError
-from fc7.models.graph_layers import Convolution, Map
-from fc7.models.graph_writer import INPUT, GraphWriter
 
 Weights = Mapping[str, NDArray[np.float32]]
 

@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from onnx.external_data_helper import set_external_data, uses_external_data
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 from fc7.models.weights.external_data import claimed_bytes, external_file, read_external
 
 GRAPH_FILE, WEIGHTS_FILE = "network.onnx", "network.weights"

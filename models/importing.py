@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.models.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.known import BUILT, built_plan
 from fc7.models.catalog import UNTRAINED
@@ -17,9 +16,10 @@ from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
 from fc7.models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
 from fc7.models.layers import layers_of
+from fc7.models.network.architectures import ARCHITECTURES, Architecture, architecture
+from fc7.models.network.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 from fc7.models.preprocess_options import PreprocessOptions, fit_crop
 from fc7.models.published import check_is_the_catalogues, known_file
-from fc7.models.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 from fc7.models.surgery import input_size
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def built_network(
     ----------
     plan : Architecture or Backbone
     weights : mapping of str to ndarray, float32
-        As in `models.weights.canonical.WeightsFile`.
+        As in `models.network.canonical.WeightsFile`.
     name : str
     preprocess : PreprocessSpec
     layer : str or None

@@ -16,9 +16,9 @@ from fc7.models.default import default_network
 from fc7.models.installed import is_installed
 from fc7.models.integrity import is_damaged
 from fc7.models.measured import Measured, measured_here
+from fc7.models.network.spec import LayerSpec
 from fc7.models.pins import pins_of
 from fc7.models.published import published_facts
-from fc7.models.spec import LayerSpec
 from fc7.models.store import StoredNetwork
 
 Row = Mapping[str, Any]

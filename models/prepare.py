@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fc7.models.fast import expand_lrn
 from fc7.models.graph_files import load_graph
 from fc7.models.half import half
+from fc7.models.network.spec import NetworkSpec
 from fc7.models.pixels import PIXELS, pixels_in
-from fc7.models.spec import NetworkSpec
 from fc7.models.surgery import cut, fixed_batch
 from fc7.models.vectors import vector_name, vectors_out
 

@@ -13,8 +13,8 @@ import typer.core
 from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
+    from fc7.models.network.spec import Resize
     from fc7.models.preprocess_options import PreprocessOptions
-    from fc7.models.spec import Resize
 
 T = TypeVar("T")
 # Pillow and the engines do more; no network that was ever published does.

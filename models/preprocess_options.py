@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
-from fc7.models.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
+from fc7.models.network.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
 
 Channels = tuple[float, float, float]
 Size = tuple[int, int]
@@ -189,7 +189,7 @@ def fit_crop(preprocess: PreprocessSpec, size: Size) -> PreprocessSpec:
 
     Examples
     --------
-    >>> from fc7.models.spec import torch_preprocess
+    >>> from fc7.models.network.spec import torch_preprocess
     >>> [fit_crop(torch_preprocess(), (side, side)).resize_height for side in (32, 224, 227, 299, 384)]
     [37, 256, 256, 342, 439]
     """

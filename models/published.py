@@ -11,7 +11,7 @@ from pathlib import Path
 from fc7.models import catalog
 from fc7.models.catalog import CatalogEntry
 from fc7.models.common.errors import UsageError, WeightsError
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 
 # `NetworkSpec.source`. Only the end tells the hashes: before it stands an address or a file's name.
 _HASHES = re.compile(r"(.*), sha256 ([0-9a-f]{64})(?:, sha1 ([0-9a-f]{40}))?", re.DOTALL)

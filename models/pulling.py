@@ -18,9 +18,9 @@ from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
 from fc7.models.download import Wanted, alone_with, fetch
 from fc7.models.installed import installed_file, not_installed
+from fc7.models.network.spec import Pool, PreprocessSpec
 from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
 from fc7.models.published import file_hash
-from fc7.models.spec import Pool, PreprocessSpec
 from fc7.models.store import StoredNetwork
 from fc7.models.unavailable import how_to_bring, size_note
 

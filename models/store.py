@@ -29,7 +29,7 @@ from fc7.models.common.locks import exclusive
 from fc7.models.common.names import guess
 from fc7.models.common.program import command_line
 from fc7.models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 from fc7.models.store_paths import check_name, is_name, store_root
 
 __all__ = [

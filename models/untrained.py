@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.architectures import Architecture
+from fc7.models.network.architectures import Architecture
 
 _LEVELS = 1 << 16
 

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from fc7.models.graph_files import named_array
-from fc7.models.spec import LayerSpec, Pool
+from fc7.models.network.spec import LayerSpec, Pool
 from fc7.models.surgery import untyped, with_parts
 
 if TYPE_CHECKING:

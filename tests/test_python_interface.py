@@ -11,7 +11,7 @@ from fc7.classify import classify_images, fit_classifier, load_classifier, save_
 from fc7.classify.from_cache import fit_cache
 from fc7.extract import ExtractOptions, extract_features, load_features
 from fc7.models.importing import import_network
-from fc7.models.spec import caffe_preprocess
+from fc7.models.network.spec import caffe_preprocess
 from tests.support import COLOURS, lines_of, tiny_network, write_pictures
 
 

@@ -15,7 +15,7 @@ from fc7.classify.report.judged import Judged
 from fc7.classify.report.loading import LoadedCache
 from fc7.classify.rows import Table
 from fc7.extract.cache.header import tool_version
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 
 def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> tuple[tuple[str, str], ...]:

@@ -47,7 +47,7 @@ from fc7.extract.hdf5 import Attribute
 from fc7.extract.stages import Failure
 from fc7.extract.storable import storable_failure
 from fc7.models.common.errors import CacheCorruptError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 # An attribute has 64 KiB at most.
 _STALE_BYTES = 30_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fc7.models.common.errors import MismatchError, UnknownLayerError
-from fc7.models.spec import NetworkSpec, PreprocessSpec, combined_fingerprint
+from fc7.models.network.spec import NetworkSpec, PreprocessSpec, combined_fingerprint
 
 REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
 """What a run can do about a cache that it does not fit."""

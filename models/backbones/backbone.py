@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fc7.models.graph_layers import Map
-from fc7.models.spec import Pool, PreprocessSpec
+from fc7.models.network.spec import Pool, PreprocessSpec
 
 if TYPE_CHECKING:
     from fc7.models.graph_writer import GraphWriter

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone, in_eights
 from fc7.models.graph_layers import Convolution, Map, same_padding
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 if TYPE_CHECKING:
     from fc7.models.graph_writer import GraphWriter

@@ -11,7 +11,7 @@ from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES
 from fc7.models.common.errors import WeightsError
-from fc7.models.weights.canonical import CanonicalWeights, finite_float32, listed
+from fc7.models.network.canonical import CanonicalWeights, finite_float32, listed
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, NDArray[Any]]

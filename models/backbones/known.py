@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fc7.models.architectures import ARCHITECTURES, Architecture
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.convnext import CONVNEXT_TINY
 from fc7.models.backbones.efficientnet_lite import EFFICIENTNET_LITE
 from fc7.models.backbones.mobilenet_v3 import MOBILENET_V3_LARGE
 from fc7.models.backbones.resnet50 import RESNET50
 from fc7.models.common.errors import UsageError
+from fc7.models.network.architectures import ARCHITECTURES, Architecture
 
 BACKBONES: dict[str, Backbone] = {
     plan.name: plan for plan in (*EFFICIENTNET_LITE, RESNET50, MOBILENET_V3_LARGE, CONVNEXT_TINY)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fc7.models.backbones.backbone import Backbone, in_eights
 from fc7.models.graph_layers import Convolution, Map
-from fc7.models.spec import torch_preprocess
+from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
     from fc7.models.graph_writer import GraphWriter

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fc7.models.common.errors import WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 
 _LARGEST = 3.4028234663852886e38  # of float32, in which Caffe keeps its settings
 _TRUE, _FALSE = ("true", "True", "t", "1"), ("false", "False", "f", "0")

@@ -13,8 +13,8 @@ from fc7.models.caffe.ops import Draft, Site, Tensor
 from fc7.models.caffe.prototxt import read_prototxt
 from fc7.models.common.errors import WeightsError
 from fc7.models.graph_writer import INPUT, IR_VERSION, OPSET
+from fc7.models.network.canonical import listed
 from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
-from fc7.models.weights.canonical import listed
 from fc7.models.weights.sniffing import sniff
 
 # Protobuf refuses messages of 2 GiB and more (protobuf.dev, "Proto Limits").

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fc7.models.caffe.net import NetLayer
 from fc7.models.caffe.ops import Shape, Site, Tensor
 from fc7.models.caffe.windows import convolution, pooling
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 
 Make = Callable[[Site], list[Shape]]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from fc7.models.caffe.block import Block
 from fc7.models.common.errors import WeightsError
+from fc7.models.network.canonical import listed
 from fc7.models.weights.caffe_types import V1_TYPES
-from fc7.models.weights.canonical import listed
 
 # An image of more pixels along a side, or a deeper network, is damage or an attack.
 MAX_SIDE, _MAX_LAYERS = 1 << 14, 10_000

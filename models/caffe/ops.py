@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fc7.models.caffe.block import Block
 from fc7.models.caffe.net import MAX_SIDE, NetLayer
 from fc7.models.common.errors import WeightsError
+from fc7.models.network.canonical import listed
 from fc7.models.weights.alexnet_walk import Op
 from fc7.models.weights.caffe_model import CaffeBlob
-from fc7.models.weights.canonical import listed
 
 Shape = tuple[int, ...]
 # 2 GiB of float32 for one image's blob.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fc7.models.caffe.block import Block, Scalar
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 
 # The largest published description, that of a ResNet-152, has some 100 KB and nests 4 deep.
 _MAX_BYTES, _MAX_DEPTH = 4 << 20, 32

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.models.caffe.block import Block
 from fc7.models.caffe.net import MAX_SIDE
 from fc7.models.caffe.ops import Shape, Site
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 
 _WINDOW = ("kernel_size", "kernel_h", "kernel_w", "stride", "stride_h", "stride_w", "pad", "pad_h", "pad_w")
 # How a layer was initialised and which library ran it does not change what it computes.

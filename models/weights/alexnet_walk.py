@@ -15,8 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.architectures import LRN_ALPHA, LRN_BETA, LRN_K, LRN_SIZE, Conv, Dense, MaxPool, Norm, Step
-from fc7.models.weights.canonical import CONVS, DENSES, listed
+from fc7.models.network.architectures import (
+    LRN_ALPHA,
+    LRN_BETA,
+    LRN_K,
+    LRN_SIZE,
+    Conv,
+    Dense,
+    MaxPool,
+    Norm,
+    Step,
+)
+from fc7.models.network.canonical import CONVS, DENSES, listed
 
 # These leave the numbers and their order alone; Dropout does where nothing is trained.
 _IDLE = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze")
@@ -67,7 +77,7 @@ class Walk:
     arrays : dict of str to ndarray
         Canonical keys and layouts, the file's own number types.
     steps : list of Step
-        The plan in the terms of `models.architectures`. Pooling stands as `MaxPool` whether it
+        The plan in the terms of `models.network.architectures`. Pooling stands as `MaxPool` whether it
         rounds up or down: that depends on the input size, and our graphs have their own.
     """
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.models.architectures import ARCHITECTURES, Conv, Dense, MaxPool, Norm
 from fc7.models.common.errors import WeightsError
+from fc7.models.network.architectures import ARCHITECTURES, Conv, Dense, MaxPool, Norm
+from fc7.models.network.canonical import CONVS, DENSES, CanonicalWeights, canonical, listed
 from fc7.models.weights.caffe_types import V1_TYPES
 from fc7.models.weights.caffe_wire import BYTES, VARINT, Field, Wire, signed
-from fc7.models.weights.canonical import CONVS, DENSES, CanonicalWeights, canonical, listed
 
 # V0LayerParameter.type (BVLC/caffe src/caffe/util/upgrade_proto.cpp, UpgradeV0LayerType); only what
 # tells an AlexNet is needed.

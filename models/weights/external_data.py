@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 
 # AlexNet's largest array, fc6 in float64, has 302 MB.
 _MAX_DIMENSIONS, _MAX_BYTES = 16, 1 << 32

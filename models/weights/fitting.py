@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fc7.models.architectures import ARCHITECTURES, Architecture, Step, architecture
 from fc7.models.common.errors import UsageError, WeightsError
-from fc7.models.weights.canonical import DENSES, CanonicalWeights
+from fc7.models.network.architectures import ARCHITECTURES, Architecture, Step, architecture
+from fc7.models.network.canonical import DENSES, CanonicalWeights
 
 
 def fit_architecture(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import WeightsError
-from fc7.models.weights.canonical import CONVS, DENSES, listed
+from fc7.models.network.canonical import CONVS, DENSES, listed
 from fc7.models.weights.pickles import load_plain
 
 MAGIC = b"\x93NUMPY"

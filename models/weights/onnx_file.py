@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from fc7.models.architectures import Step
 from fc7.models.common.errors import WeightsError
+from fc7.models.network.architectures import Step
+from fc7.models.network.canonical import CanonicalWeights, canonical, listed
 from fc7.models.weights.alexnet_walk import Op, PartedError, Walk
-from fc7.models.weights.canonical import CanonicalWeights, canonical, listed
 from fc7.models.weights.external_data import claimed_bytes, external_file, read_external
 from fc7.models.weights.floats import BFLOAT16, decode, item_size
 
@@ -49,7 +49,7 @@ class OnnxAlexNet:
     arrays : dict of str to ndarray, float32
         Canonical weights.
     steps : tuple of Step
-        The plan, to compare with `models.architectures`.
+        The plan, to compare with `models.network.architectures`.
     """
 
     arrays: CanonicalWeights

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 import numpy as np
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 from fc7.models.weights.pickled_arrays import ARRAY_GLOBALS, PickledDtype, RefusedError, set_array_state
 
 # The largest real file of these kinds (a training checkpoint) has some ten thousand.

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 from fc7.models.weights.floats import BFLOAT16, decode, item_size
 
 # The reference refuses headers above 100 MB; an AlexNet's has 2 KB.

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import WeightsError
-from fc7.models.weights.canonical import CONVS, DENSES, KEYS, CanonicalWeights, canonical, listed
+from fc7.models.network.canonical import CONVS, DENSES, KEYS, CanonicalWeights, canonical, listed
 
 # torchvision/models/alexnet.py: positions in its two Sequential containers.
 _POSITIONS = (*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6)))
@@ -39,7 +39,7 @@ def from_state_dict(arrays: Mapping[str, NDArray[Any]], name: str) -> CanonicalW
     ------
     WeightsError
         With the names found and needed, if they are not an AlexNet's; as
-        `models.weights.canonical.canonical` otherwise.
+        `models.network.canonical.canonical` otherwise.
     """
     bare = unwrapped(arrays)
     for scheme in _SCHEMES:

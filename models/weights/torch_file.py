@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 from fc7.models.weights.floats import ByteOrder
 from fc7.models.weights.pickles import load_plain
 from fc7.models.weights.torch_tensors import TORCH_GLOBALS, Storage, Tensor, load_tensors, storage_of

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
-from fc7.models.weights.canonical import listed
+from fc7.models.network.canonical import listed
 from fc7.models.weights.floats import BFLOAT16, ByteOrder, decode, item_size
 from fc7.models.weights.pickled_arrays import RefusedError
 

@@ -19,7 +19,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.reading import NO_CARE, Reading, Turns
 from fc7.extract.sources import list_images
 from fc7.extract.stages import ImageRef
-from fc7.models.architectures import architecture
+from fc7.models.network.architectures import architecture
 
 _WAYS = {"threads": 1 << 20, "processes": 0}
 

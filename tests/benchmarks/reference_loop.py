@@ -14,7 +14,7 @@ import numpy as np
 from onnx import load_model, numpy_helper
 from PIL import Image
 
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 
 
 class Pictures:

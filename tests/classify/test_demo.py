@@ -23,7 +23,7 @@ from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
 from fc7.models.importing import import_network
 from fc7.models.installed import is_installed
-from fc7.models.spec import caffe_preprocess
+from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import load
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures
 

@@ -22,9 +22,9 @@ from fc7.classify.imagenet_command import imagenet
 from fc7.extract.options import ExtractOptions
 from fc7.models import store
 from fc7.models.common.errors import UsageError
-from fc7.models.imagenet_classes import imagenet_classes
 from fc7.models.importing import import_network
-from fc7.models.spec import LayerSpec, NetworkSpec
+from fc7.models.network.imagenet_classes import imagenet_classes
+from fc7.models.network.spec import LayerSpec, NetworkSpec
 from tests.models.small_graphs import NODE, PLAIN, model, write
 from tests.support import ROOT
 

@@ -17,7 +17,7 @@ from fc7.extract.cache.commit import CommitResult
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.stages import Failure, ImageRef, RowBlock
-from fc7.models.spec import PreprocessSpec, caffe_preprocess
+from fc7.models.network.spec import PreprocessSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
 
 DIMS = {"pool5": 6, "fc6": 4, "fc7": 3}

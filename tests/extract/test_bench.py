@@ -24,8 +24,8 @@ from fc7.models.common.progress import Silent
 from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.measured import Measured, keep, measured_here
+from fc7.models.network.spec import caffe_preprocess
 from fc7.models.network_table import network_table
-from fc7.models.spec import caffe_preprocess
 from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.support import CommandLine, Ran, read_json, tiny_network

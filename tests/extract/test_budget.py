@@ -26,7 +26,7 @@ from fc7.extract.images import prepare
 from fc7.extract.stages import UNSEEN
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.errors import ImageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 from tests.extract.memory_group import memory_group
 from tests.extract.odd_files import encoded, png_chunk, tiff_of, with_exif
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
@@ -165,7 +165,7 @@ import io, sys
 from contextlib import contextmanager
 from pathlib import Path
 from fc7.extract.images import prepare
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 def bytes_of(name):
     return int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0]) << 10

@@ -27,7 +27,7 @@ from fc7.extract.images import prepare
 from fc7.extract.reading import Decode
 from fc7.extract.stages import Pixels
 from fc7.models.common.errors import ImageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, make_odd_folder, photo
 from tests.support import CommandLine, command, write_pictures
 

@@ -20,7 +20,7 @@ from fc7.extract.images import decode, prepare
 from fc7.extract.jpegxl_header import Header
 from fc7.extract.stages import Pixels
 from fc7.models.common.errors import ImageError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, photo
 
 PHOTO = photo(72, 128)

@@ -19,7 +19,7 @@ from fc7.extract.summary import ExtractSummary
 from fc7.models import store
 from fc7.models.common.errors import Fc7Error
 from fc7.models.importing import import_network
-from fc7.models.spec import caffe_preprocess
+from fc7.models.network.spec import caffe_preprocess
 from tests.extract.test_thumbnails import by_loops
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 

@@ -16,7 +16,7 @@ from fc7.extract import load_features
 from fc7.extract.images import prepare
 from fc7.extract.inputs import list_inputs
 from fc7.models.common.errors import ImageError, SourceError
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 from tests.extract.test_arrays import labels, noise, pixels
 from tests.extract.test_inputs_hdf5 import matlab_file
 from tests.support import CommandLine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fc7.models.spec import LayerSpec, NetworkSpec, caffe_preprocess
+from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 
 
 def fake_spec(name: str, mark: str = "a", *, trained: bool = True) -> NetworkSpec:

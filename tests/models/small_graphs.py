@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from fc7.extract.session import open_session
 from fc7.extract.stages import Features, Pixels
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 from fc7.models.store import StoredNetwork
 
 SIZE = 8

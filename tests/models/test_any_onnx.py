@@ -65,7 +65,7 @@ def test_a_uint8_network_is_fed_the_pixels_and_its_mean_is_its_own(tmp_path: Pat
     made = model(nodes, outputs=["prob"])
     made.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
     notes: list[str] = []
-    from fc7.models.spec import torch_preprocess
+    from fc7.models.network.spec import torch_preprocess
 
     stored = import_network(
         write(made, tmp_path), "net", preprocess=torch_preprocess(), layer="pool", notify=notes.append

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from fc7.models import catalog
-from fc7.models.architectures import ARCHITECTURES
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES, BUILT
 from fc7.models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
 from fc7.models.catalog_transformers import TRANSFORMERS
 from fc7.models.commands import ArchOption
 from fc7.models.common.errors import UnknownNetworkError
-from fc7.models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.network.architectures import ARCHITECTURES
+from fc7.models.network.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
 from fc7.models.store_paths import is_name
 from tests.models import published_counts as published
 from tests.support import ROOT

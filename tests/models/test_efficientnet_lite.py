@@ -25,7 +25,7 @@ from fc7.models.ensure import ensure_network
 from fc7.models.graph_files import save_graph
 from fc7.models.importing import built_network, import_network
 from fc7.models.installed import installed_file
-from fc7.models.spec import NetworkSpec
+from fc7.models.network.spec import NetworkSpec
 from fc7.models.store import StoredNetwork
 from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files

@@ -366,7 +366,7 @@ from fc7.models import catalog
 from fc7.models.catalog import Source
 from fc7.models.common.progress import Silent
 from fc7.models.pulling import pull
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 catalog.NETWORKS = (dataclasses.replace(
     catalog.NETWORKS[0], arch="onnx", preprocess=PreprocessSpec("warp", 8, 8, 8, 8, "RGB"),
     default_layer="scores", sources=(Source((sys.argv[1],), "net.onnx"),),

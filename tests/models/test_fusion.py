@@ -15,8 +15,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from fc7.models import fusion
 from fc7.models.common.errors import WeightsError
 from fc7.models.fusion import fuse, write_model
+from fc7.models.network.spec import LayerSpec
 from fc7.models.pixels import pixels_in
-from fc7.models.spec import LayerSpec
 from fc7.models.surgery import cut
 from fc7.models.vectors import vectors_out
 from tests.models.small_graphs import NODE, PLAIN, images, model, trunk

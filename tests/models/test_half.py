@@ -15,8 +15,8 @@ from fc7.models.common.errors import ProviderError
 from fc7.models.graph_files import save_graph
 from fc7.models.half import half
 from fc7.models.layers import layers_of
+from fc7.models.network.spec import NetworkSpec, caffe_preprocess
 from fc7.models.prepare import runnable
-from fc7.models.spec import NetworkSpec, caffe_preprocess
 
 SIDE = 24
 NODE = helper.make_node

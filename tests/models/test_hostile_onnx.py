@@ -253,7 +253,7 @@ import resource, sys
 from pathlib import Path
 from fc7.models.common.errors import Fc7Error
 from fc7.models.importing import import_network
-from fc7.models.spec import torch_preprocess
+from fc7.models.network.spec import torch_preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     import_network(Path(sys.argv[1]), "net", preprocess=torch_preprocess(), layer="pool")

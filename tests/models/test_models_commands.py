@@ -16,8 +16,8 @@ import pytest
 
 from fc7.models import catalog, measured, store
 from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
+from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.preprocess_options import PreprocessOptions
-from fc7.models.spec import caffe_preprocess, torch_preprocess
 from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command

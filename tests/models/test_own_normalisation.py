@@ -13,8 +13,8 @@ from onnx import NodeProto
 from fc7.models.common.errors import UsageError
 from fc7.models.graph_intake import take_in
 from fc7.models.importing import import_network
+from fc7.models.network.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
 from fc7.models.normalised import own_normalisation
-from fc7.models.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
 from fc7.models.store import StoredNetwork
 from tests.models.small_graphs import NODE, SIZE, by_itself, close, images, model, run, trunk, write
 

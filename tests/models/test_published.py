@@ -16,8 +16,8 @@ from fc7.models.catalog import CatalogEntry, Source
 from fc7.models.common.errors import UsageError
 from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts
+from fc7.models.network.spec import LayerSpec, NetworkSpec, torch_preprocess
 from fc7.models.published import check_is_the_catalogues, published_facts
-from fc7.models.spec import LayerSpec, NetworkSpec, torch_preprocess
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.small_graphs import PLAIN, model, write
 from tests.support import CommandLine, tiny_network

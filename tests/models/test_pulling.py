@@ -20,9 +20,9 @@ from fc7.models.common.errors import (
     WeightsError,
 )
 from fc7.models.common.progress import Silent
+from fc7.models.network.spec import torch_preprocess
 from fc7.models.preprocess_options import PreprocessOptions
 from fc7.models.pulling import PullOptions, downloads, pull, safe_name
-from fc7.models.spec import torch_preprocess
 from fc7.models.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.web_server import Server, serving

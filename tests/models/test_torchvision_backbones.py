@@ -17,7 +17,7 @@ from fc7.models.backbones.fitting import fit_backbone
 from fc7.models.backbones.known import BACKBONES
 from fc7.models.graph_files import save_graph
 from fc7.models.importing import built_network, import_network
-from fc7.models.weights.canonical import CanonicalWeights
+from fc7.models.network.canonical import CanonicalWeights
 from tests.models import weights_files
 
 RNG = np.random.default_rng(6)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fc7.models.common.errors import Fc7Error
-from fc7.models.weights.canonical import canonical
+from fc7.models.network.canonical import canonical
 from fc7.models.weights.npy_dict import read_npy_dict
 from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
 from fc7.models.weights.reading import read_weights

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fc7.models.architectures import ARCHITECTURES
+from fc7.models.network.architectures import ARCHITECTURES
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet
 from tests.support import ROOT

@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from fc7.models.architectures import ARCHITECTURES, Conv, Dense, MaxPool, Norm
 from fc7.models.common.errors import WeightsError
+from fc7.models.network.architectures import ARCHITECTURES, Conv, Dense, MaxPool, Norm
 from fc7.models.weights.onnx_file import OnnxAlexNet, OtherGraph, read_onnx
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet

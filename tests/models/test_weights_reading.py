@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.models.architectures import ARCHITECTURES
 from fc7.models.common.errors import UsageError, WeightsError
-from fc7.models.weights.canonical import KEYS, WeightsFile
+from fc7.models.network.architectures import ARCHITECTURES
+from fc7.models.network.canonical import KEYS, WeightsFile
 from fc7.models.weights.reading import read_weights
 from tests.models import weights_files as wf
 from tests.models.weights_onnx_files import Dialect, alexnet

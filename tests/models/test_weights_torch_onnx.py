@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fc7.models.architectures import ARCHITECTURES, Conv
+from fc7.models.network.architectures import ARCHITECTURES, Conv
 from fc7.models.weights.onnx_file import OnnxAlexNet, read_onnx
 from fc7.models.weights.state_dict import from_state_dict
 

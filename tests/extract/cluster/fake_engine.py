@@ -21,7 +21,7 @@ from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.in_flight import InFlight
 from fc7.extract.stages import Failure, ImageRef, Origin, RowBlock
 from fc7.extract.worker import Keeping, NetworkRun
-from fc7.models.spec import LayerSpec, NetworkSpec, caffe_preprocess
+from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
 from tests.models.fake_networks import fake_files
 

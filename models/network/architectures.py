@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fc7.models.common.errors import UsageError
-from fc7.models.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
+from fc7.models.network.spec import Pool, PreprocessSpec, caffe_preprocess, torch_preprocess
 
 # Caffe's LRN and ONNX's agree: alpha is divided by the window (BVLC/caffe lrn_layer.cpp; ONNX LRN).
 LRN_SIZE, LRN_ALPHA, LRN_BETA, LRN_K = 5, 1e-4, 0.75, 1.0

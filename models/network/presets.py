@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fc7.models.spec import PreprocessSpec
+from fc7.models.network.spec import PreprocessSpec
 
 # OpenAI's CLIP, clip/clip.py, _transform; the same in the preprocessor_config.json of
 # openai/clip-vit-base-patch32. On RGB in 0-1.

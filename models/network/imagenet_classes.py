@@ -37,6 +37,6 @@ class ImagenetClass:
 @cache
 def imagenet_classes() -> tuple[ImagenetClass, ...]:
     """Class i is output i of a network with 1000 of them."""
-    text = (files("fc7.models") / "imagenet_classes.csv").read_text(encoding="utf-8")
+    text = (files("fc7.models.network") / "imagenet_classes.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return tuple(ImagenetClass(row["wnid"], row["name"]) for row in rows)
