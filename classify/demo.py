@@ -24,7 +24,7 @@ from fc7.extract.pipeline import extract_features
 from fc7.extract.shapes import CLASSES, draw_shape, make_shapes
 from fc7.extract.summary import summary_text
 from fc7.models.availability import ready_networks
-from fc7.models.catalog import UNTRAINED
+from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.default import default_network

@@ -283,7 +283,7 @@ def find_network(
     wanted = classifier.identity
     if wanted.network not in store.names():
         # Most classifiers are used where they were fitted, and have no need of the catalogue.
-        from fc7.models import catalog
+        from fc7.models.catalog import catalog
 
         if wanted.network in (*catalog.names(), catalog.UNTRAINED):
             ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)

@@ -89,8 +89,9 @@ def show(
 
     What it was trained on, how images are prepared for it, where its files lie or come from.
     """
-    from fc7.models import catalog, store
+    from fc7.models import store
     from fc7.models.availability import check_known
+    from fc7.models.catalog import catalog
     from fc7.models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
 
     check_known(name)

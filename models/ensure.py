@@ -55,8 +55,8 @@ def ensure_network(
     if name in store.names():
         return store.load(name)
     # The catalogue, the web and onnx take their time to load, and most runs have their network.
-    from fc7.models import catalog
     from fc7.models.availability import check_known
+    from fc7.models.catalog import catalog
     from fc7.models.installed import is_installed
     from fc7.models.pulling import pull
     from fc7.models.unavailable import what_to_run_instead

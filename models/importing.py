@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.known import BUILT, built_plan
-from fc7.models.catalog import UNTRAINED
+from fc7.models.catalog.catalog import UNTRAINED
+from fc7.models.catalog.published import check_is_the_catalogues, known_file
 from fc7.models.common.errors import UnsafeFileError, UsageError, WeightsError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
@@ -19,7 +20,6 @@ from fc7.models.layers import layers_of
 from fc7.models.network.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.network.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 from fc7.models.preprocess_options import PreprocessOptions, fit_crop
-from fc7.models.published import check_is_the_catalogues, known_file
 from fc7.models.surgery import input_size
 
 if TYPE_CHECKING:

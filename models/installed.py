@@ -7,7 +7,7 @@ import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from fc7.models.catalog_entry import Source
+from fc7.models.catalog.entry import Source
 from fc7.models.common.errors import DownloadError, WeightsError
 from fc7.models.common.program import pip_install
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fc7.models import catalog, store
-from fc7.models.catalog import CatalogEntry
+from fc7.models import store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import CatalogEntry
+from fc7.models.catalog.published import published_facts
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.program import pip_install
 from fc7.models.common.progress import Notify
@@ -18,7 +20,6 @@ from fc7.models.integrity import is_damaged
 from fc7.models.measured import Measured, measured_here
 from fc7.models.network.spec import LayerSpec
 from fc7.models.pins import pins_of
-from fc7.models.published import published_facts
 from fc7.models.store import StoredNetwork
 
 Row = Mapping[str, Any]

@@ -205,7 +205,7 @@ AntialiasOption = Annotated[
 
 def options(preset: str | None, resize: Resizing | None, **stated: Any) -> PreprocessOptions:
     """What a command was given, as one record; `stated` are fields of `PreprocessOptions`."""
-    from fc7.models.catalog import PREPROCESS_PRESETS
+    from fc7.models.catalog.catalog import PREPROCESS_PRESETS
     from fc7.models.preprocess_options import PreprocessOptions
 
     mode, resize_size = resize or (None, None)

@@ -77,7 +77,7 @@ class PreprocessOptions:
             If there is no such preset.
         """
         if isinstance(given, str):
-            from fc7.models.catalog_entry import PREPROCESS_PRESETS
+            from fc7.models.catalog.entry import PREPROCESS_PRESETS
 
             if given not in PREPROCESS_PRESETS:
                 raise UsageError(f"no preset {given!r}: there are {', '.join(PREPROCESS_PRESETS)}")

@@ -10,9 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from fc7.models import catalog, pins, store
+from fc7.models import pins, store
 from fc7.models.backbones.known import BUILT
-from fc7.models.catalog import CatalogEntry, Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import CatalogEntry, Source
+from fc7.models.catalog.published import file_hash
 from fc7.models.common.errors import DownloadError, StoppedError, UsageError, WeightsError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
@@ -20,7 +22,6 @@ from fc7.models.download import Wanted, alone_with, fetch
 from fc7.models.installed import installed_file, not_installed
 from fc7.models.network.spec import Pool, PreprocessSpec
 from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
-from fc7.models.published import file_hash
 from fc7.models.store import StoredNetwork
 from fc7.models.unavailable import how_to_bring, size_note
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from fc7.models import catalog, store
+from fc7.models import store
 from fc7.models.availability import ready_networks
-from fc7.models.catalog import Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.program import command_line, own_call_with
 from fc7.models.default import called_default
 from fc7.models.installed import is_installed, pip_line

@@ -184,6 +184,6 @@ def test_the_command_takes_the_licence_of_the_network(tmp_path: Path) -> None:
     assert ran.out.strip() == "wrote card.md"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.md", "classifier.onnx"]
     # Its network is called alexnet; the catalogue knows BVLC's terms.
-    from fc7.models.catalog import entry
+    from fc7.models.catalog.catalog import entry
 
     assert plain(entry("alexnet").licence) in (tmp_path / "card.md").read_text("utf-8")

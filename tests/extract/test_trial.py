@@ -20,8 +20,9 @@ from fc7.cli import application
 from fc7.extract import ExtractOptions, extract_features
 from fc7.extract.session import open_session
 from fc7.extract.trial import pictures, plain
-from fc7.models import catalog, importing, store
-from fc7.models.catalog import Source
+from fc7.models import importing, store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import DownloadError, UsageError, WeightsError
 from tests.models.reference import caffe_input, conv, lrn, relu
 from tests.models.small_graphs import NODE, PLAIN, SIZE, model, trunk, weights, write
@@ -257,7 +258,7 @@ def test_a_network_that_extract_fetches_is_tried_as_well(
         entry = dataclasses.replace(
             catalog.entry("alexnet"), arch="onnx", sources=(source,), preprocess=PLAIN, default_layer="out"
         )
-        monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+        monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
         with pytest.raises(
             DownloadError, match="fetched, but: network 'alexnet' cannot be used: layer 'out'"
         ):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import catalog, store
+from fc7.models import store
 from fc7.models.availability import ReadyNetwork, ready_networks
-from fc7.models.catalog import Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from tests.models.fake_networks import fake_files, fake_spec
 
 

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fc7.models import catalog
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES, BUILT
-from fc7.models.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
-from fc7.models.catalog_transformers import TRANSFORMERS
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import KNOWN_FILES, NETWORKS, PREPROCESS_PRESETS, CatalogEntry
+from fc7.models.catalog.transformers import TRANSFORMERS
 from fc7.models.commands import ArchOption
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.network.architectures import ARCHITECTURES

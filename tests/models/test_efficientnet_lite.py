@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.extract.session import Session, open_session
-from fc7.models import catalog, graph_layers
+from fc7.models import graph_layers
 from fc7.models.backbones import backbone
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
 from fc7.models.backbones.known import BACKBONES
+from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network

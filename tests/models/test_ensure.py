@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import catalog, store
+from fc7.models import store
+from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from fc7.models import catalog, pins, store
-from fc7.models.catalog import Source
+from fc7.models import pins, store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import DownloadError, Fc7Error, UsageError, WeightsError
 from fc7.models.common.progress import Silent
 from fc7.models.download import alone_with
@@ -78,7 +79,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def published(monkeypatch: pytest.MonkeyPatch, url: str, **known: Any) -> None:
     """Let the catalogue have the file at `url` as `alexnet`, and no hash of it."""
     entry = dataclasses.replace(catalog.entry("alexnet"), sources=(Source((url,), "net.onnx", **known),))
-    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+    monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
 
 
 def pulled(**options: Any) -> list[str]:
@@ -363,7 +364,7 @@ def test_a_second_process_waits_outside_until_the_first_has_imported_its_file(
 PULL = """
 import dataclasses, sys
 from fc7.models import catalog
-from fc7.models.catalog import Source
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.progress import Silent
 from fc7.models.pulling import pull
 from fc7.models.network.spec import PreprocessSpec

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import catalog
-from fc7.models.catalog import Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import WeightsError
 from fc7.models.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from fc7.models import catalog, measured, store
+from fc7.models import measured, store
+from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.preprocess_options import PreprocessOptions
@@ -114,7 +115,7 @@ def test_the_whole_catalogue_with_long_names_and_measurements_fits_100_columns(
             ("mobilenet-v3-large-100", "flatten"),
         )
     ]
-    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (*catalog.NETWORKS, *entries))
+    monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (*catalog.NETWORKS, *entries))
     put(long)
     put("b" * 24)
     for name, speed in ((long, 12345.6), ("b" * 24, 0.04)):

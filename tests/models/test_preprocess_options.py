@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from fc7.models import catalog, preprocess_flags, preprocess_options, store
-from fc7.models.catalog import PREPROCESS_PRESETS
+from fc7.models import preprocess_flags, preprocess_options, store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import PREPROCESS_PRESETS
 from fc7.models.common.errors import UsageError
 from fc7.models.importing import import_network
 from fc7.models.network import presets

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from fc7.models import catalog, store
-from fc7.models.catalog import CatalogEntry, Source
+from fc7.models import store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import CatalogEntry, Source
+from fc7.models.catalog.published import check_is_the_catalogues, published_facts
 from fc7.models.common.errors import UsageError
 from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.network.spec import LayerSpec, NetworkSpec, torch_preprocess
-from fc7.models.published import check_is_the_catalogues, published_facts
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.small_graphs import PLAIN, model, write
 from tests.support import CommandLine, tiny_network
@@ -166,7 +167,7 @@ def published_as(patch: pytest.MonkeyPatch, *entries: tuple[str, Sequence[Source
         )
         for name, sources in entries
     ]
-    patch.setattr("fc7.models.catalog.NETWORKS", tuple(made))
+    patch.setattr("fc7.models.catalog.catalog.NETWORKS", tuple(made))
 
 
 def test_a_file_that_is_known_by_its_sha1_keeps_it_and_its_facts(

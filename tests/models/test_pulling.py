@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fc7.models import catalog, store
-from fc7.models.catalog import CatalogEntry, Source
+from fc7.models import store
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import CatalogEntry, Source
 from fc7.models.common.errors import (
     DownloadError,
     StoppedError,
@@ -73,7 +74,7 @@ def source(url: str, data: bytes = DATA, name: str = "net.onnx") -> Source:
 def known(monkeypatch: pytest.MonkeyPatch, *sources: Source, **changes: Any) -> CatalogEntry:
     """Make `alexnet` of these sources, as if it were published there."""
     entry = dataclasses.replace(catalog.entry("alexnet"), sources=sources, **changes)
-    monkeypatch.setattr("fc7.models.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
+    monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
     return entry
 
 

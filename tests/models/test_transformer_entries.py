@@ -15,8 +15,8 @@ from PIL import Image
 from fc7.extract.cache.reader import load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.models import catalog
-from fc7.models.catalog import Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import Source
 from fc7.models.common.progress import Silent
 from fc7.models.pulling import pull
 from tests.models.vit_graphs import Vit, export
@@ -84,7 +84,7 @@ def test_layer_pool_and_preprocessing_of_an_entry_give_what_its_authors_would_co
         source = Source((url,), entry.sources[0].filename, len(graph), hashlib.sha256(graph).hexdigest())
         changed = dataclasses.replace(entry, sources=(source,))
         monkeypatch.setattr(
-            "fc7.models.catalog.NETWORKS",
+            "fc7.models.catalog.catalog.NETWORKS",
             tuple(changed if known.name == name else known for known in catalog.NETWORKS),
         )
         stored = pull(name, Silent())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import catalog
 from fc7.models.availability import ReadyNetwork
+from fc7.models.catalog import catalog
 from fc7.models.common.errors import DownloadError
 from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network

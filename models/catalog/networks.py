@@ -13,9 +13,9 @@ Data only. How each kind of fact was come by:
 
 from __future__ import annotations
 
-from fc7.models.catalog_backbones import EFFICIENTNETS, TORCHVISION
-from fc7.models.catalog_entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
-from fc7.models.catalog_transformers import TRANSFORMERS
+from fc7.models.catalog.backbones import EFFICIENTNETS, TORCHVISION
+from fc7.models.catalog.entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog.transformers import TRANSFORMERS
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 
 _HUB = "https://huggingface.co/onnxmodelzoo"

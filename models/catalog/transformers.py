@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from fc7.models.catalog_entry import CatalogEntry, Source
+from fc7.models.catalog.entry import CatalogEntry, Source
 from fc7.models.network.presets import clip_preprocess, siglip_preprocess
 from fc7.models.network.spec import torch_preprocess
 

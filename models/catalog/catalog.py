@@ -1,9 +1,9 @@
-"""Look up what is known of networks and of their files. Data only, from `models.catalog_networks`."""
+"""Look up what is known of networks and of their files. Data only, from `models.catalog.networks`."""
 
 from __future__ import annotations
 
-from fc7.models.catalog_entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
-from fc7.models.catalog_networks import NETWORKS
+from fc7.models.catalog.entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog.networks import NETWORKS
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.common.names import guess
 from fc7.models.network.spec import caffe_preprocess
