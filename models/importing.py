@@ -25,7 +25,7 @@ from fc7.models.surgery import input_size
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from fc7.models.graph import Weights
+    from fc7.models.backbones.alexnet import Weights
     from fc7.models.store import StoredNetwork
 
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
@@ -169,8 +169,8 @@ def built_network(
     WeightsError
         If the weights do not fit the plan.
     """
+    from fc7.models.backbones.alexnet import build_graph
     from fc7.models.backbones.build import build_backbone
-    from fc7.models.graph import build_graph
 
     preprocess = fit_crop(preprocess, _input_size(plan))
     model = build_graph(plan, weights) if isinstance(plan, Architecture) else build_backbone(plan, weights)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fc7.models.graph_layers import Map
+from fc7.models.backbones.layers import Map
 from fc7.models.network.spec import Pool, PreprocessSpec
 
 if TYPE_CHECKING:
-    from fc7.models.graph_writer import GraphWriter
+    from fc7.models.backbones.writer import GraphWriter
 
 
 @dataclass(frozen=True, slots=True)

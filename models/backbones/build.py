@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.graph_layers import Map
-from fc7.models.graph_writer import INPUT, GraphWriter
+from fc7.models.backbones.layers import Map
+from fc7.models.backbones.writer import INPUT, GraphWriter
 
 
 def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) -> ModelProto:
@@ -19,8 +19,8 @@ def build_backbone(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]]) ->
     Parameters
     ----------
     arrays : mapping of str to ndarray, float32
-        As `models.backbones.fitting.fit_backbone` gives them; without the classifier the graph ends with
-        the features.
+        As `models.backbones.match_backbone.fit_backbone` gives them; without the classifier the graph ends
+        with the features.
 
     Returns
     -------

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.graph_layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, Map
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
-    from fc7.models.graph_writer import GraphWriter
+    from fc7.models.backbones.writer import GraphWriter
 
 _EPSILON = 1e-6
 # Of each stage: blocks and channels; a block is four times as wide inside.

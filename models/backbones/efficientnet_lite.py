@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone, in_eights
-from fc7.models.graph_layers import Convolution, Map, same_padding
+from fc7.models.backbones.layers import Convolution, Map, same_padding
 from fc7.models.network.spec import PreprocessSpec
 
 if TYPE_CHECKING:
-    from fc7.models.graph_writer import GraphWriter
+    from fc7.models.backbones.writer import GraphWriter
 
 _EPSILON = 1e-3
 

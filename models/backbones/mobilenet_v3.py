@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fc7.models.backbones.backbone import Backbone, in_eights
-from fc7.models.graph_layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, Map
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
-    from fc7.models.graph_writer import GraphWriter
+    from fc7.models.backbones.writer import GraphWriter
 
 _EPSILON = 1e-3
 _STEM, _HEAD, _DENSE = 16, 960, 1280

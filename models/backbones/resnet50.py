@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.graph_layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, Map
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
-    from fc7.models.graph_writer import GraphWriter
+    from fc7.models.backbones.writer import GraphWriter
 
 # Of each stage: blocks, and channels inside a block; four times as many come out of it.
 _STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))

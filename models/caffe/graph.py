@@ -7,12 +7,12 @@ from pathlib import Path
 
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from fc7.models.backbones.writer import INPUT, IR_VERSION, OPSET
 from fc7.models.caffe.layers import LAYERS, check_dropout
 from fc7.models.caffe.net import Net, NetLayer, net_of
 from fc7.models.caffe.ops import Draft, Site, Tensor
 from fc7.models.caffe.prototxt import read_prototxt
 from fc7.models.common.errors import WeightsError
-from fc7.models.graph_writer import INPUT, IR_VERSION, OPSET
 from fc7.models.network.canonical import listed
 from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, read_caffemodel
 from fc7.models.weights.sniffing import sniff
@@ -39,7 +39,7 @@ def build_caffe_graph(caffemodel: Path, prototxt: Path) -> ModelProto:
         overwrites is ``NAME_pre``, and before that ``NAME_pre2``. (A blob called ``data`` that a layer
         makes is ``data_``.) The outputs are the blobs that no
         layer reads. Dropout is left out. An AlexNet or CaffeNet at its own 227x227 has the same
-        digests as the graph of `models.graph.build_graph` with the same weights.
+        digests as the graph of `models.backbones.alexnet.build_graph` with the same weights.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def inner_product(site: Site) -> list[Shape]:
         arrays[0] = np.ascontiguousarray(arrays[0].T)
     names = [site.keep(kind, array) for kind, array in zip(("weight", "bias"), arrays, strict=False)]
     flat = site.draft.fresh(f"{site.outputs[0].removesuffix('_pre')}_in")
-    # Always flattened, and in this form, as in models.graph: equal networks, equal digests.
+    # Always flattened, and in this form, as in models.backbones.alexnet: equal networks, equal digests.
     site.op("Flatten", [site.source.name], flat, axis=1)
     site.op("Gemm", [flat, *names], site.outputs[0], transB=1)
     return [site.checked((outputs,))]

@@ -47,7 +47,7 @@ def convolution(site: Site) -> list[Shape]:
     biased = param.flag("bias_term", True)
     arrays = site.learned(shape, (outputs,)) if biased else site.learned(shape)
     names = [site.keep(kind, array) for kind, array in zip(("weight", "bias"), arrays, strict=False)]
-    # The attributes and their form are those of models.graph: equal networks, equal digests.
+    # The attributes and their form are those of models.backbones.alexnet: equal networks, equal digests.
     attributes: dict[str, Any] = {
         "kernel_shape": list(kernel),
         "strides": list(stride),

@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fc7.models.backbones.fitting import fit_backbone
 from fc7.models.backbones.known import BACKBONES, built_plan
+from fc7.models.backbones.match_backbone import fit_backbone
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.network.canonical import CanonicalWeights, WeightsFile, canonical
 from fc7.models.weights.caffe_model import alexnet_weights, read_caffemodel

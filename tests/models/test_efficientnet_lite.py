@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.extract.session import Session, open_session
-from fc7.models import graph_layers
 from fc7.models.backbones import backbone
+from fc7.models.backbones import layers as graph_layers
 from fc7.models.backbones.backbone import Backbone
 from fc7.models.backbones.efficientnet_lite import LitePlan, Stage, features, lite_preprocess
 from fc7.models.backbones.known import BACKBONES

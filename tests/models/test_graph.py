@@ -10,8 +10,8 @@ import pytest
 
 from fc7.extract.session import open_session
 from fc7.extract.stages import Features
+from fc7.models.backbones.alexnet import build_graph
 from fc7.models.common.errors import UnknownLayerError, WeightsError
-from fc7.models.graph import build_graph
 from fc7.models.graph_files import load_graph, save_graph
 from fc7.models.importing import built_network
 from fc7.models.network.architectures import ARCHITECTURES, architecture

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from fc7.models.graph_layers import Convolution, Map, same_padding
-from fc7.models.graph_writer import INPUT, GraphWriter
+from fc7.models.backbones.layers import Convolution, Map, same_padding
+from fc7.models.backbones.writer import INPUT, GraphWriter
 from tests.models import reference
 
 RNG = np.random.default_rng(4)

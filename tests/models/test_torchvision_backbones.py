@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fc7.extract.session import open_session
 from fc7.models.backbones.build import needed_shapes
-from fc7.models.backbones.fitting import fit_backbone
 from fc7.models.backbones.known import BACKBONES
+from fc7.models.backbones.match_backbone import fit_backbone
 from fc7.models.catalog import catalog
 from fc7.models.graph_files import save_graph
 from fc7.models.importing import built_network, import_network

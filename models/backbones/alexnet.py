@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.writer import INPUT, GraphWriter
 from fc7.models.common.errors import WeightsError
-from fc7.models.graph_layers import Convolution, Map
-from fc7.models.graph_writer import INPUT, GraphWriter
 from fc7.models.network.architectures import (
     LRN_ALPHA,
     LRN_BETA,

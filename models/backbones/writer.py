@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from fc7.models.graph_layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, Map
 
 # Opset 17 and IR 8 are read by every ONNX Runtime since 1.12 (its release table). The opset is part
 # of every fingerprint: raising it makes old caches strangers, so it stays.

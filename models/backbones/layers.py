@@ -1,4 +1,4 @@
-"""What `models.graph_writer` is told of a layer, as data."""
+"""What `models.backbones.writer` is told of a layer, as data."""
 
 from __future__ import annotations
 
