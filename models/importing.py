@@ -137,7 +137,7 @@ def import_network(
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     """Put the BVLC AlexNet with random weights into the store; seconds, nothing is downloaded."""
-    from fc7.models.untrained import untrained_weights
+    from fc7.models.weights.untrained import untrained_weights
 
     plan = architecture("alexnet")
     model, spec = built_network(plan, untrained_weights(plan), name, plan.preprocess, None)

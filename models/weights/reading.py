@@ -14,7 +14,7 @@ from fc7.models.backbones.match_backbone import fit_backbone
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.network.canonical import CanonicalWeights, WeightsFile, canonical
 from fc7.models.weights.caffe_model import alexnet_weights, read_caffemodel
-from fc7.models.weights.fitting import fit_architecture, matching_plans
+from fc7.models.weights.match_architecture import fit_architecture, matching_plans
 from fc7.models.weights.npy_dict import read_npy_dict
 from fc7.models.weights.safetensors_file import read_safetensors
 from fc7.models.weights.sniffing import Format, sniff

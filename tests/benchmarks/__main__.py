@@ -54,7 +54,7 @@ def networks() -> list[StoredNetwork]:
 def _untrained_owt() -> StoredNetwork:
     from fc7.models.graph_files import save_graph
     from fc7.models.importing import built_network
-    from fc7.models.untrained import untrained_weights
+    from fc7.models.weights.untrained import untrained_weights
 
     plan = architecture("alexnet-owt")
     model, spec = built_network(plan, untrained_weights(plan), "bench-owt", plan.preprocess, None)

@@ -16,7 +16,7 @@ from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.digest import tensor_digests
 from fc7.models.network.architectures import Architecture, Conv, Dense, Step, architecture
 from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, alexnet_weights
-from fc7.models.weights.fitting import fit_architecture
+from fc7.models.weights.match_architecture import fit_architecture
 from fc7.models.weights.reading import read_weights
 from fc7.models.weights.sniffing import sniff
 from tests.models.caffe_files import Layer, alexnet, caffemodel, canonical_weights

@@ -17,7 +17,7 @@ from fc7.models.importing import built_network
 from fc7.models.network.architectures import ARCHITECTURES, architecture
 from fc7.models.network.spec import NetworkSpec
 from fc7.models.surgery import cut
-from fc7.models.untrained import untrained_weights
+from fc7.models.weights.untrained import untrained_weights
 from tests.models import reference
 
 LAYERS = ["pool5", "fc6_pre", "fc6", "fc7_pre", "fc7", "prob"]

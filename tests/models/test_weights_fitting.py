@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.network.architectures import ARCHITECTURES, Conv, Dense, Step
 from fc7.models.network.canonical import KEYS, canonical
-from fc7.models.weights.fitting import fit_architecture, matching_plans
+from fc7.models.weights.match_architecture import fit_architecture, matching_plans
 from fc7.models.weights.state_dict import from_state_dict
 from tests.models import weights_files as wf
 
