@@ -3,7 +3,7 @@
 ::
 
     images (n, height, width, 3) uint8, RGB, of the network's input size
-        │  arithmetic of the preprocessing, network, layer, pooling        (models.prepare, models.fusion)
+        │  arithmetic of the preprocessing, network, layer, pooling        (models.graph.prepare, models.graph.fusion)
         │  mean over ten crops, if the classifier was fitted on ten
         ▼
     normalisation, head, calibration, threshold                           (classifier.onnx's own graph)
@@ -139,7 +139,7 @@ def export_full(
         If the network, or the file that was written, is not loaded in time; nothing is written then.
     """
     from fc7.extract.engines import open_file
-    from fc7.models.fusion import write_model
+    from fc7.models.graph.fusion import write_model
 
     out = guard_for(images, cache=features).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
@@ -177,8 +177,8 @@ def export_full(
 def _fused(
     classifier: Classifier, graph_path: Path, spec: NetworkSpec, layer: str, *, names: bool
 ) -> ModelProto:
-    from fc7.models.fusion import fuse
-    from fc7.models.prepare import prepared
+    from fc7.models.graph.fusion import fuse
+    from fc7.models.graph.prepare import prepared
 
     return fuse(
         prepared(graph_path, spec, [layer]),
@@ -200,7 +200,7 @@ def example_of(classifier: Classifier, file: str | Path) -> str:
     UsageError
         If Pillow cannot do the classifier's resize.
     """
-    from fc7.models.prepare import runnable
+    from fc7.models.graph.prepare import runnable
 
     stored, spec, layer = find_network(classifier, Silent())
     batch = runnable(stored.graph_path, spec, [layer]).batch

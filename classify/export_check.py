@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fc7.extract.engines import Engine
-    from fc7.models.fusion import Written
+    from fc7.models.graph.fusion import Written
 
 TOLERANCE = 1e-4
 """Largest difference that a probability may have from ours."""

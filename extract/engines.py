@@ -34,7 +34,7 @@ from fc7.extract.providers import (
 )
 from fc7.models.common.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
 from fc7.models.common.progress import Notify
-from fc7.models.prepare import Runnable
+from fc7.models.graph.prepare import Runnable
 
 _OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base. A thread that cannot

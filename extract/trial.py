@@ -227,7 +227,7 @@ def _percent(share: float) -> str:
 def _named(cause: Literal["random", "mixing"], graph_path: Path, tensors: Sequence[str]) -> str:
     """The first operator that may be the cause, and how many more there are; nothing if none is known."""
     # onnx takes its time to load, and most networks pass.
-    from fc7.models.suspects import mixing_operators, random_operators
+    from fc7.models.graph.unsafe_operators import mixing_operators, random_operators
 
     operators = (random_operators if cause == "random" else mixing_operators)(graph_path, tensors)
     if not operators:

@@ -15,12 +15,12 @@ from fc7.models.catalog.published import check_is_the_catalogues, known_file
 from fc7.models.common.errors import UnsafeFileError, UsageError, WeightsError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
-from fc7.models.graph_files import GRAPH_FILE, load_whole_graph, save_graph
-from fc7.models.layers import layers_of
+from fc7.models.graph.files import GRAPH_FILE, load_whole_graph, save_graph
+from fc7.models.graph.layers import layers_of
+from fc7.models.graph.surgery import input_size
 from fc7.models.network.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.network.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
 from fc7.models.preprocess_options import PreprocessOptions, fit_crop
-from fc7.models.surgery import input_size
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -269,9 +269,9 @@ def _save_freed(
     model: ModelProto, spec: NetworkSpec, file: str, replace: bool, trial: NetworkTrial, say: Notify
 ) -> StoredNetwork | None:
     """Save a graph that is bound to a batch as one that takes any, or None where that is not to be had."""
-    from fc7.models.batches import free_batch
-    from fc7.models.graph_files import damage
-    from fc7.models.surgery import fixed_batch
+    from fc7.models.graph.batch import free_batch
+    from fc7.models.graph.files import damage
+    from fc7.models.graph.surgery import fixed_batch
 
     bound = fixed_batch(model)
     if bound is None:

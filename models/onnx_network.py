@@ -6,16 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fc7.models.batches import free_batch
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
-from fc7.models.graph_files import damage
-from fc7.models.graph_intake import take_in
-from fc7.models.layers import find_layer, layers_of
+from fc7.models.graph.batch import free_batch
+from fc7.models.graph.files import damage
+from fc7.models.graph.intake import take_in
+from fc7.models.graph.layers import find_layer, layers_of
+from fc7.models.graph.own_normalisation import own_normalisation
+from fc7.models.graph.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 from fc7.models.network.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, PreprocessSpec
-from fc7.models.normalised import own_normalisation
 from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
-from fc7.models.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -52,7 +52,7 @@ def networks() -> list[StoredNetwork]:
 
 
 def _untrained_owt() -> StoredNetwork:
-    from fc7.models.graph_files import save_graph
+    from fc7.models.graph.files import save_graph
     from fc7.models.importing import built_network
     from fc7.models.weights.untrained import untrained_weights
 

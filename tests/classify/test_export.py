@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_the_older_file(here: Path, monkeypatch: pytest.Monke
 
 
 def test_arrays_of_two_gigabytes_lie_beside_the_graph(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.models.fusion._LARGEST_FILE", 1000)
+    monkeypatch.setattr("fc7.models.graph.fusion._LARGEST_FILE", 1000)
     exported = export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
     assert [file.name for file in exported.files] == ["full.onnx", "full.onnx.data"]
     pixels = np.zeros((2, 32, 32, 3), np.uint8)

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fc7.extract.session import open_session
 from fc7.models.common.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
-from fc7.models.graph_files import save_graph
-from fc7.models.layers import layers_of
+from fc7.models.graph.files import save_graph
+from fc7.models.graph.layers import layers_of
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec, torch_preprocess
 
 PLAIN = PreprocessSpec("warp", 4, 4, 4, 4, "RGB")

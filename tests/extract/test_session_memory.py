@@ -15,7 +15,7 @@ from fc7.extract.engines import Engine
 from fc7.extract.providers import CUDA, OPENVINO, Candidate
 from fc7.extract.session import Opened, Session
 from fc7.models.common.errors import DeviceMemoryError, Fc7Error
-from fc7.models.prepare import Runnable
+from fc7.models.graph.prepare import Runnable
 
 FULL = (
     "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. "

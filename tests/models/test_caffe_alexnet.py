@@ -13,7 +13,7 @@ import pytest
 from fc7.models.backbones.alexnet import build_graph
 from fc7.models.caffe.graph import build_caffe_graph
 from fc7.models.common.errors import UsageError, WeightsError
-from fc7.models.digest import tensor_digests
+from fc7.models.graph.digest import tensor_digests
 from fc7.models.network.architectures import Architecture, Conv, Dense, Step, architecture
 from fc7.models.weights.caffe_model import CaffeBlob, CaffeLayer, alexnet_weights
 from fc7.models.weights.match_architecture import fit_architecture

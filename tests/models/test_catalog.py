@@ -234,8 +234,8 @@ def test_the_known_files_are_the_shared_ones_with_these_tensors_and_counts(entry
     path = SHARED / source.filename
     if not path.is_file():
         pytest.skip(f"../shared/networks/{source.filename} is not here")
-    from fc7.models.graph_files import load_whole_graph
-    from fc7.models.surgery import input_size, layer_shapes
+    from fc7.models.graph.files import load_whole_graph
+    from fc7.models.graph.surgery import input_size, layer_shapes
 
     assert path.stat().st_size == source.size
     assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256

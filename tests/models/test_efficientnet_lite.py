@@ -23,7 +23,7 @@ from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.progress import Silent
 from fc7.models.ensure import ensure_network
-from fc7.models.graph_files import save_graph
+from fc7.models.graph.files import save_graph
 from fc7.models.importing import built_network, import_network
 from fc7.models.installed import installed_file
 from fc7.models.network.spec import NetworkSpec

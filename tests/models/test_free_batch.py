@@ -13,9 +13,9 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from fc7.extract.importing import import_network
 from fc7.models import importing
-from fc7.models.graph_files import load_graph
+from fc7.models.graph.files import load_graph
+from fc7.models.graph.surgery import fixed_batch
 from fc7.models.store import StoredNetwork
-from fc7.models.surgery import fixed_batch
 from tests.models.small_graphs import (
     NODE,
     PLAIN,

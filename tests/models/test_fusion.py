@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from fc7.models import fusion
 from fc7.models.common.errors import WeightsError
-from fc7.models.fusion import fuse, write_model
+from fc7.models.graph import fusion
+from fc7.models.graph.fusion import fuse, write_model
+from fc7.models.graph.pixels import pixels_in
+from fc7.models.graph.surgery import cut
+from fc7.models.graph.vectors import vectors_out
 from fc7.models.network.spec import LayerSpec
-from fc7.models.pixels import pixels_in
-from fc7.models.surgery import cut
-from fc7.models.vectors import vectors_out
 from tests.models.small_graphs import NODE, PLAIN, images, model, trunk
 
 DIM, CLASSES = 64, 3
@@ -55,7 +55,7 @@ def layer(tensor: str) -> LayerSpec:
 
 
 def ready(made: ModelProto, tensor: str = "pool") -> ModelProto:
-    """As `models.prepare.prepared` gives a network."""
+    """As `models.graph.prepare.prepared` gives a network."""
     return vectors_out(pixels_in(cut(made, [tensor]), PLAIN), {"layer": layer(tensor)}, "flatten")
 
 

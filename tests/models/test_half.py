@@ -12,11 +12,11 @@ from fc7.extract.engines import nvidia_driver
 from fc7.extract.session import Session, open_session
 from fc7.extract.stages import Features
 from fc7.models.common.errors import ProviderError
-from fc7.models.graph_files import save_graph
-from fc7.models.half import half
-from fc7.models.layers import layers_of
+from fc7.models.graph.files import save_graph
+from fc7.models.graph.half import half
+from fc7.models.graph.layers import layers_of
+from fc7.models.graph.prepare import runnable
 from fc7.models.network.spec import NetworkSpec, caffe_preprocess
-from fc7.models.prepare import runnable
 
 SIDE = 24
 NODE = helper.make_node
@@ -113,7 +113,7 @@ def test_features_in_half_precision_point_the_same_way(tmp_path: Path) -> None:
 
 def test_convolutions_read_halves_and_lrn_reads_singles(tmp_path: Path) -> None:
     path, _ = network(tmp_path)
-    from fc7.models.graph_files import load_graph
+    from fc7.models.graph.files import load_graph
 
     nodes = half(load_graph(path)).graph.node
     made = {node.output[0]: node for node in nodes}

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from fc7.models.graph_files import load_whole_graph, save_graph
+from fc7.models.graph.files import load_whole_graph, save_graph
 from tests.support import CommandLine, tiny_network
 
 

@@ -15,7 +15,7 @@ from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES
 from fc7.models.backbones.match_backbone import fit_backbone
 from fc7.models.catalog import catalog
-from fc7.models.graph_files import save_graph
+from fc7.models.graph.files import save_graph
 from fc7.models.importing import built_network, import_network
 from fc7.models.network.canonical import CanonicalWeights
 from tests.models import weights_files

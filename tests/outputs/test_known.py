@@ -56,7 +56,7 @@ WRITERS = {
     "models/integrity.py",
     "models/store.py",
     "models/download.py",
-    "models/fusion.py",
+    "models/graph/fusion.py",
     "extract/hdf5.py",
     "extract/cache/files.py",
     "extract/cache/lock.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from fc7.models.surgery import inferred_types, layer_shapes, settings, with_parts
+from fc7.models.graph.surgery import inferred_types, layer_shapes, settings, with_parts
 
 
 def expand_lrn(model: ModelProto) -> ModelProto:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper
 
 from fc7.models.common.errors import ProviderError
-from fc7.models.surgery import image_input, inferred_types, with_parts
+from fc7.models.graph.surgery import image_input, inferred_types, with_parts
 
 # What convolutional networks spend their time in, and what lies between. Sums of squares, exponentials,
 # powers and quotients overflow or lose their small terms in half precision (LRN of a conv1 response of 300

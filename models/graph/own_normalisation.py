@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fc7.models.graph_files import constant_values
-from fc7.models.surgery import image_input, settings
+from fc7.models.graph.files import constant_values
+from fc7.models.graph.surgery import image_input, settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

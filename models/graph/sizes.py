@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import helper, shape_inference
 
-from fc7.models.graph_files import constant_values, named_array
-from fc7.models.surgery import (
+from fc7.models.graph.files import constant_values, named_array
+from fc7.models.graph.surgery import (
     SMALL,
     Sized,
     fixed_batch,
@@ -64,7 +64,7 @@ _ROUNDS = 200
 
 
 def all_layer_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """`models.surgery.layer_shapes`, and the tensors whose sizes the graph works out itself.
+    """`models.graph.surgery.layer_shapes`, and the tensors whose sizes the graph works out itself.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from fc7.models.graph.surgery import channels_last, fixed_batch, image_input, with_parts
 from fc7.models.network.spec import PreprocessSpec
-from fc7.models.surgery import channels_last, fixed_batch, image_input, with_parts
 
 # No exporter writes such a name: a network may well call its own input "images".
 PIXELS = "images (pixels)"

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fc7.models.common.errors import UnknownLayerError, UsageError
-from fc7.models.digest import tensor_digests
+from fc7.models.graph.digest import tensor_digests
+from fc7.models.graph.sizes import all_layer_shapes
+from fc7.models.graph.surgery import channels_last_maps, resolve_tensor
 from fc7.models.network.spec import LayerSpec
-from fc7.models.sizes import all_layer_shapes
-from fc7.models.surgery import channels_last_maps, resolve_tensor
 
 if TYPE_CHECKING:
     from onnx import ModelProto

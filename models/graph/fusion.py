@@ -24,9 +24,9 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from onnx.inliner import inline_local_functions
 
 from fc7.models.common.errors import WeightsError
-from fc7.models.graph_files import GRAPH_FILE, damage, load_array, named_array, save_apart
-from fc7.models.pixels import PIXELS
-from fc7.models.surgery import cut, fixed_batch, image_input, skeleton, with_parts
+from fc7.models.graph.files import GRAPH_FILE, damage, load_array, named_array, save_apart
+from fc7.models.graph.pixels import PIXELS
+from fc7.models.graph.surgery import cut, fixed_batch, image_input, skeleton, with_parts
 
 # No tensor of a head is called so; all of the network's are.
 _PREFIX = "network/"
@@ -69,7 +69,7 @@ def fuse(
     Parameters
     ----------
     network : onnx.ModelProto
-        As `models.prepare.prepared` gives it for one layer: uint8 images in, one float32 vector out.
+        As `models.graph.prepare.prepared` gives it for one layer: uint8 images in, one float32 vector out.
         Its arrays are loaded and renamed in place.
     folder : Path
         Where the network's external arrays lie.

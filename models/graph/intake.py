@@ -20,9 +20,9 @@ from onnx import (
 
 from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.common.program import pip_install
-from fc7.models.graph_files import damage
-from fc7.models.image_part import image_part
-from fc7.models.surgery import (
+from fc7.models.graph.files import damage
+from fc7.models.graph.image_part import image_part
+from fc7.models.graph.surgery import (
     FED_TYPES,
     channels_last,
     image_input,
@@ -45,16 +45,16 @@ _MOST_NUMBERS = 1 << 30
 
 
 def take_in(model: ModelProto, name: str, layer: str | None = None) -> ModelProto:
-    """The graph in the form that `models.surgery` relies on, or a message why it cannot be used.
+    """The graph in the form that `models.graph.surgery` relies on, or a message why it cannot be used.
 
     Constant nodes become arrays of the graph, nodes stand in the order they are computed, arrays
     are no longer listed as inputs, and the IR version is one that every ONNX Runtime here reads. Of a
-    graph with several inputs the part that one image feeds is left (`models.image_part`).
+    graph with several inputs the part that one image feeds is left (`models.graph.image_part`).
 
     Parameters
     ----------
     model : onnx.ModelProto
-        With its arrays loaded (`models.graph_files.load_whole_graph`).
+        With its arrays loaded (`models.graph.files.load_whole_graph`).
     name : str
         The file, for messages.
     layer : str or None

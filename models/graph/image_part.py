@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
-from fc7.models.surgery import (
+from fc7.models.graph.surgery import (
     FED_TYPES,
     fed_inputs,
     layer_shapes,

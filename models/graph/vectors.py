@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper
 
-from fc7.models.graph_files import named_array
+from fc7.models.graph.files import named_array
+from fc7.models.graph.surgery import untyped, with_parts
 from fc7.models.network.spec import LayerSpec, Pool
-from fc7.models.surgery import untyped, with_parts
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fc7.models.graph_files import constant_values, named_array
-from fc7.models.surgery import (
+from fc7.models.graph.files import constant_values, named_array
+from fc7.models.graph.surgery import (
     fixed_batch,
     image_input,
     input_size,
@@ -32,8 +32,8 @@ def free_batch(model: ModelProto) -> ModelProto | None:
     Parameters
     ----------
     model : onnx.ModelProto
-        With its arrays loaded and an image of fixed size (`models.surgery.with_image`). Its batch may be
-        free already, and a Reshape to one image inside belie that.
+        With its arrays loaded and an image of fixed size (`models.graph.surgery.with_image`). Its batch may
+        be free already, and a Reshape to one image inside belie that.
     """
     size = input_size(model)
     batch = fixed_batch(model)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.models.graph_files import constant_values, load_graph
-from fc7.models.surgery import cut, image_input, inferred_shapes, reads, settings
+from fc7.models.graph.files import constant_values, load_graph
+from fc7.models.graph.surgery import cut, image_input, inferred_shapes, reads, settings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.models.fast import expand_lrn
-from fc7.models.graph_files import load_graph
-from fc7.models.half import half
+from fc7.models.graph.fast import expand_lrn
+from fc7.models.graph.files import load_graph
+from fc7.models.graph.half import half
+from fc7.models.graph.pixels import PIXELS, pixels_in
+from fc7.models.graph.surgery import cut, fixed_batch
+from fc7.models.graph.vectors import vector_name, vectors_out
 from fc7.models.network.spec import NetworkSpec
-from fc7.models.pixels import PIXELS, pixels_in
-from fc7.models.surgery import cut, fixed_batch
-from fc7.models.vectors import vector_name, vectors_out
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -52,9 +52,10 @@ def runnable(
     path : Path
         ``network.onnx``; its external arrays lie beside it.
     fast : bool
-        Apply the rewrites of `models.fast`.
+        Apply the rewrites of `models.graph.fast`.
     fp16 : bool
-        Compute in half precision (`models.half`); pixels are normalised, and features given, in float32.
+        Compute in half precision (`models.graph.half`); pixels are normalised, and features given, in
+        float32.
 
     Raises
     ------
