@@ -23,13 +23,13 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.shapes import CLASSES, draw_shape, make_shapes
 from fc7.extract.summary import summary_text
-from fc7.models.availability import ready_networks
 from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
-from fc7.models.default import default_network
-from fc7.models.ensure import ensure_network
 from fc7.models.outputs.outputs import Guard
+from fc7.models.store.availability import ready_networks
+from fc7.models.store.default import default_network
+from fc7.models.store.ensure import ensure_network
 
 if TYPE_CHECKING:
     from fc7.classify.evaluate import Metrics

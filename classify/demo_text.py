@@ -14,7 +14,7 @@ from fc7.classify.demo import (
     DemoSummary,
 )
 from fc7.models.common.program import command_line
-from fc7.models.unavailable import brought_by_pip
+from fc7.models.store.unavailable import brought_by_pip
 
 
 def demo_report(summary: DemoSummary) -> str:

@@ -30,15 +30,15 @@ from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import one_line
-from fc7.models.ensure import ensure_network
 from fc7.models.network.imagenet_classes import imagenet_classes
 from fc7.models.network.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
 from fc7.models.outputs.outputs import Destination, Output
+from fc7.models.store.ensure import ensure_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fc7.models.store import StoredNetwork
+    from fc7.models.store.store import StoredNetwork
 
 Form = Literal["table", "csv"]
 # A row of float16 probabilities adds up to 1 within a few thousandths.

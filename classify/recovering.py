@@ -22,7 +22,7 @@ from fc7.extract.stages import Listing
 from fc7.models.common.locks import Busy, exclusive
 from fc7.models.common.progress import Notify
 from fc7.models.outputs.outputs import Destination, Output
-from fc7.models.store_paths import store_root
+from fc7.models.store.paths import store_root
 
 _AGAIN = "the next run tries it again"
 

@@ -21,12 +21,12 @@ from fc7.extract.stages import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.trial import try_network
 from fc7.extract.worker import Finished, NetworkRun, on_this_machine
-from fc7.models import store
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
-from fc7.models.ensure import ensure_network
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec
+from fc7.models.store import store
+from fc7.models.store.ensure import ensure_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fc7.extract.cluster.driver import NodeWork
     from fc7.extract.cluster.options import ClusterOptions
     from fc7.extract.providers import Device, Precision
-    from fc7.models.store import StoredNetwork
+    from fc7.models.store.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")

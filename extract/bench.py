@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fc7.models import store
 from fc7.models.common.errors import Fc7Error, StoppedError, UsageError
 from fc7.models.common.own_python import command
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
 from fc7.models.common.text_table import text_table
-from fc7.models.measured import Measured, keep
+from fc7.models.store import store
+from fc7.models.store.measured import Measured, keep
 
 if TYPE_CHECKING:
     from fc7.extract.providers import Device, Precision

@@ -19,10 +19,10 @@ import numpy as np
 from fc7.extract.patience import loaded
 from fc7.extract.providers import Device, Precision
 from fc7.extract.session import open_session
-from fc7.models import store
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import ends_always
+from fc7.models.store import store
 
 FEWEST_RUNS = 3
 
@@ -42,7 +42,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     -------
     dict
         images_per_second (from the median batch), peak_bytes (of this process; None if not known),
-        engine, batch_size, threads, runs, layer, fingerprint: `models.measured.Measured`.
+        engine, batch_size, threads, runs, layer, fingerprint: `models.store.measured.Measured`.
 
     Raises
     ------

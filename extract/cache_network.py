@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fc7.extract.cache.identity import REMEDY
-from fc7.models import store
 from fc7.models.common.errors import MismatchError
 from fc7.models.common.program import own_call_with
-from fc7.models.default import DefaultNetwork
+from fc7.models.store import store
+from fc7.models.store.default import DefaultNetwork
 
 
 def check_before_fetching(out: Path, default: DefaultNetwork) -> None:

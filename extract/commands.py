@@ -14,7 +14,7 @@ from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, make_progress
 from fc7.models.common.terminal import counted
-from fc7.models.preprocess_flags import read, resizing
+from fc7.models.store.preprocess_flags import read, resizing
 
 if TYPE_CHECKING:
     from fc7.extract.cluster.options import ClusterOptions
@@ -79,7 +79,7 @@ class AddressedCommand(typer.core.TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Say which network is the default here and now."""
-        from fc7.models.default import shown_default
+        from fc7.models.store.default import shown_default
 
         for option in self.params:
             if option.name == "network" and isinstance(option, typer.core.TyperOption):

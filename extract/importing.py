@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from fc7.extract.trial import try_network
-from fc7.models import importing
+from fc7.models.store import importing
 
 import_network = partial(importing.import_network, trial=try_network)
-"""`models.importing.import_network` that tries the network before it enters the store."""
+"""`models.store.importing.import_network` that tries the network before it enters the store."""

@@ -19,7 +19,7 @@ class ExtractOptions:
     Attributes
     ----------
     network : str or None
-        A name of the store or the catalogue; None for the default one (`models.default`).
+        A name of the store or the catalogue; None for the default one (`models.store.default`).
     layers : tuple of str
         Empty for the network's default layer.
     device : {"auto", "cuda", "tensorrt", "cpu"}

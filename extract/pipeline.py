@@ -53,11 +53,11 @@ from fc7.models.common.errors import (
 )
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.stopping import is_pressed_again
-from fc7.models.default import default_network
-from fc7.models.ensure import ensure_network
 from fc7.models.network.spec import NetworkSpec
 from fc7.models.outputs.outputs import Destination, Output
-from fc7.models.store import StoredNetwork
+from fc7.models.store.default import default_network
+from fc7.models.store.ensure import ensure_network
+from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
     from fc7.extract.cache.placed import Record

@@ -17,8 +17,8 @@ from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import DeviceMemoryError, ProviderError, UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.graph.prepare import Runnable, runnable
-from fc7.models.integrity import unchanged
 from fc7.models.network.spec import NetworkSpec
+from fc7.models.store.integrity import unchanged
 
 CALLS_AT_ONCE = 2
 """One call computes while the other waits: for the slowest of its threads at the end of an operator, for a

@@ -1,7 +1,7 @@
 """A network is tried before it is believed: three pictures alone, once more, and in a full batch.
 
 `models import`, `models pull` and whatever fetches a network on first use hand `try_network` to
-`models.importing`, which has no engine; a network that does not pass never enters the store.
+`models.store.importing`, which has no engine; a network that does not pass never enters the store.
 """
 
 from __future__ import annotations

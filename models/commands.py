@@ -1,6 +1,7 @@
 """The commands of `models`: each parses, makes one call and prints.
 
-Those that bring a network take what tries it (`models.importing.NetworkTrial`) from cli.py, as `context.obj`.
+Those that bring a network take what tries it (`models.store.importing.NetworkTrial`) from cli.py, as
+`context.obj`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, make_progress
-from fc7.models.preprocess_flags import (
+from fc7.models.store.preprocess_flags import (
     AntialiasOption,
     CropOption,
     InterpolationOption,
@@ -33,7 +34,7 @@ from fc7.models.preprocess_flags import (
 )
 
 if TYPE_CHECKING:
-    from fc7.models.store import StoredNetwork
+    from fc7.models.store.store import StoredNetwork
 
 NameArgument = Annotated[str, typer.Argument(help="A network's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -89,10 +90,10 @@ def show(
 
     What it was trained on, how images are prepared for it, where its files lie or come from.
     """
-    from fc7.models import store
-    from fc7.models.availability import check_known
     from fc7.models.catalog import catalog
     from fc7.models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
+    from fc7.models.store import store
+    from fc7.models.store.availability import check_known
 
     check_known(name)
     network = store.load(name) if name in store.names() else None
@@ -121,7 +122,7 @@ def default(
     The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the store;
     without both it is alexnet.
     """
-    from fc7.models.default import chosen_default, default_network, forget_default, keep_default
+    from fc7.models.store.default import chosen_default, default_network, forget_default, keep_default
 
     if name is not None and unset:
         raise UsageError(f"{name!r} and --unset were given; choose a default, or take it away")
@@ -174,8 +175,8 @@ def pull(
     download goes on where it stopped. Nothing is done if the network is there already (--replace fetches it
     again).
     """
-    from fc7.models.pulling import PullOptions, pull
-    from fc7.models.store import names
+    from fc7.models.store.pulling import PullOptions, pull
+    from fc7.models.store.store import names
 
     began = time.monotonic()
     was_here = name in names() and not (replace or repin)
@@ -228,8 +229,8 @@ def import_file(
     one that does not run, gives NaN or the same for every image, draws at random or lets an image's features
     depend on its batch is refused.
     """
-    from fc7.models.importing import import_network
-    from fc7.models.store import check_free
+    from fc7.models.store.importing import import_network
+    from fc7.models.store.store import check_free
 
     began = time.monotonic()
     check_free(name, replace)
@@ -268,7 +269,7 @@ def path(
 
     Copy it to a machine without a connection, and it works there.
     """
-    from fc7.models import store
+    from fc7.models.store import store
 
     typer.echo(str(store.store_root() if name is None else store.load(name).folder))
 
@@ -279,7 +280,7 @@ def verify(
     run: Annotated[bool, typer.Option("--run", help="Try it as an import does, too.")] = False,
 ) -> None:
     """Check a network's files by the hashes recorded when it was saved."""
-    from fc7.models import store
+    from fc7.models.store import store
 
     store.verify(name)
     typer.echo(f"{name}: every file is as it was saved")
@@ -291,7 +292,7 @@ def verify(
 
 def remove(name: NameArgument) -> None:
     """Delete a network from the store."""
-    from fc7.models import store
+    from fc7.models.store import store
 
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")

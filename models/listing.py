@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fc7.models import store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import CatalogEntry
 from fc7.models.catalog.published import published_facts
@@ -14,13 +13,14 @@ from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.program import pip_install
 from fc7.models.common.progress import Notify
 from fc7.models.common.text_table import text_table
-from fc7.models.default import default_network
-from fc7.models.installed import is_installed
-from fc7.models.integrity import is_damaged
-from fc7.models.measured import Measured, measured_here
 from fc7.models.network.spec import LayerSpec
-from fc7.models.pins import pins_of
-from fc7.models.store import StoredNetwork
+from fc7.models.store import store
+from fc7.models.store.default import default_network
+from fc7.models.store.installed import is_installed
+from fc7.models.store.integrity import is_damaged
+from fc7.models.store.measured import Measured, measured_here
+from fc7.models.store.pins import pins_of
+from fc7.models.store.store import StoredNetwork
 
 Row = Mapping[str, Any]
 _UNLISTED = "not made of the file that the catalogue knows by this name; what is said is this file's own"

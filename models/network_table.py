@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fc7.models.common.program import command_line
 from fc7.models.common.text_table import fitted_table
 from fc7.models.listing import Row
-from fc7.models.measured import Measured
+from fc7.models.store.measured import Measured
 
 # Heading -> is it a number, set flush right?
 _COLUMNS = {

@@ -39,7 +39,7 @@ LIGHT = [
     "models/common/command_table.py",
     "models/commands.py",
     "models/common/errors.py",
-    "models/preprocess_flags.py",
+    "models/store/preprocess_flags.py",
     "models/outputs/kinds.py",
     "models/outputs/outputs.py",
     "models/outputs/places.py",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fc7.extract.cache.header import Header
 from fc7.extract.list_lines import STDIN
-from fc7.models import store
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.program import command_line
 from fc7.models.network.spec import PreprocessSpec
+from fc7.models.store import store
 
 IMAGES = "IMAGES"
 """Stands for what the user gave as images, where a cache does not say it."""

@@ -2,7 +2,7 @@
 
 Many exports are bound to one image at a time, in the size of their input or in a Reshape, and run
 several times slower than they could. Whether the rows of the freed graph stay apart is for a run to say:
-`models.importing` keeps it only if it passes the trial that every import goes through.
+`models.store.importing` keeps it only if it passes the trial that every import goes through.
 """
 
 from __future__ import annotations

@@ -26,13 +26,13 @@ from fc7.extract.pipeline import extract_features
 from fc7.extract.providers import OPENVINO, Device, Precision
 from fc7.extract.session import Session, open_session
 from fc7.extract.sources import list_images
-from fc7.models import store
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Silent
-from fc7.models.ensure import ensure_network
 from fc7.models.network.architectures import architecture
-from fc7.models.store import StoredNetwork
+from fc7.models.store import store
+from fc7.models.store.ensure import ensure_network
+from fc7.models.store.store import StoredNetwork
 from tests.benchmarks.peak import peak_megabytes
 from tests.benchmarks.pictures import SETS, make_set
 
@@ -53,7 +53,7 @@ def networks() -> list[StoredNetwork]:
 
 def _untrained_owt() -> StoredNetwork:
     from fc7.models.graph.files import save_graph
-    from fc7.models.importing import built_network
+    from fc7.models.store.importing import built_network
     from fc7.models.weights.untrained import untrained_weights
 
     plan = architecture("alexnet-owt")

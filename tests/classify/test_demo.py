@@ -17,14 +17,14 @@ from onnx import helper, numpy_helper
 from fc7.classify.demo import choose_network, name_photographs, new_shapes, run_demo, sample_photographs
 from fc7.classify.demo_text import demo_report
 from fc7.extract.images import decode
-from fc7.models.availability import ReadyNetwork
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
-from fc7.models.importing import import_network
-from fc7.models.installed import is_installed
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store import load
+from fc7.models.store.availability import ReadyNetwork
+from fc7.models.store.importing import import_network
+from fc7.models.store.installed import is_installed
+from fc7.models.store.store import load
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures
 
 FOLDER = "my demo"
@@ -271,7 +271,7 @@ def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
         raise PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
-    monkeypatch.setattr("fc7.models.installed.distribution", not_installed)
+    monkeypatch.setattr("fc7.models.store.installed.distribution", not_installed)
     monkeypatch.setattr("fc7.classify.demo.COUNT", 5)
     said: list[str] = []
     summary = run_demo(tmp_path / "made", say=said.append)

@@ -33,10 +33,10 @@ from fc7.extract.pipeline import extract_features
 from fc7.extract.reading import Care
 from fc7.extract.stages import ImageRef, Listing
 from fc7.models.common.errors import ClassifierError, UsageError, WeightsError
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.outputs.outputs import claimed
-from fc7.models.preprocess_options import fit_crop
+from fc7.models.store.importing import import_network
+from fc7.models.store.preprocess_options import fit_crop
 from tests.support import CommandLine, lines_of, onnx_that_says, read_json, tiny_network, write_pictures
 
 # What the exported file and the script must do without.

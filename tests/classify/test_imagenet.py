@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 from fc7.classify.imagenet import class_probabilities, classifier_layer, imagenet_images
 from fc7.classify.imagenet_command import imagenet
 from fc7.extract.options import ExtractOptions
-from fc7.models import store
 from fc7.models.common.errors import UsageError
-from fc7.models.importing import import_network
 from fc7.models.network.imagenet_classes import imagenet_classes
 from fc7.models.network.spec import LayerSpec, NetworkSpec
+from fc7.models.store import store
+from fc7.models.store.importing import import_network
 from tests.models.small_graphs import NODE, PLAIN, model, write
 from tests.support import ROOT
 

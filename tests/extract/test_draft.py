@@ -15,8 +15,8 @@ from PIL import Image
 from fc7.extract.images import prepare
 from fc7.extract.session import Session, open_session
 from fc7.models.graph.files import save_graph
-from fc7.models.importing import built_network, import_network
 from fc7.models.network.architectures import architecture
+from fc7.models.store.importing import built_network, import_network
 from fc7.models.weights.untrained import untrained_weights
 from tests.benchmarks.pictures import picture
 from tests.support import ROOT, CommandLine, lines_of, read_json

@@ -22,9 +22,9 @@ from fc7.extract.patience import Patience
 from fc7.extract.stages import UNSEEN
 from fc7.extract.stream import feature_blocks
 from fc7.extract.worker import NetworkRun, Worker
-from fc7.models import store
 from fc7.models.common.errors import HungError
 from fc7.models.network.spec import PreprocessSpec
+from fc7.models.store import store
 from tests.extract.test_decoders import children, gone, on_linux
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 from tests.support import ROOT, CommandLine, command, read_json, write_pictures

@@ -16,10 +16,10 @@ from fc7.extract.images import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.stages import ImageRef
 from fc7.extract.summary import ExtractSummary
-from fc7.models import store
 from fc7.models.common.errors import Fc7Error
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess
+from fc7.models.store import store
+from fc7.models.store.importing import import_network
 from tests.extract.test_thumbnails import by_loops
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 

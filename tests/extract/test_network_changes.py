@@ -15,10 +15,10 @@ from fc7.extract.cache.reader import load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.stages import ImageRef, Listing, Pixels
-from fc7.models import store
 from fc7.models.common.errors import MismatchError, WeightsError
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess
+from fc7.models.store import store
+from fc7.models.store.importing import import_network
 from tests.fakes import MemoryOrigin
 from tests.support import COLOURS, CommandLine, coloured_picture, tiny_network, write_pictures
 

@@ -20,8 +20,8 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.stages import UNSEEN, ImageRef
 from fc7.extract.summary import summary_json, summary_text
 from fc7.models.common.errors import CredentialsError, ImageError, SourceError, UsageError
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess
+from fc7.models.store.importing import import_network
 from tests.extract.web_folder import Fault, WebFolder, web_folder
 from tests.support import CommandLine, tiny_network, write_pictures
 

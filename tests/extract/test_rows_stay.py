@@ -16,8 +16,8 @@ from fc7.extract.pipeline import extract_features
 from fc7.extract.stages import Failure, ImageRef, Listing
 from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error, ImageError
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess
+from fc7.models.store.importing import import_network
 from tests.fakes import MemoryOrigin
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
 

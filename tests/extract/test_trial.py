@@ -20,10 +20,10 @@ from fc7.cli import application
 from fc7.extract import ExtractOptions, extract_features
 from fc7.extract.session import open_session
 from fc7.extract.trial import pictures, plain
-from fc7.models import importing, store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import DownloadError, UsageError, WeightsError
+from fc7.models.store import importing, store
 from tests.models.reference import caffe_input, conv, lrn, relu
 from tests.models.small_graphs import NODE, PLAIN, SIZE, model, trunk, weights, write
 from tests.models.web_server import serving

@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 
-from fc7.models import store
 from fc7.models.common.errors import UnknownNetworkError
+from fc7.models.store import store
 from tests.models.fake_networks import fake_files, fake_spec
 
 # Audit events name every change on the disk before it happens: PEP 578.

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from fc7.extract.session import open_session
 from fc7.extract.stages import Features, Pixels
 from fc7.models.network.spec import PreprocessSpec
-from fc7.models.store import StoredNetwork
+from fc7.models.store.store import StoredNetwork
 
 SIZE = 8
 PLAIN = PreprocessSpec("warp", SIZE, SIZE, SIZE, SIZE, "RGB")

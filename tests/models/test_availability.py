@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import store
-from fc7.models.availability import ReadyNetwork, ready_networks
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
+from fc7.models.store import store
+from fc7.models.store.availability import ReadyNetwork, ready_networks
 from tests.models.fake_networks import fake_files, fake_spec
 
 
@@ -27,7 +27,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def is_installed(source: Source) -> bool:
         return source.package in packages
 
-    monkeypatch.setattr("fc7.models.availability.is_installed", is_installed)
+    monkeypatch.setattr("fc7.models.store.availability.is_installed", is_installed)
     return packages
 
 

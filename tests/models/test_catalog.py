@@ -21,7 +21,7 @@ from fc7.models.commands import ArchOption
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.network.architectures import ARCHITECTURES
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
-from fc7.models.store_paths import is_name
+from fc7.models.store.paths import is_name
 from tests.models import published_counts as published
 from tests.support import ROOT
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fc7.models import connecting
 from fc7.models.common.errors import DownloadError
-from fc7.models.download import Wanted, fetch
+from fc7.models.store import connecting
+from fc7.models.store.download import Wanted, fetch
 from tests.models.web_server import Server, serving
 
 DATA = b"weights" * 20_000

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import default, store
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.default import DefaultNetwork, default_network, forget_default, keep_default, shown_default
+from fc7.models.store import default, store
+from fc7.models.store.default import (
+    DefaultNetwork,
+    default_network,
+    forget_default,
+    keep_default,
+    shown_default,
+)
 from tests.models.fake_networks import fake_files, fake_spec
 
 

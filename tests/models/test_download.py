@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fc7.models.common.errors import DownloadError
-from fc7.models.download import IDLE_TRIES, TRIES, Wanted, fetch
+from fc7.models.store.download import IDLE_TRIES, TRIES, Wanted, fetch
 from tests.models.web_server import Server, serving
 
 DATA = bytes(range(256)) * 3000 + b"the end"

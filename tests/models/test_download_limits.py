@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fc7.models.common.errors import DownloadError
-from fc7.models.download import Wanted, fetch
+from fc7.models.store.download import Wanted, fetch
 from tests.models.web_server import Server, serving
 from tests.support import ROOT
 
@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 FETCH = """
 import sys
 from pathlib import Path
-from fc7.models.download import Wanted, fetch
+from fc7.models.store.download import Wanted, fetch
 fetch([sys.argv[1]], Path(sys.argv[2]), Wanted(sha256=sys.argv[3]))
 """
 

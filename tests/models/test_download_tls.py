@@ -10,7 +10,7 @@ import pytest
 
 from fc7.models.common.errors import DownloadError
 from fc7.models.common.progress import Silent
-from fc7.models.download import Wanted, fetch
+from fc7.models.store.download import Wanted, fetch
 from tests.models.web_server import Server, certificate, serving
 
 DATA = bytes(range(256)) * 3000 + b"the end"

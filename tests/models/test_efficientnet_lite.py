@@ -22,12 +22,12 @@ from fc7.models.backbones.known import BACKBONES
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.progress import Silent
-from fc7.models.ensure import ensure_network
 from fc7.models.graph.files import save_graph
-from fc7.models.importing import built_network, import_network
-from fc7.models.installed import installed_file
 from fc7.models.network.spec import NetworkSpec
-from fc7.models.store import StoredNetwork
+from fc7.models.store.ensure import ensure_network
+from fc7.models.store.importing import built_network, import_network
+from fc7.models.store.installed import installed_file
+from fc7.models.store.store import StoredNetwork
 from fc7.models.weights.torch_file import read_torch
 from tests.models import weights_files
 from tests.models.lite_reference import Table, Weights, by_numpy, by_torch, random_weights

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import store
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.common.progress import Silent
-from fc7.models.ensure import ensure_network
+from fc7.models.store import store
+from fc7.models.store.ensure import ensure_network
 from tests.models.fake_networks import fake_files, fake_spec
 
 

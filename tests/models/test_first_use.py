@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from fc7.models import pins, store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import DownloadError, Fc7Error, UsageError, WeightsError
 from fc7.models.common.progress import Silent
-from fc7.models.download import alone_with
-from fc7.models.ensure import ensure_network
-from fc7.models.pins import Pin
-from fc7.models.pulling import PullOptions, downloads, pull
-from fc7.models.store import StoredNetwork
+from fc7.models.store import pins, store
+from fc7.models.store.download import alone_with
+from fc7.models.store.ensure import ensure_network
+from fc7.models.store.pins import Pin
+from fc7.models.store.pulling import PullOptions, downloads, pull
+from fc7.models.store.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command
 from tests.models.small_graphs import model, write
@@ -72,7 +72,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         spec = dataclasses.replace(fake_spec(name), source=hashlib.sha256(path.read_bytes()).hexdigest())
         return store.save(spec, fake_files(), replace=how["replace"])
 
-    monkeypatch.setattr("fc7.models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.store.importing.import_network", fake)
     return calls
 
 
@@ -366,7 +366,7 @@ import dataclasses, sys
 from fc7.models import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.progress import Silent
-from fc7.models.pulling import pull
+from fc7.models.store.pulling import pull
 from fc7.models.network.spec import PreprocessSpec
 catalog.NETWORKS = (dataclasses.replace(
     catalog.NETWORKS[0], arch="onnx", preprocess=PreprocessSpec("warp", 8, 8, 8, 8, "RGB"),

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
 
 from fc7.extract.importing import import_network
-from fc7.models import importing
 from fc7.models.graph.files import load_graph
 from fc7.models.graph.surgery import fixed_batch
-from fc7.models.store import StoredNetwork
+from fc7.models.store import importing
+from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import (
     NODE,
     PLAIN,

@@ -14,9 +14,9 @@ from fc7.models.backbones.alexnet import build_graph
 from fc7.models.common.errors import UnknownLayerError, WeightsError
 from fc7.models.graph.files import load_graph, save_graph
 from fc7.models.graph.surgery import cut
-from fc7.models.importing import built_network
 from fc7.models.network.architectures import ARCHITECTURES, architecture
 from fc7.models.network.spec import NetworkSpec
+from fc7.models.store.importing import built_network
 from fc7.models.weights.untrained import untrained_weights
 from tests.models import reference
 

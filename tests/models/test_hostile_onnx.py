@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fc7.extract.session import open_session
-from fc7.models import store
 from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
-from fc7.models.importing import import_network
-from fc7.models.store import StoredNetwork
+from fc7.models.store import store
+from fc7.models.store.importing import import_network
+from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, head, images, model, trunk, write
 from tests.support import ROOT
 
@@ -252,7 +252,7 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from fc7.models.common.errors import Fc7Error
-from fc7.models.importing import import_network
+from fc7.models.store.importing import import_network
 from fc7.models.network.spec import torch_preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

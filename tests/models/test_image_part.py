@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
-from fc7.models.importing import import_network
-from fc7.models.store import StoredNetwork
+from fc7.models.store.importing import import_network
+from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, SIZE, close, images, run, trunk, weights, write
 from tests.support import CommandLine
 

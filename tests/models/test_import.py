@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.models import store
 from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
-from fc7.models.importing import built_network, import_network
 from fc7.models.network.architectures import architecture
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
+from fc7.models.store import store
+from fc7.models.store.importing import built_network, import_network
 from tests.models import caffe_files
 from tests.models.caffe_nets import googlenet
 from tests.models.caffe_running import write as write_caffe

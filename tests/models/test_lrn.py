@@ -13,7 +13,7 @@ from fc7.models.graph.fast import expand_lrn
 from fc7.models.graph.files import load_whole_graph
 from fc7.models.graph.half import half
 from fc7.models.graph.surgery import inferred_types
-from fc7.models.importing import import_network
+from fc7.models.store.importing import import_network
 from tests.models.reference import lrn
 from tests.models.small_graphs import NODE, PLAIN, images, model, run, trunk, write
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from fc7.models import measured, store
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
-from fc7.models.preprocess_options import PreprocessOptions
-from fc7.models.store import StoredNetwork
+from fc7.models.store import measured, store
+from fc7.models.store.preprocess_options import PreprocessOptions
+from fc7.models.store.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.models_command import models_command
 from tests.models.web_server import Server, serving
@@ -49,7 +49,7 @@ def imports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"file": path, "name": name, **how})
         return store.save(fake_spec(name), fake_files(), replace=how["replace"])
 
-    monkeypatch.setattr("fc7.models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.store.importing.import_network", fake)
     return calls
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.models.importing import import_network
 from fc7.models.network.architectures import architecture
+from fc7.models.store.importing import import_network
 from fc7.models.weights.untrained import untrained_weights
 from tests.models import caffe_files, weights_files, weights_onnx_files
 

@@ -13,9 +13,9 @@ from onnx import NodeProto
 from fc7.models.common.errors import UsageError
 from fc7.models.graph.intake import take_in
 from fc7.models.graph.own_normalisation import own_normalisation
-from fc7.models.importing import import_network
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
-from fc7.models.store import StoredNetwork
+from fc7.models.store.importing import import_network
+from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import NODE, SIZE, by_itself, close, images, model, run, trunk, write
 
 F4 = np.float32

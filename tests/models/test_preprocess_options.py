@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from fc7.models import preprocess_flags, preprocess_options, store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import PREPROCESS_PRESETS
 from fc7.models.common.errors import UsageError
-from fc7.models.importing import import_network
 from fc7.models.network import presets
 from fc7.models.network.spec import PreprocessSpec, fingerprint
-from fc7.models.preprocess_options import PreprocessOptions, fit_crop
+from fc7.models.store import preprocess_flags, preprocess_options, store
+from fc7.models.store.importing import import_network
+from fc7.models.store.preprocess_options import PreprocessOptions, fit_crop
 from tests.models import caffe_files
 from tests.models.caffe_running import write as write_caffe
 from tests.models.models_command import models_command

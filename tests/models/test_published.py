@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from fc7.models import store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import CatalogEntry, Source
 from fc7.models.catalog.published import check_is_the_catalogues, published_facts
 from fc7.models.common.errors import UsageError
-from fc7.models.importing import import_network
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.network.spec import LayerSpec, NetworkSpec, torch_preprocess
+from fc7.models.store import store
+from fc7.models.store.importing import import_network
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.small_graphs import PLAIN, model, write
 from tests.support import CommandLine, tiny_network
@@ -139,7 +139,7 @@ def test_import_refuses_another_network_and_the_store_stays_empty(tmp_path: Path
 
 def test_pull_from_an_address_of_ones_own_refuses_another_network_too(tmp_path: Path) -> None:
     from fc7.models.common.progress import Silent
-    from fc7.models.pulling import PullOptions, pull
+    from fc7.models.store.pulling import PullOptions, pull
     from tests.models.web_server import serving
 
     data = tiny_network(tmp_path / "tiny.onnx").read_bytes()

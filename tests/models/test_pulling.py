@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from fc7.models import store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import CatalogEntry, Source
 from fc7.models.common.errors import (
@@ -22,9 +21,10 @@ from fc7.models.common.errors import (
 )
 from fc7.models.common.progress import Silent
 from fc7.models.network.spec import torch_preprocess
-from fc7.models.preprocess_options import PreprocessOptions
-from fc7.models.pulling import PullOptions, downloads, pull, safe_name
-from fc7.models.store import StoredNetwork
+from fc7.models.store import store
+from fc7.models.store.preprocess_options import PreprocessOptions
+from fc7.models.store.pulling import PullOptions, downloads, pull, safe_name
+from fc7.models.store.store import StoredNetwork
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.models.web_server import Server, serving
 
@@ -63,7 +63,7 @@ class FakeImport:
 @pytest.fixture
 def imported(monkeypatch: pytest.MonkeyPatch) -> FakeImport:
     fake = FakeImport()
-    monkeypatch.setattr("fc7.models.importing.import_network", fake)
+    monkeypatch.setattr("fc7.models.store.importing.import_network", fake)
     return fake
 
 
@@ -164,7 +164,7 @@ def test_when_nothing_works_one_screen_says_what_was_needed_tried_and_can_be_don
 def test_even_the_longest_message_of_the_real_catalogue_fits_a_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from fc7.models.unavailable import how_to_bring
+    from fc7.models.store.unavailable import how_to_bring
 
     for entry in catalog.NETWORKS:
         attempts = [(url, "no connection (refused)") for s in entry.sources for url in s.urls]
@@ -187,7 +187,7 @@ def test_ctrl_c_says_that_what_was_fetched_is_kept(
     def stopped(*arguments: object, **how: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fc7.models.pulling.fetch", stopped)
+    monkeypatch.setattr("fc7.models.store.pulling.fetch", stopped)
     with pytest.raises(StoppedError, match=r"bvlcalexnet-12\.onnx is kept, and the same call goes on"):
         pull("alexnet", Silent())
 
@@ -257,7 +257,7 @@ def test_the_untrained_network_is_built_and_not_downloaded(monkeypatch: pytest.M
     def build(name: str) -> StoredNetwork:
         return store.save(fake_spec(name, trained=False), fake_files(), replace=True)
 
-    monkeypatch.setattr("fc7.models.importing.build_untrained", build)
+    monkeypatch.setattr("fc7.models.store.importing.build_untrained", build)
     assert not pull("alexnet-untrained", Silent()).spec.trained
     assert not downloads().exists()
 

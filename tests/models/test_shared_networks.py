@@ -11,9 +11,9 @@ import pytest
 
 from fc7.extract.importing import import_network
 from fc7.extract.session import Session, open_session
-from fc7.models import store
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store import StoredNetwork
+from fc7.models.store import store
+from fc7.models.store.store import StoredNetwork
 from tests.support import ROOT
 
 SHARED = ROOT / ".." / "shared" / "networks"

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fc7.models import store, store_paths
 from fc7.models.common.errors import Fc7Error, UnknownNetworkError, UsageError, WeightsError
+from fc7.models.store import paths as store_paths
+from fc7.models.store import store
 from tests.models.fake_networks import fake_files, fake_spec
 
 

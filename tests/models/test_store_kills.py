@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models import store
 from fc7.models.common.locks import Busy, exclusive
+from fc7.models.store import store
 from tests.models.fake_networks import fake_files, fake_spec
 from tests.support import ROOT
 

@@ -16,8 +16,8 @@ from fc7.models.backbones.known import BACKBONES
 from fc7.models.backbones.match_backbone import fit_backbone
 from fc7.models.catalog import catalog
 from fc7.models.graph.files import save_graph
-from fc7.models.importing import built_network, import_network
 from fc7.models.network.canonical import CanonicalWeights
+from fc7.models.store.importing import built_network, import_network
 from tests.models import weights_files
 
 RNG = np.random.default_rng(6)

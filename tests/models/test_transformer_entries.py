@@ -18,7 +18,7 @@ from fc7.extract.pipeline import extract_features
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.progress import Silent
-from fc7.models.pulling import pull
+from fc7.models.store.pulling import pull
 from tests.models.vit_graphs import Vit, export
 from tests.models.web_server import serving
 

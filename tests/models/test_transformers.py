@@ -11,9 +11,9 @@ from onnx import ModelProto, helper, numpy_helper
 from fc7.models.graph.intake import take_in
 from fc7.models.graph.sizes import all_layer_shapes
 from fc7.models.graph.surgery import layer_shapes, with_image
-from fc7.models.importing import import_network
 from fc7.models.network.spec import LayerSpec, Pool, fingerprint
-from fc7.models.store import StoredNetwork
+from fc7.models.store.importing import import_network
+from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import NODE, PLAIN, SIZE, by_itself, close, images, model, run, trunk, write
 from tests.models.vit_graphs import Vit, export
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fc7.models.availability import ReadyNetwork
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import DownloadError
 from fc7.models.common.progress import Silent
-from fc7.models.ensure import ensure_network
-from fc7.models.unavailable import Need, how_to_bring, what_to_run_instead
+from fc7.models.store.availability import ReadyNetwork
+from fc7.models.store.ensure import ensure_network
+from fc7.models.store.unavailable import Need, how_to_bring, what_to_run_instead
 
 LITE = ReadyNetwork("efficientnet-lite0", "installed", 75.1, classifies=True)
 GOOGLENET = ReadyNetwork("googlenet", "store", 68.7, classifies=True)
@@ -38,9 +38,9 @@ def attempts(name: str, reason: str = NO_NAME) -> list[tuple[str, str]]:
 def screen(
     monkeypatch: pytest.MonkeyPatch, name: str, need: Need, *ready: ReadyNetwork, installed: bool = False
 ) -> list[str]:
-    monkeypatch.setattr("fc7.models.unavailable.ready_networks", lambda: list(ready))
+    monkeypatch.setattr("fc7.models.store.unavailable.ready_networks", lambda: list(ready))
     monkeypatch.setattr(
-        "fc7.models.unavailable.is_installed", lambda source: installed and source.package != ""
+        "fc7.models.store.unavailable.is_installed", lambda source: installed and source.package != ""
     )
     lines = what_to_run_instead(name, need, attempts(name)).splitlines()
     # "error: " stands before the first.
@@ -147,7 +147,7 @@ def test_a_long_reason_is_cut_and_a_host_is_told_once_for_each_reason(
 ) -> None:
     long = "fetched, but: " + "a very long reason\n" * 20
     urls = [url for url, _ in attempts("alexnet")]
-    monkeypatch.setattr("fc7.models.unavailable.ready_networks", list)
+    monkeypatch.setattr("fc7.models.store.unavailable.ready_networks", list)
     text = what_to_run_instead(
         "alexnet", "features", [(urls[0], NO_NAME), (urls[1], NO_NAME), (urls[2], long)]
     )
@@ -172,7 +172,7 @@ def test_the_default_that_is_not_to_be_had_is_the_error_of_ensure_network(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("FC7_HOME", str(tmp_path))
-    monkeypatch.setattr("fc7.models.unavailable.ready_networks", lambda: [MINE])
+    monkeypatch.setattr("fc7.models.store.unavailable.ready_networks", lambda: [MINE])
     for variable in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
@@ -196,7 +196,7 @@ def test_a_full_disk_is_no_reason_to_take_another_network(
     def full(*arguments: object, **how: object) -> Path:
         raise DownloadError("the disk is full")
 
-    monkeypatch.setattr("fc7.models.pulling.fetch", full)
+    monkeypatch.setattr("fc7.models.store.pulling.fetch", full)
     with pytest.raises(DownloadError, match=r"^the disk is full$"):
         ensure_network("alexnet", Silent())
 
@@ -205,10 +205,14 @@ def test_a_package_that_is_not_installed_is_told_in_the_same_screen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FC7_HOME", str(tmp_path))
-    for door in ("fc7.models.unavailable", "fc7.models.installed", "fc7.models.availability"):
+    for door in (
+        "fc7.models.store.unavailable",
+        "fc7.models.store.installed",
+        "fc7.models.store.availability",
+    ):
         monkeypatch.setattr(f"{door}.is_installed", lambda source: False)
-    monkeypatch.setattr("fc7.models.pulling.installed_file", lambda source: None)
-    monkeypatch.setattr("fc7.models.unavailable.ready_networks", lambda: [GOOGLENET])
+    monkeypatch.setattr("fc7.models.store.pulling.installed_file", lambda source: None)
+    monkeypatch.setattr("fc7.models.store.unavailable.ready_networks", lambda: [GOOGLENET])
     with pytest.raises(DownloadError) as caught:
         ensure_network("efficientnet-lite0", Silent())
     assert "--network googlenet" in str(caught.value).splitlines()[2]

@@ -20,8 +20,8 @@ from fc7.extract.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.errors import Fc7Error
-from fc7.models.importing import import_network
 from fc7.models.network.spec import caffe_preprocess
+from fc7.models.store.importing import import_network
 from tests.classify.test_imagenet import bring
 from tests.outputs.cases import TORTURE, Run
 from tests.support import coloured_picture, command, tiny_network, write_pictures

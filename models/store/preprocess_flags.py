@@ -14,7 +14,7 @@ from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
     from fc7.models.network.spec import Resize
-    from fc7.models.preprocess_options import PreprocessOptions
+    from fc7.models.store.preprocess_options import PreprocessOptions
 
 T = TypeVar("T")
 # Pillow and the engines do more; no network that was ever published does.
@@ -206,7 +206,7 @@ AntialiasOption = Annotated[
 def options(preset: str | None, resize: Resizing | None, **stated: Any) -> PreprocessOptions:
     """What a command was given, as one record; `stated` are fields of `PreprocessOptions`."""
     from fc7.models.catalog.catalog import PREPROCESS_PRESETS
-    from fc7.models.preprocess_options import PreprocessOptions
+    from fc7.models.store.preprocess_options import PreprocessOptions
 
     mode, resize_size = resize or (None, None)
     return PreprocessOptions(

@@ -23,7 +23,7 @@ from fc7.models.common.durable import write_whole
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.locks import exclusive
 from fc7.models.common.progress import Notify
-from fc7.models.store_paths import store_root
+from fc7.models.store.paths import store_root
 
 FILE = "pins.json"
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from fc7.models import pins, store
 from fc7.models.backbones.known import BUILT
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import CatalogEntry, Source
@@ -18,15 +17,16 @@ from fc7.models.catalog.published import file_hash
 from fc7.models.common.errors import DownloadError, StoppedError, UsageError, WeightsError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
-from fc7.models.download import Wanted, alone_with, fetch
-from fc7.models.installed import installed_file, not_installed
 from fc7.models.network.spec import Pool, PreprocessSpec
-from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
-from fc7.models.store import StoredNetwork
-from fc7.models.unavailable import how_to_bring, size_note
+from fc7.models.store import pins, store
+from fc7.models.store.download import Wanted, alone_with, fetch
+from fc7.models.store.installed import installed_file, not_installed
+from fc7.models.store.preprocess_options import HOW_TO_SAY, PreprocessOptions
+from fc7.models.store.store import StoredNetwork
+from fc7.models.store.unavailable import how_to_bring, size_note
 
 if TYPE_CHECKING:
-    from fc7.models.importing import NetworkTrial
+    from fc7.models.store.importing import NetworkTrial
 
 _SHA256 = re.compile("[0-9A-Fa-f]{64}")
 _PINNED = "was pinned here on"
@@ -49,7 +49,7 @@ class PullOptions:
     unverified : bool
         Take a file whose hash nobody published, also over http.
     arch, preprocess, layer, pool
-        As for `models.importing.import_network`; None takes the catalogue's.
+        As for `models.store.importing.import_network`; None takes the catalogue's.
     replace : bool
         Fetch even if the store has a network of that name, and replace it.
     repin : bool
@@ -96,7 +96,7 @@ def pull(
         Is given one-line notes: what is fetched from where, what the import decided, and of a file that was
         trusted on first use.
     trial : callable or None
-        As for `models.importing.import_network`. A file that does not pass counts as one that cannot be
+        As for `models.store.importing.import_network`. A file that does not pass counts as one that cannot be
         read: the next source is asked.
 
     Returns
@@ -122,11 +122,11 @@ def pull(
 
     Notes
     -----
-    A file of the catalogue whose sha256 nobody published is trusted on first use (`models.pins`): what
+    A file of the catalogue whose sha256 nobody published is trusted on first use (`models.store.pins`): what
     comes over https is taken, the first digits checked where they are known, and must come again the
     next time. The first time nothing but TLS vouches for it.
     """
-    from fc7.models.importing import build_untrained
+    from fc7.models.store.importing import build_untrained
 
     options = options or PullOptions()
     store.check_name(name)
@@ -253,7 +253,7 @@ def _fetch(source: Source, file: Path, wanted: Wanted, progress: Progress) -> No
 
 
 def _imported(source: Source, file: Path, call: _Call) -> StoredNetwork:
-    from fc7.models.importing import import_network
+    from fc7.models.store.importing import import_network
 
     known, options = call.known, call.options
     try:

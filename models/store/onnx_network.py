@@ -15,7 +15,7 @@ from fc7.models.graph.layers import find_layer, layers_of
 from fc7.models.graph.own_normalisation import own_normalisation
 from fc7.models.graph.surgery import fed_inputs, fixed_batch, image_input, input_size, takes_bytes, with_image
 from fc7.models.network.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, PreprocessSpec
-from fc7.models.preprocess_options import HOW_TO_SAY, PreprocessOptions
+from fc7.models.store.preprocess_options import HOW_TO_SAY, PreprocessOptions
 
 if TYPE_CHECKING:
     from onnx import ModelProto

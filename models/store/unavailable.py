@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from fc7.models import store
-from fc7.models.availability import ready_networks
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.program import command_line, own_call_with
-from fc7.models.default import called_default
-from fc7.models.installed import is_installed, pip_line
+from fc7.models.store import store
+from fc7.models.store.availability import ready_networks
+from fc7.models.store.default import called_default
+from fc7.models.store.installed import is_installed, pip_line
 
 Need = Literal["features", "classes", "this"]
 """What is needed: any network's features, ImageNet's 1000 classes, or this network and no other."""

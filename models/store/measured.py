@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fc7.models import store
 from fc7.models.common.durable import write_whole
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.locks import exclusive
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify
+from fc7.models.store import store
 
 FILE = "measured.json"
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fc7.models import store
 from fc7.models.common.durable import explained, write_whole
 from fc7.models.common.errors import UnknownNetworkError, UsageError
 from fc7.models.common.program import command_line
+from fc7.models.store import store
 
 BUILT_IN = "alexnet"
 VARIABLE = "FC7_NETWORK"
@@ -66,7 +66,7 @@ def default_network() -> DefaultNetwork:
     if chosen.name in store.names():
         return chosen
     # It brings the catalogue, which a network of the store does not need.
-    from fc7.models.availability import check_known
+    from fc7.models.store.availability import check_known
 
     try:
         check_known(chosen.name)
@@ -120,7 +120,7 @@ def keep_default(name: str) -> Path:
     Fc7Error
         If the store cannot be written.
     """
-    from fc7.models.availability import check_known
+    from fc7.models.store.availability import check_known
 
     check_known(name)
     path = default_file()

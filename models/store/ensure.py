@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fc7.models import store
 from fc7.models.common.errors import DownloadError, UnknownNetworkError
 from fc7.models.common.program import command_line
-from fc7.models.default import default_network
+from fc7.models.store import store
+from fc7.models.store.default import default_network
 
 if TYPE_CHECKING:
     from fc7.models.common.progress import Notify, Progress
-    from fc7.models.importing import NetworkTrial
-    from fc7.models.store import StoredNetwork
-    from fc7.models.unavailable import Need
+    from fc7.models.store.importing import NetworkTrial
+    from fc7.models.store.store import StoredNetwork
+    from fc7.models.store.unavailable import Need
 
 
 def ensure_network(
@@ -30,7 +30,7 @@ def ensure_network(
     Parameters
     ----------
     name : str or None
-        None for the default one (`models.default`).
+        None for the default one (`models.store.default`).
     progress : Progress
     download : bool
         Whether it may be fetched.
@@ -39,7 +39,7 @@ def ensure_network(
     notify : callable or None
         Is given one-line notes: what is fetched, and from where.
     trial : callable or None
-        As for `models.importing.import_network`, before a network that was not here is kept.
+        As for `models.store.importing.import_network`, before a network that was not here is kept.
 
     Raises
     ------
@@ -55,11 +55,11 @@ def ensure_network(
     if name in store.names():
         return store.load(name)
     # The catalogue, the web and onnx take their time to load, and most runs have their network.
-    from fc7.models.availability import check_known
     from fc7.models.catalog import catalog
-    from fc7.models.installed import is_installed
-    from fc7.models.pulling import pull
-    from fc7.models.unavailable import what_to_run_instead
+    from fc7.models.store.availability import check_known
+    from fc7.models.store.installed import is_installed
+    from fc7.models.store.pulling import pull
+    from fc7.models.store.unavailable import what_to_run_instead
 
     check_known(name)
     entry = catalog.entry(name)

@@ -5,7 +5,7 @@
     <root>/networks/<name>/network.json      what it is: NetworkSpec
                           /network.onnx      the graph
                           /network.weights   its arrays, or any other file that the graph names
-                          /CRC32SUMS         of the files above, for whoever opens them (`models.integrity`)
+                          /CRC32SUMS         of the files above, for whoever opens them (`models.store.integrity`)
                           /SHA256SUMS        of all of them, as `sha256sum -c` reads it
 
 A network's folder appears by one rename when everything in it is on the disk, so it is whole or not
@@ -28,9 +28,9 @@ from fc7.models.common.errors import Fc7Error, UnknownNetworkError, UsageError, 
 from fc7.models.common.locks import exclusive
 from fc7.models.common.names import guess
 from fc7.models.common.program import command_line
-from fc7.models.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
 from fc7.models.network.spec import NetworkSpec
-from fc7.models.store_paths import check_name, is_name, store_root
+from fc7.models.store.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
+from fc7.models.store.paths import check_name, is_name, store_root
 
 __all__ = [
     "StoredNetwork",

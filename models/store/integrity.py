@@ -31,7 +31,7 @@ from fc7.models.common.durable import write_whole
 from fc7.models.common.errors import WeightsError
 from fc7.models.common.program import command_line
 from fc7.models.network.spec import NetworkSpec
-from fc7.models.store_paths import store_root
+from fc7.models.store.paths import store_root
 
 SPEC_FILE, GRAPH_FILE, SUMS_FILE, CRCS_FILE = "network.json", "network.onnx", "SHA256SUMS", "CRC32SUMS"
 _MEMORY_FILE = "checked.json"

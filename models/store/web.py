@@ -17,7 +17,7 @@ from email.message import Message
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
-from fc7.models.connecting import HttpHandler, HttpsHandler
+from fc7.models.store.connecting import HttpHandler, HttpsHandler
 
 _SCHEMES = ("http", "https")
 # Worth another try at the same address: RFC 9110 and 6585 on timeouts, overload and gateways.
@@ -89,7 +89,7 @@ def asked(url: str, offset: int, validator: str | None, timeout: float) -> Itera
     validator : str or None
         The ETag under which the bytes before `offset` came; another file is then sent whole.
     timeout : float
-        Seconds that a server may be silent once it is reached (`models.connecting`).
+        Seconds that a server may be silent once it is reached (`models.store.connecting`).
 
     Raises
     ------

@@ -20,13 +20,13 @@ from fc7.models.graph.layers import layers_of
 from fc7.models.graph.surgery import input_size
 from fc7.models.network.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.network.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
-from fc7.models.preprocess_options import PreprocessOptions, fit_crop
+from fc7.models.store.preprocess_options import PreprocessOptions, fit_crop
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from fc7.models.backbones.alexnet import Weights
-    from fc7.models.store import StoredNetwork
+    from fc7.models.store.store import StoredNetwork
 
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
@@ -210,7 +210,7 @@ def _from_caffe(
 ) -> tuple[ModelProto, NetworkSpec]:
     """Our own graph where the weights are an AlexNet's and the prototxt says the same; else its graph."""
     from fc7.models.caffe.graph import build_caffe_graph
-    from fc7.models.onnx_network import kept_network
+    from fc7.models.store.onnx_network import kept_network
 
     model = build_caffe_graph(path, prototxt)
     theirs = {found.tensor: found.digest for found in layers_of(model)}
@@ -246,7 +246,7 @@ def _kept(
     layer: str | None,
     say: Notify,
 ) -> tuple[ModelProto, NetworkSpec]:
-    from fc7.models.onnx_network import kept_network
+    from fc7.models.store.onnx_network import kept_network
 
     if mean is not None:
         stated = _with_mean(stated.on(caffe_preprocess()), mean)
@@ -303,7 +303,7 @@ def _save(
     trial: NetworkTrial | None = None,
     say: Notify = lambda note: None,
 ) -> StoredNetwork:
-    from fc7.models.store import save
+    from fc7.models.store.store import save
 
     def write(folder: Path) -> None:
         save_graph(model, folder)

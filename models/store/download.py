@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from fc7.models.common.errors import DownloadError
 from fc7.models.common.locks import Busy, exclusive
 from fc7.models.common.progress import Progress, Silent
-from fc7.models.web import Answer, RangeRefusedError, WebError, asked
+from fc7.models.store.web import Answer, RangeRefusedError, WebError, asked
 
 # A server that hangs up again and again is left for the next mirror after this many connections,
 # or after so many in a row that brought nothing new.

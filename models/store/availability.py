@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fc7.models import store
 from fc7.models.catalog import catalog
 from fc7.models.catalog.published import published_facts
 from fc7.models.common.errors import Fc7Error, UnknownNetworkError
 from fc7.models.common.names import guess
 from fc7.models.common.program import command_line
-from fc7.models.installed import is_installed
 from fc7.models.network.spec import IMAGENET_CLASSES
+from fc7.models.store import store
+from fc7.models.store.installed import is_installed
 
 
 @dataclass(frozen=True, slots=True)
