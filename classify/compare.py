@@ -19,7 +19,7 @@ from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.mcnemar import McNemar, difference_interval, mcnemar
 from fc7.classify.recovering import recovering_unless_cache
 from fc7.classify.scoring import RunOptions, list_unless_cache
-from fc7.extract.stages import Failure, Listing
+from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
 

@@ -19,7 +19,7 @@ from fc7.classify.recovering import recovering_unless_cache
 from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
-from fc7.extract.stages import Failure, Listing
+from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from fc7.classify.appearing import appearing
 from fc7.classify.kinds import PREDICTIONS
-from fc7.extract.stages import Failure, Listing, start_of
+from fc7.extract.records import Failure, Listing, start_of
 from fc7.models.common.terminal import data_stream
 from fc7.models.outputs.csv_rows import CsvRows
 from fc7.models.outputs.outputs import Destination, Output, claimed

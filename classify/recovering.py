@@ -17,8 +17,8 @@ from pathlib import Path
 from fc7.classify.scoring import RunOptions
 from fc7.extract.cache.files import work_path
 from fc7.extract.reading import NO_CARE, Care
+from fc7.extract.records import Listing
 from fc7.extract.recovery import Recovery
-from fc7.extract.stages import Listing
 from fc7.models.common.locks import Busy, exclusive
 from fc7.models.common.progress import Notify
 from fc7.models.outputs.outputs import Destination, Output

@@ -17,7 +17,7 @@ from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock
 from fc7.extract.inputs import list_inputs
 from fc7.extract.reading import NO_CARE, Care
-from fc7.extract.stages import Failure, Listing
+from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.trial import try_network
 from fc7.extract.worker import Finished, NetworkRun, on_this_machine

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from fc7.classify.classifier import Classifier
 from fc7.extract.gathering import Gathered
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 from fc7.extract.worker import Finished
 from fc7.models.common.progress import Progress
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from fc7.extract.colours import to_bytes
 from fc7.extract.folders import escape
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import SourceError
 
 IMAGE_KEYS = ("images", "x", "data", "features")

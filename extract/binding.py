@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 
 # CUDA Runtime API, "Memory Management": cudaHostRegister(void*, size_t, unsigned int); 0 is cudaSuccess,
 # cudaHostRegisterPortable makes the memory page-locked for every context.

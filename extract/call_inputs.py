@@ -17,7 +17,7 @@ from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.outputs.outputs import Guard
 
 if TYPE_CHECKING:
-    from fc7.extract.stages import Listing
+    from fc7.extract.records import Listing
 
 _ON_DISK = "file://"
 

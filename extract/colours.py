@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
 # CIE 15: L*a*b* is linear below (6/29)**3; the D50 white is ICC.1's profile connection space.

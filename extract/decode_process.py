@@ -20,7 +20,7 @@ import numpy as np
 from fc7.extract import budget
 from fc7.extract.budget import NoRoomError, Room
 from fc7.extract.reading import Decode
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common import memory
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec

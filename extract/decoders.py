@@ -21,7 +21,7 @@ from fc7.extract.decode_pipe import DecodePipe, DiedError, NotStartedError
 from fc7.extract.decode_process import decode_here
 from fc7.extract.patience import STEP, Patience
 from fc7.extract.reading import Care, Decode
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.stopping import before_end

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from fc7.extract.kinds import DRAWING, DRAWN_BY
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
 from fc7.models.outputs.outputs import Destination, Guard

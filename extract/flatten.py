@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from fc7.extract import jpeg2000, png
 from fc7.extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab, to_bytes, widened
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
 

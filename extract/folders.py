@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fc7.extract.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
-from fc7.extract.stages import Failure, ImageRef
+from fc7.extract.records import Failure, ImageRef
 from fc7.models.common.errors import ImageError, UsageError
 
 HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
@@ -74,7 +74,7 @@ class FolderOrigin:
         return f"{self.folder.rstrip('/')}/{relative}" if relative else self.folder
 
     def changed_ns(self, ref: ImageRef) -> int:
-        """As `extract.stages.changed_ns_of`; of a file that cannot be looked at, the end of time."""
+        """As `extract.records.changed_ns_of`; of a file that cannot be looked at, the end of time."""
         return changed_ns(self.path(str(ref.locator)))
 
     def read(self, ref: ImageRef) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 
 # A segment is written when this much has gathered: what a kill can cost.
 _SEGMENT_SECONDS = 3.0

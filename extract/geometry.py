@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.network.spec import Interpolation, PreprocessSpec
 
 # The cubic of Keys (1981) with OpenCV's and PyTorch's parameter for resizing without

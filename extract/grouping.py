@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from fc7.extract.stages import ImageRef
+from fc7.extract.records import ImageRef
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted

@@ -50,8 +50,8 @@ from fc7.extract.folders import escape
 from fc7.extract.hdf5_filters import missing_filter
 from fc7.extract.joining import Source
 from fc7.extract.limits import FREE_BYTES, check_expansion
+from fc7.extract.records import Pixels
 from fc7.extract.stacks import MemoryStack, Stack, Stacked, stack_source
-from fc7.extract.stages import Pixels
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError, UsageError
 from fc7.models.common.progress import Notify
 

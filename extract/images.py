@@ -82,7 +82,7 @@ from fc7.extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samp
 from fc7.extract.formats import CUT_SHORT, sniff
 from fc7.extract.geometry import Framing, Window, frame, sample, take_crops
 from fc7.extract.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.extract.tiff_layout import Layout, read_layout, unread_compression
 from fc7.extract.tiff_pixels import rgb_from_samples
 from fc7.extract.tiff_samples import read_samples

@@ -41,8 +41,8 @@ from fc7.extract.labelled_lists import read_labels
 from fc7.extract.list_lines import STDIN
 from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.lists import list_paths, read_list
+from fc7.extract.records import Listing
 from fc7.extract.sources import list_images
-from fc7.extract.stages import Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import is_pipe, refuse_pipe
 from fc7.models.common.progress import Notify

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from fc7.extract.folders import escape
-from fc7.extract.stages import (
+from fc7.extract.records import (
     Failure,
     ImageRef,
     Listing,

@@ -15,7 +15,7 @@ from fc7.extract.boxes import boxes
 from fc7.extract.codecs import codecs
 from fc7.extract.colours import grey_from_integers
 from fc7.extract.formats import CUT_SHORT
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
 _SOC, _SIZ, _SOT, _EOC = 0xFF4F, 0xFF51, 0xFF90, 0xFFD9

@@ -17,7 +17,7 @@ from fc7.extract.addresses import is_address, parse, redacted
 from fc7.extract.folders import ZERO_BYTE, FolderOrigin, escape
 from fc7.extract.joining import Source, join
 from fc7.extract.manifests import Manifest, ManifestRow, list_mistakes
-from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted

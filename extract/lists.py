@@ -13,7 +13,7 @@ from fc7.extract.addresses import is_address
 from fc7.extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
 from fc7.extract.labelled_lists import labelled_lines
 from fc7.extract.list_lines import FOLDER, paths_of_list
-from fc7.extract.stages import Failure, Listing
+from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.unicode_forms import on_disk

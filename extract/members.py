@@ -19,7 +19,7 @@ from typing import Literal
 from fc7.extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
 from fc7.extract.formats import HEAD_BYTES, begins_as_image
 from fc7.extract.limits import MAX_MEMBER_BYTES, check_members
-from fc7.extract.stages import Failure, ImageRef, Listing, Origin
+from fc7.extract.records import Failure, ImageRef, Listing, Origin
 from fc7.models.common.progress import Notify
 
 Kind = Literal["file", "folder", "link", "other"]

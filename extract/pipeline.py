@@ -31,8 +31,8 @@ from fc7.extract.plan import (
     make_plan,
     may_be_others,
 )
+from fc7.extract.records import Failure, ImageRef, Listing, RowBlock, readers_of
 from fc7.extract.recovery import Recovery, forget
-from fc7.extract.stages import Failure, ImageRef, Listing, RowBlock, readers_of
 from fc7.extract.storable import storable
 from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.trial import try_network

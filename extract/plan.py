@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fc7.extract.formats import NOT_INSTALLED
-from fc7.extract.stages import Failure, ImageRef, changed_ns_of
+from fc7.extract.records import Failure, ImageRef, changed_ns_of
 
 # The times of one file system come from one clock of at most this step (FAT's is two seconds).
 _CLOCK_TICK_NS = 2_000_000_000

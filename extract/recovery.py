@@ -26,7 +26,7 @@ from pathlib import Path
 
 from fc7.extract.in_flight import InFlight, left_in
 from fc7.extract.reading import Care
-from fc7.extract.stages import Failure, ImageRef
+from fc7.extract.records import Failure, ImageRef
 from fc7.models.common.progress import Notify
 
 TRIES = 2

@@ -12,11 +12,11 @@ from fc7.extract.folders import escape, not_an_image
 from fc7.extract.joining import Source
 from fc7.extract.labelled_lists import labelled_lines
 from fc7.extract.list_lines import FOLDER, paths_of_list
+from fc7.extract.records import Failure
 from fc7.extract.remote_entry import Entry
 from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
 from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look
-from fc7.extract.stages import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 

@@ -21,10 +21,10 @@ from fc7.extract.folders import (
     not_an_image,
 )
 from fc7.extract.joining import Source
+from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.extract.remote_entry import Entry
 from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
-from fc7.extract.stages import Failure, ImageRef, Listing
 from fc7.extract.web_pages import is_html, links_below
 from fc7.models.common.errors import ImageError, SourceError, UsageError
 
@@ -49,7 +49,7 @@ class RemoteOrigin:
 
     @property
     def readers(self) -> int:
-        """As many are read at once (`extract.stages.Origin`)."""
+        """As many are read at once (`extract.records.Origin`)."""
         return READERS
 
     def read(self, ref: ImageRef) -> bytes:

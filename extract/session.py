@@ -12,7 +12,7 @@ import numpy as np
 
 from fc7.extract.engines import Engine, open_engine
 from fc7.extract.providers import Candidate, Device, Precision
-from fc7.extract.stages import Features, Pixels
+from fc7.extract.records import Features, Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import DeviceMemoryError, ProviderError, UsageError
 from fc7.models.common.progress import Notify

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.drawing import jpeg_bytes
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fc7.extract.array_layout import Layout
 from fc7.extract.folders import escape
 from fc7.extract.joining import Source
-from fc7.extract.stages import ImageRef, Listing, Pixels
+from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import ImageError
 
 # Rows that are added later shall not rename those that are there, up to a million.

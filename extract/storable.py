@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from fc7.extract.folders import escape
-from fc7.extract.stages import UNSEEN, Failure, ImageRef, Listing
+from fc7.extract.records import UNSEEN, Failure, ImageRef, Listing
 
 LONGEST_NAME = 4 * 255
 """Bytes of a label, group or split: the longest name of a file (NAME_MAX of Linux and APFS), escaped."""

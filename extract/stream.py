@@ -12,7 +12,7 @@ from fc7.extract import budget
 from fc7.extract.calls import Batch, Calls
 from fc7.extract.clock import Clock
 from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
-from fc7.extract.stages import Failure, FeatureNetwork, ImageRef, RowBlock
+from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.models.common.errors import HungError
 
 
@@ -38,7 +38,7 @@ def feature_blocks(
         Gives the network; called once, when there is something to run.
     jobs : int or Turns
         Images that are decoded at once. Where reading waits for a network, more are read at once
-        (`extract.stages.readers_of`).
+        (`extract.records.readers_of`).
     clock : Clock
         Is told where the time went.
     care : Care

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fc7.extract.clock import Clock
 from fc7.extract.kinds import FAILURE_COLUMNS, FAILURES
-from fc7.extract.stages import Failure, Listing
+from fc7.extract.records import Failure, Listing
 from fc7.models.common.durable import explained
 from fc7.models.common.label_names import in_order
 from fc7.models.common.program import command_line

@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar, cast
 from fc7.extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
 from fc7.extract.limits import check_expansion
 from fc7.extract.members import Kind, Members, label_of
-from fc7.extract.stages import ImageRef, Listing
+from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError
 from fc7.models.common.progress import Notify
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 
 Thumbnails = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.colours import divided_by_255, grey_from_floats, grey_from_integers, on_white, rgb_from_lab
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.extract.tiff_layout import (
     ASSOCIATED,
     CMYK,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fc7.extract.plan import Known
-from fc7.extract.stages import UNSEEN, Failure, Listing
+from fc7.extract.records import UNSEEN, Failure, Listing
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.terminal import counted
 

@@ -18,7 +18,7 @@ from fc7.extract.decoders import decoder, decoder_apart
 from fc7.extract.gathering import Gathered
 from fc7.extract.patience import loaded
 from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
-from fc7.extract.stages import Failure, Features, ImageRef, Pixels, RowBlock
+from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify

@@ -22,7 +22,7 @@ from typing import BinaryIO, ClassVar
 from fc7.extract.folders import changed_ns, escape
 from fc7.extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
 from fc7.extract.members import Kind, Members, label_of
-from fc7.extract.stages import ImageRef, Listing
+from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError
 from fc7.models.common.progress import Notify
 
@@ -69,7 +69,7 @@ class ZipOrigin:
     methods: array[int] = field(default_factory=lambda: array("H"), repr=False)
 
     def changed_ns(self, ref: ImageRef) -> int:
-        """As `extract.stages.changed_ns_of`: a member's own time is not that of the archive."""
+        """As `extract.records.changed_ns_of`: a member's own time is not that of the archive."""
         return changed_ns(self.path)
 
     def read(self, ref: ImageRef) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fc7.extract.stages import Features, ImageRef, Pixels
+from fc7.extract.records import Features, ImageRef, Pixels
 from fc7.models.common.errors import ImageError
 
 

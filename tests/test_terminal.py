@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 
 from fc7.classify.imagenet import _Table
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 from fc7.models.common import terminal
 from fc7.models.common.progress import Bar
 from fc7.models.common.terminal import beneath, data_stream, guard, visible

@@ -12,7 +12,7 @@ from fc7.classify.learning_verdict import LearningCurve
 from fc7.classify.reject import Coverage
 from fc7.classify.reliability import Reliability
 from fc7.classify.suspects import Suspect
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fc7.classify.matching import layer_for
 from fc7.classify.rows import Table
 from fc7.extract.cache.header import Header
 from fc7.extract.cache.reader import CacheReader, FeatureSet
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.extract.stages import ImageRef
+from fc7.extract.records import ImageRef
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.common.progress import Progress, Silent

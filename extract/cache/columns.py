@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.sources import Ints, Sources
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 from fc7.extract.storable import storable_failure
 from fc7.models.common.errors import CacheError
 

@@ -17,7 +17,7 @@ from fc7.extract.cache.placed import Placed, Record
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.sources import Ints, Sources
 from fc7.extract.cache.thumbnails import check_thumbnails, copy_thumbnails
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 from fc7.models.common.errors import CacheCorruptError, CacheError, DataError
 from fc7.models.common.progress import Progress
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.sources import Ints
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 from fc7.models.common.errors import CacheCorruptError
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fc7.extract.cache.index import Entries, PackedPaths, RowIndex
 from fc7.extract.cache.sources import Ints
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 
 
 def join(files: Sequence[Entries]) -> RowIndex:

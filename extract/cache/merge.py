@@ -18,7 +18,7 @@ from fc7.extract.cache.placed import Placed
 from fc7.extract.cache.reader import CacheReader, Columns
 from fc7.extract.cache.sources import Sources
 from fc7.extract.kinds import FEATURE_CACHE
-from fc7.extract.stages import Failure
+from fc7.extract.records import Failure
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.outputs.outputs import Destination, Guard, Output

@@ -38,7 +38,7 @@ from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.thumbnails import write_thumbnails
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError, CacheError
 
 FORMAT = "fc7-segment"

@@ -22,7 +22,7 @@ from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.soundness import unusable_features
 from fc7.extract.cache.thumbnails import thumbnail_names
 from fc7.extract.list_lines import STDIN
-from fc7.extract.stages import ImageRef, Listing
+from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import CacheCorruptError, ImageError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import one_line

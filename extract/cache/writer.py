@@ -33,7 +33,7 @@ from fc7.extract.cache.placing import place
 from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.cache.sources import Sources
 from fc7.extract.kinds import FEATURE_CACHE
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted

@@ -16,7 +16,7 @@ from pathlib import Path
 from fc7.extract.cache.header import tool_version
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from fc7.extract.in_flight import InFlight, left_in
-from fc7.extract.stages import ImageRef, Origin
+from fc7.extract.records import ImageRef, Origin
 from fc7.extract.worker import Keeping, NetworkRun, Worker
 from fc7.models.common.errors import Fc7Error, HungError, ImageError
 

@@ -12,7 +12,7 @@ from fc7.extract.cache.header import tool_version
 from fc7.extract.cluster.engine import Engine
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
-from fc7.extract.stages import ImageRef, Origin
+from fc7.extract.records import ImageRef, Origin
 from fc7.extract.worker import Keeping, NetworkRun
 from fc7.models.common.errors import ImageError, UsageError
 from fc7.models.common.progress import Notify

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.clock import Clock
-from fc7.extract.stages import Failure, Features, ImageRef, Origin
+from fc7.extract.records import Failure, Features, ImageRef, Origin
 
 if TYPE_CHECKING:
     from fc7.extract.providers import Device, Precision

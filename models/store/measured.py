@@ -36,7 +36,7 @@ class Measured:
     ----------
     images_per_second : float
         Pixels to features, decoding left out; the median of `runs` runs of as many batches as the
-        network takes at once (`extract.stages.FeatureNetwork.calls_at_once`).
+        network takes at once (`extract.records.FeatureNetwork.calls_at_once`).
     peak_bytes : int or None
         The most memory that a process with this network alone held; None where the system does not say.
     engine : str

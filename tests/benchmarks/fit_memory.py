@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.stages import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, RowBlock
 from tests.benchmarks.feature_rows import feature_rows
 from tests.extract.cache_support import ORIGIN, identity
 

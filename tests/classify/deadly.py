@@ -13,7 +13,7 @@ import sys
 from fc7.cli import main
 from fc7.extract.budget import Budget
 from fc7.extract.folders import FolderOrigin
-from fc7.extract.stages import ImageRef
+from fc7.extract.records import ImageRef
 
 _read = FolderOrigin.read
 

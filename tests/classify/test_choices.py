@@ -18,7 +18,7 @@ from fc7.classify.heads import Fitted, Solver
 from fc7.classify.report.text import fit_json, fit_report
 from fc7.classify.training import TrainingData
 from fc7.classify.tune import tune
-from fc7.extract.stages import RowBlock
+from fc7.extract.records import RowBlock
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs, names
 from tests.extract.cache_support import identity, refs, sha, writer

@@ -21,7 +21,7 @@ from fc7.classify.normalize import Normalizer
 from fc7.classify.out_of_core import draw_sample
 from fc7.classify.sgd import fit_in_parts, shuffled
 from fc7.extract.cache.reader import load_features
-from fc7.extract.stages import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, RowBlock
 from fc7.models.common.errors import DataError, UsageError
 from fc7.models.common.progress import Silent
 from tests.classify.blobs import blobs

@@ -26,7 +26,7 @@ from fc7.classify.suspects import find_suspects
 from fc7.classify.suspects_from_cache import cache_suspects
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.units import make_units, row_keys
-from fc7.extract.stages import RowBlock
+from fc7.extract.records import RowBlock
 from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import blobs, names
 from tests.extract.cache_support import identity, refs, sha, writer

@@ -14,7 +14,7 @@ from fc7.classify.normalize import Normalizer
 from fc7.classify.predictions import open_predictions
 from fc7.classify.scoring import Scored, score_finished
 from fc7.classify.waiting import rows_to_wait_for, together
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 from fc7.extract.worker import Finished
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Silent

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.commit import CommitResult
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.stages import Failure, ImageRef, RowBlock
+from fc7.extract.records import Failure, ImageRef, RowBlock
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
 

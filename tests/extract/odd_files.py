@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 
 EOI = b"\xff\xd9"
 

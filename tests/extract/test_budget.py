@@ -23,7 +23,7 @@ from fc7.extract.budget import SMALL, Budget, NoRoomError
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from fc7.extract.images import prepare
-from fc7.extract.stages import UNSEEN
+from fc7.extract.records import UNSEEN
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec

@@ -14,7 +14,7 @@ import pytest
 from fc7.extract.cache.info import describe
 from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.stages import RowBlock
+from fc7.extract.records import RowBlock
 from fc7.models.common.errors import CacheCorruptError, CacheError, UsageError
 from tests.extract.cache_support import (
     PETS,

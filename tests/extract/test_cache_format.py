@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as numpy_st
 
 from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.stages import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, RowBlock
 from fc7.models.network.spec import combined_fingerprint
 from tests.extract.cache_support import (
     DIMS,

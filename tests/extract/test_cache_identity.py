@@ -10,7 +10,7 @@ import pytest
 
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.reader import load_features
-from fc7.extract.stages import RowBlock
+from fc7.extract.records import RowBlock
 from fc7.models.common.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess, torch_preprocess
 from tests.extract.cache_support import (

@@ -18,7 +18,7 @@ import pytest
 
 from fc7.extract.cache.verify import verify
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.stages import Failure, RowBlock
+from fc7.extract.records import Failure, RowBlock
 from tests.extract.cache_support import PETS, Folder, Image, check_plainly, left, run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")

@@ -17,7 +17,7 @@ import hashlib, sys
 from pathlib import Path
 import numpy as np
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.stages import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, RowBlock
 from tests.extract.cache_support import ORIGIN, identity
 
 path, n_rows, dim, per_segment = Path(sys.argv[1]), *map(int, sys.argv[2:])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fc7.extract.cache.reader import CacheReader, load_features
-from fc7.extract.stages import RowBlock
+from fc7.extract.records import RowBlock
 from fc7.models.common.errors import CacheError, DataError
 from fc7.models.network.spec import caffe_preprocess
 from tests.extract.cache_support import Image, block, check_plainly, identity, refs, sha, write, writer

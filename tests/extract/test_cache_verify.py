@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.header import Header, open_cache
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.verify import verify
-from fc7.extract.stages import Listing
+from fc7.extract.records import Listing
 from fc7.models.common.errors import CacheError
 from tests.extract.cache_support import failure, write
 from tests.fakes import MemoryOrigin

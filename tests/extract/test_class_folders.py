@@ -8,7 +8,7 @@ import h5py
 import pytest
 
 from fc7.extract.inputs import list_inputs
-from fc7.extract.stages import Listing
+from fc7.extract.records import Listing
 from fc7.models.common.errors import UsageError
 from tests.extract.odd_files import encoded, photo
 from tests.support import CommandLine, read_json, write_pictures

@@ -25,7 +25,7 @@ from fc7.extract.decode_process import serve
 from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from fc7.extract.images import prepare
 from fc7.extract.reading import Decode
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, make_odd_folder, photo

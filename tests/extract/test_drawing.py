@@ -10,7 +10,7 @@ from PIL import ImageFont
 
 from fc7.extract.drawing import Tile, fitting, jpeg_bytes, montage, save_png
 from fc7.extract.images import decode
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import Fc7Error, UsageError
 from tests.extract.odd_files import photo
 

@@ -19,7 +19,7 @@ from fc7.extract import decode_pipe
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import DecodeProcesses
 from fc7.extract.patience import Patience
-from fc7.extract.stages import UNSEEN
+from fc7.extract.records import UNSEEN
 from fc7.extract.stream import feature_blocks
 from fc7.extract.worker import NetworkRun, Worker
 from fc7.models.common.errors import HungError

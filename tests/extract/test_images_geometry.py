@@ -15,7 +15,7 @@ from PIL import Image
 
 from fc7.extract.geometry import Window, frame, mean_colour, sample
 from fc7.extract.images import decode, prepare
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import Interpolation, PreprocessSpec, caffe_preprocess, torch_preprocess
 from tests.extract.odd_files import encoded, photo, with_exif

@@ -18,7 +18,7 @@ from fc7.extract.codecs import _imagecodecs
 from fc7.extract.formats import begins_as_image, is_worth_a_look, sniff
 from fc7.extract.images import decode, prepare
 from fc7.extract.jpegxl_header import Header
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, photo

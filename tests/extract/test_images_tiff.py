@@ -17,7 +17,7 @@ from PIL import Image
 
 from fc7.extract import libtiff
 from fc7.extract.images import decode
-from fc7.extract.stages import Pixels
+from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo, tiff, tiff_of, tiff_with
 from tests.extract.test_images_colours import on_white, seen_by_the_eye, spread

@@ -14,7 +14,7 @@ from fc7.extract import extract_features, load_features
 from fc7.extract.folders import FolderOrigin
 from fc7.extract.images import prepare
 from fc7.extract.options import ExtractOptions
-from fc7.extract.stages import ImageRef
+from fc7.extract.records import ImageRef
 from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error
 from fc7.models.network.spec import caffe_preprocess

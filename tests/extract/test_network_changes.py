@@ -14,7 +14,7 @@ from PIL import Image
 from fc7.extract.cache.reader import load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.stages import ImageRef, Listing, Pixels
+from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import MismatchError, WeightsError
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store

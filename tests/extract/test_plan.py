@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fc7.extract.plan import find_edited, find_moved, layers_to_run, make_plan
-from fc7.extract.stages import Failure, ImageRef
+from fc7.extract.records import Failure, ImageRef
 from tests.fakes import MemoryOrigin
 
 

@@ -18,7 +18,7 @@ pytest.importorskip("s3fs", reason="the extra cloud brings s3fs")
 
 from fc7.extract import remote_store
 from fc7.extract.inputs import list_inputs
-from fc7.extract.stages import ImageRef
+from fc7.extract.records import ImageRef
 from fc7.models.common.errors import CredentialsError, ImageError, SourceError, UsageError
 from tests.extract.s3_server import Bucket, Fault, s3_bucket
 from tests.support import CommandLine, coloured_picture, command, lines_of, read_json, write_pictures

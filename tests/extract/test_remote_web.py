@@ -17,7 +17,7 @@ pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 from fc7.extract import extract_features, load_features, remote_store
 from fc7.extract.inputs import list_inputs
 from fc7.extract.options import ExtractOptions
-from fc7.extract.stages import UNSEEN, ImageRef
+from fc7.extract.records import UNSEEN, ImageRef
 from fc7.extract.summary import summary_json, summary_text
 from fc7.models.common.errors import CredentialsError, ImageError, SourceError, UsageError
 from fc7.models.network.spec import caffe_preprocess

@@ -13,7 +13,7 @@ import pytest
 from fc7.extract.cache.reader import load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.stages import Failure, ImageRef, Listing
+from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.network.spec import caffe_preprocess

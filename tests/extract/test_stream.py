@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fc7.extract.clock import Clock
 from fc7.extract.reading import Care, Turns
-from fc7.extract.stages import UNSEEN, Failure, ImageRef, Pixels, RowBlock
+from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fc7.extract.inputs import list_inputs
-from fc7.extract.stages import Listing
+from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError
 
 UNICODE_PATH = 0x7075

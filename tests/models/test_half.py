@@ -9,8 +9,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fc7.extract.engines import nvidia_driver
+from fc7.extract.records import Features
 from fc7.extract.session import Session, open_session
-from fc7.extract.stages import Features
 from fc7.models.common.errors import ProviderError
 from fc7.models.graph.files import save_graph
 from fc7.models.graph.half import half

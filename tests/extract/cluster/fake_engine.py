@@ -19,7 +19,7 @@ from fc7.extract.cluster.engine import Broken, Gone, Outcome
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.in_flight import InFlight
-from fc7.extract.stages import Failure, ImageRef, Origin, RowBlock
+from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
 from fc7.extract.worker import Keeping, NetworkRun
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fc7.extract.folders import FolderOrigin
-from fc7.extract.stages import ImageRef, Listing, Origin
+from fc7.extract.records import ImageRef, Listing, Origin
 
 
 @dataclass(frozen=True)
