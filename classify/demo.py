@@ -17,11 +17,11 @@ from fc7.classify.imagenet import classifier_layer, imagenet_images
 from fc7.classify.kinds import CLASSIFIER, PREDICTIONS
 from fc7.classify.predict import classify_images
 from fc7.extract.cache.reader import CacheReader
-from fc7.extract.drawing import Tile, montage, save_png
+from fc7.extract.drawn.drawing import Tile, montage, save_png
+from fc7.extract.drawn.shapes import CLASSES, draw_shape, make_shapes
 from fc7.extract.kinds import DRAWING, FEATURE_CACHE
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.shapes import CLASSES, draw_shape, make_shapes
 from fc7.extract.summary import summary_text
 from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.common.errors import Fc7Error, UsageError

@@ -93,8 +93,8 @@ class _Drawn:
     name = _DRAWN_NAME
 
     def read(self, ref: ImageRef) -> Pixels:
+        from fc7.extract.drawn.shapes import CLASSES, SIDE, draw_shape
         from fc7.extract.geometry import sample
-        from fc7.extract.shapes import CLASSES, SIDE, draw_shape
 
         number = int(ref.locator)
         rng = np.random.Generator(np.random.PCG64(number))

@@ -242,7 +242,7 @@ def shapes(
     quiet: QuietOption = False,
 ) -> None:
     """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
-    from fc7.extract.shapes import make_shapes
+    from fc7.extract.drawn.shapes import make_shapes
 
     summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
     if not quiet:

@@ -117,7 +117,7 @@ def make_thumbnails(
 
 
 def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
-    from fc7.extract.drawing import jpeg_bytes
+    from fc7.extract.drawn.drawing import jpeg_bytes
     from fc7.extract.images import shrink
 
     ref = originals.refs.get(path)

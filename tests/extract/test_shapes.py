@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract.images import decode
-from fc7.extract.shapes import (
+from fc7.extract.drawn.shapes import (
     CLASSES,
     SIDE,
     Shape,
@@ -23,6 +22,7 @@ from fc7.extract.shapes import (
     random_shape,
     side_lengths,
 )
+from fc7.extract.images import decode
 from fc7.models.common.errors import UsageError
 
 SEEDS = st.integers(0, 2**63)

@@ -25,11 +25,11 @@ from fc7.classify.skops_file import write_skops
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.parquet import to_parquet
-from fc7.extract.drawing import save_png
+from fc7.extract.drawn.drawing import save_png
+from fc7.extract.drawn.shapes import make_shapes
 from fc7.extract.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.shapes import make_shapes
 from fc7.extract.summary import write_failures_csv
 from fc7.models.common.errors import Fc7Error, UsageError
 from tests.outputs.cases import CPU, OUTPUTS, Case, Run, everything, put

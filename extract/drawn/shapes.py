@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.drawing import jpeg_bytes
+from fc7.extract.drawn.drawing import jpeg_bytes
 from fc7.extract.records import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
