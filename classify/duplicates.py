@@ -19,7 +19,7 @@ from fc7.classify.closeness import Closeness
 from fc7.classify.greys import Greys
 from fc7.classify.hues import Hues
 from fc7.classify.tying import FEATURES, GREYS, Links, tie
-from fc7.extract.thumbnails import GREYS as N_GREYS
+from fc7.extract.images.thumbnails import GREYS as N_GREYS
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent
 

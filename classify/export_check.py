@@ -81,7 +81,7 @@ def its_answers(
     engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec, care: Care
 ) -> Answers:
     """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
-    from fc7.extract.images import prepare
+    from fc7.extract.images.decode import prepare
 
     wanted = set(ours.paths)
     pixels = []

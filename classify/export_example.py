@@ -1,6 +1,7 @@
 """What a user of full.onnx does before it: said in sentences, and written as a script of twelve lines.
 
-The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extract.geometry.frame` decides.
+The script uses ONNX Runtime, which brings NumPy, and Pillow; it does what `extract.images.geometry.frame`
+decides.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from fc7.models.network.spec import PreprocessSpec
 
 def before_the_network(spec: PreprocessSpec) -> list[str]:
     """The steps from a picture file to the input of full.onnx, in order, a sentence each."""
-    from fc7.extract.geometry import mean_colour
+    from fc7.extract.images.geometry import mean_colour
 
     resize = {"bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST"}[spec.interpolation]
     how = (
@@ -107,7 +108,7 @@ def _in_pillow(spec: PreprocessSpec) -> bool:
 
 def _geometry(spec: PreprocessSpec) -> list[str]:
     """From ``image`` at full size to ``image`` of the network's size, or for ten crops to ``views``."""
-    from fc7.extract.geometry import mean_colour
+    from fc7.extract.images.geometry import mean_colour
 
     method = f"Image.Resampling.{spec.interpolation.upper()}"
     height, width = spec.resize_height, spec.resize_width

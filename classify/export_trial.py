@@ -94,7 +94,7 @@ class _Drawn:
 
     def read(self, ref: ImageRef) -> Pixels:
         from fc7.extract.drawn.shapes import CLASSES, SIDE, draw_shape
-        from fc7.extract.geometry import sample
+        from fc7.extract.images.geometry import sample
 
         number = int(ref.locator)
         rng = np.random.Generator(np.random.PCG64(number))

@@ -80,7 +80,7 @@ def fit_classifier(
     splits : sequence of n (str or None), or None
         ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
     thumbnails : ndarray of shape (n, 96), uint8, or None
-        `extract.thumbnails` of the images, zeros where there is none; they find near-duplicates too.
+        `extract.images.thumbnails` of the images, zeros where there is none; they find near-duplicates too.
     identity : FeatureIdentity or None
         What made the features; stored, so that others can be refused.
     others : sequence of OtherLayer

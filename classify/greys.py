@@ -1,11 +1,11 @@
 """How near images lie to each other by their thumbnails, as they are and mirrored.
 
-A network moves the features of a drawing by more when it is stored again than those of two drawings
-differ; of traffic signs GoogLeNet's features find 7 % of the copies stored as JPEG of quality 90. The 8 x 8
-greys of `extract.thumbnails` hardly move, so both are looked at (`tests.benchmarks.planted_duplicates`).
+A network moves the features of a drawing by more when it is stored again than those of two drawings differ;
+of traffic signs GoogLeNet's features find 7 % of the copies stored as JPEG of quality 90. The 8 x 8 greys of
+`extract.images.thumbnails` hardly move, so both are looked at (`tests.benchmarks.planted_duplicates`).
 Brightness and contrast are taken out: from each thumbnail its own mean is taken away, and it is scaled to
-length 1. Then, as with features, the mean of all is taken away, made symmetric so that a mirrored
-thumbnail is as far from a mirrored other as the two are.
+length 1. Then, as with features, the mean of all is taken away, made symmetric so that a mirrored thumbnail
+is as far from a mirrored other as the two are.
 """
 
 from __future__ import annotations

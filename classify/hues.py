@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.thumbnails import COLOUR_SIDE, COLOURS, GREYS, NEUTRAL
+from fc7.extract.images.thumbnails import COLOUR_SIDE, COLOURS, GREYS, NEUTRAL
 
 Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Hues:
     Parameters
     ----------
     thumbnails : ndarray of shape (n, 96) or (n, 64), uint8
-        As `extract.thumbnails` makes them; zeros, or no column, for colours that are not known. Images
+        As `extract.images.thumbnails` makes them; zeros, or no column, for colours that are not known. Images
         with such differ from none.
     """
 

@@ -26,7 +26,7 @@ def list_archive(path: Path, typed: str, notify: Notify) -> Source:
     SourceError
         If it is damaged.
     UnsafeFileError
-        If it claims or expands beyond `extract.limits`.
+        If it claims or expands beyond `extract.images.limits`.
     """
     reader = list_zip if path.name.lower().endswith(".zip") else list_tar
     name = as_typed(typed)

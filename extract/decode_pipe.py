@@ -15,8 +15,8 @@ from typing import cast
 
 import numpy as np
 
-from fc7.extract import budget
 from fc7.extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
+from fc7.extract.images import budget
 from fc7.extract.patience import Patience
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
@@ -45,7 +45,7 @@ class DecodePipe:
     ----------
     spec : PreprocessSpec
     exact : bool
-        As `extract.images.prepare`.
+        As `extract.images.decode.prepare`.
     patience : Patience
         Of all such processes.
     awake : callable

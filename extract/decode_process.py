@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fc7.extract import budget
-from fc7.extract.budget import NoRoomError, Room
+from fc7.extract.images import budget
+from fc7.extract.images.budget import NoRoomError, Room
 from fc7.extract.reading import Decode
 from fc7.extract.records import Pixels
 from fc7.models.common import memory
@@ -34,7 +34,7 @@ _FIRST_TO_END = "1000"
 
 def decode_here(spec: PreprocessSpec, exact: bool, room: Room = budget.shared.room) -> Decode:
     """What turns an image into the network's pixels, as `extract.decoders.decoder`, in this process."""
-    from fc7.extract.images import prepare
+    from fc7.extract.images.decode import prepare
 
     return lambda data: prepare(data, spec, exact=exact, room=room)
 

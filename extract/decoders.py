@@ -48,7 +48,7 @@ def decoder(
     ----------
     spec : PreprocessSpec
     exact : bool
-        As `extract.images.prepare`.
+        As `extract.images.decode.prepare`.
     jobs : int
         How many images will be decoded at once.
     n_images : int or None
@@ -117,7 +117,7 @@ class DecodeProcesses:
     ----------
     spec : PreprocessSpec
     exact : bool
-        As `extract.images.prepare`.
+        As `extract.images.decode.prepare`.
     most : int
         Processes at a time. Calls beyond them decode here, and so do all if no process starts.
     notify : callable

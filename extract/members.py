@@ -18,7 +18,7 @@ from typing import Literal
 
 from fc7.extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
 from fc7.extract.formats import HEAD_BYTES, begins_as_image
-from fc7.extract.limits import MAX_MEMBER_BYTES, check_members
+from fc7.extract.images.limits import MAX_MEMBER_BYTES, check_members
 from fc7.extract.records import Failure, ImageRef, Listing, Origin
 from fc7.models.common.progress import Notify
 
@@ -78,7 +78,7 @@ class Members:
         Raises
         ------
         UnsafeFileError
-            If there are more than `extract.limits.MAX_MEMBERS`.
+            If there are more than `extract.images.limits.MAX_MEMBERS`.
         """
         self._count += 1
         check_members(self.name, self._count)

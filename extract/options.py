@@ -28,10 +28,10 @@ class ExtractOptions:
         Images a batch, and images decoded at once; None chooses. More than 8: in
         processes, from 100 images for each on.
     exact_decode : bool
-        Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see `extract.images.prepare`.
-        Like engine and precision this is provenance, not identity: features of the two ways have a cosine
-        of at least 0.999, so they may lie in one cache, a classifier takes both, and an unchanged image
-        is not read again for it. Each run records its way.
+        Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see
+        `extract.images.decode.prepare`. Like engine and precision this is provenance, not identity: features
+        of the two ways have a cosine of at least 0.999, so they may lie in one cache, a classifier takes
+        both, and an unchanged image is not read again for it. Each run records its way.
     preprocess : mapping of str to object
         Fields of `PreprocessSpec` that replace the network's own.
     pool : {"flatten", "avg", "max", "token"} or None

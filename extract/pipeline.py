@@ -12,13 +12,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fc7.extract import budget
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.gathering import Gathered
+from fc7.extract.images import budget
 from fc7.extract.inputs import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.options import ExtractOptions

@@ -171,7 +171,7 @@ class RowBlock:
     features : mapping of str to ndarray of shape (n_rows, dim), float32
         Keyed by layer name.
     thumbnails : ndarray of shape (n_rows, 96), uint8, or None
-        As `extract.thumbnails` makes them; None if they are not known.
+        As `extract.images.thumbnails` makes them; None if they are not known.
     """
 
     refs: Sequence[ImageRef]

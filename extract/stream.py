@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from fc7.extract import budget
 from fc7.extract.calls import Batch, Calls
 from fc7.extract.clock import Clock
+from fc7.extract.images import budget
 from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.models.common.errors import HungError
@@ -44,7 +44,7 @@ def feature_blocks(
     care : Care
         What is done about images that may end this process.
     thumbnails : bool
-        Whether blocks get `extract.thumbnails` of their images.
+        Whether blocks get `extract.images.thumbnails` of their images.
 
     Yields
     ------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
 from fc7.extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
-from fc7.extract.limits import check_expansion
+from fc7.extract.images.limits import check_expansion
 from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError
@@ -98,7 +98,7 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
     SourceError
         If it is damaged or no tar file; none of its images counts, those before the damage included.
     UnsafeFileError
-        If it expands or claims beyond `extract.limits`.
+        If it expands or claims beyond `extract.images.limits`.
     """
     try:
         with path.open("rb") as file:

@@ -47,7 +47,7 @@ class NetworkRun:
     exact_decode : bool
         As `extract.options.ExtractOptions`.
     thumbnails : bool
-        Whether rows get `extract.thumbnails` of their images: those that are kept.
+        Whether rows get `extract.images.thumbnails` of their images: those that are kept.
     """
 
     graph_path: Path

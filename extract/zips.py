@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from fc7.extract.folders import changed_ns, escape
-from fc7.extract.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
+from fc7.extract.images.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
 from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError
@@ -145,7 +145,7 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
     SourceError
         If it is damaged or no zip file.
     UnsafeFileError
-        If it has more than `extract.limits.MAX_MEMBERS` members.
+        If it has more than `extract.images.limits.MAX_MEMBERS` members.
     """
     try:
         with path.open("rb") as file:

@@ -16,7 +16,12 @@ SOURCES.append(ROOT / "cli.py")
 # fsspec brings one library a store, aiohttp is the web's: their errors are translated at one place.
 # ONNX graphs are what models/ is made of; PIL has one subject in three files for reading, one for drawing.
 DOORS = {
-    "PIL": ("extract/images.py", "extract/flatten.py", "extract/orientation.py", "extract/drawn/drawing.py"),
+    "PIL": (
+        "extract/images/decode.py",
+        "extract/images/flatten.py",
+        "extract/images/orientation.py",
+        "extract/drawn/drawing.py",
+    ),
     "pillow_heif": ("extract/heif.py",),
     "imagecodecs": ("extract/codecs.py",),
     "onnxruntime": ("extract/engines.py",),

@@ -118,7 +118,7 @@ def make_thumbnails(
 
 def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
     from fc7.extract.drawn.drawing import jpeg_bytes
-    from fc7.extract.images import shrink
+    from fc7.extract.images.decode import shrink
 
     ref = originals.refs.get(path)
     if ref is None:

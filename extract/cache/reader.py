@@ -14,8 +14,8 @@ from fc7.extract.cache.header import Header, features_name, open_cache
 from fc7.extract.cache.identity import CacheIdentity
 from fc7.extract.cache.index import read_failures
 from fc7.extract.cache.thumbnails import read_thumbnails
+from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
-from fc7.extract.thumbnails import Thumbnails
 from fc7.models.common.errors import UnknownLayerError
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.

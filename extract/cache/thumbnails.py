@@ -14,7 +14,7 @@ from fc7.extract.cache.placed import Placed
 from fc7.extract.cache.sealed_reader import SealedReader, distinct
 from fc7.extract.cache.sealed_writer import SealedWriter
 from fc7.extract.cache.sources import Sources
-from fc7.extract.thumbnails import GREYS, LENGTH, Thumbnails
+from fc7.extract.images.thumbnails import GREYS, LENGTH, Thumbnails
 from fc7.models.common.errors import CacheCorruptError
 
 _STEP = 1 << 16

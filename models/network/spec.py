@@ -29,7 +29,7 @@ class PreprocessSpec:
     """From a decoded RGB image to the numbers a network was trained on.
 
     The geometry (`resize` to `crops`) is carried out on uint8 pixels by
-    `extract.images`; the arithmetic (`channel_order` to `image_mean`) is part of
+    `extract.images.decode`; the arithmetic (`channel_order` to `image_mean`) is part of
     the graph that runs, so that every engine sees the same numbers.
 
     Attributes

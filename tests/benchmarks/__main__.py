@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fc7.extract.engines import this_machine
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.providers import OPENVINO, Device, Precision

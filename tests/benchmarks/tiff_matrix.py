@@ -3,11 +3,11 @@
     python -m tests.benchmarks.tiff_matrix [PART OF A NAME]
 
 Needs tifffile and imagecodecs (they write the files and are the first referee), and pyvips (libvips is the
-second). A variant is right if all pixels are within one level of the stated rules (`extract.images`), worked
-out here in double precision from the numbers that were written; or if it is refused with the reason that is
-expected of it. The table says as well how often each referee, its numbers put through the same rules, gives
-the truth ("same"), something else ("other") or nothing ("none"). Where libvips 8.18 gives something else,
-tifffile and the numbers written agree: it misreads grey with alpha and YCbCr in planes, and takes the
+second). A variant is right if all pixels are within one level of the stated rules (`extract.images.decode`),
+worked out here in double precision from the numbers that were written; or if it is refused with the reason
+that is expected of it. The table says as well how often each referee, its numbers put through the same rules,
+gives the truth ("same"), something else ("other") or nothing ("none"). Where libvips 8.18 gives something
+else, tifffile and the numbers written agree: it misreads grey with alpha and YCbCr in planes, and takes the
 alpha of float and 32-bit samples for 0-255.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.images import decode
+from fc7.extract.images.decode import decode
 from fc7.models.common.errors import ImageError
 
 HEIGHT, WIDTH, TILE = 45, 37, (16, 32)
@@ -354,7 +354,7 @@ def _by_another_writer() -> Iterator[Variant]:
 
 
 def by_the_rules(samples: NDArray[Any], variant: Variant) -> NDArray[np.float64]:
-    """What `extract.images` states, in double precision: shape (height, width, 3), 0-255, upright."""
+    """What `extract.images.decode` states, in double precision: shape (height, width, 3), 0-255, upright."""
     kind = variant.kind
     top = 1.0 if np.dtype(kind.dtype).kind == "f" else float((1 << min(kind.depth, 16)) - 1)
     count = COLOURS[kind.photometric]

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from fc7.classify.demo import choose_network, name_photographs, new_shapes, run_demo, sample_photographs
 from fc7.classify.demo_text import demo_report
-from fc7.extract.images import decode
+from fc7.extract.images.decode import decode
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent

@@ -27,7 +27,7 @@ from fc7.classify.kinds import FULL, FULL_ARRAYS
 from fc7.classify.predict import classify_images
 from fc7.classify.records import FitOptions
 from fc7.classify.scoring import RunOptions
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.reading import Care

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from fc7.classify.duplicates import Duplicates, find_duplicates
 from fc7.classify.hues import Hues
-from fc7.extract.thumbnails import GREYS, LENGTH, thumbnail
+from fc7.extract.images.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
 from tests.benchmarks.drawn import COLOURS
 

@@ -21,7 +21,7 @@ from fc7.classify.report.plots import draw_classes, draw_confusion, shade
 from fc7.classify.report.projection import MOST_POINTS, project
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import SIDE, find_originals, make_thumbnails
-from fc7.extract.images import shrink
+from fc7.extract.images.decode import shrink
 from fc7.models.common.errors import ImageError
 from fc7.models.common.names import shortened
 from tests.classify.report_support import HOSTILE, Page

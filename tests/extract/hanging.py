@@ -19,7 +19,7 @@ from typing import Any
 import fc7.extract.bench
 import fc7.extract.engines
 import fc7.extract.folders
-import fc7.extract.images
+import fc7.extract.images.decode
 import fc7.extract.inputs
 import fc7.extract.pipeline
 import fc7.extract.session
@@ -32,7 +32,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "measure": (fc7.extract.session, "open_session", 1),
     "open": (fc7.extract.engines, "open_file", 1),
     "read": (fc7.extract.folders.FolderOrigin, "read", 11),
-    "decode": (fc7.extract.images, "prepare", 11),
+    "decode": (fc7.extract.images.decode, "prepare", 11),
     "network": (fc7.extract.session.Session, "run", 2),
     "commit": (CacheWriter, "commit", 1),
 }

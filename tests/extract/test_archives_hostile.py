@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract import limits, members
+from fc7.extract import members
+from fc7.extract.images import limits
 from fc7.extract.inputs import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import Fc7Error, ImageError, SourceError, UnsafeFileError

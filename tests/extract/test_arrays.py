@@ -298,7 +298,7 @@ def test_a_table_of_names_that_is_none_is_named(tmp_path: Path, text: str) -> No
 
 
 def test_an_npz_bomb_is_refused_before_it_unfolds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.extract.limits.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("fc7.extract.images.limits.FREE_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 64, 64, 3), np.uint8))
     tracemalloc.start()
     with pytest.raises(UnsafeFileError, match=r"expand to 12,\d\d\d,\d\d\d or more"):

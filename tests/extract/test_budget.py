@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fc7.extract import budget
-from fc7.extract.budget import SMALL, Budget, NoRoomError
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
-from fc7.extract.images import prepare
+from fc7.extract.images import budget
+from fc7.extract.images.budget import SMALL, Budget, NoRoomError
+from fc7.extract.images.decode import prepare
 from fc7.extract.records import UNSEEN
 from fc7.extract.stream import feature_blocks
 from fc7.models.common.errors import ImageError
@@ -164,7 +164,7 @@ MEASURE = """
 import io, sys
 from contextlib import contextmanager
 from pathlib import Path
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.models.network.spec import PreprocessSpec
 
 def bytes_of(name):

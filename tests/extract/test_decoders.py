@@ -23,7 +23,7 @@ import pytest
 from fc7.extract import decode_pipe, decoders
 from fc7.extract.decode_process import serve
 from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.reading import Decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError

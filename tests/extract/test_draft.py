@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.session import Session, open_session
 from fc7.models.graph.files import save_graph
 from fc7.models.network.architectures import architecture

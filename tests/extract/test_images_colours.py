@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from fc7.extract.images import decode
+from fc7.extract.images.decode import decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo, png, tiff, with_exif, without_adobe_marker

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fc7.extract.images import decode
+from fc7.extract.images.decode import decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo
 
-# pytest sets its own warning filters before each test, and with them undoes that of extract.images.
+# pytest sets its own warning filters before each test, and with them undoes that of extract.images.decode.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 COLOURED = SIZES.flatmap(lambda size: arrays(np.uint8, (*size, 3)))

@@ -12,7 +12,7 @@ import pytest
 
 from fc7.extract import extract_features, load_features
 from fc7.extract.folders import FolderOrigin
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import ImageRef
 from fc7.extract.summary import ExtractSummary

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fc7.extract import load_features
-from fc7.extract.images import prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.inputs import list_inputs
 from fc7.models.common.errors import ImageError, SourceError
 from fc7.models.network.spec import PreprocessSpec

@@ -22,7 +22,7 @@ from fc7.extract.drawn.shapes import (
     random_shape,
     side_lengths,
 )
-from fc7.extract.images import decode
+from fc7.extract.images.decode import decode
 from fc7.models.common.errors import UsageError
 
 SEEDS = st.integers(0, 2**63)

@@ -17,7 +17,7 @@ from fc7.extract.cache import thumbnails as cached
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.thumbnails import COLOURS, GREYS, LENGTH, NEUTRAL, SIDE, thumbnail
+from fc7.extract.images.thumbnails import COLOURS, GREYS, LENGTH, NEUTRAL, SIDE, thumbnail
 from tests.extract.cache_support import PETS, Folder, block, refs, writer
 from tests.support import ROOT
 

@@ -32,16 +32,15 @@ EXIF orientation             applied, all eight; from TIFF's tag, or XMP where t
 embedded colour profiles     ignored, as networks were trained on pixels read so
 ===========================  ========================================================================
 
-What a file is, its first bytes say; its name does not count. A file that is cut short
-fails; `extract.jpeg`, `extract.jpeg2000`, `extract.heif`, `extract.png`, `extract.tiff` and
-`extract.libtiff` find what Pillow lets through. Of TIFF, Pillow reads what it reads right (8-bit
-samples side by side, JPEG, fax); the rest of what has no compression, or one of any bytes, is read by
-arithmetic (`extract.tiff_layout`, `extract.tiff_samples`, `extract.tiff_pixels`), and what neither reads
-is refused by its reason. ``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by
-two other readers. Some damage cannot be seen: changed bytes where a format has no checksum (all
-but PNG); a plain-text PPM cut within its last number; a JPEG that was cut within its last
-two blocks of 8x8, or within the last scan of a progressive one, *and* then given a new end
-marker; JPEG or fax data inside a TIFF that ends early where the TIFF says it does.
+What a file is, its first bytes say; its name does not count. A file that is cut short fails; `extract.jpeg`,
+`extract.images.jpeg2000`, `extract.heif`, `extract.png`, `extract.tiff` and `extract.libtiff` find what
+Pillow lets through. Of TIFF, Pillow reads what it reads right (8-bit samples side by side, JPEG, fax); the
+rest of what has no compression, or one of any bytes, is read by arithmetic (`extract.tiff_layout`,
+`extract.tiff_samples`, `extract.images.tiff_pixels`), and what neither reads is refused by its reason.
+``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by two other readers. Some damage cannot
+be seen: changed bytes where a format has no checksum (all but PNG); a plain-text PPM cut within its last
+number; a JPEG that was cut within its last two blocks of 8x8, or within the last scan of a progressive one,
+*and* then given a new end marker; JPEG or fax data inside a TIFF that ends early where the TIFF says it does.
 
 Importing this module keeps Pillow off the terminal: Python warnings raised in its modules
 are filtered out, its logger gets a handler that does nothing, and the errors of its
@@ -75,16 +74,17 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from fc7.extract import budget, heif, jpeg, jpeg2000, jpegxl, libtiff, png
-from fc7.extract.budget import NoRoomError, Room
-from fc7.extract.flatten import flatten, from_array, from_values
-from fc7.extract.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
+from fc7.extract import heif, jpeg, jpegxl, libtiff, png
 from fc7.extract.formats import CUT_SHORT, sniff
-from fc7.extract.geometry import Framing, Window, frame, sample, take_crops
-from fc7.extract.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
+from fc7.extract.images import budget, jpeg2000
+from fc7.extract.images.budget import NoRoomError, Room
+from fc7.extract.images.flatten import flatten, from_array, from_values
+from fc7.extract.images.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
+from fc7.extract.images.geometry import Framing, Window, frame, sample, take_crops
+from fc7.extract.images.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
+from fc7.extract.images.tiff_pixels import rgb_from_samples
 from fc7.extract.records import Pixels
 from fc7.extract.tiff_layout import Layout, read_layout, unread_compression
-from fc7.extract.tiff_pixels import rgb_from_samples
 from fc7.extract.tiff_samples import read_samples
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
@@ -155,7 +155,7 @@ def prepare(
     max_pixels: int = MAX_PIXELS,
     room: Room = budget.shared.room,
 ) -> Pixels:
-    """A picture resized and cropped to a network's input; see `extract.geometry.frame`.
+    """A picture resized and cropped to a network's input; see `extract.images.geometry.frame`.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
             take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
-        # These Pillow would read wrong: another does, once the size is known (`extract.flatten`).
+        # These Pillow would read wrong: another does, once the size is known (`extract.images.flatten`).
         if kind != "JPEG 2000" or not jpeg2000.is_deep(data):
             image.load()
         turn = turn_of(image, kind)

@@ -1,6 +1,6 @@
 """Where the pixels of a network's input come from: sizes, resizing, crops.
 
-Plain arithmetic and NumPy; antialiased resizing itself is Pillow's, in `extract.images`.
+Plain arithmetic and NumPy; antialiased resizing itself is Pillow's, in `extract.images.decode`.
 Coordinates are (row, column), the origin is the top left corner.
 """
 

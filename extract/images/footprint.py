@@ -1,9 +1,9 @@
 """How much memory decoding a picture takes at its peak, from what its header says. No imaging library.
 
 While it is loaded there are Pillow's image and what the decoder reads or keeps in one piece; afterwards the
-image and what the rules of `extract.images` make of it. The larger one counts. All figures are of
-`extract.images.prepare`, measured (VmHWM) with pictures of 24 megapixels and Pillow 13.0; the test measures
-them again.
+image and what the rules of `extract.images.decode` make of it. The larger one counts. All figures are of
+`extract.images.decode.prepare`, measured (VmHWM) with pictures of 24 megapixels and Pillow 13.0; the test
+measures them again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fc7.extract.tiff_layout import Layout
 
 SMALL = 1 << 19
-"""Pixels below which no picture but a TIFF takes as much as `extract.budget.SMALL`."""
+"""Pixels below which no picture but a TIFF takes as much as `extract.images.budget.SMALL`."""
 
 # Bytes a pixel, by Pillow's mode: of the image (Storage.c), and afterwards; those left out are the last.
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
@@ -156,7 +156,7 @@ def footprint(header: Header, *, sampled: bool = False) -> int:
 
 
 def samples_bytes(layout: Layout) -> int:
-    """Bytes that `extract.tiff_samples` and `extract.tiff_pixels` take beside a TIFF's file.
+    """Bytes that `extract.tiff_samples` and `extract.images.tiff_pixels` take beside a TIFF's file.
 
     Measured as the rest, 4 to 24 bytes a pixel: floats are copied twice, grey takes two steps of 32 bits, and
     of colours there are never more than two copies or 8 bytes a pixel.

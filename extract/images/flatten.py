@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from fc7.extract import jpeg2000, png
-from fc7.extract.colours import grey_from_floats, grey_from_integers, rgb_from_lab, to_bytes, widened
+from fc7.extract import png
+from fc7.extract.images import jpeg2000
+from fc7.extract.images.colours import grey_from_floats, grey_from_integers, rgb_from_lab, to_bytes, widened
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
 
 def flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
-    """Any mode of Pillow to L or RGB, by the table in `extract.images`.
+    """Any mode of Pillow to L or RGB, by the table in `extract.images.decode`.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def _from_jpeg2000(image: Image.Image, bits: Sequence[int]) -> Image.Image:
 
 
 def from_values(values: NDArray[Any]) -> Image.Image:
-    """An array to an image of mode L or RGB, by the table in `extract.images`.
+    """An array to an image of mode L or RGB, by the table in `extract.images.decode`.
 
     Parameters
     ----------

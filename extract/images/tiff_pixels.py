@@ -1,4 +1,4 @@
-"""A TIFF's numbers to RGB, by the table in `extract.images`; plain NumPy."""
+"""A TIFF's numbers to RGB, by the table in `extract.images.decode`; plain NumPy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.colours import divided_by_255, grey_from_floats, grey_from_integers, on_white, rgb_from_lab
+from fc7.extract.images.colours import (
+    divided_by_255,
+    grey_from_floats,
+    grey_from_integers,
+    on_white,
+    rgb_from_lab,
+)
 from fc7.extract.records import Pixels
 from fc7.extract.tiff_layout import (
     ASSOCIATED,

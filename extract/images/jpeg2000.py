@@ -13,8 +13,8 @@ import numpy as np
 
 from fc7.extract.boxes import boxes
 from fc7.extract.codecs import codecs
-from fc7.extract.colours import grey_from_integers
 from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.colours import grey_from_integers
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
