@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from fc7.extract.formats import SUFFIXES
+from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.label_by import OPTION, LabelRule
 from fc7.extract.records import ImageRef, packed_below
 from fc7.extract.sessions import folders_of_a_class_note, session_note

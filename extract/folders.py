@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fc7.extract.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
+from fc7.extract.images.codecs.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
 from fc7.extract.records import Failure, ImageRef
 from fc7.models.common.errors import ImageError, UsageError
 

@@ -29,12 +29,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from fc7.extract import formats
 from fc7.extract.addresses import is_address, redacted
 from fc7.extract.folder_labels import label_by_folders, normalised
 from fc7.extract.folders import holds_image
 from fc7.extract.grouping import OPTION as GROUP_BY
 from fc7.extract.grouping import add_groups, compile_pattern
+from fc7.extract.images.codecs import formats
 from fc7.extract.joining import Source, join
 from fc7.extract.label_by import LabelRule
 from fc7.extract.labelled_lists import read_labels

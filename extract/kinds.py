@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fc7.extract.formats import HEAD_BYTES, begins_as_image, sniff
+from fc7.extract.images.codecs.formats import HEAD_BYTES, begins_as_image, sniff
 from fc7.models.common.errors import CacheCorruptError, CacheError
 from fc7.models.outputs.kinds import HDF5_START, Kind, head, name_by, named, png_says, table, tail, zip_names
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fc7.extract.formats import NOT_INSTALLED
+from fc7.extract.images.codecs.formats import NOT_INSTALLED
 from fc7.extract.records import Failure, ImageRef, changed_ns_of
 
 # The times of one file system come from one clock of at most this step (FAT's is two seconds).

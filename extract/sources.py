@@ -24,7 +24,7 @@ from fc7.extract.folders import (
     identity,
     is_litter,
 )
-from fc7.extract.formats import SUFFIXES
+from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify

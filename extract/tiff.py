@@ -15,8 +15,8 @@ import struct
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from fc7.extract import jpeg
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs import jpeg
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.models.common.errors import ImageError
 
 # Bytes of one value by field type: TIFF 6.0, section 2; 13 and 16-18 are TIFF/EP's and BigTIFF's.

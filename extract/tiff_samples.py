@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.extract.records import Pixels
 from fc7.extract.tiff_layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
 from fc7.models.common.errors import ImageError

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from fc7.extract import png
 from fc7.extract.images import jpeg2000
+from fc7.extract.images.codecs import png
 from fc7.extract.images.colours import grey_from_floats, grey_from_integers, rgb_from_lab, to_bytes, widened
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
@@ -26,7 +26,7 @@ def flatten(image: ImageFile.ImageFile, data: bytes, kind: str) -> Image.Image:
     data : bytes
         Its whole file.
     kind : str
-        As `extract.formats.sniff`.
+        As `extract.images.codecs.formats.sniff`.
 
     Raises
     ------

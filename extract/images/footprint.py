@@ -68,7 +68,7 @@ class Header:
     Attributes
     ----------
     kind : str
-        As `extract.formats.sniff`.
+        As `extract.images.codecs.formats.sniff`.
     mode : str
         Pillow's.
     pixels : int

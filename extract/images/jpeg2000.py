@@ -11,9 +11,9 @@ import struct
 
 import numpy as np
 
-from fc7.extract.boxes import boxes
-from fc7.extract.codecs import codecs
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs.boxes import boxes
+from fc7.extract.images.codecs.codecs import codecs
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.extract.images.colours import grey_from_integers
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError

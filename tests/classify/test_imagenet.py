@@ -210,7 +210,7 @@ def test_the_table_names_every_image_and_the_unreadable_one(tmp_path: Path, fold
 def test_pictures_whose_name_says_nothing_are_named_too_and_the_rest_is_counted(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fc7.extract import heif
+    from fc7.extract.images.codecs import heif
 
     monkeypatch.setattr(heif, "_reader", lambda: None)
     bring(tmp_path)

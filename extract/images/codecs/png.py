@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.models.common.errors import ImageError
 
 _SIGNATURE_LENGTH = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fc7.extract.jpegxl_header import SIGNATURE, Header
+from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, Header
 from fc7.models.common.errors import ImageError
 from fc7.models.common.program import pip_install
 

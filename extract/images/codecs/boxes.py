@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.models.common.errors import ImageError
 
 

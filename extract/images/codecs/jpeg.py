@@ -13,7 +13,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from fc7.extract.formats import CUT_SHORT
+from fc7.extract.images.codecs.formats import CUT_SHORT
 from fc7.models.common.errors import ImageError
 
 # Inside coded data 0xFF is followed by 0 (a data byte) or D0-D7 (a restart); anything else ends it.

@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fc7.extract.boxes import boxes
-from fc7.extract.codecs import codecs
-from fc7.extract.formats import CUT_SHORT
-from fc7.extract.jpegxl_header import SIGNATURE, Header
+from fc7.extract.images.codecs.boxes import boxes
+from fc7.extract.images.codecs.codecs import codecs
+from fc7.extract.images.codecs.formats import CUT_SHORT
+from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, Header
 from fc7.models.common.errors import ImageError
 
 # The signature and what a size takes at most.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fc7.extract.boxes import boxes
-from fc7.extract.formats import CUT_SHORT, not_installed
+from fc7.extract.images.codecs.boxes import boxes
+from fc7.extract.images.codecs.formats import CUT_SHORT, not_installed
 from fc7.models.common.errors import ImageError
 
 

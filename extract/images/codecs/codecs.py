@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from fc7.extract.formats import not_installed
+from fc7.extract.images.codecs.formats import not_installed
 
 
 def codecs(what: str, codec: str) -> Any:
