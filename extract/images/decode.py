@@ -34,14 +34,14 @@ embedded colour profiles     ignored, as networks were trained on pixels read so
 
 What a file is, its first bytes say; its name does not count. A file that is cut short fails;
 `extract.images.codecs.jpeg`, `extract.images.jpeg2000`, `extract.images.codecs.heif`,
-`extract.images.codecs.png`, `extract.tiff` and `extract.libtiff` find what Pillow lets through. Of TIFF,
-Pillow reads what it reads right (8-bit samples side by side, JPEG, fax); the rest of what has no compression,
-or one of any bytes, is read by arithmetic (`extract.tiff_layout`, `extract.tiff_samples`,
-`extract.images.tiff_pixels`), and what neither reads is refused by its reason. ``python -m
-tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by two other readers. Some damage cannot be seen:
-changed bytes where a format has no checksum (all but PNG); a plain-text PPM cut within its last number; a
-JPEG that was cut within its last two blocks of 8x8, or within the last scan of a progressive one, *and* then
-given a new end marker; JPEG or fax data inside a TIFF that ends early where the TIFF says it does.
+`extract.images.codecs.png`, `extract.images.tiff.directory` and `extract.images.tiff.libtiff` find what
+Pillow lets through. Of TIFF, Pillow reads what it reads right (8-bit samples side by side, JPEG, fax); the
+rest of what has no compression, or one of any bytes, is read by arithmetic (`extract.images.tiff.layout`,
+`extract.images.tiff.samples`, `extract.images.tiff_pixels`), and what neither reads is refused by its reason.
+``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by two other readers. Some damage cannot
+be seen: changed bytes where a format has no checksum (all but PNG); a plain-text PPM cut within its last
+number; a JPEG that was cut within its last two blocks of 8x8, or within the last scan of a progressive one,
+*and* then given a new end marker; JPEG or fax data inside a TIFF that ends early where the TIFF says it does.
 
 Importing this module keeps Pillow off the terminal: Python warnings raised in its modules
 are filtered out, its logger gets a handler that does nothing, and the errors of its
@@ -75,7 +75,6 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from fc7.extract import libtiff
 from fc7.extract.images import budget, jpeg2000
 from fc7.extract.images.budget import NoRoomError, Room
 from fc7.extract.images.codecs import heif, jpeg, jpegxl, png
@@ -84,10 +83,11 @@ from fc7.extract.images.flatten import flatten, from_array, from_values
 from fc7.extract.images.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
 from fc7.extract.images.geometry import Framing, Window, frame, sample, take_crops
 from fc7.extract.images.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
+from fc7.extract.images.tiff import libtiff
+from fc7.extract.images.tiff.layout import Layout, read_layout, unread_compression
+from fc7.extract.images.tiff.samples import read_samples
 from fc7.extract.images.tiff_pixels import rgb_from_samples
 from fc7.extract.records import Pixels
-from fc7.extract.tiff_layout import Layout, read_layout, unread_compression
-from fc7.extract.tiff_samples import read_samples
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 

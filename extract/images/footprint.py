@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fc7.extract.tiff_layout import FLOAT
+from fc7.extract.images.tiff.layout import FLOAT
 
 if TYPE_CHECKING:
-    from fc7.extract.tiff_layout import Layout
+    from fc7.extract.images.tiff.layout import Layout
 
 SMALL = 1 << 19
 """Pixels below which no picture but a TIFF takes as much as `extract.images.budget.SMALL`."""
@@ -156,7 +156,7 @@ def footprint(header: Header, *, sampled: bool = False) -> int:
 
 
 def samples_bytes(layout: Layout) -> int:
-    """Bytes that `extract.tiff_samples` and `extract.images.tiff_pixels` take beside a TIFF's file.
+    """Bytes that `extract.images.tiff.samples` and `extract.images.tiff_pixels` take beside a TIFF's file.
 
     Measured as the rest, 4 to 24 bytes a pixel: floats are copied twice, grey takes two steps of 32 bits, and
     of colours there are never more than two copies or 8 bytes a pixel.

@@ -14,8 +14,7 @@ from fc7.extract.images.colours import (
     on_white,
     rgb_from_lab,
 )
-from fc7.extract.records import Pixels
-from fc7.extract.tiff_layout import (
+from fc7.extract.images.tiff.layout import (
     ASSOCIATED,
     CMYK,
     FLOAT,
@@ -26,6 +25,7 @@ from fc7.extract.tiff_layout import (
     YCBCR,
     Layout,
 )
+from fc7.extract.records import Pixels
 
 # Whole numbers of more bits are read as if they had 16.
 _MOST_BITS = 16

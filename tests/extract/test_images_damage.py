@@ -17,9 +17,9 @@ import PIL
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from fc7.extract import libtiff
 from fc7.extract.images.codecs.png import decodable
 from fc7.extract.images.decode import MAX_PIXELS, decode
+from fc7.extract.images.tiff import libtiff
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import (
     EOI,

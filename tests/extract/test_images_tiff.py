@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fc7.extract import libtiff
 from fc7.extract.images.decode import decode
+from fc7.extract.images.tiff import libtiff
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo, tiff, tiff_of, tiff_with

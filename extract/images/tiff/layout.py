@@ -2,7 +2,8 @@
 
 Pillow reads plain 8-bit files, JPEG and fax data right. Bytes of all other pictures it puts together in ways
 that depend on how they are compressed: uncompressed planes of 16 bits as if they were 8, compressed numbers
-of the other byte order unturned. So those are read by `extract.tiff_samples`. No imaging library is imported.
+of the other byte order unturned. So those are read by `extract.images.tiff.samples`. No imaging library is
+imported.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fc7.extract import tiff
+from fc7.extract.images.tiff import directory as tiff
 from fc7.models.common.errors import ImageError
 
 UNCOMPRESSED = 1

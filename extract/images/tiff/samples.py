@@ -1,7 +1,7 @@
 """The numbers of a TIFF's pixels, by arithmetic alone: strips and tiles, planes, byte orders, predictors.
 
-For the compressions of any bytes (`extract.tiff_layout.BYTE_STREAMS`). What libtiff decompresses is handed to
-it as one grey 8-bit picture as wide as a row has bytes: then it turns and reorders nothing.
+For the compressions of any bytes (`extract.images.tiff.layout.BYTE_STREAMS`). What libtiff decompresses is
+handed to it as one grey 8-bit picture as wide as a row has bytes: then it turns and reorders nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.images.codecs.formats import CUT_SHORT
+from fc7.extract.images.tiff.layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
 from fc7.extract.records import Pixels
-from fc7.extract.tiff_layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
 from fc7.models.common.errors import ImageError
 
 Decompress = Callable[[bytes], Pixels]
