@@ -230,7 +230,7 @@ def application() -> "typer.Typer":
 
 def _try_network(graph_path: "Path", spec: "NetworkSpec", notify: "Notify") -> None:
     # `models` has no engine of its own; those of its commands that bring a network try it with this.
-    from fc7.extract.trial import try_network
+    from fc7.extract.engine.trial import try_network
 
     try_network(graph_path, spec, notify)
 

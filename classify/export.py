@@ -138,7 +138,7 @@ def export_full(
     HungError
         If the network, or the file that was written, is not loaded in time; nothing is written then.
     """
-    from fc7.extract.engines import open_file
+    from fc7.extract.engine.engine import open_file
     from fc7.models.graph.fusion import write_model
 
     out = guard_for(images, cache=features).claim(out, FULL)

@@ -21,7 +21,7 @@ from fc7.models.network.spec import PreprocessSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fc7.extract.engines import Engine
+    from fc7.extract.engine.engine import Engine
     from fc7.models.graph.fusion import Written
 
 TOLERANCE = 1e-4

@@ -87,7 +87,7 @@ def example_script(spec: PreprocessSpec, file: str, batch: int | None = None) ->
     lines = [
         "import json, os, sys, numpy",
         "from PIL import Image, ImageOps",
-        # As in extract.engines, and before the import: the module's own switch comes too late.
+        # As in extract.engine.engine, and before the import: the module's own switch comes too late.
         'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")',
         "import onnxruntime",
         f"model = onnxruntime.InferenceSession({file!r})",

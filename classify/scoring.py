@@ -15,11 +15,11 @@ from fc7.classify.classifier import Classifier
 from fc7.classify.matching import layer_for
 from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock
+from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs import list_inputs
 from fc7.extract.reading import NO_CARE, Care
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
-from fc7.extract.trial import try_network
 from fc7.extract.worker import Finished, NetworkRun, on_this_machine
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fc7.extract.cluster.driver import NodeWork
     from fc7.extract.cluster.options import ClusterOptions
-    from fc7.extract.providers import Device, Precision
+    from fc7.extract.engine.providers import Device, Precision
     from fc7.models.store.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fc7.extract.cache.reader import load_features as load_features
-    from fc7.extract.importing import import_network as import_network
+    from fc7.extract.engine.importing import import_network as import_network
     from fc7.extract.options import ExtractOptions as ExtractOptions
     from fc7.extract.pipeline import extract_features as extract_features
 
@@ -18,7 +18,7 @@ __all__ = ["ExtractOptions", "extract_features", "import_network", "load_feature
 _HOMES = {
     "ExtractOptions": "fc7.extract.options",
     "extract_features": "fc7.extract.pipeline",
-    "import_network": "fc7.extract.importing",
+    "import_network": "fc7.extract.engine.importing",
     "load_features": "fc7.extract.cache.reader",
 }
 

@@ -31,7 +31,7 @@ def bench(
     decoding left out; PEAK MB the most memory that process held, a graphics card's not counted. The
     figures are kept in the store, and `models list` and `models show` tell them from then on.
     """
-    from fc7.extract.bench import bench_networks, bench_rows, bench_table
+    from fc7.extract.engine.bench import bench_networks, bench_rows, bench_table
 
     benched = bench_networks(
         names or [],

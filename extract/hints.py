@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fc7.extract.clock import Clock
-from fc7.extract.providers import CPU, CUDA, OPENVINO, Machine
+from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, Machine
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.program import pip_install
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from fc7.extract.cluster.options import ClusterOptions
-    from fc7.extract.providers import Device, Precision
+    from fc7.extract.engine.providers import Device, Precision
     from fc7.models.network.spec import Pool
 
 

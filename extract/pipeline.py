@@ -17,6 +17,7 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
+from fc7.extract.engine.trial import try_network
 from fc7.extract.gathering import Gathered
 from fc7.extract.images import budget
 from fc7.extract.inputs import list_inputs
@@ -35,7 +36,6 @@ from fc7.extract.records import Failure, ImageRef, Listing, RowBlock, readers_of
 from fc7.extract.recovery import Recovery, forget
 from fc7.extract.storable import storable
 from fc7.extract.summary import ExtractSummary, count_classes
-from fc7.extract.trial import try_network
 from fc7.extract.unreadable import Unreadable
 from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine
 from fc7.models.common.cores import default_jobs
@@ -448,7 +448,7 @@ class _Run:
         """Of a run in this process; on a cluster every node may need another."""
         if self.options.cluster is not None or len(self.engines) != 1:
             return None
-        from fc7.extract.engines import this_machine
+        from fc7.extract.engine.engine import this_machine
         from fc7.extract.hints import hint, intel_cpu
 
         (engine,) = self.engines

@@ -25,8 +25,8 @@ from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from fc7.extract.providers import Device, Precision
-    from fc7.extract.session import Session
+    from fc7.extract.engine.providers import Device, Precision
+    from fc7.extract.engine.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class NetworkRun:
         HungError
             If it does not come to an end.
         Fc7Error
-            As `extract.session.open_session`; as `extract.trial.check` where a layer is run that an import
-            did not try.
+            As `extract.engine.session.open_session`; as `extract.engine.trial.check` where a layer is run
+            that an import did not try.
         """
         return loaded(lambda: self._opened(notify, n_images))
 
     def _opened(self, notify: Notify | None, n_images: int | None) -> Session:
-        from fc7.extract.session import open_session
-        from fc7.extract.trial import check, tried_layers
+        from fc7.extract.engine.session import open_session
+        from fc7.extract.engine.trial import check, tried_layers
 
         session = open_session(
             self.graph_path,

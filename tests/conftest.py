@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# For tests that run ONNX Runtime themselves, to compare with; `extract.engines` does it for fc7.
+# For tests that run ONNX Runtime themselves, to compare with; `extract.engine.engine` does it for fc7.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 

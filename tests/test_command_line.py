@@ -226,7 +226,7 @@ def test_an_empty_folder_is_said_to_hold_no_images(cli: CommandLine) -> None:
 
 
 def test_cuda_without_a_gpu_is_exit_2_and_no_cache(cli: CommandLine) -> None:
-    from fc7.extract.engines import nvidia_driver
+    from fc7.extract.engine.engine import nvidia_driver
 
     if nvidia_driver():
         pytest.skip("this machine has an NVIDIA driver")

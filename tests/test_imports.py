@@ -24,7 +24,7 @@ DOORS = {
     ),
     "pillow_heif": ("extract/images/codecs/heif.py",),
     "imagecodecs": ("extract/images/codecs/codecs.py",),
-    "onnxruntime": ("extract/engines.py",),
+    "onnxruntime": ("extract/engine/engine.py",),
     "fsspec": ("extract/remote_store.py",),
     "aiohttp": ("extract/remote_store.py",),
     "h5py": ("extract/hdf5.py", "extract/hdf5_filters.py", "extract/hdf5_images.py"),

@@ -41,8 +41,8 @@ class Actor:
         ProviderError
             If this machine cannot serve the device or precision asked for.
         """
-        from fc7.extract.engines import this_machine
-        from fc7.extract.providers import candidates
+        from fc7.extract.engine.engine import this_machine
+        from fc7.extract.engine.providers import candidates
 
         best = candidates(greeting.device, greeting.precision, this_machine())[0]
         return Introduction(

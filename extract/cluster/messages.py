@@ -15,7 +15,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.records import Failure, Features, ImageRef, Origin
 
 if TYPE_CHECKING:
-    from fc7.extract.providers import Device, Precision
+    from fc7.extract.engine.providers import Device, Precision
 
 
 @dataclass(frozen=True, slots=True)

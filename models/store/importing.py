@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
 
-This room has no engine: `extract.trial.try_network` is the one that there is.
+This room has no engine: `extract.engine.trial.try_network` is the one that there is.
 """
 
 

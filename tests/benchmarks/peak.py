@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from fc7.extract.bench_process import peak_bytes
+from fc7.extract.engine.bench_process import peak_bytes
+from fc7.extract.engine.providers import Device, Precision
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.providers import Device, Precision
 
 _ROOT = Path(__file__).resolve().parents[2]
 

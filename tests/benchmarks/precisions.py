@@ -18,8 +18,8 @@ import numpy as np
 
 from fc7.classify.classifier import Head
 from fc7.classify.fitting import FitOptions, fit_classifier
-from fc7.extract import engines
 from fc7.extract.cache.reader import FeatureSet, load_features
+from fc7.extract.engine import engine as engines
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 

@@ -16,24 +16,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import fc7.extract.bench
-import fc7.extract.engines
+import fc7.extract.engine.bench
+import fc7.extract.engine.engine
+import fc7.extract.engine.session
 import fc7.extract.folders
 import fc7.extract.images.decode
 import fc7.extract.inputs
 import fc7.extract.pipeline
-import fc7.extract.session
 from fc7.extract import patience
 from fc7.extract.cache.writer import CacheWriter
 
 PLACES: dict[str, tuple[Any, str, int]] = {
     "list": (fc7.extract.pipeline, "list_inputs", 1),
-    "load": (fc7.extract.session, "open_session", 1),
-    "measure": (fc7.extract.session, "open_session", 1),
-    "open": (fc7.extract.engines, "open_file", 1),
+    "load": (fc7.extract.engine.session, "open_session", 1),
+    "measure": (fc7.extract.engine.session, "open_session", 1),
+    "open": (fc7.extract.engine.engine, "open_file", 1),
     "read": (fc7.extract.folders.FolderOrigin, "read", 11),
     "decode": (fc7.extract.images.decode, "prepare", 11),
-    "network": (fc7.extract.session.Session, "run", 2),
+    "network": (fc7.extract.engine.session.Session, "run", 2),
     "commit": (CacheWriter, "commit", 1),
 }
 
@@ -67,11 +67,11 @@ def main(where: str, *arguments: str) -> None:
     patience._CLOSE_SECONDS = float(os.environ.get("CLOSE_SECONDS", "0.5"))
     sys.argv = ["fc7", *arguments]
     if where == "bench":
-        fc7.extract.bench.command = hanging  # type: ignore[attr-defined]
+        fc7.extract.engine.bench.command = hanging  # type: ignore[attr-defined]
     else:
         hang_at(*PLACES[where])
     if where == "measure":
-        runpy.run_module("fc7.extract.bench_process", run_name="__main__")
+        runpy.run_module("fc7.extract.engine.bench_process", run_name="__main__")
         return
     from fc7 import cli
 

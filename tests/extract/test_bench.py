@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fc7.cli import application
-from fc7.extract import bench
-from fc7.extract.bench import Failed, bench_networks
-from fc7.extract.bench_process import peak_bytes
+from fc7.extract.engine import bench
+from fc7.extract.engine.bench import Failed, bench_networks
+from fc7.extract.engine.bench_process import peak_bytes
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import StoppedError, UnknownNetworkError, UsageError
 from fc7.models.common.progress import Silent

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from fc7.extract import binding
-from fc7.extract.binding import BoundRuns, page_locked
-from fc7.extract.engines import Engine
-from fc7.extract.providers import CUDA, Candidate
-from fc7.extract.session import open_session
+from fc7.extract.engine import io_binding as binding
+from fc7.extract.engine.engine import Engine
+from fc7.extract.engine.io_binding import BoundRuns, page_locked
+from fc7.extract.engine.providers import CUDA, Candidate
+from fc7.extract.engine.session import open_session
 from tests.extract.test_session import images, network
 
 

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from fc7.extract.engine.session import Session, open_session
 from fc7.extract.images.decode import prepare
-from fc7.extract.session import Session, open_session
 from fc7.models.graph.files import save_graph
 from fc7.models.network.architectures import architecture
 from fc7.models.store.importing import built_network, import_network

@@ -173,7 +173,7 @@ def test_a_network_that_is_never_loaded_ends_the_start_of_a_clusters_worker(
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     monkeypatch.setenv("FC7_DEADLINE", "0.4")
     monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 0.1)
-    monkeypatch.setattr("fc7.extract.session.open_session", lambda *_, **__: free.wait(30))
+    monkeypatch.setattr("fc7.extract.engine.session.open_session", lambda *_, **__: free.wait(30))
     tiny = store.load("tiny")
     with pytest.raises(HungError, match=r"^the network has not been loaded within 0 s$"):
         Worker(NetworkRun(tiny.graph_path, tiny.spec, ("embedding",)), None)

@@ -6,8 +6,8 @@ import pytest
 
 from fc7.extract import hints
 from fc7.extract.clock import Clock
+from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, Machine
 from fc7.extract.hints import hint
-from fc7.extract.providers import CPU, CUDA, OPENVINO, Machine
 
 BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
 PLUGGED = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)

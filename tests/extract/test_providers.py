@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fc7.extract.providers import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
+from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
 from fc7.models.common.errors import ProviderError
 
 BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)

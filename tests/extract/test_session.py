@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fc7.extract.session import open_session
+from fc7.extract.engine.session import open_session
 from fc7.models.common.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
 from fc7.models.graph.files import save_graph
 from fc7.models.graph.layers import layers_of
@@ -194,7 +194,7 @@ def test_old_opsets_run(tmp_path: Path, opset: int) -> None:
 
 
 def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
-    from fc7.extract.engines import nvidia_driver
+    from fc7.extract.engine.engine import nvidia_driver
 
     if nvidia_driver():
         pytest.skip("this machine has an NVIDIA driver")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from fc7.extract.engines import Engine
-from fc7.extract.providers import CUDA, OPENVINO, Candidate
-from fc7.extract.session import Opened, Session
+from fc7.extract.engine.engine import Engine
+from fc7.extract.engine.providers import CUDA, OPENVINO, Candidate
+from fc7.extract.engine.session import Opened, Session
 from fc7.models.common.errors import DeviceMemoryError, Fc7Error
 from fc7.models.graph.prepare import Runnable
 

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 import fc7.extract
 from fc7.cli import application
 from fc7.extract import ExtractOptions, extract_features
-from fc7.extract.session import open_session
-from fc7.extract.trial import pictures, plain
+from fc7.extract.engine.session import open_session
+from fc7.extract.engine.trial import pictures, plain
 from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import Source
 from fc7.models.common.errors import DownloadError, UsageError, WeightsError

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from fc7.extract.engine.session import open_session
 from fc7.extract.records import Features, Pixels
-from fc7.extract.session import open_session
 from fc7.models.network.spec import PreprocessSpec
 from fc7.models.store.store import StoredNetwork
 

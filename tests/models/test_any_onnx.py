@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fc7.extract.importing import import_network
+from fc7.extract.engine.importing import import_network
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.store.store import StoredNetwork
 from tests.models.small_graphs import (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fc7.extract.session import Session, open_session
+from fc7.extract.engine.session import Session, open_session
 from fc7.models.backbones import backbone
 from fc7.models.backbones import layers as graph_layers
 from fc7.models.backbones.backbone import Backbone

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
 
-from fc7.extract.importing import import_network
+from fc7.extract.engine.importing import import_network
 from fc7.models.graph.files import load_graph
 from fc7.models.graph.surgery import fixed_batch
 from fc7.models.store import importing

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fc7.extract.engine.session import open_session
 from fc7.extract.records import Features
-from fc7.extract.session import open_session
 from fc7.models.backbones.alexnet import build_graph
 from fc7.models.common.errors import UnknownLayerError, WeightsError
 from fc7.models.graph.files import load_graph, save_graph

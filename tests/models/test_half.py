@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from fc7.extract.engines import nvidia_driver
+from fc7.extract.engine.engine import nvidia_driver
+from fc7.extract.engine.session import Session, open_session
 from fc7.extract.records import Features
-from fc7.extract.session import Session, open_session
 from fc7.models.common.errors import ProviderError
 from fc7.models.graph.files import save_graph
 from fc7.models.graph.half import half
@@ -80,7 +80,7 @@ class InHalf(Session):
     """What a GPU is handed, computed by the CPU provider: it rounds to half where the graph says so."""
 
     def __init__(self, path: Path, spec: NetworkSpec, layers: list[str]) -> None:
-        from fc7.extract.engines import open_engine
+        from fc7.extract.engine.engine import open_engine
 
         prepared = runnable(path, spec, layers, fp16=True)
         super().__init__(

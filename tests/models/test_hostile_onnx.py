@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from fc7.extract.session import open_session
+from fc7.extract.engine.session import open_session
 from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
 from fc7.models.store import store
 from fc7.models.store.importing import import_network

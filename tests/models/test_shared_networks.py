@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from fc7.extract.importing import import_network
-from fc7.extract.session import Session, open_session
+from fc7.extract.engine.importing import import_network
+from fc7.extract.engine.session import Session, open_session
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
 from fc7.models.store.store import StoredNetwork

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fc7.extract.session import open_session
+from fc7.extract.engine.session import open_session
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES
 from fc7.models.backbones.match_backbone import fit_backbone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fc7.extract.trial import try_network
+from fc7.extract.engine.trial import try_network
 from fc7.models.store import importing
 
 import_network = partial(importing.import_network, trial=try_network)

@@ -1,6 +1,6 @@
 """Which execution provider runs a graph, at which precision: the choice, apart from the act.
 
-`candidates` lists what to try, best first; `extract.engines` tries.
+`candidates` lists what to try, best first; `extract.engine.engine` tries.
 """
 
 from __future__ import annotations

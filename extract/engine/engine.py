@@ -1,4 +1,6 @@
-"""ONNX Runtime sessions on the provider that `extract.providers` chose. Its only importer in stage one."""
+"""ONNX Runtime sessions on the provider that `extract.engine.providers` chose. Its only importer in stage
+one.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
-from fc7.extract.binding import BoundRuns
-from fc7.extract.providers import (
+from fc7.extract.engine.io_binding import BoundRuns
+from fc7.extract.engine.providers import (
     CPU,
     CUDA,
     OPENVINO,

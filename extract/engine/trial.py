@@ -20,7 +20,7 @@ from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from fc7.extract.session import Session
+    from fc7.extract.engine.session import Session
 
 TOLERANCE = 1e-3
 """How far the features of a picture in a batch may lie from those it has alone, of their length.
@@ -76,7 +76,7 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
 def _opened(graph_path: Path, spec: NetworkSpec) -> tuple[Session, dict[str, Features]]:
     """A session and what `check` gives for it."""
     # The engine is loaded when there is something to try: most runs of `extract` fetch nothing.
-    from fc7.extract.session import open_session
+    from fc7.extract.engine.session import open_session
 
     try:
         session = open_session(graph_path, spec, tried_layers(spec))

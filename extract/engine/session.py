@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.extract.engines import Engine, open_engine
-from fc7.extract.providers import Candidate, Device, Precision
+from fc7.extract.engine.engine import Engine, open_engine
+from fc7.extract.engine.providers import Candidate, Device, Precision
 from fc7.extract.records import Features, Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import DeviceMemoryError, ProviderError, UsageError
@@ -194,8 +194,8 @@ def open_session(
         "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
         NVIDIA GPUs.
     batch_size : int or None
-        None takes the provider's (`extract.providers.Candidate.batch_size`); a graph with a fixed batch
-        keeps its own.
+        None takes the provider's (`extract.engine.providers.Candidate.batch_size`); a graph with a fixed
+        batch keeps its own.
     n_images : int or None
         How many there are to run, crops counted. A default batch is not larger: one image would cost
         as much as a full batch where the engine compiles for one size; and few are shared out among the

@@ -21,7 +21,7 @@ from fc7.models.store import store
 from fc7.models.store.measured import Measured, keep
 
 if TYPE_CHECKING:
-    from fc7.extract.providers import Device, Precision
+    from fc7.extract.engine.providers import Device, Precision
 
 _COLUMNS = {"NETWORK": False, "IMG/S": True, "MS/IMG": True, "PEAK MB": True, "ENGINE": False}
 
@@ -72,7 +72,7 @@ def bench_networks(
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float
-        For each network; see `extract.bench_process.measure`.
+        For each network; see `extract.engine.bench_process.measure`.
     notify : callable or None
         Is told in one line if the figures could not be kept.
 
@@ -134,7 +134,7 @@ def _chosen(names: Iterable[str]) -> list[str]:
 def _measured(name: str, device: Device, precision: Precision, seconds: float) -> Measured | Failed:
     """Measure in a fresh process, so that its peak of memory is this network's own."""
     ran = subprocess.run(
-        command("fc7.extract.bench_process", name, device, precision, str(seconds)),
+        command("fc7.extract.engine.bench_process", name, device, precision, str(seconds)),
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -1,4 +1,5 @@
-"""How fast one network runs, measured in a process that holds nothing else: ``-m fc7.extract.bench_process``.
+"""How fast one network runs, measured in a process that holds nothing else: ``-m
+fc7.extract.engine.bench_process``.
 
 The process prints one line of JSON: the figures, or ``error`` and ``exit_code``.
 """
@@ -16,9 +17,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from fc7.extract.engine.providers import Device, Precision
+from fc7.extract.engine.session import open_session
 from fc7.extract.patience import loaded
-from fc7.extract.providers import Device, Precision
-from fc7.extract.session import open_session
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import ends_always
