@@ -7,7 +7,7 @@ from typing import cast
 
 from fc7.classify.identity import FeatureIdentity
 from fc7.classify.rows import Table, make_table
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.models.common.errors import UnknownLayerError
 from fc7.models.network.spec import Pool

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 
 from fc7.classify.scoring import RunOptions
-from fc7.extract.cache.files import work_path
+from fc7.extract.cache.format.files import work_path
 from fc7.extract.reading import NO_CARE, Care
 from fc7.extract.records import Listing
 from fc7.extract.recovery import Recovery

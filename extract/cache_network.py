@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fc7.extract.cache.identity import REMEDY
+from fc7.extract.cache.format.identity import REMEDY
 from fc7.models.common.errors import MismatchError
 from fc7.models.common.program import own_call_with
 from fc7.models.store import store

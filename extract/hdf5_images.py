@@ -46,8 +46,8 @@ from fc7.extract.array_layout import (
     label_texts,
     layout,
 )
+from fc7.extract.cache.format.hdf5_filters import missing_filter
 from fc7.extract.folders import escape
-from fc7.extract.hdf5_filters import missing_filter
 from fc7.extract.images.limits import FREE_BYTES, check_expansion
 from fc7.extract.joining import Source
 from fc7.extract.records import Pixels

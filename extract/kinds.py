@@ -34,8 +34,8 @@ def _is_cache(path: Path) -> bool:
     start = head(path, len(HDF5_START))
     if start != HDF5_START:
         return HDF5_START.startswith(start)  # cut short
-    from fc7.extract.cache.header import FORMAT
-    from fc7.extract.hdf5 import OpenFile
+    from fc7.extract.cache.format.hdf5 import OpenFile
+    from fc7.extract.cache.format.header import FORMAT
 
     try:
         with OpenFile(path) as file:

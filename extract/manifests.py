@@ -240,7 +240,8 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
     if path in seen:
         return f"{redacted(path)!r} again, it is also in line {seen[path]}"
     split = _optional(fields, columns.split)
-    # A zero byte in any field is that image's failure (`extract.storable`), not the table's mistake.
+    # A zero byte in any field is that image's failure (`extract.cache.format.storable`), not the table's
+    # mistake.
     if split is not None and split.lower() not in SPLIT_WORDS and "\0" not in split:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)

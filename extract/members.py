@@ -181,7 +181,7 @@ def label_of(name: str, data: bytes) -> str | None:
     """The label that a ``.cls`` or ``.json`` of a shard holds; None if there is none to be had.
 
     A ``.cls`` is text: a number or a name. In a ``.json`` it is the text or number under ``label``, ``cls``
-    or ``class``; 1.0 is 1. A zero byte stays in it, for `extract.storable` to refuse.
+    or ``class``; 1.0 is 1. A zero byte stays in it, for `extract.cache.format.storable` to refuse.
     """
     try:
         text = data.decode("utf-8-sig").strip()

@@ -12,7 +12,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.format.storable import storable
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
@@ -34,7 +35,6 @@ from fc7.extract.plan import (
 )
 from fc7.extract.records import Failure, ImageRef, Listing, RowBlock, readers_of
 from fc7.extract.recovery import Recovery, forget
-from fc7.extract.storable import storable
 from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.unreadable import Unreadable
 from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine

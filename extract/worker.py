@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fc7.extract.cache.commit import rounded
-from fc7.extract.cache.header import Storage
+from fc7.extract.cache.format.header import Storage
 from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import decoder, decoder_apart

@@ -127,7 +127,7 @@ def test_a_mistyped_command_is_told_the_near_ones(cli: CommandLine) -> None:
 
 def test_cache_info_loads_neither_stage_two_nor_what_writes_a_cache(cli: CommandLine) -> None:
     loaded = loaded_by("cache", "info", str(cli.folder / "features.h5"))
-    assert "fc7.extract.cache.header" in loaded
+    assert "fc7.extract.cache.format.header" in loaded
     assert "fc7.classify" not in loaded
     assert not loaded & {
         f"fc7.extract.cache.{name}" for name in ("columns", "index", "lock", "sealed_writer")

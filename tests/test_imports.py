@@ -27,7 +27,11 @@ DOORS = {
     "onnxruntime": ("extract/engine/engine.py",),
     "fsspec": ("extract/remote_store.py",),
     "aiohttp": ("extract/remote_store.py",),
-    "h5py": ("extract/hdf5.py", "extract/hdf5_filters.py", "extract/hdf5_images.py"),
+    "h5py": (
+        "extract/cache/format/hdf5.py",
+        "extract/cache/format/hdf5_filters.py",
+        "extract/hdf5_images.py",
+    ),
     "pyarrow": ("extract/cache/parquet.py",),
     "onnx": ("models/", "classify/artifact.py"),
     "sklearn": ("classify/",),

@@ -20,7 +20,7 @@ from fc7.classify.report.facts import ReportData
 from fc7.classify.report.palette import DARK, LIGHT, Palette
 from fc7.classify.report.plots import NAMED_BARS, shade
 from fc7.classify.report.thumbnails import SIDE, Thumbnail
-from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.format.header import tool_version
 from fc7.models.common.names import shortened
 
 _LONGEST_NAME, _LONGEST_PATH = 80, 200

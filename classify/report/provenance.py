@@ -14,7 +14,7 @@ from fc7.classify.report.facts import Headline
 from fc7.classify.report.judged import Judged
 from fc7.classify.report.loading import LoadedCache
 from fc7.classify.rows import Table
-from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
 
 

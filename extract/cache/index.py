@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.sealed_reader import SealedReader
-from fc7.extract.cache.sources import Ints
+from fc7.extract.cache.format.sealed_reader import SealedReader
+from fc7.extract.cache.format.sources import Ints
 from fc7.extract.records import Failure
 from fc7.models.common.errors import CacheCorruptError
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.extract.cache.header import Header, open_cache
-from fc7.extract.cache.identity import REMEDY, CacheIdentity
+from fc7.extract.cache.format.header import Header, open_cache
+from fc7.extract.cache.format.identity import REMEDY, CacheIdentity
+from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.index import Entries
-from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.soundness import lost_rows
 from fc7.models.common.errors import CacheCorruptError, CacheError, MismatchError
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.files import list_segments, remove, write_error
-from fc7.extract.cache.header import Run
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.files import list_segments, remove, write_error
+from fc7.extract.cache.format.header import Run
+from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.index import Entries
-from fc7.extract.cache.sealed_reader import SealedReader
 from fc7.extract.cache.segments import (
     check_segment,
     next_number,

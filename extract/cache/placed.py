@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.columns import ColumnData, copied_digests, number_column, text_column
-from fc7.extract.cache.sources import Ints, Sources
+from fc7.extract.cache.format.columns import ColumnData, copied_digests, number_column, text_column
+from fc7.extract.cache.format.sources import Ints, Sources
 
 
 class Record(Protocol):

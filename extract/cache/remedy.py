@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fc7.extract.cache.header import Header
+from fc7.extract.cache.format.header import Header
 from fc7.extract.list_lines import STDIN
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.program import command_line

@@ -25,18 +25,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.columns import (
+from fc7.extract.cache.format.columns import (
     digest_column,
     failure_columns,
     number_column,
     text_column,
     write_columns,
 )
-from fc7.extract.cache.files import list_segments, put_in_place, remove, write_error
-from fc7.extract.cache.header import Run, features_name, identity_attributes, read_identity
-from fc7.extract.cache.identity import CacheIdentity
-from fc7.extract.cache.sealed_reader import SealedReader
-from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.format.files import list_segments, put_in_place, remove, write_error
+from fc7.extract.cache.format.header import Run, features_name, identity_attributes, read_identity
+from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.format.sealed_reader import SealedReader
+from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.thumbnails import write_thumbnails
 from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError, CacheError

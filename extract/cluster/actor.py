@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from fc7.extract.in_flight import InFlight, left_in
 from fc7.extract.records import ImageRef, Origin

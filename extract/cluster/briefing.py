@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cluster.engine import Engine
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot

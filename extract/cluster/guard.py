@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fc7.extract.cache.lock import held_locks
+from fc7.extract.cache.format.lock import held_locks
 from fc7.extract.cluster.lifeline import Place, lost_message, why_silent
 from fc7.models.common.own_python import command
 from fc7.models.common.stopping import before_end

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.cache.commit import CommitResult
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.records import Failure, ImageRef, RowBlock
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.extract.cache import files
+from fc7.extract.cache.format import files
+from fc7.extract.cache.format.hdf5 import NewFile, OpenFile
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.reader import load_features
-from fc7.extract.hdf5 import NewFile, OpenFile
 from fc7.models.common.errors import CacheError, UsageError
 from fc7.models.outputs.places import Place
 from tests.extract.cache_support import (
@@ -89,7 +89,7 @@ class FullDisk:
     """Answers every write after the first few with an error, as `os.write` would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, exc: BaseException) -> None:
-        from fc7.extract import hdf5
+        from fc7.extract.cache.format import hdf5
 
         self.writes_left = PLENTY
         real = hdf5._Target.write

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import load_features
 from fc7.extract.records import RowBlock
 from fc7.models.common.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from fc7.extract.cache import lock as lock_module
-from fc7.extract.cache import process
+from fc7.extract.cache.format import lock as lock_module
+from fc7.extract.cache.format import process
+from fc7.extract.cache.format.lock import Lock, Owner
 from fc7.extract.cache.info import describe
-from fc7.extract.cache.lock import Lock, Owner
 from fc7.models.common.errors import CacheLockedError
 from tests.extract.cache_support import PETS, check_plainly, left, run, writer
 from tests.support import ROOT
@@ -26,7 +26,7 @@ from tests.support import ROOT
 HOLDER = """
 import sys, time
 from pathlib import Path
-from fc7.extract.cache.lock import Lock
+from fc7.extract.cache.format.lock import Lock
 Lock(Path(sys.argv[1]), Path("features.h5")).acquire()
 print("held", flush=True)
 time.sleep(60)

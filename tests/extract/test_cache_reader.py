@@ -175,7 +175,7 @@ def test_an_npz_never_replaces_the_cache_itself(tmp_path: Path) -> None:
 
 def test_what_the_command_line_loads_early_is_light() -> None:
     code = (
-        "import sys; import fc7.extract.cache.identity; "
+        "import sys; import fc7.extract.cache.format.identity; "
         "sys.exit(any(name in sys.modules for name in ('h5py', 'numpy')))"
     )
     root = ROOT

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from fc7.extract.cache.header import Header, open_cache
-from fc7.extract.cache.sealed_writer import SealedWriter
+from fc7.extract.cache.format.header import Header, open_cache
+from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.verify import verify
 from fc7.extract.records import Listing
 from fc7.models.common.errors import CacheError

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from fc7.extract.cache.identity import CacheIdentity
+from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify
 from fc7.extract.cache.writer import CacheWriter

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fc7.extract.cache.header import tool_version
+from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cache.segments import write_segment
 from fc7.extract.clock import Clock
 from fc7.extract.cluster.engine import Broken, Gone, Outcome

@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fc7.extract.hdf5_filters import missing_filter
+from fc7.extract.cache.format.hdf5_filters import missing_filter
 from fc7.models.common.errors import CacheCorruptError, CacheError
 from fc7.models.common.files import refuse_pipe
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fc7.extract.cache import checksums
-from fc7.extract.cache.checksums import Sealed, block_crcs, rows_per_block, seal
-from fc7.extract.hdf5 import Attribute, NewFile
+from fc7.extract.cache.format import checksums
+from fc7.extract.cache.format.checksums import Sealed, block_crcs, rows_per_block, seal
+from fc7.extract.cache.format.hdf5 import Attribute, NewFile
 
 
 class SealedWriter:

@@ -30,8 +30,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fc7.extract.cache import process
-from fc7.extract.cache.files import remove, write_error
+from fc7.extract.cache.format import process
+from fc7.extract.cache.format.files import remove, write_error
 from fc7.models.common.errors import CacheLockedError
 from fc7.models.common.stopping import before_end
 

@@ -41,11 +41,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from fc7.extract.cache.identity import CacheIdentity
-from fc7.extract.cache.sealed_reader import SealedReader
-from fc7.extract.hdf5 import Attribute
+from fc7.extract.cache.format.hdf5 import Attribute
+from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.format.sealed_reader import SealedReader
+from fc7.extract.cache.format.storable import storable_failure
 from fc7.extract.records import Failure
-from fc7.extract.storable import storable_failure
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.network.spec import PreprocessSpec
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.sealed_reader import SealedReader, distinct
+from fc7.extract.cache.format.sealed_reader import SealedReader, distinct
 
 # Rows are asked for in the order of their paths, and so come from few files at a time.
 _OPEN_AT_ONCE = 16

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.sealed_reader import SealedReader
-from fc7.extract.cache.sealed_writer import SealedWriter
-from fc7.extract.cache.sources import Ints, Sources
+from fc7.extract.cache.format.sealed_reader import SealedReader
+from fc7.extract.cache.format.sealed_writer import SealedWriter
+from fc7.extract.cache.format.sources import Ints, Sources
+from fc7.extract.cache.format.storable import storable_failure
 from fc7.extract.records import Failure
-from fc7.extract.storable import storable_failure
 from fc7.models.common.errors import CacheError
 
 # So many records are turned into one array at a time; fewer where one long text makes all wide.

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.hdf5 import Attribute
+from fc7.extract.cache.format.hdf5 import Attribute
 
 NAME = "checksums"
 # The attributes of datasets that the seal covers.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache import checksums
-from fc7.extract.cache.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
-from fc7.extract.hdf5 import Attribute, OpenFile
+from fc7.extract.cache.format import checksums
+from fc7.extract.cache.format.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
+from fc7.extract.cache.format.hdf5 import Attribute, OpenFile
 from fc7.models.common.errors import CacheCorruptError, CacheError
 
 
