@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.extract.cache.commit import rounded
+from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
+from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
-from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.clock import Clock
 from fc7.extract.decoders import decoder, decoder_apart
 from fc7.extract.gathering import Gathered

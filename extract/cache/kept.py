@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fc7.extract.cache.commit.index import RowIndex
 from fc7.extract.cache.format.sources import Sources
-from fc7.extract.cache.index import RowIndex
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.extract.cache.commit import CommitResult, header_of, write_cache
+from fc7.extract.cache.commit.index import Entries
+from fc7.extract.cache.commit.join import join
+from fc7.extract.cache.commit.placement import Placed
+from fc7.extract.cache.commit.write import CommitResult, header_of, write_cache
 from fc7.extract.cache.format import files
 from fc7.extract.cache.format.header import Header, Run, merged_runs, open_cache
 from fc7.extract.cache.format.lock import Lock
 from fc7.extract.cache.format.sources import Sources
-from fc7.extract.cache.index import Entries
-from fc7.extract.cache.joining import join
-from fc7.extract.cache.placed import Placed
 from fc7.extract.cache.reader import CacheReader, Columns
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.records import Failure

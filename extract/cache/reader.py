@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.index import read_failures
+from fc7.extract.cache.commit.thumbnail_columns import read_thumbnails
 from fc7.extract.cache.format.columns import texts
 from fc7.extract.cache.format.header import Header, features_name, open_cache
 from fc7.extract.cache.format.identity import CacheIdentity
-from fc7.extract.cache.index import read_failures
-from fc7.extract.cache.thumbnails import read_thumbnails
 from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError

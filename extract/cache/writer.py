@@ -18,20 +18,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fc7.extract.cache.commit import CommitResult, check_records, header_of, rounded, unchanged, write_cache
+from fc7.extract.cache.commit.committed import Old
+from fc7.extract.cache.commit.index import RowIndex
+from fc7.extract.cache.commit.join import join
+from fc7.extract.cache.commit.pending import Pending
+from fc7.extract.cache.commit.place import place
+from fc7.extract.cache.commit.placement import Record
+from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
+from fc7.extract.cache.commit.write import (
+    CommitResult,
+    check_records,
+    header_of,
+    rounded,
+    unchanged,
+    write_cache,
+)
 from fc7.extract.cache.format import files
 from fc7.extract.cache.format.header import Storage, merged_runs
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.lock import Lock
 from fc7.extract.cache.format.sources import Sources
-from fc7.extract.cache.index import RowIndex
-from fc7.extract.cache.joining import join
 from fc7.extract.cache.kept import KeptRow, kept_rows
-from fc7.extract.cache.old import Old
-from fc7.extract.cache.pending import Pending
-from fc7.extract.cache.placed import Record
-from fc7.extract.cache.placing import place
-from fc7.extract.cache.segments import SegmentHeader, write_segment
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError

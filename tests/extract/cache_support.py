@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.commit import CommitResult
+from fc7.extract.cache.commit.write import CommitResult
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.records import Failure, ImageRef, RowBlock

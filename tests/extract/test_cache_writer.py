@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.cache.segments import SegmentHeader, write_segment
+from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.models.common.errors import CacheError
 from tests.extract.cache_support import (
     PETS,

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fc7.extract.cache import thumbnails as cached
+from fc7.extract.cache.commit import thumbnail_columns as cached
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify

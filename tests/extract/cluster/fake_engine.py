@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fc7.extract.cache.commit.segments import write_segment
 from fc7.extract.cache.format.header import tool_version
-from fc7.extract.cache.segments import write_segment
 from fc7.extract.clock import Clock
 from fc7.extract.cluster.engine import Broken, Gone, Outcome
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result

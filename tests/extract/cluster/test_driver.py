@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fc7.extract.cache.commit.segments import SegmentHeader, open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.identity import CacheIdentity
-from fc7.extract.cache.segments import SegmentHeader, open_segment, segment_info
 from fc7.extract.clock import Clock
 from fc7.extract.cluster import driver, staff
 from fc7.extract.cluster.driver import Driver, _allowed

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.header import features_name
-from fc7.extract.cache.segments import open_segment, segment_info
 from fc7.extract.inputs import list_inputs
 from tests.extract.cluster.nodes import (
     BROKEN,
@@ -82,8 +82,8 @@ def test_rows_travel_through_the_object_store_where_the_folder_is_not_shared(
 def test_a_task_that_the_engine_runs_twice_is_one_segment(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
+    from fc7.extract.cache.commit.segments import SegmentHeader
     from fc7.extract.cache.format.identity import CacheIdentity
-    from fc7.extract.cache.segments import SegmentHeader
     from fc7.extract.cluster.lifeline import Lifeline
     from fc7.extract.cluster.messages import Parcel
     from fc7.extract.cluster.ray_engine import RayEngine

@@ -14,8 +14,8 @@ pytest.importorskip("moto", reason="the extra test brings an S3 server (moto)")
 pytest.importorskip("s3fs", reason="the extra cloud brings s3fs")
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'fc7[ray]'")
 
+from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
-from fc7.extract.cache.segments import open_segment, segment_info
 from tests.extract.cluster.nodes import Nodes, assert_same_content, content, needs_ray
 from tests.extract.s3_server import s3_bucket
 from tests.support import CommandLine, command, read_json, write_pictures

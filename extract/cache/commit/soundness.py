@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fc7.extract.cache.commit.thumbnail_columns import thumbnail_names
 from fc7.extract.cache.format.header import features_name
 from fc7.extract.cache.format.sealed_reader import SealedReader
-from fc7.extract.cache.thumbnails import thumbnail_names
 from fc7.models.common.errors import CacheCorruptError
 
 

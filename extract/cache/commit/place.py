@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.index import RowIndex
+from fc7.extract.cache.commit.placement import Placed, Record
 from fc7.extract.cache.format.sources import Ints
-from fc7.extract.cache.index import RowIndex
-from fc7.extract.cache.placed import Placed, Record
 from fc7.models.common.errors import CacheError
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fc7.extract.cache.commit.index import Entries
+from fc7.extract.cache.commit.soundness import lost_rows
 from fc7.extract.cache.format.header import Header, open_cache
 from fc7.extract.cache.format.identity import REMEDY, CacheIdentity
 from fc7.extract.cache.format.sealed_reader import SealedReader
-from fc7.extract.cache.index import Entries
-from fc7.extract.cache.soundness import lost_rows
 from fc7.models.common.errors import CacheCorruptError, CacheError, MismatchError
 
 # Bringing a written file onto the disk and renaming it takes less.

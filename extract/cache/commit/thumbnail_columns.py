@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.placement import Placed
 from fc7.extract.cache.format.sealed_reader import SealedReader, distinct
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.format.sources import Sources
-from fc7.extract.cache.placed import Placed
 from fc7.extract.images.thumbnails import GREYS, LENGTH, Thumbnails
 from fc7.models.common.errors import CacheCorruptError
 

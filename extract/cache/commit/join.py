@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.index import Entries, PackedPaths, RowIndex
 from fc7.extract.cache.format.sources import Ints
-from fc7.extract.cache.index import Entries, PackedPaths, RowIndex
 from fc7.extract.records import Failure
 
 

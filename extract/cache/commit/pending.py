@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.format.files import list_segments, remove, write_error
-from fc7.extract.cache.format.header import Run
-from fc7.extract.cache.format.identity import CacheIdentity
-from fc7.extract.cache.format.sealed_reader import SealedReader
-from fc7.extract.cache.index import Entries
-from fc7.extract.cache.segments import (
+from fc7.extract.cache.commit.index import Entries
+from fc7.extract.cache.commit.segments import (
     check_segment,
     next_number,
     open_segment,
@@ -22,6 +18,10 @@ from fc7.extract.cache.segments import (
     remove_partials,
     segment_info,
 )
+from fc7.extract.cache.format.files import list_segments, remove, write_error
+from fc7.extract.cache.format.header import Run
+from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.models.common.durable import flush_folder
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.terminal import counted

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.placement import Placed, Record
+from fc7.extract.cache.commit.thumbnail_columns import check_thumbnails, copy_thumbnails
 from fc7.extract.cache.format.columns import failure_columns, same_columns, write_columns
 from fc7.extract.cache.format.header import Header, Run, Storage, features_name, stale_named, tool_version
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.format.sources import Ints, Sources
-from fc7.extract.cache.placed import Placed, Record
-from fc7.extract.cache.thumbnails import check_thumbnails, copy_thumbnails
 from fc7.extract.records import Failure
 from fc7.models.common.errors import CacheCorruptError, CacheError, DataError
 from fc7.models.common.progress import Progress

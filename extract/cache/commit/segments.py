@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.thumbnail_columns import write_thumbnails
 from fc7.extract.cache.format.columns import (
     digest_column,
     failure_columns,
@@ -37,7 +38,6 @@ from fc7.extract.cache.format.header import Run, features_name, identity_attribu
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.format.sealed_writer import SealedWriter
-from fc7.extract.cache.thumbnails import write_thumbnails
 from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError, CacheError
 
