@@ -56,7 +56,7 @@ def trial_images(
     UsageError, SourceError
         If `images` holds none.
     """
-    from fc7.extract.inputs import list_inputs
+    from fc7.extract.inputs.listing import list_inputs
 
     if images:
         return Trial(_some(list_inputs(images)), ", ".join(map(str, images)))

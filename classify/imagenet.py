@@ -20,10 +20,10 @@ from fc7.classify.recovering import recovering
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
+from fc7.extract.inputs.sources import list_images
 from fc7.extract.options import ExtractOptions
 from fc7.extract.reading import Care
 from fc7.extract.records import Failure, Listing
-from fc7.extract.sources import list_images
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker import NetworkRun, on_this_machine
 from fc7.models.common.errors import UsageError

@@ -126,7 +126,7 @@ def evaluate_images(
     group_by : str or None
         Regular expression that finds the group in a path.
     label_by : str or None
-        As `extract.inputs.list_inputs`, for images.
+        As `extract.inputs.listing.list_inputs`, for images.
     held_out : bool
         Leave out the images that the classifier learned from.
     notify : callable

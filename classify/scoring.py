@@ -16,7 +16,7 @@ from fc7.classify.matching import layer_for
 from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.reading import NO_CARE, Care
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
@@ -125,13 +125,13 @@ def list_unless_cache(
     notify : callable
         Is told what is passed over since it is no image.
     labels : Path or None
-        A manifest, as `extract.inputs.list_inputs` takes it; a cache has its own labels.
+        A manifest, as `extract.inputs.listing.list_inputs` takes it; a cache has its own labels.
     group_by : str or None
-        As `extract.inputs.list_inputs` takes it. The rows of a cache are the caller's to group.
+        As `extract.inputs.listing.list_inputs` takes it. The rows of a cache are the caller's to group.
     label_by : str or None
-        As `extract.inputs.list_inputs` takes it; a cache has its own labels.
+        As `extract.inputs.listing.list_inputs` takes it; a cache has its own labels.
     labelled : bool
-        As `extract.inputs.list_inputs` takes it.
+        As `extract.inputs.listing.list_inputs` takes it.
 
     Raises
     ------

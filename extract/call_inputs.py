@@ -34,7 +34,7 @@ def guard_for(
     Parameters
     ----------
     images : sequence of str or Path, or Listing
-        As `extract.inputs.list_inputs` takes them; a pattern stands for what it names.
+        As `extract.inputs.listing.list_inputs` takes them; a pattern stands for what it names.
     *files : str, Path or None
         What else the call reads.
     labels : Path or None
@@ -63,7 +63,7 @@ def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
 
 
 def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Path | None) -> Iterator[str]:
-    from fc7.extract.inputs import list_inputs
+    from fc7.extract.inputs.listing import list_inputs
 
     if not isinstance(images, Sequence):
         listing = images

@@ -1,6 +1,6 @@
 """What a manifest says, put on the images of a listing; or a listing made of what it names."""
 
-# Strings, not Path objects, as in `extract.sources`: there may be millions.
+# Strings, not Path objects, as in `extract.inputs.sources`: there may be millions.
 # ruff: noqa: PTH100, PTH113, PTH118, PTH120
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ FOLDER = "folder"
 
 
 def paths_of_list(data: bytes, name: str) -> dict[int, str]:
-    """Number -> path of every line that is not empty; `data` and `name` as for `extract.lists.list_paths`.
+    """Number -> path of every line that is not empty; `data` and `name` as for
+    `extract.inputs.lists.list_paths`.
 
     Raises
     ------

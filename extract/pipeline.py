@@ -21,7 +21,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.gathering import Gathered
 from fc7.extract.images import budget
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.options import ExtractOptions
 from fc7.extract.plan import (
@@ -83,7 +83,7 @@ def extract_features(
     ----------
     images : sequence of str or Path, or Listing
         Files and folders (recursive; the label of an image is its folder's name), lists, arrays
-        and archives (`extract.inputs`), or a listing from elsewhere.
+        and archives (`extract.inputs.listing`), or a listing from elsewhere.
     out : str, Path or Output
         The cache. What it holds of unchanged images is kept and not computed again.
     options : ExtractOptions or None

@@ -71,7 +71,7 @@ def find_originals(roots: Sequence[str], given: Sequence[str], cache: Path) -> O
     cache : Path
         Relative roots are looked for from the current folder, then from the cache's.
     """
-    from fc7.extract.inputs import list_inputs
+    from fc7.extract.inputs.listing import list_inputs
 
     asked = [list(given)] if given else [list(roots), [str(cache.parent / root) for root in roots]]
     problem = ""

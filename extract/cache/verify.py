@@ -239,7 +239,7 @@ def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
 def _listing(images: str | Path | Listing) -> Listing:
     if isinstance(images, Listing):
         return images
-    from fc7.extract.inputs import list_inputs
+    from fc7.extract.inputs.listing import list_inputs
 
     return list_inputs([images])
 

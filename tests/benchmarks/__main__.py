@@ -23,9 +23,9 @@ from fc7.extract.engine.engine import this_machine
 from fc7.extract.engine.providers import OPENVINO, Device, Precision
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.images.decode import prepare
+from fc7.extract.inputs.sources import list_images
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.sources import list_images
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Silent

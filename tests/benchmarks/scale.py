@@ -20,7 +20,7 @@ import numpy as np
 from fc7.classify.duplicates_of_cache import duplicates_of_cache
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.images.thumbnails import LENGTH
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.plan import make_plan
 from fc7.extract.records import ImageRef, RowBlock
 from tests.benchmarks.feature_rows import feature_rows

@@ -16,7 +16,7 @@ from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict import classify_images
 from fc7.classify.recovering import recovering
 from fc7.classify.scoring import RunOptions
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.reading import NO_CARE
 from fc7.models.common.errors import StoppedError
 from fc7.models.outputs.outputs import claimed

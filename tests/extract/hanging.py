@@ -21,7 +21,7 @@ import fc7.extract.engine.engine
 import fc7.extract.engine.session
 import fc7.extract.folders
 import fc7.extract.images.decode
-import fc7.extract.inputs
+import fc7.extract.inputs.listing
 import fc7.extract.pipeline
 from fc7.extract import patience
 from fc7.extract.cache.writer import CacheWriter

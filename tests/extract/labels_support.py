@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from PIL import Image
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from tests.support import COLOURS, coloured_picture
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from fc7.extract import members
 from fc7.extract.images import limits
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import Fc7Error, ImageError, SourceError, UnsafeFileError
 from tests.extract.test_archives import add, contents, pack

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import Fc7Error, ImageError, SourceError, UnsafeFileError, WeightsError
 

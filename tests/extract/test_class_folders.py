@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import UsageError
 from tests.extract.odd_files import encoded, photo

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import UsageError
 from tests.extract.labels_support import classes_of, column, labels, named_pictures, notes
 from tests.extract.test_archives import pack

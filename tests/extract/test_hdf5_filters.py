@@ -14,7 +14,7 @@ import pytest
 from fc7.extract import load_features
 from fc7.extract.cache.format import hdf5_filters
 from fc7.extract.cache.format.hdf5 import OpenFile
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import CacheError, SourceError
 from tests.extract.test_arrays import noise, pixels
 from tests.support import CommandLine

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fc7.extract.inputs import list_inputs
-from fc7.extract.sources import list_images
+from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.sources import list_images
 from fc7.models.common.errors import SourceError, UsageError
 from tests.extract.test_manifests import pictures
 

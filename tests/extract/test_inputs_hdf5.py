@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.extract.hdf5_images import is_feature_cache
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import SourceError, UnsafeFileError, UsageError
 from tests.extract.test_arrays import labels, noise, pixels
 

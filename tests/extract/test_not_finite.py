@@ -15,7 +15,7 @@ from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.clock import Clock
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Features, Pixels, RowBlock
 from fc7.extract.stream import feature_blocks
 from fc7.models.store import store

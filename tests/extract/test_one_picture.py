@@ -14,7 +14,7 @@ from PIL import Image
 
 from fc7.extract import load_features
 from fc7.extract.images.decode import prepare
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import ImageError, SourceError
 from fc7.models.network.spec import PreprocessSpec
 from tests.extract.test_arrays import labels, noise, pixels

@@ -15,7 +15,7 @@ pytest.importorskip("fsspec", reason="the extra cloud brings fsspec")
 pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 
 from fc7.extract import extract_features, load_features, remote_store
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import UNSEEN, ImageRef
 from fc7.extract.summary import summary_json, summary_text

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from fc7.extract.images.codecs.formats import SUFFIXES
+from fc7.extract.inputs.sources import list_images
 from fc7.extract.records import Listing
-from fc7.extract.sources import list_images
 from fc7.models.common.errors import UsageError
 
 

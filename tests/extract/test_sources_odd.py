@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from fc7.extract import folders
 from fc7.extract.folders import escape
 from fc7.extract.images.decode import decode
+from fc7.extract.inputs.sources import list_images
 from fc7.extract.records import ImageRef
-from fc7.extract.sources import list_images
 from fc7.models.common.errors import ImageError, UsageError
 from tests.extract.odd_files import encoded, make_odd_folder, photo
 from tests.support import ROOT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from tests.extract.labels_support import column, labels, named_pictures, notes, splits
 from tests.extract.test_archives import pack
 from tests.extract.test_manifests import pictures

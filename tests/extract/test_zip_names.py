@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.errors import Fc7Error

@@ -18,7 +18,7 @@ import pytest
 from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.header import features_name
-from fc7.extract.inputs import list_inputs
+from fc7.extract.inputs.listing import list_inputs
 from tests.extract.cluster.nodes import (
     BROKEN,
     N_IMAGES,

@@ -3,8 +3,8 @@
 ===============================================  ==========================================
 given                                            label of an image
 ===============================================  ==========================================
-image files, folders, patterns                   its folder's name (`extract.sources`)
-``.txt .lst .list``, ``-`` (stdin)               the same (`extract.lists`)
+image files, folders, patterns                   its folder's name (`extract.inputs.sources`)
+``.txt .lst .list``, ``-`` (stdin)               the same (`extract.inputs.lists`)
 ``.zip``, ``.tar`` and compressed tar files      its folder's name inside, or the shard's
                                                  ``.cls`` / ``.json`` (`extract.members`)
 ``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.array_layout`)
@@ -16,7 +16,7 @@ A manifest (`--labels`, `extract.manifests`) goes before all of these. Each read
 one of its files is given.
 """
 
-# Strings, not Path objects, as in `extract.sources`: a shell may name 100,000 files.
+# Strings, not Path objects, as in `extract.inputs.sources`: a shell may name 100,000 files.
 # ruff: noqa: PTH100, PTH112, PTH113, PTH120, PTH207, PTH208
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from fc7.extract.folders import holds_image
 from fc7.extract.grouping import OPTION as GROUP_BY
 from fc7.extract.grouping import add_groups, compile_pattern
 from fc7.extract.images.codecs import formats
+from fc7.extract.inputs.lists import list_paths, read_list
+from fc7.extract.inputs.sources import list_images
 from fc7.extract.joining import Source, join
 from fc7.extract.label_by import LabelRule
 from fc7.extract.labelled_lists import read_labels
 from fc7.extract.list_lines import STDIN
 from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
-from fc7.extract.lists import list_paths, read_list
 from fc7.extract.records import Listing
-from fc7.extract.sources import list_images
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import is_pipe, refuse_pipe
 from fc7.models.common.progress import Notify

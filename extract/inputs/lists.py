@@ -1,6 +1,6 @@
 """A text list of image paths, or the same from stdin: one a line, or with zero bytes between them."""
 
-# Strings, not Path objects, as in `extract.sources`: a list may name millions.
+# Strings, not Path objects, as in `extract.inputs.sources`: a list may name millions.
 # ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120
 
 from __future__ import annotations
