@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fc7.extract.folders import as_typed
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.folders import as_typed
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.tars import list_tar
 from fc7.extract.zips import list_zip
 from fc7.models.common.progress import Notify

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.folders import escape
 from fc7.extract.images.colours import to_bytes
+from fc7.extract.inputs.places.folders import escape
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import SourceError
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.array_layout import Part, find_parts, label_texts, layout
-from fc7.extract.folders import escape
 from fc7.extract.images.limits import check_expansion
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.folders import escape
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.stacks import FileStack, MemoryStack, Stacked, stack_source
 from fc7.models.common.errors import SourceError
 from fc7.models.common.files import refuse_pipe

@@ -47,9 +47,9 @@ from fc7.extract.array_layout import (
     layout,
 )
 from fc7.extract.cache.format.hdf5_filters import missing_filter
-from fc7.extract.folders import escape
 from fc7.extract.images.limits import FREE_BYTES, check_expansion
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.folders import escape
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.records import Pixels
 from fc7.extract.stacks import MemoryStack, Stack, Stacked, stack_source
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError, UsageError

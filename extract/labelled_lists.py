@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fc7.extract.addresses import redacted
-from fc7.extract.folders import escape
 from fc7.extract.images.codecs.formats import SUFFIXES
+from fc7.extract.inputs.places.addresses import redacted
+from fc7.extract.inputs.places.folders import escape
 from fc7.extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import some

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fc7.extract.addresses import is_address, parse, redacted
-from fc7.extract.folders import ZERO_BYTE, FolderOrigin, escape
-from fc7.extract.joining import Source, join
+from fc7.extract.inputs.places.addresses import is_address, parse, redacted
+from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, escape
+from fc7.extract.inputs.places.join import Source, join
 from fc7.extract.manifests import Manifest, ManifestRow, list_mistakes
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError

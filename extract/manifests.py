@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.extract.addresses import redacted
+from fc7.extract.inputs.places.addresses import redacted
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import refuse_pipe
 

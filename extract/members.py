@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from fc7.extract.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
 from fc7.extract.images.codecs.formats import HEAD_BYTES, begins_as_image
 from fc7.extract.images.limits import MAX_MEMBER_BYTES, check_members
+from fc7.extract.inputs.places.folders import HIDDEN, escape, is_hidden, may_hold_image, not_an_image
 from fc7.extract.records import Failure, ImageRef, Listing, Origin
 from fc7.models.common.progress import Notify
 

@@ -1,8 +1,9 @@
 """Images at addresses: ``s3://bucket/imgs``, ``gs://``, pages and lists at ``https://``, what fsspec reads.
 
-They are listed by the rules of folders on a disk (`extract.folders`): all that lies below, the folder's
-name as label, only images by their suffix. Size and change token (`extract.remote_entry.change_token`) take
-the place of size and modification time, so what did not change is not downloaded again.
+They are listed by the rules of folders on a disk (`extract.inputs.places.folders`): all that lies below, the
+folder's name as label, only images by their suffix. Size and change token
+(`extract.remote_entry.change_token`) take the place of size and modification time, so what did not change is
+not downloaded again.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fc7.extract.addresses import Address, common_folder, parse
-from fc7.extract.folders import escape, not_an_image
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.addresses import Address, common_folder, parse
+from fc7.extract.inputs.places.folders import escape, not_an_image
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 from typing import Literal
 
-from fc7.extract.addresses import is_address, redacted
+from fc7.extract.inputs.places.addresses import is_address, redacted
 from fc7.models.common.errors import CredentialsError, ImageError, UsageError
 
 Kind = Literal["absent", "refused", "passing", "other"]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from fc7.extract.addresses import Address, redacted
+from fc7.extract.inputs.places.addresses import Address, redacted
 from fc7.extract.remote_entry import Entry, entry_of
 from fc7.extract.remote_errors import StoreError, translated
 from fc7.models.common.errors import SourceError, UsageError

@@ -1,4 +1,4 @@
-"""What lies below an address, folder by folder, by the rules of `extract.folders`.
+"""What lies below an address, folder by folder, by the rules of `extract.inputs.places.folders`.
 
 fsspec's own `find` leaves out, without a word, every folder that it may not list (2026.9).
 """
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from fc7.extract.addresses import Address
-from fc7.extract.folders import (
+from fc7.extract.inputs.places.addresses import Address
+from fc7.extract.inputs.places.folders import (
     HIDDEN,
     LINKED_AGAIN,
     MAX_FILE_BYTES,
@@ -20,7 +20,7 @@ from fc7.extract.folders import (
     is_hidden,
     not_an_image,
 )
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.extract.remote_entry import Entry
 from fc7.extract.remote_errors import StoreError

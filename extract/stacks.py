@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.array_layout import Layout
-from fc7.extract.folders import escape
-from fc7.extract.joining import Source
+from fc7.extract.inputs.places.folders import escape
+from fc7.extract.inputs.places.join import Source
 from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import ImageError
 

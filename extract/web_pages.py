@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from fc7.extract.addresses import quoted
+from fc7.extract.inputs.places.addresses import quoted
 
 
 def is_html(data: bytes) -> bool:

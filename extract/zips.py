@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from fc7.extract.folders import changed_ns, escape
 from fc7.extract.images.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
+from fc7.extract.inputs.places.folders import changed_ns, escape
 from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.extract.addresses import is_address
 from fc7.extract.cache.commit.index import Entries, RowIndex
 from fc7.extract.cache.commit.join import join
 from fc7.extract.cache.commit.soundness import unusable_features
@@ -21,6 +20,7 @@ from fc7.extract.cache.format.columns import texts
 from fc7.extract.cache.format.header import Header, features_name, open_cache
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.remedy import IMAGES, extract_again
+from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.list_lines import STDIN
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import CacheCorruptError, ImageError

@@ -29,15 +29,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from fc7.extract.addresses import is_address, redacted
 from fc7.extract.folder_labels import label_by_folders, normalised
-from fc7.extract.folders import holds_image
 from fc7.extract.grouping import OPTION as GROUP_BY
 from fc7.extract.grouping import add_groups, compile_pattern
 from fc7.extract.images.codecs import formats
 from fc7.extract.inputs.lists import list_paths, read_list
+from fc7.extract.inputs.places.addresses import is_address, redacted
+from fc7.extract.inputs.places.folders import holds_image
+from fc7.extract.inputs.places.join import Source, join
 from fc7.extract.inputs.sources import list_images
-from fc7.extract.joining import Source, join
 from fc7.extract.label_by import LabelRule
 from fc7.extract.labelled_lists import read_labels
 from fc7.extract.list_lines import STDIN
@@ -81,7 +81,7 @@ def list_inputs(
     -------
     Listing
         Sorted by path, each path once. With several sources every path begins with the name of
-        its source (`extract.joining.join`); image files and folders together are one source.
+        its source (`extract.inputs.places.join.join`); image files and folders together are one source.
 
     Raises
     ------

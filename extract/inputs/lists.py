@@ -9,8 +9,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from fc7.extract.addresses import is_address
-from fc7.extract.folders import ZERO_BYTE, FolderOrigin, Found, escape
+from fc7.extract.inputs.places.addresses import is_address
+from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, Found, escape
 from fc7.extract.labelled_lists import labelled_lines
 from fc7.extract.list_lines import FOLDER, paths_of_list
 from fc7.extract.records import Failure, Listing
@@ -42,7 +42,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
         The label is the last folder of the path as written, as for files on the command line; or what
         follows the path (`extract.labelled_lists`).
         A file that is not there is a failure with its line. If it names images at more than one
-        place, on the disk and in buckets, paths begin with the places' names (`extract.joining`).
+        place, on the disk and in buckets, paths begin with the places' names (`extract.inputs.places.join`).
 
     Raises
     ------
@@ -58,7 +58,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
-    from fc7.extract.joining import Source, join
+    from fc7.extract.inputs.places.join import Source, join
     from fc7.extract.remote_lists import list_lines
 
     sources = list_lines(remote, name)

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from fc7.extract.class_folders import label_class_folders
-from fc7.extract.folders import (
+from fc7.extract.images.codecs.formats import SUFFIXES
+from fc7.extract.inputs.places.folders import (
     HIDDEN,
     LINKED_AGAIN,
     FolderOrigin,
@@ -24,7 +25,6 @@ from fc7.extract.folders import (
     identity,
     is_litter,
 )
-from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
@@ -51,12 +51,12 @@ def list_images(
     Returns
     -------
     Listing
-        Sorted by path (by code points, the same on every system). Paths are relative to the
-        root, with ``/``, and escaped to valid UTF-8 where they are not (`extract.folders.escape`). The
-        root is the folder itself if one is given, else the nearest folder that all inputs lie in.
-        The label is the name of the folder an image lies in; images directly in a given folder
-        have none, unless several that are classes are given (`extract.class_folders`), and a file named
-        directly has its folder's name if the path given has one.
+        Sorted by path (by code points, the same on every system). Paths are relative to the root, with ``/``,
+        and escaped to valid UTF-8 where they are not (`extract.inputs.places.folders.escape`). The root is
+        the folder itself if one is given, else the nearest folder that all inputs lie in. The label is the
+        name of the folder an image lies in; images directly in a given folder have none, unless several that
+        are classes are given (`extract.class_folders`), and a file named directly has its folder's name if
+        the path given has one.
 
     Raises
     ------

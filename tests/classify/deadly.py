@@ -11,8 +11,8 @@ import signal
 import sys
 
 from fc7.cli import main
-from fc7.extract.folders import FolderOrigin
 from fc7.extract.images.budget import Budget
+from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.records import ImageRef
 
 _read = FolderOrigin.read

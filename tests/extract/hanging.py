@@ -19,9 +19,9 @@ from typing import Any
 import fc7.extract.engine.bench
 import fc7.extract.engine.engine
 import fc7.extract.engine.session
-import fc7.extract.folders
 import fc7.extract.images.decode
 import fc7.extract.inputs.listing
+import fc7.extract.inputs.places.folders
 import fc7.extract.pipeline
 from fc7.extract import patience
 from fc7.extract.cache.writer import CacheWriter
@@ -31,7 +31,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "load": (fc7.extract.engine.session, "open_session", 1),
     "measure": (fc7.extract.engine.session, "open_session", 1),
     "open": (fc7.extract.engine.engine, "open_file", 1),
-    "read": (fc7.extract.folders.FolderOrigin, "read", 11),
+    "read": (fc7.extract.inputs.places.folders.FolderOrigin, "read", 11),
     "decode": (fc7.extract.images.decode, "prepare", 11),
     "network": (fc7.extract.engine.session.Session, "run", 2),
     "commit": (CacheWriter, "commit", 1),

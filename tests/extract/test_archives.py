@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract.folders import is_hidden
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.places.folders import is_hidden
 from fc7.extract.records import Listing
 from fc7.models.common.errors import ImageError
 from tests.extract.odd_files import encoded, photo

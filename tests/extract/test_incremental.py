@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fc7.extract import extract_features, load_features
-from fc7.extract.folders import FolderOrigin
 from fc7.extract.images.decode import prepare
+from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import ImageRef
 from fc7.extract.summary import ExtractSummary

@@ -256,7 +256,7 @@ def test_files_of_one_size_and_time_that_stay_are_not_read(
     def read(*_: object) -> bytes:
         raise AssertionError("an unchanged file was read")
 
-    monkeypatch.setattr("fc7.extract.folders.FolderOrigin.read", read)
+    monkeypatch.setattr("fc7.extract.inputs.places.folders.FolderOrigin.read", read)
     assert extract("imgs").reused == 15
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract import folders
-from fc7.extract.folders import escape
 from fc7.extract.images.decode import decode
+from fc7.extract.inputs.places import folders
+from fc7.extract.inputs.places.folders import escape
 from fc7.extract.inputs.sources import list_images
 from fc7.extract.records import ImageRef
 from fc7.models.common.errors import ImageError, UsageError
@@ -162,7 +162,7 @@ def test_a_file_system_that_numbers_nothing_ends_in_no_loop_and_loses_nothing(
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(DATA)
         (tmp_path / name / "up").symlink_to("..")
-    monkeypatch.setattr("fc7.extract.folders.os.stat", stat)
+    monkeypatch.setattr("fc7.extract.inputs.places.folders.os.stat", stat)
     assert [ref.path for ref in list_images([tmp_path]).images] == ["cat/1.png", "dog/1.png"]
 
 
@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure_and_a_given_one_stops_the_lis
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr("fc7.extract.folders.os.scandir", scandir)
+    monkeypatch.setattr("fc7.extract.inputs.places.folders.os.scandir", scandir)
     listing = list_images([tmp_path])
     assert [ref.path for ref in listing.images] == ["open/1.png"]
     assert [(f.path, f.reason) for f in listing.failures] == [

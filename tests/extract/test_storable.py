@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract.addresses import parse
 from fc7.extract.cache.format.columns import failure_columns, number_column, text_column
 from fc7.extract.cache.format.storable import LONGEST_NAME, LONGEST_PATH, storable
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.places.addresses import parse
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.extract.remote_entry import change_token, entry_of
 from fc7.extract.web_pages import links_below

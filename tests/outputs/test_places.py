@@ -27,7 +27,7 @@ from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.parquet import to_parquet
 from fc7.extract.drawn.drawing import save_png
 from fc7.extract.drawn.shapes import make_shapes
-from fc7.extract.folders import FolderOrigin
+from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.summary import write_failures_csv

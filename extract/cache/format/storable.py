@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from hashlib import sha256
 
-from fc7.extract.folders import escape
+from fc7.extract.inputs.places.folders import escape
 from fc7.extract.records import UNSEEN, Failure, ImageRef, Listing
 
 LONGEST_NAME = 4 * 255
@@ -37,7 +37,7 @@ def storable(listing: Listing) -> Listing:
 
     Examples
     --------
-    >>> from fc7.extract.folders import FolderOrigin
+    >>> from fc7.extract.inputs.places.folders import FolderOrigin
     >>> late = ImageRef("cat/1.png", "cat", None, None, 70, 2**63, FolderOrigin("imgs", "/imgs"), "cat/1.png")
     >>> [failure.path for failure in storable(Listing([late], (), {}, ("imgs",))).failures]
     ['cat/1.png']

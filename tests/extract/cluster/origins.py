@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fc7.extract.folders import FolderOrigin
+from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.records import ImageRef, Listing, Origin
 
 

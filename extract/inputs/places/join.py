@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from fc7.extract.folders import escape
+from fc7.extract.inputs.places.folders import escape
 from fc7.extract.records import (
     Failure,
     ImageRef,
