@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fc7.extract.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
 from fc7.models.common.errors import UsageError
 
 DRAW = "draw"

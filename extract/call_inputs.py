@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import FolderOrigin
+from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.kinds import FEATURE_CACHE
-from fc7.extract.list_lines import STDIN
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.outputs.outputs import Guard
 

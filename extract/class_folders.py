@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from fc7.extract.inputs.places.folders import Found, escape
-from fc7.extract.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import one_line
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from fc7.extract.inputs.places.addresses import is_address, parse, redacted
 from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, escape
 from fc7.extract.inputs.places.join import Source, join
-from fc7.extract.manifests import Manifest, ManifestRow, list_mistakes
+from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow, list_mistakes
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fc7.extract.inputs.places.addresses import Address, common_folder, parse
 from fc7.extract.inputs.places.folders import escape, not_an_image
 from fc7.extract.inputs.places.join import Source
-from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
+from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.remote_errors import StoreError
 from fc7.extract.remote_store import READERS, open_store
 from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk

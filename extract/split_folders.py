@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fc7.extract.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
 from fc7.models.common.label_names import seen_as
 
 # Kaggle's sets call so what predictions are wanted of.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fc7.extract.cache.format.header import Header
-from fc7.extract.list_lines import STDIN
+from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.program import command_line
 from fc7.models.network.spec import PreprocessSpec

@@ -21,7 +21,7 @@ from fc7.extract.cache.format.header import Header, features_name, open_cache
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.remedy import IMAGES, extract_again
 from fc7.extract.inputs.places.addresses import is_address
-from fc7.extract.list_lines import STDIN
+from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import CacheCorruptError, ImageError
 from fc7.models.common.progress import Progress, Silent

@@ -12,8 +12,8 @@ image files, folders, patterns                   its folder's name (`extract.inp
 ``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.remote`)
 ===============================================  ==========================================
 
-A manifest (`--labels`, `extract.manifests`) goes before all of these. Each reader is imported when
-one of its files is given.
+A manifest (`--labels`, `extract.inputs.tables.manifests`) goes before all of these. Each reader is imported
+when one of its files is given.
 """
 
 # Strings, not Path objects, as in `extract.inputs.sources`: a shell may name 100,000 files.
@@ -38,10 +38,10 @@ from fc7.extract.inputs.places.addresses import is_address, redacted
 from fc7.extract.inputs.places.folders import holds_image
 from fc7.extract.inputs.places.join import Source, join
 from fc7.extract.inputs.sources import list_images
+from fc7.extract.inputs.tables.labelled_lists import read_labels
+from fc7.extract.inputs.tables.list_lines import STDIN
+from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.label_by import LabelRule
-from fc7.extract.labelled_lists import read_labels
-from fc7.extract.list_lines import STDIN
-from fc7.extract.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import is_pipe, refuse_pipe

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, Found, escape
-from fc7.extract.labelled_lists import labelled_lines
-from fc7.extract.list_lines import FOLDER, paths_of_list
+from fc7.extract.inputs.tables.labelled_lists import labelled_lines
+from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.progress import Notify
@@ -40,7 +40,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     Listing
         Paths from the nearest folder that all files lie in; a file named twice is there once.
         The label is the last folder of the path as written, as for files on the command line; or what
-        follows the path (`extract.labelled_lists`).
+        follows the path (`extract.inputs.tables.labelled_lists`).
         A file that is not there is a failure with its line. If it names images at more than one
         place, on the disk and in buckets, paths begin with the places' names (`extract.inputs.places.join`).
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.labelled_lists import read_labels
-from fc7.extract.manifests import Manifest
+from fc7.extract.inputs.tables.labelled_lists import read_labels
+from fc7.extract.inputs.tables.manifests import Manifest
 from fc7.models.common.errors import SourceError, UsageError
 
 

@@ -14,7 +14,14 @@ from pathlib import Path
 from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.inputs.places.addresses import redacted
 from fc7.extract.inputs.places.folders import escape
-from fc7.extract.manifests import Manifest, ManifestRow, has_header, list_mistakes, manifest_of, text_of
+from fc7.extract.inputs.tables.manifests import (
+    Manifest,
+    ManifestRow,
+    has_header,
+    list_mistakes,
+    manifest_of,
+    text_of,
+)
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import some
 from fc7.models.common.progress import Notify
@@ -29,7 +36,8 @@ _SEPARATORS = re.compile(r"[,;\t]")
 
 
 def read_labels(path: Path, notify: Notify) -> Manifest:
-    """The file of `--labels`: a table with a header (`extract.manifests`), or a list of path and label.
+    """The file of `--labels`: a table with a header (`extract.inputs.tables.manifests`), or a list of path
+    and label.
 
     Raises
     ------
