@@ -19,8 +19,8 @@ from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.classify.rows import first_of, make_table
 from fc7.classify.split_csv import write_split
 from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from fc7.extract.inputs.labels.split_folders import find_split_folders
 from fc7.extract.records import Failure
-from fc7.extract.split_folders import find_split_folders
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress
 from fc7.models.common.unicode_forms import normal

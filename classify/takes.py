@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fc7.extract.grouping import group_of, useful_groups
-from fc7.extract.split_folders import find_split_folders
+from fc7.extract.inputs.labels.grouping import group_of, useful_groups
+from fc7.extract.inputs.labels.split_folders import find_split_folders
 
 # A take's name, which holds a number, and one more number: GTSRB's 00012_00003.ppm is frame 3 of track 12,
 # vid0-frame000.jpg frame 0 of the video 0. Where takes are numbered anew in each folder the folder is part of

@@ -29,10 +29,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from fc7.extract.folder_labels import label_by_folders, normalised
-from fc7.extract.grouping import OPTION as GROUP_BY
-from fc7.extract.grouping import add_groups, compile_pattern
 from fc7.extract.images.codecs import formats
+from fc7.extract.inputs.labels.folder_labels import label_by_folders, normalised
+from fc7.extract.inputs.labels.grouping import OPTION as GROUP_BY
+from fc7.extract.inputs.labels.grouping import add_groups, compile_pattern
+from fc7.extract.inputs.labels.label_by import LabelRule
 from fc7.extract.inputs.lists import list_paths, read_list
 from fc7.extract.inputs.places.addresses import is_address, redacted
 from fc7.extract.inputs.places.folders import holds_image
@@ -41,7 +42,6 @@ from fc7.extract.inputs.sources import list_images
 from fc7.extract.inputs.tables.labelled_lists import read_labels
 from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
-from fc7.extract.label_by import LabelRule
 from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import is_pipe, refuse_pipe
@@ -69,9 +69,10 @@ def list_inputs(
     labels : Path or None
         A manifest: CSV or TSV of path, label and perhaps group and split; or a list of path and label.
     group_by : str or None
-        Regular expression that finds the group in a path (`extract.grouping.group_of`).
+        Regular expression that finds the group in a path (`extract.inputs.labels.grouping.group_of`).
     label_by : str or None
-        A folder's level or a regular expression that finds the label in a path (`extract.label_by`).
+        A folder's level or a regular expression that finds the label in a path
+        (`extract.inputs.labels.label_by`).
     notify : callable or None
         Is given one-line notes: which arrays were taken, how many images have no label.
     labelled : bool
@@ -108,7 +109,7 @@ def list_inputs(
     if inputs or manifest is None or labels is None:
         listing = _list(inputs, notify, of_labels, by_folder=manifest is None and rule is None)
         if manifest is not None and labels is not None:
-            from fc7.extract.labelling import label_listing
+            from fc7.extract.inputs.labels.labelling import label_listing
 
             listing = label_listing(listing, manifest, labels.parent, notify)
         else:
@@ -116,7 +117,7 @@ def list_inputs(
             images = label_by_folders(listing.images, rule, given, of_labels, grouped=group_by is not None)
             listing = dataclasses.replace(listing, images=images)
     else:
-        from fc7.extract.labelling import list_manifest
+        from fc7.extract.inputs.labels.labelling import list_manifest
 
         listing = list_manifest(manifest, Path(os.path.abspath(labels.parent)), str(labels.parent))
     images = normalised(listing.images, of_labels)

@@ -52,7 +52,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     lines = paths_of_list(data, name)
     labelled = labelled_lines(lines, base, name, notify)
     if labelled is not None:
-        from fc7.extract.labelling import list_manifest
+        from fc7.extract.inputs.labels.labelling import list_manifest
 
         return list_manifest(labelled, Path(base), _shown(base, base))
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fc7.extract.class_folders import label_class_folders
 from fc7.extract.images.codecs.formats import SUFFIXES
+from fc7.extract.inputs.labels.class_folders import label_class_folders
 from fc7.extract.inputs.places.folders import (
     HIDDEN,
     LINKED_AGAIN,
@@ -55,8 +55,8 @@ def list_images(
         and escaped to valid UTF-8 where they are not (`extract.inputs.places.folders.escape`). The root is
         the folder itself if one is given, else the nearest folder that all inputs lie in. The label is the
         name of the folder an image lies in; images directly in a given folder have none, unless several that
-        are classes are given (`extract.class_folders`), and a file named directly has its folder's name if
-        the path given has one.
+        are classes are given (`extract.inputs.labels.class_folders`), and a file named directly has its
+        folder's name if the path given has one.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.grouping import group_of
+from fc7.extract.inputs.labels.grouping import group_of
 from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import UsageError
 from tests.extract.test_manifests import pictures, write

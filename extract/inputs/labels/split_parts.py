@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from fc7.extract.inputs.labels.split_folders import SplitFolders
 from fc7.extract.records import ImageRef
-from fc7.extract.split_folders import SplitFolders
 from fc7.models.common.label_names import in_order, some
 from fc7.models.common.terminal import counted
 from fc7.models.common.unicode_forms import normal

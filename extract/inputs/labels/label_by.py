@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fc7.extract.grouping import compile_pattern, group_of
+from fc7.extract.inputs.labels.grouping import compile_pattern, group_of
 from fc7.models.common.errors import UsageError
 
 OPTION = "--label-by"
@@ -20,9 +20,9 @@ class LabelRule:
     ----------
     level : int or None
         1 for the outermost folder, -1 for the one that the image lies in; those that are parts of a split
-        (`extract.split_folders`) do not count.
+        (`extract.inputs.labels.split_folders`) do not count.
     pattern : re.Pattern or None
-        Finds the label as `extract.grouping.group_of` finds a group.
+        Finds the label as `extract.inputs.labels.grouping.group_of` finds a group.
     """
 
     level: int | None

@@ -6,10 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from fc7.extract.grouping import OPTION as GROUP_BY
-from fc7.extract.grouping import useful_groups
-from fc7.extract.label_by import OPTION as LABEL_BY
-from fc7.extract.label_by import LabelRule
+from fc7.extract.inputs.labels.grouping import OPTION as GROUP_BY
+from fc7.extract.inputs.labels.grouping import useful_groups
+from fc7.extract.inputs.labels.label_by import OPTION as LABEL_BY
+from fc7.extract.inputs.labels.label_by import LabelRule
 from fc7.extract.records import ImageRef
 from fc7.models.common.label_names import in_order, some
 from fc7.models.common.terminal import counted

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from fc7.extract.images.codecs.formats import SUFFIXES
-from fc7.extract.label_by import OPTION, LabelRule
+from fc7.extract.inputs.labels.label_by import OPTION, LabelRule
+from fc7.extract.inputs.labels.sessions import folders_of_a_class_note, session_note
+from fc7.extract.inputs.labels.split_folders import SplitFolders, find_split_folders, is_no_class
+from fc7.extract.inputs.labels.split_parts import Parts
 from fc7.extract.records import ImageRef, packed_below
-from fc7.extract.sessions import folders_of_a_class_note, session_note
-from fc7.extract.split_folders import SplitFolders, find_split_folders, is_no_class
-from fc7.extract.split_parts import Parts
 from fc7.models.common.label_names import in_order, lookalikes, some
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted
