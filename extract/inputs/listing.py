@@ -6,7 +6,7 @@ given                                            label of an image
 image files, folders, patterns                   its folder's name (`extract.inputs.sources`)
 ``.txt .lst .list``, ``-`` (stdin)               the same (`extract.inputs.lists`)
 ``.zip``, ``.tar`` and compressed tar files      its folder's name inside, or the shard's
-                                                 ``.cls`` / ``.json`` (`extract.members`)
+                                                 ``.cls`` / ``.json`` (`extract.inputs.archives.members`)
 ``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.array_layout`)
 ``.h5 .hdf5 .mat``                               the same (`extract.hdf5_images`)
 ``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.remote`)
@@ -247,7 +247,7 @@ def _text_list(path: Path, typed: str, notify: Notify) -> Source:
 
 
 def _archive(path: Path, typed: str, notify: Notify) -> Source:
-    from fc7.extract.archives import list_archive
+    from fc7.extract.inputs.archives.archives import list_archive
 
     return list_archive(path, typed, notify)
 

@@ -260,7 +260,7 @@ def test_a_tar_file_is_known_by_its_content_not_its_suffix(tmp_path: Path) -> No
 def test_a_compressed_archive_is_decompressed_once_in_whatever_order_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
-    from fc7.extract import forward
+    from fc7.extract.inputs.archives import forward
 
     files = {f"{i:04}.jpg": random.Random(i).randbytes(2000) for i in range(500)}
     refs = list_inputs([pack(tmp_path / "a.tar.gz", files)]).images
@@ -291,7 +291,7 @@ def test_pieces_that_wait_beyond_memory_are_the_temporary_folders_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full temporary folder fails the image that needs it, and the next read is right again."""
-    from fc7.extract import forward
+    from fc7.extract.inputs.archives import forward
 
     files = {f"{i}.jpg": bytes([i]) * 2000 for i in range(9)}
     refs = list_inputs([pack(tmp_path / "a.tar.gz", files)]).images

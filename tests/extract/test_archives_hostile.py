@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract import members
 from fc7.extract.images import limits
+from fc7.extract.inputs.archives import members
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Listing
 from fc7.models.common.errors import Fc7Error, ImageError, SourceError, UnsafeFileError
@@ -183,7 +183,7 @@ def test_a_zip_directory_is_counted_before_objects_are_made_of_it(
 ) -> None:
     path = pack(tmp_path / "a.zip", {f"{i}.jpg": b"" for i in range(300)})
     monkeypatch.setattr(limits, "MAX_MEMBERS", 100)
-    monkeypatch.setattr("fc7.extract.zips.MAX_MEMBERS", 100)
+    monkeypatch.setattr("fc7.extract.inputs.archives.zips.MAX_MEMBERS", 100)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     with pytest.raises(UnsafeFileError, match="more than 100 members"):
         list_inputs([path])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fc7.extract.inputs.archives.tars import list_tar
+from fc7.extract.inputs.archives.zips import list_zip
 from fc7.extract.inputs.places.folders import as_typed
 from fc7.extract.inputs.places.join import Source
-from fc7.extract.tars import list_tar
-from fc7.extract.zips import list_zip
 from fc7.models.common.progress import Notify
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from fc7.extract.images.limits import MAX_MEMBER_BYTES, MAX_MEMBERS, check_members
+from fc7.extract.inputs.archives.members import Kind, Members, label_of
 from fc7.extract.inputs.places.folders import changed_ns, escape
-from fc7.extract.members import Kind, Members, label_of
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError
 from fc7.models.common.progress import Notify

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
-from fc7.extract.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
 from fc7.extract.images.limits import check_expansion
-from fc7.extract.members import Kind, Members, label_of
+from fc7.extract.inputs.archives.forward import DECOMPRESSION_ERRORS, ForwardReader, compression, decompressed
+from fc7.extract.inputs.archives.members import Kind, Members, label_of
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError
 from fc7.models.common.progress import Notify
@@ -67,7 +67,7 @@ class CompressedTarOrigin:
     reader: ForwardReader | None = None
 
     def read(self, ref: ImageRef) -> bytes:
-        """One member; see `extract.forward.ForwardReader` for the order of reads.
+        """One member; see `extract.inputs.archives.forward.ForwardReader` for the order of reads.
 
         Raises
         ------
