@@ -159,7 +159,7 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
     if not files:
         return None
-    from fc7.extract.hdf5_images import is_feature_cache
+    from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 
     caches = [path for path in files if is_feature_cache(path)]
     if not caches:

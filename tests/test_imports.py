@@ -30,7 +30,7 @@ DOORS = {
     "h5py": (
         "extract/cache/format/hdf5.py",
         "extract/cache/format/hdf5_filters.py",
-        "extract/hdf5_images.py",
+        "extract/inputs/arrays/hdf5_images.py",
     ),
     "pyarrow": ("extract/cache/parquet.py",),
     "onnx": ("models/", "classify/artifact.py"),

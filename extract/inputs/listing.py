@@ -7,8 +7,8 @@ image files, folders, patterns                   its folder's name (`extract.inp
 ``.txt .lst .list``, ``-`` (stdin)               the same (`extract.inputs.lists`)
 ``.zip``, ``.tar`` and compressed tar files      its folder's name inside, or the shard's
                                                  ``.cls`` / ``.json`` (`extract.inputs.archives.members`)
-``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.array_layout`)
-``.h5 .hdf5 .mat``                               the same (`extract.hdf5_images`)
+``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.inputs.arrays.layout`)
+``.h5 .hdf5 .mat``                               the same (`extract.inputs.arrays.hdf5_images`)
 ``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.remote`)
 ===============================================  ==========================================
 
@@ -253,13 +253,13 @@ def _archive(path: Path, typed: str, notify: Notify) -> Source:
 
 
 def _arrays(path: Path, typed: str, notify: Notify) -> Source:
-    from fc7.extract.arrays import list_arrays
+    from fc7.extract.inputs.arrays.arrays import list_arrays
 
     return list_arrays(path, typed, notify)
 
 
 def _hdf5(path: Path, typed: str, notify: Notify) -> Source:
-    from fc7.extract.hdf5_images import list_hdf5
+    from fc7.extract.inputs.arrays.hdf5_images import list_hdf5
 
     return list_hdf5(path, typed, notify)
 

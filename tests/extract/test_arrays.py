@@ -56,7 +56,7 @@ def test_an_npz_file_is_read_by_the_names_people_use(tmp_path: Path, x: str, y: 
 
 @pytest.mark.parametrize("count", [1, 999, 12_345])
 def test_keys_keep_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr("fc7.extract.stacks._FEWEST_DIGITS", 3)
+    monkeypatch.setattr("fc7.extract.inputs.arrays.stacks._FEWEST_DIGITS", 3)
     np.save(tmp_path / "many.npy", np.zeros((count, 2, 5), np.uint8))
     paths = [ref.path for ref in list_inputs([tmp_path / "many.npy"]).images]
     assert paths[0] == f"many.npy/{0:0{5 if count > 1000 else 3}}"

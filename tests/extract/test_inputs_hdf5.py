@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fc7.extract.hdf5_images import is_feature_cache
+from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import SourceError, UnsafeFileError, UsageError
 from tests.extract.test_arrays import labels, noise, pixels
@@ -105,7 +105,7 @@ def test_a_cell_array_and_a_char_array_of_matlab_are_labels(tmp_path: Path) -> N
 def test_reading_in_blocks_gives_the_same_whatever_the_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fc7.extract.hdf5_images._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("fc7.extract.inputs.arrays.hdf5_images._BLOCK_BYTES", 1000)
     images = noise(53, 4, 6, 3)
     for number, chunks in enumerate([None, (1, 4, 6, 3), (7, 2, 6, 1), (53, 4, 6, 3), (50, 1, 1, 1)]):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:

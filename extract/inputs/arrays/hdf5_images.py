@@ -16,7 +16,7 @@ H x W                 (W, H)                  one image (H, W)
 
 Where two lines fit, the one whose N is the number of labels is taken, else the upper one; but
 whether (3, a, b) or (4, a, b) is one image or several is asked where no labels tell. Without
-a mark the rules of `extract.array_layout` hold, and (3, W, H, N) is read as MATLAB's, since nothing
+a mark the rules of `extract.inputs.arrays.layout` hold, and (3, W, H, N) is read as MATLAB's, since nothing
 else writes it. An unmarked (N, 3, a, b) counts as (N, 3, H, W): from ``h5write`` of H x W x 3 x N it
 would come out turned about its diagonal; a note says how it was read.
 """
@@ -35,7 +35,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.array_layout import (
+from fc7.extract.cache.format.hdf5_filters import missing_filter
+from fc7.extract.images.limits import FREE_BYTES, check_expansion
+from fc7.extract.inputs.arrays.layout import (
     PLANES,
     Layout,
     Part,
@@ -46,12 +48,10 @@ from fc7.extract.array_layout import (
     label_texts,
     layout,
 )
-from fc7.extract.cache.format.hdf5_filters import missing_filter
-from fc7.extract.images.limits import FREE_BYTES, check_expansion
+from fc7.extract.inputs.arrays.stacks import MemoryStack, Stack, Stacked, stack_source
 from fc7.extract.inputs.places.folders import escape
 from fc7.extract.inputs.places.join import Source
 from fc7.extract.records import Pixels
-from fc7.extract.stacks import MemoryStack, Stack, Stacked, stack_source
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError, UsageError
 from fc7.models.common.progress import Notify
 
@@ -88,7 +88,7 @@ def list_hdf5(path: Path, typed: str, notify: Notify) -> Source:
     Returns
     -------
     Source
-        Like that of `extract.arrays.list_arrays`.
+        Like that of `extract.inputs.arrays.arrays.list_arrays`.
 
     Raises
     ------

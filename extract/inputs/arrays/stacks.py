@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.array_layout import Layout
+from fc7.extract.inputs.arrays.layout import Layout
 from fc7.extract.inputs.places.folders import escape
 from fc7.extract.inputs.places.join import Source
 from fc7.extract.records import ImageRef, Listing, Pixels

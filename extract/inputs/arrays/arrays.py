@@ -1,6 +1,6 @@
 """Images in ``.npy``, ``.npz`` and pickles such as the traffic signs' ``train.p``.
 
-Which arrays are taken, and how their axes stand: `extract.array_layout`.
+Which arrays are taken, and how their axes stand: `extract.inputs.arrays.layout`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.array_layout import Part, find_parts, label_texts, layout
 from fc7.extract.images.limits import check_expansion
+from fc7.extract.inputs.arrays.layout import Part, find_parts, label_texts, layout
+from fc7.extract.inputs.arrays.stacks import FileStack, MemoryStack, Stacked, stack_source
 from fc7.extract.inputs.places.folders import escape
 from fc7.extract.inputs.places.join import Source
-from fc7.extract.stacks import FileStack, MemoryStack, Stacked, stack_source
 from fc7.models.common.errors import SourceError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
