@@ -25,8 +25,8 @@ DOORS = {
     "pillow_heif": ("extract/images/codecs/heif.py",),
     "imagecodecs": ("extract/images/codecs/codecs.py",),
     "onnxruntime": ("extract/engine/engine.py",),
-    "fsspec": ("extract/remote_store.py",),
-    "aiohttp": ("extract/remote_store.py",),
+    "fsspec": ("extract/inputs/remote/store.py",),
+    "aiohttp": ("extract/inputs/remote/store.py",),
     "h5py": (
         "extract/cache/format/hdf5.py",
         "extract/cache/format/hdf5_filters.py",

@@ -9,7 +9,7 @@ image files, folders, patterns                   its folder's name (`extract.inp
                                                  ``.cls`` / ``.json`` (`extract.inputs.archives.members`)
 ``.npy .npz .p .pickle .pkl``                    the array of labels (`extract.inputs.arrays.layout`)
 ``.h5 .hdf5 .mat``                               the same (`extract.inputs.arrays.hdf5_images`)
-``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.remote`)
+``s3://``, ``gs://``, ``https://`` and the like  its folder's name (`extract.inputs.remote.listing`)
 ===============================================  ==========================================
 
 A manifest (`--labels`, `extract.inputs.tables.manifests`) goes before all of these. Each reader is imported
@@ -167,7 +167,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
     sources = [_plain(plain, of_labels, by_folder)] if plain or not (others or addresses) else []
     sources += read
     if addresses:
-        from fc7.extract.remote import list_addresses
+        from fc7.extract.inputs.remote.listing import list_addresses
 
         sources += list_addresses(addresses, notify)
     listing = join(sources)

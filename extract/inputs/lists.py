@@ -59,7 +59,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     if not remote:
         return _list_files(lines, base, name)
     from fc7.extract.inputs.places.join import Source, join
-    from fc7.extract.remote_lists import list_lines
+    from fc7.extract.inputs.remote.lists import list_lines
 
     sources = list_lines(remote, name)
     local = {number: line for number, line in lines.items() if number not in remote}

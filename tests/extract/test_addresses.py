@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc7.extract.inputs.places.addresses import Address, common_folder, is_address, parse, redacted
-from fc7.extract.remote_entry import change_token
-from fc7.extract.web_pages import links_below
+from fc7.extract.inputs.remote.entry import change_token
+from fc7.extract.inputs.remote.web_pages import links_below
 from fc7.models.common.errors import UsageError
 
 

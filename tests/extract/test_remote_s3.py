@@ -16,8 +16,8 @@ import pytest
 pytest.importorskip("moto", reason="the extra test brings an S3 server (moto)")
 pytest.importorskip("s3fs", reason="the extra cloud brings s3fs")
 
-from fc7.extract import remote_store
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.remote import store as remote_store
 from fc7.extract.records import ImageRef
 from fc7.models.common.errors import CredentialsError, ImageError, SourceError, UsageError
 from tests.extract.s3_server import Bucket, Fault, s3_bucket

@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("fsspec", reason="the extra cloud brings fsspec")
 pytest.importorskip("aiohttp", reason="the extra cloud brings aiohttp")
 
-from fc7.extract import extract_features, load_features, remote_store
+from fc7.extract import extract_features, load_features
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.remote import store as remote_store
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import UNSEEN, ImageRef
 from fc7.extract.summary import summary_json, summary_text
@@ -212,7 +213,7 @@ def test_an_unreadable_folder_below_is_a_failure_and_the_given_one_ends_the_run(
 
 
 def test_a_page_for_every_address_does_not_run_for_ever(folder: Path, web: WebFolder) -> None:
-    from fc7.extract import remote_walk
+    from fc7.extract.inputs.remote import walk as remote_walk
 
     page = b"<html><a href='again/'>a</a><a href='a.png'>b</a></html>"
     deepest: list[str] = []

@@ -15,9 +15,9 @@ from fc7.extract.cache.format.columns import failure_columns, number_column, tex
 from fc7.extract.cache.format.storable import LONGEST_NAME, LONGEST_PATH, storable
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.addresses import parse
+from fc7.extract.inputs.remote.entry import change_token, entry_of
+from fc7.extract.inputs.remote.web_pages import links_below
 from fc7.extract.records import Failure, ImageRef, Listing
-from fc7.extract.remote_entry import change_token, entry_of
-from fc7.extract.web_pages import links_below
 from fc7.models.common.errors import Fc7Error
 from tests.extract.test_archives import contents, pack
 from tests.extract.web_folder import web_folder

@@ -112,7 +112,7 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     remote = [row for row in manifest.rows if is_address(row.path)]
     if not remote:
         return _list_files(manifest, folder, typed)
-    from fc7.extract.remote_lists import Named, list_named, refusal
+    from fc7.extract.inputs.remote.lists import Named, list_named, refusal
 
     named, refused = list[Named](), list[Failure]()
     for row in remote:

@@ -1,9 +1,9 @@
 """Object stores and web servers: list, look, read, with patience. The only importer of fsspec.
 
 fsspec (filesystem-spec.readthedocs.io) speaks the stores' protocols; what its many libraries raise is
-translated by `extract.remote_errors`. How often a question is asked is decided here too: at most `TRIES`
-times, with waits of 0.25, 0.75, 2.25 and 6.75 seconds between, each made up to half as long or longer by
-chance so that many readers do not come back at once.
+translated by `extract.inputs.remote.errors`. How often a question is asked is decided here too: at most
+`TRIES` times, with waits of 0.25, 0.75, 2.25 and 6.75 seconds between, each made up to half as long or longer
+by chance so that many readers do not come back at once.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from fc7.extract.inputs.places.addresses import Address, redacted
-from fc7.extract.remote_entry import Entry, entry_of
-from fc7.extract.remote_errors import StoreError, translated
+from fc7.extract.inputs.remote.entry import Entry, entry_of
+from fc7.extract.inputs.remote.errors import StoreError, translated
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.program import pip_install
 

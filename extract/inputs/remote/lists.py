@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from fc7.extract.inputs.places.addresses import Address, common_folder, parse, redacted
 from fc7.extract.inputs.places.folders import escape, not_an_image
 from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.remote.entry import Entry
+from fc7.extract.inputs.remote.errors import StoreError
+from fc7.extract.inputs.remote.store import READERS, open_store
+from fc7.extract.inputs.remote.walk import Found, RemoteOrigin, check_single, look
 from fc7.extract.inputs.tables.labelled_lists import labelled_lines
 from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
 from fc7.extract.records import Failure
-from fc7.extract.remote_entry import Entry
-from fc7.extract.remote_errors import StoreError
-from fc7.extract.remote_store import READERS, open_store
-from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 

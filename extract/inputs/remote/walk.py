@@ -21,11 +21,11 @@ from fc7.extract.inputs.places.folders import (
     not_an_image,
 )
 from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.remote.entry import Entry
+from fc7.extract.inputs.remote.errors import StoreError
+from fc7.extract.inputs.remote.store import READERS, open_store
+from fc7.extract.inputs.remote.web_pages import is_html, links_below
 from fc7.extract.records import Failure, ImageRef, Listing
-from fc7.extract.remote_entry import Entry
-from fc7.extract.remote_errors import StoreError
-from fc7.extract.remote_store import READERS, open_store
-from fc7.extract.web_pages import is_html, links_below
 from fc7.models.common.errors import ImageError, SourceError, UsageError
 
 MAX_DEPTH = 64

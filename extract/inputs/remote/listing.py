@@ -2,8 +2,8 @@
 
 They are listed by the rules of folders on a disk (`extract.inputs.places.folders`): all that lies below, the
 folder's name as label, only images by their suffix. Size and change token
-(`extract.remote_entry.change_token`) take the place of size and modification time, so what did not change is
-not downloaded again.
+(`extract.inputs.remote.entry.change_token`) take the place of size and modification time, so what did not
+change is not downloaded again.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from fc7.extract.inputs.places.addresses import Address, common_folder, parse
 from fc7.extract.inputs.places.folders import escape, not_an_image
 from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.remote.errors import StoreError
+from fc7.extract.inputs.remote.store import READERS, open_store
+from fc7.extract.inputs.remote.walk import Found, RemoteOrigin, check_single, look, unlisted, walk
+from fc7.extract.inputs.remote.web_pages import is_html
 from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
-from fc7.extract.remote_errors import StoreError
-from fc7.extract.remote_store import READERS, open_store
-from fc7.extract.remote_walk import Found, RemoteOrigin, check_single, look, unlisted, walk
-from fc7.extract.web_pages import is_html
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 
@@ -157,6 +157,6 @@ def _read(address: Address) -> bytes:
 
 
 def _listed(address: Address, data: bytes, notify: Notify) -> list[Source]:
-    from fc7.extract.remote_lists import list_remote_list
+    from fc7.extract.inputs.remote.lists import list_remote_list
 
     return list_remote_list(address, data, notify)
