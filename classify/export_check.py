@@ -12,8 +12,8 @@ from fc7.classify.classifier import Classifier
 from fc7.classify.export_trial import Trial
 from fc7.classify.scoring import RunOptions, score_inputs
 from fc7.extract.clock import Clock
-from fc7.extract.reading import Care
 from fc7.extract.records import Listing
+from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress
 from fc7.models.network.spec import PreprocessSpec

@@ -22,10 +22,10 @@ from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.sources import list_images
 from fc7.extract.options import ExtractOptions
-from fc7.extract.reading import Care
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
-from fc7.extract.worker import NetworkRun, on_this_machine
+from fc7.extract.worker.read_ahead import Care
+from fc7.extract.worker.worker import NetworkRun, on_this_machine
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress, Silent

@@ -20,8 +20,8 @@ from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
 from fc7.classify.seen import seen_in_training
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
-from fc7.extract.reading import Care
 from fc7.extract.records import Failure, Listing
+from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import DataError, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
 

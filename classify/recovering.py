@@ -1,4 +1,4 @@
-"""A run over images whose rows are not kept, after one that died: `extract.recovery` for predictions.
+"""A run over images whose rows are not kept, after one that died: `extract.worker.recovery` for predictions.
 
 The folder of what is being read lies beside the file that is written, as ``OUT.work``; for results on stdout
 in the store, under a name that the inputs give. It goes when the run ends, so an image that was given up is
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from fc7.classify.scoring import RunOptions
 from fc7.extract.cache.format.files import work_path
-from fc7.extract.reading import NO_CARE, Care
 from fc7.extract.records import Listing
-from fc7.extract.recovery import Recovery
+from fc7.extract.worker.read_ahead import NO_CARE, Care
+from fc7.extract.worker.recovery import Recovery
 from fc7.models.common.locks import Busy, exclusive
 from fc7.models.common.progress import Notify
 from fc7.models.outputs.outputs import Destination, Output
@@ -44,7 +44,7 @@ def recovering(listing: Listing, out: Destination | None, notify: Notify) -> Ite
     listing : Listing
         The images that are given up are failures in it.
     care : Care
-        For `extract.worker.on_this_machine`.
+        For `extract.worker.worker.on_this_machine`.
 
     Notes
     -----

@@ -17,10 +17,10 @@ from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.reading import NO_CARE, Care
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
-from fc7.extract.worker import Finished, NetworkRun, on_this_machine
+from fc7.extract.worker.read_ahead import NO_CARE, Care
+from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fc7.classify.classifier import Classifier
-from fc7.extract.gathering import Gathered
 from fc7.extract.records import Failure, RowBlock
-from fc7.extract.worker import Finished
+from fc7.extract.worker.gathering import Gathered
+from fc7.extract.worker.worker import Finished
 from fc7.models.common.progress import Progress
 
 # So many rows for every so many bytes of weights: of 1000 classes a row then pays for 0.3 MB, not for 2 MB.

@@ -19,7 +19,6 @@ from fc7.extract.cache_network import check_before_fetching, with_the_default_ex
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
-from fc7.extract.gathering import Gathered
 from fc7.extract.images import budget
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
@@ -34,10 +33,11 @@ from fc7.extract.plan import (
     may_be_others,
 )
 from fc7.extract.records import Failure, ImageRef, Listing, RowBlock, readers_of
-from fc7.extract.recovery import Recovery, forget
 from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.unreadable import Unreadable
-from fc7.extract.worker import Finished, Keeping, NetworkRun, on_this_machine
+from fc7.extract.worker.gathering import Gathered
+from fc7.extract.worker.recovery import Recovery, forget
+from fc7.extract.worker.worker import Finished, Keeping, NetworkRun, on_this_machine
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import (
     CredentialsError,

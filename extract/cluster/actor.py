@@ -15,9 +15,9 @@ from pathlib import Path
 
 from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
-from fc7.extract.in_flight import InFlight, left_in
 from fc7.extract.records import ImageRef, Origin
-from fc7.extract.worker import Keeping, NetworkRun, Worker
+from fc7.extract.worker.in_flight import InFlight, left_in
+from fc7.extract.worker.worker import Keeping, NetworkRun, Worker
 from fc7.models.common.errors import Fc7Error, HungError, ImageError
 
 NetworkFiles = Mapping[str, bytes]

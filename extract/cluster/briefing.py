@@ -13,7 +13,7 @@ from fc7.extract.cluster.engine import Engine
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.records import ImageRef, Origin
-from fc7.extract.worker import Keeping, NetworkRun
+from fc7.extract.worker.worker import Keeping, NetworkRun
 from fc7.models.common.errors import ImageError, UsageError
 from fc7.models.common.progress import Notify
 

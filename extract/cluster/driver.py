@@ -18,9 +18,9 @@ from fc7.extract.cluster.messages import Parcel, Result
 from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.portions import TRIES, Portion, Portions
 from fc7.extract.cluster.staff import Member, Staff
-from fc7.extract.in_flight import left_in
 from fc7.extract.records import UNSEEN, Failure, ImageRef, RowBlock
-from fc7.extract.worker import Finished, Keeping, NetworkRun
+from fc7.extract.worker.in_flight import left_in
+from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted

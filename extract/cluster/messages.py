@@ -72,7 +72,7 @@ class Ready:
     why : str
         Of the engine.
     in_flight : Path or None
-        The file of `extract.in_flight` that the driver may look into.
+        The file of `extract.worker.in_flight` that the driver may look into.
     """
 
     why: str

@@ -1,6 +1,6 @@
 """A listing cut into portions: which one is next, and what becomes of one that ended its worker.
 
-A worker that dies says nothing of the reason. The images that it was reading (`extract.in_flight`)
+A worker that dies says nothing of the reason. The images that it was reading (`extract.worker.in_flight`)
 become suspects: each is tried by itself, on a machine on which no other worker of ours has anything to do.
 The rest of its portions is done again like any other. Where it is not known what it was reading, whole
 portions are suspects, and are cut in pieces until a piece is one image.

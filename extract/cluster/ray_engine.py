@@ -49,7 +49,7 @@ except ImportError as exc:
         "must be done on every node"
     ) from exc
 
-# One portion at its end and the next one's beginning: `extract.worker.Worker`.
+# One portion at its end and the next one's beginning: `extract.worker.worker.Worker`.
 AT_ONCE = 2
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from unittest.mock import patch
 
-from fc7.extract import decoders
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.sources import list_images
-from fc7.extract.reading import NO_CARE, Reading, Turns
 from fc7.extract.records import ImageRef
+from fc7.extract.worker import decoders
+from fc7.extract.worker.read_ahead import NO_CARE, Reading, Turns
 from fc7.models.network.architectures import architecture
 
 _WAYS = {"threads": 1 << 20, "processes": 0}

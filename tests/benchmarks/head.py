@@ -24,7 +24,7 @@ from fc7.classify.scoring import score_finished
 from fc7.classify.waiting import rows_to_wait_for
 from fc7.extract.engine.session import Session
 from fc7.extract.records import Pixels, RowBlock
-from fc7.extract.worker import Finished
+from fc7.extract.worker.worker import Finished
 from fc7.models.common.progress import Silent
 from tests.benchmarks.__main__ import networks, sessions
 from tests.fakes import MemoryOrigin

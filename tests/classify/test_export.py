@@ -30,8 +30,8 @@ from fc7.classify.scoring import RunOptions
 from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
-from fc7.extract.reading import Care
 from fc7.extract.records import ImageRef, Listing
+from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import ClassifierError, UsageError, WeightsError
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.outputs.outputs import claimed

@@ -17,7 +17,7 @@ from fc7.classify.predict import classify_images
 from fc7.classify.recovering import recovering
 from fc7.classify.scoring import RunOptions
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.reading import NO_CARE
+from fc7.extract.worker.read_ahead import NO_CARE
 from fc7.models.common.errors import StoppedError
 from fc7.models.outputs.outputs import claimed
 from tests.classify.test_imagenet import bring

@@ -15,7 +15,7 @@ from fc7.classify.predictions import open_predictions
 from fc7.classify.scoring import Scored, score_finished
 from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.records import Failure, RowBlock
-from fc7.extract.worker import Finished
+from fc7.extract.worker.worker import Finished
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Silent
 from tests.fakes import MemoryOrigin
@@ -108,7 +108,7 @@ def test_a_batch_is_seen_before_the_next_one_is_asked_for() -> None:
 
 def test_nobody_waits_longer_than_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(float(2 * i) for i in range(1000))
-    monkeypatch.setattr("fc7.extract.gathering.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("fc7.extract.worker.gathering.time.monotonic", lambda: next(clock))
     sizes = [len(block.refs) + len(failed) for block, failed in together(batches([2] * 4), 100, Silent())]
     assert sizes == [4, 4]
 

@@ -23,8 +23,8 @@ import fc7.extract.images.decode
 import fc7.extract.inputs.listing
 import fc7.extract.inputs.places.folders
 import fc7.extract.pipeline
-from fc7.extract import patience
 from fc7.extract.cache.writer import CacheWriter
+from fc7.extract.worker import patience
 
 PLACES: dict[str, tuple[Any, str, int]] = {
     "list": (fc7.extract.pipeline, "list_inputs", 1),

@@ -19,12 +19,12 @@ import pytest
 from PIL import Image
 
 from fc7.extract.clock import Clock
-from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from fc7.extract.images import budget
 from fc7.extract.images.budget import SMALL, Budget, NoRoomError
 from fc7.extract.images.decode import prepare
 from fc7.extract.records import UNSEEN
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.decoders import THREADS_SERVE, DecodeProcesses, decoder
+from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 from tests.extract.memory_group import memory_group

@@ -9,7 +9,7 @@ import pytest
 
 from fc7.extract.clock import Clock
 from fc7.extract.records import Features, Pixels
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.errors import Fc7Error
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 

@@ -20,12 +20,12 @@ import h5py
 import numpy as np
 import pytest
 
-from fc7.extract import decode_pipe, decoders
-from fc7.extract.decode_process import serve
-from fc7.extract.decoders import THREADS_SERVE, DecodeProcesses, decoder
 from fc7.extract.images.decode import prepare
-from fc7.extract.reading import Decode
 from fc7.extract.records import Pixels
+from fc7.extract.worker import decode_pipe, decoders
+from fc7.extract.worker.decode_process import serve
+from fc7.extract.worker.decoders import THREADS_SERVE, DecodeProcesses, decoder
+from fc7.extract.worker.read_ahead import Decode
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 from tests.extract.odd_files import encoded, make_odd_folder, photo
@@ -44,7 +44,7 @@ def children(pid: int | None = None) -> set[int]:
     for child in found:
         # One may have ended since.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"fc7.extract.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"fc7.extract.worker.decode_process" in Path(f"/proc/{child}/cmdline").read_bytes():
                 decoding.add(child)
     return decoding
 

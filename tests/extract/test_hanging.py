@@ -15,13 +15,13 @@ import h5py
 import numpy as np
 import pytest
 
-from fc7.extract import decode_pipe
 from fc7.extract.clock import Clock
-from fc7.extract.decoders import DecodeProcesses
-from fc7.extract.patience import Patience
 from fc7.extract.records import UNSEEN
-from fc7.extract.stream import feature_blocks
-from fc7.extract.worker import NetworkRun, Worker
+from fc7.extract.worker import decode_pipe
+from fc7.extract.worker.decoders import DecodeProcesses
+from fc7.extract.worker.patience import Patience
+from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.worker import NetworkRun, Worker
 from fc7.models.common.errors import HungError
 from fc7.models.network.spec import PreprocessSpec
 from fc7.models.store import store
@@ -172,7 +172,7 @@ def test_a_network_that_is_never_loaded_ends_the_start_of_a_clusters_worker(
     free = threading.Event()
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     monkeypatch.setenv("FC7_DEADLINE", "0.4")
-    monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("fc7.extract.worker.patience._CLOSE_SECONDS", 0.1)
     monkeypatch.setattr("fc7.extract.engine.session.open_session", lambda *_, **__: free.wait(30))
     tiny = store.load("tiny")
     with pytest.raises(HungError, match=r"^the network has not been loaded within 0 s$"):
@@ -274,7 +274,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
         processes = DecodeProcesses(spec, False, 2, lambda note: None)
         origin = MemoryOrigin({"a": b"1"})
         # Time enough for both; it is the processes' own deadline that counts.
-        patched.setattr("fc7.extract.reading.Patience", Long)
+        patched.setattr("fc7.extract.worker.read_ahead.Patience", Long)
         blocks = feature_blocks(origin.refs(), processes, lambda: MeanNetwork(4), jobs=1, clock=Clock())
         [(_, [failure])] = blocks
         processes.close()
@@ -285,7 +285,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
 def test_an_image_is_named_that_hangs_while_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     free = threading.Event()
     monkeypatch.setenv("FC7_DEADLINE", "0.4")
-    monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr("fc7.extract.worker.patience._CLOSE_SECONDS", 0.1)
 
     def decode(data: object) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if data == b"3":

@@ -17,7 +17,7 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Features, Pixels, RowBlock
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.stream import feature_blocks
 from fc7.models.store import store
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 from tests.support import SIDE, CommandLine, lines_of, read_json, write_pictures

@@ -16,11 +16,11 @@ import h5py
 import pytest
 
 from fc7.extract.clock import Clock
-from fc7.extract.in_flight import InFlight, left_in
-from fc7.extract.reading import Care
 from fc7.extract.records import UNSEEN, ImageRef, Pixels
-from fc7.extract.recovery import Recovery
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.in_flight import InFlight, left_in
+from fc7.extract.worker.read_ahead import Care
+from fc7.extract.worker.recovery import Recovery
+from fc7.extract.worker.stream import feature_blocks
 from tests.extract.memory_group import memory_group
 from tests.extract.test_budget import flat_png
 from tests.fakes import MeanNetwork, MemoryOrigin, decode_first_byte

@@ -290,7 +290,7 @@ def test_reading_waits_for_many_and_decodes_for_few(web: WebFolder, monkeypatch:
     import numpy as np
 
     from fc7.extract.clock import Clock
-    from fc7.extract.stream import feature_blocks
+    from fc7.extract.worker.stream import feature_blocks
     from tests.fakes import MeanNetwork
 
     ref = one(f"{web.url}/imgs/red/000.png")

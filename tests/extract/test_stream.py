@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fc7.extract.clock import Clock
-from fc7.extract.reading import Care, Turns
 from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels, RowBlock
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.read_ahead import Care, Turns
+from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.errors import ImageError
 from tests.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 
@@ -96,7 +96,7 @@ def test_ten_crops_are_averaged() -> None:
 
 def test_leaving_the_loop_early_starts_no_more_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     # What was not begun is not waited for.
-    monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 1e4)
+    monkeypatch.setattr("fc7.extract.worker.patience._CLOSE_SECONDS", 1e4)
     origin = MemoryOrigin({f"{i:04}": b"\x07" for i in range(500)})
     for _ in feature_blocks(origin.refs(), decode_first_byte, MeanNetwork, jobs=2, clock=Clock()):
         break

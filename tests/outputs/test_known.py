@@ -52,7 +52,7 @@ def test_every_command_with_outputs_has_force() -> None:
 WRITERS = {
     "models/outputs/places.py",
     "models/common/durable.py",
-    "extract/decode_process.py",
+    "extract/worker/decode_process.py",
     "models/store/integrity.py",
     "models/store/store.py",
     "models/store/download.py",

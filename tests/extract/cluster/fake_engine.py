@@ -18,9 +18,9 @@ from fc7.extract.clock import Clock
 from fc7.extract.cluster.engine import Broken, Gone, Outcome
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from fc7.extract.cluster.slots import Node, Slot
-from fc7.extract.in_flight import InFlight
 from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
-from fc7.extract.worker import Keeping, NetworkRun
+from fc7.extract.worker.in_flight import InFlight
+from fc7.extract.worker.worker import Keeping, NetworkRun
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.fakes import MemoryOrigin
 from tests.models.fake_networks import fake_files

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.extract.in_flight import left_in
+from fc7.extract.worker.in_flight import left_in
 from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the file of what is read needs pwrite")
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from fc7.extract.cluster.actor import Actor
 from fc7.extract.cluster.messages import Parcel
-from fc7.extract.in_flight import InFlight
+from fc7.extract.worker.in_flight import InFlight
 from fc7.models.common.errors import HungError
 
 class Hanging:

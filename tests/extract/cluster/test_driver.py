@@ -24,7 +24,7 @@ from fc7.extract.cluster.portions import Portion
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.cluster.staff import Member
 from fc7.extract.records import UNSEEN, Failure, ImageRef
-from fc7.extract.worker import Finished, Keeping
+from fc7.extract.worker.worker import Finished, Keeping
 from fc7.models.common.errors import Fc7Error, UsageError
 from tests.extract.cluster.fake_engine import (
     LAYER,

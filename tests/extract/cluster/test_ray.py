@@ -88,7 +88,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     from fc7.extract.cluster.messages import Parcel
     from fc7.extract.cluster.ray_engine import RayEngine
     from fc7.extract.cluster.slots import plan_slots
-    from fc7.extract.worker import Keeping, NetworkRun
+    from fc7.extract.worker.worker import Keeping, NetworkRun
     from fc7.models.store import store
 
     os.environ["FC7_HOME"] = str(cli.store)

@@ -2,7 +2,7 @@
 
 A process that is killed cannot say why: the kernel does not ask when memory runs out, and a library that
 crashes takes all with it. So a run keeps what it is reading and decoding in a small file of a work folder
-(`extract.in_flight`), a number for each image, and the next run finds the file of one that died.
+(`extract.worker.in_flight`), a number for each image, and the next run finds the file of one that died.
 
 1. The images in it are tried one at a time, while no other is read or decoded, and in a decoding process. If
    that ends, it is the image's failure, which is tried again next time, and the run goes on.
@@ -24,9 +24,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from fc7.extract.in_flight import InFlight, left_in
-from fc7.extract.reading import Care
 from fc7.extract.records import Failure, ImageRef
+from fc7.extract.worker.in_flight import InFlight, left_in
+from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.progress import Notify
 
 TRIES = 2
@@ -63,7 +63,7 @@ class Recovery:
         Without what is given up.
     given_up : list of Failure
     care : Care
-        For `extract.stream.feature_blocks`; without the decoding process.
+        For `extract.worker.stream.feature_blocks`; without the decoding process.
     """
 
     def __init__(

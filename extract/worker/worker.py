@@ -14,12 +14,12 @@ from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
-from fc7.extract.decoders import decoder, decoder_apart
-from fc7.extract.gathering import Gathered
-from fc7.extract.patience import loaded
-from fc7.extract.reading import NO_CARE, Care, Decode, Turns, Watch
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
-from fc7.extract.stream import feature_blocks
+from fc7.extract.worker.decoders import decoder, decoder_apart
+from fc7.extract.worker.gathering import Gathered
+from fc7.extract.worker.patience import loaded
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Turns, Watch
+from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec
@@ -64,12 +64,12 @@ class NetworkRun:
     def decoder(
         self, n_images: int | None = None, notify: Notify = lambda note: None
     ) -> AbstractContextManager[Decode]:
-        """What turns an image into the network's pixels; `extract.decoders.decoder`."""
+        """What turns an image into the network's pixels; `extract.worker.decoders.decoder`."""
         jobs = self.jobs or default_jobs()
         return decoder(self.spec.preprocess, self.exact_decode, jobs, n_images, notify)
 
     def decoder_apart(self, care: Care, notify: Notify) -> AbstractContextManager[Decode | None]:
-        """What decodes images in other processes, however few; `extract.decoders.decoder_apart`."""
+        """What decodes images in other processes, however few; `extract.worker.decoders.decoder_apart`."""
         jobs = self.jobs or default_jobs()
         return decoder_apart(self.spec.preprocess, self.exact_decode, jobs, care, notify)
 
@@ -244,7 +244,7 @@ class Worker:
         name : str
             Of the segment.
         watch : callable
-            As for `extract.reading.Care`.
+            As for `extract.worker.read_ahead.Care`.
 
         Returns
         -------

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from fc7.extract.calls import Batch, Calls
 from fc7.extract.clock import Clock
 from fc7.extract.images import budget
-from fc7.extract.reading import NO_CARE, Care, Decode, Reading, Turns
 from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
+from fc7.extract.worker.calls import Batch, Calls
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Reading, Turns
 from fc7.models.common.errors import HungError
 
 

@@ -1,4 +1,4 @@
-"""A process that decodes for another one; `extract.decoders` starts it.
+"""A process that decodes for another one; `extract.worker.decoders` starts it.
 
 It reads from its standard input and writes to its standard output: a sign that it is ready; then for an image
 the number of bytes and these, for an answer its kind, four numbers and bytes. In between it may ask for
@@ -19,8 +19,8 @@ import numpy as np
 
 from fc7.extract.images import budget
 from fc7.extract.images.budget import NoRoomError, Room
-from fc7.extract.reading import Decode
 from fc7.extract.records import Pixels
+from fc7.extract.worker.read_ahead import Decode
 from fc7.models.common import memory
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
@@ -33,7 +33,7 @@ _FIRST_TO_END = "1000"
 
 
 def decode_here(spec: PreprocessSpec, exact: bool, room: Room = budget.shared.room) -> Decode:
-    """What turns an image into the network's pixels, as `extract.decoders.decoder`, in this process."""
+    """What turns an image into the network's pixels, as `extract.worker.decoders.decoder`, in this process."""
     from fc7.extract.images.decode import prepare
 
     return lambda data: prepare(data, spec, exact=exact, room=room)

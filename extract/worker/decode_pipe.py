@@ -15,10 +15,10 @@ from typing import cast
 
 import numpy as np
 
-from fc7.extract.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
 from fc7.extract.images import budget
-from fc7.extract.patience import Patience
 from fc7.extract.records import Pixels
+from fc7.extract.worker.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
+from fc7.extract.worker.patience import Patience
 from fc7.models.common.errors import ImageError
 from fc7.models.common.own_python import command
 from fc7.models.network.spec import PreprocessSpec
@@ -62,7 +62,7 @@ class DecodePipe:
     ) -> None:
         # In a session of its own: Ctrl-C is for this process, which then ends the others.
         self._popen = subprocess.Popen(
-            command("fc7.extract.decode_process", spec.to_json(), "exact" if exact else "draft"),
+            command("fc7.extract.worker.decode_process", spec.to_json(), "exact" if exact else "draft"),
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
