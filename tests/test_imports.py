@@ -37,7 +37,7 @@ DOORS = {
     "sklearn": ("classify/",),
     "skops": ("classify/skops_file.py",),
     # Its errors are told apart there: a worker that died, a call that raised, a cluster that is gone.
-    "ray": ("extract/cluster/ray_engine.py",),
+    "ray": ("extract/cluster/ray_backend.py",),
     "matplotlib": ("classify/report/canvas.py",),
     "jinja2": ("classify/report/page.py",),
     "markupsafe": ("classify/report/page.py",),

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fc7.extract.clock import Clock
-from fc7.extract.cluster.briefing import Briefing
-from fc7.extract.cluster.engine import Broken, Engine, Gone, Outcome, Ticket
+from fc7.extract.cluster.backend import Broken, Engine, Gone, Outcome, Ticket
+from fc7.extract.cluster.chunks import TRIES, Portion, Portions
+from fc7.extract.cluster.handshake import Briefing
 from fc7.extract.cluster.messages import Parcel, Result
 from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.cluster.portions import TRIES, Portion, Portions
-from fc7.extract.cluster.staff import Member, Staff
+from fc7.extract.cluster.workers import Member, Staff
 from fc7.extract.records import UNSEEN, Failure, ImageRef, RowBlock
 from fc7.extract.worker.in_flight import left_in
 from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
@@ -70,7 +70,7 @@ def on_cluster(
     Fc7Error
         As `Driver.finished`.
     """
-    from fc7.extract.cluster.ray_engine import connect
+    from fc7.extract.cluster.ray_backend import connect
 
     with connect(options.address) as engine:
         yield from Driver(engine, images, run, options, **details).finished()

@@ -2,7 +2,7 @@
 
 Ray ends a process whose node is gone in the midst of whatever it asks it, at once and from within its own
 code: nothing of Python's runs then, and nothing is printed (2.60). Where that comes before
-`extract.cluster.lifeline` has seen it, a small process speaks that waits for the end of this one.
+`extract.cluster.heartbeat` has seen it, a small process speaks that waits for the end of this one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fc7.extract.cache.format.lock import held_locks
-from fc7.extract.cluster.lifeline import Place, lost_message, why_silent
+from fc7.extract.cluster.heartbeat import Place, lost_message, why_silent
 from fc7.models.common.own_python import command
 from fc7.models.common.stopping import before_end
 

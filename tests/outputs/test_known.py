@@ -62,7 +62,7 @@ WRITERS = {
     "extract/cache/format/lock.py",
     "extract/cache/npz.py",
     "extract/cluster/actor.py",
-    "extract/cluster/briefing.py",
+    "extract/cluster/handshake.py",
     "classify/appearing.py",
 }
 

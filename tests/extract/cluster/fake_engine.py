@@ -15,7 +15,7 @@ import numpy as np
 from fc7.extract.cache.commit.segments import write_segment
 from fc7.extract.cache.format.header import tool_version
 from fc7.extract.clock import Clock
-from fc7.extract.cluster.engine import Broken, Gone, Outcome
+from fc7.extract.cluster.backend import Broken, Gone, Outcome
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.records import Failure, ImageRef, Origin, RowBlock

@@ -15,14 +15,15 @@ from fc7.extract.cache.commit.segments import SegmentHeader, open_segment, segme
 from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.clock import Clock
-from fc7.extract.cluster import driver, staff
+from fc7.extract.cluster import driver
+from fc7.extract.cluster import workers as staff
+from fc7.extract.cluster.backend import Outcome
+from fc7.extract.cluster.chunks import Portion
 from fc7.extract.cluster.driver import Driver, _allowed
-from fc7.extract.cluster.engine import Outcome
 from fc7.extract.cluster.messages import Greeting, Parcel
 from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.cluster.portions import Portion
 from fc7.extract.cluster.slots import Slot
-from fc7.extract.cluster.staff import Member
+from fc7.extract.cluster.workers import Member
 from fc7.extract.records import UNSEEN, Failure, ImageRef
 from fc7.extract.worker.worker import Finished, Keeping
 from fc7.models.common.errors import Fc7Error, UsageError

@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
-from fc7.extract.cluster import lifeline
-from fc7.extract.cluster.lifeline import ClusterLostError, Lifeline, Place
+from fc7.extract.cluster import heartbeat as lifeline
+from fc7.extract.cluster.heartbeat import ClusterLostError, Lifeline, Place
 from tests.support import ROOT
 
 # The main thread hears of nothing: it sleeps, as one that is held up in Ray.
 HELD_UP = """
 import socket, sys, time
 from fc7.extract.cluster import lifeline
-from fc7.extract.cluster.lifeline import Lifeline, Place
+from fc7.extract.cluster.heartbeat import Lifeline, Place
 lifeline._LOOK_SECONDS = 0.05
 listening = socket.create_server(("127.0.0.1", 0))
 address = "127.0.0.1:%d" % listening.getsockname()[1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fc7.extract.cluster.portions import Portion, Portions
+from fc7.extract.cluster.chunks import Portion, Portions
 
 
 def everything(portions: Portions, size: int) -> list[Portion]:

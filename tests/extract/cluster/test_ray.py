@@ -84,9 +84,9 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 ) -> None:
     from fc7.extract.cache.commit.segments import SegmentHeader
     from fc7.extract.cache.format.identity import CacheIdentity
-    from fc7.extract.cluster.lifeline import Lifeline
+    from fc7.extract.cluster.heartbeat import Lifeline
     from fc7.extract.cluster.messages import Parcel
-    from fc7.extract.cluster.ray_engine import RayEngine
+    from fc7.extract.cluster.ray_backend import RayEngine
     from fc7.extract.cluster.slots import plan_slots
     from fc7.extract.worker.worker import Keeping, NetworkRun
     from fc7.models.store import store
@@ -115,7 +115,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 
 
 def test_what_ray_itself_prints_is_not_in_the_results() -> None:
-    from fc7.extract.cluster.ray_engine import WithoutRay
+    from fc7.extract.cluster.ray_backend import WithoutRay
 
     stream = io.StringIO()
     quiet: Any = WithoutRay(stream)
@@ -129,7 +129,7 @@ def test_what_ray_itself_prints_is_not_in_the_results() -> None:
 def test_what_ray_prints_while_it_ends_is_not_in_the_results_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fc7.extract.cluster import ray_engine
+    from fc7.extract.cluster import ray_backend as ray_engine
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: print("raylet died"))

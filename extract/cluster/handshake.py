@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.extract.cache.format.header import tool_version
-from fc7.extract.cluster.engine import Engine
+from fc7.extract.cluster.backend import Engine
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.records import ImageRef, Origin

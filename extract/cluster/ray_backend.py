@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from fc7.extract.cluster.actor import Actor
-from fc7.extract.cluster.engine import Broken, Gone, Outcome
+from fc7.extract.cluster.backend import Broken, Gone, Outcome
 from fc7.extract.cluster.guard import Guard
-from fc7.extract.cluster.lifeline import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
+from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
 from fc7.extract.cluster.options import AUTO, LOCAL
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.models.common.errors import Fc7Error, UsageError

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fc7.extract.cluster.briefing import Briefing
-from fc7.extract.cluster.engine import Broken, Engine, Handle, Outcome, Ticket
+from fc7.extract.cluster.backend import Broken, Engine, Handle, Outcome, Ticket
+from fc7.extract.cluster.chunks import Portion
+from fc7.extract.cluster.handshake import Briefing
 from fc7.extract.cluster.messages import Introduction, Ready
 from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.cluster.portions import Portion
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
 from fc7.extract.worker.patience import Patience
 from fc7.models.common.errors import Fc7Error
