@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 COMMANDS: "dict[str, Row]" = {
     # name: (module, function there, line in the help, example)
     "extract": (
-        "fc7.extract.commands",
+        "fc7.extract.commands.extract",
         "extract",
         "Images to features.h5, once.",
         "extract imgs/ --network alexnet --layer fc7 -o features.h5",
     ),
     "shapes": (
-        "fc7.extract.commands",
+        "fc7.extract.commands.extract",
         "shapes",
         "Draw a small image set to try.",
         "shapes drawn/ --count 40 --seed 0",
@@ -128,7 +128,7 @@ MODELS: "dict[str, Row]" = {
     ),
     "remove": ("fc7.models.commands", "remove", "Delete a network from the store.", "models remove alexnet"),
     "bench": (
-        "fc7.extract.bench_command",
+        "fc7.extract.commands.bench",
         "bench",
         "Measure how fast networks run on this machine.",
         "models bench alexnet --seconds 5",
@@ -136,31 +136,31 @@ MODELS: "dict[str, Row]" = {
 }
 CACHE: "dict[str, Row]" = {
     "info": (
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
         "info",
         "What is in it: network, layers, rows, labels, failures, how each run made it.",
         "cache info features.h5",
     ),
     "verify": (
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
         "verify",
         "Read every checksum, count rows and failures, and with --images say what changed since.",
         "cache verify features.h5 --images imgs/",
     ),
     "merge": (
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
         "merge",
         "Put the rows of two caches of one network into a third; an image in both counts once.",
         "cache merge monday.h5 tuesday.h5 -o week.h5",
     ),
     "to-npz": (
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
         "to_npz",
         "Write features and columns as NumPy arrays, for tools that do not read HDF5.",
         "cache to-npz features.h5 -o features.npz",
     ),
     "to-parquet": (
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
         "to_parquet",
         "Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas.",
         "cache to-parquet features.h5 -o features.parquet",

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
-from fc7.extract.cache_commands import ForceOption, existing
-from fc7.extract.commands import (
+from fc7.extract.commands.cache import ForceOption, existing
+from fc7.extract.commands.extract import (
     AddressedCommand,
     BatchOption,
     DeviceOption,

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from fc7.classify.evaluate_command import LabelsOption
-from fc7.extract.cache_commands import ForceOption, existing
-from fc7.extract.commands import (
+from fc7.extract.commands.cache import ForceOption, existing
+from fc7.extract.commands.extract import (
     BatchOption,
     DeviceOption,
     ExactDecodeOption,

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fc7.extract.cache_commands import ForceOption, existing
-from fc7.extract.commands import JsonOption, QuietOption
+from fc7.extract.commands.cache import ForceOption, existing
+from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.outputs.outputs import Guard

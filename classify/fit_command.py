@@ -20,8 +20,8 @@ from fc7.classify.arguments import (
     unpacked,
 )
 from fc7.classify.model_option import DEFAULT_MODEL
-from fc7.extract.cache_commands import ForceOption, existing
-from fc7.extract.commands import JsonOption, QuietOption
+from fc7.extract.commands.cache import ForceOption, existing
+from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress

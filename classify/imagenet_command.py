@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from fc7.extract.cache_commands import ForceOption
-from fc7.extract.commands import (
+from fc7.extract.commands.cache import ForceOption
+from fc7.extract.commands.extract import (
     AddressedCommand,
     BatchOption,
     DeviceOption,

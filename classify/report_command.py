@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
-from fc7.extract.cache_commands import ForceOption, existing
-from fc7.extract.commands import QuietOption, notifier
+from fc7.extract.commands.cache import ForceOption, existing
+from fc7.extract.commands.extract import QuietOption, notifier
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line, pip_install
 from fc7.models.common.progress import make_progress

@@ -66,7 +66,7 @@ def test_a_commands_help_loads_no_other_command() -> None:
     loaded = {name for name in loaded_by("cache", "info", "--help") if "command" in name}
     assert {name for name in loaded if name.split(".")[0] == "fc7"} == {
         "fc7.models.common.command_table",
-        "fc7.extract.cache_commands",
+        "fc7.extract.commands.cache",
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 import typer.core
 
-from fc7.extract.cache_commands import ForceOption
+from fc7.extract.commands.cache import ForceOption
 from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, make_progress
