@@ -31,7 +31,7 @@ decides what to call a rejected row. Without a learned threshold reject_below is
 Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
 ``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions), ``split`` (JSON: which
-images trained and which judged, `classify.split_record`; absent in files made before it was kept) and
+images trained and which judged, `classify.data.record`; absent in files made before it was kept) and
 ``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the
 same bytes.
 
@@ -58,11 +58,11 @@ from fc7.classify.artifact_checks import check_arrays
 from fc7.classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
 from fc7.classify.classifier import HEADS, Head
 from fc7.classify.classifier import Classifier as Classifier
-from fc7.classify.identity import POOLS, FeatureIdentity
+from fc7.classify.data.identity import POOLS, FeatureIdentity
+from fc7.classify.data.record import SplitRecord
 from fc7.classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.novelty import NoveltyReference
-from fc7.classify.split_record import SplitRecord
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.files import refuse_pipe

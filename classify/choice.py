@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.calibrate import fit_scale, log_loss, natural_scale, softmax
 from fc7.classify.classifier import Head
-from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted
 from fc7.classify.normalize import Normalization
 from fc7.classify.pairs import check_pairs
@@ -96,7 +96,7 @@ def choose(
     Parameters
     ----------
     fold : ndarray of shape (n,), intp
-        As `classify.folds.make_folds` gives it.
+        As `classify.data.folds.make_folds` gives it.
 
     Returns
     -------

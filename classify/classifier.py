@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fc7.classify.calibrate import softmax
-from fc7.classify.identity import FeatureIdentity
+from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.record import SplitRecord
 from fc7.classify.normalize import Normalizer
 from fc7.classify.reject import rejection_label
 from fc7.classify.row_product import RowProduct
-from fc7.classify.split_record import SplitRecord
 from fc7.classify.votes import vote
 from fc7.models.common.errors import DataError
 

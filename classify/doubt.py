@@ -68,7 +68,7 @@ def learn_doubt(
     rows : ndarray of shape (n,), intp
         Which of them are the training part.
     fold : ndarray of shape (n,), intp
-        As `classify.folds.make_folds` gives it.
+        As `classify.data.folds.make_folds` gives it.
     choice : Choice
         Its confidences out of fold are what the threshold is learned from.
     """

@@ -27,7 +27,7 @@ from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 
 if TYPE_CHECKING:
-    from fc7.classify.split_record import SplitRecord
+    from fc7.classify.data.record import SplitRecord
 
 
 @unpacked

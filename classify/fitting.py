@@ -13,18 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from fc7.classify.blas import one_blas_thread
 from fc7.classify.choice import Choice, choose
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.folds import make_folds
+from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.leakage import measure_leakage
+from fc7.classify.data.prepare import Prepared, prepare_split
+from fc7.classify.data.rows import Table, make_table
 from fc7.classify.doubt import learn_doubt
 from fc7.classify.evaluate import judge
-from fc7.classify.folds import make_folds
 from fc7.classify.heads import Fitted
-from fc7.classify.identity import FeatureIdentity
-from fc7.classify.leakage import measure_leakage
 from fc7.classify.normalize import KINDS, Normalization
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.records import FitOptions as FitOptions
 from fc7.classify.records import FitResult as FitResult
-from fc7.classify.rows import Table, make_table
-from fc7.classify.splitting import Prepared, prepare_split
 from fc7.classify.training import TrainingData
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.artifact import save_classifier
-from fc7.classify.cache_table import EVERY_LAYER, identity_of, table_of
+from fc7.classify.data.load import EVERY_LAYER, identity_of, table_of
+from fc7.classify.data.rows import first_of, make_table
+from fc7.classify.data.split_csv import write_split
 from fc7.classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
-from fc7.classify.rows import first_of, make_table
-from fc7.classify.split_csv import write_split
 from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
 from fc7.extract.records import Failure
@@ -54,7 +54,7 @@ def fit_cache(
         the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
         that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str, Path, Output or None
-        Where to write which images trained and which judged; `classify.split_csv`.
+        Where to write which images trained and which judged; `classify.data.split_csv`.
     memory : int
         Bytes that the features may take; larger ones are fitted on in parts (`classify.out_of_core`).
 

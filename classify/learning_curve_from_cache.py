@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.classify.cache_table import one_layer, table_of
+from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.fitting import FitOptions, fit_table
 from fc7.classify.learning_curve import REPEATS, LearningCurve, learning_curve
 from fc7.models.common.progress import Progress

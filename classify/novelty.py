@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.normalize import Normalizer
 from fc7.classify.row_product import RowProduct
 
@@ -164,7 +164,7 @@ def learn_novelty(
     ----------
     X : ndarray of shape (n_all, n_features), float32
     fold : ndarray of shape (n,), intp
-        Of each training row, as `classify.folds.make_folds` gives it.
+        Of each training row, as `classify.data.folds.make_folds` gives it.
     rows : ndarray of shape (n,), intp, or None
         Which rows of X are for training; None for all.
 

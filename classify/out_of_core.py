@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 from fc7.classify.calibrate import fit_scale, softmax
 from fc7.classify.choice import Choice, choose
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.folds import make_folds
+from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.leakage import measure_leakage
+from fc7.classify.data.prepare import prepare_split
+from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.doubt import learn_doubt
 from fc7.classify.evaluate import judge
-from fc7.classify.folds import make_folds
 from fc7.classify.heads import Fitted
-from fc7.classify.identity import FeatureIdentity
-from fc7.classify.leakage import measure_leakage
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.records import FitOptions, FitResult
-from fc7.classify.rows import Table, check_finite
 from fc7.classify.sgd import RowSource, fit_in_parts
-from fc7.classify.splitting import prepare_split
 from fc7.classify.training import TrainingData, class_weights
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
@@ -92,7 +92,7 @@ def fit_out_of_core(
     Parameters
     ----------
     table : Table
-        `classify.rows.make_table` without features.
+        `classify.data.rows.make_table` without features.
     source : RowSource
         Of the rows that the table counts.
     memory : int

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fc7.classify.blas import one_blas_thread
 from fc7.classify.calibrate import fit_scale, softmax
-from fc7.classify.folds import make_folds
+from fc7.classify.data.folds import make_folds
+from fc7.classify.data.rows import Table
+from fc7.classify.data.units import make_units, row_keys
 from fc7.classify.normalize import Normalization, Normalizer
-from fc7.classify.rows import Table
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.classify.tune import grid, tune
-from fc7.classify.units import make_units, row_keys
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from fc7.classify.choice import Choice
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.leakage import Leakage
+from fc7.classify.data.prepare import Prepared
+from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
+from fc7.classify.data.rows import Table, left_out_note
+from fc7.classify.data.split import Split
 from fc7.classify.doubt import Doubt
 from fc7.classify.evaluate import Metrics
 from fc7.classify.heads import Fitted
-from fc7.classify.identity import FeatureIdentity
-from fc7.classify.leakage import Leakage
 from fc7.classify.normalize import Normalizer
 from fc7.classify.records import FitOptions, FitResult
-from fc7.classify.rows import Table, left_out_note
-from fc7.classify.split import Split
-from fc7.classify.split_record import NEITHER, TEST, TRAIN, SplitRecord
-from fc7.classify.splitting import Prepared
 from fc7.models.common.label_names import lookalikes
 
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import HEADS, Classifier, Head
+from fc7.classify.data.leakage import Leakage
+from fc7.classify.data.options import SplitOptions
+from fc7.classify.data.split_words import GIVEN
 from fc7.classify.duplicates import Duplicates
 from fc7.classify.evaluate import Metrics
 from fc7.classify.heads import Solver
-from fc7.classify.leakage import Leakage
 from fc7.classify.normalize import KINDS, Normalization
 from fc7.classify.novelty import LearnedNovelty
 from fc7.classify.reject import Rejection
-from fc7.classify.split_options import SplitOptions
-from fc7.classify.split_words import GIVEN
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.tune import Tuned
 from fc7.models.common.errors import UsageError

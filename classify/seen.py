@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Classifier
-from fc7.classify.split_record import TEST, TRAIN
+from fc7.classify.data.record import TEST, TRAIN
 
 
 def seen_in_training(

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.data.rows import Table
 from fc7.classify.out_of_fold import OutOfFold
-from fc7.classify.rows import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fc7.classify.cache_table import one_layer, table_of
+from fc7.classify.data.load import one_layer, table_of
+from fc7.classify.data.prepare import duplicates_of
+from fc7.classify.data.selection import choose_classes
 from fc7.classify.normalize import Normalization
 from fc7.classify.out_of_fold import out_of_fold
 from fc7.classify.records import FitOptions
-from fc7.classify.selection import choose_classes
-from fc7.classify.splitting import duplicates_of
 from fc7.classify.suspects import Suspect, find_suspects
 from fc7.classify.training import ClassWeight
 from fc7.models.common.progress import Progress

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Head
-from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted, HeadFitter
 from fc7.classify.normalize import Normalization, Normalizer
 from fc7.classify.pair_path import PairPath

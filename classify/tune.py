@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.blas import one_blas_thread
 from fc7.classify.classifier import Head
-from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted, Solver
 from fc7.classify.normalize import Normalization
 from fc7.classify.training import TrainingData

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.artifact import load_classifier
+from fc7.classify.data.prepare import duplicates_of
+from fc7.classify.data.record import TEST, TRAIN
+from fc7.classify.data.rows import Table
 from fc7.classify.duplicates import Duplicates as Found
 from fc7.classify.out_of_fold import out_of_fold
 from fc7.classify.records import FitOptions, class_weight_of
@@ -22,9 +25,6 @@ from fc7.classify.report.learning import curve_of
 from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
-from fc7.classify.rows import Table
-from fc7.classify.split_record import TEST, TRAIN
-from fc7.classify.splitting import duplicates_of
 from fc7.classify.suspects import find_suspects
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.errors import DataError

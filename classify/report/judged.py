@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.record import NEITHER, TEST
+from fc7.classify.data.rows import Table
 from fc7.classify.evaluate import Metrics, judge
 from fc7.classify.out_of_fold import OutOfFold
-from fc7.classify.rows import Table
-from fc7.classify.split_record import NEITHER, TEST
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.record import TEST, TRAIN
+from fc7.classify.data.rows import Table
+from fc7.classify.data.units import make_units, row_keys
 from fc7.classify.learning_curve import LearningCurve, learning_curve
 from fc7.classify.records import class_weight_of
-from fc7.classify.rows import Table
-from fc7.classify.split_record import TEST, TRAIN
-from fc7.classify.units import make_units, row_keys
 from fc7.models.common.progress import Progress
 
 # Numbers in the training rows times classes. A curve is about ten fits; at this size (5,000 rows of 4096

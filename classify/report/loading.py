@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.classify.cache_table import table_of
 from fc7.classify.classifier import Classifier
-from fc7.classify.matching import layer_for
-from fc7.classify.rows import Table
+from fc7.classify.data.load import table_of
+from fc7.classify.data.matching import layer_for
+from fc7.classify.data.rows import Table
 from fc7.extract.cache.format.header import Header
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.records import Failure

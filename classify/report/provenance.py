@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.rows import Table
 from fc7.classify.report.facts import Headline
 from fc7.classify.report.judged import Judged
 from fc7.classify.report.loading import LoadedCache
-from fc7.classify.rows import Table
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Head
+from fc7.classify.data.folds import make_folds
 from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
-from fc7.classify.folds import make_folds
 from fc7.classify.normalize import Normalizer
 from fc7.classify.tune import grid
 from tests.benchmarks.feature_rows import feature_rows

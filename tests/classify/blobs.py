@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier import Classifier
+from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.fitting import FitOptions, fit_classifier
-from fc7.classify.identity import FeatureIdentity
 
 IDENTITY = FeatureIdentity("alexnet", "fc7", "ab" * 32, '{"crops":1}', trained=False, pool="avg")
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.folds import ALWAYS_TRAINS, make_folds
-from fc7.classify.units import make_units, row_keys
+from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
+from fc7.classify.data.units import make_units, row_keys
 
 
 def test_classes_of_ten_give_five_folds_of_two() -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from fc7.classify.artifact import load_classifier, save_classifier
 from fc7.classify.classifier import Head
+from fc7.classify.data.record import SplitRecord
+from fc7.classify.data.split import training_count
 from fc7.classify.fitting import FitOptions, fit_classifier
-from fc7.classify.split import training_count
-from fc7.classify.split_record import SplitRecord
 from tests.classify.blobs import blobs, names
 from tests.classify.test_splitting import counts, prepared
 from tests.support import CommandLine, lines_of, write_pictures

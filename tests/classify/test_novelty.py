@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from fc7.classify.folds import ALWAYS_TRAINS
+from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.novelty import learn_novelty, learn_reference
 
 

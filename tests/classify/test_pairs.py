@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 
 from fc7.classify import pairs
 from fc7.classify.choice import choose
-from fc7.classify.folds import make_folds
+from fc7.classify.data.folds import make_folds
 from fc7.classify.kernel_newton import solve
 from fc7.classify.records import FitOptions
 from fc7.classify.training import ClassWeight, TrainingData

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fc7.classify.rows import Table, check_classes, make_table
+from fc7.classify.data.rows import Table, check_classes, make_table
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import lookalikes
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fc7.classify.data.prepare import prepare_split
+from fc7.classify.data.rows import make_table
+from fc7.classify.data.selection import trim_to_smallest
+from fc7.classify.data.split import training_count
 from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
-from fc7.classify.rows import make_table
-from fc7.classify.selection import trim_to_smallest
-from fc7.classify.split import training_count
-from fc7.classify.splitting import prepare_split
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import natural_key
 from tests.classify.blobs import blobs, names

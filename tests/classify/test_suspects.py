@@ -15,17 +15,17 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from fc7.classify.calibrate import fit_scale, softmax
-from fc7.classify.folds import make_folds
+from fc7.classify.data.folds import make_folds
+from fc7.classify.data.rows import Table, make_table
+from fc7.classify.data.units import make_units, row_keys
 from fc7.classify.from_cache import fit_cache
 from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
 from fc7.classify.out_of_fold import OutOfFold, out_of_fold
 from fc7.classify.records import FitOptions
 from fc7.classify.report.gather import gather
-from fc7.classify.rows import Table, make_table
 from fc7.classify.suspects import find_suspects
 from fc7.classify.suspects_from_cache import cache_suspects
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
-from fc7.classify.units import make_units, row_keys
 from fc7.extract.records import RowBlock
 from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import blobs, names

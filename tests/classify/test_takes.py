@@ -7,7 +7,7 @@ import shlex
 import pytest
 from PIL import Image
 
-from fc7.classify.takes import hint_of_takes
+from fc7.classify.data.takes import hint_of_takes
 from fc7.extract.inputs.labels.grouping import compile_pattern, group_of
 from tests.support import CommandLine, coloured_picture, lines_of, read_json
 

@@ -10,8 +10,8 @@ import pytest
 
 from fc7.classify import paths
 from fc7.classify.artifact import load_classifier
+from fc7.classify.data.folds import make_folds
 from fc7.classify.fitting import fit_classifier
-from fc7.classify.folds import make_folds
 from fc7.classify.from_cache import fit_cache
 from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
 from fc7.classify.newton import minimise

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.rows import Table, name_some
+from fc7.classify.data.rows import Table, name_some
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.unicode_forms import normal

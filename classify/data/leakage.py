@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from fc7.classify.splitting import Prepared
+    from fc7.classify.data.prepare import Prepared
 
 Positions = NDArray[np.intp]
 # Whether a classifier fitted on the first positions, as the kept one was, is right on each of the second.

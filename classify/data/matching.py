@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fc7.models.common.errors import MismatchError
 
 if TYPE_CHECKING:
-    from fc7.classify.identity import FeatureIdentity
+    from fc7.classify.data.identity import FeatureIdentity
     from fc7.extract.cache.reader import CacheReader
 
 

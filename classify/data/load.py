@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from fc7.classify.identity import FeatureIdentity
-from fc7.classify.rows import Table, make_table
+from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.rows import Table, make_table
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.models.common.errors import UnknownLayerError

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.data.options import SplitOptions
+from fc7.classify.data.record import NEITHER, TEST, TRAIN
+from fc7.classify.data.rows import Table, check_classes
+from fc7.classify.data.selection import choose_classes, trim_to_smallest
+from fc7.classify.data.split import Split, column_split, stratified_split
+from fc7.classify.data.split_words import SplitWords
+from fc7.classify.data.takes import hint_of_takes
+from fc7.classify.data.units import make_units, row_keys
 from fc7.classify.duplicates import Duplicates, find_duplicates
-from fc7.classify.rows import Table, check_classes
-from fc7.classify.selection import choose_classes, trim_to_smallest
-from fc7.classify.split import Split, column_split, stratified_split
-from fc7.classify.split_options import SplitOptions
-from fc7.classify.split_record import NEITHER, TEST, TRAIN
-from fc7.classify.split_words import SplitWords
-from fc7.classify.takes import hint_of_takes
-from fc7.classify.units import make_units, row_keys
 from fc7.models.common.label_names import in_order, natural_key
 from fc7.models.common.progress import Progress
 

@@ -42,7 +42,7 @@ def hint_of_takes(
     Parameters
     ----------
     paths, labels, groups : sequence of n str, or None
-        As `classify.rows.Table` has them.
+        As `classify.data.rows.Table` has them.
     ordered : bool
         Whether the split is in the order of the paths.
 

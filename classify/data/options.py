@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fc7.classify.split_record import SplitRecord
-from fc7.classify.split_words import GIVEN, SplitWords
+from fc7.classify.data.record import SplitRecord
+from fc7.classify.data.split_words import GIVEN, SplitWords
 from fc7.models.common.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")

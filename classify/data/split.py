@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.rows import name_some
-from fc7.classify.split_words import SplitWords
-from fc7.classify.units import count_table
+from fc7.classify.data.rows import name_some
+from fc7.classify.data.split_words import SplitWords
+from fc7.classify.data.units import count_table
 from fc7.models.common.errors import DataError
 
 

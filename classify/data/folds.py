@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.units import count_table
+from fc7.classify.data.units import count_table
 
 # Five folds: the usual compromise of bias, variance and cost (Kohavi 1995, "A study of
 # cross-validation and bootstrap", recommends ten for accuracy's sake; C needs only a ranking).
