@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from fc7.classify.intervals import wilson_interval
 from fc7.classify.markdown import plain, table
+from fc7.classify.metrics.intervals import wilson_interval
 
 MISSING = "not recorded"
 _CONFUSIONS = 10

@@ -32,7 +32,7 @@ from fc7.models.store.default import default_network
 from fc7.models.store.ensure import ensure_network
 
 if TYPE_CHECKING:
-    from fc7.classify.evaluate import Metrics
+    from fc7.classify.metrics.metrics import Metrics
     from fc7.extract.records import Pixels
     from fc7.models.network.spec import NetworkSpec
     from fc7.models.outputs.outputs import Destination

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.intervals import wilson_interval
+from fc7.classify.metrics.intervals import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)

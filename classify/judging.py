@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fc7.classify.artifact import load_classifier
 from fc7.classify.classifier import Classifier
-from fc7.classify.evaluate import Metrics, judge
 from fc7.classify.groups import GroupFigures, judge_groups
+from fc7.classify.metrics.metrics import Metrics, judge
 from fc7.classify.recovering import recovering_unless_cache
 from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
 from fc7.classify.seen import seen_in_training

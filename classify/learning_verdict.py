@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 
 from fc7.classify.classifier import Head
-from fc7.classify.intervals import wilson_interval
 from fc7.classify.kinds import CURVE_COLUMNS
+from fc7.classify.metrics.intervals import wilson_interval
 
 # The quantile of the normal distribution for one-sided 95 %.
 _Z = 1.6448536269514722

@@ -27,8 +27,8 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.doubt import learn_doubt
-from fc7.classify.evaluate import judge
 from fc7.classify.heads import Fitted
+from fc7.classify.metrics.metrics import judge
 from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.records import FitOptions, FitResult

@@ -19,8 +19,8 @@ from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
 from fc7.classify.doubt import Doubt
-from fc7.classify.evaluate import Metrics
 from fc7.classify.heads import Fitted
+from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.normalize import Normalizer
 from fc7.classify.records import FitOptions, FitResult
 from fc7.models.common.label_names import lookalikes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.intervals import wilson_lower
+from fc7.classify.metrics.intervals import wilson_lower
 
 # The 80 % quantile of the normal distribution, one-sided. On three sets, four networks and six splits each, a
 # target of 0.95 was met on the held-out images by 75 % of the fits, 0.961 of the accepted images were right,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fc7.classify.intervals import wilson_interval
 from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.metrics.intervals import wilson_interval
 
 
 def learning_curve_report(curve: LearningCurve) -> str:

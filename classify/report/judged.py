@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier import Classifier
 from fc7.classify.data.record import NEITHER, TEST
 from fc7.classify.data.rows import Table
-from fc7.classify.evaluate import Metrics, judge
+from fc7.classify.metrics.metrics import Metrics, judge
 from fc7.classify.out_of_fold import OutOfFold
 
 

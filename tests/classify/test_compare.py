@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from fc7.classify.mcnemar import difference_interval, mcnemar
+from fc7.classify.metrics.mcnemar import difference_interval, mcnemar
 from tests.support import CommandLine, lines_of, read_json, tiny_network, write_pictures
 
 

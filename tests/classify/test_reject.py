@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from fc7.classify.classifier import Classifier
 from fc7.classify.fitting import fit_classifier
-from fc7.classify.intervals import wilson_interval, wilson_lower
+from fc7.classify.metrics.intervals import wilson_interval, wilson_lower
 from fc7.classify.records import FitOptions
 from fc7.classify.reject import coverage_curve, given_rejection, learn_rejection, rejection_label
 from fc7.models.common.errors import UsageError

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fc7.classify.artifact import load_classifier
-from fc7.classify.evaluate import judge
+from fc7.classify.metrics.metrics import judge
 from fc7.extract.cache.reader import load_features
 from tests.classify.report_support import CONTROL, HOSTILE, QUOTES, SCRIPT, Page, hostile_set
 from tests.support import CommandLine, write_pictures

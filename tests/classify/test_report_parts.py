@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fc7.classify.evaluate import judge
+from fc7.classify.metrics.metrics import judge
 from fc7.classify.report import sheets
 from fc7.classify.report.canvas import render
 from fc7.classify.report.facts import ClassCount

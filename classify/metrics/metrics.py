@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.average_precision import average_precision
-from fc7.classify.intervals import wilson_interval as wilson_interval
-from fc7.classify.reliability import Reliability, brier_score, reliability_bins
+from fc7.classify.metrics.average_precision import average_precision
+from fc7.classify.metrics.intervals import wilson_interval as wilson_interval
+from fc7.classify.metrics.reliability import Reliability, brier_score, reliability_bins
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 
@@ -41,8 +41,8 @@ class Metrics:
         NaN where undefined: precision and F1 of a class that is neither there nor predicted, precision
         of one that was never predicted, recall of a label without rows.
     average_precision : ndarray of shape (n_labels,), float64
-        Of each class's probability as a ranking of all rows (`classify.average_precision`); NaN for labels
-        without rows and labels that the classifier does not know.
+        Of each class's probability as a ranking of all rows (`classify.metrics.average_precision`); NaN for
+        labels without rows and labels that the classifier does not know.
     mean_average_precision : float
         Mean of those that are numbers; NaN if none is.
     confusion : ndarray of shape (n_labels, n_labels), int64
@@ -53,7 +53,8 @@ class Metrics:
         Mean of -log(probability of the true class) in nats, over the rows with a known label; at most
         87.3 a row. NaN if there are none.
     brier : float
-        `classify.reliability.brier_score` over the rows with a known label, 0 to 2; NaN if there are none.
+        `classify.metrics.reliability.brier_score` over the rows with a known label, 0 to 2; NaN if there are
+        none.
     reliability : Reliability
         Of the predicted class's probability; its `expected_error` is the expected calibration error.
     reject_below : float
