@@ -10,7 +10,7 @@ import numpy as np
 from fc7.classify.data.load import one_layer
 from fc7.classify.data.options import parse_cosine
 from fc7.classify.data.rows import check_finite
-from fc7.classify.duplicates import Duplicates, Pair, find_duplicates
+from fc7.classify.duplicates.find import Duplicates, Pair, find_duplicates
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.progress import Progress
 

@@ -76,7 +76,7 @@ def out_of_fold(
     ----------
     alike : sequence of n_labelled str, or None
         Rows with one text that is not empty stay together, as copies and groups do
-        (`classify.duplicates.Duplicates.ties`).
+        (`classify.duplicates.find.Duplicates.ties`).
     C : float or None
         None cross-validates it; for a large table (`_LARGE`) the middle of its range is taken.
     normalize : {"l2", "standard", "none"}

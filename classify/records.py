@@ -15,7 +15,7 @@ from fc7.classify.classifier import HEADS, Classifier, Head
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.split_words import GIVEN
-from fc7.classify.duplicates import Duplicates
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.heads import Solver
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.normalize import KINDS, Normalization

@@ -15,7 +15,7 @@ from fc7.classify.data.split import Split, column_split, stratified_split
 from fc7.classify.data.split_words import SplitWords
 from fc7.classify.data.takes import hint_of_takes
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.models.common.label_names import in_order, natural_key
 from fc7.models.common.progress import Progress
 

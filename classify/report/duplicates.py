@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fc7.classify.duplicates import Pair
+from fc7.classify.duplicates.find import Pair
 from fc7.classify.duplicates_of_cache import NamedDuplicates
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from fc7.classify.report.text import duplicates_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fc7.classify.duplicates import Duplicates
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.records import FitResult
 from fc7.classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
 from fc7.classify.tune import Tuned

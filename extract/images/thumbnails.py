@@ -2,8 +2,8 @@
 
 Stored again, scaled, blurred or brightened, a picture keeps its coarse greys to about one level in 255,
 while the features of a network move by as much as those of different pictures differ where all are alike
-(`classify.duplicates`). Its colours keep their hues, which tell a red square from a blue one
-(`classify.hues`).
+(`classify.duplicates.find`). Its colours keep their hues, which tell a red square from a blue one
+(`classify.duplicates.colours`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.fitting import FitOptions, fit_classifier
 from fc7.extract.cache.reader import FeatureSet, load_features
 from fc7.extract.options import ExtractOptions

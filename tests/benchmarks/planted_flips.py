@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fc7.classify.data.load import table_of
-from fc7.classify.duplicates import find_duplicates
+from fc7.classify.duplicates.find import find_duplicates
 from fc7.classify.out_of_fold import out_of_fold
 from fc7.classify.suspects import find_suspects
 from fc7.extract.cache.reader import load_features

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify import closeness
-from fc7.classify.chance import FALSE_SHARE, calibrate
-from fc7.classify.closeness import Closeness
-from fc7.classify.duplicates import Duplicates, find_duplicates
+from fc7.classify.duplicates import distances as closeness
+from fc7.classify.duplicates.distances import Closeness
+from fc7.classify.duplicates.find import Duplicates, find_duplicates
+from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
 from fc7.classify.fitting import FitOptions, fit_classifier
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent

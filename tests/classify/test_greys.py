@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fc7.classify import greys
-from fc7.classify.duplicates import Duplicates, find_duplicates
-from fc7.classify.greys import Greys, mirrored
+from fc7.classify.duplicates import greys
+from fc7.classify.duplicates.find import Duplicates, find_duplicates
+from fc7.classify.duplicates.greys import Greys, mirrored
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
-from fc7.classify.duplicates import Duplicates, find_duplicates
-from fc7.classify.hues import Hues
+from fc7.classify.duplicates.colours import Hues
+from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.extract.images.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
 from tests.benchmarks.drawn import COLOURS

@@ -1,9 +1,9 @@
 """Which images are one picture: exact copies by content, near-duplicates by features and by thumbnails.
 
 Copies altered a little (stored again, scaled, cropped, brightened) lie nearer to each other than different
-pictures do; how near that is, `classify.chance` learns from the cache, for features and for thumbnails
-(`classify.greys`). Pairs within either are tied, nearest first (`classify.tying`), but for those whose
-colours differ (`classify.hues`).
+pictures do; how near that is, `classify.duplicates.thresholds` learns from the cache, for features and for
+thumbnails (`classify.duplicates.greys`). Pairs within either are tied, nearest first
+(`classify.duplicates.groups`), but for those whose colours differ (`classify.duplicates.colours`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.chance import FALSE_SHARE, SAME, Thresholds, calibrate
-from fc7.classify.closeness import Closeness
-from fc7.classify.greys import Greys
-from fc7.classify.hues import Hues
-from fc7.classify.tying import FEATURES, GREYS, Links, tie
+from fc7.classify.duplicates.colours import Hues
+from fc7.classify.duplicates.distances import Closeness
+from fc7.classify.duplicates.greys import Greys
+from fc7.classify.duplicates.groups import FEATURES, GREYS, Links, tie
+from fc7.classify.duplicates.thresholds import FALSE_SHARE, SAME, Thresholds, calibrate
 from fc7.extract.images.thumbnails import GREYS as N_GREYS
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent

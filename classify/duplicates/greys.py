@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.closeness import Closeness, nearest
+from fc7.classify.duplicates.distances import Closeness, nearest
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float32]

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.closeness import Closeness
+from fc7.classify.duplicates.distances import Closeness
 
 FALSE_SHARE = 0.01
 """Share of images that the calibration expects to be tied to another by chance, between classes as inside."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.greys import mirrored
+from fc7.classify.duplicates.greys import mirrored
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float32]
