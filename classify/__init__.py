@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fc7.classify.artifact import load_classifier as load_classifier
-    from fc7.classify.artifact import save_classifier as save_classifier
+    from fc7.classify.classifier.artifact import load_classifier as load_classifier
+    from fc7.classify.classifier.artifact import save_classifier as save_classifier
     from fc7.classify.fitting import FitOptions as FitOptions
     from fc7.classify.fitting import fit_classifier as fit_classifier
     from fc7.classify.predict import classify_images as classify_images
@@ -25,8 +25,8 @@ _HOMES = {
     "classify_images": "fc7.classify.predict",
     "fit_classifier": "fc7.classify.fitting",
     "fit_cache": "fc7.classify.from_cache",
-    "load_classifier": "fc7.classify.artifact",
-    "save_classifier": "fc7.classify.artifact",
+    "load_classifier": "fc7.classify.classifier.artifact",
+    "save_classifier": "fc7.classify.classifier.artifact",
 }
 
 

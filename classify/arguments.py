@@ -17,7 +17,7 @@ import typer
 from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from fc7.classify.classifier import Head
+    from fc7.classify.classifier.classifier import Head
     from fc7.classify.records import FitOptions
 
 # As `classify.data.split_words.GIVEN`, whose module is loaded when there is something to do.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.classify.card_figures import MISSING, figures, is_number, mapping
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import CARD, card_end
 from fc7.classify.markdown import plain, table
 from fc7.classify.scoring import stored_network

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.calibrate import fit_scale, log_loss, natural_scale, softmax
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.calibration import fit_scale, log_loss, natural_scale, softmax
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted
-from fc7.classify.normalize import Normalization
 from fc7.classify.pairs import check_pairs
 from fc7.classify.records import FitOptions
 from fc7.classify.training import TrainingData
@@ -32,7 +32,7 @@ class Choice:
     ----------
     head : {"svm", "softmax", "svm-ovo"}
     scale : float
-        Of the decisions; see `classify.calibrate`.
+        Of the decisions; see `classify.classifier.calibration`.
     tuned : tuple of Tuned
         The kept head's first; empty if there was nothing to validate on.
     confidence : ndarray of shape (n_validated,), float32

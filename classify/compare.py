@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.artifact import load_classifier
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.judging import JudgedRows, Scoring, score_labelled
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval

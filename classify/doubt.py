@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.choice import Choice
-from fc7.classify.classifier import Classifier
-from fc7.classify.novelty import LearnedNovelty, learn_novelty, learn_reference
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.novelty import LearnedNovelty, learn_novelty, learn_reference
+from fc7.classify.classifier.rejection import Rejection, given_rejection, learn_rejection
 from fc7.classify.records import FitOptions
-from fc7.classify.reject import Rejection, given_rejection, learn_rejection
 
 
 @dataclass(frozen=True, slots=True)

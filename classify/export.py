@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.classify.artifact import to_bytes
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import to_bytes
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export_check import TOLERANCE, compare, its_answers, our_answers
 from fc7.classify.export_example import before_the_network, example_script
 from fc7.classify.export_trial import trial_images

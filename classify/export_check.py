@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export_trial import Trial
 from fc7.classify.scoring import RunOptions, score_inputs
 from fc7.extract.clock import Clock

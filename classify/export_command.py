@@ -61,7 +61,7 @@ def export(
     path = output or (None if example or card else _DEFAULTS[form])
     out = None if path is None else guard.claim(path, FULL if form == "onnx" else SKOPS)
     card_out = None if card is None else guard.claim(card, CARD, "--card")
-    from fc7.classify.artifact import load_classifier
+    from fc7.classify.classifier.artifact import load_classifier
 
     classifier = load_classifier(model)
     done: dict[str, object] = {}

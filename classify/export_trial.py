@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify

@@ -112,7 +112,7 @@ def fit(
 
 def _split_of(model: Path) -> SplitRecord:
     existing(model, "give a classifier that fit wrote")
-    from fc7.classify.artifact import load_classifier
+    from fc7.classify.classifier.artifact import load_classifier
 
     split = load_classifier(model).split
     if split is None:

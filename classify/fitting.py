@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fc7.classify.blas import one_blas_thread
 from fc7.classify.choice import Choice, choose
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import KINDS, Normalization
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import measure_leakage
@@ -21,7 +22,6 @@ from fc7.classify.data.rows import Table, make_table
 from fc7.classify.doubt import learn_doubt
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.normalize import KINDS, Normalization
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.records import FitOptions as FitOptions
 from fc7.classify.records import FitResult as FitResult

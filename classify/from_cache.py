@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.artifact import save_classifier
+from fc7.classify.classifier.artifact import save_classifier
 from fc7.classify.data.load import EVERY_LAYER, identity_of, table_of
 from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split

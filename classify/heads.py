@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.blas import one_blas_thread
-from fc7.classify.classifier import Head
-from fc7.classify.votes import vote
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.votes import vote
 
 # scikit-learn's own for both solvers.
 TOLERANCE = 1e-4
@@ -57,7 +57,8 @@ class Fitted:
     Attributes
     ----------
     coef : ndarray of shape (n_classes, n_features), float64
-        Two classes have two rows, of opposite sign. One-vs-one has a row for each pair (`classify.votes`).
+        Two classes have two rows, of opposite sign. One-vs-one has a row for each pair
+        (`classify.classifier.votes`).
     intercept : ndarray of shape (n_classes,), float64
     converged : bool
         Whether the solver reached its tolerance.

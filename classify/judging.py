@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.artifact import load_classifier
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.groups import GroupFigures, judge_groups
 from fc7.classify.metrics.metrics import Metrics, judge
 from fc7.classify.recovering import recovering_unless_cache

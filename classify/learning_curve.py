@@ -14,12 +14,12 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.blas import one_blas_thread
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.units import count_table
 from fc7.classify.learning_verdict import CurvePoint
 from fc7.classify.learning_verdict import LearningCurve as LearningCurve
-from fc7.classify.normalize import Normalization
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent

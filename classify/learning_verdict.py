@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.kinds import CURVE_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
 

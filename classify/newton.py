@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.classifier.products import Design
 from fc7.classify.losses import Floats, Indices, Loss
-from fc7.classify.products import Design
 
 # Newton steps, and conjugate gradient steps within one. What takes more is reported as not converged.
 _STEPS, _INNER_STEPS = 60, 250

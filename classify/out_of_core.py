@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.calibrate import fit_scale, softmax
 from fc7.classify.choice import Choice, choose
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.calibration import fit_scale, softmax
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import KINDS, Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import measure_leakage
@@ -29,7 +30,6 @@ from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.doubt import learn_doubt
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.normalize import KINDS, Normalizer
 from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.records import FitOptions, FitResult
 from fc7.classify.sgd import RowSource, fit_in_parts

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.blas import one_blas_thread
-from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.calibration import fit_scale, softmax
+from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.normalize import Normalization, Normalizer
 from fc7.classify.training import ClassWeight, TrainingData
 from fc7.classify.tune import grid, tune
 from fc7.models.common.errors import DataError

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.choice import Choice
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.prepare import Prepared
@@ -21,7 +22,6 @@ from fc7.classify.data.split import Split
 from fc7.classify.doubt import Doubt
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.normalize import Normalizer
 from fc7.classify.records import FitOptions, FitResult
 from fc7.models.common.label_names import lookalikes
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.classifier.votes import Tally, pairs_of
 from fc7.classify.pairs import Pairs
-from fc7.classify.votes import Tally, pairs_of
 
 # Margins, in numbers (32 MB), and pairs without inner products that are scored at a time.
 _MARGINS, _PAIRS = 1 << 23, 64

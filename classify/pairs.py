@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.classifier.products import Design
+from fc7.classify.classifier.votes import n_pairs, pairs_of
 from fc7.classify.heads import Fitted, Solver
 from fc7.classify.kernel_newton import TOLERANCE, solve
 from fc7.classify.losses import SquaredHinge
 from fc7.classify.newton import Weights, gradient_at_zero, minimise
-from fc7.classify.products import Design
-from fc7.classify.votes import n_pairs, pairs_of
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import UsageError
 
@@ -266,7 +266,7 @@ def fit_pairs(
     Returns
     -------
     Fitted
-        `coef` of shape (n_pairs, n_features), in the order of `classify.votes`.
+        `coef` of shape (n_pairs, n_features), in the order of `classify.classifier.votes`.
     """
     everything = np.ones((len(y), 1), np.bool_)
     pairs = Pairs(Design(X), y, everything, balanced=balanced, tolerance=tolerance, exact=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.products import Design
 from fc7.classify.heads import Fitted, Solver
 from fc7.classify.losses import CrossEntropy, Floats, Loss, SquaredHinge
 from fc7.classify.newton import Weights, gradient_at_zero, minimise
-from fc7.classify.products import Design
 
 # Numbers in one (n, n_problems, width) array; about ten of them are alive at a time (64 MB each).
 _BLOCK = 1 << 24

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fc7.classify.artifact import load_classifier
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
 from fc7.classify.recovering import recovering_unless_cache

@@ -11,16 +11,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import HEADS, Classifier, Head
+from fc7.classify.classifier.classifier import HEADS, Classifier, Head
+from fc7.classify.classifier.normalizer import KINDS, Normalization
+from fc7.classify.classifier.novelty import LearnedNovelty
+from fc7.classify.classifier.rejection import Rejection
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.split_words import GIVEN
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.heads import Solver
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.normalize import KINDS, Normalization
-from fc7.classify.novelty import LearnedNovelty
-from fc7.classify.reject import Rejection
 from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.tune import Tuned
 from fc7.models.common.errors import UsageError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for
 from fc7.classify.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock

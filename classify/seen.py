@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import TEST, TRAIN
 
 

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import SKOPS
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import ClassifierError, UsageError

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.selection import choose_classes
-from fc7.classify.normalize import Normalization
 from fc7.classify.out_of_fold import out_of_fold
 from fc7.classify.records import FitOptions
 from fc7.classify.suspects import Suspect, find_suspects

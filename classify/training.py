@@ -8,14 +8,14 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.normalizer import Normalization, Normalizer
+from fc7.classify.classifier.products import Design
 from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted, HeadFitter
-from fc7.classify.normalize import Normalization, Normalizer
 from fc7.classify.pair_path import PairPath
 from fc7.classify.pairs import fit_pairs
 from fc7.classify.paths import Path
-from fc7.classify.products import Design
 from fc7.classify.rotate import Rotation, pays
 
 ClassWeight = Literal["none", "balanced"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.blas import one_blas_thread
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.heads import Fitted, Solver
-from fc7.classify.normalize import Normalization
 from fc7.classify.training import TrainingData
 from fc7.models.common.progress import Progress, Silent
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.extract.records import Failure, RowBlock
 from fc7.extract.worker.gathering import Gathered
 from fc7.extract.worker.worker import Finished

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.artifact import save_classifier
+from fc7.classify.classifier.artifact import save_classifier
 from fc7.extract import ExtractOptions, extract_features
 from fc7.models.common.errors import MismatchError
 from tests.classify.blobs import fitted

@@ -33,7 +33,7 @@ DOORS = {
         "extract/inputs/arrays/hdf5_images.py",
     ),
     "pyarrow": ("extract/cache/parquet.py",),
-    "onnx": ("models/", "classify/artifact.py"),
+    "onnx": ("models/", "classify/classifier/artifact.py"),
     "sklearn": ("classify/",),
     "skops": ("classify/skops_file.py",),
     # Its errors are told apart there: a worker that died, a call that raised, a cluster that is gone.

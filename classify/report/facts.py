@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.classifier.rejection import Coverage
 from fc7.classify.learning_verdict import LearningCurve
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.metrics.reliability import Reliability
-from fc7.classify.reject import Coverage
 from fc7.classify.suspects import Suspect
 from fc7.extract.records import Failure
 

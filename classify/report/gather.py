@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.rejection import coverage_curve
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates as Found
 from fc7.classify.out_of_fold import out_of_fold
 from fc7.classify.records import FitOptions, class_weight_of
-from fc7.classify.reject import coverage_curve
 from fc7.classify.report import sheets
 from fc7.classify.report.facts import ClassCount, Duplicates, ReportData, Trial
 from fc7.classify.report.judged import judge_cache

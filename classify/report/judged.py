@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import NEITHER, TEST
 from fc7.classify.data.rows import Table
 from fc7.classify.metrics.metrics import Metrics, judge

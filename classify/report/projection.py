@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from fc7.classify.blas import one_blas_thread
+from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.report.facts import Map
 
 # As many points as an SVG of about 150 KB holds; more hide one another.

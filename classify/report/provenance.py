@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
 from fc7.classify.report.facts import Headline
 from fc7.classify.report.judged import Judged

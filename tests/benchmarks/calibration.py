@@ -20,8 +20,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import PredefinedSplit
 from sklearn.svm import LinearSVC
 
-from fc7.classify.calibrate import fit_scale, softmax
-from fc7.classify.classifier import HEADS
+from fc7.classify.classifier.calibration import fit_scale, softmax
+from fc7.classify.classifier.classifier import HEADS
 from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
 from fc7.classify.data.split import stratified_split
 from fc7.classify.data.units import make_units, row_keys

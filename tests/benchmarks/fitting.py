@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
+from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
-from fc7.classify.normalize import Normalizer
 from fc7.classify.tune import grid
 from tests.benchmarks.feature_rows import feature_rows
 

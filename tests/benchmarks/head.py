@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Classifier
-from fc7.classify.normalize import Normalizer
-from fc7.classify.novelty import NoveltyReference
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.classifier.novelty import NoveltyReference
 from fc7.classify.predictions import open_predictions
 from fc7.classify.scoring import score_finished
 from fc7.classify.waiting import rows_to_wait_for

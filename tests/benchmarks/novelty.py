@@ -18,10 +18,10 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
+from fc7.classify.classifier.novelty import learn_novelty
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.split import stratified_split
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.novelty import learn_novelty
 from fc7.extract.cache.reader import FeatureSet, load_features
 
 Rows = NDArray[np.float32]

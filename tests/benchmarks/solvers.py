@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
 from fc7.classify import training
-from fc7.classify.blas import one_blas_thread
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.heads import TOLERANCE
-from fc7.classify.normalize import Normalizer
 from fc7.classify.training import TrainingData
 from tests.benchmarks.feature_rows import feature_rows
 

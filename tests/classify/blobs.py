@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.fitting import FitOptions, fit_classifier
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.records import FitOptions
 from fc7.models.common.errors import ClassifierError, DataError, UsageError

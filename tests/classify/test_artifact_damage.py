@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fc7.classify.artifact import _checksum, load_classifier, save_classifier
+from fc7.classify.classifier.artifact import _checksum, load_classifier, save_classifier
 from fc7.models.common.errors import ClassifierError
 from tests.classify.blobs import blobs, fitted
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.records import FitOptions
 from fc7.models.common.errors import ClassifierError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from fc7.classify.calibrate import fit_scale, log_loss, natural_scale, softmax
+from fc7.classify.classifier.calibration import fit_scale, log_loss, natural_scale, softmax
 
 
 def drawn(scale: float, n: int = 20_000, n_classes: int = 4) -> tuple[np.ndarray, np.ndarray]:

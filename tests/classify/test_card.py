@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from fc7.classify.artifact import load_classifier, save_classifier
 from fc7.classify.card import card_text
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.markdown import plain, table
 from fc7.classify.records import FitOptions

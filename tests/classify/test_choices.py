@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.fitting import FitOptions, fit_classifier
 from fc7.classify.from_cache import fit_cache
 from fc7.classify.heads import Fitted, Solver

@@ -132,7 +132,7 @@ def test_a_cache_of_another_network_is_refused(cli: CommandLine) -> None:
 def test_a_classifier_that_keeps_no_split_is_named(cli: CommandLine) -> None:
     from dataclasses import replace
 
-    from fc7.classify.artifact import load_classifier, save_classifier
+    from fc7.classify.classifier.artifact import load_classifier, save_classifier
 
     old = replace(load_classifier(cli.folder / "tiny-c.onnx"), split=None)
     save_classifier(old, Path(cli.folder / "old.onnx"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier.artifact import load_classifier
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 
 

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fc7.classify.artifact import load_classifier, to_bytes
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.artifact import load_classifier, to_bytes
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export import _into_place, example_of, export_full
 from fc7.classify.export_example import example_script
 from fc7.classify.from_cache import fit_cache

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
 from fc7.classify.report.text import fit_report
 from fc7.models.common.errors import DataError, UsageError

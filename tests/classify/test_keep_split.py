@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.artifact import load_classifier, save_classifier
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split import training_count
 from fc7.classify.fitting import FitOptions, fit_classifier

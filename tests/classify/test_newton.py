@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.class_weight import compute_class_weight
 
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.training import ClassWeight, TrainingData
 from tests.classify.blobs import blobs
 

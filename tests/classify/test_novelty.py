@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
+from fc7.classify.classifier.novelty import learn_novelty, learn_reference
 from fc7.classify.data.folds import ALWAYS_TRAINS
-from fc7.classify.novelty import learn_novelty, learn_reference
 
 
 def near_a_plane(n: int, seed: int, n_features: int = 60) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier.artifact import load_classifier
 from fc7.extract.cache.reader import load_features
 from tests.classify.test_artifact import in_onnx_runtime
 from tests.classify.test_choices import layered_cache

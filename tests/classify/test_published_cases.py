@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 
-from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.metrics.metrics import judge, wilson_interval
 from fc7.classify.records import FitOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict import classify_images
 from fc7.classify.recovering import recovering

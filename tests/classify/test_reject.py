@@ -8,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from fc7.classify.classifier import Classifier
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.rejection import (
+    coverage_curve,
+    given_rejection,
+    learn_rejection,
+    rejection_label,
+)
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.metrics.intervals import wilson_interval, wilson_lower
 from fc7.classify.records import FitOptions
-from fc7.classify.reject import coverage_curve, given_rejection, learn_rejection, rejection_label
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs, fitted, names
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.metrics.metrics import judge
 from fc7.extract.cache.reader import load_features
 from tests.classify.report_support import CONTROL, HOSTILE, QUOTES, SCRIPT, Page, hostile_set

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler, normalize
 
-from fc7.classify.classifier import Classifier
-from fc7.classify.normalize import KINDS, Normalization, Normalizer
-from fc7.classify.novelty import NoveltyReference
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import KINDS, Normalization, Normalizer
+from fc7.classify.classifier.novelty import NoveltyReference
 
 
 def classifier(kind: Normalization, n_classes: int, train: np.ndarray, *, novelty: bool = True) -> Classifier:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split_csv import write_split
 from fc7.classify.fitting import FitOptions, fit_classifier
@@ -81,7 +81,7 @@ def test_the_classifiers_file_carries_it_and_older_files_load_without(tmp_path: 
     ['{"train":"!!","test":"","differing":{}}', '{"train":"QUE=","test":"","differing":{}}', "[]", "{}"],
 )
 def test_a_split_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    from fc7.classify.artifact import _checksum
+    from fc7.classify.classifier.artifact import _checksum
 
     model = onnx.load(save_classifier(fitted(), tmp_path / "c.onnx"))
     meta = {entry.key: entry.value for entry in model.metadata_props} | {"split": text}

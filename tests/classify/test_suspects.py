@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from fc7.classify.calibrate import fit_scale, softmax
+from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.data.units import make_units, row_keys

@@ -12,7 +12,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from fc7.classify.choice import choose
-from fc7.classify.classifier import Head
+from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
 from fc7.classify.records import FitOptions
 from fc7.classify.training import TrainingData
@@ -92,9 +92,9 @@ def test_any_number_of_threads_decides_the_same_bit_for_bit(
     _, data, fold = material([200, 200, 200], n_features=600, kind=kind)
     found = []
     for n in (1, 3):
-        monkeypatch.setattr("fc7.classify.products._SMALL", 0)
+        monkeypatch.setattr("fc7.classify.classifier.products._SMALL", 0)
         with ThreadPoolExecutor(n) as pool:
-            monkeypatch.setattr("fc7.classify.products._threads", lambda pool=pool: pool)
+            monkeypatch.setattr("fc7.classify.classifier.products._threads", lambda pool=pool: pool)
             found.append(tune(head, data, fold, 3, [0.1, 1.0]))
     assert np.array_equal(found[0].scores, found[1].scores)
     assert found[0].trials == found[1].trials

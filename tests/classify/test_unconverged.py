@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fc7.classify import paths
-from fc7.classify.artifact import load_classifier
+from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fitting import fit_classifier
 from fc7.classify.from_cache import fit_cache

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.utils.multiclass import _ovr_decision_function
 
-from fc7.classify.votes import Tally, n_classes_of, n_pairs, pairs_of, vote
+from fc7.classify.classifier.votes import Tally, n_classes_of, n_pairs, pairs_of, vote
 
 
 def as_scikit_learn(margins: np.ndarray) -> np.ndarray:

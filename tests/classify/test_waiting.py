@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.classify.classifier import Classifier
-from fc7.classify.normalize import Normalizer
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.predictions import open_predictions
 from fc7.classify.scoring import Scored, score_finished
 from fc7.classify.waiting import rows_to_wait_for, together

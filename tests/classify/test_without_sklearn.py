@@ -38,7 +38,7 @@ def test_the_block_blocks() -> None:
 def test_classifiers_of_every_format_version_load_and_answer(name: str) -> None:
     import numpy as np
 
-    from fc7.classify.artifact import load_classifier
+    from fc7.classify.classifier.artifact import load_classifier
 
     path = Path("tests/data") / name
     here = load_classifier(ROOT / path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.artifact import load_classifier, save_classifier
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.extract.inputs.listing import list_inputs
 from tests.classify.blobs import fitted
 from tests.extract.labels_support import classes_of, column, labels, named_pictures, notes

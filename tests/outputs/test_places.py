@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fc7.classify.artifact import load_classifier, save_classifier
 from fc7.classify.card import write_card
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.demo import run_demo
 from fc7.classify.export import export_full
 from fc7.classify.from_cache import fit_cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fc7.classify.artifact_graph import Arrays, arrays_of, fixed_arrays
-from fc7.classify.classifier import Classifier
-from fc7.classify.votes import n_pairs
+from fc7.classify.classifier.artifact_graph import Arrays, arrays_of, fixed_arrays
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.votes import n_pairs
 
 
 def check_arrays(classifier: Classifier, arrays: Arrays, version: int) -> None:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fc7.classify.calibrate import softmax
+from fc7.classify.classifier.calibration import softmax
+from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.classifier.product import RowProduct
+from fc7.classify.classifier.rejection import rejection_label
+from fc7.classify.classifier.votes import vote
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.record import SplitRecord
-from fc7.classify.normalize import Normalizer
-from fc7.classify.reject import rejection_label
-from fc7.classify.row_product import RowProduct
-from fc7.classify.votes import vote
 from fc7.models.common.errors import DataError
 
 if TYPE_CHECKING:
-    from fc7.classify.novelty import NoveltyReference
+    from fc7.classify.classifier.novelty import NoveltyReference
 
 Head = Literal["svm", "softmax", "svm-ovo"]
 HEADS: tuple[Head, ...] = get_args(Head)
@@ -42,15 +42,16 @@ class Classifier:
     coef_ : ndarray of shape (n_classes, n_features), float64
         On normalised features. Two classes have two rows of opposite sign, where scikit-learn has one. Of
         "svm-ovo" (n_classes (n_classes - 1) / 2, n_features): a row for each pair, in the order and with the
-        sign of `classify.votes`.
+        sign of `classify.classifier.votes`.
     intercept_ : ndarray of shape (n_classes,), float64
         Of "svm-ovo" one number for each pair.
     scale : float
-        Probabilities are ``softmax(scale * scores)``; see `classify.calibrate`.
+        Probabilities are ``softmax(scale * scores)``; see `classify.classifier.calibration`.
     head : {"svm", "softmax", "svm-ovo"}
         "svm" tells each class from the rest, "svm-ovo" each class from each other and counts votes.
     reject_below : float
-        Rows whose largest probability is below it are rejected (`classify.reject`); 0 rejects none.
+        Rows whose largest probability is below it are rejected (`classify.classifier.rejection`); 0 rejects
+        none.
     novelty : NoveltyReference or None
         Flags rows unlike those of training; None if too few rows were known to learn it from.
     metadata : mapping of str to JSON values

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.blas import one_blas_thread
-from fc7.classify.normalize import TINY, Normalizer
-from fc7.classify.products import each_part
+from fc7.classify.classifier.blas import one_blas_thread
+from fc7.classify.classifier.normalizer import TINY, Normalizer
+from fc7.classify.classifier.products import each_part
 
 if TYPE_CHECKING:
-    from fc7.classify.novelty import NoveltyReference
+    from fc7.classify.classifier.novelty import NoveltyReference
 
 # 256 rows of 4096 features are 8 MB in float64. Larger blocks only add pages to touch.
 _BLOCK_ROWS = 256

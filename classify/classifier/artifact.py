@@ -13,13 +13,13 @@
                                       └──▶ ReduceMax, Less(reject_below) ──▶ rejected (N,) bool
 
 In version 3, which only one-vs-one has, the Gemm gives a margin for each pair of classes, and between it and
-the first Cast the votes are counted (`classify.votes`, n_pairs = n_classes (n_classes - 1) / 2)
+the first Cast the votes are counted (`classify.classifier.votes`, n_pairs = n_classes (n_classes - 1) / 2)
 
     Gemm ──▶ margins (N, n_pairs) float64
         ├──▶ Greater(0), Gather(pairs of each class), Mul(side), ReduceSum, Add ──▶ votes (N, n_classes)
         └──▶ Gather(pairs of each class), Mul(side), ReduceSum ──▶ s, and s / (3 (|s| + 1)) added to the votes
 
-and, if the file holds what it needs (`classify.novelty`), from the features again
+and, if the file holds what it needs (`classify.classifier.novelty`), from the features again
 
     Cast, l2, Sub(novelty_mean) ──▶ sqrt(|offset|² - |Gemm(novelty_axes)|²), Div(novelty_limit), Cast
         ├──▶ novelty (N,) float32: how unlike the training rows
@@ -54,15 +54,15 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from fc7.classify.artifact_checks import check_arrays
-from fc7.classify.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
-from fc7.classify.classifier import HEADS, Head
-from fc7.classify.classifier import Classifier as Classifier
+from fc7.classify.classifier.artifact_checks import check_arrays
+from fc7.classify.classifier.artifact_graph import Arrays, Node, arrays_of, nodes_of, outputs_of, type_of
+from fc7.classify.classifier.classifier import HEADS, Head
+from fc7.classify.classifier.classifier import Classifier as Classifier
+from fc7.classify.classifier.normalizer import KINDS, Normalizer
+from fc7.classify.classifier.novelty import NoveltyReference
 from fc7.classify.data.identity import POOLS, FeatureIdentity
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.kinds import CLASSIFIER, CLASSIFIER_FORMAT
-from fc7.classify.normalize import KINDS, Normalizer
-from fc7.classify.novelty import NoveltyReference
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.files import refuse_pipe

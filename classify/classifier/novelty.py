@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.classifier.product import RowProduct
 from fc7.classify.data.folds import ALWAYS_TRAINS
-from fc7.classify.normalize import Normalizer
-from fc7.classify.row_product import RowProduct
 
 # 16, 64 and 128 axes gave an AUROC of 0.9971, 0.9961 and 0.9957: the fewest are the smallest file.
 _AXES = 16

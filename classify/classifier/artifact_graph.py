@@ -1,6 +1,6 @@
 """What a classifier.onnx computes, as data: its initializers, its nodes in order, its outputs.
 
-`classify.artifact` writes them and, on reading, compares what it finds with them.
+`classify.classifier.artifact` writes them and, on reading, compares what it finds with them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.classifier import Classifier
-from fc7.classify.normalize import TINY, Normalization
-from fc7.classify.votes import pairs_of
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.normalizer import TINY, Normalization
+from fc7.classify.classifier.votes import pairs_of
 
 # ONNX's numbers for element types (onnx.proto, TensorProto.DataType).
 FLOAT, INT64, BOOL, DOUBLE = 1, 7, 9, 11
@@ -124,7 +124,7 @@ def _counting(n_classes: int) -> Arrays:
 
 
 def _votes() -> list[Node]:
-    """As `classify.votes.vote`."""
+    """As `classify.classifier.votes.vote`."""
     over_pairs = {"keepdims": 0}
     return [
         ("Greater", ["margins", "nothing"], ["second_wins"], {}),
