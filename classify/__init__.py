@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fc7.classify.classifier.artifact import load_classifier as load_classifier
     from fc7.classify.classifier.artifact import save_classifier as save_classifier
-    from fc7.classify.fitting import FitOptions as FitOptions
-    from fc7.classify.fitting import fit_classifier as fit_classifier
+    from fc7.classify.fit.fit import FitOptions as FitOptions
+    from fc7.classify.fit.fit import fit_classifier as fit_classifier
     from fc7.classify.predict import classify_images as classify_images
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FitOptions": "fc7.classify.fitting",
+    "FitOptions": "fc7.classify.fit.fit",
     "classify_images": "fc7.classify.predict",
-    "fit_classifier": "fc7.classify.fitting",
-    "fit_cache": "fc7.classify.from_cache",
+    "fit_classifier": "fc7.classify.fit.fit",
+    "fit_cache": "fc7.classify.fit.from_cache",
     "load_classifier": "fc7.classify.classifier.artifact",
     "save_classifier": "fc7.classify.classifier.artifact",
 }

@@ -18,7 +18,7 @@ from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
     from fc7.classify.classifier.classifier import Head
-    from fc7.classify.records import FitOptions
+    from fc7.classify.fit.result import FitOptions
 
 # As `classify.data.split_words.GIVEN`, whose module is loaded when there is something to do.
 GIVEN_SPLIT = "train:val,test"
@@ -110,8 +110,8 @@ class SplitArguments:
 def fit_options(
     head: HeadArguments, selection: SelectionArguments, split: SplitArguments, **others: Any
 ) -> FitOptions:
-    """What `classify.fitting` takes, of what was given on the command line."""
-    from fc7.classify.records import FitOptions
+    """What `classify.fit.fit` takes, of what was given on the command line."""
+    from fc7.classify.fit.result import FitOptions
 
     return FitOptions(
         head=head.head,

@@ -59,7 +59,7 @@ def card_text(classifier: Classifier, licence: str = "") -> str:
     Parameters
     ----------
     classifier : Classifier
-        Its `metadata` is what `classify.records.FitResult.record` gives; any part may be missing.
+        Its `metadata` is what `classify.fit.result.FitResult.record` gives; any part may be missing.
     licence : str
         Of the network's weights; empty if not known.
     """

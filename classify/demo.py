@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fc7.classify.fitting import FitOptions
-from fc7.classify.from_cache import fit_cache
+from fc7.classify.fit.fit import FitOptions
+from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.imagenet import classifier_layer, imagenet_images
 from fc7.classify.kinds import CLASSIFIER, PREDICTIONS
 from fc7.classify.predict import classify_images

@@ -91,7 +91,7 @@ def fit(
     guard = guard_for((), features, keep_split, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
-    from fc7.classify.from_cache import fit_cache
+    from fc7.classify.fit.from_cache import fit_cache
     from fc7.classify.report.text import fit_json, fit_report
 
     result = fit_cache(

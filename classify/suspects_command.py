@@ -48,8 +48,8 @@ def suspects(
     from fc7.classify.kinds import SUSPECTS
 
     out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
+    from fc7.classify.fit.suspects_from_cache import cache_suspects
     from fc7.classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
-    from fc7.classify.suspects_from_cache import cache_suspects
 
     found = cache_suspects(
         features,

@@ -156,7 +156,7 @@ def test_importing_the_command_line_changes_no_handler() -> None:
 WHILE_WRITING = """
 import os, signal, sys
 where = sys.argv.pop(1)
-import fc7.classify.from_cache as module
+import fc7.classify.fit.from_cache as module
 name, after = where.split("-")
 usual = getattr(module, name)
 def call(*arguments, **options):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fc7.classify import classify_images, fit_classifier, load_classifier, save_classifier
-from fc7.classify.from_cache import fit_cache
+from fc7.classify.fit.from_cache import fit_cache
 from fc7.extract import ExtractOptions, extract_features, load_features
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network

@@ -81,7 +81,7 @@ def make_table(
         None where features stay where they are; the table's X then has no columns, and who reads them
         checks them.
     y, paths, sha256, groups, splits, thumbnails
-        As `classify.fitting.fit_classifier`. Without X `paths` are needed.
+        As `classify.fit.fit.fit_classifier`. Without X `paths` are needed.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 
 

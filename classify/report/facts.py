@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.rejection import Coverage
-from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.fit.learning_verdict import LearningCurve
+from fc7.classify.fit.suspects import Suspect
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.metrics.reliability import Reliability
-from fc7.classify.suspects import Suspect
 from fc7.extract.records import Failure
 
 
@@ -54,7 +54,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One C of the cross-validation: as `classify.tune.Trial`, from the classifier's record."""
+    """One C of the cross-validation: as `classify.fit.cross_validate.Trial`, from the classifier's record."""
 
     head: str
     C: float

@@ -16,8 +16,9 @@ from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates as Found
-from fc7.classify.out_of_fold import out_of_fold
-from fc7.classify.records import FitOptions, class_weight_of
+from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.result import FitOptions, class_weight_of
+from fc7.classify.fit.suspects import find_suspects
 from fc7.classify.report import sheets
 from fc7.classify.report.facts import ClassCount, Duplicates, ReportData, Trial
 from fc7.classify.report.judged import judge_cache
@@ -25,7 +26,6 @@ from fc7.classify.report.learning import curve_of
 from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
-from fc7.classify.suspects import find_suspects
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order

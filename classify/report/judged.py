@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import NEITHER, TEST
 from fc7.classify.data.rows import Table
+from fc7.classify.fit.out_of_fold import OutOfFold
 from fc7.classify.metrics.metrics import Metrics, judge
-from fc7.classify.out_of_fold import OutOfFold
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,8 +11,8 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.learning_curve import LearningCurve, learning_curve
-from fc7.classify.records import class_weight_of
+from fc7.classify.fit.learning_curve import LearningCurve, learning_curve
+from fc7.classify.fit.result import class_weight_of
 from fc7.models.common.progress import Progress
 
 # Numbers in the training rows times classes. A curve is about ten fits; at this size (5,000 rows of 4096
@@ -34,7 +34,7 @@ def curve_of(
     parts : ndarray of shape (n_rows,), str, or None
         As `classify.report.judged.judge_cache`.
     alike : sequence of n_labelled str
-        As `classify.out_of_fold.out_of_fold`.
+        As `classify.fit.out_of_fold.out_of_fold`.
     """
     if parts is None:
         return "No learning curve: this classifier does not say which images it was fitted on."

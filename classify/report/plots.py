@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.rejection import Coverage
-from fc7.classify.learning_verdict import LearningCurve
+from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.reliability import Reliability
 from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from fc7.classify.fit.suspects import Suspect
+from fc7.classify.fit.suspects_from_cache import FoundSuspects
 from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
-from fc7.classify.suspects import Suspect
-from fc7.classify.suspects_from_cache import FoundSuspects
 from fc7.models.common.names import shortened
 from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed

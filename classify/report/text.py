@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from fc7.classify.duplicates.find import Duplicates
-from fc7.classify.records import FitResult
+from fc7.classify.fit.cross_validate import Tuned
+from fc7.classify.fit.result import FitResult
 from fc7.classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
-from fc7.classify.tune import Tuned
 from fc7.models.common.names import padded, shortened, width_of
 from fc7.models.common.terminal import counted
 

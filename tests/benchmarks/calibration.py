@@ -25,9 +25,9 @@ from fc7.classify.classifier.classifier import HEADS
 from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
 from fc7.classify.data.split import stratified_split
 from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.fit.cross_validate import tune
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.metrics.reliability import brier_score, reliability_bins
-from fc7.classify.training import TrainingData
-from fc7.classify.tune import tune
 from fc7.extract.cache.reader import load_features
 
 _C = {"svm": 1.0, "softmax": 100.0}

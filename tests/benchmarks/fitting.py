@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.folds import make_folds
-from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
-from fc7.classify.tune import grid
+from fc7.classify.fit.cross_validate import grid
+from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from tests.benchmarks.feature_rows import feature_rows
 
 # Rows, features, classes, overlap that gives accuracies between 85 and 95 %.

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.fitting import FitOptions
-from fc7.classify.from_cache import fit_cache
+from fc7.classify.fit.fit import FitOptions
+from fc7.classify.fit.from_cache import fit_cache
 from fc7.extract.cache.reader import CacheReader
 from tests.benchmarks.fit_memory import make_cache
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.extract.cache.reader import FeatureSet, load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features

@@ -15,8 +15,8 @@ import numpy as np
 
 from fc7.classify.data.load import table_of
 from fc7.classify.duplicates.find import find_duplicates
-from fc7.classify.out_of_fold import out_of_fold
-from fc7.classify.suspects import find_suspects
+from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.suspects import find_suspects
 from fc7.extract.cache.reader import load_features
 
 SHARE, DRAWS = 0.05, 3

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.extract.cache.reader import FeatureSet, load_features
 from fc7.extract.engine import engine as engines
 from fc7.extract.options import ExtractOptions

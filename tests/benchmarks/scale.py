@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.classify.duplicates_of_cache import duplicates_of_cache
+from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.images.thumbnails import LENGTH
 from fc7.extract.inputs.listing import list_inputs

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import LinearSVC
 
-from fc7.classify import training
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.fit import training
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.heads import TOLERANCE
-from fc7.classify.training import TrainingData
 from tests.benchmarks.feature_rows import feature_rows
 
 SHAPES = ("400x4096x10", "2000x4096x20", "4000x4096x43", "8000x512x10", "20000x256x10")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.identity import FeatureIdentity
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 
 IDENTITY = FeatureIdentity("alexnet", "fc7", "ab" * 32, '{"crops":1}', trained=False, pool="avg")
 

@@ -15,8 +15,8 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
-from fc7.classify.fitting import fit_classifier
-from fc7.classify.records import FitOptions
+from fc7.classify.fit.fit import fit_classifier
+from fc7.classify.fit.result import FitOptions
 from fc7.models.common.errors import ClassifierError, DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted, names
 from tests.support import ROOT

@@ -11,8 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
-from fc7.classify.fitting import fit_classifier
-from fc7.classify.records import FitOptions
+from fc7.classify.fit.fit import fit_classifier
+from fc7.classify.fit.result import FitOptions
 from fc7.models.common.errors import ClassifierError
 from tests.classify.blobs import blobs, fitted, names
 from tests.classify.test_artifact import in_onnx_runtime

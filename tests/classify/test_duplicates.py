@@ -13,7 +13,7 @@ from fc7.classify.duplicates import distances as closeness
 from fc7.classify.duplicates.distances import Closeness
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
 from tests.classify.blobs import blobs, names

@@ -22,10 +22,10 @@ from fc7.classify.classifier.artifact import load_classifier, to_bytes
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export import _into_place, example_of, export_full
 from fc7.classify.export_example import example_script
-from fc7.classify.from_cache import fit_cache
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.result import FitOptions
 from fc7.classify.kinds import FULL, FULL_ARRAYS
 from fc7.classify.predict import classify_images
-from fc7.classify.records import FitOptions
 from fc7.classify.scoring import RunOptions
 from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions

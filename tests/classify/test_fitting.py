@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
+from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from fc7.classify.report.text import fit_report
 from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, names
@@ -153,7 +153,7 @@ def test_the_solver_is_named_with_its_tolerance_and_iterations(
         "iterations": small.solver.iterations,
     }
     assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(small)
-    monkeypatch.setattr("fc7.classify.training._LARGEST_COPY", 0)
+    monkeypatch.setattr("fc7.classify.fit.training._LARGEST_COPY", 0)
     large = fit([10, 10], FitOptions(head=head))
     assert large.solver.name == "truncated Newton"
     assert large.solver.tolerance == {"svm": 5e-4, "softmax": 1e-4}[head]

@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.heads import HeadFitter
 from fc7.classify.rotate import Rotation, pays
-from fc7.classify.training import TrainingData
 from tests.classify.blobs import blobs
 
 

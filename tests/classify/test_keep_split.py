@@ -15,7 +15,7 @@ from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split import training_count
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from tests.classify.blobs import blobs, names
 from tests.classify.test_splitting import counts, prepared
 from tests.support import CommandLine, lines_of, write_pictures

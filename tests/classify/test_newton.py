@@ -9,7 +9,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.training import ClassWeight, TrainingData
+from fc7.classify.fit.training import ClassWeight, TrainingData
 from tests.classify.blobs import blobs
 
 FOLDS = np.arange(90) % 3
@@ -28,7 +28,7 @@ def material(n_classes: int, n_features: int = 40) -> tuple[np.ndarray, np.ndarr
 def test_every_fold_has_the_coefficients_of_scikit_learn(
     head: Head, weight: ClassWeight, n_classes: int, n_features: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fc7.classify.training._FOLD_TOLERANCE", {"svm": 1e-4, "softmax": 1e-5})
+    monkeypatch.setattr("fc7.classify.fit.training._FOLD_TOLERANCE", {"svm": 1e-4, "softmax": 1e-5})
     X, y = material(n_classes, n_features)
     y[:20] = 0  # some classes larger than others
     unit = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float64)
@@ -60,7 +60,7 @@ def test_large_data_is_fitted_where_it_lies_to_the_same_coefficients(
 ) -> None:
     X, y = material(3)
     usual = TrainingData(X.copy(), y, "l2").fit(head, 1.0)
-    monkeypatch.setattr("fc7.classify.training._LARGEST_COPY", 0)
+    monkeypatch.setattr("fc7.classify.fit.training._LARGEST_COPY", 0)
     lean = TrainingData(X.copy(), y, "l2").fit(head, 1.0)
     assert lean.converged
     np.testing.assert_allclose(lean.coef, usual.coef, atol=2e-3)

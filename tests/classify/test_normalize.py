@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from sklearn.preprocessing import StandardScaler, normalize
 
 from fc7.classify.classifier.normalizer import Normalizer
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from tests.classify.blobs import blobs, names
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 

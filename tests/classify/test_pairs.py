@@ -12,12 +12,12 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from fc7.classify import pairs
-from fc7.classify.choice import choose
 from fc7.classify.data.folds import make_folds
+from fc7.classify.fit.choose import choose
+from fc7.classify.fit.cross_validate import tune
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.training import ClassWeight, TrainingData
 from fc7.classify.kernel_newton import solve
-from fc7.classify.records import FitOptions
-from fc7.classify.training import ClassWeight, TrainingData
-from fc7.classify.tune import tune
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs
 
@@ -84,7 +84,7 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
         monkeypatch.setattr(pairs, "_FEW", 0)
     if way == "mixed":
         monkeypatch.setattr(pairs, "_FEW", 36)
-    monkeypatch.setattr("fc7.classify.training._FOLD_TOLERANCE", {"svm-ovo": 1e-4})
+    monkeypatch.setattr("fc7.classify.fit.training._FOLD_TOLERANCE", {"svm-ovo": 1e-4})
     X, y = coded([15, 20, 25, 6], 30, 3.0)
     fold = make_folds(y, np.random.default_rng(0).permutation(len(X)), 4)
     # The first C is where the next one starts.

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
-from fc7.classify.fitting import fit_classifier
+from fc7.classify.fit.fit import fit_classifier
+from fc7.classify.fit.result import FitOptions
 from fc7.classify.metrics.metrics import judge, wilson_interval
-from fc7.classify.records import FitOptions
 from fc7.models.common.errors import ClassifierError, DataError
 
 

@@ -15,9 +15,9 @@ from fc7.classify.classifier.rejection import (
     learn_rejection,
     rejection_label,
 )
-from fc7.classify.fitting import fit_classifier
+from fc7.classify.fit.fit import fit_classifier
+from fc7.classify.fit.result import FitOptions
 from fc7.classify.metrics.intervals import wilson_interval, wilson_lower
-from fc7.classify.records import FitOptions
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs, fitted, names
 

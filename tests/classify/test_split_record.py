@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split_csv import write_split
-from fc7.classify.fitting import FitOptions, fit_classifier
+from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.models.common.errors import ClassifierError, Fc7Error
 from tests.classify.blobs import blobs, fitted, names
 from tests.support import ROOT, CommandLine, lines_of, read_json, write_pictures

@@ -13,7 +13,7 @@ from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import make_table
 from fc7.classify.data.selection import trim_to_smallest
 from fc7.classify.data.split import training_count
-from fc7.classify.fitting import FitOptions, FitResult, fit_classifier
+from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import natural_key
 from tests.classify.blobs import blobs, names

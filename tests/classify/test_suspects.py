@@ -18,14 +18,14 @@ from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.from_cache import fit_cache
-from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
-from fc7.classify.out_of_fold import OutOfFold, out_of_fold
-from fc7.classify.records import FitOptions
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.suspects import find_suspects
+from fc7.classify.fit.suspects_from_cache import cache_suspects
+from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.report.gather import gather
-from fc7.classify.suspects import find_suspects
-from fc7.classify.suspects_from_cache import cache_suspects
-from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
 from fc7.extract.records import RowBlock
 from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import blobs, names
@@ -64,7 +64,7 @@ def test_probabilities_are_those_of_heads_that_have_not_seen_the_row(class_weigh
         head.fit(rows[fold != f], found.y[fold != f])
         scores[fold == f] = head.decision_function(rows[fold == f])
     expected = softmax(scores * fit_scale(scores, found.y))
-    # Folds only rank: their solver stops early (`classify.tune`).
+    # Folds only rank: their solver stops early (`classify.fit.cross_validate`).
     np.testing.assert_allclose(found.probabilities, expected, atol=0.02)
     assert found.known.all()
     own = expected[np.arange(len(y)), found.y]

@@ -11,12 +11,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from fc7.classify.choice import choose
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
-from fc7.classify.records import FitOptions
-from fc7.classify.training import TrainingData
-from fc7.classify.tune import Trial, _past_the_peak, grid, tune
+from fc7.classify.fit.choose import choose
+from fc7.classify.fit.cross_validate import Trial, _past_the_peak, grid, tune
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.training import TrainingData
 from tests.classify.blobs import blobs
 
 
@@ -34,7 +34,7 @@ def material(
 def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
     kind: str, scaler: Normalizer | StandardScaler, n_features: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fc7.classify.training._FOLD_TOLERANCE", {"svm": 1e-4})
+    monkeypatch.setattr("fc7.classify.fit.training._FOLD_TOLERANCE", {"svm": 1e-4})
     X, data, fold = material([15, 20, 25], n_features, kind=kind)
     found = tune("svm", data, fold, 3, [0.1])
     pipeline = make_pipeline(scaler, LinearSVC(C=0.1, dual=True, tol=1e-8, max_iter=100_000))
@@ -134,7 +134,7 @@ def test_one_training_image_a_class_falls_back_to_the_middle_and_says_so() -> No
 def test_a_best_value_at_the_end_of_the_range_is_pointed_out(
     values: list[float], end: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fc7.classify.choice.grid", lambda head, square: values)
+    monkeypatch.setattr("fc7.classify.fit.choose.grid", lambda head, square: values)
     _, data, fold = material([40, 30, 20], n_features=60, spread=6.0)
     found = choose(data, fold, 3, FitOptions(head="svm"))
     assert end == found.C

@@ -11,18 +11,18 @@ import pytest
 from fc7.classify import paths
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.data.folds import make_folds
-from fc7.classify.fitting import fit_classifier
-from fc7.classify.from_cache import fit_cache
-from fc7.classify.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.fit.cross_validate import tune
+from fc7.classify.fit.fit import fit_classifier
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.suspects_from_cache import cache_suspects
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.newton import minimise
-from fc7.classify.records import FitOptions
 from fc7.classify.report.curves import learning_curve_report
 from fc7.classify.report.gather import gather
 from fc7.classify.report.suspects_text import suspects_json, suspects_text
 from fc7.classify.report.text import fit_json, fit_report
-from fc7.classify.suspects_from_cache import cache_suspects
-from fc7.classify.training import TrainingData
-from fc7.classify.tune import tune
 from tests.classify.blobs import blobs
 from tests.classify.test_suspects import uneven_cache
 

@@ -14,8 +14,8 @@ import typer
 from PIL import Image
 
 from fc7 import cli
-from fc7.classify.from_cache import fit_cache
-from fc7.classify.records import FitOptions
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.result import FitOptions
 from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features

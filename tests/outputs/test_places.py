@@ -17,7 +17,7 @@ from fc7.classify.card import write_card
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.demo import run_demo
 from fc7.classify.export import export_full
-from fc7.classify.from_cache import fit_cache
+from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.imagenet import imagenet_images
 from fc7.classify.predict import classify_images
 from fc7.classify.report.making import make_report

@@ -13,11 +13,11 @@ from fc7.classify.classifier.calibration import fit_scale, log_loss, natural_sca
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS
+from fc7.classify.fit.cross_validate import Tuned, grid, tune
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.heads import Fitted
 from fc7.classify.pairs import check_pairs
-from fc7.classify.records import FitOptions
-from fc7.classify.training import TrainingData
-from fc7.classify.tune import Tuned, grid, tune
 from fc7.models.common.progress import Progress
 
 # Without a head asked for; one-vs-one costs more and must be.

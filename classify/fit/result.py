@@ -19,10 +19,10 @@ from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.split_words import GIVEN
 from fc7.classify.duplicates.find import Duplicates
+from fc7.classify.fit.cross_validate import Tuned
+from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.heads import Solver
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.training import CLASS_WEIGHTS, ClassWeight
-from fc7.classify.tune import Tuned
 from fc7.models.common.errors import UsageError
 
 
@@ -35,7 +35,7 @@ class FitOptions(SplitOptions):
     head : {"svm", "softmax", "svm-ovo"} or None
         None cross-validates the first two and keeps the better.
     C : float or None
-        None cross-validates (`classify.tune.grid`).
+        None cross-validates (`classify.fit.cross_validate.grid`).
     normalize : {"l2", "standard", "none", "auto"}
         "auto" cross-validates them and keeps the best.
     one_se : bool

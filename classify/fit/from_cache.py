@@ -16,7 +16,7 @@ from fc7.classify.classifier.artifact import save_classifier
 from fc7.classify.data.load import EVERY_LAYER, identity_of, table_of
 from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split
-from fc7.classify.fitting import FitOptions, FitResult, OtherLayer, fit_table
+from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
@@ -56,7 +56,7 @@ def fit_cache(
     split_csv : str, Path, Output or None
         Where to write which images trained and which judged; `classify.data.split_csv`.
     memory : int
-        Bytes that the features may take; larger ones are fitted on in parts (`classify.out_of_core`).
+        Bytes that the features may take; larger ones are fitted on in parts (`classify.fit.out_of_core`).
 
     Raises
     ------
@@ -162,7 +162,7 @@ class _Layer:
 def _in_parts(
     reader: CacheReader, layer: str, memory: int, options: FitOptions, progress: Progress | None
 ) -> FitResult:
-    from fc7.classify.out_of_core import fit_out_of_core
+    from fc7.classify.fit.out_of_core import fit_out_of_core
 
     known = reader.columns()
     return fit_out_of_core(

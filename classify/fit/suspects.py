@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.data.rows import Table
-from fc7.classify.out_of_fold import OutOfFold
+from fc7.classify.fit.out_of_fold import OutOfFold
 
 
 @dataclass(frozen=True, slots=True)

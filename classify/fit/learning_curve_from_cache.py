@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fc7.classify.data.load import one_layer, table_of
-from fc7.classify.fitting import FitOptions, fit_table
-from fc7.classify.learning_curve import REPEATS, LearningCurve, learning_curve
+from fc7.classify.fit.fit import FitOptions, fit_table
+from fc7.classify.fit.learning_curve import REPEATS, LearningCurve, learning_curve
 from fc7.models.common.progress import Progress
 
 
@@ -32,7 +32,7 @@ def learning_curve_of_cache(
     Raises
     ------
     UsageError, DataError, CacheError
-        As `classify.from_cache.fit_cache`.
+        As `classify.fit.from_cache.fit_cache`.
     """
     started = time.perf_counter()
     options = replace(options or FitOptions(), refit_all=False)

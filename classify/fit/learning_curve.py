@@ -3,7 +3,7 @@
 The test part is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
 groups and copies whole, and a head is fitted on them. C is tuned once, on the whole training part, and kept:
 tuning it anew for every point would cost ten times as much, and can only lift the curve's left end. What the
-curve says is told in `classify.learning_verdict`.
+curve says is told in `classify.fit.learning_verdict`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.units import count_table
-from fc7.classify.learning_verdict import CurvePoint
-from fc7.classify.learning_verdict import LearningCurve as LearningCurve
-from fc7.classify.training import ClassWeight, TrainingData
+from fc7.classify.fit.learning_verdict import CurvePoint
+from fc7.classify.fit.learning_verdict import LearningCurve as LearningCurve
+from fc7.classify.fit.training import ClassWeight, TrainingData
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 

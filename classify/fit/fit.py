@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fc7.classify.choice import Choice, choose
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import KINDS, Normalization
@@ -19,13 +18,14 @@ from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import Prepared, prepare_split
 from fc7.classify.data.rows import Table, make_table
-from fc7.classify.doubt import learn_doubt
+from fc7.classify.fit.choose import Choice, choose
+from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.result import FitOptions as FitOptions
+from fc7.classify.fit.result import FitResult as FitResult
+from fc7.classify.fit.thresholds import learn_doubt
+from fc7.classify.fit.training import TrainingData
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
-from fc7.classify.records import FitOptions as FitOptions
-from fc7.classify.records import FitResult as FitResult
-from fc7.classify.training import TrainingData
 
 if TYPE_CHECKING:
     from fc7.models.common.progress import Progress

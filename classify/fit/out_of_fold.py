@@ -14,8 +14,8 @@ from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table
 from fc7.classify.data.units import make_units, row_keys
-from fc7.classify.training import ClassWeight, TrainingData
-from fc7.classify.tune import grid, tune
+from fc7.classify.fit.cross_validate import grid, tune
+from fc7.classify.fit.training import ClassWeight, TrainingData
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress
@@ -70,7 +70,7 @@ def out_of_fold(
     """Cross-validate a softmax head over every labelled row.
 
     A softmax head whatever the classifier has: planted flips of labels come out higher by its
-    probabilities than by a calibrated SVM's (`classify.suspects`).
+    probabilities than by a calibrated SVM's (`classify.fit.suspects`).
 
     Parameters
     ----------

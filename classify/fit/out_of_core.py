@@ -1,6 +1,6 @@
 """Fit on a cache whose rows do not fit into memory: the same split and figures, rows a part at a time.
 
-Which head, which normalisation, which C and what is novel is learned as `classify.fitting` does, on training
+Which head, which normalisation, which C and what is novel is learned as `classify.fit.fit` does, on training
 rows drawn class by class. The head itself is fitted on every training row by `classify.sgd`, and beside it
 one that has not seen the first fold, on whose decisions about that fold probabilities are calibrated and the
 threshold of `--reject-precision` is learned.
@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.choice import Choice, choose
 from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import KINDS, Normalizer
@@ -27,13 +26,14 @@ from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
-from fc7.classify.doubt import learn_doubt
+from fc7.classify.fit.choose import Choice, choose
+from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.thresholds import learn_doubt
+from fc7.classify.fit.training import TrainingData, class_weights
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.outcome import Judged, classifier_of, recorded, result_of, right_answers
-from fc7.classify.records import FitOptions, FitResult
 from fc7.classify.sgd import RowSource, fit_in_parts
-from fc7.classify.training import TrainingData, class_weights
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 
@@ -110,7 +110,7 @@ def fit_out_of_core(
     Raises
     ------
     DataError, UsageError
-        As `classify.fitting.fit_classifier`.
+        As `classify.fit.fit.fit_classifier`.
     """
     started = time.perf_counter()
     if options.head == "svm-ovo":

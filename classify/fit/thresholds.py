@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.choice import Choice
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.novelty import LearnedNovelty, learn_novelty, learn_reference
 from fc7.classify.classifier.rejection import Rejection, given_rejection, learn_rejection
-from fc7.classify.records import FitOptions
+from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.result import FitOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.selection import choose_classes
-from fc7.classify.out_of_fold import out_of_fold
-from fc7.classify.records import FitOptions
-from fc7.classify.suspects import Suspect, find_suspects
-from fc7.classify.training import ClassWeight
+from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.suspects import Suspect, find_suspects
+from fc7.classify.fit.training import ClassWeight
 from fc7.models.common.progress import Progress
 
 
@@ -62,9 +62,9 @@ def cache_suspects(
     layer : str or None
         The only or last one if None.
     C, normalize, class_weight, seed, progress
-        As `classify.out_of_fold.out_of_fold`.
+        As `classify.fit.out_of_fold.out_of_fold`.
     include, exclude, duplicates
-        As `classify.records.FitOptions`. Rows of other classes are neither judged nor learned from.
+        As `classify.fit.result.FitOptions`. Rows of other classes are neither judged nor learned from.
 
     Raises
     ------

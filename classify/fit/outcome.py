@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.choice import Choice
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.identity import FeatureIdentity
@@ -19,10 +18,11 @@ from fc7.classify.data.prepare import Prepared
 from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
-from fc7.classify.doubt import Doubt
+from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.thresholds import Doubt
 from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.records import FitOptions, FitResult
 from fc7.models.common.label_names import lookalikes
 
 
