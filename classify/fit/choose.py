@@ -15,9 +15,9 @@ from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.fit.cross_validate import Tuned, grid, tune
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.solvers.heads import Fitted
+from fc7.classify.fit.solvers.one_vs_one import check_pairs
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.heads import Fitted
-from fc7.classify.pairs import check_pairs
 from fc7.models.common.progress import Progress
 
 # Without a head asked for; one-vs-one costs more and must be.

@@ -14,8 +14,8 @@ from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS
+from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.heads import Fitted, Solver
 from fc7.models.common.progress import Progress, Silent
 
 # Seven decades. On unit rows (l2) SVMs of image features peak between 0.1 and 100, softmax between 10 and

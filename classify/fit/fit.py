@@ -22,9 +22,9 @@ from fc7.classify.fit.choose import Choice, choose
 from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
+from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.fit.thresholds import learn_doubt
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
 
 if TYPE_CHECKING:

@@ -146,7 +146,7 @@ def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSe
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer of an open cache as a `classify.sgd.RowSource`."""
+    """A layer of an open cache as a `classify.fit.solvers.sgd.RowSource`."""
 
     reader: CacheReader
     name: str

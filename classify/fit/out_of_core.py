@@ -1,12 +1,12 @@
 """Fit on a cache whose rows do not fit into memory: the same split and figures, rows a part at a time.
 
 Which head, which normalisation, which C and what is novel is learned as `classify.fit.fit` does, on training
-rows drawn class by class. The head itself is fitted on every training row by `classify.sgd`, and beside it
-one that has not seen the first fold, on whose decisions about that fold probabilities are calibrated and the
-threshold of `--reject-precision` is learned.
+rows drawn class by class. The head itself is fitted on every training row by `classify.fit.solvers.sgd`, and
+beside it one that has not seen the first fold, on whose decisions about that fold probabilities are
+calibrated and the threshold of `--reject-precision` is learned.
 
-Not `classify.newton` on memory-mapped rows: it goes over the file some two hundred times, SGD ten times, and
-where memory was short it took more than three times as long (tests/benchmarks/NOTES-fitting.md).
+Not `classify.fit.solvers.newton` on memory-mapped rows: it goes over the file some two hundred times, SGD ten
+times, and where memory was short it took more than three times as long (tests/benchmarks/NOTES-fitting.md).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.fit.choose import Choice, choose
 from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
 from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.solvers.heads import Fitted
+from fc7.classify.fit.solvers.sgd import RowSource, fit_in_parts
 from fc7.classify.fit.thresholds import learn_doubt
 from fc7.classify.fit.training import TrainingData, class_weights
-from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.sgd import RowSource, fit_in_parts
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 

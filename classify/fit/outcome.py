@@ -20,8 +20,8 @@ from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
 from fc7.classify.fit.choose import Choice
 from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.fit.thresholds import Doubt
-from fc7.classify.heads import Fitted
 from fc7.classify.metrics.metrics import Metrics
 from fc7.models.common.label_names import lookalikes
 

@@ -20,8 +20,8 @@ from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.split_words import GIVEN
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
+from fc7.classify.fit.solvers.heads import Solver
 from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
-from fc7.classify.heads import Solver
 from fc7.classify.metrics.metrics import Metrics
 from fc7.models.common.errors import UsageError
 

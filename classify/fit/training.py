@@ -12,11 +12,11 @@ from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.classifier.products import Design
 from fc7.classify.data.folds import ALWAYS_TRAINS
-from fc7.classify.heads import Fitted, HeadFitter
-from fc7.classify.pair_path import PairPath
-from fc7.classify.pairs import fit_pairs
-from fc7.classify.paths import Path
-from fc7.classify.rotate import Rotation, pays
+from fc7.classify.fit.solvers.heads import Fitted, HeadFitter
+from fc7.classify.fit.solvers.one_vs_one import fit_pairs
+from fc7.classify.fit.solvers.pair_path import PairPath
+from fc7.classify.fit.solvers.path import Path
+from fc7.classify.fit.solvers.rotate import Rotation, pays
 
 ClassWeight = Literal["none", "balanced"]
 CLASS_WEIGHTS: tuple[ClassWeight, ...] = get_args(ClassWeight)

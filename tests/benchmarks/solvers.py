@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.solvers``: CPU seconds of an SVM at one C, by liblinear's solvers and ours.
 
-The dual and ours (`classify.newton` at the tolerance of the kept head) are run as `fit` runs them, on
-coordinates where these are fewer; the primal on the features. The accuracy is on rows that are left out.
+The dual and ours (`classify.fit.solvers.newton` at the tolerance of the kept head) are run as `fit` runs
+them, on coordinates where these are fewer; the primal on the features. The accuracy is on rows that are left
+out.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.fit import training
+from fc7.classify.fit.solvers.heads import TOLERANCE
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.heads import TOLERANCE
 from tests.benchmarks.feature_rows import feature_rows
 
 SHAPES = ("400x4096x10", "2000x4096x20", "4000x4096x43", "8000x512x10", "20000x256x10")

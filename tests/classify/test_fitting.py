@@ -171,8 +171,8 @@ def test_probabilities_are_calibrated_better_than_a_plain_sigmoid_of_margins() -
 
 
 def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 2)
-    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 2)
+    monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
     notes = fit([20, 20, 20], FitOptions(head="svm", C=1e6), spread=3.0).notes
     assert any("the svm did not converge at C = 1e+06 in fold" in note for note in notes)
     assert any("did not converge at C = 1e+06: its figures are its own" in note for note in notes)

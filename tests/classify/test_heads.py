@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from fc7.classify.fit.solvers.heads import HeadFitter
+from fc7.classify.fit.solvers.rotate import Rotation, pays
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.heads import HeadFitter
-from fc7.classify.rotate import Rotation, pays
 from tests.classify.blobs import blobs
 
 
@@ -93,6 +93,6 @@ def test_a_dual_that_stalls_is_solved_in_the_primal() -> None:
 
 
 def test_what_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 2)
+    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 2)
     X, y = coded([30, 30, 30], 20, spread=3.0)
     assert not HeadFitter("softmax").fit(X, y, 1e6).converged

@@ -70,7 +70,7 @@ def test_large_data_is_fitted_where_it_lies_to_the_same_coefficients(
 def test_a_few_columns_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = material(3)
     whole = TrainingData(X.copy(), y, "l2").folds("svm", FOLDS)
-    monkeypatch.setattr("fc7.classify.paths._BLOCK", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.path._BLOCK", 1)
     single = TrainingData(X.copy(), y, "l2").folds("svm", FOLDS)
     for path in (whole, single):
         path.fit(1.0)

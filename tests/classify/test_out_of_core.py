@@ -18,8 +18,8 @@ from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.out_of_core import draw_sample
+from fc7.classify.fit.solvers.sgd import fit_in_parts, shuffled
 from fc7.classify.fit_command import parse_bytes
-from fc7.classify.sgd import fit_in_parts, shuffled
 from fc7.extract.cache.reader import load_features
 from fc7.extract.records import ImageRef, RowBlock
 from fc7.models.common.errors import DataError, UsageError
@@ -69,7 +69,7 @@ def test_the_rows_of_a_sorted_cache_come_mixed() -> None:
 
 @pytest.mark.parametrize("C", [0.1, 1.0])
 def test_the_objective_is_that_of_the_hinge_at_the_same_c(C: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.sgd._EPOCHS", 200)
+    monkeypatch.setattr("fc7.classify.fit.solvers.sgd._EPOCHS", 200)
     X, labels = blobs([60, 60], 10, spread=2.0)
     X[:, 0] += 0.1  # the cut at zero leaves some rows without anything
     y = np.unique(labels, return_inverse=True)[1]

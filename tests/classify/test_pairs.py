@@ -11,13 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
-from fc7.classify import pairs
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.choose import choose
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.solvers import one_vs_one as pairs
+from fc7.classify.fit.solvers.kernel_newton import solve
 from fc7.classify.fit.training import ClassWeight, TrainingData
-from fc7.classify.kernel_newton import solve
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs
 
@@ -130,7 +130,7 @@ def test_small_problems_are_solved_to_the_end(C: float) -> None:
 
 
 def test_what_is_not_solved_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.kernel_newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.kernel_newton._STEPS", 1)
     X, y = coded([20, 20, 20], 10, 4.0)
     data = TrainingData(X, y, "l2")
     with pytest.warns(ConvergenceWarning):

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.classify import paths
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.cross_validate import tune
@@ -16,9 +15,10 @@ from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.solvers import path as paths
+from fc7.classify.fit.solvers.newton import minimise
 from fc7.classify.fit.suspects_from_cache import cache_suspects
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.newton import minimise
 from fc7.classify.report.curves import learning_curve_report
 from fc7.classify.report.gather import gather
 from fc7.classify.report.suspects_text import suspects_json, suspects_text
@@ -38,7 +38,7 @@ def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest
     data, fold = material()
     whole = tune(head, data, fold, 3, [10.0])  # type: ignore[arg-type]
     # Enough for two tries, too few for one.
-    monkeypatch.setattr("fc7.classify.newton._STEPS", whole.solver.iterations - 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", whole.solver.iterations - 1)
     tries = []
 
     def counted(*arguments: object) -> tuple[np.ndarray, int]:
@@ -71,8 +71,8 @@ def test_the_folds_that_failed_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
-    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 1)
     cache = uneven_cache(tmp_path / "features.h5")
     options = FitOptions(head="softmax", C=1e4)
     result = fit_cache(cache, tmp_path / "c.onnx", options)
@@ -108,8 +108,8 @@ def test_so_is_the_classifier_that_copies_on_both_sides_were_judged_with(
     whole = fit_classifier(X, y, paths=names, options=options)
     assert whole.leakage is not None
     assert said not in whole.notes
-    monkeypatch.setattr("fc7.classify.heads._ITERATIONS", 1)
-    monkeypatch.setattr("fc7.classify.newton._STEPS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
     short = fit_classifier(X, y, paths=names, options=options)
     assert short.leakage is not None
     assert said in short.notes

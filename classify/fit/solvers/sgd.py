@@ -22,7 +22,7 @@ from sklearn.linear_model import SGDClassifier
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.classifier.products import each_part
-from fc7.classify.heads import Fitted, Solver
+from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.models.common.progress import Progress
 
 # Passes over the rows: ten, and of few rows as many as give so many steps. From 10 to 20 passes 2,800 drawn

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.votes import Tally, pairs_of
-from fc7.classify.pairs import Pairs
+from fc7.classify.fit.solvers.one_vs_one import Pairs
 
 # Margins, in numbers (32 MB), and pairs without inner products that are scored at a time.
 _MARGINS, _PAIRS = 1 << 23, 64
 
 
 class PairPath(Pairs):
-    """Pairs fitted on several choices of rows: what `classify.paths.Path` is to the other heads."""
+    """Pairs fitted on several choices of rows: what `classify.fit.solvers.path.Path` is to the other heads."""
 
     def average(self) -> None:
         """Nothing: the pairs of all rows are solved without a start."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.products import Design
-from fc7.classify.heads import Fitted, Solver
-from fc7.classify.losses import CrossEntropy, Floats, Loss, SquaredHinge
-from fc7.classify.newton import Weights, gradient_at_zero, minimise
+from fc7.classify.fit.solvers.heads import Fitted, Solver
+from fc7.classify.fit.solvers.losses import CrossEntropy, Floats, Loss, SquaredHinge
+from fc7.classify.fit.solvers.newton import Weights, gradient_at_zero, minimise
 
 # Numbers in one (n, n_problems, width) array; about ten of them are alive at a time (64 MB each).
 _BLOCK = 1 << 24

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.products import Design
-from fc7.classify.losses import Floats, Indices, Loss
+from fc7.classify.fit.solvers.losses import Floats, Indices, Loss
 
 # Newton steps, and conjugate gradient steps within one. What takes more is reported as not converged.
 _STEPS, _INNER_STEPS = 60, 250

@@ -1,7 +1,8 @@
 """One-vs-one: a linear SVM for each pair of classes, on several choices of rows at once.
 
 Each problem is LinearSVC's over the rows of two classes. Where these are few it is solved through their inner
-products (`classify.kernel_newton`), else by the products of all choices (`classify.newton`).
+products (`classify.fit.solvers.kernel_newton`), else by the products of all choices
+(`classify.fit.solvers.newton`).
 
 Written here: `sklearn.svm.SVC` on the precomputed kernel is as accurate, and on some hundred rows as fast.
 With 100 classes it takes twice the time, with 10,000 rows seven times the memory
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.products import Design
 from fc7.classify.classifier.votes import n_pairs, pairs_of
-from fc7.classify.heads import Fitted, Solver
-from fc7.classify.kernel_newton import TOLERANCE, solve
-from fc7.classify.losses import SquaredHinge
-from fc7.classify.newton import Weights, gradient_at_zero, minimise
+from fc7.classify.fit.solvers.heads import Fitted, Solver
+from fc7.classify.fit.solvers.kernel_newton import TOLERANCE, solve
+from fc7.classify.fit.solvers.losses import SquaredHinge
+from fc7.classify.fit.solvers.newton import Weights, gradient_at_zero, minimise
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import UsageError
 
@@ -67,7 +68,7 @@ class Pairs:
         C of a class times ``rows of the pair / (2 * rows of the class)``, as LinearSVC has it for the rows
         that it is given.
     tolerance : float
-        Of pairs with many rows; as `classify.paths.Path`.
+        Of pairs with many rows; as `classify.fit.solvers.path.Path`.
     exact : bool
         Inner products in float64.
 

@@ -4,7 +4,8 @@ A linear SVM with a squared hinge over m rows needs nothing but their m x m inne
 on it is one solve with those rows that are inside the margin (Chapelle 2007, "Training a support vector
 machine in the primal", section 4). The loss is piecewise quadratic, so once the set of these rows stays as it
 is the step ends at the optimum (Keerthi & DeCoste 2005). For the pairs of one-vs-one m is a few dozen: LAPACK
-solves thousands of such problems a second, where `classify.newton` would spend its time between the products.
+solves thousands of such problems a second, where `classify.fit.solvers.newton` would spend its time between
+the products.
 """
 
 from __future__ import annotations
