@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fc7.classify.classifier.artifact import save_classifier as save_classifier
     from fc7.classify.fit.fit import FitOptions as FitOptions
     from fc7.classify.fit.fit import fit_classifier as fit_classifier
-    from fc7.classify.predict import classify_images as classify_images
+    from fc7.classify.predict.predict import classify_images as classify_images
 
 __all__ = [
     "FitOptions",
@@ -22,7 +22,7 @@ __all__ = [
 
 _HOMES = {
     "FitOptions": "fc7.classify.fit.fit",
-    "classify_images": "fc7.classify.predict",
+    "classify_images": "fc7.classify.predict.predict",
     "fit_classifier": "fc7.classify.fit.fit",
     "fit_cache": "fc7.classify.fit.from_cache",
     "load_classifier": "fc7.classify.classifier.artifact",

@@ -68,9 +68,9 @@ def classify(
     to_stdout = str(output) == "-"
     guard = guard_for(list(inputs), model, force=force)
     out = output if to_stdout else guard.claim(output, PREDICTIONS)
-    from fc7.classify.predict import classify_images
+    from fc7.classify.predict.predict import classify_images
+    from fc7.classify.predict.score import RunOptions
     from fc7.classify.report.summaries import classify_json, classify_report
-    from fc7.classify.scoring import RunOptions
 
     summary = classify_images(
         list(inputs),

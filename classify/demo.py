@@ -13,9 +13,9 @@ import numpy as np
 
 from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
-from fc7.classify.imagenet import classifier_layer, imagenet_images
 from fc7.classify.kinds import CLASSIFIER, PREDICTIONS
-from fc7.classify.predict import classify_images
+from fc7.classify.predict.imagenet import classifier_layer, imagenet_images
+from fc7.classify.predict.predict import classify_images
 from fc7.extract.cache.reader import CacheReader
 from fc7.extract.drawn.drawing import Tile, montage, save_png
 from fc7.extract.drawn.shapes import CLASSES, draw_shape, make_shapes

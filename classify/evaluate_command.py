@@ -70,10 +70,10 @@ def evaluate(
 
     guard = guard_for(list(inputs), model, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
-    from fc7.classify.evaluation_csv import write_evaluation
-    from fc7.classify.judging import evaluate_images
+    from fc7.classify.predict.evaluate import evaluate_images
+    from fc7.classify.predict.evaluation_csv import write_evaluation
+    from fc7.classify.predict.score import RunOptions
     from fc7.classify.report.summaries import evaluation_json, evaluation_report
-    from fc7.classify.scoring import RunOptions
 
     evaluation = evaluate_images(
         list(inputs),

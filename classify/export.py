@@ -37,8 +37,8 @@ from fc7.classify.export_check import TOLERANCE, compare, its_answers, our_answe
 from fc7.classify.export_example import before_the_network, example_script
 from fc7.classify.export_trial import trial_images
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
-from fc7.classify.recovering import recovering
-from fc7.classify.scoring import find_network
+from fc7.classify.predict.recovering import recovering
+from fc7.classify.predict.score import find_network
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.worker.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside

@@ -10,7 +10,7 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export_trial import Trial
-from fc7.classify.scoring import RunOptions, score_inputs
+from fc7.classify.predict.score import RunOptions, score_inputs
 from fc7.extract.clock import Clock
 from fc7.extract.records import Listing
 from fc7.extract.worker.read_ahead import Care

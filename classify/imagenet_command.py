@@ -59,7 +59,7 @@ def imagenet(
     out = None
     if output is not None and str(output) != "-":
         out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
-    from fc7.classify.imagenet import imagenet_images
+    from fc7.classify.predict.imagenet import imagenet_images
     from fc7.extract.options import ExtractOptions
 
     options = ExtractOptions(

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from fc7.classify.imagenet import _Table
+from fc7.classify.predict.imagenet import _Table
 from fc7.extract.records import Failure
 from fc7.models.common import terminal
 from fc7.models.common.progress import Bar

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fc7.classify.groups import GroupFigures
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
+from fc7.classify.predict.groups import GroupFigures
 from fc7.models.common.names import columns, padded, shortened, width_of
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can

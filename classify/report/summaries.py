@@ -13,9 +13,9 @@ from fc7.models.common.names import shortened
 from fc7.models.common.terminal import counted
 
 if TYPE_CHECKING:
-    from fc7.classify.compare import Comparison
-    from fc7.classify.judging import Evaluation
-    from fc7.classify.predict import ClassifySummary
+    from fc7.classify.predict.compare import Comparison
+    from fc7.classify.predict.evaluate import Evaluation
+    from fc7.classify.predict.predict import ClassifySummary
 
 _FAILURES_SHOWN = 20
 

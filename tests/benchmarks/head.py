@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.classifier.novelty import NoveltyReference
-from fc7.classify.predictions import open_predictions
-from fc7.classify.scoring import score_finished
-from fc7.classify.waiting import rows_to_wait_for
+from fc7.classify.predict.predictions import open_predictions
+from fc7.classify.predict.score import score_finished
+from fc7.classify.predict.waiting import rows_to_wait_for
 from fc7.extract.engine.session import Session
 from fc7.extract.records import Pixels, RowBlock
 from fc7.extract.worker.worker import Finished

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.appearing import appearing
-from fc7.classify.predictions import open_predictions
+from fc7.classify.predict.appearing import appearing
+from fc7.classify.predict.predictions import open_predictions
 from fc7.models.common.errors import CredentialsError, Fc7Error, StoppedError
 from tests.support import CommandLine, write_pictures
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from fc7.classify.groups import judge_groups
 from fc7.classify.metrics.average_precision import average_precision
 from fc7.classify.metrics.metrics import judge, wilson_interval
 from fc7.classify.metrics.reliability import reliability_bins
+from fc7.classify.predict.groups import judge_groups
 from fc7.models.common.errors import DataError
 
 

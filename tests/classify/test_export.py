@@ -25,8 +25,8 @@ from fc7.classify.export_example import example_script
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.kinds import FULL, FULL_ARRAYS
-from fc7.classify.predict import classify_images
-from fc7.classify.scoring import RunOptions
+from fc7.classify.predict.predict import classify_images
+from fc7.classify.predict.score import RunOptions
 from fc7.extract.images.decode import prepare
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features

@@ -17,8 +17,8 @@ from onnx import NodeProto
 from PIL import Image
 from typer.testing import CliRunner
 
-from fc7.classify.imagenet import class_probabilities, classifier_layer, imagenet_images
 from fc7.classify.imagenet_command import imagenet
+from fc7.classify.predict.imagenet import class_probabilities, classifier_layer, imagenet_images
 from fc7.extract.options import ExtractOptions
 from fc7.models.common.errors import UsageError
 from fc7.models.network.imagenet_classes import imagenet_classes

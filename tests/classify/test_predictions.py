@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fc7.classify.predictions import best_first
+from fc7.classify.predict.predictions import best_first
 
 
 @pytest.mark.parametrize("n", [0, 1, 40])

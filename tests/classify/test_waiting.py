@@ -11,9 +11,9 @@ import pytest
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
-from fc7.classify.predictions import open_predictions
-from fc7.classify.scoring import Scored, score_finished
-from fc7.classify.waiting import rows_to_wait_for, together
+from fc7.classify.predict.predictions import open_predictions
+from fc7.classify.predict.score import Scored, score_finished
+from fc7.classify.predict.waiting import rows_to_wait_for, together
 from fc7.extract.records import Failure, RowBlock
 from fc7.extract.worker.worker import Finished
 from fc7.models.common.errors import Fc7Error

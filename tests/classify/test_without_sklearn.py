@@ -57,7 +57,13 @@ print(json.dumps([c.predict(X).tolist(), c.predict_proba(X).tolist(), c.novelty_
 
 
 @pytest.mark.parametrize(
-    "module", ["fc7.classify.predict", "fc7.classify.judging", "fc7.classify.export", "fc7.classify.card"]
+    "module",
+    [
+        "fc7.classify.predict.predict",
+        "fc7.classify.predict.evaluate",
+        "fc7.classify.export",
+        "fc7.classify.card",
+    ],
 )
 def test_what_only_uses_a_classifier_imports_without(module: str) -> None:
     run(f"import {module}")

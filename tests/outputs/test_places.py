@@ -18,8 +18,8 @@ from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.demo import run_demo
 from fc7.classify.export import export_full
 from fc7.classify.fit.from_cache import fit_cache
-from fc7.classify.imagenet import imagenet_images
-from fc7.classify.predict import classify_images
+from fc7.classify.predict.imagenet import imagenet_images
+from fc7.classify.predict.predict import classify_images
 from fc7.classify.report.making import make_report
 from fc7.classify.skops_file import write_skops
 from fc7.extract.cache.merge import merge

@@ -13,7 +13,7 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for
-from fc7.classify.waiting import rows_to_wait_for, together
+from fc7.classify.predict.waiting import rows_to_wait_for, together
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs

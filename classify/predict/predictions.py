@@ -5,7 +5,7 @@ probabilities. ``label`` and ``score`` are those of the first pair, but of an im
 unsure of ``rejected`` is 1 and ``label`` is ``unknown`` (another word if a class has that name); ``label_1``
 is the best class all the same. A ``novelty`` above 1 is an image unlike those of training; it is empty where
 the classifier knows of none. An image that could not be read has only path and error. What has no such
-doubts (`classify.imagenet`) has neither column. Cells are as `models.outputs.csv_rows` says.
+doubts (`classify.predict.imagenet`) has neither column. Cells are as `models.outputs.csv_rows` says.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
 
-from fc7.classify.appearing import appearing
 from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predict.appearing import appearing
 from fc7.extract.records import Failure, Listing, start_of
 from fc7.models.common.terminal import data_stream
 from fc7.models.outputs.csv_rows import CsvRows
@@ -214,7 +214,8 @@ def open_predictions(
     Raises
     ------
     StoppedError, Fc7Error
-        As `classify.appearing.appearing`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
+        As `classify.predict.appearing.appearing`: after an error or Ctrl-C the lines so far stay in
+        ``OUT.part``.
     """
     if is_stdout(out):
         yield PredictionWriter(data_stream(), form or "csv", classes, top_k, root, unknown)

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 import numpy as np
 
-from fc7.classify.appearing import appearing
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predictions import ListedFailures, best_first, is_stdout, open_predictions, shown_root
-from fc7.classify.recovering import recovering
+from fc7.classify.predict.appearing import appearing
+from fc7.classify.predict.predictions import (
+    ListedFailures,
+    best_first,
+    is_stdout,
+    open_predictions,
+    shown_root,
+)
+from fc7.classify.predict.recovering import recovering
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
@@ -93,7 +99,7 @@ def imagenet_images(
         Classes a line, at most 1000.
     form : {"table", "csv"} or None
         None goes by the suffix of `out`: CSV for ``.csv``, else the table. CSV has the columns of
-        `classify.predictions`, a label being WordNet id and name.
+        `classify.predict.predictions`, a label being WordNet id and name.
     notify : callable
         Is given one-line notes.
 

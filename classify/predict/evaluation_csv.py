@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fc7.classify.judging import Evaluation
 from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
 from fc7.classify.metrics.metrics import Metrics
+from fc7.classify.predict.evaluate import Evaluation
 from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Folder, Guard
 

@@ -14,9 +14,9 @@ import numpy as np
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predictions import ListedFailures, is_stdout, open_predictions, shown_root
-from fc7.classify.recovering import recovering_unless_cache
-from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
+from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.score import RunOptions, list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.records import Failure, Listing

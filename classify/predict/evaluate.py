@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.groups import GroupFigures, judge_groups
 from fc7.classify.metrics.metrics import Metrics, judge
-from fc7.classify.recovering import recovering_unless_cache
-from fc7.classify.scoring import RunOptions, list_unless_cache, score_inputs
-from fc7.classify.seen import seen_in_training
+from fc7.classify.predict.groups import GroupFigures, judge_groups
+from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.score import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.predict.seen import seen_in_training
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
 from fc7.extract.records import Failure, Listing
@@ -203,7 +203,7 @@ def score_labelled(
     Parameters
     ----------
     listing, care
-        As `classify.recovering.recovering_unless_cache` gives them.
+        As `classify.predict.recovering.recovering_unless_cache` gives them.
     group_by : str or None
         As for `evaluate_images`; a listing has its groups already.
 

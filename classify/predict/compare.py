@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.judging import JudgedRows, Scoring, score_labelled
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
-from fc7.classify.recovering import recovering_unless_cache
-from fc7.classify.scoring import RunOptions, list_unless_cache
+from fc7.classify.predict.evaluate import JudgedRows, Scoring, score_labelled
+from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.score import RunOptions, list_unless_cache
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
