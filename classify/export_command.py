@@ -67,13 +67,13 @@ def export(
     done: dict[str, object] = {}
     said: list[str] = []
     if out is not None and form == "skops":
-        from fc7.classify.skops_file import write_skops
+        from fc7.classify.export.skops_file import write_skops
 
         lost = write_skops(classifier, out)
         done |= {"files": [str(path)], "lost": lost}
         said += [*lost, f"wrote {path}"]
     elif out is not None:
-        from fc7.classify.export import export_full
+        from fc7.classify.export.export import export_full
 
         exported = export_full(
             classifier,
@@ -87,12 +87,12 @@ def export(
         done |= exported.to_json()
         said.append(exported.describe())
     if card_out is not None:
-        from fc7.classify.card import write_card
+        from fc7.classify.export.card import write_card
 
         done["card"] = str(write_card(classifier, card_out))
         said.append(f"wrote {card}")
     if example:
-        from fc7.classify.export import example_of
+        from fc7.classify.export.export import example_of
 
         typer.echo(example_of(classifier, output or _DEFAULTS["onnx"]), nl=False)
     # With --example the script is stdout, and what is said besides must not be.

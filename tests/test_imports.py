@@ -35,7 +35,7 @@ DOORS = {
     "pyarrow": ("extract/cache/parquet.py",),
     "onnx": ("models/", "classify/classifier/artifact.py"),
     "sklearn": ("classify/",),
-    "skops": ("classify/skops_file.py",),
+    "skops": ("classify/export/skops_file.py",),
     # Its errors are told apart there: a worker that died, a call that raised, a cluster that is gone.
     "ray": ("extract/cluster/ray_backend.py",),
     "matplotlib": ("classify/report/canvas.py",),

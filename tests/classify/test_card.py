@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from fc7.classify.card import card_text
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.export.card import card_text
+from fc7.classify.export.markdown import plain, table
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
-from fc7.classify.markdown import plain, table
 from tests.classify.blobs import blobs, fitted
 from tests.support import ROOT, CommandLine
 

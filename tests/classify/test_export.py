@@ -20,8 +20,8 @@ from PIL import Image
 
 from fc7.classify.classifier.artifact import load_classifier, to_bytes
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export import _into_place, example_of, export_full
-from fc7.classify.export_example import example_script
+from fc7.classify.export.example import example_script
+from fc7.classify.export.export import _into_place, example_of, export_full
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.kinds import FULL, FULL_ARRAYS
@@ -175,7 +175,7 @@ def test_whoever_reads_an_image_of_the_trial_says_so_before(
         yield listing, Care(watch)
 
     monkeypatch.setenv("FC7_HOME", str(cli.store))
-    monkeypatch.setattr("fc7.classify.export.recovering", recovering)
+    monkeypatch.setattr("fc7.classify.export.export.recovering", recovering)
     varied = cli.folder / "varied"
     export_full(load_classifier(cli.folder / "classifier.onnx"), cli.folder / "seen.onnx", images=[varied])
     assert sorted(watched) == sorted(path.name for path in varied.iterdir() for _ in range(2))
@@ -302,7 +302,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
         model = onnx.load_model_from_string(data)
         next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
         data = model.SerializeToString()
-    monkeypatch.setattr("fc7.classify.export.to_bytes", lambda _: data)
+    monkeypatch.setattr("fc7.classify.export.export.to_bytes", lambda _: data)
     with pytest.raises(ClassifierError, match="not written, since it would not answer as fc7 classify does"):
         export_full(classifier, here / "full.onnx", images=["imgs"])
     assert (here / "full.onnx").read_bytes() == older
@@ -314,7 +314,7 @@ def test_a_full_disk_leaves_the_older_file(here: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     older = (here / "full.onnx").read_bytes()
-    monkeypatch.setattr("fc7.classify.export.flush", full)
+    monkeypatch.setattr("fc7.classify.export.export.flush", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
         export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
     assert [(file.name, file.read_bytes()) for file in here.iterdir()] == [("full.onnx", older)]

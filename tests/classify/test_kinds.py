@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from fc7.classify import kinds
-from fc7.classify.card import write_card
+from fc7.classify.export.card import write_card
 from fc7.extract.kinds import DRAWING, FAILURES, FEATURE_CACHE, NPZ, PARQUET
 from fc7.models.outputs.kinds import Kind, describe
 from tests.classify.blobs import fitted

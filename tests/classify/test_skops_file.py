@@ -13,7 +13,7 @@ from sklearn.multiclass import OneVsOneClassifier
 from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier.artifact import save_classifier
-from fc7.classify.skops_file import write_skops
+from fc7.classify.export.skops_file import write_skops
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import IDENTITY, blobs, fitted
 from tests.support import CommandLine

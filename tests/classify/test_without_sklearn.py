@@ -61,8 +61,8 @@ print(json.dumps([c.predict(X).tolist(), c.predict_proba(X).tolist(), c.novelty_
     [
         "fc7.classify.predict.predict",
         "fc7.classify.predict.evaluate",
-        "fc7.classify.export",
-        "fc7.classify.card",
+        "fc7.classify.export.export",
+        "fc7.classify.export.card",
     ],
 )
 def test_what_only_uses_a_classifier_imports_without(module: str) -> None:

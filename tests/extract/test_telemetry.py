@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.export_example import example_script
+from fc7.classify.export.example import example_script
 from fc7.models.network.spec import caffe_preprocess
 from tests.support import CommandLine, write_pictures
 

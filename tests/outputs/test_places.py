@@ -13,15 +13,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from fc7.classify.card import write_card
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.demo import run_demo
-from fc7.classify.export import export_full
+from fc7.classify.export.card import write_card
+from fc7.classify.export.export import export_full
+from fc7.classify.export.skops_file import write_skops
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.predict.imagenet import imagenet_images
 from fc7.classify.predict.predict import classify_images
 from fc7.classify.report.making import make_report
-from fc7.classify.skops_file import write_skops
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.parquet import to_parquet

@@ -16,7 +16,7 @@
 Decoding, resizing and cropping stay outside. ONNX has a Resize that antialiases, but in real numbers with
 one rounding at the end; the features were learned behind Pillow's, which rounds to 8 bits after each of its
 two passes with weights of its own. A graph cannot state that, so the metadata does (``before``), and
-`classify.export_example` writes it as a script.
+`classify.export.example` writes it as a script.
 
 The file is written under another name first, opened as a stranger would, and its answers are compared with
 those of `fc7 classify` on the CPU in fp32. Only then does it get its name.
@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING
 
 from fc7.classify.classifier.artifact import to_bytes
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export_check import TOLERANCE, compare, its_answers, our_answers
-from fc7.classify.export_example import before_the_network, example_script
-from fc7.classify.export_trial import trial_images
+from fc7.classify.export.check import TOLERANCE, compare, its_answers, our_answers
+from fc7.classify.export.example import before_the_network, example_script
+from fc7.classify.export.trial import trial_images
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
 from fc7.classify.predict.recovering import recovering
 from fc7.classify.predict.score import find_network
@@ -117,7 +117,7 @@ def export_full(
     out : str, Path or Output
         A full.onnx that stands there is replaced.
     images : sequence of str or Path
-        What to try it on; see `classify.export_trial.trial_images` for what is taken without any.
+        What to try it on; see `classify.export.trial.trial_images` for what is taken without any.
     features : Path or None
         A features.h5 whose images it may be tried on.
     names : bool
@@ -191,7 +191,7 @@ def _fused(
 
 
 def example_of(classifier: Classifier, file: str | Path) -> str:
-    """The script that uses a classifier's full.onnx at `file`; see `classify.export_example`.
+    """The script that uses a classifier's full.onnx at `file`; see `classify.export.example`.
 
     Raises
     ------

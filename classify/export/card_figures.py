@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from fc7.classify.markdown import plain, table
+from fc7.classify.export.markdown import plain, table
 from fc7.classify.metrics.intervals import wilson_interval
 
 MISSING = "not recorded"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export_trial import Trial
+from fc7.classify.export.trial import Trial
 from fc7.classify.predict.score import RunOptions, score_inputs
 from fc7.extract.clock import Clock
 from fc7.extract.records import Listing

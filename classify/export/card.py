@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fc7.classify.card_figures import MISSING, figures, is_number, mapping
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.export.card_figures import MISSING, figures, is_number, mapping
+from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
-from fc7.classify.markdown import plain, table
 from fc7.classify.predict.score import stored_network
 from fc7.models.catalog.catalog import entry, names
 from fc7.models.common.durable import explained
