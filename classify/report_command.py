@@ -51,7 +51,7 @@ def report(
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
 
     try:
-        from fc7.classify.report.making import make_report
+        from fc7.classify.report.make import make_report
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in ("matplotlib", "jinja2", "markupsafe"):
             raise

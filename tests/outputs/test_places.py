@@ -21,7 +21,7 @@ from fc7.classify.export.skops_file import write_skops
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.predict.imagenet import imagenet_images
 from fc7.classify.predict.predict import classify_images
-from fc7.classify.report.making import make_report
+from fc7.classify.report.make import make_report
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.parquet import to_parquet
