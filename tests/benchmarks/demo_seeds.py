@@ -11,7 +11,7 @@ import tempfile
 
 import numpy as np
 
-from fc7.classify.demo import HEADS, run_demo
+from fc7.classify.commands.demo import HEADS, run_demo
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier.classifier import Head
+from fc7.classify.commands.fit_text import fit_json, fit_report
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.report.text import fit_json, fit_report
 from fc7.extract.records import RowBlock
 from fc7.models.common.errors import UsageError
 from tests.classify.blobs import blobs, names

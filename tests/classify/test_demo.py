@@ -14,8 +14,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from fc7.classify.demo import choose_network, name_photographs, new_shapes, run_demo, sample_photographs
-from fc7.classify.demo_text import demo_report
+from fc7.classify.commands.demo import (
+    choose_network,
+    name_photographs,
+    new_shapes,
+    run_demo,
+    sample_photographs,
+)
+from fc7.classify.commands.demo_text import demo_report
 from fc7.extract.images.decode import decode
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError
@@ -166,7 +172,7 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
         layer="embedding",
     )
     monkeypatch.setattr(
-        "fc7.classify.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)]
+        "fc7.classify.commands.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)]
     )
     said: list[str] = []
     summary = run_demo(made, say=said.append)
@@ -244,7 +250,7 @@ def test_the_best_of_the_store_goes_before_an_installed_package(
 ) -> None:
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     found = [ReadyNetwork(name, where, None, True) for name, where in ready]  # type: ignore[arg-type]
-    monkeypatch.setattr("fc7.classify.demo.ready_networks", lambda: found)
+    monkeypatch.setattr("fc7.classify.commands.demo.ready_networks", lambda: found)
     assert choose_network(Silent()).name == taken
 
 
@@ -256,7 +262,7 @@ def test_the_network_that_somebody_chose_goes_before_a_better_one(
         ReadyNetwork("efficientnet-lite0", "store", 75.1, True),
         ReadyNetwork("seer", "store", None, True),
     ]
-    monkeypatch.setattr("fc7.classify.demo.ready_networks", lambda: found)
+    monkeypatch.setattr("fc7.classify.commands.demo.ready_networks", lambda: found)
     monkeypatch.setenv("FC7_NETWORK", "seer")
     assert choose_network(Silent()).name == "seer"
     monkeypatch.setenv("FC7_NETWORK", "nope")
@@ -272,7 +278,7 @@ def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
 
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     monkeypatch.setattr("fc7.models.store.installed.distribution", not_installed)
-    monkeypatch.setattr("fc7.classify.demo.COUNT", 5)
+    monkeypatch.setattr("fc7.classify.commands.demo.COUNT", 5)
     said: list[str] = []
     summary = run_demo(tmp_path / "made", say=said.append)
     assert summary.photographs == ()

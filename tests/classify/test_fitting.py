@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fc7.classify.classifier.classifier import Head
+from fc7.classify.commands.fit_text import fit_report
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
-from fc7.classify.report.text import fit_report
 from fc7.models.common.errors import DataError, UsageError
 from tests.classify.blobs import IDENTITY, blobs, names
 

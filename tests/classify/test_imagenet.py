@@ -17,7 +17,7 @@ from onnx import NodeProto
 from PIL import Image
 from typer.testing import CliRunner
 
-from fc7.classify.imagenet_command import imagenet
+from fc7.classify.commands.imagenet import imagenet
 from fc7.classify.predict.imagenet import class_probabilities, classifier_layer, imagenet_images
 from fc7.extract.options import ExtractOptions
 from fc7.models.common.errors import UsageError

@@ -15,11 +15,11 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.commands.fit import parse_bytes
 from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.out_of_core import draw_sample
 from fc7.classify.fit.solvers.sgd import fit_in_parts, shuffled
-from fc7.classify.fit_command import parse_bytes
 from fc7.extract.cache.reader import load_features
 from fc7.extract.records import ImageRef, RowBlock
 from fc7.models.common.errors import DataError, UsageError

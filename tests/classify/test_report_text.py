@@ -8,10 +8,10 @@ from unicodedata import east_asian_width
 import numpy as np
 import pytest
 
+from fc7.classify.commands.fit_text import fit_json, fit_report
+from fc7.classify.commands.metrics_text import evaluate_report, metrics_json
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from fc7.classify.metrics.metrics import judge
-from fc7.classify.report.metrics_text import evaluate_report, metrics_json
-from fc7.classify.report.text import fit_json, fit_report
 from tests.classify.blobs import blobs, names
 
 

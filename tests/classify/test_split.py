@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.arguments import GIVEN_SPLIT
+from fc7.classify.commands.options import GIVEN_SPLIT
 from fc7.classify.data.split import column_split, nearest_subset, stratified_split, training_count
 from fc7.classify.data.split_words import GIVEN, SplitWords
 from fc7.classify.data.units import make_units, row_keys

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.commands.curves import learning_curve_report
+from fc7.classify.commands.fit_text import fit_json, fit_report
+from fc7.classify.commands.suspects_text import suspects_json, suspects_text
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.fit import fit_classifier
@@ -19,10 +22,7 @@ from fc7.classify.fit.solvers import path as paths
 from fc7.classify.fit.solvers.newton import minimise
 from fc7.classify.fit.suspects_from_cache import cache_suspects
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.report.curves import learning_curve_report
 from fc7.classify.report.gather import gather
-from fc7.classify.report.suspects_text import suspects_json, suspects_text
-from fc7.classify.report.text import fit_json, fit_report
 from tests.classify.blobs import blobs
 from tests.classify.test_suspects import uneven_cache
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
-from fc7.classify.demo import run_demo
+from fc7.classify.commands.demo import run_demo
 from fc7.classify.export.card import write_card
 from fc7.classify.export.export import export_full
 from fc7.classify.export.skops_file import write_skops

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fc7.classify.evaluate_command import LabelsOption
+from fc7.classify.commands.evaluate import LabelsOption
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import (
     BatchOption,
@@ -61,9 +61,9 @@ def compare(
 
     guard = guard_for(list(inputs), first, second, features_b, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
+    from fc7.classify.commands.summaries import comparison_report
     from fc7.classify.predict.compare import compare_classifiers
     from fc7.classify.predict.score import RunOptions
-    from fc7.classify.report.summaries import comparison_report
     from fc7.models.outputs.csv_rows import write_table
 
     comparison = compare_classifiers(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fc7.classify.arguments import (
+from fc7.classify.commands.options import (
     ClassWeightArgument,
     HeadArguments,
     NormalizeArgument,
@@ -54,8 +54,8 @@ def learning_curve(
 
     guard = Guard([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
+    from fc7.classify.commands.curves import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
-    from fc7.classify.report.curves import learning_curve_report
     from fc7.models.outputs.csv_rows import write_table
 
     curve = learning_curve_of_cache(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fc7.classify.arguments import (
+from fc7.classify.commands.model_option import DEFAULT_MODEL
+from fc7.classify.commands.options import (
     ClassWeightArgument,
     HeadArguments,
     NormalizeArgument,
@@ -19,7 +20,6 @@ from fc7.classify.arguments import (
     fit_options,
     unpacked,
 )
-from fc7.classify.model_option import DEFAULT_MODEL
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.errors import UsageError
@@ -91,8 +91,8 @@ def fit(
     guard = guard_for((), features, keep_split, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
+    from fc7.classify.commands.fit_text import fit_json, fit_report
     from fc7.classify.fit.from_cache import fit_cache
-    from fc7.classify.report.text import fit_json, fit_report
 
     result = fit_cache(
         features,

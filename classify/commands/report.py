@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import QuietOption, notifier
 from fc7.models.common.errors import UsageError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json
 from fc7.classify.data.rows import left_out_note
 from fc7.classify.metrics.intervals import wilson_interval
-from fc7.classify.report.metrics_text import evaluate_report, groups_report, metrics_json
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened

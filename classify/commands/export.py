@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption, notifier
 from fc7.models.common.program import command_line

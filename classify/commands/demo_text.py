@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fc7.classify.demo import (
+from fc7.classify.commands.demo import (
     ANSWERS,
     COUNT,
     FEATURES,

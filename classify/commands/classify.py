@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import (
     AddressedCommand,
@@ -68,9 +68,9 @@ def classify(
     to_stdout = str(output) == "-"
     guard = guard_for(list(inputs), model, force=force)
     out = output if to_stdout else guard.claim(output, PREDICTIONS)
+    from fc7.classify.commands.summaries import classify_json, classify_report
     from fc7.classify.predict.predict import classify_images
     from fc7.classify.predict.score import RunOptions
-    from fc7.classify.report.summaries import classify_json, classify_report
 
     summary = classify_images(
         list(inputs),
@@ -108,8 +108,8 @@ def demo(
     The network is the best trained one of the store, else of the installed packages, and names two
     photographs too; without any it has random weights. Nothing is downloaded.
     """
-    from fc7.classify.demo import run_demo
-    from fc7.classify.demo_text import demo_report
+    from fc7.classify.commands.demo import run_demo
+    from fc7.classify.commands.demo_text import demo_report
 
     summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
     if not quiet:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fc7.classify.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import (
     BatchOption,
@@ -70,10 +70,10 @@ def evaluate(
 
     guard = guard_for(list(inputs), model, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
+    from fc7.classify.commands.summaries import evaluation_json, evaluation_report
     from fc7.classify.predict.evaluate import evaluate_images
     from fc7.classify.predict.evaluation_csv import write_evaluation
     from fc7.classify.predict.score import RunOptions
-    from fc7.classify.report.summaries import evaluation_json, evaluation_report
 
     evaluation = evaluate_images(
         list(inputs),

@@ -39,8 +39,8 @@ def duplicates(
     from fc7.classify.kinds import DUPLICATES
 
     out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
+    from fc7.classify.commands.duplicates_text import duplicates_csv, duplicates_json, duplicates_report
     from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
-    from fc7.classify.report.duplicates import duplicates_csv, duplicates_json, duplicates_report
 
     found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
     if out is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fc7.classify.commands.fit_text import duplicates_line
 from fc7.classify.duplicates.find import Pair
 from fc7.classify.fit.duplicates_of_cache import NamedDuplicates
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
-from fc7.classify.report.text import duplicates_line
 from fc7.models.common.terminal import counted, one_line
 from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed

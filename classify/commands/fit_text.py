@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fc7.classify.commands.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.result import FitResult
-from fc7.classify.report.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
 from fc7.models.common.names import padded, shortened, width_of
 from fc7.models.common.terminal import counted
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fc7.classify.arguments import ClassWeightArgument, SelectionArguments, parse_C, unpacked
+from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
@@ -48,8 +48,8 @@ def suspects(
     from fc7.classify.kinds import SUSPECTS
 
     out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
+    from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.suspects_from_cache import cache_suspects
-    from fc7.classify.report.suspects_text import suspects_json, suspects_text, write_suspects_csv
 
     found = cache_suspects(
         features,
