@@ -80,7 +80,7 @@ class Duplicates:
 
     @property
     def ties(self) -> list[str]:
-        """A name for each image that shares a group, empty for others: as `classify.data.units` takes them."""
+        """A name for each image that shares a group, else empty: as `classify.data.units` takes them."""
         size = np.bincount(self.group) if len(self.group) else np.empty(0, np.intp)
         return [f"duplicate {g}" if size[g] > 1 else "" for g in self.group.tolist()]
 

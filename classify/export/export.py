@@ -3,7 +3,7 @@
 ::
 
     images (n, height, width, 3) uint8, RGB, of the network's input size
-        │  arithmetic of the preprocessing, network, layer, pooling        (models.graph.prepare, models.graph.fusion)
+        │  arithmetic of the preprocessing, network, layer, pooling    (models.graph.prepare, .fusion)
         │  mean over ten crops, if the classifier was fitted on ten
         ▼
     normalisation, head, calibration, threshold                           (classifier.onnx's own graph)

@@ -1,4 +1,4 @@
-"""Pixel values that are not 8-bit RGB, turned into what is; plain NumPy. The rules: `extract.images.decode`."""
+"""Pixel values that are not 8-bit RGB, turned into it; plain NumPy. The rules: `extract.images.decode`."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FIRST_TO_END = "1000"
 
 
 def decode_here(spec: PreprocessSpec, exact: bool, room: Room = budget.shared.room) -> Decode:
-    """What turns an image into the network's pixels, as `extract.worker.decoders.decoder`, in this process."""
+    """What turns an image into pixels, as `extract.worker.decoders.decoder`, in this process."""
     from fc7.extract.images.decode import prepare
 
     return lambda data: prepare(data, spec, exact=exact, room=room)

@@ -5,7 +5,7 @@
     <root>/networks/<name>/network.json      what it is: NetworkSpec
                           /network.onnx      the graph
                           /network.weights   its arrays, or any other file that the graph names
-                          /CRC32SUMS         of the files above, for whoever opens them (`models.store.integrity`)
+                          /CRC32SUMS         of the files above, for whoever opens them
                           /SHA256SUMS        of all of them, as `sha256sum -c` reads it
 
 A network's folder appears by one rename when everything in it is on the disk, so it is whole or not

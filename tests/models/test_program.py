@@ -14,7 +14,10 @@ from tests.support import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="runs its commands through a POSIX shell")
 
-SAYS_ITS_NAME = "import sys; sys.path.insert(0, {root!r}); from fc7.models.common.program import *; print(command_line('again'))"
+SAYS_ITS_NAME = (
+    "import sys; sys.path.insert(0, {root!r}); from fc7.models.common.program import *; "
+    "print(command_line('again'))"
+)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ _MARGINS, _PAIRS = 1 << 23, 64
 
 
 class PairPath(Pairs):
-    """Pairs fitted on several choices of rows: what `classify.fit.solvers.path.Path` is to the other heads."""
+    """Pairs on several choices of rows: what `classify.fit.solvers.path.Path` is to the other heads."""
 
     def average(self) -> None:
         """Nothing: the pairs of all rows are solved without a start."""
