@@ -1,4 +1,4 @@
-"""The kinds of files that this room writes, and the names of those that it reads; see `models.outputs.kinds`."""
+"""The kinds of files that this stage writes, and names of those that it reads; `models.outputs.kinds`."""
 
 from __future__ import annotations
 

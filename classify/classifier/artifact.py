@@ -70,7 +70,7 @@ from fc7.models.common.unicode_forms import normal
 from fc7.models.outputs.outputs import Destination, claimed
 
 FORMAT_VERSION = 3
-# Opset 13 is the first with today's Softmax, IR 8 came with it: runtimes since 2021 read them.
+# Opset 13 is the first whose Softmax goes along one axis; IR 8 belongs to it. Runtimes since 2021 read them.
 _OPSET, _IR = 13, 8
 # 2000 classes of 65,536 features are 1 GB; protobuf ends at 2 GiB.
 _LARGEST_FILE = 2**31

@@ -1,6 +1,10 @@
 """What a classifier.onnx computes, as data: its initializers, its nodes in order, its outputs.
 
 `classify.classifier.artifact` writes them and, on reading, compares what it finds with them.
+
+`skl2onnx` (1.20) writes the head and l2 alike (400 x 1024 photographs: equal labels, scores to 2e-15 with
+float64 inputs, to 2e-6 with float32), but takes 3.9 s of processor time to import and 2.7 MB, and knows of no
+temperature, threshold or novelty.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What is done to a feature row before the head sees it; the same arithmetic as in classifier.onnx."""
+"""What is done to a feature row before the head sees it; the same arithmetic as in classifier.onnx.
+
+Written here: importing `sklearn.preprocessing` (1.9.1) takes 2.8 s of processor time, which `classify` spends
+on nothing else.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""When to say "unknown": a threshold on the largest probability, learned where the truth is known."""
+"""When to say "unknown": a threshold on the largest probability, learned where the truth is known.
+
+scikit-learn's `TunedThresholdClassifierCV` (1.9.1) takes two classes and no more.
+"""
 
 from __future__ import annotations
 

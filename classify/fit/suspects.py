@@ -6,6 +6,9 @@ seen the image give to its label, lowest first. With 5 % of the labels of small 
 random it put more flips among the first than that paper's normalised margin (that probability less the
 largest other one), 0.66 to 0.28 of the first 43 on 860 traffic signs: a flip is improbable however sure the
 head is of anything else, while two classes that look alike have large margins without any error.
+
+`cleanlab` (2.9.0) gives the same number (`self_confidence`), at 84 MB with pandas and 3.0 s of processor
+time.
 """
 
 from __future__ import annotations

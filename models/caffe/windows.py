@@ -134,7 +134,7 @@ def _average(
     steps: list[tuple[str, NDArray[Any] | None, dict[str, Any]]] = [
         ("AveragePool", None, {**attributes, "count_include_pad": 1})
     ]
-    # ONNX now divides by the whole window everywhere. Rounding up adds less than one step, so along
+    # So ONNX divides by the whole window everywhere. Rounding up adds less than one step, so along
     # each axis only the last window can reach beyond the padding; its mean is put right.
     for axis, count in enumerate(counts):
         beyond = over[axis] - pad[axis]

@@ -11,6 +11,8 @@ elsewhere            all memory of the machine (POSIX sysconf), or 4 GiB where t
 ===================  ==========================================================================
 
 The least of these counts.
+
+`psutil` (7.2.2) tells what the machine has: under ``ulimit -v`` of 2 GiB 22.5 GiB, where this tells 1.9.
 """
 
 from __future__ import annotations

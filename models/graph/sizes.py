@@ -5,6 +5,8 @@ own inference carries such numbers through few operators, fewer of them in older
 what lies behind the first that it cannot follow: of a vision transformer, all of it. Here the numbers that
 come from sizes alone are computed for a batch of so many images, put in the place of the nodes that
 compute them, and inference goes on from there.
+
+ONNX Runtime's `symbolic_shape_infer` needs sympy (1.14), which takes 82 MB with what it needs.
 """
 
 from __future__ import annotations

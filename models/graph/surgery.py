@@ -1,6 +1,10 @@
 """Cut a graph at chosen tensors and turn what is left into features.
 
 Every function takes a graph and gives a new one; arrays kept outside the graph stay there.
+
+`onnx_graphsurgeon` (0.6.1) cuts GoogLeNet to the same size, but wants the type of every tensor at the cut
+told, takes 0.50 MB, and would replace `cut` and `needed_nodes` alone. onnx's own `Extractor` knows no tensor
+whose shape inference has not found.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def first_line(path: Path) -> str:
 
 
 def table(name: str, *headers: tuple[str, ...]) -> Kind:
-    """The kind of a CSV table that is known by its header: today's, or an older version's."""
+    """The kind of a CSV table that is known by its header, this version's or an older one's."""
     known = {",".join(header) for header in headers}
     return named(Kind(name, lambda path: first_line(path) in known))
 

@@ -10,6 +10,9 @@ pipe, terminal,       written into, from beginning to end
 ``/dev/stdout``,      the same; the open stream itself is written to, so that what a shell sent it to is
 ``/dev/fd/N``         neither emptied nor replaced
 ====================  ==================================================================================
+
+`atomicwrites` (1.4.0) puts a file in a link's place and in that of ``/dev/null``, and leaves a file of mode
+0664 with 0600.
 """
 
 from __future__ import annotations

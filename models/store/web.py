@@ -2,6 +2,8 @@
 
 The standard library does the work; what it would accept and we do not (``file:`` addresses, also
 by way of a redirect) is left out of the opener, and no redirect leads from https to http.
+
+`requests` (2.34) would bring 3.2 MB with what it needs, and 0.15 s of processor time.
 """
 
 from __future__ import annotations

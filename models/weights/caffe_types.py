@@ -1,4 +1,4 @@
-"""Caffe's names for the types of layers: today's words, and the enum of older files."""
+"""Caffe's names for the types of layers: the words in use, and the enum of older files."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.images.decode import decode
 from fc7.models.common.errors import ImageError
+from tests.extract.decoding import decode
 
 HEIGHT, WIDTH, TILE = 45, 37, (16, 32)
 GREY, WHITE, RGB, PALETTE, CMYK, YCBCR, LAB = (

@@ -22,7 +22,6 @@ from fc7.classify.commands.demo import (
     sample_photographs,
 )
 from fc7.classify.commands.demo_text import demo_report
-from fc7.extract.images.decode import decode
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
@@ -31,6 +30,7 @@ from fc7.models.store.availability import ReadyNetwork
 from fc7.models.store.importing import import_network
 from fc7.models.store.installed import is_installed
 from fc7.models.store.store import load
+from tests.extract.decoding import decode
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures
 
 FOLDER = "my demo"

@@ -75,6 +75,19 @@ def test_links_and_devices_in_a_tar_are_not_followed(tmp_path: Path) -> None:
     assert listing.ignored == {"link": 1}
 
 
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+def test_a_sparse_file_in_a_tar_fails_alone(tmp_path: Path, form: str) -> None:
+    """As ``tar --sparse`` writes one of 1 MB that is empty but for its first 512 bytes."""
+    path = tmp_path / f"a.{form}"
+    with tarfile.open(path, "w:gz" if form == "tar.gz" else "w") as tar:
+        sparse = {"GNU.sparse.size": "1000000", "GNU.sparse.map": "0,512"}
+        add(tar, "cat/0.jpg", b"x" * 512, pax_headers=sparse)
+        add(tar, "cat/1.jpg", b"good")
+    listing = list_inputs([path])
+    assert contents(listing) == {"cat/1.jpg": b"good"}
+    assert reasons(listing) == {"cat/0.jpg": "a sparse file; unpack the archive and give the folder"}
+
+
 def test_links_in_a_zip_are_not_followed(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         info = zipfile.ZipInfo("soft.jpg")

@@ -9,9 +9,9 @@ import pytest
 from PIL import ImageFont
 
 from fc7.extract.drawn.drawing import Tile, fitting, jpeg_bytes, montage, save_png
-from fc7.extract.images.decode import decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import Fc7Error, UsageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import photo
 
 

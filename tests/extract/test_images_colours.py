@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from fc7.extract.images.decode import decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, photo, png, tiff, with_exif, without_adobe_marker
 
 # The project allows Pillow from 11 on; before 13 it refuses these two kinds of TIFF, as an ImageError.

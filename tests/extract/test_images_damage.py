@@ -18,9 +18,10 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
 from fc7.extract.images.codecs.png import decodable
-from fc7.extract.images.decode import MAX_PIXELS, decode
+from fc7.extract.images.decode import MAX_PIXELS
 from fc7.extract.images.tiff import libtiff
 from fc7.models.common.errors import ImageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import (
     EOI,
     encoded,
@@ -246,7 +247,7 @@ def test_nothing_of_pillow_or_libtiff_reaches_the_terminal(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(data)
     script = (
         "import pathlib, sys\n"
-        "from fc7.extract.images.decode import decode\n"
+        "from tests.extract.decoding import decode\n"
         "from fc7.models.common.errors import ImageError\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n"

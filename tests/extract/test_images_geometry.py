@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from fc7.extract.images.decode import decode, prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.images.geometry import Window, frame, mean_colour, sample
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import Interpolation, PreprocessSpec, caffe_preprocess, torch_preprocess
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, photo, with_exif
 
 CAFFE, TORCH = caffe_preprocess(), torch_preprocess()

@@ -17,10 +17,11 @@ from fc7.extract.images.codecs import heif, jpegxl
 from fc7.extract.images.codecs.codecs import _imagecodecs
 from fc7.extract.images.codecs.formats import begins_as_image, is_worth_a_look, sniff
 from fc7.extract.images.codecs.jpegxl_header import Header
-from fc7.extract.images.decode import decode, prepare
+from fc7.extract.images.decode import prepare
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, photo
 
 PHOTO = photo(72, 128)

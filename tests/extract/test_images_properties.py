@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fc7.extract.images.decode import decode
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, photo
 
 # pytest sets its own warning filters before each test, and with them undoes that of extract.images.decode.

@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fc7.extract.images.decode import decode
 from fc7.extract.images.tiff import libtiff
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, photo, tiff, tiff_of, tiff_with
 from tests.extract.test_images_colours import on_white, seen_by_the_eye, spread
 

@@ -22,8 +22,8 @@ from fc7.extract.drawn.shapes import (
     random_shape,
     side_lengths,
 )
-from fc7.extract.images.decode import decode
 from fc7.models.common.errors import UsageError
+from tests.extract.decoding import decode
 
 SEEDS = st.integers(0, 2**63)
 

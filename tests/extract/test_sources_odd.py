@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract.images.decode import decode
 from fc7.extract.inputs.places import folders
 from fc7.extract.inputs.places.folders import escape
 from fc7.extract.inputs.sources import list_images
 from fc7.extract.records import ImageRef
 from fc7.models.common.errors import ImageError, UsageError
+from tests.extract.decoding import decode
 from tests.extract.odd_files import encoded, make_odd_folder, photo
 from tests.support import ROOT
 

@@ -7,7 +7,7 @@
     /path /label /group /split   (n_rows,) UTF-8 of fixed length; path unique, rows sorted by its bytes;
                                  label, group and split are empty where there is none
     /size /mtime_ns /sha256      (n_rows,) int64, int64, 64 hex digits: what the row was made from
-    /thumbnail                   (n_rows, 64) uint8: 8 x 8 greys of the image, see `extract.images.thumbnails`;
+    /thumbnail                   (n_rows, 64) uint8: 8 x 8 greys of an image, `extract.images.thumbnails`;
                                  zeros for a row made before there were thumbnails, no dataset if all are
     /colour                      (n_rows, 32) uint8: 4 x 4 Cb, then Cr, 128 where grey; zeros or no
                                  dataset as there

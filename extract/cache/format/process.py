@@ -1,4 +1,7 @@
-"""Is the process that left a lock still alive, or has its number gone to another?"""
+"""Is the process that left a lock still alive, or has its number gone to another?
+
+`psutil` (7.2.2) would take the place of `start_of` alone, at 0.96 MB to install and 0.05 s of processor time.
+"""
 
 from __future__ import annotations
 

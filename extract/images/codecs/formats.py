@@ -1,4 +1,8 @@
-"""Which files are images: by suffix or first bytes when listed, by first bytes alone when read."""
+"""Which files are images: by suffix or first bytes when listed, by first bytes alone when read.
+
+`filetype` (1.2.0) knows neither PPM, JPEG XL, BigTIFF, DIB nor a bare JPEG 2000; `puremagic` (1.30) neither
+the last two nor BigTIFF, and takes a DIB for a pickle.
+"""
 
 from __future__ import annotations
 

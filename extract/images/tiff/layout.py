@@ -4,6 +4,9 @@ Pillow reads plain 8-bit files, JPEG and fax data right. Bytes of all other pict
 that depend on how they are compressed: uncompressed planes of 16 bits as if they were 8, compressed numbers
 of the other byte order unturned. So those are read by `extract.images.tiff.samples`. No imaging library is
 imported.
+
+`tifffile` (2026.3) gives black for a strip that states no bytes, where a plain one is read whole here and a
+compressed one refused. A file of 18 KB makes it ask for 20 GiB. It reads LZW by imagecodecs: 84 MB together.
 """
 
 from __future__ import annotations

@@ -186,7 +186,9 @@ def _walk(stream: _Counted, end: int | None, notify: Notify) -> Iterator[tarfile
             if tar.offset <= before:
                 raise tarfile.ReadError("a member of negative size")
             before = tar.offset
-            if end is not None and member.offset_data + (member.size if member.isreg() else 0) > end:
+            # A sparse file says how large it is unpacked; less of it is stored.
+            stored = member.size if member.isreg() and not member.issparse() else 0
+            if end is not None and member.offset_data + stored > end:
                 raise tarfile.ReadError(f"it ends within {member.name!r}")
             yield member
         # tarfile takes a damaged header for the end. The true one is a block of zeros, which some

@@ -2,6 +2,9 @@
 
 An address can carry a password (``https://user:pass@host/``) or a signature (``?X-Amz-Signature=...``).
 Both are needed to read and never shown: what goes into a cache, a message or a table is `Address.shown`.
+
+`yarl` (1.25.1) shows passwords and signatures in its text, and takes what follows a ``#`` in a bucket's key
+off its path.
 """
 
 from __future__ import annotations

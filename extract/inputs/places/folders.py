@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fc7.extract.images.codecs.formats import HEAD_BYTES, SUFFIXES, begins_as_image, is_worth_a_look
-from fc7.extract.records import Failure, ImageRef
+from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import ImageError, UsageError
 
 HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
@@ -191,6 +191,12 @@ class Found:
             for folder in self.folders
             if folder not in filled and folder.rpartition("/")[0] in filled
         )
+
+    def listing(self) -> Listing:
+        """All of it, sorted by path."""
+        self.images.sort(key=lambda ref: ref.path)
+        self.failures.sort(key=lambda failure: failure.path)
+        return Listing(self.images, self.failures, dict(+self.ignored), (self.origin.name,))
 
     def _is_behind_link(self, relative: str) -> bool:
         path = self.origin.path(relative)

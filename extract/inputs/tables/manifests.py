@@ -15,6 +15,9 @@ split       ``train``, ``val`` or ``test`` (also training, valid, validation, de
 ==========  =================================================================================
 
 An empty label is none. Empty lines count for nothing.
+
+pandas (3.1.1) would be 82 MB and 0.4 s of processor time more. It reads a row that lacks its label as an
+empty one, and of two columns ``label`` the first.
 """
 
 from __future__ import annotations
