@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.extract.odd_files import encoded
 from tests.support import COLOURS, CommandLine, coloured_picture, lines_of, read_json, write_pictures
+from tests.support.extract.odd_files import encoded
 
 # Name -> colour and format: what Pillow reads, and names that say nothing.
 PICTURES = {

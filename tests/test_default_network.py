@@ -12,8 +12,8 @@ import pytest
 from fc7.classify.classifier.artifact import save_classifier
 from fc7.extract import ExtractOptions, extract_features
 from fc7.models.common.errors import MismatchError
-from tests.classify.blobs import fitted
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
+from tests.support.classify.blobs import fitted
 
 PROXY = "http://127.0.0.1:9"
 OFFLINE = {"http_proxy": PROXY, "https_proxy": PROXY, "no_proxy": "", "NO_PROXY": ""}

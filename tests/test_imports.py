@@ -1,14 +1,16 @@
-"""The arrows between the rooms run one way, and each heavy library has one door."""
+"""Imports between stages and between rooms run one way, and each heavy library has one door."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = {"models": 0, "extract": 1, "classify": 2, "cli": 3}
+STAGES = {"models": 0, "extract": 1, "classify": 2, "cli": 3}
 SOURCES = sorted(p for room in ("models", "extract", "classify") for p in (ROOT / room).rglob("*.py"))
 SOURCES.append(ROOT / "cli.py")
 
@@ -75,8 +77,11 @@ LIGHT = [
 HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Dotted names that a file imports; those under TYPE_CHECKING do not run and do not count."""
+def imports(path: Path, *, top_level_only: bool = False, names: bool = False) -> set[str]:
+    """Dotted names that a file imports; those under TYPE_CHECKING do not run and do not count.
+
+    With `names` also what is taken out of a package, which may be a module.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
 
@@ -90,6 +95,8 @@ def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
                 found.update(alias.name for alias in child.names)
             elif isinstance(child, ast.ImportFrom) and child.module:
                 found.add(child.module)
+                if names:
+                    found.update(f"{child.module}.{alias.name}" for alias in child.names)
             walk(child)
 
     walk(tree)
@@ -102,14 +109,43 @@ def relative(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_no_arrow_runs_back(path: Path) -> None:
-    own = ROOMS[relative(path).split("/")[0].removesuffix(".py")]
+    own = STAGES[relative(path).split("/")[0].removesuffix(".py")]
     for name in imports(path):
         # By the one name that an installed copy has; the folders' own names are anybody's.
-        assert name.split(".")[0] not in ROOMS, f"{relative(path)} imports {name}"
+        assert name.split(".")[0] not in STAGES, f"{relative(path)} imports {name}"
         if name.startswith("fc7."):
             room = name.split(".")[1]
             assert room != "cli", f"{relative(path)} imports cli"
-            assert ROOMS[room] <= own, f"{relative(path)} imports {name}"
+            assert STAGES[room] <= own, f"{relative(path)} imports {name}"
+
+
+def room(path: Path) -> str:
+    """A folder; what lies directly in a stage is a room of its own."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return relative(path) if folder in (".", *STAGES) else folder
+
+
+def test_no_circle_of_rooms() -> None:
+    files = {"fc7." + relative(path)[:-3].replace("/", "."): path for path in SOURCES}
+    arrows: dict[str, set[str]] = {room(path): set() for path in SOURCES}
+    for path in SOURCES:
+        for name in imports(path, names=True):
+            if name in files and room(files[name]) != room(path):
+                arrows[room(path)].add(room(files[name]))
+    assert sum(map(len, arrows.values())) > 100
+    # Raises with the circle, if there is one.
+    assert len(tuple(TopologicalSorter(arrows).static_order())) == len(arrows)
+
+
+def test_no_room_is_crowded() -> None:
+    rooms = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
+    assert {relative(folder): n for folder, n in rooms.items() if n > 20} == {}
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for path in SOURCES:
+        if path.name == "__init__.py":
+            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), relative(path)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

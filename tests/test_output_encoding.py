@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import pytest
 
 from fc7.models.common.terminal import take_every_name
-from tests.extract.test_zip_names import written
+from tests.extract.inputs.archives.test_zip_names import written
 from tests.support import COLOURS, CommandLine, command, lines_of, read_json, write_pictures
 
 CLASSES = ("κόκκινο", "緑", "青い空")

@@ -25,7 +25,7 @@ from fc7.extract.records import Failure
 from fc7.models.common import terminal
 from fc7.models.common.progress import Bar
 from fc7.models.common.terminal import beneath, data_stream, guard, visible
-from tests.models.test_progress import Terminal
+from tests.models.common.test_progress import Terminal
 from tests.support import ROOT, CommandLine, Ran, coloured_picture, command
 
 # Told apart without the module under test: Unicode's controls, surrogates and separators, and UAX 9's marks.

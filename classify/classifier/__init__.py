@@ -1,0 +1,1 @@
+"""The fitted object and its file. Start at `classify.classifier.classifier`."""

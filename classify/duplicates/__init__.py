@@ -1,0 +1,1 @@
+"""Images that are one picture. Start at `classify.duplicates.find`."""

@@ -1,0 +1,1 @@
+"""A classifier handed over: full.onnx, estimator, script, model card."""

@@ -40,7 +40,7 @@ from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
 from fc7.classify.predict.recovering import recovering
 from fc7.classify.predict.score import find_network
 from fc7.extract.call_inputs import guard_for
-from fc7.extract.worker.patience import loaded
+from fc7.extract.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress, Silent

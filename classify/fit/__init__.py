@@ -1,0 +1,1 @@
+"""Rows to a fitted and judged classifier. Start at `classify.fit.fit`."""

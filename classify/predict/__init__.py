@@ -1,0 +1,1 @@
+"""Images or cached rows to predictions, evaluated and compared."""

@@ -15,7 +15,7 @@ from fc7.extract.cluster.handshake import Briefing
 from fc7.extract.cluster.messages import Introduction, Ready
 from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
-from fc7.extract.worker.patience import Patience
+from fc7.extract.patience import Patience
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
 

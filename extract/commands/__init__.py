@@ -1,0 +1,1 @@
+"""The commands of stage one: each parses, makes one call and prints."""

@@ -1,0 +1,1 @@
+"""The drawn image set, and pictures that fc7 writes itself."""

@@ -1,0 +1,1 @@
+"""A network on a device. Start at `extract.engine.session`."""

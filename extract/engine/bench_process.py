@@ -19,7 +19,7 @@ import numpy as np
 
 from fc7.extract.engine.providers import Device, Precision
 from fc7.extract.engine.session import open_session
-from fc7.extract.worker.patience import loaded
+from fc7.extract.patience import loaded
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import ends_always

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.patience import loaded
 from fc7.extract.records import Features, Pixels
-from fc7.extract.worker.patience import loaded
 from fc7.models.common.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
 from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec

@@ -1,0 +1,1 @@
+"""Encoded bytes to the RGB crops that a network takes. Start at `extract.images.decode`."""

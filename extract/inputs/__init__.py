@@ -1,0 +1,1 @@
+"""Anything that can be given as images, turned into one listing. Start at `extract.inputs.listing`."""

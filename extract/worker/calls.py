@@ -12,8 +12,8 @@ import numpy as np
 
 from fc7.extract.clock import Clock
 from fc7.extract.images.thumbnails import thumbnail
+from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.records import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
-from fc7.extract.worker.patience import STEP, Patience, close, wait_for
 from fc7.models.common.errors import HungError
 
 _Answer = tuple[dict[str, Features], float]

@@ -16,9 +16,9 @@ from typing import cast
 import numpy as np
 
 from fc7.extract.images import budget
+from fc7.extract.patience import Patience
 from fc7.extract.records import Pixels
 from fc7.extract.worker.decode_process import ANSWER, FAULT, MEMORY, NEEDS, PIXELS, READY, REQUEST
-from fc7.extract.worker.patience import Patience
 from fc7.models.common.errors import ImageError
 from fc7.models.common.own_python import command
 from fc7.models.network.spec import PreprocessSpec

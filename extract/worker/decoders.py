@@ -21,10 +21,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from fc7.extract.patience import STEP, Patience
 from fc7.extract.records import Pixels
 from fc7.extract.worker.decode_pipe import DecodePipe, DiedError, NotStartedError
 from fc7.extract.worker.decode_process import decode_here
-from fc7.extract.worker.patience import STEP, Patience
 from fc7.extract.worker.read_ahead import Care, Decode
 from fc7.models.common.errors import ImageError
 from fc7.models.common.progress import Notify

@@ -15,8 +15,8 @@ import numpy as np
 
 from fc7.extract.clock import Clock
 from fc7.extract.images import budget
+from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels, readers_of
-from fc7.extract.worker.patience import STEP, Patience, close, wait_for
 from fc7.models.common.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]

@@ -14,10 +14,10 @@ from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
+from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.worker.decoders import decoder, decoder_apart
 from fc7.extract.worker.gathering import Gathered
-from fc7.extract.worker.patience import loaded
 from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Turns, Watch
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.cores import default_jobs

@@ -1,0 +1,1 @@
+"""The networks the field uses, as data. Start at `models.catalog.catalog`."""

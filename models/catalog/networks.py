@@ -7,7 +7,8 @@ Data only. How each kind of fact was come by:
   torchvision: its file name carries the hash. Where nothing was published the field is None.
 - Feature tensors of zoo files: the manifest's ``extra_ports``; where a converted copy (``-12``) has none
   there, its names were found in published listings of that file.
-- Parameters and MACs: counted from the published layer tables. tests/models/test_catalog.py counts again.
+- Parameters and MACs: counted from the published layer tables; tests/models/catalog/test_catalog.py counts
+  again.
 - Accuracies: as published, with the publisher beside them.
 """
 

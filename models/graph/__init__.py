@@ -1,0 +1,1 @@
+"""ONNX graphs: read, check, cut, rewrite, fuse. Start at `models.graph.prepare`."""

@@ -1,0 +1,1 @@
+"""What a network is: its specification, the plans of AlexNets, its canonical weights."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.records import ImageRef, RowBlock
 from tests.benchmarks.feature_rows import feature_rows
-from tests.extract.cache_support import ORIGIN, identity
+from tests.support.extract.cache_support import ORIGIN, identity
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SEGMENT = 2048

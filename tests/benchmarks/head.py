@@ -27,7 +27,7 @@ from fc7.extract.records import Pixels, RowBlock
 from fc7.extract.worker.worker import Finished
 from fc7.models.common.progress import Silent
 from tests.benchmarks.__main__ import networks, sessions
-from tests.fakes import MemoryOrigin
+from tests.support.fakes import MemoryOrigin
 
 _N_FEATURES, _N_AXES = 4096, 16
 

@@ -24,7 +24,7 @@ from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.plan import make_plan
 from fc7.extract.records import ImageRef, RowBlock
 from tests.benchmarks.feature_rows import feature_rows
-from tests.extract.cache_support import ORIGIN, identity
+from tests.support.extract.cache_support import ORIGIN, identity
 
 _ROOT = Path(__file__).resolve().parents[2]
 _FILES_A_FOLDER = 2000

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.models.common.errors import ImageError
-from tests.extract.decoding import decode
+from tests.support.extract.decoding import decode
 
 HEIGHT, WIDTH, TILE = 45, 37, (16, 32)
 GREY, WHITE, RGB, PALETTE, CMYK, YCBCR, LAB = (

@@ -16,8 +16,8 @@ from fc7.classify import kinds
 from fc7.classify.export.card import write_card
 from fc7.extract.kinds import DRAWING, FAILURES, FEATURE_CACHE, NPZ, PARQUET
 from fc7.models.outputs.kinds import Kind, describe
-from tests.classify.blobs import fitted
 from tests.support import ROOT, onnx_that_says
+from tests.support.classify.blobs import fitted
 
 DATA = ROOT / "tests/data"
 EVALUATION = kinds.EVALUATION

@@ -20,7 +20,7 @@ from fc7.models.common.errors import Fc7Error
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
 from fc7.models.store.importing import import_network
-from tests.extract.test_thumbnails import by_loops
+from tests.extract.images.test_thumbnails import by_loops
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 
 

@@ -12,8 +12,8 @@ from fc7.extract import extract_features, load_features
 from fc7.extract.options import ExtractOptions
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
-from tests.extract.odd_files import make_odd_folder
 from tests.support import tiny_network
+from tests.support.extract.odd_files import make_odd_folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fc7.extract.plan import find_edited, find_moved, layers_to_run, make_plan
 from fc7.extract.records import Failure, ImageRef
-from tests.fakes import MemoryOrigin
+from tests.support.fakes import MemoryOrigin
 
 
 @dataclass(frozen=True)

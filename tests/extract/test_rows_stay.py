@@ -18,8 +18,8 @@ from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
-from tests.fakes import MemoryOrigin
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
+from tests.support.fakes import MemoryOrigin
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.store import measured, store
 from fc7.models.store.preprocess_options import PreprocessOptions
 from fc7.models.store.store import StoredNetwork
-from tests.models.fake_networks import fake_files, fake_spec
-from tests.models.models_command import models_command
-from tests.models.web_server import Server, serving
 from tests.support import ROOT
+from tests.support.models.fake_networks import fake_files, fake_spec
+from tests.support.models.models_command import models_command
+from tests.support.models.web_server import Server, serving
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from fc7.extract.pipeline import extract_features
 from fc7.models.common.errors import Fc7Error
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
-from tests.classify.test_imagenet import bring
+from tests.classify.predict.test_imagenet import bring
 from tests.outputs.cases import TORTURE, Run
 from tests.support import coloured_picture, command, tiny_network, write_pictures
 

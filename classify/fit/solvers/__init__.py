@@ -1,0 +1,1 @@
+"""The linear heads and what minimises their losses."""

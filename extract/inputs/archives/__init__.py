@@ -1,0 +1,1 @@
+"""Images in zips and tars, read where they lie."""

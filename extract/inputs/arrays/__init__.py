@@ -1,0 +1,1 @@
+"""Images in NumPy, pickle and HDF5 files."""

@@ -1,0 +1,1 @@
+"""Which class, group and split an image has, by folders, names and manifests."""

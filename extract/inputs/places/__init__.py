@@ -1,0 +1,1 @@
+"""Where images lie: folders, addresses, and several of them as one listing."""

@@ -1,0 +1,1 @@
+"""Texts that name images: lists and manifests, parsed."""

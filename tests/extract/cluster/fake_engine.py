@@ -22,8 +22,8 @@ from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
 from fc7.extract.worker.in_flight import InFlight
 from fc7.extract.worker.worker import Keeping, NetworkRun
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
-from tests.fakes import MemoryOrigin
-from tests.models.fake_networks import fake_files
+from tests.support.fakes import MemoryOrigin
+from tests.support.models.fake_networks import fake_files
 
 LAYER = "pool5"
 BATCH = 4

@@ -36,7 +36,7 @@ from tests.extract.cluster.fake_engine import (
     network_run,
     node,
 )
-from tests.fakes import MemoryOrigin
+from tests.support.fakes import MemoryOrigin
 
 
 class Ran:

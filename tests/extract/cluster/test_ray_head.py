@@ -17,8 +17,8 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'fc7[ray]'"
 from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
 from tests.extract.cluster.nodes import Nodes, assert_same_content, content, needs_ray
-from tests.extract.s3_server import s3_bucket
 from tests.support import CommandLine, command, read_json, write_pictures
+from tests.support.extract.s3_server import s3_bucket
 
 pytestmark = [*needs_ray, pytest.mark.apart]
 

@@ -15,9 +15,9 @@ pytest.importorskip("s3fs", reason="the extra cloud brings s3fs")
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'fc7[ray]'")
 
 from tests.extract.cluster.nodes import Nodes, assert_same_content, content, needs_ray
-from tests.extract.s3_server import Bucket, s3_bucket
-from tests.extract.web_folder import WebFolder, web_folder
 from tests.support import CommandLine, lines_of, read_json, write_pictures
+from tests.support.extract.s3_server import Bucket, s3_bucket
+from tests.support.extract.web_folder import WebFolder, web_folder
 
 pytestmark = needs_ray
 
