@@ -342,18 +342,7 @@ class _Run:
         return gathered
 
     def _network_run(self) -> NetworkRun:
-        options = self.options
-        return NetworkRun(
-            self.stored.graph_path,
-            self.spec,
-            self.layers,
-            device=options.device,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            jobs=options.jobs,
-            exact_decode=options.exact_decode,
-            thumbnails=True,
-        )
+        return NetworkRun(self.stored.graph_path, self.spec, self.layers, self.options, thumbnails=True)
 
     def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:
         """Run images here, or on the workers of a cluster, which keep what they finish where they can."""

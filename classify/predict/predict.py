@@ -16,9 +16,10 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
 from fc7.classify.predict.recovering import recovering_unless_cache
-from fc7.classify.predict.score import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
