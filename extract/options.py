@@ -109,6 +109,12 @@ class ExtractOptions(RunOptions):
         cannot be looked at and lack a layer. Without it, more than a few end the run before it begins.
     force : bool
         Begin anew, and replace what stands there, a cache that another network made or anything else.
+
+    Examples
+    --------
+    >>> options = ExtractOptions(network="alexnet", layers=("fc6", "fc7"), max_failures=0.01)
+    >>> options.allows(9, images=1000), options.allows(11, images=1000)
+    (True, False)
     """
 
     network: str | None = None

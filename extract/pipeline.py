@@ -105,6 +105,19 @@ def extract_features(
         fails and `options.on_error` is "fail"; what was done is kept.
     StoppedError
         After Ctrl-C; what was done is kept.
+
+    Examples
+    --------
+    ``drawn`` holds four folders of eight images; ``tiles`` is a network in the store.
+
+    >>> import fc7
+    >>> options = fc7.ExtractOptions(network="tiles")
+    >>> summary = fc7.extract_features(["drawn"], "new.h5", options)
+    >>> summary.rows, summary.classes
+    (32, {'circle': 8, 'rectangle': 8, 'star': 8, 'triangle': 8})
+    >>> again = fc7.extract_features(["drawn"], "new.h5", options)
+    >>> again.extracted, again.reused
+    (0, 32)
     """
     options = options or ExtractOptions()
     started = time.perf_counter()

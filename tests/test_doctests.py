@@ -23,6 +23,7 @@ SOURCES = [
     *(path for room in ("models", "extract", "classify") for path in sorted((PACKAGE / room).rglob("*.py"))),
 ]
 EXAMPLE = re.compile(r"^\s*>>> ", re.MULTILINE)
+START = re.compile(r"Start at `([\w.]+)`")
 # What the examples call ``tiles``: a picture of 32x32 pixels as 8x8 tiles of their mean colours.
 TILES = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -68,3 +69,19 @@ def test_examples(
     # Less than all where one stands in a text that is no docstring of the module's.
     assert done.attempted == examples
     assert done.failed == 0
+
+
+@pytest.mark.parametrize("name", fc7.__all__)
+def test_what_fc7_offers_has_an_example(name: str) -> None:
+    offered = getattr(fc7, name)
+    # `import_network` is a function with one argument given.
+    assert EXAMPLE.search(getattr(offered, "func", offered).__doc__)
+
+
+def test_where_a_reader_is_told_to_start_there_is_an_example() -> None:
+    modules = with_examples()
+    starts = [start for path in SOURCES for start in START.findall(path.read_text(encoding="utf-8"))]
+    assert len(starts) > 10
+    # A function or a module.
+    without = [s for s in starts if not {f"fc7.{s}", f"fc7.{s}".rpartition(".")[0]} & modules.keys()]
+    assert without == []

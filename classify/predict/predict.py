@@ -95,6 +95,15 @@ def classify_images(
     UsageError
         If the inputs are none, something else stands at `out`, or nothing can be written there.
     MismatchError, ClassifierError
+
+    Examples
+    --------
+    >>> import fc7
+    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", top_k=2)
+    >>> done.images, done.classified, done.failures
+    (8, 8, [])
+    >>> Path("new.csv").read_text().splitlines()[0]
+    'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
     started = time.perf_counter()
     if not isinstance(out, Output) and not is_stdout(out):

@@ -205,6 +205,14 @@ def open_session(
         If ONNX Runtime refuses the graph, or the network's files are not those that `spec` was made of.
     DeviceMemoryError
         If there is not enough memory to open it.
+
+    Examples
+    --------
+    >>> from fc7.models.store.store import load
+    >>> tiles = load("tiles")
+    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], device="cpu")
+    >>> session.run(np.zeros((2, 32, 32, 3), np.uint8))["tiles"].shape
+    (2, 192)
     """
     prepared, how = runnable(graph_path, spec, layers), how or RunOptions()
     if prepared.batch is not None and how.batch_size not in (None, prepared.batch):
