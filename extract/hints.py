@@ -27,7 +27,6 @@ def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool)
         Provider and precision, with a blank between.
     jobs : int
         Images decoded at once.
-    machine : Machine
     intel : bool
         As `intel_cpu`.
     """

@@ -86,14 +86,8 @@ def extract_features(
         and archives (`extract.inputs.listing`), or a listing from elsewhere.
     out : str, Path or Output
         The cache. What it holds of unchanged images is kept and not computed again.
-    options : ExtractOptions or None
-    progress : Progress or None
     notify : callable
         Is given one-line notes: a network that is fetched, the engine that was chosen.
-
-    Returns
-    -------
-    ExtractSummary
 
     Raises
     ------

@@ -33,7 +33,6 @@ def recovering(listing: Listing, out: Destination | None, notify: Notify) -> Ite
 
     Parameters
     ----------
-    listing : Listing
     out : str, Path, Output or None
         Where the results go; what is no `Output` is stdout.
     notify : callable

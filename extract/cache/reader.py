@@ -276,10 +276,6 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
     layer : str or None
         The only or the last one if None.
 
-    Returns
-    -------
-    FeatureSet
-
     Raises
     ------
     UnknownLayerError

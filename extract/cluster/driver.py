@@ -59,10 +59,6 @@ def on_cluster(
     images, run, options, **details
         As for `Driver`.
 
-    Yields
-    ------
-    Finished
-
     Raises
     ------
     UsageError

@@ -34,7 +34,6 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
 
     Parameters
     ----------
-    name : str
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float

@@ -36,7 +36,6 @@ class Session:
 
     Attributes
     ----------
-    engine : Engine
     batch_size : int
         The most images in one call; fewer are padded where the engine compiles for one size.
     calls_at_once : int
@@ -184,8 +183,8 @@ def open_session(
     ----------
     graph_path : Path
         The store's ``network.onnx``.
-    spec : NetworkSpec
     layers : sequence of str
+        Names in `spec`; the graph ends at them.
     how : RunOptions or None
         Its device, precision and batch; None takes the defaults.
     n_images : int or None

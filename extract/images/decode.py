@@ -207,7 +207,6 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
     ----------
     data : bytes, or ndarray of shape (h, w, 3), (h, w, 4) or (h, w), uint8
         As `prepare`.
-    side : int
     max_pixels : int
         As `prepare`.
 
@@ -240,7 +239,6 @@ class _Picture:
 
     Attributes
     ----------
-    image : Image.Image
     height, width : int
         Of the file's picture.
     box : tuple of 4 floats

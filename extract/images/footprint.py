@@ -99,7 +99,9 @@ class Header:
         data : bytes
             The file.
         kind : str
+            As `extract.images.codecs.formats.sniff`.
         turned : bool
+            It will be turned upright, for what its EXIF data says.
         scans_of : tuple of two int
             The full width and height of a JPEG of several scans; of all others 0 and 0.
         """
@@ -127,7 +129,6 @@ def footprint(header: Header, *, sampled: bool = False) -> int:
 
     Parameters
     ----------
-    header : Header
     sampled : bool
         Pixels will be picked out of the whole image in place of being averaged.
 

@@ -65,12 +65,7 @@ class _Starved:
 
 
 class Turns:
-    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns.
-
-    Parameters
-    ----------
-    jobs : int
-    """
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs

@@ -37,8 +37,6 @@ class NetworkRun:
     ----------
     graph_path : Path
         ``network.onnx``.
-    spec : NetworkSpec
-    layers : tuple of str
     how : RunOptions
         Its cluster is left to whoever chose this process.
     threads : int or None
@@ -116,7 +114,6 @@ class Finished:
     ----------
     block : RowBlock
         Without features if they are `kept`.
-    failures : sequence of Failure
     kept : bool
         They lie in a finished segment already.
     provenance : mapping of str to str or None
@@ -166,8 +163,6 @@ def on_this_machine(
 
     Parameters
     ----------
-    images : sequence of ImageRef
-    run : NetworkRun
     clock : Clock
         Is told where the time went.
     notify : callable
@@ -219,7 +214,6 @@ class Worker:
 
     Parameters
     ----------
-    run : NetworkRun
     keeping : Keeping or None
         None hands rows back instead of writing segments.
     n_images : int or None
@@ -245,7 +239,6 @@ class Worker:
 
         Parameters
         ----------
-        refs : sequence of ImageRef
         name : str
             Of the segment.
         watch : callable

@@ -167,11 +167,10 @@ def built_network(
 
     Parameters
     ----------
-    plan : Architecture or Backbone
     weights : mapping of str to ndarray, float32
         As in `models.network.canonical.WeightsFile`.
     name : str
-    preprocess : PreprocessSpec
+        What the store will call it.
     layer : str or None
         The default layer; None is the plan's, or the last one of a trunk.
 

@@ -39,7 +39,6 @@ def read_samples(data: bytes, layout: Layout, decompress: Decompress) -> NDArray
         The whole file.
     layout : Layout
         Of a compression of any bytes.
-    decompress : callable
 
     Returns
     -------

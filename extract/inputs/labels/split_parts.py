@@ -19,7 +19,6 @@ class Parts:
 
     Attributes
     ----------
-    split : SplitFolders
     around : mapping of str to str or None
         Folder -> the part.
     labelled, unlabelled : Counter of str
