@@ -1,18 +1,17 @@
 """Extraction on many workers: Ray starts them, watches them and moves what they are sent.
 
 ==================  ===========================================================================
-options             what the user chose
 slots               how many workers go where
-portions            the listing cut into portions; which to do again, and which image to give up
+chunks              the listing cut into chunks; which to do again, and which image to give up
 messages            what the driver and a worker tell each other
 actor               the worker's side
-engine              what is needed of whatever runs workers
-ray_engine          the one door to Ray
-lifeline            whether what Ray cannot do without still answers
+backend             what is needed of whatever runs workers
+ray_backend         the one door to Ray
+heartbeat           whether what Ray cannot do without still answers
 guard               what speaks where Ray has ended the process all the same
-briefing            what workers are told of a run
-staff               workers come and go
-driver              the loop that hands out portions
+handshake           what workers are told of a run
+workers             workers come and go
+driver              the loop that hands out chunks
 ==================  ===========================================================================
 
 Why actors of Ray Core and not a pipeline of Ray Data (`map_batches` with an actor pool), tried with Ray
