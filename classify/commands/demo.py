@@ -26,7 +26,7 @@ from fc7.extract.summary import summary_text
 from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 from fc7.models.store.availability import ready_networks
 from fc7.models.store.default import default_network
 from fc7.models.store.ensure import ensure_network
@@ -151,13 +151,13 @@ def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
     kinds = {PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
     kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
     kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
-    guard = Guard(force=force)
+    guard = CallFiles(force=force)
     features = guard.claim(root / FEATURES, FEATURE_CACHE, "FOLDER", makes_folder=True, spare=_not_of_shapes)
     return {FEATURES: features, **guard.folder(root, kinds, "FOLDER").files}
 
 
 def _not_of_shapes(cache: Path) -> str | None:
-    """Why features are not a demo's, for `Guard.claim`: `features.h5` is what anybody's are called."""
+    """Why features are not a demo's, for `CallFiles.claim`: `features.h5` is what anybody's are called."""
     with suppress(Fc7Error), CacheReader(cache) as reader:
         if [Path(root).name for root in reader.header.roots] == [SHAPES]:
             return None

@@ -12,7 +12,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 def duplicates(
@@ -38,7 +38,9 @@ def duplicates(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import DUPLICATES
 
-    out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
+    out = (
+        None if csv_file is None else CallFiles([features], force=force).claim(csv_file, DUPLICATES, "--csv")
+    )
     from fc7.classify.commands.duplicates_text import duplicates_csv, duplicates_json, duplicates_report
     from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 

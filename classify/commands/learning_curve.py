@@ -22,7 +22,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
@@ -52,7 +52,7 @@ def learning_curve(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import CURVE
 
-    guard = Guard([features], force=force)
+    guard = CallFiles([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from fc7.classify.commands.curves import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache

@@ -13,7 +13,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
@@ -47,7 +47,7 @@ def suspects(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import SUSPECTS
 
-    out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
+    out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
     from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 

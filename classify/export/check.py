@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.trial import Trial
+from fc7.classify.export.trial import CheckImages
 from fc7.classify.predict.score import RunOptions, score_inputs
 from fc7.extract.clock import Clock
 from fc7.extract.records import Listing
@@ -50,7 +50,7 @@ class Answers:
 
 
 def our_answers(
-    classifier: Classifier, trial: Trial, care: Care, progress: Progress, notify: Notify
+    classifier: Classifier, trial: CheckImages, care: Care, progress: Progress, notify: Notify
 ) -> Answers:
     """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
     found = list(

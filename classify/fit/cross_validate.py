@@ -26,7 +26,7 @@ _FITTED = 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CvResult:
     """One value of C.
 
     Attributes
@@ -66,12 +66,12 @@ class Tuned:
     Attributes
     ----------
     head : {"svm", "softmax", "svm-ovo"}
-    trials : tuple of Trial
+    trials : tuple of CvResult
         By rising C, as far as the search went.
-    best : Trial
+    best : CvResult
         Kept. The most accurate, of equals the smallest C; with the one-standard-error rule the smallest C
         whose accuracy is at most the peak's standard error below it.
-    peak : Trial
+    peak : CvResult
         The most accurate; of equals the smallest C.
     rows : ndarray of shape (n_validated,), intp
         The validated rows among the training rows.
@@ -87,9 +87,9 @@ class Tuned:
     """
 
     head: Head
-    trials: tuple[Trial, ...]
-    best: Trial
-    peak: Trial
+    trials: tuple[CvResult, ...]
+    best: CvResult
+    peak: CvResult
     n_folds: int
     rows: NDArray[np.intp]
     scores: NDArray[np.float64]
@@ -154,9 +154,9 @@ def tune(
     rows = np.flatnonzero(fold != ALWAYS_TRAINS)
     numbers, held_out = np.unique(fold[rows], return_inverse=True)
     truth = data.y[rows]
-    trials: list[Trial] = []
-    peak: Trial | None = None
-    kept: list[tuple[Trial, NDArray[np.float64], Solver, Fitted | None]] = []
+    trials: list[CvResult] = []
+    peak: CvResult | None = None
+    kept: list[tuple[CvResult, NDArray[np.float64], Solver, Fitted | None]] = []
     progress.start(len(values), f"cross-validating {head}")
     with one_blas_thread():
         path = data.folds(head, fold)
@@ -166,7 +166,7 @@ def tune(
             scores = decisions[rows, held_out].astype(np.float64)
             accuracy = float(np.mean(scores.argmax(axis=1) == truth))
             right = decisions.argmax(axis=2) == data.y[:, None]
-            trial = Trial(
+            trial = CvResult(
                 C,
                 accuracy,
                 math.sqrt(accuracy * (1 - accuracy) / len(rows)),
@@ -201,7 +201,7 @@ def tune(
     )
 
 
-def _past_the_peak(trials: Sequence[Trial], best: Trial) -> bool:
+def _past_the_peak(trials: Sequence[CvResult], best: CvResult) -> bool:
     """Whether two values in a row brought nothing and a larger C has nothing left to bring.
 
     Without the second condition the flat start of a curve, where C is too small to separate

@@ -19,7 +19,7 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import Prepared, prepare_split
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_answers
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
 from fc7.classify.fit.solvers.heads import Fitted
@@ -174,7 +174,7 @@ def _fit_prepared(
         classifier, fitted = _fit(data, choice, classes, identity)
         classifier = doubt.given_to(classifier, table.X, table.rows[known])
 
-    judged = Judged(metrics, n_novel, leakage)
+    judged = TestEvaluation(metrics, n_novel, leakage)
     return result_of(prepared, units_in_training, choice, doubt, classifier, fitted, judged, options, notes)
 
 

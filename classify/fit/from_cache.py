@@ -18,13 +18,13 @@ from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split
 from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
-from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from fc7.extract.cache.reader import CacheReader, FeatureSet, RowColumns, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress
 from fc7.models.common.unicode_forms import normal
-from fc7.models.outputs.outputs import Destination, Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Destination, Output
 
 _CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000
@@ -65,7 +65,7 @@ def fit_cache(
     CacheError
         If the cache cannot be read.
     """
-    options, guard = options or FitOptions(), Guard([features])
+    options, guard = options or FitOptions(), CallFiles([features])
     classifier_out = guard.claim(out, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     with CacheReader(features) as reader:
@@ -133,11 +133,11 @@ def _folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:
+def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | RowColumns) -> None:
     save_classifier(result.classifier, out)
     if split is None:
         return
-    if isinstance(rows, Columns):
+    if isinstance(rows, RowColumns):
         names = rows.path, rows.label, rows.group
     else:
         names = rows.paths, rows.y.tolist(), rows.groups.tolist()

@@ -27,7 +27,7 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_answers
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.fit.solvers.sgd import RowSource, fit_in_parts
@@ -174,7 +174,7 @@ def fit_out_of_core(
         y_known = np.array([code[table.labels[i]] for i in known], np.intp)
         (classifier,) = fit(known, y_known, np.ones((len(known), 1), np.bool_))
         classifier = doubt.given_to(replace(classifier, scale=choice.scale))
-    judged = Judged(metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None)
+    judged = TestEvaluation(metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None)
     result = result_of(prepared, unit, choice, doubt, classifier, solvers[-1], judged, options, notes)
     return recorded(result, table, started)
 

@@ -55,7 +55,7 @@ def right_answers(
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class TestEvaluation:
     """What the test part, or copies in it, say of a classifier.
 
     Attributes
@@ -76,7 +76,7 @@ def result_of(
     doubt: Doubt,
     classifier: Classifier,
     fitted: Fitted,
-    judged: Judged,
+    judged: TestEvaluation,
     options: FitOptions,
     notes: Sequence[str],
 ) -> FitResult:

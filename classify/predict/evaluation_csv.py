@@ -20,7 +20,7 @@ from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.evaluate import Evaluation
 from fc7.models.outputs.csv_rows import write_table
-from fc7.models.outputs.outputs import Folder, Guard
+from fc7.models.outputs.outputs import CallFiles, Folder
 
 Rows = Iterable[Iterable[object]]
 
@@ -40,7 +40,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     Fc7Error
         If something cannot be written.
     """
-    folder = Guard().folder(folder, EVALUATION, "--csv")
+    folder = CallFiles().folder(folder, EVALUATION, "--csv")
     tables: Mapping[str, Rows] = {
         "figures.csv": _figures(evaluation.metrics),
         "classes.csv": _classes(evaluation.metrics),

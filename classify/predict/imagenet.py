@@ -224,7 +224,7 @@ def _scored(
     progress.finish()
 
 
-class _Table:
+class _TableWriter:
     """For people: the path, and below it the classes with their probabilities."""
 
     def __init__(self, stream: TextIO, top_k: int, root: str) -> None:
@@ -255,7 +255,7 @@ def _open(out: Destination | None, form: Form | None, top_k: int, root: str) -> 
             yield writer
         return
     if is_stdout(place):
-        yield _Table(sys.stdout, top_k, root)
+        yield _TableWriter(sys.stdout, top_k, root)
         return
     with appearing(place) as stream:
-        yield _Table(stream, top_k, root)
+        yield _TableWriter(stream, top_k, root)

@@ -53,8 +53,8 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One C of the cross-validation: as `classify.fit.cross_validate.Trial`, from the classifier's record."""
+class CvPoint:
+    """One C of the cross-validation: `classify.fit.cross_validate.CvResult` as the classifier records it."""
 
     head: str
     C: float
@@ -99,7 +99,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
+class Projection:
     """Feature rows in two dimensions.
 
     Attributes
@@ -122,7 +122,7 @@ class Map:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicates:
+class DuplicateGrids:
     """Images that are, or nearly are, one.
 
     Attributes
@@ -198,10 +198,10 @@ class ReportData:
     reliability: Reliability | None
     coverage: Coverage | None
     reject_below: float | None
-    tuning: tuple[Trial, ...]
+    tuning: tuple[CvPoint, ...]
     learning: LearningCurve | None
-    map: Map | None
-    duplicates: Duplicates | None
+    map: Projection | None
+    duplicates: DuplicateGrids | None
     failures: tuple[Failure, ...]
     sha256: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]

@@ -20,7 +20,7 @@ from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.classify.fit.suspects import find_suspects
 from fc7.classify.report import sheets
-from fc7.classify.report.facts import ClassCount, Duplicates, ReportData, Trial
+from fc7.classify.report.facts import ClassCount, CvPoint, DuplicateGrids, ReportData
 from fc7.classify.report.judged import judge_cache
 from fc7.classify.report.learning import curve_of
 from fc7.classify.report.loading import load_for
@@ -168,9 +168,9 @@ def _counts(
     return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
 
 
-def _trials(made: Mapping[str, Any]) -> tuple[Trial, ...]:
+def _trials(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     return tuple(
-        Trial(
+        CvPoint(
             str(tuned["head"]),
             float(trial["C"]),
             float(trial["accuracy"]),
@@ -184,7 +184,7 @@ def _trials(made: Mapping[str, Any]) -> tuple[Trial, ...]:
 
 def _duplicates(
     cache: FeatureSet, table: Table | None, copies: Found | None, made: Mapping[str, Any]
-) -> Duplicates:
+) -> DuplicateGrids:
     if table is None or copies is None:
         same: dict[str, list[int]] = defaultdict(list)
         for row, digest in enumerate(cache.sha256):
@@ -195,7 +195,7 @@ def _duplicates(
         alike = [table.rows[group].tolist() for group in copies.groups]
         how = f"labelled images that are one picture ({copies.describe()})"
     shown, disagreeing = sheets.groups(alike, cache.y.tolist(), cache.paths)
-    return Duplicates(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
+    return DuplicateGrids(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
 
 
 def _leakage(made: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fc7.classify.metrics.metrics import Metrics, judge
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class EvaluatedImages:
     """Labelled images that a classifier was not fitted on, with its answers.
 
     Attributes
@@ -62,7 +62,7 @@ class Judged:
 
 def judge_cache(
     table: Table, parts: NDArray[np.str_] | None, classifier: Classifier, folds: OutOfFold | None
-) -> Judged | None:
+) -> EvaluatedImages | None:
     """The classifier's answers on what it was not fitted on.
 
     Parameters
@@ -77,7 +77,7 @@ def judge_cache(
 
     Returns
     -------
-    Judged or None
+    EvaluatedImages or None
         None if the cache holds no such images, or it cannot be told which.
     """
     if parts is None:
@@ -105,7 +105,7 @@ def judge_cache(
     truth = [table.labels[i] for i in chosen]
     metrics = judge(truth, probabilities, classifier.classes_)
     code = {label: i for i, label in enumerate(metrics.labels)}
-    return Judged(
+    return EvaluatedImages(
         rows=table.rows[chosen],
         truth=np.array([code[label] for label in truth], np.intp),
         probabilities=probabilities,

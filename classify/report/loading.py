@@ -9,7 +9,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.load import table_of
 from fc7.classify.data.matching import layer_for
 from fc7.classify.data.rows import Table
-from fc7.extract.cache.format.header import Header
+from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.records import Failure
 
@@ -25,7 +25,7 @@ class LoadedCache:
     """
 
     path: Path
-    header: Header
+    header: CacheHeader
     rows: FeatureSet
     failures: list[Failure]
 

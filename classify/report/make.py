@@ -18,7 +18,7 @@ from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import find_originals, make_thumbnails
 from fc7.models.common.durable import explained
 from fc7.models.common.progress import Progress
-from fc7.models.outputs.outputs import Destination, Folder, Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Destination, Folder, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def make_report(
     Fc7Error
         If a file cannot be written.
     """
-    guard = Guard([features, model])
+    guard = CallFiles([features, model])
     out = guard.claim(out, REPORT, makes_folder=True)
     folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
     data = gather(features, model, tsne=tsne, command=command, progress=progress)

@@ -16,7 +16,7 @@ from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.reliability import Reliability
 from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
-from fc7.classify.report.facts import ClassCount, Map, Trial
+from fc7.classify.report.facts import ClassCount, CvPoint, Projection
 from fc7.classify.report.palette import Palette
 from fc7.models.common.names import shortened
 
@@ -166,7 +166,7 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
     return figure
 
 
-def draw_tuning(trials: Sequence[Trial], palette: Palette) -> Figure:
+def draw_tuning(trials: Sequence[CvPoint], palette: Palette) -> Figure:
     """Cross-validated accuracy against C, a line for each head, with standard errors."""
     figure, axes = figure_of(palette)
     looks = ((palette.one, "o", "-"), (palette.two, "s", "--"))
@@ -223,7 +223,7 @@ def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
     return figure
 
 
-def draw_map(found: Map, classes: Sequence[str], palette: Palette) -> Figure:
+def draw_map(found: Projection, classes: Sequence[str], palette: Palette) -> Figure:
     """Feature rows in two dimensions, colour and marker by class; the number of a class at its middle."""
     figure, axes = figure_of(palette, width=7.0, height=5.2)
     present = [int(c) for c in np.unique(found.code)]

@@ -12,7 +12,7 @@ from typing import Any
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
 from fc7.classify.report.facts import Headline
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.judged import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
@@ -40,7 +40,7 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
     )
 
 
-def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
+def warnings(cache: LoadedCache, judged: EvaluatedImages | None) -> tuple[str, ...]:
     """What a reader must know before any figure, a sentence each."""
     found = []
     if not cache.header.identity.trained:
@@ -56,7 +56,7 @@ def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def headline(judged: Judged | None, made: Mapping[str, Any]) -> Headline | None:
+def headline(judged: EvaluatedImages | None, made: Mapping[str, Any]) -> Headline | None:
     """The figure on what the classifier has not seen: measured here, else as fit recorded it."""
     if judged is not None and judged.exact:
         return _headline(judged.metrics.to_json(), judged.what)

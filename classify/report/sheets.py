@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.report.facts import Sheet, Shown
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.judged import EvaluatedImages
 from fc7.models.common.label_names import in_order
 
 # About 4 KB an image in the file.
@@ -51,14 +51,14 @@ def samples(
     )
 
 
-def mistakes(judged: Judged, paths: Sequence[str]) -> tuple[Shown, ...]:
+def mistakes(judged: EvaluatedImages, paths: Sequence[str]) -> tuple[Shown, ...]:
     """The wrong answers with the highest probability, highest first."""
     wrong = np.flatnonzero(~judged.right)
     order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")]
     return tuple(_answered(judged, int(i), paths) for i in order[:MOST_MISTAKES])
 
 
-def cells(judged: Judged, paths: Sequence[str]) -> dict[tuple[int, int], Sheet]:
+def cells(judged: EvaluatedImages, paths: Sequence[str]) -> dict[tuple[int, int], Sheet]:
     """What lies behind the cells of the confusion matrix.
 
     Wrong answers go first, the fullest cells before the others; in a cell the surest answers. Every cell
@@ -121,7 +121,7 @@ def _varied(group: list[int], labels: Sequence[str]) -> list[int]:
     return sorted(first) + [row for row in group if row not in first]
 
 
-def _answered(judged: Judged, i: int, paths: Sequence[str]) -> Shown:
+def _answered(judged: EvaluatedImages, i: int, paths: Sequence[str]) -> Shown:
     row = int(judged.rows[i])
     truth, answer = judged.labels[judged.truth[i]], judged.labels[judged.answer[i]]
     said = f"{answer}, {judged.confidence[i]:.1%}"

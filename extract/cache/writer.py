@@ -44,7 +44,7 @@ from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted
-from fc7.models.outputs.outputs import Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Output
 
 _KEPT = "the cache is as it was before, and finished work is kept in {}"
 
@@ -98,7 +98,7 @@ class CacheWriter:
         force: bool = False,
         repair: bool = False,
     ) -> None:
-        self._output = Guard(force=force).claim(path, FEATURE_CACHE)
+        self._output = CallFiles(force=force).claim(path, FEATURE_CACHE)
         self.path = self._output.path
         self.identity = identity
         self.provenance = provenance

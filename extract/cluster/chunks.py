@@ -6,7 +6,7 @@ The rest of its portions is done again like any other. Where it is not known wha
 portions are suspects, and are cut in pieces until a piece is one image.
 
 An image is given up when two tries of it have ended a worker. A try counts if the image was alone on its
-machine, or if it was the only one that the worker was reading and the engine says that it ended the worker
+machine, or if it was the only one that the worker was reading and the backend says that it ended the worker
 because memory ran out. So a worker that somebody killed, or that was lost with its machine, costs no image.
 """
 
@@ -100,7 +100,7 @@ class Portions:
         held : collection of int or None
             Images that the worker was reading or decoding; None if that is not known.
         memory : bool
-            The engine says that it ended the worker because memory ran out.
+            The backend says that it ended the worker because memory ran out.
 
         Returns
         -------

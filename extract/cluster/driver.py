@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fc7.extract.clock import Clock
-from fc7.extract.cluster.backend import Broken, Engine, Gone, Outcome, Ticket
+from fc7.extract.cluster.backend import Backend, Broken, Gone, Outcome, Ticket
 from fc7.extract.cluster.chunks import TRIES, Portion, Portions
 from fc7.extract.cluster.handshake import Briefing
 from fc7.extract.cluster.messages import Parcel, Result
@@ -72,8 +72,8 @@ def on_cluster(
     """
     from fc7.extract.cluster.ray_backend import connect
 
-    with connect(options.address) as engine:
-        yield from Driver(engine, images, run, options, **details).finished()
+    with connect(options.address) as backend:
+        yield from Driver(backend, images, run, options, **details).finished()
 
 
 class Driver:
@@ -104,7 +104,7 @@ class Driver:
 
     def __init__(
         self,
-        engine: Engine,
+        backend: Backend,
         images: Sequence[ImageRef],
         run: NetworkRun,
         options: ClusterOptions,
@@ -117,7 +117,7 @@ class Driver:
         nodes: dict[str, NodeWork] | None = None,
     ) -> None:
         self.nodes = {} if nodes is None else nodes
-        self._engine = engine
+        self._backend = backend
         self._images = images
         self._spec = run.spec
         self._clock = clock
@@ -128,9 +128,9 @@ class Driver:
         self._bytes_a_row = 4 * sum(run.spec.layer(layer).dim(run.spec.pool) for layer in run.layers)
         self._portions = Portions(len(images))
         self._said: set[str] = set()
-        self._say(f"running on {engine.described}")
-        self._briefing = Briefing(engine, images, run, keeping if options.share_folder else None, self._say)
-        self._staff = Staff(engine, self._briefing, options, self._say)
+        self._say(f"running on {backend.described}")
+        self._briefing = Briefing(backend, images, run, keeping if options.share_folder else None, self._say)
+        self._staff = Staff(backend, self._briefing, options, self._say)
 
     def finished(self) -> Iterator[Finished]:
         """Do all images.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.extract.cache.format.header import tool_version
-from fc7.extract.cluster.backend import Engine
+from fc7.extract.cluster.backend import Backend
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.records import ImageRef, Origin
@@ -37,14 +37,14 @@ class Briefing:
 
     def __init__(
         self,
-        engine: Engine,
+        backend: Backend,
         images: Sequence[ImageRef],
         run: NetworkRun,
         keeping: Keeping | None,
         say: Notify,
     ) -> None:
         self.run = run
-        self._engine = engine
+        self._backend = backend
         self._keeping = keeping
         self._say = say
         self._network: Any = None
@@ -55,7 +55,7 @@ class Briefing:
             if len(first) < _TRIES_A_PLACE:
                 first.append(ref)
         self.numbers: Mapping[int, int] = {key: number for number, key in enumerate(origins)}
-        self._origins = engine.share([origin for origin, _ in origins.values()])
+        self._origins = backend.share([origin for origin, _ in origins.values()])
         probe, word = _lay_probe(keeping.folder) if keeping is not None else (None, b"")
         places = [first for _, first in origins.values()][:_PLACES_TRIED]
         self.greeting = Greeting(
@@ -116,7 +116,7 @@ class Briefing:
         """The network's files in the object store, put there when the first worker needs them."""
         self._say(f"{name} does not see the network's files and gets them through Ray's object store")
         if self._network is None:
-            self._network = self._engine.share(
+            self._network = self._backend.share(
                 {path.name: path.read_bytes() for path in self._network_files()}
             )
         return self._network

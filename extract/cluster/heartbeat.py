@@ -28,7 +28,7 @@ class ClusterLostError(Fc7Error):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Something that must answer.
 
     Attributes
@@ -54,17 +54,17 @@ class Lifeline:
 
     Parameters
     ----------
-    places : iterable of Place
+    places : iterable of Endpoint
         Those that do not answer at first are left out: behind a firewall nothing can be told.
     last : float
         Seconds without an answer after which the process is ended from here, because the thread that should
         have heard of it is held up in Ray and would be ended by it without a message.
     """
 
-    def __init__(self, places: Iterable[Place], last: float = LAST_SECONDS) -> None:
+    def __init__(self, places: Iterable[Endpoint], last: float = LAST_SECONDS) -> None:
         self._places = [place for place in places if why_silent(place) is None]
         self._last = last
-        self._silent: dict[Place, float] = {}
+        self._silent: dict[Endpoint, float] = {}
         self._lost: str | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lifeline", daemon=True)
@@ -102,7 +102,7 @@ class Lifeline:
             for place in self._places:
                 self._look(place)
 
-    def _look(self, place: Place) -> None:
+    def _look(self, place: Endpoint) -> None:
         why = why_silent(place)
         if why is None:
             self._silent.pop(place, None)
@@ -139,12 +139,12 @@ def leave() -> None:
     end_at_once(1)
 
 
-def lost_message(place: Place, why: str) -> str:
+def lost_message(place: Endpoint, why: str) -> str:
     """What to say of a place that does not answer any more."""
     return f"{place.name} at {place.address} is gone ({why}); finished features are kept: {place.remedy}"
 
 
-def why_silent(place: Place) -> str | None:
+def why_silent(place: Endpoint) -> str | None:
     """Why a place does not answer; None if it does."""
     try:
         knock(place.address)

@@ -18,8 +18,8 @@ from typing import Any, TextIO, cast
 
 from fc7.extract.cluster.actor import Actor
 from fc7.extract.cluster.backend import Broken, Gone, Outcome
-from fc7.extract.cluster.guard import Guard
-from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
+from fc7.extract.cluster.guard import ExitReporter
+from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Endpoint, Lifeline, knock, leave
 from fc7.extract.cluster.options import AUTO, LOCAL
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.models.common.errors import Fc7Error, UsageError
@@ -62,7 +62,7 @@ _LOCAL_LAST_SECONDS = 10.0
 _FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 
 
-class RayEngine:
+class RayBackend:
     """A connected Ray; use `connect`."""
 
     def __init__(self, local: bool, lifeline: Lifeline) -> None:
@@ -184,7 +184,7 @@ class WithoutRay:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[RayEngine]:
+def connect(address: str) -> Iterator[RayBackend]:
     """A connection to a cluster; a local one lives as long as the block.
 
     Parameters
@@ -202,16 +202,16 @@ def connect(address: str) -> Iterator[RayEngine]:
     if ray.is_initialized():
         # Somebody who uses fc7 as a library has connected already, and goes on after us.
         places = _places(local=False)
-        with Guard(places), Lifeline(places) as lifeline:
-            yield RayEngine(False, lifeline)
+        with ExitReporter(places), Lifeline(places) as lifeline:
+            yield RayBackend(False, lifeline)
         return
     with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
         try:
             local = _initialise(address)
             places = _places(local=local)
             last = _LOCAL_LAST_SECONDS if local else LAST_SECONDS
-            with Guard(places), Lifeline(places, last) as lifeline:
-                yield RayEngine(local, lifeline)
+            with ExitReporter(places), Lifeline(places, last) as lifeline:
+                yield RayBackend(local, lifeline)
         except ClusterLostError:
             # Ray's own end waits for what is gone until Ray ends the process.
             atexit.register(leave)
@@ -230,7 +230,7 @@ def _shut_down() -> None:
         ray.shutdown()
 
 
-def _places(*, local: bool) -> list[Place]:
+def _places(*, local: bool) -> list[Endpoint]:
     """Without which Ray ends this process."""
     context = ray.get_runtime_context()
     addresses = [
@@ -241,10 +241,12 @@ def _places(*, local: bool) -> list[Place]:
     if local:
         name, remedy = "the local Ray cluster of this run", "run the same command again to go on"
         # Nobody starts its service anew.
-        return [Place(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)]
-    head = Place("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
+        return [
+            Endpoint(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)
+        ]
+    head = Endpoint("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
     name = "the node of the Ray cluster that this process was connected to"
-    return [head, *(Place(name, address, _NODE_SECONDS) for address in addresses)]
+    return [head, *(Endpoint(name, address, _NODE_SECONDS) for address in addresses)]
 
 
 def _initialise(address: str) -> bool:

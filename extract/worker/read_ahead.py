@@ -21,7 +21,7 @@ from fc7.models.common.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]
-_Found = tuple["Ready | _Starved | Failure", float]
+_Found = tuple["DecodedImage | _Starved | Failure", float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ NO_CARE = Care()
 
 
 @dataclass(slots=True)
-class Ready:
+class DecodedImage:
     """An image that was read and resized."""
 
     sha256: str
@@ -96,7 +96,7 @@ class Turns:
             self._free.release(self.jobs)
 
 
-class Reading:
+class ReadAhead:
     """Iterates over images and what they gave, some of them ahead.
 
     An image for which there was not enough memory is tried a second time, when no other is being
@@ -136,7 +136,7 @@ class Reading:
         # An image that is to be alone is begun when its turn has come.
         self._waiting: deque[tuple[ImageRef, Future[_Found] | None]] = deque()
 
-    def __iter__(self) -> Iterator[tuple[ImageRef, Ready | Failure]]:
+    def __iter__(self) -> Iterator[tuple[ImageRef, DecodedImage | Failure]]:
         while True:
             while len(self._waiting) < self.ahead and (ref := next(self._upcoming, None)) is not None:
                 alone = ref.path in self._care.alone
@@ -159,12 +159,12 @@ class Reading:
     def _begin(self, ref: ImageRef, turn: AbstractContextManager[None]) -> Future[_Found]:
         return self._pool.submit(self._read, ref, turn)
 
-    def _finish(self, future: Future[_Found]) -> Ready | _Starved | Failure:
+    def _finish(self, future: Future[_Found]) -> DecodedImage | _Starved | Failure:
         found, seconds = wait_for(future, self._look)
         self._clock.decode += seconds
         return found
 
-    def _read_alone(self, ref: ImageRef) -> Ready | _Starved | Failure:
+    def _read_alone(self, ref: ImageRef) -> DecodedImage | _Starved | Failure:
         others = [future for _, future in self._waiting if future is not None]
         while wait(others, STEP).not_done:
             self._look()
@@ -222,12 +222,12 @@ class Reading:
                 found = _Starved(f"{ref.size:,} bytes: {exc}, more memory than there is")
             return found, (time.perf_counter() - started) / self._turns.jobs
 
-    def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> Ready | _Starved | Failure:
+    def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> DecodedImage | _Starved | Failure:
         content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
         care = self._care
         decode = care.decode if care.decode is not None and ref.path in care.apart else self._decode
         try:
-            return Ready(hashlib.sha256(content).hexdigest(), decode(data))
+            return DecodedImage(hashlib.sha256(content).hexdigest(), decode(data))
         except ImageError as exc:
             if isinstance(exc.__cause__, MemoryError):
                 return _Starved(str(exc))

@@ -12,7 +12,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.images import budget
 from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.extract.worker.calls import Batch, Calls
-from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Reading, Turns
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, ReadAhead, Turns
 from fc7.models.common.errors import HungError
 
 
@@ -63,7 +63,7 @@ def feature_blocks(
     if not images:
         return
     started, loading = time.perf_counter(), 0.0
-    reading = Reading(images, decode, jobs if isinstance(jobs, Turns) else Turns(jobs), care, clock)
+    reading = ReadAhead(images, decode, jobs if isinstance(jobs, Turns) else Turns(jobs), care, clock)
     calls: Calls | None = None
     batch = Batch()
     try:

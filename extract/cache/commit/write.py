@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from fc7.extract.cache.commit.placement import Placed, Record
 from fc7.extract.cache.commit.thumbnail_columns import check_thumbnails, copy_thumbnails
 from fc7.extract.cache.format.columns import failure_columns, same_columns, write_columns
-from fc7.extract.cache.format.header import Header, Run, Storage, features_name, stale_named, tool_version
+from fc7.extract.cache.format.header import (
+    CacheHeader,
+    Run,
+    Storage,
+    features_name,
+    stale_named,
+    tool_version,
+)
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.format.sources import Ints, Sources
@@ -50,9 +57,9 @@ def header_of(
     roots: tuple[str, ...],
     runs: tuple[Run, ...],
     stale: Sequence[Failure] = (),
-) -> Header:
+) -> CacheHeader:
     """What a new file says of itself: its own counts, and this fc7's version."""
-    return Header(
+    return CacheHeader(
         identity=identity,
         storage=storage,
         rows=len(records),
@@ -87,7 +94,7 @@ def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> Non
 
 
 def unchanged(
-    sources: Sources, found: Header, wanted: Header, placed: Placed, failures: Sequence[Failure]
+    sources: Sources, found: CacheHeader, wanted: CacheHeader, placed: Placed, failures: Sequence[Failure]
 ) -> bool:
     """Whether the first file holds just these rows and failures already, and so need not be written.
 
@@ -110,7 +117,7 @@ def unchanged(
 
 def write_cache(
     path: Path,
-    header: Header,
+    header: CacheHeader,
     placed: Placed,
     failures: Sequence[Failure],
     sources: Sources,

@@ -152,7 +152,7 @@ def find_split_folders(folders: Iterable[str]) -> SplitFolders:
 
 
 @dataclass(slots=True)
-class _Part:
+class _SetFolder:
     """A folder that is called like a part.
 
     Attributes
@@ -167,9 +167,9 @@ class _Part:
     holds_folders: bool = False
 
 
-def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _Part]]:
+def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _SetFolder]]:
     """Those that lie in one folder and have one name but for the word: by their paths."""
-    beside: defaultdict[tuple[str, str], dict[str, _Part]] = defaultdict(dict)
+    beside: defaultdict[tuple[str, str], dict[str, _SetFolder]] = defaultdict(dict)
     for folder in folders:
         names = folder.split("/")
         for depth, name in enumerate(names):
@@ -177,7 +177,7 @@ def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _Pa
             if called is not None:
                 word, others = called
                 parts = beside["/".join(names[:depth]), others]
-                part = parts.setdefault("/".join(names[: depth + 1]), _Part(word))
+                part = parts.setdefault("/".join(names[: depth + 1]), _SetFolder(word))
                 part.holds_folders |= depth + 1 < len(names)
     return beside
 

@@ -84,7 +84,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class _ManifestColumns:
     """Where the fields stand, and how many a line has."""
 
     path: int
@@ -201,9 +201,9 @@ def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Itera
             yield line, fields
 
 
-def _columns(header: Sequence[str], name: str) -> _Columns:
+def _columns(header: Sequence[str], name: str) -> _ManifestColumns:
     names = [field.strip().lower() for field in header]
-    return _Columns(
+    return _ManifestColumns(
         _column(names, _PATH_NAMES, name, _ID_NAMES),
         _column(names, _LABEL_NAMES, name),
         names.index("group") if "group" in names else None,
@@ -232,7 +232,9 @@ def _named(header: Sequence[str], accepted: Sequence[str]) -> bool:
     return any(field.strip().lower() in accepted for field in header)
 
 
-def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, int]) -> ManifestRow | str:
+def _row(
+    line: int, fields: Sequence[str], columns: _ManifestColumns, seen: dict[str, int]
+) -> ManifestRow | str:
     """A row, or what is wrong with it."""
     if len(fields) != columns.count:
         hint = "; quote fields that hold the separator" if len(fields) > columns.count else ""

@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.choose import choose
-from fc7.classify.fit.cross_validate import Trial, _past_the_peak, grid, tune
+from fc7.classify.fit.cross_validate import CvResult, _past_the_peak, grid, tune
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.training import TrainingData
 from tests.support.classify.blobs import blobs
@@ -61,12 +61,12 @@ def test_the_scores_are_those_of_the_best_value() -> None:
     assert found.best.accuracy == max(trial.accuracy for trial in found.trials)
 
 
-def trial(accuracy: float, train: float = 0.9, error: float = 0.02) -> Trial:
-    return Trial(1.0, accuracy, error, train, converged=True)
+def trial(accuracy: float, train: float = 0.9, error: float = 0.02) -> CvResult:
+    return CvResult(1.0, accuracy, error, train, converged=True)
 
 
 def test_the_search_ends_past_the_peak_and_not_on_a_flat_start() -> None:
-    def ends(*trials: Trial) -> bool:
+    def ends(*trials: CvResult) -> bool:
         return _past_the_peak(trials, max(trials, key=lambda t: t.accuracy))
 
     # Too small a C gives every image the most frequent class: flat, and far from the end.

@@ -15,7 +15,7 @@ from fc7.classify.metrics.metrics import judge
 from fc7.classify.report import sheets
 from fc7.classify.report.canvas import render
 from fc7.classify.report.facts import ClassCount
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.judged import EvaluatedImages
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.plots import draw_classes, draw_confusion, shade
 from fc7.classify.report.projection import MOST_POINTS, project
@@ -111,13 +111,13 @@ def test_a_thumbnail_of_no_picture_is_an_image_error() -> None:
         shrink(b"no picture", SIDE)
 
 
-def judged(n: int = 60, K: int = 3, seed: int = 0) -> Judged:
+def judged(n: int = 60, K: int = 3, seed: int = 0) -> EvaluatedImages:
     rng = np.random.default_rng(seed)
     P = rng.dirichlet(np.ones(K), n)
     classes = tuple(f"c{k}" for k in range(K))
     truth = rng.integers(0, K, n)
     metrics = judge([classes[t] for t in truth], P, classes)
-    return Judged(np.arange(n) + 100, truth, P, classes, metrics, "these", True)
+    return EvaluatedImages(np.arange(n) + 100, truth, P, classes, metrics, "these", True)
 
 
 def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
