@@ -49,7 +49,7 @@ def with_the_default_explained(exc: MismatchError, out: Path, default: DefaultNe
 
 
 def _network_of(cache: Path) -> str | None:
-    from fc7.extract.cache.commit.committed import Old
+    from fc7.extract.cache.commit.committed import Committed
 
-    old = Old.find(cache, repair=False)
+    old = Committed.find(cache, repair=False)
     return None if old is None else old.header.identity.network

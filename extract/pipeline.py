@@ -60,7 +60,7 @@ from fc7.models.store.ensure import ensure_network
 from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
-    from fc7.extract.cache.commit.placement import Record
+    from fc7.extract.cache.commit.row_locations import Record
     from fc7.extract.cache.writer import CacheWriter
     from fc7.extract.cluster.driver import NodeWork
 

@@ -144,8 +144,8 @@ def duplicates_line(found: Duplicates) -> str:
     if not found.pairs:
         return f"none ({found.describe()})"
     grouped = sum(map(len, found.groups))
-    left = counted(found.untied, "more pair is", "more pairs are")
-    apart = f"; {left} near but not tied, lest chains tie a class" if found.untied else ""
+    left = counted(found.n_left_apart, "more pair is", "more pairs are")
+    apart = f"; {left} near but not tied, lest chains tie a class" if found.n_left_apart else ""
     if not grouped:
         return f"none tied ({found.describe()}){apart}"
     exact = counted(found.n_exact, "of them an exact copy", "of them exact copies")
@@ -179,9 +179,11 @@ def cross_validation_report(tuned: Sequence[Tuned]) -> list[str]:
     """Every C that was tried, and where layers or normalisations were too, a table of what each reached."""
     lines = []
     for each in tuned:
-        trials = ", ".join(f"C {trial.C:g}: {trial.accuracy:.1%}" for trial in each.trials)
+        cv_results = ", ".join(
+            f"C {cv_result.C:g}: {cv_result.accuracy:.1%}" for cv_result in each.cv_results
+        )
         lines.append(
-            f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the training part: {trials}"
+            f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the training part: {cv_results}"
         )
     if len({(each.layer, each.normalize) for each in tuned}) > 1:
         layers = width_of([each.layer for each in tuned])

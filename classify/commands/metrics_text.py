@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.predict.groups import GroupFigures
+from fc7.classify.predict.group_metrics import GroupMetrics
 from fc7.models.common.names import columns, padded, shortened, width_of
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
@@ -59,7 +59,7 @@ def _at_threshold(metrics: Metrics) -> str:
     return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
 
 
-def groups_report(groups: Sequence[GroupFigures]) -> str:
+def groups_report(groups: Sequence[GroupMetrics]) -> str:
     """Accuracy of the groups, the worst first."""
     shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
     width = max(columns(text) for text in ("group", *(shortened(g.group) for g in shown), "(none)"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fc7.classify.classifier.classifier import Head
     from fc7.classify.fit.result import FitOptions
 
-# As `classify.data.split_words.GIVEN`, whose module is loaded when there is something to do.
+# As `classify.data.split_values.GIVEN`, whose module is loaded when there is something to do.
 GIVEN_SPLIT = "train:val,test"
 
 NormalizeArgument = Annotated[

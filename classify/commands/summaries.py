@@ -75,10 +75,10 @@ def evaluation_report(evaluation: Evaluation) -> str:
         lines.append(left_out_note(evaluation.unlabelled, n))
     if evaluation.left_out:
         lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
-    if evaluation.n_seen:
+    if evaluation.n_in_train:
         lines.append(
-            f"the classifier learned from {evaluation.n_seen} of these {evaluation.metrics.n} images: the "
-            "figures are too good; --held-out leaves them out"
+            f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
+            "the figures are too good; --held-out leaves them out"
         )
     lines.append(evaluate_report(evaluation.metrics))
     if evaluation.groups:
@@ -94,7 +94,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
     return {
         **metrics_json(evaluation.metrics),
         "groups": [group.to_json() for group in evaluation.groups],
-        "seen_in_training": evaluation.n_seen,
+        "seen_in_training": evaluation.n_in_train,
         "left_out": evaluation.left_out,
         "novel": int((evaluation.rows.novelty > 1).sum()),
         "unlabelled": evaluation.unlabelled,
@@ -107,8 +107,8 @@ def comparison_report(comparison: Comparison) -> str:
     """Both accuracies, the test, the verdict, after what could not be read."""
     width = max(map(len, comparison.names))
     lines = _unread(comparison.failures)
-    if comparison.n_seen:
-        lines.append(f"left out: {counted(comparison.n_seen, 'image')} that one of them learned from")
+    if comparison.n_in_train:
+        lines.append(f"left out: {counted(comparison.n_in_train, 'image')} that one of them learned from")
     if comparison.n_unmatched:
         lines.append(
             f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"

@@ -77,10 +77,10 @@ def measure_leakage(
     """
     if not len(prepared.straddling):
         return None
-    if prepared.untied is None:
+    if prepared.untied_split is None:
         copied = np.isin(prepared.split.test, prepared.straddling)
         return _leakage("given", right, right[~copied], copied)
-    leaky = prepared.untied
+    leaky = prepared.untied_split
     right_leaky = fit_and_judge(leaky.train, leaky.test)
     return _leakage("redrawn", right_leaky, right, np.isin(leaky.test, prepared.straddling))
 

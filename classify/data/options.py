@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fc7.classify.data.record import SplitRecord
-from fc7.classify.data.split_words import GIVEN, SplitWords
+from fc7.classify.data.split_values import GIVEN, SplitValues
 from fc7.models.common.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")
@@ -56,7 +56,7 @@ class SplitOptions:
     keep_split: SplitRecord | None = None
 
     def __post_init__(self) -> None:
-        SplitWords.parse(self.split)
+        SplitValues.parse(self.split)
         if self.duplicates not in DUPLICATES:
             parse_cosine("--duplicates", self.duplicates, DUPLICATES)
         if self.per_class is not None and self.per_class < 1:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.data.rows import name_some
-from fc7.classify.data.split_words import SplitWords
-from fc7.classify.data.units import count_table
+from fc7.classify.data.split_groups import count_table
+from fc7.classify.data.split_values import SplitValues
 from fc7.models.common.errors import DataError
 
 
@@ -54,77 +54,77 @@ def training_count(n: int, test_size: float) -> int:
 
 def stratified_split(
     y: NDArray[np.intp],
-    unit: NDArray[np.intp],
+    group: NDArray[np.intp],
     test_size: float,
     classes: Sequence[str],
     per_class: int | None = None,
-    placed: Mapping[int, bool] | None = None,
+    fixed: Mapping[int, bool] | None = None,
 ) -> Split:
-    """Split every class by `training_count`, units whole.
+    """Split every class by `training_count`, groups whole.
 
-    Units are taken in their order (`make_units`). Those of several classes are placed first, each where
-    it brings the counts nearer; then each class fills up with its own units to the nearest sum there is.
-    Units that are placed already count from the start.
+    Groups are taken in their order (`make_units`). Those of several classes are placed first, each where
+    it brings the counts nearer; then each class fills up with its own groups to the nearest sum there is.
+    Groups that are placed already count from the start.
 
     Parameters
     ----------
     y : ndarray of shape (n,), intp
         Class codes.
-    unit : ndarray of shape (n,), intp
-        Rows of one unit stay together.
+    group : ndarray of shape (n,), intp
+        Rows of one group stay together.
     test_size : float
         In (0, 1).
     classes : sequence of str
         For the notes.
     per_class : int or None
         So many images of each class train, in place of the share; all but one where there are fewer.
-    placed : mapping of int to bool, or None
-        Units whose side is given: whether they train.
+    fixed : mapping of int to bool, or None
+        Groups whose side is given: whether they train.
 
     Returns
     -------
     Split
-        A class that is one unit as a whole trains, and a note says that it cannot be judged.
+        A class that is one group as a whole trains, and a note says that it cannot be judged.
 
     Raises
     ------
     DataError
-        If every unit is needed in training, as the only one of some class, so that the test part would
+        If every group is needed in training, as the only one of some class, so that the test part would
         be empty.
     """
     K = len(classes)
-    table = count_table(y, unit, K)
+    table = count_table(y, group, K)
     total = np.bincount(y, minlength=K).tolist()
     wanted = [_wanted(n, test_size, per_class) for n in total]
     trains = np.zeros(len(table), bool)
-    placed = placed or {}
+    fixed = fixed or {}
     have_train, have_test = [0] * K, [0] * K
-    for u, side_of in placed.items():
+    for u, side_of in fixed.items():
         trains[u] = side_of
         for c, n in table[u].items():
             (have_train if side_of else have_test)[c] += n
-    free = [u for u in range(len(table)) if u not in placed]
+    free = [u for u in range(len(table)) if u not in fixed]
     _place_mixed(table, free, total, wanted, trains, have_train, have_test)
     own: list[list[int]] = [[] for _ in range(K)]
     for u in free:
         if len(table[u]) == 1:
             own[next(iter(table[u]))].append(u)
-    for c, units in enumerate(own):
-        sizes = [table[u][c] for u in units]
+    for c, groups in enumerate(own):
+        sizes = [table[u][c] for u in groups]
         low = 0 if have_train[c] else 1
         high = sum(sizes) - (0 if have_test[c] else 1)
         chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high)
-        trains[[u for u, take in zip(units, chosen, strict=True) if take]] = True
-        if len(units) == 1 and not have_train[c]:
-            trains[units[0]] = True
-    side = trains[unit]
+        trains[[u for u, take in zip(groups, chosen, strict=True) if take]] = True
+        if len(groups) == 1 and not have_train[c]:
+            trains[groups[0]] = True
+    side = trains[group]
     if side.all():
         raise DataError(
             "no image can be held out to judge with: every group, or image with its copies, is the only one "
             "of some class; needed are two of at least one class: add images, or declare finer groups"
         )
     asked = "--test-size" if per_class is None else "--per-class"
-    whole = "copies and groups stay whole" if not placed else "kept images stay, copies and groups stay whole"
+    whole = "copies and groups stay whole" if not fixed else "kept images stay, copies and groups stay whole"
     notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked, whole)
     return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes)
 
@@ -154,8 +154,8 @@ def _place_mixed(
     have_train: list[int],
     have_test: list[int],
 ) -> None:
-    """Place the free units of several classes, and count each class's rows in training and in test."""
-    still = [0] * len(total)  # units to come, of one class or several
+    """Place the free groups of several classes, and count each class's rows in training and in test."""
+    still = [0] * len(total)  # groups to come, of one class or several
     for u in free:
         for c in table[u]:
             still[c] += 1
@@ -253,17 +253,17 @@ def _notes(
 
 
 def column_split(
-    given: Sequence[str], sides: SplitWords, unit: NDArray[np.intp], name: Callable[[int], str]
+    given: Sequence[str], sides: SplitValues, group: NDArray[np.intp], name: Callable[[int], str]
 ) -> Split:
     """The split that the data came with: a word for each row.
 
     Parameters
     ----------
     given : sequence of n str
-    sides : SplitWords
+    sides : SplitValues
         Which words train and which judge. Rows of another word are left out and counted in a note.
-    unit : ndarray of shape (n,), intp
-        Units on both sides are counted in a note; they are not moved.
+    group : ndarray of shape (n,), intp
+        Groups on both sides are counted in a note; they are not moved.
     name : callable
         Gives the name of a row for messages.
 
@@ -292,7 +292,7 @@ def column_split(
         train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | judges)))
         note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} judged"
         notes.append(f"{note}, {_words(others)} left out (--split)" if others else f"{note} (--split)")
-    straddling = np.isin(unit[test], unit[train]).sum()
+    straddling = np.isin(group[test], group[train]).sum()
     if straddling:
         notes.append(
             f"{straddling} test images are copies or near-duplicates of training images, or share their "

@@ -37,7 +37,7 @@ _ROUNDING = 4e-6
 _MOST_IN_BLOCK = 32
 
 
-class Closeness:
+class FeatureDistances:
     """Distances among some rows of a feature matrix.
 
     Parameters
@@ -163,13 +163,13 @@ class Closeness:
 
 def nearest(squared: Floats, bound: np.float32, *, diagonal: bool) -> tuple[Rows, Rows]:
     """Where a block of distances is within the bound, each pair once, the nearest of each row."""
-    near = squared <= bound
+    distances = squared <= bound
     if diagonal:
-        near = np.triu(near, 1)
-    crowded = np.flatnonzero(np.count_nonzero(near, axis=1) > _MOST_IN_BLOCK)
+        distances = np.triu(distances, 1)
+    crowded = np.flatnonzero(np.count_nonzero(distances, axis=1) > _MOST_IN_BLOCK)
     for row in crowded.tolist():
-        columns = np.flatnonzero(near[row])
+        columns = np.flatnonzero(distances[row])
         order = np.argsort(squared[row, columns], kind="stable")
-        near[row, columns[order[_MOST_IN_BLOCK:]]] = False
-    i, j = np.nonzero(near)
+        distances[row, columns[order[_MOST_IN_BLOCK:]]] = False
+    i, j = np.nonzero(distances)
     return i, j

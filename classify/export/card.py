@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.card_figures import MISSING, figures, is_number, mapping
+from fc7.classify.export.card_metrics import MISSING, figures, is_number, mapping
 from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
 from fc7.classify.predict.score import stored_network

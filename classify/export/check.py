@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.trial import CheckImages
+from fc7.classify.export.check_images import CheckImages
 from fc7.classify.predict.score import RunOptions, score_inputs
 from fc7.extract.clock import Clock
 from fc7.extract.records import Listing
@@ -50,12 +50,12 @@ class Answers:
 
 
 def our_answers(
-    classifier: Classifier, trial: CheckImages, care: Care, progress: Progress, notify: Notify
+    classifier: Classifier, sample: CheckImages, care: Care, progress: Progress, notify: Notify
 ) -> Answers:
     """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
     found = list(
         score_inputs(
-            trial.listing,
+            sample.listing,
             classifier,
             RunOptions("cpu", "fp32", exact_decode=True),
             clock=Clock(),
@@ -64,12 +64,12 @@ def our_answers(
             care=care,
         )
     )
-    for failure in (*trial.listing.failures, *(failure for scored in found for failure in scored.failures)):
+    for failure in (*sample.listing.failures, *(failure for scored in found for failure in scored.failures)):
         notify(f"not tried on {failure.text}")
     paths = [path for scored in found for path in scored.paths]
     if not paths:
         raise ClassifierError(
-            f"none of the images of {trial.source} can be read, and the file is not written without having "
+            f"none of the images of {sample.source} can be read, and the file is not written without having "
             "been tried; give other images with --images"
         )
     P = np.concatenate([scored.probabilities for scored in found])

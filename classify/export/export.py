@@ -34,10 +34,10 @@ from typing import TYPE_CHECKING
 from fc7.classify.classifier.artifact import to_bytes
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export.check import TOLERANCE, compare, its_answers, our_answers
+from fc7.classify.export.check_images import check_images
 from fc7.classify.export.example import before_the_network, example_script
-from fc7.classify.export.trial import trial_images
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
-from fc7.classify.predict.recovering import recovering
+from fc7.classify.predict.recovery import recover_from_crash
 from fc7.classify.predict.score import find_network
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.patience import loaded
@@ -117,7 +117,7 @@ def export_full(
     out : str, Path or Output
         A full.onnx that stands there is replaced.
     images : sequence of str or Path
-        What to try it on; see `classify.export.trial.trial_images` for what is taken without any.
+        What to try it on; see `classify.export.check_images.check_images` for what is taken without any.
     features : Path or None
         A features.h5 whose images it may be tried on.
     names : bool
@@ -147,16 +147,16 @@ def export_full(
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
-    trial = trial_images(images, features, classifier, notify)
+    sample = check_images(images, features, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
             loaded(lambda: _fused(classifier, stored.graph_path, spec, layer, names=names)),
             room / target.name,
             _properties(classifier, stored.spec.licence, spec.preprocess),
         )
-        with recovering(trial.listing, out, notify) as (listing, care):
-            trial = dataclasses.replace(trial, listing=listing)
-            ours = our_answers(classifier, trial, care, progress, notify)
+        with recover_from_crash(sample.listing, out, notify) as (listing, care):
+            sample = dataclasses.replace(sample, listing=listing)
+            ours = our_answers(classifier, sample, care, progress, notify)
             engine = loaded(lambda: open_file(room / target.name), str(out.path))
             theirs = its_answers(engine, written, listing, ours, spec.preprocess, care)
         difference = compare(ours, theirs, classifier, out.path)
@@ -169,7 +169,7 @@ def export_full(
         written.input_shape,
         written.outputs,
         len(ours.paths),
-        trial.source,
+        sample.source,
         difference,
     )
 

@@ -17,7 +17,7 @@ from fc7.classify.classifier.novelty import LearnedNovelty
 from fc7.classify.classifier.rejection import Rejection
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
-from fc7.classify.data.split_words import GIVEN
+from fc7.classify.data.split_values import GIVEN
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.solvers.heads import Solver
@@ -102,7 +102,7 @@ class FitResult:
         On the test part, of the classifier fitted on the training part alone.
     train, test : ndarray of intp
         Rows of X, ascending.
-    train_units : ndarray of shape (n_train,), intp
+    train_groups : ndarray of shape (n_train,), intp
         From 0: rows of `train` with the same number are of one group, or copies.
     parts : ndarray of shape (n,), str
         The same for each row of X: ``train``, ``test``, or empty for a row that is in neither.
@@ -134,7 +134,7 @@ class FitResult:
     metrics: Metrics
     train: NDArray[np.intp]
     test: NDArray[np.intp]
-    train_units: NDArray[np.intp]
+    train_groups: NDArray[np.intp]
     parts: NDArray[np.str_]
     split_how: Literal["stratified", "column"]
     counts: dict[str, tuple[int, int]]

@@ -27,7 +27,7 @@ class FoundSuspects:
         The most suspicious first.
     labelled : int
         Images with a label.
-    unjudged : int
+    n_unknown : int
         Those among them that nothing could judge: the only image or group of their class.
     C : float
         Of the heads that judged.
@@ -37,7 +37,7 @@ class FoundSuspects:
 
     suspects: tuple[Suspect, ...]
     labelled: int
-    unjudged: int
+    n_unknown: int
     C: float
     problem: str
 
@@ -83,9 +83,9 @@ def cache_suspects(
     if duplicates == "off":
         table = replace(table, content=None)
     copies = duplicates_of(table, options, progress)
-    judged = out_of_fold(
+    held_out = out_of_fold(
         table,
-        alike=None if copies is None else copies.ties,
+        alike=None if copies is None else copies.group_names,
         C=C,
         normalize=normalize,
         class_weight=class_weight,
@@ -93,9 +93,9 @@ def cache_suspects(
         progress=progress,
     )
     return FoundSuspects(
-        suspects=tuple(find_suspects(table, judged, None if copies is None else copies.groups)),
+        suspects=tuple(find_suspects(table, held_out, None if copies is None else copies.groups)),
         labelled=len(table.rows),
-        unjudged=int((~judged.known).sum()),
-        C=judged.C,
-        problem=judged.problem,
+        n_unknown=int((~held_out.known).sum()),
+        C=held_out.C,
+        problem=held_out.problem,
     )

@@ -150,7 +150,7 @@ class Metrics:
         }
 
 
-def judge(
+def compute_metrics(
     y_true: Sequence[str] | NDArray[np.str_],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],

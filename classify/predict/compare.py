@@ -16,8 +16,8 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
-from fc7.classify.predict.evaluate import JudgedRows, Scoring, score_labelled
-from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
+from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import RunOptions, list_unless_cache
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
@@ -39,7 +39,7 @@ class Comparison:
         The images, their labels, and what each classifier says. Rejection is not looked at: a classifier's
         best class counts, however unsure.
     first_correct, second_correct : ndarray of shape (n,), bool
-    n_seen : int
+    n_in_train : int
         Labelled images left out because one of the two has learned from them.
     n_unmatched : int
         Labelled images that only one of the two could be asked about, or with different labels.
@@ -55,7 +55,7 @@ class Comparison:
     first_correct: NDArray[np.bool_]
     second_correct: NDArray[np.bool_]
     test: McNemar
-    n_seen: int
+    n_in_train: int
     n_unmatched: int
     failures: list[Failure]
     notes: tuple[str, ...]
@@ -120,7 +120,7 @@ class Comparison:
             "mid_p": self.test.mid_p,
             "better": self.better,
             "verdict": self.verdict,
-            "seen_in_training": self.n_seen,
+            "seen_in_training": self.n_in_train,
             "unmatched": self.n_unmatched,
             "failures": [{"path": failure.path, "reason": failure.reason} for failure in self.failures],
             "notes": list(self.notes),
@@ -188,7 +188,7 @@ def compare_classifiers(
             "the two inputs have no labelled image in common; needed are the same images, by path and content"
         )
     left, right = sides[0].take(pairs[:, 0]), sides[1].take(pairs[:, 1])
-    unseen = np.flatnonzero(~(left.seen | right.seen))
+    unseen = np.flatnonzero(~(left.in_train | right.in_train))
     if not len(unseen):
         raise DataError(
             f"one of the classifiers has learned from each of the {len(pairs)} labelled images; give images "
@@ -211,7 +211,7 @@ def compare_classifiers(
         first_correct=correct[0],
         second_correct=correct[1],
         test=mcnemar(int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())),
-        n_seen=len(pairs) - len(unseen),
+        n_in_train=len(pairs) - len(unseen),
         n_unmatched=n_unmatched,
         failures=_unread(scored),
         notes=_notes(files, classifiers),
@@ -230,8 +230,7 @@ def _scored(
     with ExitStack() as stack:
         # For both runs: an image that is given up in the first would else end the process in the second.
         recovered = [
-            stack.enter_context(recovering_unless_cache(listing, None, options, notify))
-            for listing in listings
+            stack.enter_context(recover_unless_cache(listing, None, options, notify)) for listing in listings
         ]
         return [
             score_labelled(listing, classifier, options, progress=progress, notify=notify, care=care)
@@ -244,7 +243,7 @@ def _unread(scored: Sequence[Scoring]) -> list[Failure]:
     return [found[path] for path in sorted(found)]
 
 
-def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int]:
+def _matched(left: EvaluatedRows, right: EvaluatedRows) -> tuple[NDArray[np.intp], int]:
     """Pairs of row numbers of the same image, and how many rows of either side have no partner."""
     place = {path: i for i, path in enumerate(right.paths)}
     pairs = [
@@ -258,7 +257,7 @@ def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int
     return np.array(pairs, np.intp).reshape(-1, 2), unmatched
 
 
-def _answers(classifier: Classifier, rows: JudgedRows) -> list[str]:
+def _answers(classifier: Classifier, rows: EvaluatedRows) -> list[str]:
     return [classifier.classes_[best] for best in rows.probabilities.argmax(axis=1)]
 
 

@@ -99,5 +99,5 @@ def _images(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
         yield (
             *(path, truth, classes[best], classes[best] == truth, float(p[best])),
             float(p[code[truth]]) if truth in code else "",
-            *(bool(rejected[i]), float(rows.novelty[i]), rows.groups[i], bool(rows.seen[i])),
+            *(bool(rejected[i]), float(rows.novelty[i]), rows.groups[i], bool(rows.in_train[i])),
         )

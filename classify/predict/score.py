@@ -13,7 +13,7 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for
-from fc7.classify.predict.waiting import rows_to_wait_for, together
+from fc7.classify.predict.batching import batch_rows, batched
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs
@@ -251,7 +251,7 @@ def score_finished(
     progress : Progress
         Is told of every batch; starting and finishing are the caller's.
     """
-    for block, failures in together(done, rows_to_wait_for(classifier), progress):
+    for block, failures in batched(done, batch_rows(classifier), progress):
         X = block.features[layer] if block.refs else np.empty((0, classifier.n_features), np.float32)
         yield Scored(
             [ref.path for ref in block.refs],

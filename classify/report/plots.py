@@ -16,8 +16,8 @@ from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.reliability import Reliability
 from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
-from fc7.classify.report.facts import ClassCount, CvPoint, Projection
 from fc7.classify.report.palette import Palette
+from fc7.classify.report.report_data import ClassCount, CvPoint, Projection
 from fc7.models.common.names import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
@@ -166,12 +166,12 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
     return figure
 
 
-def draw_tuning(trials: Sequence[CvPoint], palette: Palette) -> Figure:
+def draw_tuning(points: Sequence[CvPoint], palette: Palette) -> Figure:
     """Cross-validated accuracy against C, a line for each head, with standard errors."""
     figure, axes = figure_of(palette)
     looks = ((palette.one, "o", "-"), (palette.two, "s", "--"))
-    for (colour, marker, line), head in zip(looks, dict.fromkeys(t.head for t in trials), strict=False):
-        own = [t for t in trials if t.head == head]
+    for (colour, marker, line), head in zip(looks, dict.fromkeys(t.head for t in points), strict=False):
+        own = [t for t in points if t.head == head]
         axes.errorbar(
             [t.C for t in own],
             [t.accuracy for t in own],
@@ -183,7 +183,7 @@ def draw_tuning(trials: Sequence[CvPoint], palette: Palette) -> Figure:
             linewidth=1.5,
             label=head,
         )
-    kept = [t for t in trials if t.kept]
+    kept = [t for t in points if t.kept]
     axes.plot(
         [t.C for t in kept],
         [t.accuracy for t in kept],

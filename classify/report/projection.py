@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from fc7.classify.classifier.blas import one_blas_thread
-from fc7.classify.report.facts import Projection
+from fc7.classify.report.report_data import Projection
 
 # As many points as an SVG of about 150 KB holds; more hide one another.
 MOST_POINTS = 2000

@@ -11,9 +11,9 @@ from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
-from fc7.classify.report.facts import Headline
-from fc7.classify.report.judged import EvaluatedImages
+from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
+from fc7.classify.report.report_data import Headline
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
 
@@ -40,15 +40,15 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
     )
 
 
-def warnings(cache: LoadedCache, judged: EvaluatedImages | None) -> tuple[str, ...]:
+def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None) -> tuple[str, ...]:
     """What a reader must know before any figure, a sentence each."""
     found = []
     if not cache.header.identity.trained:
         found.append(
             f"Network {cache.header.identity.network!r} has random weights: enough to try the tool, no more."
         )
-    if judged is not None and judged.metrics.unknown:
-        unknown = ", ".join(f"{label} ({n})" for label, n in judged.metrics.unknown.items())
+    if evaluated is not None and evaluated.metrics.unknown:
+        unknown = ", ".join(f"{label} ({n})" for label, n in evaluated.metrics.unknown.items())
         found.append(
             "Labels that the classifier does not know, counted as wrong and left out of log loss and Brier "
             f"score: {unknown}."
@@ -56,10 +56,10 @@ def warnings(cache: LoadedCache, judged: EvaluatedImages | None) -> tuple[str, .
     return tuple(found)
 
 
-def headline(judged: EvaluatedImages | None, made: Mapping[str, Any]) -> Headline | None:
+def headline(evaluated: EvaluatedImages | None, made: Mapping[str, Any]) -> Headline | None:
     """The figure on what the classifier has not seen: measured here, else as fit recorded it."""
-    if judged is not None and judged.exact:
-        return _headline(judged.metrics.to_json(), judged.what)
+    if evaluated is not None and evaluated.exact:
+        return _headline(evaluated.metrics.to_json(), evaluated.what)
     stored = made.get("metrics")
     if not isinstance(stored, Mapping):
         return None
@@ -88,7 +88,7 @@ def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
         brier=number("brier"),
         calibration_error=number("expected_calibration_error"),
         top_k={int(k): share for k, share in metrics.get("top_k", {}).items()},
-        judged=what,
+        evaluated=what,
     )
 
 

@@ -10,10 +10,11 @@
     files                        rename, fsync, and messages for failing disks
     process, lock                is that process alive; one writer at a time
     segments, pending            finished work in small files, of this run and earlier ones
-    index, joining               path -> where its features lie, over all those files
-    sources, placed, placing     where each row of the listing has its features
-    commit                       old rows + segments -> one new file
-    old, writer                  what is there already; all of the above behind one class
+    index, join                  path -> where its features lie, over all those files
+    sources, locate,             where each row of the listing has its features
+      row_locations
+    write                        old rows + segments -> one new file
+    committed, writer            what is there already; all of the above behind one class
     reader, info, verify,        features out; what is in it; is it whole; two into one;
       merge, npz                   for those who have no HDF5
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fc7.extract.cache.commit.index import Entries
 from fc7.extract.cache.commit.join import join
-from fc7.extract.cache.commit.placement import Placed
+from fc7.extract.cache.commit.row_locations import RowLocations
 from fc7.extract.cache.commit.write import CommitResult, header_of, write_cache
 from fc7.extract.cache.format import files
 from fc7.extract.cache.format.header import CacheHeader, Run, merged_runs, open_cache
@@ -107,8 +107,8 @@ def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitR
     )
     temporary = files.tmp_path(out.place.target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
-        placed = Placed(rows, index.source, index.row)
-        write_cache(temporary, header, placed, failures, sources, progress)
+        locations = RowLocations(rows, index.source, index.row)
+        write_cache(temporary, header, locations, failures, sources, progress)
     out.put(temporary)
     return CommitResult(len(rows), len(failures), written=True)
 

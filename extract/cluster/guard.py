@@ -45,13 +45,13 @@ class ExitReporter:
                 start_new_session=True,
             )
             self._tell(json.dumps(about))
-        self._take_back = before_end(self.dismiss)
+        self._unregister = before_end(self.dismiss)
 
     def __enter__(self) -> ExitReporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._take_back()
+        self._unregister()
         self.dismiss()
         if self._process is not None:
             self._process.wait()

@@ -22,7 +22,7 @@ _PLACES_TRIED = 16
 _TRIES_A_PLACE = 4
 
 
-class Briefing:
+class Handshake:
     """The run as workers get to know it.
 
     Parameters
@@ -56,7 +56,7 @@ class Briefing:
                 first.append(ref)
         self.numbers: Mapping[int, int] = {key: number for number, key in enumerate(origins)}
         self._origins = backend.share([origin for origin, _ in origins.values()])
-        probe, word = _lay_probe(keeping.folder) if keeping is not None else (None, b"")
+        probe, word = _write_probe(keeping.folder) if keeping is not None else (None, b"")
         places = [first for _, first in origins.values()][:_PLACES_TRIED]
         self.greeting = Greeting(
             probe=probe,
@@ -125,7 +125,7 @@ class Briefing:
         return sorted(path for path in self.run.graph_path.parent.iterdir() if path.is_file())
 
 
-def _lay_probe(folder: Path) -> tuple[Path, bytes]:
+def _write_probe(folder: Path) -> tuple[Path, bytes]:
     word = secrets.token_bytes(16)
     folder.mkdir(exist_ok=True)
     # Under this suffix a probe of a killed run is swept away with segments that were not finished.

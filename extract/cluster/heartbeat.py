@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import end_at_once
 
-_KNOCK_SECONDS = 5.0
+_PING_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 LAST_SECONDS = 40.0
 _ANOTHER = "start a cluster again (`ray start --head`) and run the same command with its address"
@@ -49,7 +49,7 @@ class Endpoint:
     remedy: str = _ANOTHER
 
 
-class Lifeline:
+class Heartbeat:
     """Looks after places, in a thread of its own, until it is closed; a context manager.
 
     Parameters
@@ -67,9 +67,9 @@ class Lifeline:
         self._silent: dict[Endpoint, float] = {}
         self._lost: str | None = None
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="lifeline", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Lifeline:
+    def __enter__(self) -> Heartbeat:
         if self._places:
             self._thread.start()
         return self
@@ -117,7 +117,7 @@ class Lifeline:
             leave()
 
 
-def knock(address: str, seconds: float = _KNOCK_SECONDS) -> None:
+def ping(address: str, seconds: float = _PING_SECONDS) -> None:
     """Open a connection and close it.
 
     Parameters
@@ -147,7 +147,7 @@ def lost_message(place: Endpoint, why: str) -> str:
 def why_silent(place: Endpoint) -> str | None:
     """Why a place does not answer; None if it does."""
     try:
-        knock(place.address)
+        ping(place.address)
     except (OSError, ValueError) as exc:
         return getattr(exc, "strerror", None) or str(exc)
     return None

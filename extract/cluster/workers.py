@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fc7.extract.cluster.backend import Backend, Broken, Handle, Outcome, Ticket
-from fc7.extract.cluster.chunks import Portion
-from fc7.extract.cluster.handshake import Briefing
+from fc7.extract.cluster.chunks import Chunk
+from fc7.extract.cluster.handshake import Handshake
 from fc7.extract.cluster.messages import Introduction, WorkerReady
 from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
@@ -33,30 +33,30 @@ class Member:
     ----------
     ready : WorkerReady or None
         None until it has loaded the network.
-    holds : dict of Ticket to (Portion, float)
+    holds : dict of Ticket to (Chunk, float)
         What it is doing, and since when.
     alone : bool
         It holds a suspect, and its machine gets nothing else.
     size : int
-        Images of its next portion.
+        Images of its next chunk.
     silent : float
         Seconds that were waited for it since its last answer; minus infinity before the first one, as it may
         wait for room on its machine.
     patience : Patience
-        How long its portions have taken.
+        How long its chunks have taken.
     """
 
     slot: Slot
     handle: Handle
     ready: WorkerReady | None = None
-    holds: dict[Ticket, tuple[Portion, float]] = field(default_factory=dict)
+    holds: dict[Ticket, tuple[Chunk, float]] = field(default_factory=dict)
     alone: bool = False
     size: int = 0
     silent: float = -math.inf
     patience: Patience = field(default_factory=Patience)
 
 
-class Staff:
+class WorkerPool:
     """Who works.
 
     Parameters
@@ -70,11 +70,11 @@ class Staff:
         Calls that have not been answered.
     """
 
-    def __init__(self, backend: Backend, briefing: Briefing, options: ClusterOptions, say: Notify) -> None:
+    def __init__(self, backend: Backend, handshake: Handshake, options: ClusterOptions, say: Notify) -> None:
         self.members: list[Member] = []
         self.asked: dict[Ticket, Member] = {}
         self._backend = backend
-        self._briefing = briefing
+        self._handshake = handshake
         self._options = options
         self._say = say
         self._refused: dict[str, BaseException] = {}
@@ -85,7 +85,7 @@ class Staff:
 
     @property
     def ready(self) -> list[Member]:
-        """Those that can be given portions."""
+        """Those that can be given chunks."""
         return [member for member in self.members if member.ready is not None]
 
     def look(self, n_images: int) -> list[Member]:
@@ -120,7 +120,7 @@ class Staff:
         for slot in self._vacant(slots)[:n_images]:
             member = Member(slot, self._backend.start(slot))
             self.members.append(member)
-            self.ask(member, "hello", self._briefing.greeting)
+            self.ask(member, "hello", self._handshake.greeting)
         self._be_patient()
         return lost
 
@@ -139,13 +139,13 @@ class Staff:
         for member in set(self.asked.values()):
             member.silent += waited
         for ticket, outcome in found:
-            # A worker that was lost meanwhile is not heard any more: its portions are with others.
+            # A worker that was lost meanwhile is not listened to any more: its chunks are with others.
             asked = self.asked.pop(ticket, None)
             if asked is not None:
                 yield asked, ticket, outcome
                 asked.silent = 0.0
 
-    def hear(self, member: Member, answer: Introduction | WorkerReady | Broken) -> None:
+    def take_answer(self, member: Member, answer: Introduction | WorkerReady | Broken) -> None:
         """Take an answer of a worker that is not ready yet."""
         if isinstance(answer, Broken):
             self._refuse(member.slot.node, answer.error)
@@ -155,13 +155,13 @@ class Staff:
             self._say(answer.why)
         else:
             try:
-                order = self._briefing.order(member.slot, answer)
+                order = self._handshake.order(member.slot, answer)
             except Fc7Error as exc:
                 self._refuse(member.slot.node, exc)
             else:
                 self.ask(member, "open", *order)
 
-    def bury(self, member: Member, reason: str) -> bool:
+    def take_death(self, member: Member, reason: str) -> bool:
         """A worker has died; whether its machine lives, so that its work may be the cause."""
         self.dismiss(member)
         self._alive = self._backend.nodes()
@@ -215,7 +215,7 @@ class Staff:
         return vacant
 
     def _gpus_per_worker(self) -> float | None:
-        return 0.0 if self._briefing.run.device == "cpu" else self._options.gpus_per_worker
+        return 0.0 if self._handshake.run.device == "cpu" else self._options.gpus_per_worker
 
     def _refuse(self, node: Node, error: BaseException) -> None:
         """Use a node no more; the run goes on while there is another."""

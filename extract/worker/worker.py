@@ -207,10 +207,10 @@ def on_this_machine(
 
 
 class Worker:
-    """A loaded network that is given portions of a listing, some of them at the same time.
+    """A loaded network that is given chunks of a listing, some of them at the same time.
 
-    While one portion is at its end and its last batch runs, the next one's first images are decoded;
-    so a worker that is given two portions at a time never waits between them.
+    While one chunk is at its end and its last batch runs, the next one's first images are decoded;
+    so a worker that is given two chunks at a time never waits between them.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class Worker:
 
     def __init__(self, run: NetworkRun, keeping: Keeping | None, n_images: int | None = None) -> None:
         self._run = run
-        # Two portions at a time decode no more images at once than one does.
+        # Two chunks at a time decode no more images at once than one does.
         self._turns = Turns(run.jobs or default_jobs())
         # Open until this process ends: what decodes for it ends then too.
         self._open = ExitStack()
@@ -280,7 +280,7 @@ class Worker:
 
 
 class _TakingTurns:
-    """A network for the calls of several portions: no more of them at once than it takes."""
+    """A network for the calls of several chunks: no more of them at once than it takes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

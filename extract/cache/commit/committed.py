@@ -19,7 +19,7 @@ _ANEW = "--force makes it anew, and keeps it until the new one is complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class Committed:
     """A committed cache.
 
     Attributes
@@ -37,7 +37,7 @@ class Old:
     lost: Mapping[str, Sequence[range]]
 
     @classmethod
-    def find(cls, path: Path, *, repair: bool) -> Old | None:
+    def find(cls, path: Path, *, repair: bool) -> Committed | None:
         """The cache at `path`, if there is one.
 
         Raises

@@ -17,16 +17,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
 from fc7.models.common.label_names import seen_as
 
 # Kaggle's sets call so what predictions are wanted of.
-_FOLDER_WORDS = {**SPLIT_WORDS, "pred": "test"}
+_FOLDER_WORDS = {**SPLIT_VALUES, "pred": "test"}
 _DIGITS = "0123456789"
 # What folders of images without a class are called.
 _NO_CLASSES = frozenset(
     {
-        *SPLIT_WORDS,
+        *SPLIT_VALUES,
         *("image", "images", "img", "imgs", "photos", "pictures", "data"),
         *("unknown", "unlabeled", "unlabelled", "unclassified"),
     }
@@ -207,9 +207,9 @@ def _parts_in_classes(folders: Iterable[str]) -> dict[str, str]:
         if around:
             holds[around].append(name)
     classes = {
-        around: {f"{around}/{name}": SPLIT_WORDS[name.lower()] for name in names}
+        around: {f"{around}/{name}": SPLIT_VALUES[name.lower()] for name in names}
         for around, names in holds.items()
-        if around not in holding and SPLIT_WORDS.keys() >= set(map(str.lower, names))
+        if around not in holding and SPLIT_VALUES.keys() >= set(map(str.lower, names))
     }
     divided = [
         parts for parts in classes.values() if "train" in parts.values() and len(set(parts.values())) > 1

@@ -39,7 +39,7 @@ _PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
 # Read where none of these is there: a table may number its rows and name files too.
 _ID_NAMES = ("id", "image_id", "image_name")
 _LABEL_NAMES = ("label", "class", "classid")
-SPLIT_WORDS = {
+SPLIT_VALUES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -247,11 +247,11 @@ def _row(
     split = _optional(fields, columns.split)
     # A zero byte in any field is that image's failure (`extract.cache.format.storable`), not the table's
     # mistake.
-    if split is not None and split.lower() not in SPLIT_WORDS and "\0" not in split:
+    if split is not None and split.lower() not in SPLIT_VALUES and "\0" not in split:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and SPLIT_WORDS.get(split.lower(), split))
+    return ManifestRow(line, path, label or None, group, split and SPLIT_VALUES.get(split.lower(), split))
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

@@ -214,5 +214,5 @@ def test_progress_is_told_of_every_value_of_c() -> None:
     progress = Counting()
     X, y = blobs([10, 10])
     result = fit_classifier(X, y, options=FitOptions(head="svm"), progress=progress)
-    assert progress.steps == len(result.tuned[0].trials)
+    assert progress.steps == len(result.tuned[0].cv_results)
     assert progress.ended == 1

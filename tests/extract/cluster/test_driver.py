@@ -1,4 +1,4 @@
-"""The loop that hands out portions, on a cluster in this process where faults come when a test says so."""
+"""The loop that hands out chunks, on a cluster in this process where faults come when a test says so."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.clock import Clock
 from fc7.extract.cluster import driver
-from fc7.extract.cluster import workers as staff
+from fc7.extract.cluster import workers as pool
 from fc7.extract.cluster.backend import Outcome
-from fc7.extract.cluster.chunks import Portion
+from fc7.extract.cluster.chunks import Chunk
 from fc7.extract.cluster.driver import Driver, _allowed
 from fc7.extract.cluster.messages import Greeting, Parcel
 from fc7.extract.cluster.options import ClusterOptions
@@ -162,9 +162,9 @@ def test_the_loss_of_a_worker_costs_no_image_and_it_is_replaced(tmp_path: Path) 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker may be silent for 0.4 s."""
     monkeypatch.setenv("FC7_DEADLINE", "0.1")
-    monkeypatch.setattr(driver, "_PORTION_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "_CHUNK_SECONDS", 0.05)
     monkeypatch.setattr(driver, "_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(staff, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -238,7 +238,7 @@ def test_how_long_a_worker_may_be_silent_is_measured() -> None:
     member.patience.tell(100, 0.5)
     assert _allowed(member) == 8 + 3 * 120
     # A hundred times its rate: at 200 images a second, 4,000 take twenty.
-    member.holds = {1: (Portion(0, 3000), 0.0), 2: (Portion(3000, 4000), 0.0)}
+    member.holds = {1: (Chunk(0, 3000), 0.0), 2: (Chunk(3000, 4000), 0.0)}
     assert _allowed(member) == 8 + 3 * 2000
 
 
@@ -260,7 +260,7 @@ def test_a_node_that_is_lost_costs_nothing_but_what_it_was_doing(tmp_path: Path)
 
 
 def test_a_node_that_joins_late_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staff, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.0)
     late = node("late", 1)
     backend = FakeBackend([node("a", 1)])
 

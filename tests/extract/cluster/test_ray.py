@@ -84,7 +84,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 ) -> None:
     from fc7.extract.cache.commit.segments import SegmentHeader
     from fc7.extract.cache.format.identity import CacheIdentity
-    from fc7.extract.cluster.heartbeat import Lifeline
+    from fc7.extract.cluster.heartbeat import Heartbeat
     from fc7.extract.cluster.messages import Parcel
     from fc7.extract.cluster.ray_backend import RayBackend
     from fc7.extract.cluster.slots import plan_slots
@@ -94,7 +94,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     os.environ["FC7_HOME"] = str(cli.store)
     network = store.load("tiny")
     refs = list_inputs([cli.folder / "imgs"]).images[:20]
-    backend = RayBackend(False, Lifeline([]))
+    backend = RayBackend(False, Heartbeat([]))
     slots = plan_slots(backend.nodes(), 2, None)
     workers = [backend.start(slot) for slot in slots]
     run = NetworkRun(network.graph_path, network.spec, ("embedding",), batch_size=8)

@@ -34,7 +34,7 @@ class CheckImages:
     source: str
 
 
-def trial_images(
+def check_images(
     images: Sequence[str | Path],
     features: Path | None,
     classifier: Classifier,

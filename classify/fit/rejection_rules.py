@@ -15,8 +15,8 @@ from fc7.classify.fit.result import FitOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """When the classifier is to doubt itself.
+class RejectionRules:
+    """When the classifier rejects an image, or flags it as novel.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Doubt:
     novelty: LearnedNovelty | None
     notes: tuple[str, ...]
 
-    def given_to(
+    def applied_to(
         self,
         classifier: Classifier,
         X: NDArray[np.float32] | None = None,
@@ -52,13 +52,13 @@ class Doubt:
         return replace(classifier, reject_below=below, novelty=reference)
 
 
-def learn_doubt(
+def learn_rejection_rules(
     X: NDArray[np.float32],
     rows: NDArray[np.intp],
     fold: NDArray[np.intp],
     choice: Choice,
     options: FitOptions,
-) -> Doubt:
+) -> RejectionRules:
     """Learn both on out-of-fold rows of the training part.
 
     Parameters
@@ -73,7 +73,7 @@ def learn_doubt(
         Its confidences out of fold are what the threshold is learned from.
     """
     rejection, notes = _rejection(choice, options)
-    return Doubt(rejection, learn_novelty(X, fold, rows), notes)
+    return RejectionRules(rejection, learn_novelty(X, fold, rows), notes)
 
 
 def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
 from fc7.models.common.errors import UsageError
 
 DRAW = "draw"
@@ -13,7 +13,7 @@ GIVEN = "train:val,test"
 
 
 @dataclass(frozen=True, slots=True)
-class SplitWords:
+class SplitValues:
     """Values of the split column; use `parse`.
 
     Attributes
@@ -26,7 +26,7 @@ class SplitWords:
     test: frozenset[str]
 
     @classmethod
-    def parse(cls, text: str) -> SplitWords | None:
+    def parse(cls, text: str) -> SplitValues | None:
         """What the option says; None if the split is to be drawn all the same.
 
         Raises
@@ -36,13 +36,13 @@ class SplitWords:
 
         Examples
         --------
-        >>> sorted(SplitWords.parse("train,val:test").train)
+        >>> sorted(SplitValues.parse("train,val:test").train)
         ['train', 'val']
         """
         if text == DRAW:
             return None
         written = [[word.strip().lower() for word in side.split(",")] for side in text.split(":")]
-        sides = [frozenset(SPLIT_WORDS.get(word, "") for word in side) for side in written]
+        sides = [frozenset(SPLIT_VALUES.get(word, "") for word in side) for side in written]
         if len(sides) != 2 or "" in sides[0] | sides[1] or sides[0] & sides[1]:
             raise UsageError(
                 f"--split {text!r} was found; needed is which of train, val and test train and which judge, "

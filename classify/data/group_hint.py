@@ -34,7 +34,7 @@ _COMPARE = "compare with fit --ordered, where the last of each class judge"
 _MOST = 0.9
 
 
-def hint_of_takes(
+def group_hint(
     paths: Sequence[str] | None, labels: Sequence[str], groups: Sequence[str] | None, *, ordered: bool
 ) -> str | None:
     """A sentence if the names of the images say that neighbours may be alike and nothing keeps them together.

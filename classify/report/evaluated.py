@@ -11,7 +11,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import NEITHER, TEST
 from fc7.classify.data.rows import Table
 from fc7.classify.fit.out_of_fold import OutOfFold
-from fc7.classify.metrics.metrics import Metrics, judge
+from fc7.classify.metrics.metrics import Metrics, compute_metrics
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class EvaluatedImages:
         return same
 
 
-def judge_cache(
+def evaluate_cache(
     table: Table, parts: NDArray[np.str_] | None, classifier: Classifier, folds: OutOfFold | None
 ) -> EvaluatedImages | None:
     """The classifier's answers on what it was not fitted on.
@@ -103,7 +103,7 @@ def judge_cache(
         columns = [classifier.classes_.index(name) for name in folds.classes]
         probabilities[:, columns] = folds.probabilities[chosen]
     truth = [table.labels[i] for i in chosen]
-    metrics = judge(truth, probabilities, classifier.classes_)
+    metrics = compute_metrics(truth, probabilities, classifier.classes_)
     code = {label: i for i, label in enumerate(metrics.labels)}
     return EvaluatedImages(
         rows=table.rows[chosen],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fc7.classify.report.facts import ReportData
+from fc7.classify.report.report_data import ReportData
 from fc7.models.common.names import shortened
 
 
-def alternatives(data: ReportData) -> dict[str, str]:
+def alternative_texts(data: ReportData) -> dict[str, str]:
     """Name of the plot -> a sentence or two; only of plots that `data` has something for."""
     texts = {}
     if data.counts:
@@ -41,7 +41,7 @@ def alternatives(data: ReportData) -> dict[str, str]:
             f"All of them: {curve.accuracy[-1]:.1%} right; the surest half: {half:.1%}."
         )
     if data.tuning:
-        kept = next((trial for trial in data.tuning if trial.kept), data.tuning[0])
+        kept = next((point for point in data.tuning if point.kept), data.tuning[0])
         texts["tuning"] = (
             "Accuracy in cross-validation inside the training part against C, with standard errors. Kept: "
             f"{kept.head} at C = {kept.C:g}, {kept.accuracy:.1%}."

@@ -35,7 +35,7 @@ class Headline:
         With its 95 % interval (Wilson).
     log_loss, brier, calibration_error : float
         NaN where there is none.
-    judged : str
+    evaluated : str
         What these images are, as the end of "judged on".
     """
 
@@ -49,7 +49,7 @@ class Headline:
     brier: float
     calibration_error: float
     top_k: dict[int, float]
-    judged: str
+    evaluated: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class ImageGrid:
     """Images that belong together: of one class, or behind one cell of the confusion matrix.
 
     Attributes
@@ -127,7 +127,7 @@ class DuplicateGrids:
 
     Attributes
     ----------
-    sheets : tuple of Sheet
+    grids : tuple of ImageGrid
         Groups whose labels differ first.
     n_groups, n_images, n_disagreeing : int
         Of all groups, not only those shown.
@@ -137,7 +137,7 @@ class DuplicateGrids:
         What copies on both sides of the split would have claimed; empty if that is not known.
     """
 
-    sheets: tuple[Sheet, ...]
+    grids: tuple[ImageGrid, ...]
     n_groups: int
     n_images: int
     n_disagreeing: int
@@ -161,9 +161,9 @@ class ReportData:
         Images = rows + failures.
     metrics : Metrics or None
         Of the judged images in this cache.
-    cells : dict of (int, int) to Sheet
+    cells : dict of (int, int) to ImageGrid
         (truth, prediction) -> the judged images behind that cell.
-    samples : tuple of Sheet
+    samples : tuple of ImageGrid
         A few images of each class.
     places : tuple of str
         Where extract found the images.
@@ -189,8 +189,8 @@ class ReportData:
     n_labelled: int
     headline: Headline | None
     metrics: Metrics | None
-    cells: dict[tuple[int, int], Sheet]
-    samples: tuple[Sheet, ...]
+    cells: dict[tuple[int, int], ImageGrid]
+    samples: tuple[ImageGrid, ...]
     places: tuple[str, ...]
     mistakes: tuple[Shown, ...]
     suspects: tuple[Suspect, ...]
