@@ -122,7 +122,7 @@ CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)
 EVALUATION = {
-    "figures.csv": named(Kind("a table of figures", _is_figures)),
+    "figures.csv": named(Kind("a table of metrics", _is_figures)),
     "classes.csv": table("a table of classes", CLASS_COLUMNS),
     "confusion.csv": named(Kind("a confusion matrix", _is_confusion)),
     "images.csv": table("a table of evaluated images", IMAGE_COLUMNS),

@@ -127,7 +127,7 @@ def extract_features(
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
     run = _Run(listing, stored, spec, layers, out, options, progress or Silent(), notify)
     try:
         return run.carry_out(started)

@@ -57,7 +57,7 @@ class Classifier:
     metadata : mapping of str to JSON values
         How it was made: split, metrics, counts, versions. For people and reports.
     split : SplitRecord or None
-        Which images trained and which judged; None if it was fitted before this was kept.
+        Which images trained and which tested; None if it was fitted before this was kept.
     """
 
     classes_: tuple[str, ...]

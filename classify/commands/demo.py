@@ -187,7 +187,7 @@ def choose_network(progress: Progress) -> NetworkSpec:
 def fit_heads(
     root: Path, files: Mapping[str, Destination], seed: int, progress: Progress
 ) -> dict[Head, Metrics]:
-    """Fit and write an SVM and a softmax on a demo's features; their metrics on the same held-out part."""
+    """Fit and write an SVM and a softmax on a demo's features; their metrics on the same test set."""
     return {
         head: fit_cache(
             root / FEATURES, files[f"{head}.onnx"], FitOptions(head=head, seed=seed), progress=progress
@@ -240,12 +240,12 @@ def name_photographs(
     options = ExtractOptions(network=network.name)
     answers = imagenet_images(photographs, out, options, progress=progress, notify=say).out
     for line in _lines(answers) if answers is not None else ():
-        say(f"   {Path(line['path']).name}: {line['error'] or _first_answers(line)}")
+        say(f"   {Path(line['path']).name}: {line['error'] or _first_predictions(line)}")
     say(f"   (scikit-learn's sample photographs, CC BY 2.0: {photographs[0].parent / 'README.txt'})")
     return tuple(photographs)
 
 
-def _first_answers(line: Mapping[str, str]) -> str:
+def _first_predictions(line: Mapping[str, str]) -> str:
     """``palace 30%, bell cote 17%, monastery 7%`` of a line of `imagenet`."""
     # A label is a WordNet id and names: "n01440764 tench, Tinca tinca".
     return ", ".join(

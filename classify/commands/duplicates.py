@@ -16,12 +16,16 @@ from fc7.models.outputs.outputs import CallFiles
 
 
 def duplicates(
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     threshold: Annotated[
         str,
         typer.Option(help="auto (calibrated on this cache) or a cosine of centred features, such as 0.9."),
     ] = "auto",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    layer: Annotated[
+        str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
+    ] = "",
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
     ] = None,

@@ -32,7 +32,7 @@ def export(
         typer.Option(metavar="INPUT", help="Images to try full.onnx on; may be given again. Default: next."),
     ] = None,
     features: Annotated[
-        Path, typer.Option(help="A cache whose images it is tried on; without it, drawn pictures.")
+        Path, typer.Option(help="A feature cache whose images it is tried on; without it, drawn pictures.")
     ] = Path("features.h5"),
     label_names: Annotated[
         bool, typer.Option("--label-names", help="Also an output `name`: the label as a text.")
@@ -41,7 +41,7 @@ def export(
         bool, typer.Option("--example", help="Print a script that uses full.onnx without fc7.")
     ] = False,
     card: Annotated[
-        Path | None, typer.Option(help="Write a model card here: data, figures, limits, in Markdown.")
+        Path | None, typer.Option(help="Write a model card here: data, metrics, limits, in Markdown.")
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -30,20 +30,24 @@ def learning_curve(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     normalize: NormalizeArgument = "l2",
     one_se: OneSeArgument = False,
     class_weight: ClassWeightArgument = "none",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
-    repeats: Annotated[int, typer.Option(help="Draws of each size.")] = 5,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every draw.")] = None,
+    layer: Annotated[
+        str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
+    ] = "",
+    repeats: Annotated[int, typer.Option(help="Repeats of each size.")] = 5,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every repeat.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say how accuracy grows with the images of each class, and whether more would help.
 
-    The test part, head, C and normalisation are those of fit with the same options. Of the training part 1/2,
+    The test set, head, C and normalisation are those of fit with the same options. Of the train set 1/2,
     1/4, 1/8, ... are drawn.
     """
     options = fit_options(

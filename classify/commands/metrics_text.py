@@ -19,7 +19,7 @@ WORST = 20
 
 
 def evaluate_report(metrics: Metrics) -> str:
-    """Figures and the confusion matrix, for people."""
+    """Metrics and the confusion matrix, for people."""
     low, high = metrics.accuracy_interval
     lines = [
         f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
@@ -75,7 +75,7 @@ def groups_report(groups: Sequence[GroupMetrics]) -> str:
 
 
 def metrics_json(metrics: Metrics) -> dict[str, object]:
-    """The figures for a program."""
+    """The metrics for a program."""
     return metrics.to_json()
 
 
@@ -92,7 +92,7 @@ def _per_class(metrics: Metrics) -> str:
     rows = list(table)
     more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
     if more:
-        # Where there are too many to read, those to look at first; a figure that is undefined is no fault.
+        # Where there are too many to read, those to look at first; a metric that is undefined is no fault.
         rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:WORST]
     width = width_of([row[0] for row in rows])
     lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]

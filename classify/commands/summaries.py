@@ -21,7 +21,7 @@ _FAILURES_SHOWN = 20
 
 
 def classify_report(summary: ClassifySummary) -> str:
-    """A few lines: failures, how many of each label, the figures, the file."""
+    """A few lines: failures, how many of each label, the metrics, the file."""
     lines = _failures(summary.failures)
     counts = sorted(summary.counts.items(), key=lambda item: -item[1])
     found = [f"{n} {shortened(label)}" for label, n in counts if n][:10]
@@ -68,7 +68,7 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
 
 
 def evaluation_report(evaluation: Evaluation) -> str:
-    """The figures, after what could not be judged."""
+    """The metrics, after what could not be evaluated."""
     lines = _unread(evaluation.failures)
     if evaluation.unlabelled:
         n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
@@ -78,7 +78,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
     if evaluation.n_in_train:
         lines.append(
             f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
-            "the figures are too good; --held-out leaves them out"
+            "the metrics are too good; --held-out leaves them out"
         )
     lines.append(evaluate_report(evaluation.metrics))
     if evaluation.groups:
@@ -131,13 +131,13 @@ def comparison_report(comparison: Comparison) -> str:
 
 
 def _unread(failures: list[Failure]) -> list[str]:
-    """Those that are in no figure, and what follows."""
+    """Those that are in no metric, and what follows."""
     if not failures:
         return []
     found = counted(len(failures), "image")
     return [
         *_failures(failures),
-        f"{found} could not be read: not judged and in no figure, and the exit code is 1",
+        f"{found} could not be read: not evaluated and in no metric, and the exit code is 1",
     ]
 
 

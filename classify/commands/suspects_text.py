@@ -29,7 +29,7 @@ def suspects_text(found: FoundSuspects, top: int) -> str:
         f"not seen the image (softmax, C = {found.C:g}); an image may also just be hard: look at it"
     )
     if found.n_unknown:
-        lines.append(f"{found.n_unknown} images could not be judged: each is the only one of its class")
+        lines.append(f"{found.n_unknown} images could not be classified: each is the only one of its class")
     if found.problem:
         lines.append(f"note: {found.problem}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Cross-validation folds inside the training part: stratified, groups whole, no class ever absent."""
+"""Cross-validation folds inside the train set: stratified, groups whole, no class ever absent."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _STRETCHES = (
     r"^(.+/[^/]*\d)\d\d\.",
 )
 _FOLDER = "^(.+)/"
-_COMPARE = "compare with fit --ordered, where the last of each class judge"
+_COMPARE = "compare with fit --ordered, where the last of each class are the test set"
 _MOST = 0.9
 
 
@@ -60,9 +60,9 @@ def group_hint(
         if found:
             one = next(path for path in numbered if group_of(path, re.compile(pattern)) is not None)
             return (
-                f"names like {_name(one)} look like pictures of one take: extract again with --group-by "
-                f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each take on one side "
-                "of the split; until then the figures may be too good"
+                f"names like {_name(one)} look like pictures of one session: extract again with --group-by "
+                f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each session on one side "
+                "of the split; until then the metrics may be too good"
             )
     running = [name for name in map(_name, paths) if _RUNNING.fullmatch(name)]
     if ordered or len(running) <= _MOST * len(paths):

@@ -22,7 +22,7 @@ from fc7.models.common.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is fitted and judged on; positions count within `table`.
+    """What is fitted and evaluated on; positions count within `table`.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ def _kept(table: Table, group: NDArray[np.intp], options: SplitOptions) -> tuple
     """Group -> whether it trains, of those that `SplitOptions.keep_split` knows; and what to say of it.
 
     Where images of both sides have become one group, as a copy was added that ties them, it trains: a test
-    image with a copy in training would judge nothing.
+    image with a copy in training would test nothing.
     """
     if options.keep_split is None:
         return {}, []
@@ -167,7 +167,7 @@ def _kept(table: Table, group: NDArray[np.intp], options: SplitOptions) -> tuple
     moved = sum(fixed[u] for u in group[part == TEST].tolist())
     said = f"{np.count_nonzero(part != NEITHER) - moved} of {len(part)} images keep their side"
     if moved:
-        said += f"; {moved} that judged are tied to training images, and train"
+        said += f"; {moved} of the test set are grouped with training images, and train"
     return fixed, [f"--keep-split: {said}"]
 
 
@@ -185,7 +185,7 @@ def _balanced(table: Table, split: Split, group: NDArray[np.intp], options: Spli
     return _noted(
         replace(split, train=kept),
         f"--balance: every class trains on {fewest} images, as the smallest does; {dropped} training images "
-        "were left out, and the test part is as it was",
+        "were left out, and the test set is as it was",
     )
 
 

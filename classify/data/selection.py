@@ -1,4 +1,4 @@
-"""Which of the labelled images take part: classes by name, and training parts of equal size."""
+"""Which of the labelled images take part: classes by name, and train sets of equal size."""
 
 from __future__ import annotations
 

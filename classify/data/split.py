@@ -1,9 +1,9 @@
-"""Which images train and which judge: per class, whole groups, nothing straddles, seeded.
+"""Which images train and which test: per class, whole groups, nothing straddles, seeded.
 
 Not scikit-learn's `StratifiedGroupKFold` (1.9.1): of 862 traffic signs in 472 tracks a class is off by up to
 3 images where this is exact, one image less moves 21 % of the others to the other side (here 0.02 %), and
 100,000 single images take 56 s of processor time (0.5 s). `GroupShuffleSplit` leaves 4.6 of 43 classes
-unjudged.
+untested.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fc7.models.common.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows to learn from and rows to judge with; no row is in both.
+    """Rows of the train set and rows of the test set; no row is in both.
 
     Attributes
     ----------
@@ -84,12 +84,12 @@ def stratified_split(
     Returns
     -------
     Split
-        A class that is one group as a whole trains, and a note says that it cannot be judged.
+        A class that is one group as a whole trains, and a note says that it cannot be tested.
 
     Raises
     ------
     DataError
-        If every group is needed in training, as the only one of some class, so that the test part would
+        If every group is needed in training, as the only one of some class, so that the test set would
         be empty.
     """
     K = len(classes)
@@ -120,8 +120,8 @@ def stratified_split(
     side = trains[group]
     if side.all():
         raise DataError(
-            "no image can be held out to judge with: every group, or image with its copies, is the only one "
-            "of some class; needed are two of at least one class: add images, or declare finer groups"
+            "no image can be held out as the test set: every group, or image with its copies, is the only "
+            "one of some class; needed are two of at least one class: add images, or declare finer groups"
         )
     asked = "--test-size" if per_class is None else "--per-class"
     whole = "copies and groups stay whole" if not fixed else "kept images stay, copies and groups stay whole"
@@ -141,7 +141,7 @@ def _few_notes(total: list[int], per_class: int | None, classes: Sequence[str]) 
         return ()
     return (
         f"--per-class {per_class}: {len(few)} of {len(classes)} classes have too few images for that and one "
-        f"to judge with; all but one of theirs train: {name_some(few)}",
+        f"to test on; all but one of theirs train: {name_some(few)}",
     )
 
 
@@ -241,13 +241,13 @@ def _notes(
             f"images more or fewer in training than {asked} asks for"
         )
     for part, counts, so in (
-        ("test", n_test, "they are not judged"),
-        ("training", n_train, "they are never predicted"),
+        ("test", n_test, "they are not tested"),
+        ("train", n_train, "they are never predicted"),
     ):
         missing = [name for name, count in zip(classes, counts, strict=True) if not count]
         if missing:
             notes.append(
-                f"{part} part without an image, as each lies in one group: {name_some(missing)}; {so}"
+                f"{part} set without an image, as each lies in one group: {name_some(missing)}; {so}"
             )
     return tuple(notes)
 
@@ -261,7 +261,7 @@ def column_split(
     ----------
     given : sequence of n str
     sides : SplitValues
-        Which words train and which judge. Rows of another word are left out and counted in a note.
+        Which words train and which test. Rows of another word are left out and counted in a note.
     group : ndarray of shape (n,), intp
         Groups on both sides are counted in a note; they are not moved.
     name : callable
@@ -279,24 +279,24 @@ def column_split(
             f"{len(blank)} of {len(words)} labelled images have no split, {name(int(blank[0]))} first; "
             "give train or test to every one of them, or fit --split draw"
         )
-    trains, judges = np.isin(words, sorted(sides.train)), np.isin(words, sorted(sides.test))
-    train, test = np.flatnonzero(trains), np.flatnonzero(judges)
+    trains, tests = np.isin(words, sorted(sides.train)), np.isin(words, sorted(sides.test))
+    train, test = np.flatnonzero(trains), np.flatnonzero(tests)
     found = ", ".join(f"{n} {word}" for word, n in zip(*np.unique(words, return_counts=True), strict=True))
     if not len(train) or not len(test):
         raise DataError(
             f"the given split holds {found}; needed are images of {_words(sides.train)} to learn from and of "
-            f"{_words(sides.test)} to judge with (--split)"
+            f"{_words(sides.test)} to test on (--split)"
         )
     notes = []
     if set(words) != {"train", "test"}:
-        train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | judges)))
-        note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} judged"
+        train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | tests)))
+        note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} tested"
         notes.append(f"{note}, {_words(others)} left out (--split)" if others else f"{note} (--split)")
     straddling = np.isin(group[test], group[train]).sum()
     if straddling:
         notes.append(
             f"{straddling} test images are copies or near-duplicates of training images, or share their "
-            "group: the given split keeps them, and its figures are too good for it"
+            "group: the given split keeps them, and its metrics are too good for it"
         )
     return Split(train, test, "column", tuple(notes))
 

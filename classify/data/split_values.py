@@ -1,4 +1,4 @@
-"""`--split`: which values of a given split train and which judge."""
+"""`--split`: which values of a given split train and which test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fc7.models.common.errors import UsageError
 
 DRAW = "draw"
 GIVEN = "train:val,test"
-"""The default: what is held out of training judges."""
+"""The default: what is held out of training tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SplitValues:
         Raises
         ------
         UsageError
-            If it is neither ``draw`` nor ``TRAIN:JUDGE`` with commas between several values.
+            If it is neither ``draw`` nor ``TRAIN:TEST`` with commas between several values.
 
         Examples
         --------
@@ -45,7 +45,7 @@ class SplitValues:
         sides = [frozenset(SPLIT_VALUES.get(word, "") for word in side) for side in written]
         if len(sides) != 2 or "" in sides[0] | sides[1] or sides[0] & sides[1]:
             raise UsageError(
-                f"--split {text!r} was found; needed is which of train, val and test train and which judge, "
+                f"--split {text!r} was found; needed is which of train, val and test train and which test, "
                 f"such as train:test or train,val:test, or {DRAW} to draw a split all the same"
             )
         return cls(*sides)

@@ -146,7 +146,7 @@ def export_full(
     target = out.place.target
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
     sample = check_images(images, features, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(

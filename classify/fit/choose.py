@@ -26,7 +26,7 @@ _TRIED: tuple[Head, ...] = ("svm", "softmax")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to fit on the whole training part.
+    """What to fit on the whole train set.
 
     Attributes
     ----------

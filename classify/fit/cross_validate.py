@@ -1,4 +1,4 @@
-"""C by cross-validation inside the training part, and the decisions of heads that had not seen the row."""
+"""C by cross-validation inside the train set, and the decisions of heads that had not seen the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features and labels to a classifier and its honest figures: check, split, tune, fit, judge."""
+"""Features and labels to a classifier and its honest metrics: check, split, tune, fit, evaluate."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def fit_classifier(
     options: FitOptions | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Fit a linear classifier on features and judge it on rows it has not seen.
+    """Fit a linear classifier on features and evaluate it on rows it has not seen.
 
     Everything that is learned (normalisation, C, which head, calibration) is learned on the training
     part. The same rows and options give the same classifier, bit for bit.
@@ -84,7 +84,7 @@ def fit_classifier(
     identity : FeatureIdentity or None
         What made the features; stored, so that others can be refused.
     others : sequence of OtherLayer
-        Other features of the same rows. Cross-validation in the training part chooses between them and `X`;
+        Other features of the same rows. Cross-validation in the train set chooses between them and `X`;
         the split, its groups and the folds are those of `X`.
     progress : Progress or None
         Is told how far the cross-validation has come.
@@ -162,7 +162,7 @@ def _fit_prepared(
             _training_data(table, train, code, options, choice.normalize), choice, classes, identity
         )
         if not its.converged:
-            notes.append("the classifier behind the figure 'leaky' did not converge: a better one exists")
+            notes.append("the classifier behind the metric 'leaky' did not converge: a better one exists")
         return right_answers(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
@@ -186,9 +186,9 @@ def _choose_and_fit(
     others: Sequence[OtherLayer],
     progress: Progress | None,
 ) -> tuple[Choice, Classifier, Fitted, Table]:
-    """What cross-validation chose, a classifier so fitted on the training part, and the rows of its layer.
+    """What cross-validation chose, a classifier so fitted on the train set, and the rows of its layer.
 
-    Beside a layer's rows one copy of their training part is alive at a time.
+    Beside a layer's rows one copy of their train set is alive at a time.
     """
     kinds = KINDS if options.normalize == "auto" else (options.normalize,)
     code = {label: i for i, label in enumerate(prepared.classes)}

@@ -51,10 +51,10 @@ def fit_cache(
         The classifier; it appears when it is complete.
     layer : str or None
         Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
-        the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
+        the train set and keeps the best: the less a data set is like ImageNet, the earlier the layer
         that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str, Path, Output or None
-        Where to write which images trained and which judged; `classify.data.split_csv`.
+        Where to write which images trained and which tested; `classify.data.split_csv`.
     memory : int
         Bytes that the features may take; larger ones are fitted on in parts (`classify.fit.out_of_core`).
 

@@ -1,7 +1,7 @@
 """Accuracy against images per class: would more images help?
 
-The test part is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
-groups and copies whole, and a head is fitted on them. C is tuned once, on the whole training part, and kept:
+The test set is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
+groups and copies whole, and a head is fitted on them. C is tuned once, on the whole train set, and kept:
 tuning it anew for every point would cost ten times as much, and can only lift the curve's left end. What the
 curve says is told in `classify.fit.learning_verdict`.
 
@@ -45,12 +45,12 @@ def learning_curve(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit on ever fewer of the training rows and judge on the same test rows.
+    """Fit on ever fewer of the training rows and evaluate on the same test rows.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features), float32
-        The training part, as extracted.
+        The train set, as extracted.
     y : ndarray of shape (n,), intp
         Class codes from 0, each present.
     group : ndarray of shape (n,), intp

@@ -1,4 +1,4 @@
-"""Fit on a cache whose rows do not fit into memory: the same split and figures, rows a part at a time.
+"""Fit on a cache whose rows do not fit into memory: the same split and metrics, rows a part at a time.
 
 Which head, which normalisation, which C and what is novel is learned as `classify.fit.fit` does, on training
 rows drawn class by class. The head itself is fitted on every training row by `classify.fit.solvers.sgd`, and
@@ -237,4 +237,4 @@ def _calibrated(choice: Choice, scores: NDArray[np.float64], y: NDArray[np.intp]
 
 
 def _cannot(train: Rows, test: Rows) -> NDArray[np.bool_]:
-    raise AssertionError("a given split is judged as it is")
+    raise AssertionError("a given split is tested as it is")

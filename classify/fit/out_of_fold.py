@@ -99,7 +99,7 @@ def out_of_fold(
     if len(np.unique(y[fold >= 0])) < 2:
         raise DataError(
             f"{len(classes)} classes in {len(y)} labelled images were found; needed are two classes of two "
-            "images or groups each, so that each image can be judged by others of its class"
+            "images or groups each, so that each image can be compared with others of its class"
         )
     X, large = table.X[table.rows], len(y) * table.X.shape[1] * len(classes) > _LARGE
     if large:

@@ -56,12 +56,12 @@ def right_answers(
 
 @dataclass(frozen=True, slots=True)
 class TestEvaluation:
-    """What the test part, or copies in it, say of a classifier.
+    """What the test set, or copies in it, say of a classifier.
 
     Attributes
     ----------
     n_novel : int
-        Images of the test part that are flagged as unlike the training images.
+        Images of the test set that are flagged as unlike the training images.
     """
 
     metrics: Metrics
@@ -154,7 +154,7 @@ def _notes(
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
     if not fitted.converged:
         notes.append(
-            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
+            f"the {choice.head} did not converge at C = {choice.C:g}: its metrics are its own, but a better "
             "one exists; a smaller -C converges"
         )
     return notes

@@ -42,7 +42,7 @@ class RejectionRules:
         ----------
         X : ndarray of shape (n_all, n_features), float32, or None
         rows : ndarray of shape (n,), intp, or None
-            Rows of X that it was refitted on, if these are not the training part: the reference is learned
+            Rows of X that it was refitted on, if these are not the train set: the reference is learned
             from them, its limit stays the one learned out of fold.
         """
         reference = None if self.novelty is None else self.novelty.reference
@@ -59,14 +59,14 @@ def learn_rejection_rules(
     choice: Choice,
     options: FitOptions,
 ) -> RejectionRules:
-    """Learn both on out-of-fold rows of the training part.
+    """Learn both on out-of-fold rows of the train set.
 
     Parameters
     ----------
     X : ndarray of shape (n_all, n_features), float32
         Not normalised.
     rows : ndarray of shape (n,), intp
-        Which of them are the training part.
+        Which of them are the train set.
     fold : ndarray of shape (n,), intp
         As `classify.data.folds.make_folds` gives it.
     choice : Choice
@@ -84,7 +84,7 @@ def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, t
         return None, ()
     if not len(choice.confidence):
         return Rejection(0.0, target, False, 0, 0, 0), (
-            f"--reject-precision {target:g}: no image of the training part could be held out to learn a "
+            f"--reject-precision {target:g}: no image of the train set could be held out to learn a "
             "threshold from; nothing is rejected: add images, or give --reject-below",
         )
     rejection = learn_rejection(choice.confidence, choice.correct, target)

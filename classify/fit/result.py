@@ -43,7 +43,7 @@ class FitOptions(SplitOptions):
     class_weight : {"none", "balanced"}
         "balanced": images of rare classes count more, so that each class counts the same.
     refit_all : bool
-        Whether the classifier that is kept learns from the test part too. The metrics never do.
+        Whether the classifier that is kept learns from the test set too. The metrics never do.
     reject_precision : float or None
         Learn the threshold below which images are rejected so that the accepted ones are right this often,
         in (0, 1).
@@ -97,9 +97,9 @@ class FitResult:
     Attributes
     ----------
     classifier : Classifier
-        Fitted on the training part, or on every labelled row with `FitOptions.refit_all`.
+        Fitted on the train set, or on every labelled row with `FitOptions.refit_all`.
     metrics : Metrics
-        On the test part, of the classifier fitted on the training part alone.
+        On the test set, of the classifier fitted on the train set alone.
     train, test : ndarray of intp
         Rows of X, ascending.
     train_groups : ndarray of shape (n_train,), intp
@@ -109,8 +109,8 @@ class FitResult:
     split_how : {"stratified", "column"}
         Drawn by `FitOptions.seed`, or given with the data.
     counts : dict of str to (int, int)
-        Label -> images in training and in the test part, in the order of the classes; labels of the
-        test part that the classifier does not know come last.
+        Label -> images in training and in the test set, in the order of the classes; labels of the
+        test set that the classifier does not know come last.
     tuned : tuple of Tuned
         The cross-validation of the head that was kept, then of the other if both were tried; empty if
         there were too few images for any.
@@ -119,7 +119,7 @@ class FitResult:
     novelty : LearnedNovelty or None
         None if no training row could be held out to learn it.
     n_novel : int
-        Images of the test part that it flags.
+        Images of the test set that it flags.
     solver : Solver
         What found the kept classifier.
     notes : tuple of str

@@ -28,9 +28,9 @@ class FoundSuspects:
     labelled : int
         Images with a label.
     n_unknown : int
-        Those among them that nothing could judge: the only image or group of their class.
+        Those among them that nothing could classify: the only image or group of their class.
     C : float
-        Of the heads that judged.
+        Of the heads that classified them.
     problem : str
         Which folds' heads did not converge; empty if all did.
     """
@@ -55,7 +55,7 @@ def cache_suspects(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FoundSuspects:
-    """Judge every labelled image of a cache by heads that have not seen it.
+    """Classify every labelled image of a cache by heads that have not seen it.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def cache_suspects(
     C, normalize, class_weight, seed, progress
         As `classify.fit.out_of_fold.out_of_fold`.
     include, exclude, duplicates
-        As `classify.fit.result.FitOptions`. Rows of other classes are neither judged nor learned from.
+        As `classify.fit.result.FitOptions`. Rows of other classes are neither classified nor learned from.
 
     Raises
     ------

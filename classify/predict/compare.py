@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def n(self) -> int:
-        """Images that both were judged on."""
+        """Images that both were evaluated on."""
         return len(self.paths)
 
     @property
@@ -268,7 +268,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[str, ...]:
     notes = [
-        f"{path} keeps no record of what it learned from (an older fc7 made it): its figures may be too good"
+        f"{path} keeps no record of what it learned from (an older fc7 made it): its metrics may be too good"
         for path, classifier in zip(files, classifiers, strict=True)
         if classifier.split is None
     ]

@@ -66,7 +66,7 @@ class Scoring:
     Attributes
     ----------
     unlabelled : int
-        Images without a label, which cannot be judged.
+        Images without a label, which cannot be evaluated.
     """
 
     rows: EvaluatedRows
@@ -83,13 +83,13 @@ class Evaluation:
     groups : tuple of GroupMetrics
         Empty if no image has a group.
     rows : EvaluatedRows
-        The images that were judged.
+        The images that were evaluated.
     n_in_train : int
         Those of them that the classifier learned from.
     left_out : int
-        Images that it learned from and that were not judged for that.
+        Images that it learned from and that were not evaluated for that.
     unlabelled : int
-        Images without a label, which cannot be judged.
+        Images without a label, which cannot be evaluated.
     """
 
     metrics: Metrics
@@ -135,7 +135,7 @@ def evaluate_images(
     Raises
     ------
     DataError
-        If no image has a label, or none is left to judge with.
+        If no image has a label, or none is left to evaluate on.
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()

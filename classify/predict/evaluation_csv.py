@@ -1,7 +1,7 @@
-"""The figures of an evaluation as CSV files in one folder, for spreadsheets and other programs.
+"""The metrics of an evaluation as CSV files in one folder, for spreadsheets and other programs.
 
 ========================  ==============================================================================
-figures.csv               figure,value: the figures of all images, undefined ones empty
+figures.csv               figure,value: the metrics of all images, undefined ones empty
 classes.csv               label,support,precision,recall,f1,average_precision,known
 confusion.csv             a row for each true label, a column for each predicted one; the corner is empty
 images.csv                path,truth,predicted,correct,score,truth_score,rejected,novelty,group,seen

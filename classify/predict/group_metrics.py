@@ -13,7 +13,7 @@ from fc7.classify.metrics.intervals import wilson_interval
 
 @dataclass(frozen=True, slots=True)
 class GroupMetrics:
-    """One group's figures.
+    """One group's metrics.
 
     Attributes
     ----------

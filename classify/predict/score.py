@@ -145,7 +145,8 @@ def list_unless_cache(
         option = "--labels" if labels is not None else "--label-by" if label_by is not None else ""
         if option:
             raise UsageError(
-                f"{cache} is a cache and has its labels; give {option} to extract, or give images here"
+                f"{cache} is a feature cache and has its labels; give {option} to extract, or give images "
+                "here"
             )
         return cache
     listing = list_inputs(
@@ -165,7 +166,9 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     if not caches:
         return None
     if len(inputs) > 1:
-        raise UsageError(f"{caches[0]} is a cache; give it alone, or give images and folders without it")
+        raise UsageError(
+            f"{caches[0]} is a feature cache; give it alone, or give images and folders without it"
+        )
     return caches[0]
 
 
@@ -210,7 +213,7 @@ def _score_images(
 ) -> Iterator[Scored]:
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
     run = NetworkRun(
         stored.graph_path,
@@ -292,7 +295,7 @@ def find_network(
         return found
     raise MismatchError(
         f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
-        f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
+        f"{wanted.fingerprint[:12]}), and no network in the network store {store.store_root()} gives it: "
         f"import the very file it was fitted with "
         f"(`{command_line('models', 'import', 'FILE', '--as', wanted.network)}`), or fit again"
     )

@@ -1,4 +1,4 @@
-"""Which images a classifier has learned from, so that nobody judges it by them unawares."""
+"""Which images a classifier has learned from, so that nobody tests it on them unawares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images of a cache can judge a classifier, and what it says of them."""
+"""Which images of a cache can test a classifier, and what it says of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EvaluatedImages:
     labels : tuple of str
         The classifier's classes in order, then labels it does not know.
     what : str
-        Which images these are, as the end of "judged on".
+        Which images these are, as the end of "evaluated on".
     exact : bool
         Whether these are the kept classifier's own answers: not for one refitted on every image.
     """
@@ -73,7 +73,7 @@ def evaluate_cache(
         The part of each row of the cache, as `SplitRecord.part_of` gives it; None where the classifier
         does not say.
     folds : OutOfFold or None
-        Stands in for a classifier that was refitted on the test part too: it has seen all of it.
+        Stands in for a classifier that was refitted on the test set too: it has seen all of it.
 
     Returns
     -------

@@ -73,7 +73,7 @@ def gather(
     folds = None
     copies = None if table is None else duplicates_of(table, FitOptions(), progress)
     if table is None:
-        absent["suspects"] = absent["judged"] = "No image in this cache has a label."
+        absent["suspects"] = absent["evaluated"] = "No image in this feature cache has a label."
     else:
         try:
             folds = out_of_fold(
@@ -87,8 +87,8 @@ def gather(
         except DataError as exc:
             absent["suspects"] = f"Nothing can be said of the labels: {exc}."
     evaluated = None if table is None else evaluate_cache(table, parts, classifier, folds)
-    if evaluated is None and "judged" not in absent:
-        absent["judged"] = _why_not_judged(parts)
+    if evaluated is None and "evaluated" not in absent:
+        absent["evaluated"] = _why_not_evaluated(parts)
     learning = None
     if table is not None:
         curve = curve_of(table, parts, classifier, [] if copies is None else copies.group_names, progress)
@@ -146,15 +146,17 @@ def gather(
     )
 
 
-def _why_not_judged(parts: NDArray[np.str_] | None) -> str:
+def _why_not_evaluated(parts: NDArray[np.str_] | None) -> str:
     if parts is None:
         return (
             "This classifier does not say which images it was fitted on: an older fc7 wrote it. Fit again to "
-            "see the images behind the figures."
+            "see the images behind the metrics."
         )
     if (parts == TEST).any():
         return "The classifier was refitted on every image, and no head could be fitted without some of them."
-    return "The classifier was fitted on every labelled image of this cache: none is left to judge it by."
+    return (
+        "The classifier was fitted on every labelled image of this feature cache: none is left to test it on."
+    )
 
 
 def _counts(

@@ -43,7 +43,9 @@ def curve_of(
     y = np.array([code.get(label, -1) for label in table.labels], np.intp)
     train, test = np.flatnonzero((part == TRAIN) & (y >= 0)), np.flatnonzero(part == TEST)
     if not len(test) or set(y[train]) != set(range(len(code))):
-        return "No learning curve: this cache does not hold the images that the classifier was fitted on."
+        return (
+            "No learning curve: the images that the classifier was fitted on are not in this feature cache."
+        )
     if len(train) * table.X.shape[1] * len(code) > _MOST:
         return "No learning curve: with this many images it takes minutes; fc7 learning-curve draws it."
     keys, group_names = row_keys(table.groups, table.content, table.paths)

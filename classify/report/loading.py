@@ -56,5 +56,7 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
         If the cache cannot be read.
     """
     with CacheReader(path) as reader:
-        layer = layer_for(reader, path, classifier.identity, "give the cache it was fitted on, or fit again")
+        layer = layer_for(
+            reader, path, classifier.identity, "give the feature cache it was fitted on, or fit again"
+        )
         return LoadedCache(path, reader.header, reader.features(layer), reader.failures())

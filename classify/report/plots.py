@@ -30,7 +30,7 @@ Drawing = Callable[[Palette], Figure]
 
 
 def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
-    """Images of each class, training and test part; beyond 45 classes by rank, without names."""
+    """Images of each class, training and test set; beyond 45 classes by rank, without names."""
     if len(counts) > NAMED_BARS:
         return _draw_ranks(counts, palette)
     figure, axes = figure_of(palette, height=1.0 + 0.24 * len(counts))
@@ -39,7 +39,7 @@ def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
     series = (
         ("training", [c.train for c in counts], palette.one, ""),
         ("test", [c.test for c in counts], palette.two, "////"),
-        ("in neither part", [c.other for c in counts], palette.faint, "...."),
+        ("in neither set", [c.other for c in counts], palette.faint, "...."),
     )
     for name, sizes, colour, hatch in series:
         if any(sizes):
@@ -133,10 +133,10 @@ def draw_reliability(found: Reliability, palette: Palette) -> Figure:
         capsize=3,
         linewidth=1.5,
         elinewidth=1,
-        label="judged images, 95 % interval",
+        label="test images, 95 % interval",
     )
-    axes.set_xlabel("probability given to the answer")
-    axes.set_ylabel("share of right answers")
+    axes.set_xlabel("probability of the prediction")
+    axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     legend_of(axes, palette)
@@ -160,7 +160,7 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
             )
             legend_of(axes, palette)
     axes.set_xlabel("share of images answered, the surest first")
-    axes.set_ylabel("share of right answers")
+    axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(max(0.0, float(found.accuracy.min()) - 0.05), 1.02)
     return figure

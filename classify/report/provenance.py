@@ -1,4 +1,4 @@
-"""What a report says about where its figures come from, before and after them."""
+"""What a report says about where its metrics come from, before and after them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
 
 
 def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None) -> tuple[str, ...]:
-    """What a reader must know before any figure, a sentence each."""
+    """What a reader must know before any metric, a sentence each."""
     found = []
     if not cache.header.identity.trained:
         found.append(
@@ -57,7 +57,7 @@ def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None) -> tuple[str
 
 
 def headline(evaluated: EvaluatedImages | None, made: Mapping[str, Any]) -> Headline | None:
-    """The figure on what the classifier has not seen: measured here, else as fit recorded it."""
+    """The accuracy on what the classifier has not seen: measured here, else as fit recorded it."""
     if evaluated is not None and evaluated.exact:
         return _headline(evaluated.metrics.to_json(), evaluated.what)
     stored = made.get("metrics")
@@ -70,7 +70,7 @@ def headline(evaluated: EvaluatedImages | None, made: Mapping[str, Any]) -> Head
 
 
 def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
-    """Of `Metrics.to_json`, in which older classifiers lack some figures."""
+    """Of `Metrics.to_json`, in which older classifiers lack some metrics."""
     low, high = metrics["accuracy_interval"]
 
     def number(name: str) -> float:
@@ -95,7 +95,7 @@ def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
 def provenance(
     cache: LoadedCache, classifier: Classifier, model: Path, command: str
 ) -> tuple[tuple[str, str], ...]:
-    """Where the figures come from, as names and values; for whoever wants to have them again."""
+    """Where the metrics come from, as names and values; for whoever wants to have them again."""
     identity, header, made = classifier.identity, cache.header, classifier.metadata
     split, versions = made.get("split"), made.get("versions")
     lines = [

@@ -17,7 +17,7 @@ from fc7.extract.records import Failure
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """Labelled images of one class: in training, in the test part, in neither."""
+    """Labelled images of one class: in training, in the test set, in neither."""
 
     label: str
     train: int
@@ -27,7 +27,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The figure that counts.
+    """The metric that counts.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Headline:
     log_loss, brier, calibration_error : float
         NaN where there is none.
     evaluated : str
-        What these images are, as the end of "judged on".
+        What these images are, as the end of "evaluated on".
     """
 
     accuracy: float
@@ -154,15 +154,15 @@ class ReportData:
     subject : tuple of (name, value)
         What was measured and on what.
     warnings : tuple of str
-        What a reader must know before any figure.
+        What a reader must know before any metric.
     classes : tuple of str
         The classifier's in order, then labels it does not know.
     n_images, n_rows, n_labelled : int
         Images = rows + failures.
     metrics : Metrics or None
-        Of the judged images in this cache.
+        Of the evaluated images in this cache.
     cells : dict of (int, int) to ImageGrid
-        (truth, prediction) -> the judged images behind that cell.
+        (truth, prediction) -> the evaluated images behind that cell.
     samples : tuple of ImageGrid
         A few images of each class.
     places : tuple of str
@@ -170,7 +170,7 @@ class ReportData:
     mistakes : tuple of Shown
         Most confident first.
     coverage : Coverage or None
-        Of the judged images.
+        Of the evaluated images.
     sha256 : tuple of str
         Of each row's image.
     provenance : tuple of (name, value)

@@ -120,7 +120,7 @@ def _check_same_network(paths: tuple[Path, Path], headers: Sequence[CacheHeader]
             f"{paths[0]} holds {', '.join(one.layers)} and {paths[1]} {', '.join(two.layers)}; "
             "a merge needs the same layers: extract --layer adds those that are missing"
         )
-    one.require(two, f"{paths[1]}, unlike {paths[0]},", "only caches of one network can be merged")
+    one.require(two, f"{paths[1]}, unlike {paths[0]},", "only feature caches of one network can be merged")
 
 
 def _merged_rows(paths: tuple[Path, Path], one: RowColumns, two: RowColumns) -> list[_Row]:

@@ -46,7 +46,7 @@ from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import CallFiles, Output
 
-_KEPT = "the cache is as it was before, and finished work is kept in {}"
+_KEPT = "the feature cache is as it was before, and finished work is kept in {}"
 
 
 class CacheWriter:

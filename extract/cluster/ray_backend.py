@@ -294,8 +294,8 @@ def _outcome(ticket: Any) -> Outcome:
         return Broken(cause)
     except _FULL as exc:
         raise Fc7Error(
-            f"Ray's object store is full: {_line(exc)}; give Ray more memory or disk, or put the cache where "
-            "every worker sees it"
+            f"Ray's object store is full: {_line(exc)}; give Ray more memory or disk, or put the feature "
+            "cache where every worker sees it"
         ) from exc
     except exceptions.RayError as exc:
         return _gone(exc)

@@ -88,9 +88,9 @@ class Parts:
                 unnamed += self.unlabelled[folder] if part in self.blank else 0
         shown = ", ".join(f"{name} {count}" for name, count in sorted(held.items()) if count)
         names = ", ".join(sorted(set(map(_name, self.split.words))))
-        note = f"{names}{' in the classes' if self.split.inner else ''}: parts of a split, and no classes"
+        note = f"{names}{' in the classes' if self.split.inner else ''}: sets of a split, and no classes"
         if self.words():
-            note += f"; it is kept ({shown} images), and fit judges on what is not in train (--split)"
+            note += f"; it is kept ({shown} images), and fit tests on what is not in train (--split)"
         elif self.judged:
             note += f"; it is not used, as images with a label lie outside, {self.outside} first"
         if unnamed:
@@ -121,7 +121,7 @@ class Parts:
             return []
         named = [f"{label!r} only in {', '.join(sorted(holding[label]))}" for label in lone]
         what = counted(len(lone), "class is", "classes are")
-        return [f"{what} not on both sides of the split, so not learned or not judged: {some(named)}"]
+        return [f"{what} not on both sides of the split, so not learned or not tested: {some(named)}"]
 
 
 def _have(n: int) -> str:

@@ -32,7 +32,7 @@ def test_a_fit_prints_counts_choice_figures_and_what_was_kept(result: FitResult)
     assert f"mean class recall {result.metrics.mean_recall:.1%}" in lines
     assert f"C = {result.C:g}" in text
     assert "against" in text
-    assert "fitted on the training part only" in text
+    assert "fitted on the train set only" in text
     assert "confusion matrix, rows are the truth" in text
 
 

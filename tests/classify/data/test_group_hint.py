@@ -44,7 +44,7 @@ def test_tracks_are_told_with_a_pattern_that_keeps_each_apart(
     assert found[:4] == [group] * 4
     assert len(set(found)) == 6
     assert said is not None
-    assert "names like 00000_00000.ppm look like pictures of one take" in said
+    assert "names like 00000_00000.ppm look like pictures of one session" in said
     assert "(6 groups of 24 images)" in said
 
 

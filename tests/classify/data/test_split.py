@@ -203,7 +203,7 @@ def test_a_class_in_one_group_trains_and_is_named() -> None:
     groups = ["a", "a", "b", "b", "c", "c", "d", "d", "d", "d"]
     split = stratified_split(y, grouped(groups), 0.3, ["cat", "dog"])
     assert set(range(6, 10)) <= set(split.train.tolist())
-    assert any("test part without an image" in note and "'dog'" in note for note in split.notes)
+    assert any("test set without an image" in note and "'dog'" in note for note in split.notes)
 
 
 def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
@@ -216,9 +216,9 @@ def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
 @pytest.mark.parametrize(
     ("option", "train", "test", "said"),
     [
-        (GIVEN, [0, 3], [1, 2, 4], "train trained, test and val judged (--split)"),
-        ("train:test", [0, 3], [1, 4], "train trained, test judged, val left out (--split)"),
-        ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test judged (--split)"),
+        (GIVEN, [0, 3], [1, 2, 4], "train trained, test and val tested (--split)"),
+        ("train:test", [0, 3], [1, 4], "train trained, test tested, val left out (--split)"),
+        ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test tested (--split)"),
     ],
 )
 def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
@@ -234,7 +234,7 @@ def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
     "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
 )
 def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
-    with pytest.raises(UsageError, match="needed is which of train, val and test train and which judge"):
+    with pytest.raises(UsageError, match="needed is which of train, val and test train and which test"):
         SplitValues.parse(option)
 
 
@@ -265,5 +265,5 @@ def test_a_split_column_with_holes_or_one_part_is_refused(words: list[str], mess
 
 def test_groups_that_are_all_needed_in_training_leave_nothing_to_judge_with() -> None:
     groups = ["u", "u", "v", "v"]
-    with pytest.raises(DataError, match="no image can be held out to judge with"):
+    with pytest.raises(DataError, match="no image can be held out as the test set"):
         stratified_split(np.array([0, 1, 0, 2]), grouped(groups), 0.3, ["a", "b", "c"])

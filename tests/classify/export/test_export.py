@@ -175,7 +175,7 @@ def test_whoever_reads_an_image_of_the_trial_says_so_before(
         yield listing, Care(watch)
 
     monkeypatch.setenv("FC7_HOME", str(cli.store))
-    monkeypatch.setattr("fc7.classify.export.export.recovering", recovering)
+    monkeypatch.setattr("fc7.classify.export.export.recover_from_crash", recovering)
     varied = cli.folder / "varied"
     export_full(load_classifier(cli.folder / "classifier.onnx"), cli.folder / "seen.onnx", images=[varied])
     assert sorted(watched) == sorted(path.name for path in varied.iterdir() for _ in range(2))

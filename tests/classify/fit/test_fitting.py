@@ -175,7 +175,7 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
     notes = fit([20, 20, 20], FitOptions(head="svm", C=1e6), spread=3.0).notes
     assert any("the svm did not converge at C = 1e+06 in fold" in note for note in notes)
-    assert any("did not converge at C = 1e+06: its figures are its own" in note for note in notes)
+    assert any("did not converge at C = 1e+06: its metrics are its own" in note for note in notes)
 
 
 @pytest.mark.parametrize("test_size", [0, 1, -0.1, 1.5, float("nan")])

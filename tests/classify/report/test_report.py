@@ -236,7 +236,7 @@ def test_new_labelled_images_and_unlabelled_ones(cli: CommandLine, tmp_path: Pat
     here.good("extract", "flat", "--network", "tiny", "-o", "flat.h5", "--quiet")
     here.good("report", "flat.h5", "-m", cli.folder / "classifier.onnx", "-o", "flat.html")
     page = Page(here.folder / "flat.html")
-    assert "No image in this cache has a label" in page.section("data")
+    assert "No image in this feature cache has a label" in page.section("data")
     assert "held out" in page.section("headline")
 
 
