@@ -121,8 +121,8 @@ def _split_of(model: Path) -> SplitRecord:
     split = load_classifier(model).split
     if split is None:
         raise UsageError(
-            f"--keep-split {model}: the file does not say which images it was fitted on, as an older fc7 "
-            "wrote it; fit again without --keep-split"
+            f"--keep-split {model}: the classifier does not say which images it was fitted on, as an older "
+            "fc7 wrote it; fit again without --keep-split"
         )
     return split
 

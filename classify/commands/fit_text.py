@@ -39,7 +39,7 @@ def fit_report(result: FitResult) -> str:
         "",
         *_leakage(result),
     ]
-    lines += _doubts(result)
+    lines += _rejection_and_novelty(result)
     kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
     lines.append(f"the classifier that is kept was fitted on {kept}")
     lines += [f"note: {note}" for note in result.notes]
@@ -69,7 +69,7 @@ def fit_json(result: FitResult) -> dict[str, object]:
     }
 
 
-def _doubts(result: FitResult) -> list[str]:
+def _rejection_and_novelty(result: FitResult) -> list[str]:
     """The rejection threshold and the novelty limit, with what they did where the truth is known."""
     lines = []
     rejection, novelty = result.rejection, result.novelty

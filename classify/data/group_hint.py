@@ -68,7 +68,7 @@ def group_hint(
     if ordered or len(running) <= _MOST * len(paths):
         return None
     note = f"names like {running[0]} count on, and pictures taken one after the other may be alike: "
-    folders = () if find_split_folders(path.rpartition("/")[0] for path in paths).words else (_FOLDER,)
+    folders = () if find_split_folders(path.rpartition("/")[0] for path in paths).split_of else (_FOLDER,)
     for pattern in (*folders, *_STRETCHES):
         found = useful_groups(paths, labels, re.compile(pattern))
         if found:

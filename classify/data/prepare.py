@@ -1,4 +1,4 @@
-"""From labelled rows to a split: classes chosen, duplicates tied, parts drawn or taken as given."""
+"""From labelled rows to a split: classes chosen, duplicates grouped, sets drawn or taken as given."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Prepared:
 
 
 def prepare_split(table: Table, options: SplitOptions, progress: Progress | None = None) -> Prepared:
-    """Choose the classes, tie the duplicates and split.
+    """Choose the classes, group the duplicates and split.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _drawn(table: Table, group: NDArray[np.intp], options: SplitOptions, classes
 def _kept(table: Table, group: NDArray[np.intp], options: SplitOptions) -> tuple[dict[int, bool], list[str]]:
     """Group -> whether it trains, of those that `SplitOptions.keep_split` knows; and what to say of it.
 
-    Where images of both sides have become one group, as a copy was added that ties them, it trains: a test
+    Where images of both sides have become one group, as a copy was added that joins them, it trains: a test
     image with a copy in training would test nothing.
     """
     if options.keep_split is None:

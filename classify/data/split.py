@@ -255,13 +255,13 @@ def _notes(
 def column_split(
     given: Sequence[str], sides: SplitValues, group: NDArray[np.intp], name: Callable[[int], str]
 ) -> Split:
-    """The split that the data came with: a word for each row.
+    """The split that the data came with: a value for each row.
 
     Parameters
     ----------
     given : sequence of n str
     sides : SplitValues
-        Which words train and which test. Rows of another word are left out and counted in a note.
+        Which values train and which test. Rows of another value are left out and counted in a note.
     group : ndarray of shape (n,), intp
         Groups on both sides are counted in a note; they are not moved.
     name : callable
@@ -270,28 +270,30 @@ def column_split(
     Raises
     ------
     DataError
-        If a row has no word, or a part is empty.
+        If a row has no value, or a set is empty.
     """
-    words = np.array(given, np.str_)
-    blank = np.flatnonzero(words == "")
+    values = np.array(given, np.str_)
+    blank = np.flatnonzero(values == "")
     if len(blank):
         raise DataError(
-            f"{len(blank)} of {len(words)} labelled images have no split, {name(int(blank[0]))} first; "
+            f"{len(blank)} of {len(values)} labelled images have no split, {name(int(blank[0]))} first; "
             "give train or test to every one of them, or fit --split draw"
         )
-    trains, tests = np.isin(words, sorted(sides.train)), np.isin(words, sorted(sides.test))
+    trains, tests = np.isin(values, sorted(sides.train)), np.isin(values, sorted(sides.test))
     train, test = np.flatnonzero(trains), np.flatnonzero(tests)
-    found = ", ".join(f"{n} {word}" for word, n in zip(*np.unique(words, return_counts=True), strict=True))
+    found = ", ".join(f"{n} {value}" for value, n in zip(*np.unique(values, return_counts=True), strict=True))
     if not len(train) or not len(test):
         raise DataError(
-            f"the given split holds {found}; needed are images of {_words(sides.train)} to learn from and of "
-            f"{_words(sides.test)} to test on (--split)"
+            f"the given split holds {found}; needed are images of {_joined(sides.train)} to learn from and "
+            f"of {_joined(sides.test)} to test on (--split)"
         )
     notes = []
-    if set(words) != {"train", "test"}:
-        train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | tests)))
-        note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} tested"
-        notes.append(f"{note}, {_words(others)} left out (--split)" if others else f"{note} (--split)")
+    if set(values) != {"train", "test"}:
+        train_values, test_values, others = (set(values[rows]) for rows in (train, test, ~(trains | tests)))
+        note = (
+            f"the given split holds {found}: {_joined(train_values)} trained, {_joined(test_values)} tested"
+        )
+        notes.append(f"{note}, {_joined(others)} left out (--split)" if others else f"{note} (--split)")
     straddling = np.isin(group[test], group[train]).sum()
     if straddling:
         notes.append(
@@ -301,5 +303,5 @@ def column_split(
     return Split(train, test, "column", tuple(notes))
 
 
-def _words(words: Iterable[str]) -> str:
-    return " and ".join(sorted(words))
+def _joined(values: Iterable[str]) -> str:
+    return " and ".join(sorted(values))

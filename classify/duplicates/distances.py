@@ -32,7 +32,7 @@ _DIRECTIONS, _SLACK = 256, 1.5
 _MANY = 5000
 # Rounding of float32 products of unit rows.
 _ROUNDING = 4e-6
-# So many of the nearest a row is given in one block: a thousand copies of an image are tied by their
+# So many of the nearest a row is given in one block: a thousand copies of an image are joined by their
 # nearest, and the half million pairs among them need not be kept.
 _MOST_IN_BLOCK = 32
 

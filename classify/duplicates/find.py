@@ -2,11 +2,11 @@
 
 Copies altered a little (stored again, scaled, cropped, brightened) lie nearer to each other than different
 pictures do; how near that is, `classify.duplicates.thresholds` learns from the cache, for features and for
-thumbnails (`classify.duplicates.greys`). Pairs within either are tied, nearest first
+thumbnails (`classify.duplicates.greys`). Pairs within either are grouped, nearest first
 (`classify.duplicates.groups`), but for those whose colours differ (`classify.duplicates.colours`).
 
-Perceptual hashes do not serve: of 300 altered copies among 400 photographs of clothes, at no more false ties,
-`imagehash` (4.3.2) finds 68 % by `phash`, 65 % by `dhash` and 64 % by `whash`, this 99 %
+Perceptual hashes do not serve: of 300 altered copies among 400 photographs of clothes, with no more false
+pairs, `imagehash` (4.3.2) finds 68 % by `phash`, 65 % by `dhash` and 64 % by `whash`, this 99 %
 (tests/benchmarks/NOTES-duplicates.md). It brings 9.6 MB.
 """
 
@@ -29,7 +29,7 @@ from fc7.models.common.progress import Progress, Silent
 
 Rows = NDArray[np.intp]
 
-# Thumbnails are compared as they are and mirrored, so each way may tie half as many by chance.
+# Thumbnails are compared as they are and mirrored, so each way may pair half as many by chance.
 _SHARE_OF_GREYS = FALSE_SHARE / 2
 
 
@@ -230,7 +230,7 @@ def _links(
     """Those pairs that are within what is allowed to their classes, by rising share of it."""
     inside = thresholds.inside
     most = np.where(y[i] == y[j], inside[y[i]], thresholds.between)
-    # A figure of a tight class under a wrong label is near to the whole class; it is tied to its own copies.
+    # A drawing of a tight class under a wrong label is near to the whole class; its own copies are its group.
     allowed = np.minimum(inside[y[i]], inside[y[j]])
     kept = distance <= most
     share = distance[kept] / np.maximum(most[kept], SAME)

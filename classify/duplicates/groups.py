@@ -1,6 +1,6 @@
 """Pairs of near images become groups, nearest first, without chains.
 
-A chain of pairs could tie a whole class, so two groups of images are not joined
+A chain of pairs could join a whole class, so two groups of images are not joined
 
 - by a pair of two classes that is not within what is allowed inside both of them; or
 - if the distances from one to the other are on average above twice the threshold: two copies of one
@@ -10,8 +10,8 @@ A chain of pairs could tie a whole class, so two groups of images are not joined
 - if a whole class would then be one group, unless they are within a quarter of the threshold: such a class
   cannot be evaluated, which a class of two images should not come to by chance.
 
-scipy's `connected_components` (1.17.1) over the same pairs ties 5 of 860 traffic signs to another picture
-where this ties 1, and 0.45 of 100 photographs of clothes with planted copies where this ties 0.35.
+scipy's `connected_components` (1.17.1) over the same pairs groups 5 of 860 traffic signs with another picture
+where this groups 1, and 0.45 of 100 photographs of clothes with planted copies where this groups 0.35.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Links:
     share : ndarray of shape (n_links,), float64
         The same as a share of the threshold for such a pair.
     allowed : ndarray of shape (n_links,), float64
-        The distance up to which the pair may tie.
+        The distance up to which the pair may be grouped.
     look : ndarray of shape (n_links,), intp
         `FEATURES` or `GREYS`.
     turned : ndarray of shape (n_links,), bool

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fc7.classify.duplicates.distances import FeatureDistances
 
 FALSE_SHARE = 0.01
-"""Share of images that the calibration expects to be tied to another by chance, between classes as inside."""
+"""Share of images that calibration expects in a group with another by chance, between classes as inside."""
 
 # Quantiles that give the tail. Those of all pairs of a class are lower: each image has many of them.
 _OF_NEAREST = ((0.05, 0.25), (0.25, 0.5), (0.5, 0.75))
@@ -80,7 +80,7 @@ def calibrate(
     y, group : ndarray of shape (n,), intp
         Class codes, and declared groups; images of one group say nothing about chance.
     share : float
-        Of the images that may be tied by chance.
+        Of the images that may be grouped by chance.
     """
     some = _sample(y, n_classes)
     sample = _Distances([], [], [], [], [[] for _ in range(n_classes)])

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
+from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, GROUP_COLUMNS, IMAGE_COLUMNS, METRIC_COLUMNS
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.evaluate import Evaluation
 from fc7.models.outputs.csv_rows import write_table
@@ -42,7 +42,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     """
     folder = CallFiles().folder(folder, EVALUATION, "--csv")
     tables: Mapping[str, Rows] = {
-        "figures.csv": _figures(evaluation.metrics),
+        "figures.csv": _metrics(evaluation.metrics),
         "classes.csv": _classes(evaluation.metrics),
         "confusion.csv": _confusion(evaluation.metrics),
         "images.csv": _images(evaluation),
@@ -54,8 +54,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     return [write_table(rows, folder.files[name]) for name, rows in tables.items()]
 
 
-def _figures(metrics: Metrics) -> Iterator[tuple[object, ...]]:
-    yield FIGURE_COLUMNS
+def _metrics(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    yield METRIC_COLUMNS
     yield "n", metrics.n
     yield "n_correct", metrics.n_correct
     yield "accuracy", metrics.accuracy

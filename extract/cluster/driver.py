@@ -159,7 +159,7 @@ class Driver:
                 self._tell_loss(member, "its machine was lost")
                 for chunk, _ in member.holds.values():
                     self._chunks.requeue(chunk)
-            self._hand_out()
+            self._assign_chunks()
             if not self._pool.asked:
                 time.sleep(_WAIT_SECONDS / 4)
                 continue
@@ -225,7 +225,7 @@ class Driver:
                 f"{counted(images, 'image is', 'images are')} done again"
             )
 
-    def _hand_out(self) -> None:
+    def _assign_chunks(self) -> None:
         ready = self._pool.ready
         apart = self._machine_apart(ready)
         if apart and not any(member.holds for member in apart):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.duplicates import distances as closeness
+from fc7.classify.duplicates import distances
 from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
@@ -53,8 +53,8 @@ def cosine_distances(X: np.ndarray) -> np.ndarray:
 def test_pairs_within_a_distance_are_all_of_them_and_no_others(
     n_features: int, block: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closeness, "_BLOCK", block)
-    monkeypatch.setattr(closeness, "_MANY", many)
+    monkeypatch.setattr(distances, "_BLOCK", block)
+    monkeypatch.setattr(distances, "_MANY", many)
     X, _ = features([20, 20], n_features)
     X = copies(X, list(range(0, 40, 3)), 0.3)
     D = cosine_distances(X)
