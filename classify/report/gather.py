@@ -15,7 +15,7 @@ from fc7.classify.classifier.rejection import coverage_curve
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
-from fc7.classify.duplicates.find import Duplicates as Found
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.classify.fit.suspects import find_suspects
@@ -185,7 +185,7 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
 
 
 def _duplicates(
-    cache: FeatureSet, table: Table | None, copies: Found | None, made: Mapping[str, Any]
+    cache: FeatureSet, table: Table | None, copies: Duplicates | None, made: Mapping[str, Any]
 ) -> DuplicateGrids:
     if table is None or copies is None:
         same: dict[str, list[int]] = defaultdict(list)

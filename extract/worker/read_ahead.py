@@ -64,8 +64,8 @@ class _Starved:
     reason: str
 
 
-class Turns:
-    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns.
+class DecodeSlots:
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share it take turns.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Turns:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """The only one."""
-        # Two that each held some of the turns would wait for each other.
+        # Two that each held some of the slots would wait for each other.
         with self._asking:
             for _ in range(self.jobs):
                 self._free.acquire()
@@ -108,7 +108,7 @@ class ReadAhead:
     ----------
     images : sequence of ImageRef
         At least one.
-    decode, turns, care
+    decode, slots, care
         As for `extract.worker.stream.feature_blocks`.
     clock : Clock
         Is told how long reading and decoding kept its threads busy.
@@ -120,10 +120,10 @@ class ReadAhead:
     """
 
     def __init__(
-        self, images: Sequence[ImageRef], decode: Decode, turns: Turns, care: Care, clock: Clock
+        self, images: Sequence[ImageRef], decode: Decode, slots: DecodeSlots, care: Care, clock: Clock
     ) -> None:
-        self._decode, self._turns, self._care, self._clock = decode, turns, care, clock
-        self._threads = turns.jobs + max(
+        self._decode, self._slots, self._care, self._clock = decode, slots, care, clock
+        self._threads = slots.jobs + max(
             readers_of(o) for o in {id(i.origin): i.origin for i in images}.values()
         )
         self.ahead = 2 * max(self._threads, 8)
@@ -140,7 +140,7 @@ class ReadAhead:
         while True:
             while len(self._waiting) < self.ahead and (ref := next(self._upcoming, None)) is not None:
                 alone = ref.path in self._care.alone
-                self._waiting.append((ref, None if alone else self._begin(ref, self._turns.one())))
+                self._waiting.append((ref, None if alone else self._begin(ref, self._slots.one())))
             if not self._waiting:
                 return
             ref, future = self._waiting.popleft()
@@ -168,7 +168,7 @@ class ReadAhead:
         others = [future for _, future in self._waiting if future is not None]
         while wait(others, STEP).not_done:
             self._look()
-        return self._finish(self._begin(ref, self._turns.alone()))
+        return self._finish(self._begin(ref, self._slots.alone()))
 
     def _look(self) -> None:
         """Look for images that do not come to an end.
@@ -208,7 +208,7 @@ class ReadAhead:
             with turn, self._at_work(ref):
                 started = time.perf_counter()
                 found = self._decoded(ref, data)
-                return found, read + (time.perf_counter() - started) / self._turns.jobs
+                return found, read + (time.perf_counter() - started) / self._slots.jobs
 
     def _read_large(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
         """The same for a file that must not wait in memory."""
@@ -220,7 +220,7 @@ class ReadAhead:
                     found = data if isinstance(data, _Starved | Failure) else self._decoded(ref, data)
             except budget.NoRoomError as exc:
                 found = _Starved(f"{ref.size:,} bytes: {exc}, more memory than there is")
-            return found, (time.perf_counter() - started) / self._turns.jobs
+            return found, (time.perf_counter() - started) / self._slots.jobs
 
     def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> DecodedImage | _Starved | Failure:
         content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data

@@ -18,7 +18,7 @@ from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.worker.decoders import decoder, decoder_apart
 from fc7.extract.worker.gathering import Gathered
-from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Turns, Watch
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, Watch
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify
@@ -224,7 +224,7 @@ class Worker:
     def __init__(self, run: NetworkRun, keeping: Keeping | None, n_images: int | None = None) -> None:
         self._run = run
         # Two chunks at a time decode no more images at once than one does.
-        self._turns = Turns(run.jobs or default_jobs())
+        self._slots = DecodeSlots(run.jobs or default_jobs())
         # Open until this process ends: what decodes for it ends then too.
         self._open = ExitStack()
         self._decode = self._open.enter_context(run.decoder(n_images))
@@ -263,7 +263,7 @@ class Worker:
             refs,
             self._decode,
             lambda: self._network,
-            jobs=self._turns,
+            jobs=self._slots,
             clock=clock,
             care=Care(watch),
             thumbnails=self._run.thumbnails,
@@ -284,7 +284,7 @@ class _TakingTurns:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._turns = threading.Semaphore(session.calls_at_once)
+        self._slots = threading.Semaphore(session.calls_at_once)
 
     @property
     def batch_size(self) -> int:
@@ -295,5 +295,5 @@ class _TakingTurns:
         return self._session.calls_at_once
 
     def run(self, images: Pixels) -> dict[str, Features]:
-        with self._turns:
+        with self._slots:
             return self._session.run(images)
