@@ -70,7 +70,7 @@ class NoveltyReference:
         """
         nothing = np.empty((0, X.shape[1]))
         head = RowProduct.of(nothing, np.empty(0), _UNIT, self)
-        return head.answer(X.astype(np.float32, copy=False))[1]
+        return head.scores_and_novelty(X.astype(np.float32, copy=False))[1]
 
     def of_products(
         self, square: NDArray[np.float64], with_mean: NDArray[np.float64], with_axes: NDArray[np.float64]

@@ -203,8 +203,8 @@ def classify_new_shapes(
     truth, tiles = new_shapes(seed)
     for i, tile in enumerate(tiles):
         save_png(tile, files[_tile(i)])
-    answers = files[PREDICTIONS_FILE]
-    classify_images([root / TILES], root / "svm.onnx", answers, progress=progress, notify=say)
+    predictions = files[PREDICTIONS_FILE]
+    classify_images([root / TILES], root / "svm.onnx", predictions, progress=progress, notify=say)
     # The folder may hold pictures of the user's own; they are classified too, and no part of the figures.
     lines = {"/".join(Path(line["path"]).parts[-2:]): line for line in _lines(root / PREDICTIONS_FILE)}
     found = [(line["label"], float(line["score"])) for line in (lines[_tile(i)] for i in range(len(tiles)))]
@@ -238,8 +238,8 @@ def name_photographs(
         say("   left out: scikit-learn's sample photographs are not installed")
         return ()
     options = ExtractOptions(network=network.name)
-    answers = imagenet_images(photographs, out, options, progress=progress, notify=say).out
-    for line in _lines(answers) if answers is not None else ():
+    predictions = imagenet_images(photographs, out, options, progress=progress, notify=say).out
+    for line in _lines(predictions) if predictions is not None else ():
         say(f"   {Path(line['path']).name}: {line['error'] or _first_predictions(line)}")
     say(f"   (scikit-learn's sample photographs, CC BY 2.0: {photographs[0].parent / 'README.txt'})")
     return tuple(photographs)

@@ -51,7 +51,7 @@ def export(
 
     full.onnx takes pictures of the network's size (uint8, n, height, width, 3, RGB) and gives label,
     probabilities and rejected; its metadata has the labels and says how to resize. It is written only if
-    it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
+    it predicts as classify does, to 1e-4. With --example or --card alone nothing else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from fc7.classify.kinds import CARD, FULL, SKOPS

@@ -52,9 +52,11 @@ def fit(
     ] = False,
     reject_precision: Annotated[
         float | None,
-        typer.Option(help="Learn to answer unknown, so that accepted images are right this often."),
+        typer.Option(help="Learn to predict unknown, so that accepted images are right this often."),
     ] = None,
-    reject_below: Annotated[float | None, typer.Option(help="Answer unknown below this probability.")] = None,
+    reject_below: Annotated[
+        float | None, typer.Option(help="Predict unknown below this probability.")
+    ] = None,
     memory: Annotated[
         str,
         typer.Option(help="Features that take more are not loaded: fitted on in parts, by SGD."),

@@ -19,7 +19,7 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import Prepared, prepare_split
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
 from fc7.classify.fit.rejection_rules import learn_rejection_rules
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
@@ -163,11 +163,11 @@ def _fit_prepared(
         )
         if not its.converged:
             notes.append("the classifier behind the metric 'leaky' did not converge: a better one exists")
-        return right_answers(
+        return right_predictions(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
 
-    leakage = measure_leakage(prepared, right_answers(probabilities, truth, classes), fit_and_evaluate)
+    leakage = measure_leakage(prepared, right_predictions(probabilities, truth, classes), fit_and_evaluate)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)

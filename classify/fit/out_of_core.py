@@ -27,7 +27,7 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
 from fc7.classify.fit.rejection_rules import learn_rejection_rules
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.solvers.heads import Fitted
@@ -162,12 +162,12 @@ def fit_out_of_core(
     rules = learn_rejection_rules(rows.take(some), np.arange(len(some)), fold_of_some, choice, options)
     classifier = rules.applied_to(classifier)
 
-    answers = [classifier.answer(X) for X in rows.parts(split.test)]
-    probabilities = np.concatenate([each[0] for each in answers])
-    n_novel = sum(int(np.count_nonzero(each[1] > 1)) for each in answers)
+    predictions = [classifier.proba_and_novelty(X) for X in rows.parts(split.test)]
+    probabilities = np.concatenate([each[0] for each in predictions])
+    n_novel = sum(int(np.count_nonzero(each[1] > 1)) for each in predictions)
     truth = [table.labels[i] for i in split.test]
     metrics = compute_metrics(truth, probabilities, classes, classifier.reject_below)
-    right = right_answers(probabilities, truth, classes)
+    right = right_predictions(probabilities, truth, classes)
     given = prepared.untied_split is None
     if options.refit_all:
         known = np.array([i for i in sorted([*split.train, *split.test]) if table.labels[i] in code], np.intp)

@@ -46,7 +46,7 @@ def classifier_of(
     )
 
 
-def right_answers(
+def right_predictions(
     probabilities: NDArray[np.float32], truth: Sequence[str], classes: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Whether the most probable class of each row is the true one."""

@@ -195,19 +195,19 @@ def compare_classifiers(
             "that are new to both, or fit both with the same --seed and --test-size"
         )
     left, right = left.take(unseen), right.take(unseen)
-    answers = [
-        _answers(classifier, rows) for classifier, rows in zip(classifiers, (left, right), strict=True)
+    predictions = [
+        _predictions(classifier, rows) for classifier, rows in zip(classifiers, (left, right), strict=True)
     ]
     correct = [
-        np.array([said == true for said, true in zip(answer, left.truth, strict=True)], bool)
-        for answer in answers
+        np.array([said == true for said, true in zip(predicted, left.truth, strict=True)], bool)
+        for predicted in predictions
     ]
     return Comparison(
         names=_names(*files),
         paths=left.paths,
         truth=left.truth,
-        first=answers[0],
-        second=answers[1],
+        first=predictions[0],
+        second=predictions[1],
         first_correct=correct[0],
         second_correct=correct[1],
         test=mcnemar(int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())),
@@ -257,7 +257,7 @@ def _matched(left: EvaluatedRows, right: EvaluatedRows) -> tuple[NDArray[np.intp
     return np.array(pairs, np.intp).reshape(-1, 2), unmatched
 
 
-def _answers(classifier: Classifier, rows: EvaluatedRows) -> list[str]:
+def _predictions(classifier: Classifier, rows: EvaluatedRows) -> list[str]:
     return [classifier.classes_[best] for best in rows.probabilities.argmax(axis=1)]
 
 

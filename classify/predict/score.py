@@ -193,7 +193,7 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
                 [columns.label[i] or None for i in kept],
                 [columns.group[i] for i in kept],
                 [columns.sha256[i] for i in kept],
-                *classifier.answer(X if sound.all() else X[sound]),
+                *classifier.proba_and_novelty(X if sound.all() else X[sound]),
                 failures,
             )
             progress.advance(len(kept) + len(failures))
@@ -261,7 +261,7 @@ def score_finished(
             [ref.label for ref in block.refs],
             [ref.group or "" for ref in block.refs],
             list(block.sha256),
-            *classifier.answer(X),
+            *classifier.proba_and_novelty(X),
             failures,
         )
 

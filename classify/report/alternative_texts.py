@@ -37,7 +37,7 @@ def alternative_texts(data: ReportData) -> dict[str, str]:
         curve = data.coverage
         half = curve.accuracy[min(int(np.searchsorted(curve.coverage, 0.5)), len(curve.accuracy) - 1)]
         texts["coverage"] = (
-            "Coverage and accuracy: answering only the surest images. "
+            "Coverage and accuracy: predicting only the surest images. "
             f"All of them: {curve.accuracy[-1]:.1%} right; the surest half: {half:.1%}."
         )
     if data.tuning:

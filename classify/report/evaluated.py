@@ -16,7 +16,7 @@ from fc7.classify.metrics.metrics import Metrics, compute_metrics
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedImages:
-    """Labelled images that a classifier was not fitted on, with its answers.
+    """Labelled images that a classifier was not fitted on, with its predictions.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class EvaluatedImages:
     what : str
         Which images these are, as the end of "evaluated on".
     exact : bool
-        Whether these are the kept classifier's own answers: not for one refitted on every image.
+        Whether these are the kept classifier's own predictions: not for one refitted on every image.
     """
 
     rows: NDArray[np.intp]
@@ -42,7 +42,7 @@ class EvaluatedImages:
     exact: bool
 
     @property
-    def answer(self) -> NDArray[np.intp]:
+    def predicted(self) -> NDArray[np.intp]:
         """The most probable class of each, shape (n,)."""
         best: NDArray[np.intp] = self.probabilities.argmax(axis=1)
         return best
@@ -56,14 +56,14 @@ class EvaluatedImages:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether it is the truth, shape (n,)."""
-        same: NDArray[np.bool_] = self.answer == self.truth
+        same: NDArray[np.bool_] = self.predicted == self.truth
         return same
 
 
 def evaluate_cache(
     table: Table, parts: NDArray[np.str_] | None, classifier: Classifier, folds: OutOfFold | None
 ) -> EvaluatedImages | None:
-    """The classifier's answers on what it was not fitted on.
+    """The classifier's predictions on what it was not fitted on.
 
     Parameters
     ----------

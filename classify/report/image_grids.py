@@ -52,7 +52,7 @@ def samples(
 
 
 def mistakes(evaluated: EvaluatedImages, paths: Sequence[str]) -> tuple[Shown, ...]:
-    """The wrong answers with the highest probability, highest first."""
+    """The wrong predictions with the highest probability, highest first."""
     wrong = np.flatnonzero(~evaluated.right)
     order = wrong[np.argsort(-evaluated.confidence[wrong], kind="stable")]
     return tuple(_answered(evaluated, int(i), paths) for i in order[:MOST_MISTAKES])
@@ -61,12 +61,12 @@ def mistakes(evaluated: EvaluatedImages, paths: Sequence[str]) -> tuple[Shown, .
 def cells(evaluated: EvaluatedImages, paths: Sequence[str]) -> dict[tuple[int, int], ImageGrid]:
     """What lies behind the cells of the confusion matrix.
 
-    Wrong answers go first, the fullest cells before the others; in a cell the surest answers. Every cell
-    that is not empty is there, if need be with names in place of images.
+    Wrong predictions go first, the fullest cells before the others; in a cell the surest predictions. Every
+    cell that is not empty is there, if need be with names in place of images.
     """
     behind: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i in np.argsort(-evaluated.confidence, kind="stable"):
-        behind[int(evaluated.truth[i]), int(evaluated.answer[i])].append(int(i))
+        behind[int(evaluated.truth[i]), int(evaluated.predicted[i])].append(int(i))
     room = {True: MOST_RIGHT, False: MOST_WRONG}
     grids: dict[tuple[int, int], ImageGrid] = {}
     for (t, p), members in sorted(behind.items(), key=lambda item: (-len(item[1]), item[0])):
@@ -125,6 +125,6 @@ def _varied(group: list[int], labels: Sequence[str]) -> list[int]:
 
 def _answered(evaluated: EvaluatedImages, i: int, paths: Sequence[str]) -> Shown:
     row = int(evaluated.rows[i])
-    truth, answer = evaluated.labels[evaluated.truth[i]], evaluated.labels[evaluated.answer[i]]
-    said = f"{answer}, {evaluated.confidence[i]:.1%}"
+    truth, predicted = evaluated.labels[evaluated.truth[i]], evaluated.labels[evaluated.predicted[i]]
+    said = f"{predicted}, {evaluated.confidence[i]:.1%}"
     return Shown(row, paths[row], said if evaluated.right[i] else f"{truth} taken for {said}")

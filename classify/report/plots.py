@@ -159,7 +159,7 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
                 label=f"the classifier's threshold, {reject_below:.3g}",
             )
             legend_of(axes, palette)
-    axes.set_xlabel("share of images answered, the surest first")
+    axes.set_xlabel("share of images accepted, the surest first")
     axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(max(0.0, float(found.accuracy.min()) - 0.05), 1.02)

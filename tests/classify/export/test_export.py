@@ -303,7 +303,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
         next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
         data = model.SerializeToString()
     monkeypatch.setattr("fc7.classify.export.export.to_bytes", lambda _: data)
-    with pytest.raises(ClassifierError, match="not written, since it would not answer as fc7 classify does"):
+    with pytest.raises(ClassifierError, match="not written, since it would not predict as fc7 classify does"):
         export_full(classifier, here / "full.onnx", images=["imgs"])
     assert (here / "full.onnx").read_bytes() == older
     assert [file.name for file in here.iterdir()] == ["full.onnx"]

@@ -148,11 +148,11 @@ def test_a_run_that_is_stopped_leaves_no_suspect(cli: CommandLine, monkeypatch: 
     listing = seen_through(list_inputs([cli.folder / "imgs"]), lambda origin: SlowOrigin(origin, 0.1))
     in_train: list[list[str]] = []
 
-    def answer(*_: object) -> None:
+    def predict(*_: object) -> None:
         in_train.append(left(cli))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Classifier, "answer", answer)
+    monkeypatch.setattr(Classifier, "proba_and_novelty", predict)
     options = RunOptions(device="cpu", batch_size=2, jobs=2)
     with pytest.raises(StoppedError):
         classify_images(listing, cli.folder / "classifier.onnx", cli.folder / "s.csv", options=options)
