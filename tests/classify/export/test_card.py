@@ -138,7 +138,7 @@ def test_headings_are_those_of_a_model_card_in_order(classifier: Classifier) -> 
         "What its metrics depend on",
         "How it was evaluated",
         "Images it was trained and tested on",
-        "Figures",
+        "Metrics",
         "Before it decides about people",
         "Limits",
         "Where it comes from",
@@ -148,7 +148,7 @@ def test_headings_are_those_of_a_model_card_in_order(classifier: Classifier) -> 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "tests/data").glob("classifier-v*.onnx")))
 def test_classifiers_of_every_format_version_have_a_card(name: str) -> None:
     text = card_text(load_classifier(ROOT / "tests/data" / name))
-    assert "## Figures" in text
+    assert "## Metrics" in text
     assert "not known" in text
 
 

@@ -365,7 +365,7 @@ def test_a_second_process_waits_outside_until_the_first_has_imported_its_file(
 
 PULL = """
 import dataclasses, sys
-from fc7.models import catalog
+from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.progress import Silent
 from fc7.models.store.pulling import pull
