@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fc7.classify.classifier.artifact import save_classifier as save_classifier
     from fc7.classify.fit.fit import FitOptions as FitOptions
     from fc7.classify.fit.fit import fit_classifier as fit_classifier
+    from fc7.classify.fit.from_cache import fit_cache as fit_cache
     from fc7.classify.predict.predict import classify_images as classify_images
 
 __all__ = [

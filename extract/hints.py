@@ -27,7 +27,6 @@ def hint(clock: Clock, engine: str, jobs: int, machine: AvailableProviders, *, i
         Provider and precision, with a blank between.
     jobs : int
         Images decoded at once.
-    machine : AvailableProviders
     intel : bool
         As `intel_cpu`.
     """

@@ -7,14 +7,73 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from fc7.extract.cluster.options import ClusterOptions
     from fc7.extract.engine.providers import Device, Precision
     from fc7.models.network.spec import Pool
 
 
+AUTO, LOCAL = "auto", "local"
+
+
 @dataclass(frozen=True, slots=True)
-class ExtractOptions:
-    """How to extract; the defaults are those of the command line.
+class ClusterOptions:
+    """On which cluster, with how many workers.
+
+    Attributes
+    ----------
+    address : str
+        ``host:port`` of a running cluster; ``auto`` is the running one if there is one, else a local
+        one for this run; ``local`` always starts one.
+    workers : int or None
+        In the whole cluster; None is one a GPU, or a few on a node without.
+    gpus_per_worker : float or None
+        Below 1, workers share a GPU; 0 uses none. None is 1 where there are any.
+    share_folder : bool
+        False sends rows through Ray's object store even where workers see the cache's folder.
+    """
+
+    address: str = AUTO
+    workers: int | None = None
+    gpus_per_worker: float | None = None
+    share_folder: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a network is run over images: carried whole from the command line to the engine.
+
+    Attributes
+    ----------
+    device : {"auto", "cuda", "tensorrt", "cpu"}
+        "cuda" and "tensorrt" are errors unless the live session really has that provider; "cpu" is
+        ONNX Runtime's own; "auto" is CUDA, then OpenVINO where it is installed, then the CPU.
+    precision : {"auto", "fp32", "fp16", "bf16"}
+        "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
+        NVIDIA GPUs.
+    batch_size : int or None
+        None takes the provider's (`extract.engine.providers.Candidate.batch_size`); a graph with a fixed
+        batch keeps its own.
+    jobs : int or None
+        Images decoded at once; None is one a core. More than 8: in processes, from 100 images for each on.
+    exact_decode : bool
+        Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see
+        `extract.images.decode.prepare`. Like engine and precision this is provenance, not identity: features
+        of the two ways have a cosine of at least 0.999, so they may lie in one cache, a classifier takes
+        both, and an unchanged image is not read again for it. Each run records its way.
+    cluster : ClusterOptions or None
+        Run on a Ray cluster; None runs in this process.
+    """
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    jobs: int | None = None
+    exact_decode: bool = False
+    cluster: ClusterOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions(RunOptions):
+    """How to extract, with what `RunOptions` has; the defaults are those of the command line.
 
     Attributes
     ----------
@@ -22,16 +81,6 @@ class ExtractOptions:
         A name of the store or the catalogue; None for the default one (`models.store.default`).
     layers : tuple of str
         Empty for the network's default layer.
-    device : {"auto", "cuda", "tensorrt", "cpu"}
-    precision : {"auto", "fp32", "fp16", "bf16"}
-    batch_size, jobs : int or None
-        Images a batch, and images decoded at once; None chooses. More than 8: in
-        processes, from 100 images for each on.
-    exact_decode : bool
-        Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see
-        `extract.images.decode.prepare`. Like engine and precision this is provenance, not identity: features
-        of the two ways have a cosine of at least 0.999, so they may lie in one cache, a classifier takes
-        both, and an unchanged image is not read again for it. Each run records its way.
     preprocess : mapping of str to object
         Fields of `PreprocessSpec` that replace the network's own.
     pool : {"flatten", "avg", "max", "token"} or None
@@ -60,17 +109,16 @@ class ExtractOptions:
         cannot be looked at and lack a layer. Without it, more than a few end the run before it begins.
     force : bool
         Begin anew, and replace what stands there, a cache that another network made or anything else.
-    cluster : ClusterOptions or None
-        Run on a Ray cluster; None runs in this process.
+
+    Examples
+    --------
+    >>> options = ExtractOptions(network="alexnet", layers=("fc6", "fc7"), max_failures=0.01)
+    >>> options.allows(9, images=1000), options.allows(11, images=1000)
+    (True, False)
     """
 
     network: str | None = None
     layers: tuple[str, ...] = ()
-    device: Device = "auto"
-    precision: Precision = "auto"
-    batch_size: int | None = None
-    jobs: int | None = None
-    exact_decode: bool = False
     preprocess: dict[str, object] = field(default_factory=dict)
     pool: Pool | None = None
     storage: Literal["float32", "float16"] = "float32"
@@ -84,7 +132,6 @@ class ExtractOptions:
     repair: bool = False
     remove_missing: bool = False
     force: bool = False
-    cluster: ClusterOptions | None = None
 
     def allows(self, failed: int, images: int) -> bool:
         """Whether so many of so many images may fail; without `max_failures` none may."""

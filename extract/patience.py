@@ -76,7 +76,6 @@ def wait_for(future: Future[T], after_each_step: Callable[[], None]) -> T:
 
     Parameters
     ----------
-    future : Future
     after_each_step : callable
         Is called while it is waited for, every `STEP` seconds; may raise.
     """
@@ -94,7 +93,6 @@ def loaded(load: Callable[[], T], name: str = "the network") -> T:
 
     Parameters
     ----------
-    load : callable
     name : str
         Of what is loaded, for people.
 

@@ -86,14 +86,8 @@ def extract_features(
         and archives (`extract.inputs.listing`), or a listing from elsewhere.
     out : str, Path or Output
         The cache. What it holds of unchanged images is kept and not computed again.
-    options : ExtractOptions or None
-    progress : Progress or None
     notify : callable
         Is given one-line notes: a network that is fetched, the engine that was chosen.
-
-    Returns
-    -------
-    ExtractSummary
 
     Raises
     ------
@@ -105,6 +99,19 @@ def extract_features(
         fails and `options.on_error` is "fail"; what was done is kept.
     StoppedError
         After Ctrl-C; what was done is kept.
+
+    Examples
+    --------
+    ``drawn`` holds four folders of eight images; ``tiles`` is a network in the store.
+
+    >>> import fc7
+    >>> options = fc7.ExtractOptions(network="tiles")
+    >>> summary = fc7.extract_features(["drawn"], "new.h5", options)
+    >>> summary.rows, summary.classes
+    (32, {'circle': 8, 'rectangle': 8, 'star': 8, 'triangle': 8})
+    >>> again = fc7.extract_features(["drawn"], "new.h5", options)
+    >>> again.extracted, again.reused
+    (0, 32)
     """
     options = options or ExtractOptions()
     started = time.perf_counter()
@@ -342,18 +349,7 @@ class _Run:
         return gathered
 
     def _network_run(self) -> NetworkRun:
-        options = self.options
-        return NetworkRun(
-            self.stored.graph_path,
-            self.spec,
-            self.layers,
-            device=options.device,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            jobs=options.jobs,
-            exact_decode=options.exact_decode,
-            thumbnails=True,
-        )
+        return NetworkRun(self.stored.graph_path, self.spec, self.layers, self.options, thumbnails=True)
 
     def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:
         """Run images here, or on the workers of a cluster, which keep what they finish where they can."""

@@ -77,10 +77,10 @@ def make_plan(
 
     Parameters
     ----------
-    images : sequence of ImageRef
     known : mapping of str to Known
         Path -> row.
     known_failures : mapping of str to Failure
+        Path -> failure.
     layers : collection of str
         What every row must have.
     retry_failed : bool
@@ -125,13 +125,14 @@ def find_moved(
 
     Parameters
     ----------
-    work : sequence of ImageRef
     known : mapping of str to Known
+        Path -> row.
     with_content : callable
         sha256 -> a known path with that content, or None.
     hash_of : callable
         Images -> their sha256, in order; None for one that cannot be read.
     layers : collection of str
+        What every row must have.
     edited : collection of str
         Paths from `find_edited`.
     """
@@ -194,6 +195,7 @@ def find_edited(
     reuse : sequence of ImageRef
         Images that look unchanged.
     known : mapping of str to Known
+        Path -> row.
     hash_of : callable
         As for `find_moved`. An image that can no longer be read counts as edited, and will fail.
     """
@@ -214,8 +216,8 @@ def layers_to_run(
 
     Parameters
     ----------
-    work : sequence of ImageRef
     known : mapping of str to Known
+        Path -> row.
     layers : sequence of str
         What every row must have.
     edited : collection of str

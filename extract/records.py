@@ -52,11 +52,11 @@ class ImageRef:
     path : str
         Relative to its root, with ``/``, unique in the listing, valid UTF-8.
     label, group, split : str or None
+        None where there is none.
     size : int
         Bytes.
     mtime_ns : int
         Modification time, nanoseconds since the epoch; 0 where the place has none.
-    origin : Origin
     locator : str or int
         What `origin` needs to find it again: the real relative path (which may hold
         undecodable bytes as surrogates), or an index.
@@ -114,7 +114,6 @@ class Failure:
 
     Attributes
     ----------
-    path, reason : str
     size, mtime_ns : int
         Of the file that was looked at; the time is `UNSEEN` where its content was not.
     """
@@ -148,6 +147,7 @@ class Listing:
     ignored : mapping of str to int
         File suffix -> how many files that are no images.
     roots : tuple of str
+        Where the images lie, as the user gave it.
     empty : tuple of str
         Inputs in which nothing was found, while others gave something: a disk that is away, perhaps.
     """
@@ -165,7 +165,6 @@ class RowBlock:
 
     Attributes
     ----------
-    refs : sequence of ImageRef
     sha256 : sequence of str
         Hex digest of the bytes that were decoded.
     features : mapping of str to ndarray of shape (n_rows, dim), float32

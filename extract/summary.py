@@ -30,7 +30,9 @@ class ExtractSummary:
     Attributes
     ----------
     out : Path
+        The cache.
     images, rows : int
+        All images, and those that have a row in the cache now.
     failures : list of Failure
         Every image of the listing that has no row, with its reason.
     stale : list of Failure
@@ -41,9 +43,9 @@ class ExtractSummary:
     ignored : dict of str to int
         File suffix -> how many files that are no images.
     seconds : float
-    clock : Clock
-    network : str
+        Of the whole call.
     trained : bool
+        False for a network with random weights.
     engine : str or None
         Provider and precision; None if the network was not needed.
     written : bool

@@ -16,7 +16,6 @@ class Unreadable:
 
     Parameters
     ----------
-    listing : Listing
     known : mapping of str to Known
         Path -> row of the cache.
     missing : collection of str
@@ -25,6 +24,7 @@ class Unreadable:
     Attributes
     ----------
     failures : list of Failure
+        Images that have no row.
     stale : dict of str to Failure
         Path -> why it cannot be looked at; its row stays as it is.
     """
@@ -56,7 +56,6 @@ class Unreadable:
 
         Parameters
         ----------
-        layers : sequence of str
         remove : bool
             Count those that lack one among the failures.
 

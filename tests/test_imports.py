@@ -58,7 +58,7 @@ LIGHT = [
     "extract/commands/cache.py",
     "extract/call_inputs.py",
     "extract/kinds.py",
-    "extract/cluster/options.py",
+    "extract/options.py",
     "extract/commands/bench.py",
     "classify/commands/options.py",
     "classify/commands/classify.py",

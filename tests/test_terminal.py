@@ -197,7 +197,7 @@ def test_predictions_in_a_pipe_hold_the_very_names_and_on_a_terminal_what_can_be
 FROM_ELSEWHERE = """
 import sys
 from fc7.cli import main
-from fc7.models import pulling
+from fc7.models.store import pulling
 fetch = pulling.fetch
 address = sys.argv[1]
 pulling.fetch = lambda urls, *rest, **how: fetch([address], *rest, **how)

@@ -2,9 +2,15 @@
 
 Examples
 --------
+``drawn`` is a folder of images for each class, as `fc7 shapes drawn --count 8` draws them, and ``tiles`` a
+network in the store. Other examples find them too, and of them a ``features.h5`` and a ``classifier.onnx``.
+
 >>> import fc7
->>> fc7.FitOptions(head="softmax").head
-'softmax'
+>>> extracted = fc7.extract_features(["drawn"], "new.h5", fc7.ExtractOptions(network="tiles"))
+>>> fitted = fc7.fit_cache("new.h5", "new.onnx", fc7.FitOptions(head="softmax"))
+>>> done = fc7.classify_images(["drawn/star"], "new.onnx", "new.csv")
+>>> extracted.rows, fitted.classifier.classes_, done.classified
+(32, ('circle', 'rectangle', 'star', 'triangle'), 8)
 """
 
 # Nothing is loaded here: before `fc7.cli.main` is called, Ctrl-C would end in a traceback.

@@ -90,6 +90,17 @@ def save_classifier(classifier: Classifier, path: Destination) -> Path:
         If something else stands there.
     ClassifierError
         If it cannot be written; what was there before is as it was.
+
+    Examples
+    --------
+    >>> import fc7
+    >>> y = ["left", "right"] * 20
+    >>> X = np.random.default_rng(0).normal([[-2], [2]] * 20, 1, (40, 3))
+    >>> result = fc7.fit_classifier(X, y, options=fc7.FitOptions(head="softmax", C=1.0))
+    >>> fc7.save_classifier(result.classifier, "sides.onnx").name
+    'sides.onnx'
+    >>> fc7.load_classifier("sides.onnx").predict([[3, 3, 3]])
+    array(['right'], dtype='<U5')
     """
     out = claimed(path, CLASSIFIER)
     with explained(out.path, out.option, ClassifierError):
@@ -116,6 +127,13 @@ def load_classifier(path: str | Path) -> Classifier:
         If there is no such file, it is damaged, not one of ours, or of a newer format version.
     UsageError
         If it is a pipe, socket or device.
+
+    Examples
+    --------
+    >>> import fc7
+    >>> classifier = fc7.load_classifier("classifier.onnx")
+    >>> classifier.classes_, classifier.identity.network, classifier.n_features
+    (('circle', 'rectangle', 'star', 'triangle'), 'tiles', 192)
     """
     path = Path(path)
     refuse_pipe(path)

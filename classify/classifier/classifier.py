@@ -58,6 +58,15 @@ class Classifier:
         How it was made: split, metrics, counts, versions. For people and reports.
     split : SplitRecord or None
         Which images trained and which tested; None if it was fitted before this was kept.
+
+    Examples
+    --------
+    >>> classifier = Classifier(
+    ...     ("no", "yes"), coef_=np.array([[-1.0], [1.0]]), intercept_=np.zeros(2),
+    ...     normalizer=Normalizer("none", None, None), scale=1.0, head="svm", C=1.0,
+    ... )
+    >>> classifier.predict([[-3.0], [0.5]]), classifier.predict_proba([[0.0]])
+    (array(['no', 'yes'], dtype='<U3'), array([[0.5, 0.5]], dtype=float32))
     """
 
     classes_: tuple[str, ...]

@@ -70,7 +70,7 @@ def classify(
     out = output if to_stdout else guard.claim(output, PREDICTIONS)
     from fc7.classify.commands.summaries import classify_json, classify_report
     from fc7.classify.predict.predict import classify_images
-    from fc7.classify.predict.score import RunOptions
+    from fc7.extract.options import RunOptions
 
     summary = classify_images(
         list(inputs),
@@ -79,11 +79,11 @@ def classify(
         top_k=top_k,
         form=None if form == "auto" else form,
         options=RunOptions(
-            device,
-            precision,
-            batch_size,
-            jobs,
-            exact_decode,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            jobs=jobs,
+            exact_decode=exact_decode,
             cluster=cluster_options(ray, workers, gpus_per_worker),
         ),
         progress=make_progress(quiet),

@@ -63,7 +63,7 @@ def compare(
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
     from fc7.classify.commands.summaries import comparison_report
     from fc7.classify.predict.compare import compare_classifiers
-    from fc7.classify.predict.score import RunOptions
+    from fc7.extract.options import RunOptions
     from fc7.models.outputs.csv_rows import write_table
 
     comparison = compare_classifiers(
@@ -72,7 +72,9 @@ def compare(
         list(inputs),
         second_inputs=None if features_b is None else [features_b],
         labels=labels,
-        options=RunOptions(device, precision, batch_size, jobs, exact_decode),
+        options=RunOptions(
+            device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
+        ),
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )

@@ -73,7 +73,7 @@ def evaluate(
     from fc7.classify.commands.summaries import evaluation_json, evaluation_report
     from fc7.classify.predict.evaluate import evaluate_images
     from fc7.classify.predict.evaluation_csv import write_evaluation
-    from fc7.classify.predict.score import RunOptions
+    from fc7.extract.options import RunOptions
 
     evaluation = evaluate_images(
         list(inputs),
@@ -82,7 +82,9 @@ def evaluate(
         group_by=group_by,
         label_by=label_by,
         held_out=held_out,
-        options=RunOptions(device, precision, batch_size, jobs, exact_decode),
+        options=RunOptions(
+            device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
+        ),
         progress=make_progress(quiet),
         notify=notifier(quiet),
     )

@@ -13,7 +13,7 @@ from fc7.models.common.errors import DataError, UsageError
 DUPLICATES = ("auto", "exact", "off")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
     """Which images train and which test.
 

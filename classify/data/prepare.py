@@ -64,6 +64,15 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
         If a class was asked for that is not there.
     DataError
         If what is left cannot be split; see `check_classes`, `stratified_split`, `column_split`.
+
+    Examples
+    --------
+    >>> from fc7.classify.data.load import table_of
+    >>> from fc7.extract.cache.reader import load_features
+    >>> table = table_of(load_features("features.h5"))
+    >>> prepared = prepare_split(table, SplitOptions(test_size=0.25, exclude=("star",)))
+    >>> prepared.classes, len(prepared.split.train), len(prepared.split.test)
+    (['circle', 'rectangle', 'triangle'], 18, 6)
     """
     table = choose_classes(table, options.include, options.exclude)
     sides = SplitValues.parse(options.split)

@@ -156,6 +156,14 @@ def find_duplicates(
     -------
     Duplicates
         Memory beside X is bounded: blocks of 4096 rows, 256 numbers an image, and the pairs.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    >>> X[7] = X[3]
+    >>> found = find_duplicates(X, np.arange(40), [""] * 40)
+    >>> found.groups, found.pairs[0].cosine
+    ([[3, 7]], 1.0)
     """
     progress = progress or Silent()
     classes, y = _coded(labels)

@@ -10,8 +10,9 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export.check_images import CheckImages
-from fc7.classify.predict.score import RunOptions, score_inputs
+from fc7.classify.predict.score import score_inputs
 from fc7.extract.clock import Clock
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import ClassifierError
@@ -57,7 +58,7 @@ def our_predictions(
         score_inputs(
             sample.listing,
             classifier,
-            RunOptions("cpu", "fp32", exact_decode=True),
+            RunOptions(device="cpu", precision="fp32", exact_decode=True),
             clock=Clock(),
             progress=progress,
             notify=lambda note: None,

@@ -93,6 +93,16 @@ def fit_classifier(
     ------
     DataError
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fc7
+    >>> y = np.repeat(["cat", "dog", "newt"], 20)
+    >>> X = np.repeat(np.eye(3), 20, axis=0) + np.random.default_rng(0).normal(0, 0.1, (60, 3))
+    >>> result = fc7.fit_classifier(X, y, options=fc7.FitOptions(head="svm"))
+    >>> result.metrics.accuracy, result.classifier.predict([[0.1, 0.9, 0]])
+    (1.0, array(['dog'], dtype='<U4'))
     """
     table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits, thumbnails=thumbnails)
     return fit_table(table, identity=identity, others=others, options=options, progress=progress)

@@ -64,6 +64,13 @@ def fit_cache(
         If the rows cannot be fitted, the cache has no such layer, or something else stands at an output.
     CacheError
         If the cache cannot be read.
+
+    Examples
+    --------
+    >>> import fc7
+    >>> result = fc7.fit_cache("features.h5", "new.onnx", fc7.FitOptions(head="svm", test_size=0.25))
+    >>> result.counts
+    {'circle': (6, 2), 'rectangle': (6, 2), 'star': (6, 2), 'triangle': (6, 2)}
     """
     options, guard = options or FitOptions(), CallFiles([features])
     classifier_out = guard.claim(out, CLASSIFIER)

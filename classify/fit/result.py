@@ -49,6 +49,15 @@ class FitOptions(SplitOptions):
         in (0, 1).
     reject_below : float or None
         That threshold as it is, in (0, 1). At most one of the two.
+
+    Examples
+    --------
+    >>> options = FitOptions(head="svm", C=1.0, test_size=0.2)
+    >>> options.normalize, options.seed
+    ('l2', 0)
+    >>> FitOptions(C=0)
+    Traceback (most recent call last):
+    fc7.models.common.errors.UsageError: -C 0 was found; needed is auto or a number above 0
     """
 
     head: Head | None = None

@@ -18,7 +18,8 @@ from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
 from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
 from fc7.classify.predict.recovery import recover_unless_cache
-from fc7.classify.predict.score import RunOptions, list_unless_cache
+from fc7.classify.predict.score import list_unless_cache
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent

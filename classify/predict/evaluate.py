@@ -16,10 +16,11 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.classify.predict.group_metrics import GroupMetrics, group_metrics
 from fc7.classify.predict.recovery import recover_unless_cache
-from fc7.classify.predict.score import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.train_overlap import in_train_set
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import DataError, UsageError

@@ -208,11 +208,7 @@ def _scored(
         stored.graph_path,
         spec,
         (layer.name,),
-        device=options.device,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        jobs=options.jobs,
-        exact_decode=options.exact_decode,
+        options,
     )
     progress.start(len(listing.images), "classifying")
     with closing(on_this_machine(listing.images, run, clock=Clock(), notify=notify, care=care)) as done:

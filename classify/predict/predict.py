@@ -16,9 +16,10 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
 from fc7.classify.predict.recovery import recover_unless_cache
-from fc7.classify.predict.score import RunOptions, list_unless_cache, score_inputs
+from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
@@ -94,6 +95,15 @@ def classify_images(
     UsageError
         If the inputs are none, something else stands at `out`, or nothing can be written there.
     MismatchError, ClassifierError
+
+    Examples
+    --------
+    >>> import fc7
+    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", top_k=2)
+    >>> done.images, done.classified, done.failures
+    (8, 8, [])
+    >>> Path("new.csv").read_text().splitlines()[0]
+    'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
     started = time.perf_counter()
     if not isinstance(out, Output) and not is_stdout(out):

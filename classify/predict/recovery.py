@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from fc7.classify.predict.score import RunOptions
 from fc7.extract.cache.format.files import work_path
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Listing
 from fc7.extract.worker.read_ahead import NO_CARE, Care
 from fc7.extract.worker.recovery import Recovery
@@ -35,7 +35,6 @@ def recover_from_crash(
 
     Parameters
     ----------
-    listing : Listing
     out : str, Path, Output or None
         Where the results go; what is no `Output` is stdout.
     notify : callable

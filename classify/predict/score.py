@@ -17,6 +17,7 @@ from fc7.classify.predict.batching import batch_rows, batched
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
@@ -32,24 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fc7.extract.cluster.driver import NodeWork
-    from fc7.extract.cluster.options import ClusterOptions
-    from fc7.extract.engine.providers import Device, Precision
     from fc7.models.store.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """Where and how images are run; as in `extract.options.ExtractOptions`."""
-
-    device: Device = "auto"
-    precision: Precision = "auto"
-    batch_size: int | None = None
-    jobs: int | None = None
-    exact_decode: bool = False
-    cluster: ClusterOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +206,7 @@ def _score_images(
         stored.graph_path,
         spec,
         (layer,),
-        device=options.device,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        jobs=options.jobs,
-        exact_decode=options.exact_decode,
+        options,
     )
     if options.cluster is None:
         done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)

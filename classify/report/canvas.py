@@ -29,12 +29,7 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def render(figure: Figure, form: Literal["svg", "png"]) -> bytes:
-    """A figure as a file.
-
-    Parameters
-    ----------
-    form : {"svg", "png"}
-    """
+    """A figure as a file."""
     buffer = io.BytesIO()
     about: dict[str, Any] = {"Date": None, "Creator": DRAWN_BY} if form == "svg" else {"Software": DRAWN_BY}
     with mpl.rc_context(_STYLE), warnings.catch_warnings():

@@ -75,6 +75,12 @@ def make_report(
         As `classify.report.gather.gather`.
     Fc7Error
         If a file cannot be written.
+
+    Examples
+    --------
+    >>> done = make_report("features.h5", "classifier.onnx", "report.html")
+    >>> done.out.name, done.missing, done.problem
+    ('report.html', 0, '')
     """
     guard = CallFiles([features, model])
     out = guard.claim(out, REPORT, makes_folder=True)

@@ -94,6 +94,12 @@ class CacheReader:
         If there is no cache, or one of a newer format version.
     CacheCorruptError
         If it is damaged.
+
+    Examples
+    --------
+    >>> with CacheReader("features.h5") as reader:
+    ...     print(reader.n_rows, reader.layers, [block.shape for _, block in reader.iter_blocks(rows=20)])
+    32 ('tiles',) [(20, 192), (12, 192)]
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -272,10 +278,6 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
     layer : str or None
         The only or the last one if None.
 
-    Returns
-    -------
-    FeatureSet
-
     Raises
     ------
     UnknownLayerError
@@ -284,6 +286,13 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
         If there is no cache, or one of a newer format version.
     CacheCorruptError
         If a row or a text fails a checksum; nothing is returned then.
+
+    Examples
+    --------
+    >>> import fc7
+    >>> X, y, paths = fc7.load_features("features.h5")
+    >>> X.shape, str(y[0]), paths[0]
+    ((32, 192), 'circle', 'circle/0000.jpg')
     """
     with CacheReader(path) as reader:
         return reader.features(reader.layer(layer))

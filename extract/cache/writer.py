@@ -85,6 +85,14 @@ class CacheWriter:
         If something else stands at `path`, or nothing can be written there.
     CacheLockedError, MismatchError, CacheError, CacheCorruptError
         From ``with``; nothing has been changed then.
+
+    Examples
+    --------
+    >>> from fc7.extract.cache.reader import load_features
+    >>> identity = load_features("features.h5").identity
+    >>> with CacheWriter(Path("features.h5"), identity, provenance={}) as writer:
+    ...     print(len(writer.known), writer.layers_needed, writer.storage)
+    32 ('tiles',) float32
     """
 
     def __init__(

@@ -16,8 +16,8 @@ from fc7.extract.cluster.backend import Backend, Broken, Gone, Outcome, Ticket
 from fc7.extract.cluster.chunks import TRIES, Chunk, ChunkQueue
 from fc7.extract.cluster.handshake import Handshake
 from fc7.extract.cluster.messages import Parcel, Result
-from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.workers import Member, WorkerPool
+from fc7.extract.options import ClusterOptions
 from fc7.extract.records import UNSEEN, Failure, ImageRef, RowBlock
 from fc7.extract.worker.in_flight import left_in
 from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
@@ -58,10 +58,6 @@ def on_cluster(
     ----------
     images, run, options, **details
         As for `Driver`.
-
-    Yields
-    ------
-    Finished
 
     Raises
     ------

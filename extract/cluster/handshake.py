@@ -63,8 +63,8 @@ class Handshake:
             word=word,
             network={str(path): path.stat().st_size for path in self._network_files()},
             samples=[ref for ref in map(_readable, places) if ref is not None],
-            device=run.device,
-            precision=run.precision,
+            device=run.how.device,
+            precision=run.how.precision,
         )
 
     def close(self) -> None:
@@ -91,9 +91,10 @@ class Handshake:
                 f"{name} does not see the images: {answer.unseen}; they must lie where every node reads them "
                 "under the same path, or be given by an address (s3://bucket/imgs)"
             )
-        if self.run.precision == "auto":
+        if self.run.how.precision == "auto":
             # What the first worker takes is taken by all: rows of one run are to be alike.
-            self.run = dataclasses.replace(self.run, precision=answer.precision)
+            how = dataclasses.replace(self.run.how, precision=answer.precision)
+            self.run = dataclasses.replace(self.run, how=how)
         keeping = self._keeping if answer.sees_folder else None
         if keeping is not None:
             self._say(f"workers see {keeping.folder} and write their rows there")
@@ -103,7 +104,8 @@ class Handshake:
                 "and this process writes them"
             )
         cores = max(1, int(slot.cpus))
-        run = dataclasses.replace(self.run, threads=self.run.threads or cores, jobs=self.run.jobs or cores)
+        how = dataclasses.replace(self.run.how, jobs=self.run.how.jobs or cores)
+        run = dataclasses.replace(self.run, threads=self.run.threads or cores, how=how)
         return (
             run,
             keeping,

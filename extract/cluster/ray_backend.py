@@ -20,8 +20,8 @@ from fc7.extract.cluster.actor import Actor
 from fc7.extract.cluster.backend import Broken, Gone, Outcome
 from fc7.extract.cluster.guard import ExitReporter
 from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Endpoint, Heartbeat, leave, ping
-from fc7.extract.cluster.options import AUTO, LOCAL
 from fc7.extract.cluster.slots import Node, Slot
+from fc7.extract.options import AUTO, LOCAL
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.program import pip_install
 
@@ -190,7 +190,7 @@ def connect(address: str) -> Iterator[RayBackend]:
     Parameters
     ----------
     address : str
-        See `extract.cluster.options.ClusterOptions`.
+        See `extract.options.ClusterOptions`.
 
     Raises
     ------

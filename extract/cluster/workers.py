@@ -13,8 +13,8 @@ from fc7.extract.cluster.backend import Backend, Broken, Handle, Outcome, Ticket
 from fc7.extract.cluster.chunks import Chunk
 from fc7.extract.cluster.handshake import Handshake
 from fc7.extract.cluster.messages import Introduction, WorkerReady
-from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
+from fc7.extract.options import ClusterOptions
 from fc7.extract.patience import Patience
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
@@ -215,7 +215,7 @@ class WorkerPool:
         return vacant
 
     def _gpus_per_worker(self) -> float | None:
-        return 0.0 if self._handshake.run.device == "cpu" else self._options.gpus_per_worker
+        return 0.0 if self._handshake.run.how.device == "cpu" else self._options.gpus_per_worker
 
     def _refuse(self, node: Node, error: BaseException) -> None:
         """Use a node no more; the run goes on while there is another."""

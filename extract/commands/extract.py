@@ -17,7 +17,7 @@ from fc7.models.common.terminal import counted
 from fc7.models.store.preprocess_flags import read, resizing
 
 if TYPE_CHECKING:
-    from fc7.extract.cluster.options import ClusterOptions
+    from fc7.extract.options import ClusterOptions
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
@@ -73,7 +73,7 @@ class AddressedCommand(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare ``--ray`` its address."""
-        from fc7.extract.cluster.options import with_addresses
+        from fc7.extract.commands.ray_option import with_addresses
 
         return super().parse_args(ctx, with_addresses(args))
 
@@ -264,7 +264,7 @@ def cluster_options(
         if workers is not None or gpus_per_worker is not None:
             raise UsageError("--workers and --gpus-per-worker are for a cluster; add --ray")
         return None
-    from fc7.extract.cluster.options import ClusterOptions
+    from fc7.extract.options import ClusterOptions
 
     return ClusterOptions(address, workers, gpus_per_worker)
 

@@ -70,7 +70,6 @@ class ShapesSummary:
 
     Attributes
     ----------
-    folder : Path
     classes : tuple of str
         Its sub-folders.
     images : int
@@ -178,7 +177,6 @@ def make_shapes(
         New, empty, or holding pictures of this very set; those stay. Hidden files do not count.
     count, seed : int
         At least 1, at least 0.
-    progress : Progress or None
     force : bool
         Leave other files in the folder, and replace those that have a picture's name.
 

@@ -43,7 +43,6 @@ class Benched:
     ----------
     measured : dict of str to Measured
         In the order asked for.
-    failed : list of Failed
     kept_in : Path or None
         The store's file with the figures; None where it could not be written.
     """
@@ -68,7 +67,6 @@ def bench_networks(
     ----------
     names : sequence of str
         Empty for every network of the store.
-    progress : Progress
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float

@@ -19,6 +19,7 @@ import numpy as np
 
 from fc7.extract.engine.providers import Device, Precision
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
@@ -33,7 +34,6 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
 
     Parameters
     ----------
-    name : str
     device : {"auto", "cuda", "tensorrt", "cpu"}
     precision : {"auto", "fp32", "fp16", "bf16"}
     seconds : float
@@ -60,7 +60,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     threads = default_jobs()
     session = loaded(
         lambda: open_session(
-            network.graph_path, spec, [layer], device=device, precision=precision, threads=threads
+            network.graph_path, spec, [layer], RunOptions(device=device, precision=precision), threads=threads
         )
     )
     shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)

@@ -71,6 +71,7 @@ class Engine:
     provider : str
         The first execution provider of the session itself, not of the request.
     precision : str
+        Of the session: ``fp32``, ``fp16`` or ``bf16``.
     why : str
         What was chosen and for which reason, in one line.
     version : str

@@ -46,8 +46,6 @@ def page_locked(shape: Sequence[int], dtype: np.dtype[Any], cudart: Any) -> NDAr
 
     Parameters
     ----------
-    shape : sequence of int
-    dtype : dtype
     cudart : CDLL or None
         As `cuda_runtime`. Without it, or if it refuses, the memory is ordinary.
     """
@@ -94,12 +92,11 @@ class BoundRuns:
     ----------
     session : onnxruntime.InferenceSession
     outputs : sequence of str
-    input_name : str
+        Names of the graph's outputs.
     images : ndarray of shape (n, height, width, 3), uint8
         The first batch.
     first : list of ndarray
         Its rows, of the ordinary way.
-    calls_at_once : int
     errors : tuple of exception types
         What the session raises.
 

@@ -27,7 +27,7 @@ class Candidate:
     Attributes
     ----------
     provider : str
-    precision : {"fp32", "fp16", "bf16"}
+        ONNX Runtime's name of it.
     why : str
         One line for the user.
     """

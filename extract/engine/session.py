@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fc7.extract.engine.engine import Engine, open_engine
-from fc7.extract.engine.providers import Candidate, Device, Precision
+from fc7.extract.engine.providers import Candidate
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Features, Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import DeviceMemoryError, ProviderError, UsageError
@@ -35,7 +36,6 @@ class Session:
 
     Attributes
     ----------
-    engine : Engine
     batch_size : int
         The most images in one call; fewer are padded where the engine compiles for one size.
     calls_at_once : int
@@ -171,10 +171,8 @@ def open_session(
     graph_path: Path,
     spec: NetworkSpec,
     layers: Sequence[str],
+    how: RunOptions | None = None,
     *,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    batch_size: int | None = None,
     n_images: int | None = None,
     threads: int | None = None,
     notify: Notify | None = None,
@@ -185,17 +183,10 @@ def open_session(
     ----------
     graph_path : Path
         The store's ``network.onnx``.
-    spec : NetworkSpec
     layers : sequence of str
-    device : {"auto", "cuda", "tensorrt", "cpu"}
-        "cuda" and "tensorrt" are errors unless the live session really has that provider; "cpu" is
-        ONNX Runtime's own; "auto" is CUDA, then OpenVINO where it is installed, then the CPU.
-    precision : {"auto", "fp32", "fp16", "bf16"}
-        "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
-        NVIDIA GPUs.
-    batch_size : int or None
-        None takes the provider's (`extract.engine.providers.Candidate.batch_size`); a graph with a fixed
-        batch keeps its own.
+        Names in `spec`; the graph ends at them.
+    how : RunOptions or None
+        Its device, precision and batch; None takes the defaults.
     n_images : int or None
         How many there are to run, crops counted. A default batch is not larger: one image would cost
         as much as a full batch where the engine compiles for one size; and few are shared out among the
@@ -213,11 +204,19 @@ def open_session(
         If ONNX Runtime refuses the graph, or the network's files are not those that `spec` was made of.
     DeviceMemoryError
         If there is not enough memory to open it.
+
+    Examples
+    --------
+    >>> from fc7.models.store.store import load
+    >>> tiles = load("tiles")
+    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], device="cpu")
+    >>> session.run(np.zeros((2, 32, 32, 3), np.uint8))["tiles"].shape
+    (2, 192)
     """
-    prepared = runnable(graph_path, spec, layers)
-    if prepared.batch is not None and batch_size not in (None, prepared.batch):
+    prepared, how = runnable(graph_path, spec, layers), how or RunOptions()
+    if prepared.batch is not None and how.batch_size not in (None, prepared.batch):
         raise ProviderError(
-            f"network {spec.name!r} is bound to batches of {prepared.batch}, -b asks for {batch_size}; "
+            f"network {spec.name!r} is bound to batches of {prepared.batch}, -b asks for {how.batch_size}; "
             "leave out -b"
         )
     cores = threads or default_jobs()
@@ -238,8 +237,8 @@ def open_session(
             opened = open_engine(
                 prepare,
                 spec.name,
-                device,
-                precision,
+                how.device,
+                how.precision,
                 batch_size=size,
                 calls_at_once=calls,
                 threads=cores,
@@ -247,4 +246,4 @@ def open_session(
             )
         return opened, compare_files
 
-    return Session(engine, prepared, layers, prepared.batch or batch_size, say, calls)
+    return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, calls)

@@ -43,7 +43,6 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
     ----------
     graph_path : Path
         ``network.onnx``, in the store or on its way there.
-    spec : NetworkSpec
     notify : callable
         Is told in one line if all three give the same class scores.
 
@@ -97,8 +96,6 @@ def check(session: Session, graph_path: Path, spec: NetworkSpec) -> dict[str, Fe
 
     Parameters
     ----------
-    session : Session
-    graph_path : Path
     spec : NetworkSpec
         What it was opened with.
 

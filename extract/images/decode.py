@@ -162,6 +162,17 @@ def prepare(
     ImageError
         If the bytes are no such picture, or a damaged, truncated or too large one. The text is a short
         reason on one line; its cause is a MemoryError where the picture may fit at another time.
+
+    Examples
+    --------
+    >>> from fc7.models.network.spec import torch_preprocess
+    >>> data = Path("drawn/star/0000.jpg").read_bytes()
+    >>> pixels = prepare(data, torch_preprocess())
+    >>> pixels.shape, pixels.dtype
+    ((1, 224, 224, 3), dtype('uint8'))
+    >>> prepare(data[:1000], torch_preprocess())
+    Traceback (most recent call last):
+    fc7.models.common.errors.ImageError: truncated: the file ends before the picture does
     """
     if isinstance(data, np.ndarray):
         return _prepared(_whole(from_array(data)), spec, exact)
@@ -196,7 +207,6 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
     ----------
     data : bytes, or ndarray of shape (h, w, 3), (h, w, 4) or (h, w), uint8
         As `prepare`.
-    side : int
     max_pixels : int
         As `prepare`.
 
@@ -229,7 +239,6 @@ class _Picture:
 
     Attributes
     ----------
-    image : Image.Image
     height, width : int
         Of the file's picture.
     box : tuple of 4 floats

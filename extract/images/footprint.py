@@ -101,7 +101,9 @@ class PictureHeader:
         data : bytes
             The file.
         kind : str
+            As `extract.images.codecs.formats.sniff`.
         turned : bool
+            It will be turned upright, for what its EXIF data says.
         scans_of : tuple of two int
             The full width and height of a JPEG of several scans; of all others 0 and 0.
         """
@@ -129,7 +131,6 @@ def footprint(header: PictureHeader, *, sampled: bool = False) -> int:
 
     Parameters
     ----------
-    header : PictureHeader
     sampled : bool
         Pixels will be picked out of the whole image in place of being averaged.
 

@@ -145,8 +145,6 @@ def take_crops(
         A part of the resized picture -> its pixels, RGB, shape (part.height, part.width, 3), uint8.
     size : tuple of 2 ints
         Height and width that the picture has before it is resized.
-    wanted : Framing
-    spec : PreprocessSpec
     exact : bool
         False allows each crop to be resized from its own part of the picture.
 

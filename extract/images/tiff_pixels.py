@@ -40,7 +40,6 @@ def rgb_from_samples(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     ----------
     samples : ndarray of shape (height, width, channels)
         Colours and, if `layout` says so, alpha behind them.
-    layout : TiffLayout
 
     Returns
     -------

@@ -95,6 +95,12 @@ def list_inputs(
         If a store wants others than there are.
     UnsafeFileError
         If one asks to run code or to fill the memory.
+
+    Examples
+    --------
+    >>> listing = list_inputs(["drawn"])
+    >>> len(listing.images), listing.images[0].path, listing.images[0].label, listing.roots
+    (32, 'circle/0000.jpg', 'circle', ('drawn',))
     """
     notify = notify or _silent
     of_labels = notify if labelled else _silent

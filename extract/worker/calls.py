@@ -30,10 +30,9 @@ class Batch:
 
     Attributes
     ----------
-    refs : list of ImageRef
     sha256 : list of str
+        Hex digests of the bytes that were decoded.
     pixels : list of ndarray of shape (crops, height, width, 3), uint8
-    failures : list of Failure
     """
 
     refs: list[ImageRef] = field(default_factory=list)
@@ -50,7 +49,6 @@ class Calls:
 
     Parameters
     ----------
-    network : FeatureNetwork
     clock : Clock
         Is told how long the network was busy.
     thumbnails : bool

@@ -43,7 +43,6 @@ class DecodePipe:
 
     Parameters
     ----------
-    spec : PreprocessSpec
     exact : bool
         As `extract.images.decode.prepare`.
     patience : Patience

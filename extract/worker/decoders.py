@@ -50,7 +50,6 @@ def decoder(
 
     Parameters
     ----------
-    spec : PreprocessSpec
     exact : bool
         As `extract.images.decode.prepare`.
     jobs : int
@@ -119,7 +118,6 @@ class DecodeProcesses:
 
     Parameters
     ----------
-    spec : PreprocessSpec
     exact : bool
         As `extract.images.decode.prepare`.
     most : int

@@ -65,12 +65,7 @@ class _Starved:
 
 
 class DecodeSlots:
-    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share it take turns.
-
-    Parameters
-    ----------
-    jobs : int
-    """
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share it take turns."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs

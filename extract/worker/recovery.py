@@ -54,6 +54,7 @@ class Recovery:
         Paths of images that failed before for a reason that may have gone: they are decoded in a process of
         their own, since memory may be short again.
     notify : callable
+        Is told which images are tried alone.
     again : str
         What makes a run try an image that was given up; the end of its reason.
 
@@ -62,6 +63,7 @@ class Recovery:
     work : list of ImageRef
         Without what is given up.
     given_up : list of Failure
+        Images that ended too many runs.
     care : Care
         For `extract.worker.stream.feature_blocks`; without the decoding process.
     """

@@ -30,7 +30,6 @@ def feature_blocks(
 
     Parameters
     ----------
-    images : sequence of ImageRef
     decode : callable
         Bytes or pixels -> ndarray of shape (crops, height, width, 3), uint8, RGB. Called from
         `jobs` threads; raises `ImageError` for an image that gives no pixels.

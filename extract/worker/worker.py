@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
+from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.worker.decoders import decoder, decoder_apart
@@ -25,7 +26,6 @@ from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from fc7.extract.engine.providers import Device, Precision
     from fc7.extract.engine.session import Session
 
 
@@ -37,15 +37,10 @@ class NetworkRun:
     ----------
     graph_path : Path
         ``network.onnx``.
-    spec : NetworkSpec
-    layers : tuple of str
-    device : {"auto", "cuda", "cpu"}
-    precision : {"auto", "fp32", "fp16", "bf16"}
-    batch_size, jobs, threads : int or None
-        Images in one call of the network, images decoded at once, threads inside one operator; None
-        chooses.
-    exact_decode : bool
-        As `extract.options.ExtractOptions`.
+    how : RunOptions
+        Its cluster is left to whoever chose this process.
+    threads : int or None
+        Inside one operator; None chooses.
     thumbnails : bool
         Whether rows get `extract.images.thumbnails` of their images: those that are kept.
     """
@@ -53,25 +48,24 @@ class NetworkRun:
     graph_path: Path
     spec: NetworkSpec
     layers: tuple[str, ...]
-    device: Device = "auto"
-    precision: Precision = "auto"
-    batch_size: int | None = None
-    jobs: int | None = None
+    how: RunOptions = field(default_factory=RunOptions)
     threads: int | None = None
-    exact_decode: bool = False
     thumbnails: bool = False
+
+    @property
+    def jobs(self) -> int:
+        """Images decoded at once."""
+        return self.how.jobs or default_jobs()
 
     def decoder(
         self, n_images: int | None = None, notify: Notify = lambda note: None
     ) -> AbstractContextManager[Decode]:
         """What turns an image into the network's pixels; `extract.worker.decoders.decoder`."""
-        jobs = self.jobs or default_jobs()
-        return decoder(self.spec.preprocess, self.exact_decode, jobs, n_images, notify)
+        return decoder(self.spec.preprocess, self.how.exact_decode, self.jobs, n_images, notify)
 
     def decoder_apart(self, care: Care, notify: Notify) -> AbstractContextManager[Decode | None]:
         """What decodes images in other processes, however few; `extract.worker.decoders.decoder_apart`."""
-        jobs = self.jobs or default_jobs()
-        return decoder_apart(self.spec.preprocess, self.exact_decode, jobs, care, notify)
+        return decoder_apart(self.spec.preprocess, self.how.exact_decode, self.jobs, care, notify)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -101,9 +95,7 @@ class NetworkRun:
             self.graph_path,
             self.spec,
             self.layers,
-            device=self.device,
-            precision=self.precision,
-            batch_size=self.batch_size,
+            self.how,
             n_images=None if n_images is None else n_images * self.spec.preprocess.crops,
             threads=self.threads,
             notify=notify,
@@ -122,7 +114,6 @@ class Finished:
     ----------
     block : RowBlock
         Without features if they are `kept`.
-    failures : sequence of Failure
     kept : bool
         They lie in a finished segment already.
     provenance : mapping of str to str or None
@@ -161,7 +152,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
         "provider": engine.provider,
         "precision": engine.precision,
         "onnxruntime": engine.version,
-        "decode": "exact" if run.exact_decode else "draft",
+        "decode": "exact" if run.how.exact_decode else "draft",
     }
 
 
@@ -172,8 +163,6 @@ def on_this_machine(
 
     Parameters
     ----------
-    images : sequence of ImageRef
-    run : NetworkRun
     clock : Clock
         Is told where the time went.
     notify : callable
@@ -185,6 +174,17 @@ def on_this_machine(
     ------
     Fc7Error
         If the network cannot be loaded, or fails.
+
+    Examples
+    --------
+    >>> from fc7.extract.inputs.listing import list_inputs
+    >>> from fc7.models.store.store import load
+    >>> tiles, notes = load("tiles"), []
+    >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), device="cpu", batch_size=20)
+    >>> images = list_inputs(["drawn"]).images
+    >>> done = on_this_machine(images, run, clock=Clock(), notify=notes.append)
+    >>> [finished.block.features["tiles"].shape for finished in done]
+    [(20, 192), (12, 192)]
     """
     opened: list[Session] = []
 
@@ -198,7 +198,7 @@ def on_this_machine(
             images,
             decode,
             open_session,
-            jobs=run.jobs or default_jobs(),
+            jobs=run.jobs,
             clock=clock,
             care=dataclasses.replace(care, decode=apart),
             thumbnails=run.thumbnails,
@@ -214,7 +214,6 @@ class Worker:
 
     Parameters
     ----------
-    run : NetworkRun
     keeping : Keeping or None
         None hands rows back instead of writing segments.
     n_images : int or None
@@ -224,7 +223,7 @@ class Worker:
     def __init__(self, run: NetworkRun, keeping: Keeping | None, n_images: int | None = None) -> None:
         self._run = run
         # Two chunks at a time decode no more images at once than one does.
-        self._slots = DecodeSlots(run.jobs or default_jobs())
+        self._slots = DecodeSlots(run.jobs)
         # Open until this process ends: what decodes for it ends then too.
         self._open = ExitStack()
         self._decode = self._open.enter_context(run.decoder(n_images))
@@ -240,7 +239,6 @@ class Worker:
 
         Parameters
         ----------
-        refs : sequence of ImageRef
         name : str
             Of the segment.
         watch : callable

@@ -24,6 +24,11 @@ def built_plan(name: str) -> Architecture | Backbone:
     ------
     UsageError
         With the names there are.
+
+    Examples
+    --------
+    >>> built_plan("alexnet").name, built_plan("resnet50-v2").name
+    ('alexnet', 'resnet50-v2')
     """
     found = ARCHITECTURES.get(name) or BACKBONES.get(name)
     if found is None:

@@ -122,6 +122,12 @@ def entry(name: str) -> CatalogEntry:
     ------
     UnknownNetworkError
         With the names there are.
+
+    Examples
+    --------
+    >>> alexnet = entry("alexnet")
+    >>> alexnet.default_layer, alexnet.params
+    ('fc7', 60965224)
     """
     for network in NETWORKS:
         if network.name == name:
@@ -148,6 +154,12 @@ def by_file(
     tuple of CatalogEntry
         More than one where networks differ only in the graph, as `alexnet` and `alexnet-tf`; empty for a
         file nobody listed.
+
+    Examples
+    --------
+    >>> source = entry("googlenet").sources[0]
+    >>> [network.name for network in by_file(sha256=source.sha256, sha1=source.sha1)]
+    ['googlenet']
     """
 
     def is_it(source: WeightSource) -> bool:

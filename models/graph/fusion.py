@@ -146,10 +146,6 @@ def write_model(model: ModelProto, path: Path, properties: Mapping[str, str]) ->
     properties : mapping of str to str
         Of ``metadata_props``.
 
-    Returns
-    -------
-    Written
-
     Raises
     ------
     WeightsError

@@ -65,6 +65,14 @@ def runnable(
         If the file is damaged.
     ProviderError
         If the network cannot be had in half precision.
+
+    Examples
+    --------
+    >>> from fc7.models.store.store import load
+    >>> tiles = load("tiles")
+    >>> ready = runnable(tiles.graph_path, tiles.spec, ["tiles"])
+    >>> ready.input, ready.outputs, ready.batch
+    ('images (pixels)', {'tiles': 'tiles (vector)'}, None)
     """
     model = prepared(path, spec, layers, fast=fast, fp16=fp16)
     outputs = {layer: vector_name(layer) for layer in layers}

@@ -64,6 +64,17 @@ class CallFiles:
         Gives the other files that the call reads, such as the images of its folders. Only asked
         when something stands at an output that fc7 would not have written there. Raises an `Fc7Error` if
         that cannot be told.
+
+    Examples
+    --------
+    >>> text = Kind("a text", lambda path: path.read_bytes().startswith(b"text"))
+    >>> Guard().claim("a.txt", text).write(b"text of mine").name
+    'a.txt'
+    >>> Guard().claim("a.txt", text).write(b"text again").name
+    'a.txt'
+    >>> Guard().claim("tiles.onnx", text)
+    Traceback (most recent call last):
+    fc7.models.common.errors.UsageError: tiles.onnx: ... stands there, and a text was to be written; ...
     """
 
     def __init__(

@@ -31,7 +31,6 @@ def ensure_network(
     ----------
     name : str or None
         None for the default one (`models.store.default`).
-    progress : Progress
     download : bool
         Whether it may be fetched.
     need : {"features", "classes", "this"}

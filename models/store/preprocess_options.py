@@ -181,6 +181,7 @@ def fit_crop(preprocess: PreprocessSpec, size: Size) -> PreprocessSpec:
     Parameters
     ----------
     size : (height, width)
+        Of the graph's input, in pixels.
 
     Returns
     -------

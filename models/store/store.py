@@ -91,6 +91,13 @@ def load(name: str) -> StoredNetwork:
         If it is not here; the text says what there is.
     WeightsError
         If its folder is incomplete or network.json damaged.
+
+    Examples
+    --------
+    >>> names()
+    ['tiles']
+    >>> load("tiles").spec.default_layer
+    'tiles'
     """
     folder = _folder(name)
     path = folder / SPEC_FILE

@@ -47,6 +47,16 @@ def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
         If it is damaged, of an unknown format, none of our architectures, not of `arch`, or not finite.
     UsageError
         If `arch` is unknown, needed and not given, or one whose weights are not read from this format.
+
+    Examples
+    --------
+    ``tiles.onnx`` is a graph that is none of ours; ``features.h5`` holds no weights.
+
+    >>> read_weights(Path("tiles.onnx")) is None
+    True
+    >>> read_weights(Path("features.h5"))
+    Traceback (most recent call last):
+    fc7.models.common.errors.WeightsError: features.h5: ...
     """
     if arch is not None:
         built_plan(arch)

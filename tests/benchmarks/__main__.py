@@ -24,7 +24,7 @@ from fc7.extract.engine.providers import OPENVINO, Device, Precision
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.images.decode import prepare
 from fc7.extract.inputs.sources import list_images
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ExtractOptions, RunOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
@@ -83,7 +83,7 @@ def sessions(network: StoredNetwork) -> dict[str, tuple[Device, Precision, Sessi
     for label, device, precision in engines():
         try:
             session = open_session(
-                network.graph_path, network.spec, layers, device=device, precision=precision
+                network.graph_path, network.spec, layers, RunOptions(device=device, precision=precision)
             )
         except Fc7Error as exc:
             print(f"{network.spec.name} {label}: {exc}", flush=True)
@@ -126,7 +126,7 @@ def end_to_end_rate(folder: Path, network: StoredNetwork, device: Device, precis
     """
     started = time.perf_counter()
     layers = [network.spec.default_layer]
-    open_session(network.graph_path, network.spec, layers, device=device, precision=precision)
+    open_session(network.graph_path, network.spec, layers, RunOptions(device=device, precision=precision))
     alone = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as temporary:
         options = ExtractOptions(network=network.spec.name, device=device, precision=precision)

@@ -16,8 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ClusterOptions, ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.cores import default_jobs
 from tests.benchmarks.pictures import SETS, make_set

@@ -180,6 +180,11 @@ def rounded(rows: NDArray[Any], storage: Storage, layer: str) -> NDArray[Any]:
     ------
     DataError
         If a finite number would become infinite in float16.
+
+    Examples
+    --------
+    >>> rounded(np.array([[1 / 3, 65504]], np.float32), "float16", "fc7")
+    array([[3.333e-01, 6.550e+04]], dtype=float16)
     """
     if storage == "float32" or rows.dtype == np.float16:
         return rows

@@ -71,6 +71,7 @@ class TiffLayout:
     planar : bool
         Whether each sample has a plane of its own.
     tiled : bool
+        Whether it lies in tiles, and not in strips.
     segment_width, segment_height : int
         Of a strip or tile, in pixels; the last strip has fewer rows.
     offsets, counts : sequence of int

@@ -39,7 +39,6 @@ def read_samples(data: bytes, layout: TiffLayout, decompress: Decompress) -> NDA
         The whole file.
     layout : TiffLayout
         Of a compression of any bytes.
-    decompress : callable
 
     Returns
     -------

@@ -141,7 +141,6 @@ class AxesReading:
 
     Attributes
     ----------
-    layout : ArrayLayout
     what : str
         In words.
     saved : str
@@ -160,8 +159,6 @@ def layout(
 
     Parameters
     ----------
-    shape : tuple of int
-    dtype : dtype
     name : str
         The file and key, for messages.
     labels : tuple of int, optional

@@ -57,12 +57,10 @@ class FileStack:
 
     Parameters
     ----------
-    path : Path
     start : int
         Where the first image lies.
     shape : tuple of int
         Of one image as it lies.
-    layout : ArrayLayout
     """
 
     def __init__(self, path: Path, start: int, shape: tuple[int, ...], layout: ArrayLayout) -> None:

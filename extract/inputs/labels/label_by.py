@@ -51,7 +51,6 @@ class LabelRule:
 
         Parameters
         ----------
-        path : str
         folders : sequence of str
             Those of the path that count as levels, the outermost first.
         """

@@ -33,8 +33,6 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
 
     Parameters
     ----------
-    listing : Listing
-    manifest : Manifest
     folder : Path
         The manifest's.
     notify : callable
@@ -92,7 +90,6 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
 
     Parameters
     ----------
-    manifest : Manifest
     folder : Path
         The manifest's, absolute; relative paths start there.
     typed : str

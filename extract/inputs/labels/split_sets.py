@@ -19,7 +19,6 @@ class SplitSets:
 
     Attributes
     ----------
-    split : SplitFolders
     around : mapping of str to str or None
         Folder -> the set's folder.
     labelled, unlabelled : Counter of str

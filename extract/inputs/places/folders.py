@@ -166,7 +166,6 @@ class FolderWalk:
         ----------
         relative : str
             As for `add_folders`.
-        label : str or None
         listed : bool
             Whether a list names it: what is no image is then a failure, else one of many files of a shell's
             ``imgs/*``.

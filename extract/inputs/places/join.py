@@ -52,8 +52,6 @@ class _Renamed:
 
     Attributes
     ----------
-    name : str
-    inner : Origin
     prefix : str
         The source's name and ``/``.
     """

@@ -50,6 +50,14 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[ListedSource]:
     SourceError
         If a store does not answer.
     CredentialsError
+
+    Examples
+    --------
+    >>> import fsspec
+    >>> fsspec.filesystem("memory").pipe("/bucket/imgs/star/1.png", b"...")
+    >>> (source,) = list_addresses(["memory://bucket/imgs"], print)
+    >>> [(image.path, image.label) for image in source.listing.images]
+    [('star/1.png', 'star')]
     """
     groups: dict[tuple[str, str], list[Address]] = {}
     sources: list[ListedSource] = []

@@ -66,6 +66,7 @@ class ManifestRow:
     path : str
         As written.
     label, group, split : str or None
+        None where the field is empty, or the table has no such column.
     """
 
     line: int
@@ -108,6 +109,7 @@ def manifest_of(text: str, path: Path, name: str) -> Manifest:
     text : str
         What the file holds.
     path : Path
+        ``.tsv`` and ``.tab`` say that tabs separate.
     name : str
         The file, for messages.
 

@@ -26,9 +26,8 @@ from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.kinds import FULL, FULL_ARRAYS
 from fc7.classify.predict.predict import classify_images
-from fc7.classify.predict.score import RunOptions
 from fc7.extract.images.decode import prepare
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ExtractOptions, RunOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.records import ImageRef, Listing
 from fc7.extract.worker.read_ahead import Care
@@ -211,7 +210,7 @@ def script_and_classify_agree(classifier: Classifier, folder: Path) -> set[str]:
     """Export, run the printed script on every picture, compare with `classify`; gives the labels."""
     full = folder / "full.onnx"
     export_full(classifier, full, images=["imgs"])
-    whole = RunOptions("cpu", exact_decode=True)
+    whole = RunOptions(device="cpu", exact_decode=True)
     classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=whole)
     lines = lines_of(folder / "p.csv")
     found = run_script(example_of(classifier, full), folder, [line["path"] for line in lines])

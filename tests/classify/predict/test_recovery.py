@@ -15,8 +15,8 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predict import classify_images
 from fc7.classify.predict.recovery import recover_from_crash
-from fc7.classify.predict.score import RunOptions
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.options import RunOptions
 from fc7.extract.worker.read_ahead import NO_CARE
 from fc7.models.common.errors import StoppedError
 from fc7.models.outputs.outputs import claimed

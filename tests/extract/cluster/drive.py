@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ClusterOptions, ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.errors import Fc7Error
 from tests.extract.cluster.origins import SlowOrigin, seen_through, with_lethal

@@ -69,7 +69,7 @@ class FakeWorker:
     ) -> Outcome:
         self.keeping, self.run, self.origins = keeping, run, origins
         self.backend.opened.append((self.slot.node.name, run, files))
-        about = {"provider": "fake", "precision": str(run.precision)}
+        about = {"provider": "fake", "precision": str(run.how.precision)}
         if keeping is not None and self.backend.tells:
             self.in_flight = InFlight(keeping.folder / f"in-flight-{id(self)}.partial")
         return WorkerReady("fake: as asked", BATCH, about, self.in_flight.path if self.in_flight else None)

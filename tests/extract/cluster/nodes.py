@@ -13,8 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fc7.extract.cluster.options import ClusterOptions
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ClusterOptions, ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.summary import ExtractSummary
 from tests.support import CommandLine

@@ -21,9 +21,9 @@ from fc7.extract.cluster.backend import Outcome
 from fc7.extract.cluster.chunks import Chunk
 from fc7.extract.cluster.driver import Driver, _allowed
 from fc7.extract.cluster.messages import Greeting, Parcel
-from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.cluster.workers import Member
+from fc7.extract.options import ClusterOptions
 from fc7.extract.records import UNSEEN, Failure, ImageRef
 from fc7.extract.worker.worker import Finished, Keeping
 from fc7.models.common.errors import Fc7Error, UsageError
@@ -386,7 +386,7 @@ def test_the_network_is_sent_once_to_those_that_do_not_see_it(tmp_path: Path) ->
 def test_rows_of_one_run_are_of_one_precision(tmp_path: Path) -> None:
     backend = FakeBackend([node("a", 1), node("b", 1)], bf16={"a"})
     Ran(backend, tmp_path, images(50))
-    assert {run.precision for _, run, _ in backend.opened} == {"bf16"}
+    assert {run.how.precision for _, run, _ in backend.opened} == {"bf16"}
 
 
 def test_workers_get_their_share_of_the_cores(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fc7.extract.cluster.options import with_addresses
+from fc7.extract.commands.ray_option import with_addresses
 
 
 @pytest.mark.parametrize(

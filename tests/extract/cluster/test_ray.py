@@ -19,6 +19,7 @@ from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
 from fc7.extract.cache.format.header import features_name
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.options import RunOptions
 from tests.extract.cluster.nodes import (
     BROKEN,
     N_IMAGES,
@@ -97,7 +98,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     backend = RayBackend(False, Heartbeat([]))
     slots = plan_slots(backend.nodes(), 2, None)
     workers = [backend.start(slot) for slot in slots]
-    run = NetworkRun(network.graph_path, network.spec, ("embedding",), batch_size=8)
+    run = NetworkRun(network.graph_path, network.spec, ("embedding",), RunOptions(batch_size=8))
     keeping = Keeping(tmp_path, SegmentHeader(CacheIdentity.of(network.spec), {}), "float32")
     parcel = Parcel.of(refs, 0, {id(refs[0].origin): 0}, "000000", "about")
     written = []

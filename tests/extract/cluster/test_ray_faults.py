@@ -18,9 +18,8 @@ from PIL import Image
 
 from fc7.extract.cache.commit.segments import open_segment, segment_info
 from fc7.extract.cache.format.files import list_segments
-from fc7.extract.cluster.options import ClusterOptions
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.options import ExtractOptions
+from fc7.extract.options import ClusterOptions, ExtractOptions
 from fc7.extract.pipeline import extract_features
 from tests.extract.cluster.nodes import (
     N_IMAGES,

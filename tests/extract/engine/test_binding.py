@@ -17,6 +17,7 @@ from fc7.extract.engine.engine import Engine
 from fc7.extract.engine.io_binding import BoundRuns, page_locked
 from fc7.extract.engine.providers import CUDA, Candidate
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from tests.extract.engine.test_session import images, network
 
 
@@ -93,7 +94,7 @@ class Card:
 
 @pytest.fixture
 def card(tmp_path: Path) -> tuple[Card, list[str], str]:
-    session = open_session(*network(tmp_path), ["map", "mean"], device="cpu", threads=1)
+    session = open_session(*network(tmp_path), ["map", "mean"], RunOptions(device="cpu"), threads=1)
     live = session.engine._session
     return Card(live), [output.name for output in live.get_outputs()][:2], live.get_inputs()[0].name
 

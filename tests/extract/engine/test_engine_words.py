@@ -21,7 +21,7 @@ MB = 1 << 20
 # The command line, whose memory ends so many bytes above what it has whenever an engine is opened, or run.
 SHORT_OF_MEMORY = """
 import resource, sys, threading
-from fc7.extract import engines
+from fc7.extract.engine import engine as engines
 
 threading.stack_size(1 << 18)
 

@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from fc7.models.common.errors import ProviderError, UnknownLayerError, UsageError, WeightsError
 from fc7.models.graph.files import save_graph
 from fc7.models.graph.layers import layers_of
@@ -55,14 +56,14 @@ def images(n: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def test_pixels_arrive_as_rgb_planes(tmp_path: Path) -> None:
     x = images(3)
-    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=4)
+    session = open_session(*network(tmp_path), ["map"], RunOptions(device="cpu", batch_size=4))
     np.testing.assert_array_equal(session.run(x)["map"], x.transpose(0, 3, 1, 2).reshape(3, -1))
 
 
 def test_the_arithmetic_of_torchvision_is_done_in_the_graph(tmp_path: Path) -> None:
     x = images(2)
     path, spec = network(tmp_path, preprocess=torch_preprocess(4, 4))
-    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    found = open_session(path, spec, ["map"], RunOptions(device="cpu")).run(x)["map"]
     wanted = (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(found, wanted.transpose(0, 3, 1, 2).reshape(2, -1), rtol=1e-5, atol=1e-6)
 
@@ -70,14 +71,14 @@ def test_the_arithmetic_of_torchvision_is_done_in_the_graph(tmp_path: Path) -> N
 def test_bgr_and_each_images_own_mean(tmp_path: Path) -> None:
     x = images(2)
     path, spec = network(tmp_path, preprocess=PreprocessSpec("warp", 4, 4, 4, 4, "BGR", image_mean=True))
-    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    found = open_session(path, spec, ["map"], RunOptions(device="cpu")).run(x)["map"]
     wanted = (x - x.reshape(2, -1).mean(1)[:, None, None, None])[..., ::-1]
     np.testing.assert_allclose(found, wanted.transpose(0, 3, 1, 2).reshape(2, -1), rtol=1e-5, atol=1e-4)
 
 
 def test_a_row_does_not_depend_on_its_batch(tmp_path: Path) -> None:
     x = images(7)
-    session = open_session(*network(tmp_path), ["map", "mean"], device="cpu", batch_size=7)
+    session = open_session(*network(tmp_path), ["map", "mean"], RunOptions(device="cpu", batch_size=7))
     whole = session.run(x)
     for i in range(7):
         for layer in ("map", "mean"):
@@ -91,13 +92,15 @@ def test_a_layer_with_other_rows_than_images_is_no_features(tmp_path: Path) -> N
     model.graph.node.append(helper.make_node("Reshape", ["map", "to"], ["windows"]))
     model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3, 2, 4]), "to"))
     path.write_bytes(model.SerializeToString())
-    session = open_session(path, replace(spec, layers=tuple(layers_of(model))), ["windows"], device="cpu")
+    session = open_session(
+        path, replace(spec, layers=tuple(layers_of(model))), ["windows"], RunOptions(device="cpu")
+    )
     with pytest.raises(UsageError, match="layer 'windows' has 6 rows for 3 images"):
         session.run(images(3))
 
 
 def test_the_cpu_runs_no_more_images_than_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=8)
+    session = open_session(*network(tmp_path), ["map"], RunOptions(device="cpu", batch_size=8))
     seen: list[int] = []
     inner = session.engine.run
 
@@ -118,7 +121,7 @@ def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path)
 
     def size(n_images: int | None, batch_size: int | None = None) -> int:
         session = open_session(
-            path, spec, ["map"], device="cpu", batch_size=batch_size, n_images=n_images, threads=1
+            path, spec, ["map"], RunOptions(device="cpu", batch_size=batch_size), n_images=n_images, threads=1
         )
         return session.batch_size
 
@@ -129,15 +132,16 @@ def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path)
 def test_few_images_are_shared_out_among_the_calls(tmp_path: Path) -> None:
     path, spec = network(tmp_path)
     sessions = [
-        open_session(path, spec, ["map"], device="cpu", n_images=n, threads=4) for n in (1, 2, 9, 20, 5000)
+        open_session(path, spec, ["map"], RunOptions(device="cpu"), n_images=n, threads=4)
+        for n in (1, 2, 9, 20, 5000)
     ]
     assert [session.batch_size for session in sessions] == [1, 1, 5, 10, 16]
     assert {session.calls_at_once for session in sessions} == {2}
-    assert open_session(path, spec, ["map"], device="cpu", threads=1).calls_at_once == 1
+    assert open_session(path, spec, ["map"], RunOptions(device="cpu"), threads=1).calls_at_once == 1
 
 
 def test_two_calls_at_once_give_what_one_gives(tmp_path: Path) -> None:
-    session = open_session(*network(tmp_path), ["map"], device="cpu", batch_size=4, threads=2)
+    session = open_session(*network(tmp_path), ["map"], RunOptions(device="cpu", batch_size=4), threads=2)
     batches = [images(4, seed) for seed in range(20)]
     alone = [session.run(batch)["map"] for batch in batches]
     with ThreadPoolExecutor(session.calls_at_once) as pool:
@@ -147,10 +151,10 @@ def test_two_calls_at_once_give_what_one_gives(tmp_path: Path) -> None:
 
 def test_a_graph_with_a_fixed_batch_keeps_it(tmp_path: Path) -> None:
     path, spec = network(tmp_path, batch=1)
-    session = open_session(path, spec, ["map"], device="cpu")
+    session = open_session(path, spec, ["map"], RunOptions(device="cpu"))
     assert session.batch_size == 1
     with pytest.raises(ProviderError, match="bound to batches of 1"):
-        open_session(path, spec, ["map"], device="cpu", batch_size=8)
+        open_session(path, spec, ["map"], RunOptions(device="cpu", batch_size=8))
 
 
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.UINT8])
@@ -160,7 +164,7 @@ def test_inputs_of_other_types_give_float32_features(tmp_path: Path, kind: int) 
     else:
         path, spec = network(tmp_path, kind=kind)
     x = images(2)
-    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    found = open_session(path, spec, ["map"], RunOptions(device="cpu")).run(x)["map"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, x.transpose(0, 3, 1, 2).reshape(2, -1))
 
@@ -182,7 +186,7 @@ def uint8_network(folder: Path) -> tuple[Path, NetworkSpec]:
 def test_a_channels_last_network_is_fed_channels_last(tmp_path: Path) -> None:
     x = images(2)
     path, spec = network(tmp_path, channels_last=True)
-    found = open_session(path, spec, ["map"], device="cpu").run(x)["map"]
+    found = open_session(path, spec, ["map"], RunOptions(device="cpu")).run(x)["map"]
     np.testing.assert_array_equal(found, x.reshape(2, -1))
 
 
@@ -190,7 +194,7 @@ def test_a_channels_last_network_is_fed_channels_last(tmp_path: Path) -> None:
 def test_old_opsets_run(tmp_path: Path, opset: int) -> None:
     x = images(2)
     path, spec = network(tmp_path, opset=opset, preprocess=torch_preprocess(4, 4))
-    assert open_session(path, spec, ["mean"], device="cpu").run(x)["mean"].shape == (2, 3)
+    assert open_session(path, spec, ["mean"], RunOptions(device="cpu")).run(x)["mean"].shape == (2, 3)
 
 
 def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
@@ -199,7 +203,7 @@ def test_cuda_is_refused_where_there_is_none(tmp_path: Path) -> None:
     if nvidia_driver():
         pytest.skip("this machine has an NVIDIA driver")
     with pytest.raises(ProviderError, match="--device cpu"):
-        open_session(*network(tmp_path), ["map"], device="cuda")
+        open_session(*network(tmp_path), ["map"], RunOptions(device="cuda"))
 
 
 def test_auto_says_in_one_line_what_it_chose(tmp_path: Path) -> None:
@@ -219,4 +223,4 @@ def test_a_graph_the_engine_refuses_is_a_message(tmp_path: Path) -> None:
     model.graph.node[0].op_type = "NoSuchOperator"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match="refuses network 'small'"):
-        open_session(path, spec, ["map"], device="cpu")
+        open_session(path, spec, ["map"], RunOptions(device="cpu"))

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.images.decode import prepare
+from fc7.extract.options import RunOptions
 from fc7.models.graph.files import save_graph
 from fc7.models.network.architectures import architecture
 from fc7.models.store.importing import built_network, import_network
@@ -49,7 +50,7 @@ def test_fc7_of_a_fast_decode_is_that_of_a_full_one(arch: str, tmp_path: Path) -
     plan = architecture(arch)
     model, spec = built_network(plan, untrained_weights(plan), arch, plan.preprocess, None)
     save_graph(model, tmp_path)
-    session = open_session(tmp_path / "network.onnx", spec, ["fc7"], device="cpu", batch_size=3)
+    session = open_session(tmp_path / "network.onnx", spec, ["fc7"], RunOptions(device="cpu", batch_size=3))
     files = [jpeg(Image.fromarray(picture(SIZE[1], SIZE[0], seed))) for seed in range(3)]
     assert cosines(files, session, spec.preprocess, "fc7").min() >= 0.999
 
@@ -61,7 +62,7 @@ def test_features_of_a_trained_network_on_photographs_agree(
     monkeypatch.setenv("FC7_HOME", str(tmp_path))
     stored = import_network(SHARED / "networks" / "googlenet-bvlc.onnx", "googlenet")
     layer = stored.spec.default_layer
-    session = open_session(stored.graph_path, stored.spec, [layer], device="cpu", batch_size=8)
+    session = open_session(stored.graph_path, stored.spec, [layer], RunOptions(device="cpu", batch_size=8))
     photographs = sorted((SHARED / "images" / "clothing").rglob("*.jpg"))[::50]
     # The set's own files are too small to be decoded at a fraction.
     files = [

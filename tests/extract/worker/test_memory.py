@@ -14,7 +14,7 @@ from tests.support import ROOT
 from tests.support.extract.memory_group import memory_group
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
-SHOW = "from fc7.extract import memory; print(memory.available(), memory.swap())"
+SHOW = "from fc7.models.common import memory; print(memory.available(), memory.swap())"
 
 
 class System:

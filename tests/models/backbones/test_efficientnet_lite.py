@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.extract.engine.session import Session, open_session
+from fc7.extract.options import RunOptions
 from fc7.models.backbones import backbone
 from fc7.models.backbones import layers as graph_layers
 from fc7.models.backbones.backbone import Backbone
@@ -85,7 +86,9 @@ def relative_error(found: NDArray[Any], wanted: NDArray[Any]) -> float:
 def whole_maps(network: tuple[Path, NetworkSpec], layers: list[str]) -> Session:
     """A session that gives maps as they are, not pooled."""
     path, spec = network
-    return open_session(path, dataclasses.replace(spec, pool="flatten"), layers, device="cpu", batch_size=2)
+    return open_session(
+        path, dataclasses.replace(spec, pool="flatten"), layers, RunOptions(device="cpu", batch_size=2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +186,7 @@ def drawn() -> NDArray[np.uint8]:
 
 def test_the_trained_network_gives_the_probabilities_that_pytorch_gave(lite0: StoredNetwork) -> None:
     """Recorded once: ``by_torch(drawn(), read_torch(FILE), TABLES["efficientnet-lite0"])["prob"]``."""
-    prob = open_session(lite0.graph_path, lite0.spec, ["prob"], device="cpu").run(drawn())["prob"]
+    prob = open_session(lite0.graph_path, lite0.spec, ["prob"], RunOptions(device="cpu")).run(drawn())["prob"]
     np.testing.assert_allclose(prob.sum(1), 1, atol=1e-5)
     assert prob.argmax(1).tolist() == [149, 722]  # dugong; ping-pong ball
     np.testing.assert_allclose(prob.max(1), [0.01026172, 0.31051227], atol=1e-4)

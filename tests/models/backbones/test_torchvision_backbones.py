@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from fc7.models.backbones.build import needed_shapes
 from fc7.models.backbones.known import BACKBONES
 from fc7.models.backbones.match_backbone import fit_backbone
@@ -102,7 +103,9 @@ def test_every_named_layer_equals_torchvisions(arch: str, tmp_path: Path) -> Non
     model, spec = built_network(plan, fitted[1], arch, plan.preprocess, None)
     save_graph(model, tmp_path)
     whole = dataclasses.replace(spec, pool="flatten")
-    session = open_session(tmp_path / "network.onnx", whole, [*modules, "prob"], device="cpu", batch_size=2)
+    session = open_session(
+        tmp_path / "network.onnx", whole, [*modules, "prob"], RunOptions(device="cpu", batch_size=2)
+    )
     found = session.run(images)
     for layer, array in wanted.items():
         rows = array.reshape(2, -1)
@@ -138,7 +141,7 @@ def test_a_state_dict_of_ones_own_is_imported_and_runs(
     assert notes == ["mine.pth: taken for mobilenet-v3-large by the names and shapes of its arrays"]
     assert stored.spec.preprocess.describe().startswith("short side 232 bilinear, centre crop 224x224, RGB")
     images = RNG.integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
-    session = open_session(stored.graph_path, stored.spec, ["dense", "prob"], device="cpu")
+    session = open_session(stored.graph_path, stored.spec, ["dense", "prob"], RunOptions(device="cpu"))
     together = session.run(images)
     assert together["dense"].shape == (3, 1280)
     np.testing.assert_allclose(together["prob"].sum(1), 1, atol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Features
 from fc7.models.backbones.alexnet import build_graph
 from fc7.models.common.errors import UnknownLayerError, WeightsError
@@ -59,7 +60,9 @@ class Case:
         model, self.spec = built_network(plan, self.weights, arch, plan.preprocess, None)
         save_graph(model, folder)
         self.images = random_images(plan.preprocess.crop_height)
-        session = open_session(folder / "network.onnx", self.spec, LAYERS, device="cpu", batch_size=2)
+        session = open_session(
+            folder / "network.onnx", self.spec, LAYERS, RunOptions(device="cpu", batch_size=2)
+        )
         self.features = session.run(self.images)
 
 
@@ -102,7 +105,9 @@ def test_a_row_is_the_same_whatever_runs_beside_it(alexnet: Case, owt: Case, tmp
         model, spec = built_network(plan, case.weights, arch, plan.preprocess, None)
         (tmp_path / arch).mkdir()
         save_graph(model, tmp_path / arch)
-        session = open_session(tmp_path / arch / "network.onnx", spec, ["fc7"], device="cpu", batch_size=9)
+        session = open_session(
+            tmp_path / arch / "network.onnx", spec, ["fc7"], RunOptions(device="cpu", batch_size=9)
+        )
         images = np.concatenate([random_images(plan.preprocess.crop_height) for _ in range(4)])
         whole = session.run(images)["fc7"]
         for n in (1, 3, 7):

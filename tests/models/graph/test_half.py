@@ -10,6 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fc7.extract.engine.engine import nvidia_driver
 from fc7.extract.engine.session import Session, open_session
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Features
 from fc7.models.common.errors import ProviderError
 from fc7.models.graph.files import save_graph
@@ -100,7 +101,7 @@ class InHalf(Session):
 def test_features_in_half_precision_point_the_same_way(tmp_path: Path) -> None:
     path, spec = network(tmp_path)
     layers = ["relu1", "norm1", "relu2", "fc"]
-    single = open_session(path, spec, layers, device="cpu").run(pixels())
+    single = open_session(path, spec, layers, RunOptions(device="cpu")).run(pixels())
     # What LRN squares would not fit into half precision: it must have been squared in single.
     assert single["relu1"].max() > 256
     halved = InHalf(path, spec, layers).run(pixels())
@@ -148,8 +149,8 @@ def test_a_network_with_branches_is_refused() -> None:
 @pytest.mark.skipif(not nvidia_driver(), reason="no NVIDIA driver")
 def test_on_a_gpu_features_are_those_of_the_cpu(tmp_path: Path) -> None:
     path, spec = network(tmp_path)
-    cpu = open_session(path, spec, ["fc"], device="cpu", precision="fp32").run(pixels())["fc"]
-    gpu = open_session(path, spec, ["fc"], device="cuda", precision="fp32").run(pixels())["fc"]
+    cpu = open_session(path, spec, ["fc"], RunOptions(device="cpu", precision="fp32")).run(pixels())["fc"]
+    gpu = open_session(path, spec, ["fc"], RunOptions(device="cuda", precision="fp32")).run(pixels())["fc"]
     np.testing.assert_allclose(gpu, cpu, rtol=1e-3, atol=1e-3 * float(np.abs(cpu).max()))
-    fp16 = open_session(path, spec, ["fc"], device="cuda", precision="fp16").run(pixels())["fc"]
+    fp16 = open_session(path, spec, ["fc"], RunOptions(device="cuda", precision="fp16")).run(pixels())["fc"]
     assert least_cosine(fp16, cpu) >= 0.9999

@@ -11,6 +11,7 @@ import pytest
 
 from fc7.extract.engine.importing import import_network
 from fc7.extract.engine.session import Session, open_session
+from fc7.extract.options import RunOptions
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
 from fc7.models.store.store import StoredNetwork
@@ -43,7 +44,9 @@ def pictures(n: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def session(stored: StoredNetwork, layers: list[str], batch: int | None = None) -> Session:
-    return open_session(stored.graph_path, stored.spec, layers, device="cpu", batch_size=batch, threads=2)
+    return open_session(
+        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch), threads=2
+    )
 
 
 @pytest.mark.parametrize("name", NETWORKS)

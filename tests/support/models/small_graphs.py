@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from fc7.extract.engine.session import open_session
+from fc7.extract.options import RunOptions
 from fc7.extract.records import Features, Pixels
 from fc7.models.network.spec import PreprocessSpec
 from fc7.models.store.store import StoredNetwork
@@ -97,7 +98,9 @@ def run(
     stored: StoredNetwork, layers: Sequence[str], pixels: Pixels, batch: int | None = None
 ) -> dict[str, Features]:
     """Features by the product; a network bound to a batch is given that."""
-    session = open_session(stored.graph_path, stored.spec, layers, device="cpu", batch_size=batch, threads=1)
+    session = open_session(
+        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch), threads=1
+    )
     size = session.batch_size
     parts = [session.run(pixels[i : i + size]) for i in range(0, len(pixels), size)]
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
