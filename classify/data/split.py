@@ -62,7 +62,7 @@ def stratified_split(
 ) -> Split:
     """Split every class by `training_count`, groups whole.
 
-    Groups are taken in their order (`make_units`). Those of several classes are placed first, each where
+    Groups are taken in their order (`make_groups`). Those of several classes are placed first, each where
     it brings the counts nearer; then each class fills up with its own groups to the nearest sum there is.
     Groups that are placed already count from the start.
 
