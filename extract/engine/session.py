@@ -209,7 +209,7 @@ def open_session(
     --------
     >>> from fc7.models.store.store import load
     >>> tiles = load("tiles")
-    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], device="cpu")
+    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], how=RunOptions(device="cpu"))
     >>> session.run(np.zeros((2, 32, 32, 3), np.uint8))["tiles"].shape
     (2, 192)
     """

@@ -180,7 +180,7 @@ def on_this_machine(
     >>> from fc7.extract.inputs.listing import list_inputs
     >>> from fc7.models.store.store import load
     >>> tiles, notes = load("tiles"), []
-    >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), device="cpu", batch_size=20)
+    >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), RunOptions(device="cpu", batch_size=20))
     >>> images = list_inputs(["drawn"]).images
     >>> done = on_this_machine(images, run, clock=Clock(), notify=notes.append)
     >>> [finished.block.features["tiles"].shape for finished in done]

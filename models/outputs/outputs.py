@@ -68,11 +68,11 @@ class CallFiles:
     Examples
     --------
     >>> text = Kind("a text", lambda path: path.read_bytes().startswith(b"text"))
-    >>> Guard().claim("a.txt", text).write(b"text of mine").name
+    >>> CallFiles().claim("a.txt", text).write(b"text of mine").name
     'a.txt'
-    >>> Guard().claim("a.txt", text).write(b"text again").name
+    >>> CallFiles().claim("a.txt", text).write(b"text again").name
     'a.txt'
-    >>> Guard().claim("tiles.onnx", text)
+    >>> CallFiles().claim("tiles.onnx", text)
     Traceback (most recent call last):
     fc7.models.common.errors.UsageError: tiles.onnx: ... stands there, and a text was to be written; ...
     """
