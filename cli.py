@@ -33,7 +33,7 @@ COMMANDS: "dict[str, Row]" = {
     "fit": (
         "fc7.classify.commands.fit",
         "fit",
-        "Features to a classifier, judged.",
+        "Features to a classifier, evaluated.",
         "fit --svm -C auto --test-size 0.3",
     ),
     "classify": (
@@ -51,7 +51,7 @@ COMMANDS: "dict[str, Row]" = {
     "evaluate": (
         "fc7.classify.commands.evaluate",
         "evaluate",
-        "Judge on labelled images.",
+        "Evaluate on labelled images.",
         "evaluate labelled/ -m classifier.onnx --json",
     ),
     "compare": (
@@ -111,18 +111,23 @@ MODELS: "dict[str, Row]" = {
         "Say which network --network means if it is not given, or choose another.",
         "models default googlenet",
     ),
-    "pull": ("fc7.models.commands", "pull", "Download a network into the store.", "models pull alexnet"),
+    "pull": (
+        "fc7.models.commands",
+        "pull",
+        "Download a network into the network store.",
+        "models pull alexnet",
+    ),
     "import": (
         "fc7.models.commands",
         "import_file",
-        "Bring a network file into the store.",
+        "Bring a network file into the network store.",
         "models import net.onnx --as mine --preprocess torch --layer pool5\n"
         "          fc7 models import lite.onnx --as lite --mean 127 --std 128 --layer pooled",
     ),
     "path": (
         "fc7.models.commands",
         "path",
-        "Print the folder of the store, or of a network.",
+        "Print the folder of the network store, or of a network.",
         "models path alexnet",
     ),
     "verify": (
@@ -131,7 +136,12 @@ MODELS: "dict[str, Row]" = {
         "Check a network's files by the hashes recorded when it was saved.",
         "models verify alexnet",
     ),
-    "remove": ("fc7.models.commands", "remove", "Delete a network from the store.", "models remove alexnet"),
+    "remove": (
+        "fc7.models.commands",
+        "remove",
+        "Delete a network from the network store.",
+        "models remove alexnet",
+    ),
     "bench": (
         "fc7.extract.commands.bench",
         "bench",
@@ -155,7 +165,7 @@ CACHE: "dict[str, Row]" = {
     "merge": (
         "fc7.extract.commands.cache",
         "merge",
-        "Put the rows of two caches of one network into a third; an image in both counts once.",
+        "Put the rows of two feature caches of one network into a third; an image in both counts once.",
         "cache merge monday.h5 tuesday.h5 -o week.h5",
     ),
     "to-npz": (

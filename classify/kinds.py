@@ -25,7 +25,7 @@ SUSPECT_COLUMNS = ("path", "label", "suggested", "confidence", "suggested_confid
 _SIDES = tuple(f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split"))
 DUPLICATE_COLUMNS = ("cosine", "exact", "thumbnails", "different_labels", *_SIDES)
 _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS = ("cosine", "exact", "different_labels", *_SIDES)
-FIGURE_COLUMNS = ("figure", "value")
+METRIC_COLUMNS = ("figure", "value")
 CLASS_COLUMNS = ("label", "support", "precision", "recall", "f1", "average_precision", "known")
 IMAGE_COLUMNS = (
     *("path", "truth", "predicted", "correct", "score", "truth_score"),
@@ -63,7 +63,7 @@ def _is_confusion(path: Path) -> bool:
     return square and figures.is_file() and EVALUATION["figures.csv"].recognises(figures)
 
 
-def _is_figures(path: Path) -> bool:
+def _is_metrics(path: Path) -> bool:
     return head(path, 64).startswith(b"figure,value\nn,")
 
 
@@ -122,7 +122,7 @@ CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)
 EVALUATION = {
-    "figures.csv": named(Kind("a table of figures", _is_figures)),
+    "figures.csv": named(Kind("a table of metrics", _is_metrics)),
     "classes.csv": table("a table of classes", CLASS_COLUMNS),
     "confusion.csv": named(Kind("a confusion matrix", _is_confusion)),
     "images.csv": table("a table of evaluated images", IMAGE_COLUMNS),

@@ -45,11 +45,13 @@ def with_the_default_explained(exc: MismatchError, out: Path, default: DefaultNe
     if network in (None, default.name):
         return exc
     line = own_call_with("--network", str(network)) or f"ExtractOptions(network={network!r})"
-    return MismatchError(f"{exc}. {default.name!r} is {default.called}; `{line}` goes on with this cache")
+    return MismatchError(
+        f"{exc}. {default.name!r} is {default.called}; `{line}` goes on with this feature cache"
+    )
 
 
 def _network_of(cache: Path) -> str | None:
-    from fc7.extract.cache.commit.committed import Old
+    from fc7.extract.cache.commit.committed import Committed
 
-    old = Old.find(cache, repair=False)
+    old = Committed.find(cache, repair=False)
     return None if old is None else old.header.identity.network

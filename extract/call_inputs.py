@@ -14,7 +14,7 @@ from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 if TYPE_CHECKING:
     from fc7.extract.records import Listing
@@ -28,7 +28,7 @@ def guard_for(
     labels: Path | None = None,
     cache: Path | None = None,
     force: bool = False,
-) -> Guard:
+) -> CallFiles:
     """The guard of a call that reads images, and files beside them.
 
     Parameters
@@ -42,10 +42,10 @@ def guard_for(
     cache : Path or None
         A feature cache, which is read, and whose images are if `images` has none.
     force : bool
-        As `Guard` takes it.
+        As `CallFiles` takes it.
     """
     given = list(_on_disk(images)) if isinstance(images, Sequence) else []
-    return Guard(
+    return CallFiles(
         [*given, *(file for file in (*files, labels, cache) if file is not None)],
         force=force,
         listed=lambda: _listed(images, given or _roots(cache), labels),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from fc7.extract.clock import Clock
-from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, Machine
+from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, AvailableProviders
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.program import pip_install
 
@@ -16,7 +16,7 @@ _WORTH_SECONDS = 10.0
 _WORTH_SHARE = 0.6
 
 
-def hint(clock: Clock, engine: str, jobs: int, machine: Machine, *, intel: bool) -> str | None:
+def hint(clock: Clock, engine: str, jobs: int, machine: AvailableProviders, *, intel: bool) -> str | None:
     """What to try next time, if anything.
 
     Parameters

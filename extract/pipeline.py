@@ -60,7 +60,7 @@ from fc7.models.store.ensure import ensure_network
 from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
-    from fc7.extract.cache.commit.placement import Record
+    from fc7.extract.cache.commit.row_locations import Record
     from fc7.extract.cache.writer import CacheWriter
     from fc7.extract.cluster.driver import NodeWork
 
@@ -134,7 +134,7 @@ def extract_features(
     spec = _adapted(stored.spec, options)
     layers = options.layers or (spec.default_layer,)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
     run = _Run(listing, stored, spec, layers, out, options, progress or Silent(), notify)
     try:
         return run.carry_out(started)

@@ -68,8 +68,8 @@ class Unreadable:
         if lacking and not remove:
             raise Fc7Error(
                 f"{counted(len(lacking), 'image')} cannot be read now, and their rows lack some of the "
-                f"layers {', '.join(layers)} ({lacking[0]}: {self.stale[lacking[0]].reason}). The cache is "
-                "as it was and finished work is kept: run again when they can be read, or with "
+                f"layers {', '.join(layers)} ({lacking[0]}: {self.stale[lacking[0]].reason}). The feature "
+                "cache is as it was and finished work is kept: run again when they can be read, or with "
                 "--remove-missing"
             )
         self.failures += [self.stale.pop(path) for path in lacking]

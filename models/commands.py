@@ -71,7 +71,7 @@ def list_networks(as_json: JsonOption = False) -> None:
     """List the networks to choose from.
 
     Those of the catalogue, then those you imported. TOP-1/5 is the published accuracy on ImageNet in
-    per cent, MB what is downloaded or in the store, FEATURES how many numbers an image gives and from
+    per cent, MB what is downloaded or in the network store, FEATURES how many numbers an image gives and from
     which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
     from fc7.models.listing import network_rows
@@ -114,12 +114,12 @@ def show(
 
 def default(
     name: Annotated[str | None, typer.Argument(help="The network that is meant where none is named.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Take the store's default away.")] = False,
+    unset: Annotated[bool, typer.Option("--unset", help="Take the network store's default away.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say which network --network means if it is not given, or choose another.
 
-    The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the store;
+    The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the network store;
     without both it is alexnet.
     """
     from fc7.models.store.default import chosen_default, default_network, forget_default, keep_default
@@ -168,7 +168,7 @@ def pull(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Download a network into the store.
+    """Download a network into the network store.
 
     The file is checked by its published hash; where none was published, the first file that comes over
     https is trusted, and every later one must be the same. The network is tried before it is kept. A stopped
@@ -194,7 +194,7 @@ def pull(
     wanted = PullOptions(from_url, sha256, unverified, arch, stated, layer, pool, replace, repin)
     network = pull(name, make_progress(quiet), wanted, _notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
-    _say_done("was in the store already" if was_here else how, network, began, quiet)
+    _say_done("was in the network store already" if was_here else how, network, began, quiet)
 
 
 @parsed_by(OnceCommand)
@@ -220,7 +220,7 @@ def import_file(
     replace: ReplaceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bring a network file into the store.
+    """Bring a network file into the network store.
 
     The file itself is left as it is. Weights of an AlexNet, and the state dicts that --arch names, go into
     our graph. Any other ONNX is kept whole. Unless the catalogue knows the file by its hash, --layer says
@@ -263,9 +263,11 @@ def import_file(
 
 
 def path(
-    name: Annotated[str | None, typer.Argument(help="A network; without one, the whole store.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A network; without one, the whole network store.")
+    ] = None,
 ) -> None:
-    """Print the folder of the store, or of a network.
+    """Print the folder of the network store, or of a network.
 
     Copy it to a machine without a connection, and it works there.
     """
@@ -291,7 +293,7 @@ def verify(
 
 
 def remove(name: NameArgument) -> None:
-    """Delete a network from the store."""
+    """Delete a network from the network store."""
     from fc7.models.store import store
 
     store.remove(name)

@@ -179,7 +179,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
 
     if not facts["trained"]:
         line("weights", "RANDOM: to try the tool, not for results")
-    line("in the store", "yes" if facts["in_store"] else "no")
+    line("in the network store", "yes" if facts["in_store"] else "no")
     line("architecture", facts["architecture"])
     line("preprocessing", facts["preprocessing_text"] or "never published; say it with --preprocess")
     ways = {

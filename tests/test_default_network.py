@@ -73,7 +73,9 @@ def test_python_takes_the_same_default(cli: CommandLine, monkeypatch: pytest.Mon
     imgs = cli.folder / "imgs"
     assert extract_features([imgs], cli.folder / "python.h5").network == "tiny"
     monkeypatch.setenv("FC7_NETWORK", "other")
-    with pytest.raises(MismatchError, match=r"`ExtractOptions\(network='tiny'\)` goes on with this cache"):
+    with pytest.raises(
+        MismatchError, match=r"`ExtractOptions\(network='tiny'\)` goes on with this feature cache"
+    ):
         extract_features([imgs], cli.folder / "python.h5", ExtractOptions())
 
 
@@ -97,7 +99,7 @@ def run_again(cli: CommandLine, line: str) -> Ran:
             {"FC7_NETWORK": "other"},
             "not 'other'; choose another -o, .* 'other' is the default by FC7_NETWORK;",
         ),
-        # AlexNet is not in the store, and is not fetched for a cache that cannot take it.
+        # AlexNet is not in the network store, and is not fetched for a cache that cannot take it.
         ({}, "not 'alexnet'; choose another -o, .* 'alexnet' is the default;"),
     ],
 )
@@ -127,7 +129,10 @@ def test_without_the_default_and_a_connection_the_first_command_printed_works(cl
     assert ran.code == 1
     assert ran.out == ""
     first, second, line, *_ = ran.err.splitlines()
-    assert first == "error: network 'alexnet', the default, is not in the store and could not be fetched."
+    assert (
+        first
+        == "error: network 'alexnet', the default, is not in the network store and could not be fetched."
+    )
     assert second == "These trained networks run here and now, the most accurate first:"
     assert len(ran.err.splitlines()) <= 18
     again = run_again(cli, line)
@@ -139,6 +144,6 @@ def test_a_classifier_whose_network_is_gone_is_offered_no_other(cli: CommandLine
     save_classifier(fitted(), tmp_path / "classifier.onnx")
     ran = cli("classify", "imgs", "-m", tmp_path / "classifier.onnx", env=OFFLINE)
     assert ran.code == 1
-    assert "network 'alexnet' is not in the store and could not be fetched." in ran.err
+    assert "network 'alexnet' is not in the network store and could not be fetched." in ran.err
     assert "models import FILE --as alexnet" in ran.err
     assert "--network" not in ran.err

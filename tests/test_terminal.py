@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from fc7.classify.predict.imagenet import _Table
+from fc7.classify.predict.imagenet import _TableWriter
 from fc7.extract.records import Failure
 from fc7.models.common import terminal
 from fc7.models.common.progress import Bar
@@ -98,8 +98,8 @@ def test_the_bar_is_drawn_and_what_is_printed_beside_it_is_guarded(monkeypatch: 
 
 def test_the_table_of_imagenet_keeps_a_name_on_its_line() -> None:
     out = io.StringIO()
-    _Table(out, 1, "x\n/").write(["a\nFORGED.png"], np.full((1, 1000), 0.001, np.float32), [])
-    _Table(out, 1, "").write([], np.empty((0, 1000), np.float32), [Failure("b\n", "c\nFORGED", 0, 0)])
+    _TableWriter(out, 1, "x\n/").write(["a\nFORGED.png"], np.full((1, 1000), 0.001, np.float32), [])
+    _TableWriter(out, 1, "").write([], np.empty((0, 1000), np.float32), [Failure("b\n", "c\nFORGED", 0, 0)])
     assert not re.search("^FORGED", out.getvalue(), re.M)
     assert out.getvalue().startswith("x\\u000a/a\\u000aFORGED.png\n  ")
 
@@ -197,7 +197,7 @@ def test_predictions_in_a_pipe_hold_the_very_names_and_on_a_terminal_what_can_be
 FROM_ELSEWHERE = """
 import sys
 from fc7.cli import main
-from fc7.models import pulling
+from fc7.models.store import pulling
 fetch = pulling.fetch
 address = sys.argv[1]
 pulling.fetch = lambda urls, *rest, **how: fetch([address], *rest, **how)

@@ -31,7 +31,7 @@ decides what to call a rejected row. Without a learned threshold reject_below is
 Metadata: ``format``, ``format_version``, ``classes`` (JSON list; ``label`` is an index into it), ``network``,
 ``layer``, ``fingerprint``, ``preprocessing`` (JSON), ``trained`` and ``pool`` (which features it wants),
 ``head``, ``C``, ``normalize``, ``made`` (JSON: split, metrics, counts, versions), ``split`` (JSON: which
-images trained and which judged, `classify.data.record`; absent in files made before it was kept) and
+images trained and which tested, `classify.data.record`; absent in files made before it was kept) and
 ``checksum`` (of all that and the weights). There are no times in the file: the same rows and seed give the
 same bytes.
 

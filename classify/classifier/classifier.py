@@ -57,7 +57,7 @@ class Classifier:
     metadata : mapping of str to JSON values
         How it was made: split, metrics, counts, versions. For people and reports.
     split : SplitRecord or None
-        Which images trained and which judged; None if it was fitted before this was kept.
+        Which images trained and which tested; None if it was fitted before this was kept.
 
     Examples
     --------
@@ -112,9 +112,9 @@ class Classifier:
         DataError
             If the shape does not fit, or a feature is NaN or infinite.
         """
-        return self._answer(X)[0].astype(np.float32)
+        return self._scores_and_novelty(X)[0].astype(np.float32)
 
-    def answer(self, X: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def proba_and_novelty(self, X: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`predict_proba` and `novelty_score` at the cost of one of them.
 
         Parameters
@@ -131,14 +131,14 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        scores, novelty = self._answer(X)
+        scores, novelty = self._scores_and_novelty(X)
         return softmax(scores * self.scale).astype(np.float32), novelty
 
     @cached_property
     def _product(self) -> RowProduct:
         return RowProduct.of(self.coef_, self.intercept_, self.normalizer, self.novelty)
 
-    def _answer(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def _scores_and_novelty(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         rows = np.asarray(X, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise DataError(
@@ -146,7 +146,9 @@ class Classifier:
                 + (f": {self.identity.layer} of {self.identity.network}" if self.identity.network else "")
             )
         with np.errstate(all="ignore"):
-            scores, novelty = self._votes(rows) if self.head == "svm-ovo" else self._product.answer(rows)
+            scores, novelty = (
+                self._votes(rows) if self.head == "svm-ovo" else self._product.scores_and_novelty(rows)
+            )
         bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(bad):
             raise DataError(
@@ -156,12 +158,12 @@ class Classifier:
         return scores, novelty
 
     def _votes(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """As `RowProduct.answer`, a few rows at a time: each has a margin for every pair."""
+        """As `RowProduct.scores_and_novelty`, a few rows at a time: each has a margin for every pair."""
         scores, novelty = np.empty((len(rows), len(self.classes_))), np.empty(len(rows), np.float32)
         step = max(1, _MARGINS // len(self.coef_))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            margins, novelty[part] = self._product.answer(rows[part])
+            margins, novelty[part] = self._product.scores_and_novelty(rows[part])
             scores[part] = vote(margins)
             # A NaN is a vote like any other.
             scores[part][~np.isfinite(margins).all(axis=1)] = np.nan
@@ -184,7 +186,7 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        return self.answer(X)[0]
+        return self.proba_and_novelty(X)[0]
 
     def rejected(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which rows are too unsure to be given a label.
@@ -224,6 +226,6 @@ class Classifier:
         DataError
             As `decision_function`.
         """
-        best = self._answer(X)[0].argmax(axis=1)
+        best = self._scores_and_novelty(X)[0].argmax(axis=1)
         labels: NDArray[np.str_] = np.array(self.classes_, np.str_)[best]
         return labels

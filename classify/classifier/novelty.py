@@ -70,7 +70,7 @@ class NoveltyReference:
         """
         nothing = np.empty((0, X.shape[1]))
         head = RowProduct.of(nothing, np.empty(0), _UNIT, self)
-        return head.answer(X.astype(np.float32, copy=False))[1]
+        return head.scores_and_novelty(X.astype(np.float32, copy=False))[1]
 
     def of_products(
         self, square: NDArray[np.float64], with_mean: NDArray[np.float64], with_axes: NDArray[np.float64]
@@ -177,10 +177,10 @@ def learn_novelty(
     distances = []
     for held_out in np.unique(fold[fold != ALWAYS_TRAINS]):
         reference = learn_reference(X, rows=rows[fold != held_out])
-        judged = rows[fold == held_out]
+        held_out_rows = rows[fold == held_out]
         # A part at a time: indexing makes copies.
-        starts = range(0, len(judged), _BLOCK_ROWS)
-        distances += [reference.score(X[judged[start : start + _BLOCK_ROWS]]) for start in starts]
+        starts = range(0, len(held_out_rows), _BLOCK_ROWS)
+        distances += [reference.score(X[held_out_rows[start : start + _BLOCK_ROWS]]) for start in starts]
     n = sum(map(len, distances))
     if not n:
         return None

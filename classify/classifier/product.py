@@ -67,7 +67,7 @@ class RowProduct:
         columns = np.ascontiguousarray(coef.T)
         return cls(columns, intercept, normalizer.kind == "l2", novelty)
 
-    def answer(self, X: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def scores_and_novelty(self, X: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Scores and novelty of rows.
 
         Parameters

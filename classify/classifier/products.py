@@ -73,7 +73,7 @@ class Design:
         out += constant.reshape(1, B * k)
         return out.reshape(len(self.X), B, k)
 
-    def back(self, D: Floats) -> Floats:
+    def transpose_product(self, D: Floats) -> Floats:
         """Transposed rows times `D` of shape (n, n_problems, width)."""
         n, B, k = D.shape
         flat = D.reshape(n, B * k)

@@ -69,7 +69,7 @@ class Rejection:
     reached : bool
         Whether any threshold reaches the target; if none does, `below` is that of the highest bound.
     n, n_accepted, n_correct : int
-        Out-of-fold images of the training part, those accepted, and those of them that were right.
+        Out-of-fold images of the train set, those accepted, and those of them that were right.
     """
 
     below: float

@@ -105,7 +105,7 @@ def demo(
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
 
-    The network is the best trained one of the store, else of the installed packages, and names two
+    The network is the best trained one of the network store, else of the installed packages, and names two
     photographs too; without any it has random weights. Nothing is downloaded.
     """
     from fc7.classify.commands.demo import run_demo

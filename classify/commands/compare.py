@@ -36,7 +36,7 @@ def compare(
     ] = None,
     labels: LabelsOption = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Also write both answers for every image.")
+        Path | None, typer.Option("--csv", help="Also write both predictions of every image.")
     ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -50,7 +50,7 @@ def compare(
     """Say which of two classifiers is better, if the images can tell (McNemar's exact test).
 
     Images that one of them learned from are left out. Classifiers of two networks are compared on images,
-    or on two caches of them: compare a.onnx b.onnx a.h5 --features-b b.h5
+    or on two feature caches of them: compare a.onnx b.onnx a.h5 --features-b b.h5
     """
     for model in (first, second):
         existing(model, f"make it with `{command_line('fit')}`")

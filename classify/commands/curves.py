@@ -9,11 +9,11 @@ from fc7.classify.metrics.intervals import wilson_interval
 
 
 def learning_curve_report(curve: LearningCurve) -> str:
-    """A line for each size of the training part, and whether more images would help."""
+    """A line for each size of the train set, and whether more images would help."""
     low, high = wilson_interval(curve.n_correct, curve.n_test)
     lines = [
-        f"{curve.head}, C = {curve.C:g}, judged on the same {curve.n_test} held-out images:",
-        "images per class  training images  accuracy  spread  draws",
+        f"{curve.head}, C = {curve.C:g}, evaluated on the same {curve.n_test} held-out images:",
+        "images per class  training images  accuracy  spread  repeats",
     ]
     for point in curve.points:
         spread = "-" if math.isnan(point.spread) else f"{point.spread:.1%}"

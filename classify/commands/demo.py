@@ -26,7 +26,7 @@ from fc7.extract.summary import summary_text
 from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 from fc7.models.store.availability import ready_networks
 from fc7.models.store.default import default_network
 from fc7.models.store.ensure import ensure_network
@@ -151,13 +151,13 @@ def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
     kinds = {PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
     kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
     kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
-    guard = Guard(force=force)
+    guard = CallFiles(force=force)
     features = guard.claim(root / FEATURES, FEATURE_CACHE, "FOLDER", makes_folder=True, spare=_not_of_shapes)
     return {FEATURES: features, **guard.folder(root, kinds, "FOLDER").files}
 
 
 def _not_of_shapes(cache: Path) -> str | None:
-    """Why features are not a demo's, for `Guard.claim`: `features.h5` is what anybody's are called."""
+    """Why features are not a demo's, for `CallFiles.claim`: `features.h5` is what anybody's are called."""
     with suppress(Fc7Error), CacheReader(cache) as reader:
         if [Path(root).name for root in reader.header.roots] == [SHAPES]:
             return None
@@ -187,7 +187,7 @@ def choose_network(progress: Progress) -> NetworkSpec:
 def fit_heads(
     root: Path, files: Mapping[str, Destination], seed: int, progress: Progress
 ) -> dict[Head, Metrics]:
-    """Fit and write an SVM and a softmax on a demo's features; their metrics on the same held-out part."""
+    """Fit and write an SVM and a softmax on a demo's features; their metrics on the same test set."""
     return {
         head: fit_cache(
             root / FEATURES, files[f"{head}.onnx"], FitOptions(head=head, seed=seed), progress=progress
@@ -203,8 +203,8 @@ def classify_new_shapes(
     truth, tiles = new_shapes(seed)
     for i, tile in enumerate(tiles):
         save_png(tile, files[_tile(i)])
-    answers = files[PREDICTIONS_FILE]
-    classify_images([root / TILES], root / "svm.onnx", answers, progress=progress, notify=say)
+    predictions = files[PREDICTIONS_FILE]
+    classify_images([root / TILES], root / "svm.onnx", predictions, progress=progress, notify=say)
     # The folder may hold pictures of the user's own; they are classified too, and no part of the figures.
     lines = {"/".join(Path(line["path"]).parts[-2:]): line for line in _lines(root / PREDICTIONS_FILE)}
     found = [(line["label"], float(line["score"])) for line in (lines[_tile(i)] for i in range(len(tiles)))]
@@ -238,14 +238,14 @@ def name_photographs(
         say("   left out: scikit-learn's sample photographs are not installed")
         return ()
     options = ExtractOptions(network=network.name)
-    answers = imagenet_images(photographs, out, options, progress=progress, notify=say).out
-    for line in _lines(answers) if answers is not None else ():
-        say(f"   {Path(line['path']).name}: {line['error'] or _first_answers(line)}")
+    predictions = imagenet_images(photographs, out, options, progress=progress, notify=say).out
+    for line in _lines(predictions) if predictions is not None else ():
+        say(f"   {Path(line['path']).name}: {line['error'] or _first_predictions(line)}")
     say(f"   (scikit-learn's sample photographs, CC BY 2.0: {photographs[0].parent / 'README.txt'})")
     return tuple(photographs)
 
 
-def _first_answers(line: Mapping[str, str]) -> str:
+def _first_predictions(line: Mapping[str, str]) -> str:
     """``palace 30%, bell cote 17%, monastery 7%`` of a line of `imagenet`."""
     # A label is a WordNet id and names: "n01440764 tench, Tinca tinca".
     return ", ".join(

@@ -12,16 +12,20 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 def duplicates(
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     threshold: Annotated[
         str,
         typer.Option(help="auto (calibrated on this cache) or a cosine of centred features, such as 0.9."),
     ] = "auto",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    layer: Annotated[
+        str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
+    ] = "",
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
     ] = None,
@@ -38,7 +42,9 @@ def duplicates(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import DUPLICATES
 
-    out = None if csv_file is None else Guard([features], force=force).claim(csv_file, DUPLICATES, "--csv")
+    out = (
+        None if csv_file is None else CallFiles([features], force=force).claim(csv_file, DUPLICATES, "--csv")
+    )
     from fc7.classify.commands.duplicates_text import duplicates_csv, duplicates_json, duplicates_report
     from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 

@@ -48,7 +48,7 @@ def evaluate(
     ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", help="Also write figures, classes, confusion, images, groups here."),
+        typer.Option("--csv", help="Also write metrics, classes, confusion, images, groups here."),
     ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -59,9 +59,9 @@ def evaluate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Judge a classifier on labelled images.
+    """Evaluate a classifier on labelled images.
 
-    Figures for all images, each class and, where images have groups, each group. Images that the
+    Metrics of all images, each class and, where images have groups, each group. Images that the
     classifier learned from are told by their content; --held-out leaves them out.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")

@@ -32,7 +32,7 @@ def export(
         typer.Option(metavar="INPUT", help="Images to try full.onnx on; may be given again. Default: next."),
     ] = None,
     features: Annotated[
-        Path, typer.Option(help="A cache whose images it is tried on; without it, drawn pictures.")
+        Path, typer.Option(help="A feature cache whose images it is tried on; without it, drawn pictures.")
     ] = Path("features.h5"),
     label_names: Annotated[
         bool, typer.Option("--label-names", help="Also an output `name`: the label as a text.")
@@ -41,7 +41,7 @@ def export(
         bool, typer.Option("--example", help="Print a script that uses full.onnx without fc7.")
     ] = False,
     card: Annotated[
-        Path | None, typer.Option(help="Write a model card here: data, figures, limits, in Markdown.")
+        Path | None, typer.Option(help="Write a model card here: data, metrics, limits, in Markdown.")
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -51,7 +51,7 @@ def export(
 
     full.onnx takes pictures of the network's size (uint8, n, height, width, 3, RGB) and gives label,
     probabilities and rejected; its metadata has the labels and says how to resize. It is written only if
-    it answers as classify does, to 1e-4. With --example or --card alone nothing else is written.
+    it predicts as classify does, to 1e-4. With --example or --card alone nothing else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from fc7.classify.kinds import CARD, FULL, SKOPS

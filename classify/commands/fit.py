@@ -35,22 +35,28 @@ def fit(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     normalize: NormalizeArgument = "l2",
     layer: Annotated[
         str,
-        typer.Option(help="Which layer of the cache; auto cross-validates all. Default: its only or last."),
+        typer.Option(
+            help="Which layer of the feature cache; auto cross-validates all. Default: its only or last."
+        ),
     ] = "",
     one_se: OneSeArgument = False,
     class_weight: ClassWeightArgument = "none",
     refit_all: Annotated[
-        bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test part too.")
+        bool, typer.Option("--refit-all", help="Keep a classifier refitted on every row, the test set too.")
     ] = False,
     reject_precision: Annotated[
         float | None,
-        typer.Option(help="Learn to answer unknown, so that accepted images are right this often."),
+        typer.Option(help="Learn to predict unknown, so that accepted images are right this often."),
     ] = None,
-    reject_below: Annotated[float | None, typer.Option(help="Answer unknown below this probability.")] = None,
+    reject_below: Annotated[
+        float | None, typer.Option(help="Predict unknown below this probability.")
+    ] = None,
     memory: Annotated[
         str,
         typer.Option(help="Features that take more are not loaded: fitted on in parts, by SGD."),
@@ -67,10 +73,10 @@ def fit(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Fit a linear classifier on cached features and judge it on images it has not seen.
+    """Fit a linear classifier on cached features and evaluate it on images it has not seen.
 
     Give --svm, --softmax or --ovo; with none, the first two are cross-validated and the better one is kept. C
-    and everything else that is learned is learned inside the training part.
+    and everything else that is learned is learned inside the train set.
     """
     wanted = fit_options(
         head,
@@ -117,8 +123,8 @@ def _split_of(model: Path) -> SplitRecord:
     split = load_classifier(model).split
     if split is None:
         raise UsageError(
-            f"--keep-split {model}: the file does not say which images it was fitted on, as an older fc7 "
-            "wrote it; fit again without --keep-split"
+            f"--keep-split {model}: the classifier does not say which images it was fitted on, as an older "
+            "fc7 wrote it; fit again without --keep-split"
         )
     return split
 

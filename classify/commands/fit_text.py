@@ -34,17 +34,13 @@ def fit_report(result: FitResult) -> str:
         chosen,
         f"solver: {result.solver.describe()}{_folds_solver(result)}",
         "",
-        f"judged on {len(result.test)} held-out images:",
+        f"evaluated on {len(result.test)} held-out images:",
         evaluate_report(result.metrics),
         "",
         *_leakage(result),
     ]
-    lines += _doubts(result)
-    kept = (
-        "every labelled image, the held-out ones too"
-        if result.options.refit_all
-        else "the training part only"
-    )
+    lines += _rejection_and_novelty(result)
+    kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
     lines.append(f"the classifier that is kept was fitted on {kept}")
     lines += [f"note: {note}" for note in result.notes]
     lines.append(f"fitted in {result.seconds:.1f} s")
@@ -73,7 +69,7 @@ def fit_json(result: FitResult) -> dict[str, object]:
     }
 
 
-def _doubts(result: FitResult) -> list[str]:
+def _rejection_and_novelty(result: FitResult) -> list[str]:
     """The rejection threshold and the novelty limit, with what they did where the truth is known."""
     lines = []
     rejection, novelty = result.rejection, result.novelty
@@ -118,11 +114,11 @@ def _split(result: FitResult) -> list[str]:
             lines.append(f"{name} {', '.join(names)}")
     if result.split_how == "stratified":
         if options.ordered:
-            lines.append("split in the order of the paths: the last images of each class judge")
+            lines.append("split in the order of the paths: the last images of each class are the test set")
         if options.per_class is not None:
             lines.append(f"{options.per_class} images of each class train{_fewer(result, options.per_class)}")
     if options.balance:
-        lines.append("the training part holds as many images of each class")
+        lines.append("the train set holds as many images of each class")
     found = result.duplicates
     if found is not None:
         lines.append(f"duplicates: {duplicates_line(found)}")
@@ -130,13 +126,14 @@ def _split(result: FitResult) -> list[str]:
 
 
 def _fewer(result: FitResult, per_class: int) -> str:
-    """Of the classes that have not enough images to train on so many and judge."""
+    """Of the classes that have not enough images to train on so many and test."""
     # With --balance the counts lack what was left out, and a note says what trains.
     few = 0 if result.options.balance else sum(a + b <= per_class for a, b in result.counts.values())
     if not few:
         return ""
     has = "has" if few == 1 else "have"
-    return f", but {few} of {len(result.counts)} classes {has} no more than that: one at least of each judges"
+    few_of = f"{few} of {len(result.counts)} classes {has} no more than that"
+    return f", but {few_of}: one at least of each is in the test set"
 
 
 def duplicates_line(found: Duplicates) -> str:
@@ -144,10 +141,10 @@ def duplicates_line(found: Duplicates) -> str:
     if not found.pairs:
         return f"none ({found.describe()})"
     grouped = sum(map(len, found.groups))
-    left = counted(found.untied, "more pair is", "more pairs are")
-    apart = f"; {left} near but not tied, lest chains tie a class" if found.untied else ""
+    left = counted(found.n_left_apart, "more pair is", "more pairs are")
+    apart = f"; {left} near but not grouped, lest chains group a whole class" if found.n_left_apart else ""
     if not grouped:
-        return f"none tied ({found.describe()}){apart}"
+        return f"none grouped ({found.describe()}){apart}"
     exact = counted(found.n_exact, "of them an exact copy", "of them exact copies")
     return (
         f"{grouped} images are {counted(len(found.groups), 'picture')}, {exact} of another "
@@ -179,9 +176,11 @@ def cross_validation_report(tuned: Sequence[Tuned]) -> list[str]:
     """Every C that was tried, and where layers or normalisations were too, a table of what each reached."""
     lines = []
     for each in tuned:
-        trials = ", ".join(f"C {trial.C:g}: {trial.accuracy:.1%}" for trial in each.trials)
+        cv_results = ", ".join(
+            f"C {cv_result.C:g}: {cv_result.accuracy:.1%}" for cv_result in each.cv_results
+        )
         lines.append(
-            f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the training part: {trials}"
+            f"{_named(each, tuned)}, {each.n_folds}-fold cross-validation in the train set: {cv_results}"
         )
     if len({(each.layer, each.normalize) for each in tuned}) > 1:
         layers = width_of([each.layer for each in tuned])

@@ -22,7 +22,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
@@ -30,20 +30,24 @@ def learning_curve(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     normalize: NormalizeArgument = "l2",
     one_se: OneSeArgument = False,
     class_weight: ClassWeightArgument = "none",
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
-    repeats: Annotated[int, typer.Option(help="Draws of each size.")] = 5,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every draw.")] = None,
+    layer: Annotated[
+        str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
+    ] = "",
+    repeats: Annotated[int, typer.Option(help="Repeats of each size.")] = 5,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every repeat.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say how accuracy grows with the images of each class, and whether more would help.
 
-    The test part, head, C and normalisation are those of fit with the same options. Of the training part 1/2,
+    The test set, head, C and normalisation are those of fit with the same options. Of the train set 1/2,
     1/4, 1/8, ... are drawn.
     """
     options = fit_options(
@@ -52,7 +56,7 @@ def learning_curve(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import CURVE
 
-    guard = Guard([features], force=force)
+    guard = CallFiles([features], force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from fc7.classify.commands.curves import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache

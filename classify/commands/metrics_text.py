@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
-from fc7.classify.predict.groups import GroupFigures
+from fc7.classify.predict.group_metrics import GroupMetrics
 from fc7.models.common.names import columns, padded, shortened, width_of
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
@@ -19,7 +19,7 @@ WORST = 20
 
 
 def evaluate_report(metrics: Metrics) -> str:
-    """Figures and the confusion matrix, for people."""
+    """Metrics and the confusion matrix, for people."""
     low, high = metrics.accuracy_interval
     lines = [
         f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
@@ -59,7 +59,7 @@ def _at_threshold(metrics: Metrics) -> str:
     return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
 
 
-def groups_report(groups: Sequence[GroupFigures]) -> str:
+def groups_report(groups: Sequence[GroupMetrics]) -> str:
     """Accuracy of the groups, the worst first."""
     shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
     width = max(columns(text) for text in ("group", *(shortened(g.group) for g in shown), "(none)"))
@@ -75,7 +75,7 @@ def groups_report(groups: Sequence[GroupFigures]) -> str:
 
 
 def metrics_json(metrics: Metrics) -> dict[str, object]:
-    """The figures for a program."""
+    """The metrics for a program."""
     return metrics.to_json()
 
 
@@ -92,7 +92,7 @@ def _per_class(metrics: Metrics) -> str:
     rows = list(table)
     more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
     if more:
-        # Where there are too many to read, those to look at first; a figure that is undefined is no fault.
+        # Where there are too many to read, those to look at first; a metric that is undefined is no fault.
         rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:WORST]
     width = width_of([row[0] for row in rows])
     lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]

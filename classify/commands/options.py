@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fc7.classify.classifier.classifier import Head
     from fc7.classify.fit.result import FitOptions
 
-# As `classify.data.split_words.GIVEN`, whose module is loaded when there is something to do.
+# As `classify.data.split_values.GIVEN`, whose module is loaded when there is something to do.
 GIVEN_SPLIT = "train:val,test"
 
 NormalizeArgument = Annotated[
@@ -44,7 +44,7 @@ class HeadArguments:
     ovo: Annotated[
         bool, typer.Option("--ovo", help="Linear SVMs one class against another, of all pairs, that vote.")
     ] = False
-    C: Annotated[str, typer.Option("-C", help="auto (cross-validated in the training part) or a number.")] = (
+    C: Annotated[str, typer.Option("-C", help="auto (cross-validated in the train set) or a number.")] = (
         "auto"
     )
 
@@ -85,22 +85,22 @@ class SelectionArguments:
 
 @dataclass(frozen=True)
 class SplitArguments:
-    """Which images train and which judge."""
+    """Which images train and which test."""
 
-    test_size: Annotated[float, typer.Option(help="Share of each class held out to judge with.")] = 0.3
+    test_size: Annotated[float, typer.Option(help="Share of each class held out as the test set.")] = 0.3
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same split.")] = 0
     split: Annotated[
         str,
         typer.Option(
-            metavar="TRAIN:JUDGE",
-            help="Which values of a given split train and judge (train,val:test); draw: a new one.",
+            metavar="TRAIN:TEST",
+            help="Which values of a given split train and test (train,val:test); draw: a new one.",
         ),
     ] = GIVEN_SPLIT
     ordered: Annotated[
-        bool, typer.Option("--ordered", help="The last of each class judge, by path; for pictures in time.")
+        bool, typer.Option("--ordered", help="Test on the last of each class, by path; for pictures in time.")
     ] = False
     per_class: Annotated[
-        int | None, typer.Option(min=1, help="Train on N images of each class, judge on the rest.")
+        int | None, typer.Option(min=1, help="Train on N images of each class, test on the rest.")
     ] = None
     balance: Annotated[
         bool, typer.Option("--balance", help="Train on as many of each class as the smallest has.")

@@ -19,7 +19,9 @@ from fc7.models.common.terminal import counted
 
 
 def report(
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     model: ModelOption = DEFAULT_MODEL,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page to write.")] = Path("report.html"),
     images: Annotated[

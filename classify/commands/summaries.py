@@ -21,7 +21,7 @@ _FAILURES_SHOWN = 20
 
 
 def classify_report(summary: ClassifySummary) -> str:
-    """A few lines: failures, how many of each label, the figures, the file."""
+    """A few lines: failures, how many of each label, the metrics, the file."""
     lines = _failures(summary.failures)
     counts = sorted(summary.counts.items(), key=lambda item: -item[1])
     found = [f"{n} {shortened(label)}" for label, n in counts if n][:10]
@@ -68,17 +68,17 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
 
 
 def evaluation_report(evaluation: Evaluation) -> str:
-    """The figures, after what could not be judged."""
+    """The metrics, after what could not be evaluated."""
     lines = _unread(evaluation.failures)
     if evaluation.unlabelled:
         n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
         lines.append(left_out_note(evaluation.unlabelled, n))
     if evaluation.left_out:
         lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
-    if evaluation.n_seen:
+    if evaluation.n_in_train:
         lines.append(
-            f"the classifier learned from {evaluation.n_seen} of these {evaluation.metrics.n} images: the "
-            "figures are too good; --held-out leaves them out"
+            f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
+            "the metrics are too good; --held-out leaves them out"
         )
     lines.append(evaluate_report(evaluation.metrics))
     if evaluation.groups:
@@ -94,7 +94,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
     return {
         **metrics_json(evaluation.metrics),
         "groups": [group.to_json() for group in evaluation.groups],
-        "seen_in_training": evaluation.n_seen,
+        "seen_in_training": evaluation.n_in_train,
         "left_out": evaluation.left_out,
         "novel": int((evaluation.rows.novelty > 1).sum()),
         "unlabelled": evaluation.unlabelled,
@@ -107,8 +107,8 @@ def comparison_report(comparison: Comparison) -> str:
     """Both accuracies, the test, the verdict, after what could not be read."""
     width = max(map(len, comparison.names))
     lines = _unread(comparison.failures)
-    if comparison.n_seen:
-        lines.append(f"left out: {counted(comparison.n_seen, 'image')} that one of them learned from")
+    if comparison.n_in_train:
+        lines.append(f"left out: {counted(comparison.n_in_train, 'image')} that one of them learned from")
     if comparison.n_unmatched:
         lines.append(
             f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"
@@ -131,13 +131,13 @@ def comparison_report(comparison: Comparison) -> str:
 
 
 def _unread(failures: list[Failure]) -> list[str]:
-    """Those that are in no figure, and what follows."""
+    """Those that are in no metric, and what follows."""
     if not failures:
         return []
     found = counted(len(failures), "image")
     return [
         *_failures(failures),
-        f"{found} could not be read: not judged and in no figure, and the exit code is 1",
+        f"{found} could not be read: not evaluated and in no metric, and the exit code is 1",
     ]
 
 

@@ -13,19 +13,23 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
 def suspects(
     selection: SelectionArguments,
-    features: Annotated[Path, typer.Argument(help="The cache that extract made.")] = Path("features.h5"),
+    features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
+        "features.h5"
+    ),
     top: Annotated[int, typer.Option(min=1, help="How many are printed.")] = 30,
     table: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
     ] = None,
-    layer: Annotated[str, typer.Option(help="Which layer of the cache; default: its only or last.")] = "",
+    layer: Annotated[
+        str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
+    ] = "",
     C: Annotated[
         str, typer.Option("-C", help="auto (cross-validated over all labelled rows) or a number.")
     ] = "auto",
@@ -40,14 +44,14 @@ def suspects(
 ) -> None:
     """List images whose label is probably wrong, the most suspicious first.
 
-    Copies of one image with different labels come first. Then every labelled image is judged by softmax
-    heads that have not seen it, its copies or its group; the less probable its own label, the higher it
-    stands. Nothing is changed: look at them and correct what is wrong.
+    Copies of one image with different labels come first. Then every labelled image is classified by
+    softmax heads that have not seen it, its copies or its group; the less probable its own label, the
+    higher it stands. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import SUSPECTS
 
-    out = None if table is None else Guard([features], force=force).claim(table, SUSPECTS, "--csv")
+    out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
     from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 

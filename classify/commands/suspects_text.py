@@ -28,8 +28,8 @@ def suspects_text(found: FoundSuspects, top: int) -> str:
         f"{len(found.suspects)} of {found.labelled} labels are contradicted by copies or by heads that have "
         f"not seen the image (softmax, C = {found.C:g}); an image may also just be hard: look at it"
     )
-    if found.unjudged:
-        lines.append(f"{found.unjudged} images could not be judged: each is the only one of its class")
+    if found.n_unknown:
+        lines.append(f"{found.n_unknown} images could not be classified: each is the only one of its class")
     if found.problem:
         lines.append(f"note: {found.problem}")
     return "\n".join(lines)
@@ -39,7 +39,7 @@ def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
     """The same for a program."""
     return {
         "labelled": found.labelled,
-        "unjudged": found.unjudged,
+        "unjudged": found.n_unknown,
         "C": found.C,
         "notes": [found.problem] if found.problem else [],
         "n_suspects": len(found.suspects),

@@ -1,1 +1,1 @@
-"""Labelled rows, and which of them train and which judge. Start at `classify.data.prepare`."""
+"""Labelled rows, and which of them train and which test. Start at `classify.data.prepare`."""

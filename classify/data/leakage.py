@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Positions = NDArray[np.intp]
 # Whether a classifier fitted on the first positions, as the kept one was, is right on each of the second.
-FitAndJudge = Callable[[Positions, Positions], NDArray[np.bool_]]
+FitAndEvaluate = Callable[[Positions, Positions], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Leakage:
     how : {"redrawn", "given"}
         ``redrawn``: `clean` is the split that was used; `leaky` is one drawn by the same rules, but for the
         copies, and fitted anew with the same head and C. ``given``: the split came with the data and is
-        `leaky`; `clean` judges the same classifier on the test images without a copy in training.
+        `leaky`; `clean` tests the same classifier on the test images without a copy in training.
     leaky, clean : float
         Accuracies; `clean` is NaN if every test image has a copy in training.
     n_leaky, n_clean : int
@@ -59,7 +59,7 @@ class Leakage:
 
 
 def measure_leakage(
-    prepared: Prepared, right: NDArray[np.bool_], fit_and_judge: FitAndJudge
+    prepared: Prepared, right: NDArray[np.bool_], fit_and_evaluate: FitAndEvaluate
 ) -> Leakage | None:
     """Judge the split that regard for copies prevented, or a given one without its copies.
 
@@ -67,7 +67,7 @@ def measure_leakage(
     ----------
     right : ndarray of shape (n_test,), bool
         Whether each test row of the split that was used was predicted right.
-    fit_and_judge : callable
+    fit_and_evaluate : callable
         Called once, and only for a split that is drawn.
 
     Returns
@@ -77,11 +77,11 @@ def measure_leakage(
     """
     if not len(prepared.straddling):
         return None
-    if prepared.untied is None:
+    if prepared.untied_split is None:
         copied = np.isin(prepared.split.test, prepared.straddling)
         return _leakage("given", right, right[~copied], copied)
-    leaky = prepared.untied
-    right_leaky = fit_and_judge(leaky.train, leaky.test)
+    leaky = prepared.untied_split
+    right_leaky = fit_and_evaluate(leaky.train, leaky.test)
     return _leakage("redrawn", right_leaky, right, np.isin(leaky.test, prepared.straddling))
 
 

@@ -1,4 +1,4 @@
-"""A cache's rows as what fitting and judging go by."""
+"""A cache's rows as what fitting and testing go by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to part labelled images into those that train and those that judge."""
+"""How to part labelled images into those that train and those that test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fc7.classify.data.record import SplitRecord
-from fc7.classify.data.split_words import GIVEN, SplitWords
+from fc7.classify.data.split_values import GIVEN, SplitValues
 from fc7.models.common.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")
@@ -15,21 +15,21 @@ DUPLICATES = ("auto", "exact", "off")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """Which images train and which judge.
+    """Which images train and which test.
 
     Attributes
     ----------
     test_size : float
         Share of each class held out, in (0, 1).
     seed : int
-        Decides the split, and the folds within the training part.
+        Decides the split, and the folds within the train set.
     ordered : bool
-        The first images of each class train and its last ones judge, in the order of their paths
+        The first images of each class train and its last ones test, in the order of their paths
         (``frame2`` before ``frame10``); for pictures that were taken one after the other.
     per_class : int or None
         So many training images of each class, in place of the share that `test_size` leaves.
     balance : bool
-        Whether every class is cut to the training images of the smallest. The test part is not cut:
+        Whether every class is cut to the training images of the smallest. The test set is not cut:
         the mean class recall weighs its classes alike.
     include, exclude : tuple of str
         Classes to take, and to leave out; all of them if empty.
@@ -37,7 +37,7 @@ class SplitOptions:
         What is kept on one side of the split: ``auto`` near-duplicates by a calibrated threshold, a
         number those of at least that cosine, ``exact`` copies alone, ``off`` not even these.
     split : str
-        Which values of a split that is given with the data train and which judge: ``TRAIN:JUDGE``, commas
+        Which values of a split that is given with the data train and which test: ``TRAIN:TEST``, commas
         between several; ``draw`` draws one all the same.
     keep_split : SplitRecord or None
         The split of an earlier fit: images that it knows keep their sides, and the others are drawn so that
@@ -56,7 +56,7 @@ class SplitOptions:
     keep_split: SplitRecord | None = None
 
     def __post_init__(self) -> None:
-        SplitWords.parse(self.split)
+        SplitValues.parse(self.split)
         if self.duplicates not in DUPLICATES:
             parse_cosine("--duplicates", self.duplicates, DUPLICATES)
         if self.per_class is not None and self.per_class < 1:

@@ -1,4 +1,4 @@
-"""From labelled rows to a split: classes chosen, duplicates tied, parts drawn or taken as given."""
+"""From labelled rows to a split: classes chosen, duplicates grouped, sets drawn or taken as given."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.data.group_hint import group_hint
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.record import NEITHER, TEST, TRAIN
 from fc7.classify.data.rows import Table, check_classes
 from fc7.classify.data.selection import choose_classes, trim_to_smallest
 from fc7.classify.data.split import Split, column_split, stratified_split
-from fc7.classify.data.split_words import SplitWords
-from fc7.classify.data.takes import hint_of_takes
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
+from fc7.classify.data.split_values import SplitValues
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.models.common.label_names import in_order, natural_key
 from fc7.models.common.progress import Progress
@@ -22,7 +22,7 @@ from fc7.models.common.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is fitted and judged on; positions count within `table`.
+    """What is fitted and evaluated on; positions count within `table`.
 
     Attributes
     ----------
@@ -30,28 +30,28 @@ class Prepared:
         Of the chosen classes.
     classes : list of str
         Those that can be predicted.
-    unit : ndarray of shape (n,), intp
-        Rows of one unit stay together, in the split and in every fold.
+    group : ndarray of shape (n,), intp
+        Rows of one group stay together, in the split and in every fold.
     duplicates : Duplicates or None
         None if they were not searched for.
-    untied : Split or None
+    untied_split : Split or None
         The split that had been drawn without regard to copies, if there are any that it parts; None for
         a given split.
     straddling : ndarray of intp
-        Test rows of `untied` (of `split`, if that was given) with a copy in training.
+        Test rows of `untied_split` (of `split`, if that was given) with a copy in training.
     """
 
     table: Table
     classes: list[str]
     split: Split
-    unit: NDArray[np.intp]
+    group: NDArray[np.intp]
     duplicates: Duplicates | None
-    untied: Split | None
+    untied_split: Split | None
     straddling: NDArray[np.intp]
 
 
 def prepare_split(table: Table, options: SplitOptions, progress: Progress | None = None) -> Prepared:
-    """Choose the classes, tie the duplicates and split.
+    """Choose the classes, group the duplicates and split.
 
     Parameters
     ----------
@@ -75,17 +75,17 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
     (['circle', 'rectangle', 'triangle'], 18, 6)
     """
     table = choose_classes(table, options.include, options.exclude)
-    sides = SplitWords.parse(options.split)
+    sides = SplitValues.parse(options.split)
     ignored_split = table.splits is not None and sides is None
     if sides is None:
         table = replace(table, splits=None)
     if table.splits is None:
         check_classes(table.labels, table.content, halved=True)
     duplicates = duplicates_of(table, options, progress)
-    unit = _units(table, options, duplicates, copies=True)
-    apart = _units(table, options, None, copies=False)
+    group = _make_groups(table, options, duplicates, copies=True)
+    apart = _make_groups(table, options, None, copies=False)
     if table.splits is not None and sides is not None:
-        split = column_split(table.splits, sides, unit, table.name)
+        split = column_split(table.splits, sides, group, table.name)
         classes = check_classes([table.labels[i] for i in split.train], None, halved=False)
         asked = {
             "--ordered": options.ordered,
@@ -95,23 +95,25 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
         ignored = [name for name, on in asked.items() if on]
         if ignored:
             split = _noted(split, f"the split is given with the data; without effect: {', '.join(ignored)}")
-        straddling = _straddling(split, unit)
+        straddling = _straddling(split, group)
         return Prepared(
-            table, classes, _balanced(table, split, unit, options), unit, duplicates, None, straddling
+            table, classes, _balanced(table, split, group, options), group, duplicates, None, straddling
         )
     classes = in_order(table.labels)
-    split = _drawn(table, unit, options, classes)
-    hint = hint_of_takes(table.paths, table.labels, table.groups, ordered=options.ordered)
+    split = _drawn(table, group, options, classes)
+    hint = group_hint(table.paths, table.labels, table.groups, ordered=options.ordered)
     if hint is not None:
         split = _noted(split, hint)
     if ignored_split:
         split = _noted(split, "--split draw: the split that the data came with is not used")
-    untied = None
+    untied_split = None
     straddling = np.empty(0, np.intp)
     if options.duplicates != "off":
-        untied = replace(_drawn(table, apart, options, classes), notes=())
-        straddling = _straddling(untied, unit)
-    return Prepared(table, classes, split, unit, duplicates, untied if len(straddling) else None, straddling)
+        untied_split = replace(_drawn(table, apart, options, classes), notes=())
+        straddling = _straddling(untied_split, group)
+    return Prepared(
+        table, classes, split, group, duplicates, untied_split if len(straddling) else None, straddling
+    )
 
 
 def duplicates_of(table: Table, options: SplitOptions, progress: Progress | None) -> Duplicates | None:
@@ -131,15 +133,15 @@ def duplicates_of(table: Table, options: SplitOptions, progress: Progress | None
     )
 
 
-def _units(
+def _make_groups(
     table: Table, options: SplitOptions, duplicates: Duplicates | None, *, copies: bool
 ) -> NDArray[np.intp]:
-    keys, ties = row_keys(table.groups, table.content, table.paths)
+    keys, group_names = row_keys(table.groups, table.content, table.paths)
     if not copies or options.duplicates == "off":
-        ties = [table.groups] if table.groups is not None else []
+        group_names = [table.groups] if table.groups is not None else []
     if duplicates is not None:
-        ties = [*ties, duplicates.ties]
-    return make_units(keys, ties, options.seed, _order(table) if options.ordered else None)
+        group_names = [*group_names, duplicates.group_names]
+    return make_groups(keys, group_names, options.seed, _order(table) if options.ordered else None)
 
 
 def _order(table: Table) -> list[int]:
@@ -153,38 +155,38 @@ def _order(table: Table) -> list[int]:
     return place
 
 
-def _drawn(table: Table, unit: NDArray[np.intp], options: SplitOptions, classes: list[str]) -> Split:
+def _drawn(table: Table, group: NDArray[np.intp], options: SplitOptions, classes: list[str]) -> Split:
     y = _codes(table, classes)
-    placed, notes = _kept(table, unit, options)
-    split = stratified_split(y, unit, options.test_size, classes, options.per_class, placed)
-    return _balanced(table, replace(split, notes=(*notes, *split.notes)), unit, options)
+    fixed, notes = _kept(table, group, options)
+    split = stratified_split(y, group, options.test_size, classes, options.per_class, fixed)
+    return _balanced(table, replace(split, notes=(*notes, *split.notes)), group, options)
 
 
-def _kept(table: Table, unit: NDArray[np.intp], options: SplitOptions) -> tuple[dict[int, bool], list[str]]:
-    """Unit -> whether it trains, of those that `SplitOptions.keep_split` knows; and what to say of it.
+def _kept(table: Table, group: NDArray[np.intp], options: SplitOptions) -> tuple[dict[int, bool], list[str]]:
+    """Group -> whether it trains, of those that `SplitOptions.keep_split` knows; and what to say of it.
 
-    Where images of both sides have become one unit, as a copy was added that ties them, it trains: a test
-    image with a copy in training would judge nothing.
+    Where images of both sides have become one group, as a copy was added that joins them, it trains: a test
+    image with a copy in training would test nothing.
     """
     if options.keep_split is None:
         return {}, []
     part = options.keep_split.part_of(table.content, table.paths)
-    placed = dict.fromkeys(unit[part == TEST].tolist(), False)
-    placed |= dict.fromkeys(unit[part == TRAIN].tolist(), True)
-    moved = sum(placed[u] for u in unit[part == TEST].tolist())
+    fixed = dict.fromkeys(group[part == TEST].tolist(), False)
+    fixed |= dict.fromkeys(group[part == TRAIN].tolist(), True)
+    moved = sum(fixed[u] for u in group[part == TEST].tolist())
     said = f"{np.count_nonzero(part != NEITHER) - moved} of {len(part)} images keep their side"
     if moved:
-        said += f"; {moved} that judged are tied to training images, and train"
-    return placed, [f"--keep-split: {said}"]
+        said += f"; {moved} of the test set are grouped with training images, and train"
+    return fixed, [f"--keep-split: {said}"]
 
 
-def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: SplitOptions) -> Split:
+def _balanced(table: Table, split: Split, group: NDArray[np.intp], options: SplitOptions) -> Split:
     if not options.balance:
         return split
     classes = in_order(table.labels)
     keys, _ = row_keys(None, table.content, table.paths)
     y = _codes(table, classes)
-    kept = trim_to_smallest(split.train, y, unit, keys or [str(i) for i in range(len(y))])
+    kept = trim_to_smallest(split.train, y, group, keys or [str(i) for i in range(len(y))])
     dropped = len(split.train) - len(kept)
     if not dropped:
         return split
@@ -192,7 +194,7 @@ def _balanced(table: Table, split: Split, unit: NDArray[np.intp], options: Split
     return _noted(
         replace(split, train=kept),
         f"--balance: every class trains on {fewest} images, as the smallest does; {dropped} training images "
-        "were left out, and the test part is as it was",
+        "were left out, and the test set is as it was",
     )
 
 
@@ -201,8 +203,8 @@ def _codes(table: Table, classes: list[str]) -> NDArray[np.intp]:
     return np.array([code[label] for label in table.labels], np.intp)
 
 
-def _straddling(split: Split, unit: NDArray[np.intp]) -> NDArray[np.intp]:
-    return split.test[np.isin(unit[split.test], unit[split.train])]
+def _straddling(split: Split, group: NDArray[np.intp]) -> NDArray[np.intp]:
+    return split.test[np.isin(group[split.test], group[split.train])]
 
 
 def _noted(split: Split, note: str) -> Split:

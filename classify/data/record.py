@@ -1,4 +1,4 @@
-"""Which images a classifier learned from and which judged it, small enough to lie in its file.
+"""Which images a classifier learned from and which it was tested on, small enough to lie in its file.
 
 An image is known by 40 bits of a SHA-256: of its content hash, or of its path where the content is not
 known. So `report`, `evaluate` and `compare` find the held-out rows of a features.h5 again, in whatever
@@ -126,7 +126,7 @@ class SplitRecord:
         """
         differing = {part: _unpacked(text, _EXACT_BYTES) for part, text in value["differing"].items()}
         if not set(differing) <= set(_PARTS):
-            raise ValueError(f"the split names the parts {', '.join(map(repr, differing))}")
+            raise ValueError(f"the split names the sets {', '.join(map(repr, differing))}")
         return cls(_unpacked(value[TRAIN], _BYTES), _unpacked(value[TEST], _BYTES), differing)
 
 

@@ -165,7 +165,7 @@ def check_finite(X: NDArray[np.float32], rows: NDArray[np.intp], name: Callable[
 
 
 def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halved: bool) -> list[str]:
-    """The classes in order, if they can be told apart and judged.
+    """The classes in order, if they can be told apart and tested.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
         what = "one image" if counts[single[0]] == 1 else "one image and copies of it"
         raise DataError(
             f"{len(single)} of {len(classes)} classes have {what}: {name_some(single)}; needed are two, "
-            "one to learn from and one to judge with: add images, or leave these classes out"
+            "one to train on and one to test on: add images, or leave these classes out"
         )
     return classes
 

@@ -1,4 +1,4 @@
-"""Which of the labelled images take part: classes by name, and training parts of equal size."""
+"""Which of the labelled images take part: classes by name, and train sets of equal size."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _names(option: str, given: Sequence[str], known: Sequence[str]) -> set[str]:
 
 
 def trim_to_smallest(
-    train: NDArray[np.intp], y: NDArray[np.intp], unit: NDArray[np.intp], keys: Sequence[str]
+    train: NDArray[np.intp], y: NDArray[np.intp], group: NDArray[np.intp], keys: Sequence[str]
 ) -> NDArray[np.intp]:
     """As many training rows of every class as the smallest has.
 
@@ -82,15 +82,15 @@ def trim_to_smallest(
     ----------
     train : ndarray of shape (n_train,), intp
         Positions among the rows.
-    y, unit : ndarray of shape (n,), intp
-        Class codes; units in their order.
+    y, group : ndarray of shape (n,), intp
+        Class codes; groups in their order.
     keys : sequence of n str
-        Tells the rows of a unit apart, whatever their position.
+        Tells the rows of a group apart, whatever their position.
 
     Returns
     -------
     ndarray of intp
-        Ascending. Each class keeps those whose units come first, so that images that are added change
+        Ascending. Each class keeps those whose groups come first, so that images that are added change
         little.
     """
     smallest = np.bincount(y[train])
@@ -98,5 +98,5 @@ def trim_to_smallest(
     kept: list[int] = []
     for c in np.unique(y[train]).tolist():
         rows = [i for i in train.tolist() if y[i] == c]
-        kept += sorted(rows, key=lambda i: (unit[i], keys[i]))[:fewest]
+        kept += sorted(rows, key=lambda i: (group[i], keys[i]))[:fewest]
     return np.array(sorted(kept), np.intp)

@@ -1,9 +1,9 @@
-"""Which images train and which judge: per class, whole groups, nothing straddles, seeded.
+"""Which images train and which test: per class, whole groups, nothing straddles, seeded.
 
 Not scikit-learn's `StratifiedGroupKFold` (1.9.1): of 862 traffic signs in 472 tracks a class is off by up to
 3 images where this is exact, one image less moves 21 % of the others to the other side (here 0.02 %), and
 100,000 single images take 56 s of processor time (0.5 s). `GroupShuffleSplit` leaves 4.6 of 43 classes
-unjudged.
+untested.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.data.rows import name_some
-from fc7.classify.data.split_words import SplitWords
-from fc7.classify.data.units import count_table
+from fc7.classify.data.split_groups import count_table
+from fc7.classify.data.split_values import SplitValues
 from fc7.models.common.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows to learn from and rows to judge with; no row is in both.
+    """Rows of the train set and rows of the test set; no row is in both.
 
     Attributes
     ----------
@@ -54,77 +54,77 @@ def training_count(n: int, test_size: float) -> int:
 
 def stratified_split(
     y: NDArray[np.intp],
-    unit: NDArray[np.intp],
+    group: NDArray[np.intp],
     test_size: float,
     classes: Sequence[str],
     per_class: int | None = None,
-    placed: Mapping[int, bool] | None = None,
+    fixed: Mapping[int, bool] | None = None,
 ) -> Split:
-    """Split every class by `training_count`, units whole.
+    """Split every class by `training_count`, groups whole.
 
-    Units are taken in their order (`make_units`). Those of several classes are placed first, each where
-    it brings the counts nearer; then each class fills up with its own units to the nearest sum there is.
-    Units that are placed already count from the start.
+    Groups are taken in their order (`make_groups`). Those of several classes are placed first, each where
+    it brings the counts nearer; then each class fills up with its own groups to the nearest sum there is.
+    Groups that are placed already count from the start.
 
     Parameters
     ----------
     y : ndarray of shape (n,), intp
         Class codes.
-    unit : ndarray of shape (n,), intp
-        Rows of one unit stay together.
+    group : ndarray of shape (n,), intp
+        Rows of one group stay together.
     test_size : float
         In (0, 1).
     classes : sequence of str
         For the notes.
     per_class : int or None
         So many images of each class train, in place of the share; all but one where there are fewer.
-    placed : mapping of int to bool, or None
-        Units whose side is given: whether they train.
+    fixed : mapping of int to bool, or None
+        Groups whose side is given: whether they train.
 
     Returns
     -------
     Split
-        A class that is one unit as a whole trains, and a note says that it cannot be judged.
+        A class that is one group as a whole trains, and a note says that it cannot be tested.
 
     Raises
     ------
     DataError
-        If every unit is needed in training, as the only one of some class, so that the test part would
+        If every group is needed in training, as the only one of some class, so that the test set would
         be empty.
     """
     K = len(classes)
-    table = count_table(y, unit, K)
+    table = count_table(y, group, K)
     total = np.bincount(y, minlength=K).tolist()
     wanted = [_wanted(n, test_size, per_class) for n in total]
     trains = np.zeros(len(table), bool)
-    placed = placed or {}
+    fixed = fixed or {}
     have_train, have_test = [0] * K, [0] * K
-    for u, side_of in placed.items():
+    for u, side_of in fixed.items():
         trains[u] = side_of
         for c, n in table[u].items():
             (have_train if side_of else have_test)[c] += n
-    free = [u for u in range(len(table)) if u not in placed]
+    free = [u for u in range(len(table)) if u not in fixed]
     _place_mixed(table, free, total, wanted, trains, have_train, have_test)
     own: list[list[int]] = [[] for _ in range(K)]
     for u in free:
         if len(table[u]) == 1:
             own[next(iter(table[u]))].append(u)
-    for c, units in enumerate(own):
-        sizes = [table[u][c] for u in units]
+    for c, groups in enumerate(own):
+        sizes = [table[u][c] for u in groups]
         low = 0 if have_train[c] else 1
         high = sum(sizes) - (0 if have_test[c] else 1)
         chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high)
-        trains[[u for u, take in zip(units, chosen, strict=True) if take]] = True
-        if len(units) == 1 and not have_train[c]:
-            trains[units[0]] = True
-    side = trains[unit]
+        trains[[u for u, take in zip(groups, chosen, strict=True) if take]] = True
+        if len(groups) == 1 and not have_train[c]:
+            trains[groups[0]] = True
+    side = trains[group]
     if side.all():
         raise DataError(
-            "no image can be held out to judge with: every group, or image with its copies, is the only one "
-            "of some class; needed are two of at least one class: add images, or declare finer groups"
+            "no image can be held out as the test set: every group, or image with its copies, is the only "
+            "one of some class; needed are two of at least one class: add images, or declare finer groups"
         )
     asked = "--test-size" if per_class is None else "--per-class"
-    whole = "copies and groups stay whole" if not placed else "kept images stay, copies and groups stay whole"
+    whole = "copies and groups stay whole" if not fixed else "kept images stay, copies and groups stay whole"
     notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked, whole)
     return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes)
 
@@ -141,7 +141,7 @@ def _few_notes(total: list[int], per_class: int | None, classes: Sequence[str]) 
         return ()
     return (
         f"--per-class {per_class}: {len(few)} of {len(classes)} classes have too few images for that and one "
-        f"to judge with; all but one of theirs train: {name_some(few)}",
+        f"to test on; all but one of theirs train: {name_some(few)}",
     )
 
 
@@ -154,8 +154,8 @@ def _place_mixed(
     have_train: list[int],
     have_test: list[int],
 ) -> None:
-    """Place the free units of several classes, and count each class's rows in training and in test."""
-    still = [0] * len(total)  # units to come, of one class or several
+    """Place the free groups of several classes, and count each class's rows in training and in test."""
+    still = [0] * len(total)  # groups to come, of one class or several
     for u in free:
         for c in table[u]:
             still[c] += 1
@@ -241,65 +241,67 @@ def _notes(
             f"images more or fewer in training than {asked} asks for"
         )
     for part, counts, so in (
-        ("test", n_test, "they are not judged"),
-        ("training", n_train, "they are never predicted"),
+        ("test", n_test, "they are not tested"),
+        ("train", n_train, "they are never predicted"),
     ):
         missing = [name for name, count in zip(classes, counts, strict=True) if not count]
         if missing:
             notes.append(
-                f"{part} part without an image, as each lies in one group: {name_some(missing)}; {so}"
+                f"{part} set without an image, as each lies in one group: {name_some(missing)}; {so}"
             )
     return tuple(notes)
 
 
 def column_split(
-    given: Sequence[str], sides: SplitWords, unit: NDArray[np.intp], name: Callable[[int], str]
+    given: Sequence[str], sides: SplitValues, group: NDArray[np.intp], name: Callable[[int], str]
 ) -> Split:
-    """The split that the data came with: a word for each row.
+    """The split that the data came with: a value for each row.
 
     Parameters
     ----------
     given : sequence of n str
-    sides : SplitWords
-        Which words train and which judge. Rows of another word are left out and counted in a note.
-    unit : ndarray of shape (n,), intp
-        Units on both sides are counted in a note; they are not moved.
+    sides : SplitValues
+        Which values train and which test. Rows of another value are left out and counted in a note.
+    group : ndarray of shape (n,), intp
+        Groups on both sides are counted in a note; they are not moved.
     name : callable
         Gives the name of a row for messages.
 
     Raises
     ------
     DataError
-        If a row has no word, or a part is empty.
+        If a row has no value, or a set is empty.
     """
-    words = np.array(given, np.str_)
-    blank = np.flatnonzero(words == "")
+    values = np.array(given, np.str_)
+    blank = np.flatnonzero(values == "")
     if len(blank):
         raise DataError(
-            f"{len(blank)} of {len(words)} labelled images have no split, {name(int(blank[0]))} first; "
+            f"{len(blank)} of {len(values)} labelled images have no split, {name(int(blank[0]))} first; "
             "give train or test to every one of them, or fit --split draw"
         )
-    trains, judges = np.isin(words, sorted(sides.train)), np.isin(words, sorted(sides.test))
-    train, test = np.flatnonzero(trains), np.flatnonzero(judges)
-    found = ", ".join(f"{n} {word}" for word, n in zip(*np.unique(words, return_counts=True), strict=True))
+    trains, tests = np.isin(values, sorted(sides.train)), np.isin(values, sorted(sides.test))
+    train, test = np.flatnonzero(trains), np.flatnonzero(tests)
+    found = ", ".join(f"{n} {value}" for value, n in zip(*np.unique(values, return_counts=True), strict=True))
     if not len(train) or not len(test):
         raise DataError(
-            f"the given split holds {found}; needed are images of {_words(sides.train)} to learn from and of "
-            f"{_words(sides.test)} to judge with (--split)"
+            f"the given split holds {found}; needed are images of {_joined(sides.train)} to learn from and "
+            f"of {_joined(sides.test)} to test on (--split)"
         )
     notes = []
-    if set(words) != {"train", "test"}:
-        train_words, test_words, others = (set(words[rows]) for rows in (train, test, ~(trains | judges)))
-        note = f"the given split holds {found}: {_words(train_words)} trained, {_words(test_words)} judged"
-        notes.append(f"{note}, {_words(others)} left out (--split)" if others else f"{note} (--split)")
-    straddling = np.isin(unit[test], unit[train]).sum()
+    if set(values) != {"train", "test"}:
+        train_values, test_values, others = (set(values[rows]) for rows in (train, test, ~(trains | tests)))
+        note = (
+            f"the given split holds {found}: {_joined(train_values)} trained, {_joined(test_values)} tested"
+        )
+        notes.append(f"{note}, {_joined(others)} left out (--split)" if others else f"{note} (--split)")
+    straddling = np.isin(group[test], group[train]).sum()
     if straddling:
         notes.append(
             f"{straddling} test images are copies or near-duplicates of training images, or share their "
-            "group: the given split keeps them, and its figures are too good for it"
+            "group: the given split keeps them, and its metrics are too good for it"
         )
     return Split(train, test, "column", tuple(notes))
 
 
-def _words(words: Iterable[str]) -> str:
-    return " and ".join(sorted(words))
+def _joined(values: Iterable[str]) -> str:
+    return " and ".join(sorted(values))

@@ -37,7 +37,7 @@ _TWICE, _AS_GOOD_AS_GREY, _SAME_CONTRAST = 2.0, 7.0, 1.2
 _STEP = 1 << 14
 
 
-class Hues:
+class Colours:
     """Colours of images, compared in pairs; both ways round give the same.
 
     Parameters

@@ -32,12 +32,12 @@ _DIRECTIONS, _SLACK = 256, 1.5
 _MANY = 5000
 # Rounding of float32 products of unit rows.
 _ROUNDING = 4e-6
-# So many of the nearest a row is given in one block: a thousand copies of an image are tied by their
+# So many of the nearest a row is given in one block: a thousand copies of an image are joined by their
 # nearest, and the half million pairs among them need not be kept.
 _MOST_IN_BLOCK = 32
 
 
-class Closeness:
+class FeatureDistances:
     """Distances among some rows of a feature matrix.
 
     Parameters
@@ -163,13 +163,13 @@ class Closeness:
 
 def nearest(squared: Floats, bound: np.float32, *, diagonal: bool) -> tuple[Rows, Rows]:
     """Where a block of distances is within the bound, each pair once, the nearest of each row."""
-    near = squared <= bound
+    distances = squared <= bound
     if diagonal:
-        near = np.triu(near, 1)
-    crowded = np.flatnonzero(np.count_nonzero(near, axis=1) > _MOST_IN_BLOCK)
+        distances = np.triu(distances, 1)
+    crowded = np.flatnonzero(np.count_nonzero(distances, axis=1) > _MOST_IN_BLOCK)
     for row in crowded.tolist():
-        columns = np.flatnonzero(near[row])
+        columns = np.flatnonzero(distances[row])
         order = np.argsort(squared[row, columns], kind="stable")
-        near[row, columns[order[_MOST_IN_BLOCK:]]] = False
-    i, j = np.nonzero(near)
+        distances[row, columns[order[_MOST_IN_BLOCK:]]] = False
+    i, j = np.nonzero(distances)
     return i, j

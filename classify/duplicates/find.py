@@ -2,11 +2,11 @@
 
 Copies altered a little (stored again, scaled, cropped, brightened) lie nearer to each other than different
 pictures do; how near that is, `classify.duplicates.thresholds` learns from the cache, for features and for
-thumbnails (`classify.duplicates.greys`). Pairs within either are tied, nearest first
+thumbnails (`classify.duplicates.greys`). Pairs within either are grouped, nearest first
 (`classify.duplicates.groups`), but for those whose colours differ (`classify.duplicates.colours`).
 
-Perceptual hashes do not serve: of 300 altered copies among 400 photographs of clothes, at no more false ties,
-`imagehash` (4.3.2) finds 68 % by `phash`, 65 % by `dhash` and 64 % by `whash`, this 99 %
+Perceptual hashes do not serve: of 300 altered copies among 400 photographs of clothes, with no more false
+pairs, `imagehash` (4.3.2) finds 68 % by `phash`, 65 % by `dhash` and 64 % by `whash`, this 99 %
 (tests/benchmarks/NOTES-duplicates.md). It brings 9.6 MB.
 """
 
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.duplicates.colours import Hues
-from fc7.classify.duplicates.distances import Closeness
-from fc7.classify.duplicates.greys import Greys
-from fc7.classify.duplicates.groups import FEATURES, GREYS, Links, tie
+from fc7.classify.duplicates.colours import Colours
+from fc7.classify.duplicates.distances import FeatureDistances
+from fc7.classify.duplicates.greys import GreyDistances
+from fc7.classify.duplicates.groups import FEATURES, GREYS, Links, join_groups
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, SAME, Thresholds, calibrate
 from fc7.extract.images.thumbnails import GREYS as N_GREYS
 from fc7.models.common.label_names import in_order
@@ -29,7 +29,7 @@ from fc7.models.common.progress import Progress, Silent
 
 Rows = NDArray[np.intp]
 
-# Thumbnails are compared as they are and mirrored, so each way may tie half as many by chance.
+# Thumbnails are compared as they are and mirrored, so each way may pair half as many by chance.
 _SHARE_OF_GREYS = FALSE_SHARE / 2
 
 
@@ -67,7 +67,7 @@ class Duplicates:
     pairs : tuple of Pair
         All that were found, nearest first: each exact copy with the first of its content, and
         near-duplicates among the first ones of each content.
-    untied : int
+    n_left_apart : int
         Pairs of `pairs` in two groups, kept apart by the rules against chains.
     thresholds : Thresholds
         As distances, 1 - cosine; ``inside`` is in the order of `classes`.
@@ -77,14 +77,14 @@ class Duplicates:
 
     group: Rows
     pairs: tuple[Pair, ...]
-    untied: int
+    n_left_apart: int
     classes: tuple[str, ...]
     thresholds: Thresholds
     greys: Thresholds | None = None
 
     @property
-    def ties(self) -> list[str]:
-        """A name for each image that shares a group, else empty: as `classify.data.units` takes them."""
+    def group_names(self) -> list[str]:
+        """A name for each image that shares a group, else empty: for `classify.data.split_groups`."""
         size = np.bincount(self.group) if len(self.group) else np.empty(0, np.intp)
         return [f"duplicate {g}" if size[g] > 1 else "" for g in self.group.tolist()]
 
@@ -110,7 +110,7 @@ class Duplicates:
             "groups": len(self.groups),
             "exact_copies": self.n_exact,
             "pairs": len(self.pairs),
-            "pairs_left_apart": self.untied,
+            "pairs_left_apart": self.n_left_apart,
             "found_by_thumbnails": sum(pair.greys for pair in self.pairs),
             "thumbnail_cosine_between_classes": None if greys is None else round(1 - greys.between, 8),
             "cosine_between_classes": round(1 - self.thresholds.between, 8),
@@ -169,24 +169,30 @@ def find_duplicates(
     classes, y = _coded(labels)
     first = _first_of(content, len(rows))
     different = np.flatnonzero(first == np.arange(len(rows)))
-    near = Closeness(X, rows[different])
+    distances = FeatureDistances(X, rows[different])
     own = y[different]
     declared = _coded_or_alone(None if groups is None else [groups[i] for i in different.tolist()], own)
     if cosine is None:
-        thresholds = calibrate(near, own, declared, len(classes))
+        thresholds = calibrate(distances, own, declared, len(classes))
     else:
         thresholds = Thresholds(1 - cosine, np.full(len(classes), 1 - cosine))
-    hues = Hues(thumbnails[different]) if cosine is None and thumbnails is not None else None
-    links = _by_features(near, thresholds, own, hues, progress)
-    looks = [near.sketches if len(links) else np.zeros((len(own), 1), np.float32)]
+    colours = Colours(thumbnails[different]) if cosine is None and thumbnails is not None else None
+    links = _by_features(distances, thresholds, own, colours, progress)
+    looks = [distances.sketches if len(links) else np.zeros((len(own), 1), np.float32)]
     greys = None
-    if hues is not None and thumbnails is not None:
-        seen = Greys(thumbnails[different, :N_GREYS])
-        greys = calibrate(seen.near, own[seen.rows], declared[seen.rows], len(classes), _SHARE_OF_GREYS)
-        links = links.and_those(_by_greys(seen, greys, own, hues))
-        looks = [near.sketches if len(links) else looks[0], np.zeros((len(own), N_GREYS), np.float32)]
-        looks[GREYS][seen.rows] = seen.directions
-    joined = tie(links, looks, own)
+    if colours is not None and thumbnails is not None:
+        grey_distances = GreyDistances(thumbnails[different, :N_GREYS])
+        greys = calibrate(
+            grey_distances.distances,
+            own[grey_distances.rows],
+            declared[grey_distances.rows],
+            len(classes),
+            _SHARE_OF_GREYS,
+        )
+        links = links.merged(_by_greys(grey_distances, greys, own, colours))
+        looks = [distances.sketches if len(links) else looks[0], np.zeros((len(own), N_GREYS), np.float32)]
+        looks[GREYS][grey_distances.rows] = grey_distances.directions
+    joined = join_groups(links, looks, own)
     number = np.empty(len(rows), np.intp)
     number[different] = joined
     group = np.unique(number[first], return_inverse=True)[1].astype(np.intp)
@@ -194,29 +200,29 @@ def find_duplicates(
     found = zip(
         different[links.i].tolist(),
         different[links.j].tolist(),
-        (1 - near.between(links.i, links.j)).tolist(),
+        (1 - distances.between(links.i, links.j)).tolist(),
         (links.look == GREYS).tolist(),
         strict=True,
     )
     pairs = (*copies, *(Pair(a, b, cosine, False, by_greys) for a, b, cosine, by_greys in found))
-    untied = int(np.count_nonzero(joined[links.i] != joined[links.j]))
-    return Duplicates(group, pairs, untied, classes, thresholds, greys)
+    n_left_apart = int(np.count_nonzero(joined[links.i] != joined[links.j]))
+    return Duplicates(group, pairs, n_left_apart, classes, thresholds, greys)
 
 
 def _by_features(
-    near: Closeness, thresholds: Thresholds, y: Rows, hues: Hues | None, progress: Progress
+    distances: FeatureDistances, thresholds: Thresholds, y: Rows, colours: Colours | None, progress: Progress
 ) -> Links:
-    i, j, distance = near.pairs_within(thresholds.between, progress)
-    if hues is not None:
-        kept = ~hues.differ_on_the_whole(i, j)
+    i, j, distance = distances.pairs_within(thresholds.between, progress)
+    if colours is not None:
+        kept = ~colours.differ_on_the_whole(i, j)
         i, j, distance = i[kept], j[kept], distance[kept]
     return _links(i, j, distance, np.zeros(len(i), np.bool_), thresholds, y, FEATURES)
 
 
-def _by_greys(seen: Greys, thresholds: Thresholds, y: Rows, hues: Hues) -> Links:
-    near_i, near_j, distance, turned = seen.pairs_within(thresholds.between)
-    i, j = seen.rows[near_i], seen.rows[near_j]
-    kept = ~hues.differ(i, j, turned)
+def _by_greys(grey_distances: GreyDistances, thresholds: Thresholds, y: Rows, colours: Colours) -> Links:
+    near_i, near_j, distance, turned = grey_distances.pairs_within(thresholds.between)
+    i, j = grey_distances.rows[near_i], grey_distances.rows[near_j]
+    kept = ~colours.differ(i, j, turned)
     return _links(i[kept], j[kept], distance[kept], turned[kept], thresholds, y, GREYS)
 
 
@@ -232,7 +238,7 @@ def _links(
     """Those pairs that are within what is allowed to their classes, by rising share of it."""
     inside = thresholds.inside
     most = np.where(y[i] == y[j], inside[y[i]], thresholds.between)
-    # A figure of a tight class under a wrong label is near to the whole class; it is tied to its own copies.
+    # A drawing of a tight class under a wrong label is near to the whole class; its own copies are its group.
     allowed = np.minimum(inside[y[i]], inside[y[j]])
     kept = distance <= most
     share = distance[kept] / np.maximum(most[kept], SAME)

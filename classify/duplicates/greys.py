@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.duplicates.distances import Closeness, nearest
+from fc7.classify.duplicates.distances import FeatureDistances, nearest
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float32]
@@ -26,7 +26,7 @@ _BLOCK = 2896
 _ROUNDING = 2e-6
 
 
-class Greys:
+class GreyDistances:
     """Distances among the thumbnails that show something.
 
     Parameters
@@ -38,7 +38,7 @@ class Greys:
     ----------
     rows : ndarray of shape (n_shown,), intp
         Which of the n have contrast enough to be told apart; everything else counts within them.
-    near : Closeness
+    distances : FeatureDistances
         Of these as they are.
     directions : ndarray of shape (n_shown, 64), float32
         Unit rows: a distance is ``1 - product``.
@@ -52,8 +52,8 @@ class Greys:
         shown /= np.sqrt(np.einsum("ij,ij->i", shown, shown))[:, None]
         mean = shown.mean(axis=0, dtype=np.float64) if len(shown) else np.zeros(thumbnails.shape[1])
         symmetric = ((mean + mirrored(mean[None])[0]) / 2).astype(np.float32)
-        self.near = Closeness(shown, np.arange(len(shown)), symmetric)
-        self.directions = self.near.directions(slice(None))
+        self.distances = FeatureDistances(shown, np.arange(len(shown)), symmetric)
+        self.directions = self.distances.directions(slice(None))
 
     def pairs_within(self, most: float) -> tuple[Rows, Rows, NDArray[np.float64], NDArray[np.bool_]]:
         """All pairs whose distance is at most `most`, as they are or one of them mirrored.

@@ -1,6 +1,6 @@
 """Pairs of near images become groups, nearest first, without chains.
 
-A chain of pairs could tie a whole class, so two groups of images are not joined
+A chain of pairs could join a whole class, so two groups of images are not joined
 
 - by a pair of two classes that is not within what is allowed inside both of them; or
 - if the distances from one to the other are on average above twice the threshold: two copies of one
@@ -8,10 +8,10 @@ A chain of pairs could tie a whole class, so two groups of images are not joined
 - if more than ten images and more than half of a class would then be one group: no class is copies of one
   picture to that extent, and one that only looks so must stay possible to split; or
 - if a whole class would then be one group, unless they are within a quarter of the threshold: such a class
-  cannot be judged, which a class of two images should not come to by chance.
+  cannot be evaluated, which a class of two images should not come to by chance.
 
-scipy's `connected_components` (1.17.1) over the same pairs ties 5 of 860 traffic signs to another picture
-where this ties 1, and 0.45 of 100 photographs of clothes with planted copies where this ties 0.35.
+scipy's `connected_components` (1.17.1) over the same pairs groups 5 of 860 traffic signs with another picture
+where this groups 1, and 0.45 of 100 photographs of clothes with planted copies where this groups 0.35.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Links:
     share : ndarray of shape (n_links,), float64
         The same as a share of the threshold for such a pair.
     allowed : ndarray of shape (n_links,), float64
-        The distance up to which the pair may tie.
+        The distance up to which the pair may be grouped.
     look : ndarray of shape (n_links,), intp
         `FEATURES` or `GREYS`.
     turned : ndarray of shape (n_links,), bool
@@ -67,7 +67,7 @@ class Links:
     def __len__(self) -> int:
         return len(self.i)
 
-    def and_those(self, other: Links) -> Links:
+    def merged(self, other: Links) -> Links:
         """Both, each pair once by the look that finds it nearer, by rising share."""
         columns = [np.concatenate([getattr(self, name), getattr(other, name)]) for name in self.__slots__]
         i, j, _, share, *_ = columns
@@ -82,7 +82,7 @@ class Links:
         return Links(*(getattr(self, name)[order] for name in self.__slots__))
 
 
-def tie(links: Links, looks: Sequence[Floats], y: Rows) -> Rows:
+def join_groups(links: Links, looks: Sequence[Floats], y: Rows) -> Rows:
     """Join pairs in their order by the rules above.
 
     Parameters
@@ -100,14 +100,14 @@ def tie(links: Links, looks: Sequence[Floats], y: Rows) -> Rows:
         Equal for images of one group.
     """
     total = Counter(y.tolist())
-    home: dict[int, _Bundle] = {}
+    home: dict[int, _Group] = {}
 
-    def bundle_of(row: int) -> _Bundle:
-        return home.get(row) or _Bundle.of(row, [look[row] for look in looks], int(y[row]))
+    def group_of(row: int) -> _Group:
+        return home.get(row) or _Group.of(row, [look[row] for look in looks], int(y[row]))
 
     columns = (links.i, links.j, links.distance, links.allowed, links.look, links.turned)
     for a, b, d, most, look, turned in zip(*(column.tolist() for column in columns), strict=True):
-        one, other = bundle_of(a), bundle_of(b)
+        one, other = group_of(a), group_of(b)
         if one is other or d > most:
             continue
         turn = (turned != (one.turned[a] != other.turned[b])) if look == GREYS else one.turns_to(other)
@@ -123,8 +123,8 @@ def tie(links: Links, looks: Sequence[Floats], y: Rows) -> Rows:
         both = one.joined(other, turn)
         home.update(dict.fromkeys(both.turned, both))
     number = np.arange(len(y))
-    for row, bundle in home.items():
-        number[row] = min(bundle.turned)
+    for row, group in home.items():
+        number[row] = min(group.turned)
     return number
 
 
@@ -156,7 +156,7 @@ class _Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bundle:
+class _Group:
     """Some images and their sums by look; `turned` says which of them are the mirror image of the first."""
 
     turned: dict[int, bool]
@@ -164,23 +164,23 @@ class _Bundle:
     sums: tuple[_Sum, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, row: int, looks: Sequence[Floats], c: int) -> _Bundle:
+    def of(cls, row: int, looks: Sequence[Floats], c: int) -> _Group:
         return cls({row: False}, Counter({c: 1}), tuple(map(_Sum.of, looks)))
 
-    def mean_distance(self, other: _Bundle, look: int, turn: bool) -> float:
+    def mean_distance(self, other: _Group, look: int, turn: bool) -> float:
         there = other.sums[look]
         return self.sums[look].mean_distance(there.mirrored() if turn and look == GREYS else there)
 
-    def turns_to(self, other: _Bundle) -> bool:
+    def turns_to(self, other: _Group) -> bool:
         """Whether the other is nearer to this one when it is mirrored."""
         if len(self.sums) <= GREYS:
             return False
         return self.mean_distance(other, GREYS, True) < self.mean_distance(other, GREYS, False)
 
-    def joined(self, other: _Bundle, turn: bool) -> _Bundle:
+    def joined(self, other: _Group, turn: bool) -> _Group:
         sums = [
             here.plus(there.mirrored() if turn and look == GREYS else there)
             for look, (here, there) in enumerate(zip(self.sums, other.sums, strict=True))
         ]
         turned = self.turned | {row: was != turn for row, was in other.turned.items()}
-        return _Bundle(turned, self.counts + other.counts, tuple(sums))
+        return _Group(turned, self.counts + other.counts, tuple(sums))

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.duplicates.distances import Closeness
+from fc7.classify.duplicates.distances import FeatureDistances
 
 FALSE_SHARE = 0.01
-"""Share of images that the calibration expects to be tied to another by chance, between classes as inside."""
+"""Share of images that calibration expects in a group with another by chance, between classes as inside."""
 
 # Quantiles that give the tail. Those of all pairs of a class are lower: each image has many of them.
 _OF_NEAREST = ((0.05, 0.25), (0.25, 0.5), (0.5, 0.75))
@@ -65,7 +65,7 @@ class Thresholds:
 
 
 def calibrate(
-    near: Closeness,
+    distances: FeatureDistances,
     y: NDArray[np.intp],
     group: NDArray[np.intp],
     n_classes: int,
@@ -75,29 +75,29 @@ def calibrate(
 
     Parameters
     ----------
-    near : Closeness
+    distances : FeatureDistances
         Of n images, no two of the same content.
     y, group : ndarray of shape (n,), intp
         Class codes, and declared groups; images of one group say nothing about chance.
     share : float
-        Of the images that may be tied by chance.
+        Of the images that may be grouped by chance.
     """
     some = _sample(y, n_classes)
-    seen = _Distances([], [], [], [], [[] for _ in range(n_classes)])
-    for block, distance in near.from_some(some):
-        seen.add(distance, y[block], y, group[block][:, None] == group)
+    sample = _Distances([], [], [], [], [[] for _ in range(n_classes)])
+    for block, distance in distances.from_some(some):
+        sample.add(distance, y[block], y, group[block][:, None] == group)
     size = np.bincount(y, minlength=n_classes).astype(float)
-    own, codes = _joined(seen.own), y[some]
-    pairs = [_joined(rows) for rows in seen.pairs]
+    own, codes = _joined(sample.own), y[some]
+    pairs = [_joined(rows) for rows in sample.pairs]
     inside = np.full(n_classes, _inside(own, _joined(pairs), float(size.sum()) / max(n_classes, 1), share))
     for c in range(n_classes):
         if np.isfinite(own[codes == c]).sum() >= _FEWEST_OF_CLASS:
             inside[c] = _inside(own[codes == c], pairs[c], size[c], share)
-    other = _joined(seen.other)
+    other = _joined(sample.other)
     if np.isfinite(other).sum() >= _FEWEST:
-        between = min(_tail(other, _OF_NEAREST, share), _bound(_joined(seen.second_other), share))
+        between = min(_tail(other, _OF_NEAREST, share), _bound(_joined(sample.second_other), share))
     else:  # one class, no labels, or a handful of images
-        between = min([*inside.tolist(), _bound(_joined(seen.fourth_own), share)], default=SAME)
+        between = min([*inside.tolist(), _bound(_joined(sample.fourth_own), share)], default=SAME)
     return Thresholds(between, np.minimum(inside, between))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.card_figures import MISSING, figures, is_number, mapping
+from fc7.classify.export.card_metrics import MISSING, is_number, mapping, metrics_text
 from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
 from fc7.classify.predict.score import stored_network
@@ -70,10 +70,10 @@ def card_text(classifier: Classifier, licence: str = "") -> str:
     sections = [
         ("What it is", _what(classifier, licence)),
         ("What it is for", _purpose(classifier)),
-        ("What its figures depend on", _factors(classifier, made)),
-        ("How it was judged", _method(classifier, made, metrics)),
-        ("Images it learned from and was judged on", _data(made)),
-        ("Figures", figures(metrics)),
+        ("What its metrics depend on", _factors(classifier, made)),
+        ("How it was evaluated", _method(classifier, made, metrics)),
+        ("Images it was trained and tested on", _data(made)),
+        ("Metrics", metrics_text(metrics)),
         ("Before it decides about people", _people()),
         ("Limits", _limits(classifier, made, metrics)),
         ("Where it comes from", _provenance(classifier, made)),
@@ -107,7 +107,7 @@ def _purpose(classifier: Classifier) -> list[str]:
     named = ", ".join(plain(name) for name in classifier.classes_)
     if classifier.reject_below > 0:
         other = (
-            f"An image whose largest probability is below {classifier.reject_below:.3f} is answered with "
+            f"An image whose largest probability is below {classifier.reject_below:.3f} is labelled "
             f"{plain(classifier.rejection_label)}."
         )
     else:
@@ -123,15 +123,15 @@ def _purpose(classifier: Classifier) -> list[str]:
 def _factors(classifier: Classifier, made: Mapping[str, Any]) -> list[str]:
     novelty = mapping(made, "novelty")
     lines = [
-        "Figures are given class by class. Light, camera, place and season were not recorded, so nothing "
-        "can be said of them: judge it on images of your own (`fc7 evaluate`) where they differ."
+        "Metrics are given class by class. Light, camera, place and season were not recorded, so nothing "
+        "can be said of them: evaluate it on images of your own (`fc7 evaluate`) where they differ."
     ]
     if classifier.novelty is not None:
         share = novelty.get("false_alarm_rate")
         usual = f" (about {share:.1%} of images like these)" if is_number(share) else ""
         lines.append(
-            f"An image unlike the training images gets a novelty score above 1{usual}; its answer is then "
-            "worth little, whatever its probability."
+            f"An image unlike the training images gets a novelty score above 1{usual}; its prediction is "
+            "then worth little, whatever its probability."
         )
     return lines
 
@@ -147,11 +147,11 @@ def _method(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[st
     rejection = mapping(made, "rejection")
     if classifier.reject_below > 0 and is_number(rejection.get("n")):
         lines.append(
-            f"- threshold {classifier.reject_below:.3f}: of {rejection['n']} training images judged out "
+            f"- threshold {classifier.reject_below:.3f}: of {rejection['n']} training images predicted out "
             f"of fold it accepts {rejection.get('n_accepted')}, {rejection.get('n_correct')} of them right"
         )
     if not metrics:
-        lines.append("- it was not judged, or the figures were not recorded")
+        lines.append("- it was not evaluated, or the metrics were not recorded")
     return lines
 
 
@@ -170,7 +170,7 @@ def _data(made: Mapping[str, Any]) -> list[str]:
     lines = [f"Split: {text}.", ""]
     if counts:
         lines += table(
-            ("class", "learned from", "judged on"), [*counts, ("all classes", str(n_train), str(n_test))]
+            ("class", "learned from", "tested on"), [*counts, ("all classes", str(n_train), str(n_test))]
         )
     else:
         lines.append(f"Images of each class: {MISSING}.")
@@ -196,25 +196,25 @@ def _copies(found: Mapping[str, Any]) -> list[str]:
 def _people() -> list[str]:
     return [
         "The file does not know who or what the images show, whether those shown agreed, or what a wrong "
-        "answer costs. Whoever hands it on should add that here. A network that was trained on ImageNet sees "
-        "with that collection's choice of pictures and words."
+        "prediction costs. Whoever hands it on should add that here. A network that was trained on ImageNet "
+        "sees with that collection's choice of pictures and words."
     ]
 
 
 def _limits(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     lines = ["- The intervals hold for images like the test images, and for no others."]
     if not classifier.identity.trained:
-        lines.append("- The network's weights are random: the figures say nothing about a trained one.")
+        lines.append("- The network's weights are random: the metrics say nothing about a trained one.")
     few = [each for each in metrics.get("classes", []) if 0 < int(each["support"]) < _FEW]
     if few:
         lines.append(
-            f"- {len(few)} of {len(metrics['classes'])} classes were judged on fewer than {_FEW} images "
+            f"- {len(few)} of {len(metrics['classes'])} classes were tested on fewer than {_FEW} images "
             "each; the intervals of their recall are about 30 points wide at best."
         )
     if made.get("refit") == "all":
         lines.append(
-            "- The classifier in the file was fitted again on all images, those of the test part too; the "
-            "figures are those of the one fitted without them."
+            "- The classifier in the file was fitted again on all images, those of the test set too; the "
+            "metrics are those of the one fitted without them."
         )
     notes = made.get("notes", [])
     lines += [f"- {plain(str(note))}" for note in notes if isinstance(notes, list)]

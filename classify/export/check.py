@@ -1,4 +1,4 @@
-"""Whether an exported file answers as fc7 itself does: the same images to both, and the answers compared."""
+"""Whether an exported file predicts as fc7 itself does: the same images to both, the predictions compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.trial import Trial
+from fc7.classify.export.check_images import CheckImages
 from fc7.classify.predict.score import score_inputs
 from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
@@ -32,7 +32,7 @@ _NOVELTY_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Predictions:
     """What is said of some images.
 
     Attributes
@@ -50,13 +50,13 @@ class Answers:
     novelty: NDArray[np.float32] | None
 
 
-def our_answers(
-    classifier: Classifier, trial: Trial, care: Care, progress: Progress, notify: Notify
-) -> Answers:
+def our_predictions(
+    classifier: Classifier, sample: CheckImages, care: Care, progress: Progress, notify: Notify
+) -> Predictions:
     """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
     found = list(
         score_inputs(
-            trial.listing,
+            sample.listing,
             classifier,
             RunOptions(device="cpu", precision="fp32", exact_decode=True),
             clock=Clock(),
@@ -65,22 +65,22 @@ def our_answers(
             care=care,
         )
     )
-    for failure in (*trial.listing.failures, *(failure for scored in found for failure in scored.failures)):
+    for failure in (*sample.listing.failures, *(failure for scored in found for failure in scored.failures)):
         notify(f"not tried on {failure.text}")
     paths = [path for scored in found for path in scored.paths]
     if not paths:
         raise ClassifierError(
-            f"none of the images of {trial.source} can be read, and the file is not written without having "
+            f"none of the images of {sample.source} can be read, and the file is not written without having "
             "been tried; give other images with --images"
         )
     P = np.concatenate([scored.probabilities for scored in found])
     novelty = np.concatenate([scored.novelty for scored in found])
-    return Answers(paths, P.argmax(axis=1), P, classifier.rejected(P), novelty)
+    return Predictions(paths, P.argmax(axis=1), P, classifier.rejected(P), novelty)
 
 
-def its_answers(
-    engine: Engine, written: Written, listing: Listing, ours: Answers, spec: PreprocessSpec, care: Care
-) -> Answers:
+def predictions_of_file(
+    engine: Engine, written: Written, listing: Listing, ours: Predictions, spec: PreprocessSpec, care: Care
+) -> Predictions:
     """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
     from fc7.extract.images.decode import prepare
 
@@ -100,11 +100,11 @@ def its_answers(
     parts = [engine.run(list(written.outputs), {"images": np.concatenate(block)}) for block in blocks]
     columns = [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
     of = dict(zip(written.outputs, columns, strict=True))
-    return Answers(ours.paths, of["label"], of["probabilities"], of["rejected"], of.get("novelty"))
+    return Predictions(ours.paths, of["label"], of["probabilities"], of["rejected"], of.get("novelty"))
 
 
-def compare(ours: Answers, theirs: Answers, classifier: Classifier, out: Path) -> float:
-    """The largest difference of a probability, if it and all other answers are within the tolerance.
+def compare(ours: Predictions, theirs: Predictions, classifier: Classifier, out: Path) -> float:
+    """The largest difference of a probability, if it and all other predictions are within the tolerance.
 
     A label may differ where two classes are equally probable to the tolerance, a rejection where the
     largest probability is the threshold.
@@ -124,7 +124,7 @@ def compare(ours: Answers, theirs: Answers, classifier: Classifier, out: Path) -
         return float(apart.max())
     wrong = np.flatnonzero(~right)
     raise ClassifierError(
-        f"{out}: not written, since it would not answer as fc7 classify does: {len(wrong)} of {len(right)} "
+        f"{out}: not written, since it would not predict as fc7 classify does: {len(wrong)} of {len(right)} "
         f"images differ, {ours.paths[wrong[0]]!r} first, by {apart[wrong[0]]:.1e} in a probability, and "
         f"{TOLERANCE:g} is allowed. Please report it, with the network"
     )

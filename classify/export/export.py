@@ -18,8 +18,8 @@ one rounding at the end; the features were learned behind Pillow's, which rounds
 two passes with weights of its own. A graph cannot state that, so the metadata does (``before``), and
 `classify.export.example` writes it as a script.
 
-The file is written under another name first, opened as a stranger would, and its answers are compared with
-those of `fc7 classify` on the CPU in fp32. Only then does it get its name.
+The file is written under another name first, opened as a stranger would, and its predictions are compared
+with those of `fc7 classify` on the CPU in fp32. Only then does it get its name.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from typing import TYPE_CHECKING
 
 from fc7.classify.classifier.artifact import to_bytes
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.export.check import TOLERANCE, compare, its_answers, our_answers
+from fc7.classify.export.check import TOLERANCE, compare, our_predictions, predictions_of_file
+from fc7.classify.export.check_images import check_images
 from fc7.classify.export.example import before_the_network, example_script
-from fc7.classify.export.trial import trial_images
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
-from fc7.classify.predict.recovering import recovering
+from fc7.classify.predict.recovery import recover_from_crash
 from fc7.classify.predict.score import find_network
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.patience import loaded
@@ -67,7 +67,7 @@ class Exported:
     input_shape : tuple of int or str
         Batch (a number, or a name where any will do), height, width, 3.
     images : int
-        On so many images its answers were compared with ours.
+        On so many images its predictions were compared with ours.
     source : str
         Where these are from.
     difference : float
@@ -108,7 +108,7 @@ def export_full(
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> Exported:
-    """Write the network and the classifier as one file, if it answers as they do.
+    """Write the network and the classifier as one file, if it predicts as they do.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def export_full(
     out : str, Path or Output
         A full.onnx that stands there is replaced.
     images : sequence of str or Path
-        What to try it on; see `classify.export.trial.trial_images` for what is taken without any.
+        What to try it on; see `classify.export.check_images.check_images` for what is taken without any.
     features : Path or None
         A features.h5 whose images it may be tried on.
     names : bool
@@ -132,7 +132,7 @@ def export_full(
     MismatchError
         If the network is not in the store.
     ClassifierError
-        If the file answers otherwise than we do, or cannot be written; nothing is written then.
+        If the file predicts otherwise than we do, or cannot be written; nothing is written then.
     WeightsError
         If network and head cannot be one graph.
     HungError
@@ -146,19 +146,19 @@ def export_full(
     target = out.place.target
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
-    trial = trial_images(images, features, classifier, notify)
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
+    sample = check_images(images, features, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
             loaded(lambda: _fused(classifier, stored.graph_path, spec, layer, names=names)),
             room / target.name,
             _properties(classifier, stored.spec.licence, spec.preprocess),
         )
-        with recovering(trial.listing, out, notify) as (listing, care):
-            trial = dataclasses.replace(trial, listing=listing)
-            ours = our_answers(classifier, trial, care, progress, notify)
+        with recover_from_crash(sample.listing, out, notify) as (listing, care):
+            sample = dataclasses.replace(sample, listing=listing)
+            ours = our_predictions(classifier, sample, care, progress, notify)
             engine = loaded(lambda: open_file(room / target.name), str(out.path))
-            theirs = its_answers(engine, written, listing, ours, spec.preprocess, care)
+            theirs = predictions_of_file(engine, written, listing, ours, spec.preprocess, care)
         difference = compare(ours, theirs, classifier, out.path)
         flush(room)
         files = _into_place(written.files, out, arrays)
@@ -169,7 +169,7 @@ def export_full(
         written.input_shape,
         written.outputs,
         len(ours.paths),
-        trial.source,
+        sample.source,
         difference,
     )
 

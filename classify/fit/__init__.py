@@ -1,1 +1,1 @@
-"""Rows to a fitted and judged classifier. Start at `classify.fit.fit`."""
+"""Rows to a fitted and evaluated classifier. Start at `classify.fit.fit`."""

@@ -26,7 +26,7 @@ _TRIED: tuple[Head, ...] = ("svm", "softmax")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to fit on the whole training part.
+    """What to fit on the whole train set.
 
     Attributes
     ----------
@@ -108,8 +108,8 @@ def choose(
         check_pairs(n_classes, data.n_features)
     heads = _TRIED if options.head is None else (options.head,)
     values = {head: [options.C] if options.C else grid(head, data.mean_square) for head in heads}
-    judged = len(np.unique(data.y[fold != ALWAYS_TRAINS]))
-    if judged < 2:
+    n_evaluated = len(np.unique(data.y[fold != ALWAYS_TRAINS]))
+    if n_evaluated < 2:
         head = heads[0]
         C = values[head][len(values[head]) // 2]
         note = (
@@ -140,19 +140,21 @@ def choose(
     kept = tuned[0]
     notes = []
     of_kind = f" (normalisation {data.normalizer.kind})" if options.normalize == "auto" else ""
-    if judged < n_classes:
+    if n_evaluated < n_classes:
         notes.append(
-            f"{n_classes - judged} of {n_classes} classes have one training image or group: they train in "
-            "every fold and are validated in none"
+            f"{n_classes - n_evaluated} of {n_classes} classes have one training image or group: they train "
+            "in every fold and are validated in none"
         )
     notes += [
-        trial.problem(each.head, each.n_folds) + of_kind
+        cv_result.problem(each.head, each.n_folds) + of_kind
         for each in tuned
-        for trial in each.trials
-        if not trial.converged
+        for cv_result in each.cv_results
+        if not cv_result.converged
     ]
     falls_at_once = (
-        kept.peak is kept.trials[0] and kept.trials[1:] and (kept.trials[1].accuracy < kept.peak.accuracy)
+        kept.peak is kept.cv_results[0]
+        and kept.cv_results[1:]
+        and (kept.cv_results[1].accuracy < kept.peak.accuracy)
     )
     if options.C is None and (falls_at_once or values[kept.head][-1] == kept.peak.C):
         notes.append(f"the best C, {kept.peak.C:g}, is at the end of the range that was tried")

@@ -1,4 +1,4 @@
-"""C by cross-validation inside the training part, and the decisions of heads that had not seen the row."""
+"""C by cross-validation inside the train set, and the decisions of heads that had not seen the row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FITTED = 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CvResult:
     """One value of C.
 
     Attributes
@@ -66,12 +66,12 @@ class Tuned:
     Attributes
     ----------
     head : {"svm", "softmax", "svm-ovo"}
-    trials : tuple of Trial
+    cv_results : tuple of CvResult
         By rising C, as far as the search went.
-    best : Trial
+    best : CvResult
         Kept. The most accurate, of equals the smallest C; with the one-standard-error rule the smallest C
         whose accuracy is at most the peak's standard error below it.
-    peak : Trial
+    peak : CvResult
         The most accurate; of equals the smallest C.
     rows : ndarray of shape (n_validated,), intp
         The validated rows among the training rows.
@@ -87,9 +87,9 @@ class Tuned:
     """
 
     head: Head
-    trials: tuple[Trial, ...]
-    best: Trial
-    peak: Trial
+    cv_results: tuple[CvResult, ...]
+    best: CvResult
+    peak: CvResult
     n_folds: int
     rows: NDArray[np.intp]
     scores: NDArray[np.float64]
@@ -99,7 +99,7 @@ class Tuned:
     layer: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """Head, C and every trial, for programs."""
+        """Head, C and the result of every C, for programs."""
         return {
             "head": self.head,
             "normalize": self.normalize,
@@ -110,8 +110,8 @@ class Tuned:
             "n_validated": len(self.rows),
             "solver": self.solver.to_json(),
             "trials": [
-                {**dataclasses.asdict(trial), "failed_folds": list(trial.failed_folds)}
-                for trial in self.trials
+                {**dataclasses.asdict(cv_result), "failed_folds": list(cv_result.failed_folds)}
+                for cv_result in self.cv_results
             ],
         }
 
@@ -154,9 +154,9 @@ def tune(
     rows = np.flatnonzero(fold != ALWAYS_TRAINS)
     numbers, held_out = np.unique(fold[rows], return_inverse=True)
     truth = data.y[rows]
-    trials: list[Trial] = []
-    peak: Trial | None = None
-    kept: list[tuple[Trial, NDArray[np.float64], Solver, Fitted | None]] = []
+    cv_results: list[CvResult] = []
+    peak: CvResult | None = None
+    kept: list[tuple[CvResult, NDArray[np.float64], Solver, Fitted | None]] = []
     progress.start(len(values), f"cross-validating {head}")
     with one_blas_thread():
         path = data.folds(head, fold)
@@ -166,7 +166,7 @@ def tune(
             scores = decisions[rows, held_out].astype(np.float64)
             accuracy = float(np.mean(scores.argmax(axis=1) == truth))
             right = decisions.argmax(axis=2) == data.y[:, None]
-            trial = Trial(
+            cv_result = CvResult(
                 C,
                 accuracy,
                 math.sqrt(accuracy * (1 - accuracy) / len(rows)),
@@ -174,22 +174,22 @@ def tune(
                 not len(path.unsolved),
                 tuple((path.unsolved + 1).tolist()),
             )
-            trials.append(trial)
-            if peak is None or trial.accuracy > peak.accuracy:
-                peak = trial
-            kept.append((trial, scores, path.solver, path.average()))
+            cv_results.append(cv_result)
+            if peak is None or cv_result.accuracy > peak.accuracy:
+                peak = cv_result
+            kept.append((cv_result, scores, path.solver, path.average()))
             floor = peak.accuracy - (peak.standard_error if one_se else 0)
             # The first that is good enough is what the rule takes; what is not will not be any more.
             kept = [each for each in kept if each[0].accuracy >= floor]
             progress.advance()
-            if _past_the_peak(trials, peak):
+            if _past_the_peak(cv_results, peak):
                 break
     progress.finish()
     assert peak is not None, "values is empty"
     best, best_scores, solver, start = kept[0]
     return Tuned(
         head,
-        tuple(trials),
+        tuple(cv_results),
         best,
         peak,
         len(numbers),
@@ -201,13 +201,15 @@ def tune(
     )
 
 
-def _past_the_peak(trials: Sequence[Trial], best: Trial) -> bool:
+def _past_the_peak(cv_results: Sequence[CvResult], best: CvResult) -> bool:
     """Whether two values in a row brought nothing and a larger C has nothing left to bring.
 
     Without the second condition the flat start of a curve, where C is too small to separate
     anything, would pass for its end.
     """
-    if len(trials) < 3 or best in trials[-2:]:
+    if len(cv_results) < 3 or best in cv_results[-2:]:
         return False
     floor = best.accuracy - best.standard_error
-    return all(trial.train_accuracy >= _FITTED or trial.accuracy < floor for trial in trials[-2:])
+    return all(
+        cv_result.train_accuracy >= _FITTED or cv_result.accuracy < floor for cv_result in cv_results[-2:]
+    )

@@ -1,4 +1,4 @@
-"""Features and labels to a classifier and its honest figures: check, split, tune, fit, judge."""
+"""Features and labels to a classifier and its honest metrics: check, split, tune, fit, evaluate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import Prepared, prepare_split
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
+from fc7.classify.fit.rejection_rules import learn_rejection_rules
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
 from fc7.classify.fit.solvers.heads import Fitted
-from fc7.classify.fit.thresholds import learn_doubt
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.metrics.metrics import judge
+from fc7.classify.metrics.metrics import compute_metrics
 
 if TYPE_CHECKING:
     from fc7.models.common.progress import Progress
@@ -59,7 +59,7 @@ def fit_classifier(
     options: FitOptions | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Fit a linear classifier on features and judge it on rows it has not seen.
+    """Fit a linear classifier on features and evaluate it on rows it has not seen.
 
     Everything that is learned (normalisation, C, which head, calibration) is learned on the training
     part. The same rows and options give the same classifier, bit for bit.
@@ -84,7 +84,7 @@ def fit_classifier(
     identity : FeatureIdentity or None
         What made the features; stored, so that others can be refused.
     others : sequence of OtherLayer
-        Other features of the same rows. Cross-validation in the training part chooses between them and `X`;
+        Other features of the same rows. Cross-validation in the train set chooses between them and `X`;
         the split, its groups and the folds are those of `X`.
     progress : Progress or None
         Is told how far the cross-validation has come.
@@ -145,47 +145,47 @@ def _fit_prepared(
     progress: Progress | None,
 ) -> FitResult:
     """All but the time it took and the record in the classifier."""
-    split, classes, unit = prepared.split, prepared.classes, prepared.unit
+    split, classes, group = prepared.split, prepared.classes, prepared.group
     code = {label: i for i, label in enumerate(classes)}
     y = np.array([code[prepared.table.labels[i]] for i in split.train], np.intp)
-    units_in_training = np.unique(unit[split.train], return_inverse=True)[1]
-    fold = make_folds(y, units_in_training, len(classes))
+    train_groups = np.unique(group[split.train], return_inverse=True)[1]
+    fold = make_folds(y, train_groups, len(classes))
     choice, classifier, fitted, table = _choose_and_fit(prepared, fold, options, identity, others, progress)
     identity = classifier.identity
     prepared = replace(prepared, table=table)
-    doubt = learn_doubt(table.X, table.rows[split.train], fold, choice, options)
-    classifier = doubt.given_to(classifier)
+    rules = learn_rejection_rules(table.X, table.rows[split.train], fold, choice, options)
+    classifier = rules.applied_to(classifier)
 
     truth = [table.labels[i] for i in split.test]
     X_test = table.X[table.rows[split.test]]
     probabilities = classifier.predict_proba(X_test)
-    metrics = judge(truth, probabilities, classes, classifier.reject_below)
+    metrics = compute_metrics(truth, probabilities, classes, classifier.reject_below)
     n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
     # What copies would have claimed takes as much memory again.
     del X_test
 
     notes: list[str] = []
 
-    def fit_and_judge(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def fit_and_evaluate(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
         # The rows are given up with the call: those of `test` may then take their place.
         other, its = _fit(
             _training_data(table, train, code, options, choice.normalize), choice, classes, identity
         )
         if not its.converged:
-            notes.append("the classifier behind the figure 'leaky' did not converge: a better one exists")
-        return right_answers(
+            notes.append("the classifier behind the metric 'leaky' did not converge: a better one exists")
+        return right_predictions(
             other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
         )
 
-    leakage = measure_leakage(prepared, right_answers(probabilities, truth, classes), fit_and_judge)
+    leakage = measure_leakage(prepared, right_predictions(probabilities, truth, classes), fit_and_evaluate)
     if options.refit_all:
         known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
         data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)
         classifier, fitted = _fit(data, choice, classes, identity)
-        classifier = doubt.given_to(classifier, table.X, table.rows[known])
+        classifier = rules.applied_to(classifier, table.X, table.rows[known])
 
-    judged = Judged(metrics, n_novel, leakage)
-    return result_of(prepared, units_in_training, choice, doubt, classifier, fitted, judged, options, notes)
+    evaluation = TestEvaluation(metrics, n_novel, leakage)
+    return result_of(prepared, train_groups, choice, rules, classifier, fitted, evaluation, options, notes)
 
 
 def _choose_and_fit(
@@ -196,9 +196,9 @@ def _choose_and_fit(
     others: Sequence[OtherLayer],
     progress: Progress | None,
 ) -> tuple[Choice, Classifier, Fitted, Table]:
-    """What cross-validation chose, a classifier so fitted on the training part, and the rows of its layer.
+    """What cross-validation chose, a classifier so fitted on the train set, and the rows of its layer.
 
-    Beside a layer's rows one copy of their training part is alive at a time.
+    Beside a layer's rows one copy of their train set is alive at a time.
     """
     kinds = KINDS if options.normalize == "auto" else (options.normalize,)
     code = {label: i for i, label in enumerate(prepared.classes)}

@@ -18,13 +18,13 @@ from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split
 from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
-from fc7.extract.cache.reader import CacheReader, Columns, FeatureSet, load_features
+from fc7.extract.cache.reader import CacheReader, FeatureSet, RowColumns, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress
 from fc7.models.common.unicode_forms import normal
-from fc7.models.outputs.outputs import Destination, Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Destination, Output
 
 _CLASSES_SHOWN = 10
 MEMORY = 4_000_000_000
@@ -51,10 +51,10 @@ def fit_cache(
         The classifier; it appears when it is complete.
     layer : str or None
         Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
-        the training part and keeps the best: the less a data set is like ImageNet, the earlier the layer
+        the train set and keeps the best: the less a data set is like ImageNet, the earlier the layer
         that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str, Path, Output or None
-        Where to write which images trained and which judged; `classify.data.split_csv`.
+        Where to write which images trained and which tested; `classify.data.split_csv`.
     memory : int
         Bytes that the features may take; larger ones are fitted on in parts (`classify.fit.out_of_core`).
 
@@ -72,7 +72,7 @@ def fit_cache(
     >>> result.counts
     {'circle': (6, 2), 'rectangle': (6, 2), 'star': (6, 2), 'triangle': (6, 2)}
     """
-    options, guard = options or FitOptions(), Guard([features])
+    options, guard = options or FitOptions(), CallFiles([features])
     classifier_out = guard.claim(out, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     with CacheReader(features) as reader:
@@ -140,11 +140,11 @@ def _folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | Columns) -> None:
+def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSet | RowColumns) -> None:
     save_classifier(result.classifier, out)
     if split is None:
         return
-    if isinstance(rows, Columns):
+    if isinstance(rows, RowColumns):
         names = rows.path, rows.label, rows.group
     else:
         names = rows.paths, rows.y.tolist(), rows.groups.tolist()

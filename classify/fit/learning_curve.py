@@ -1,11 +1,11 @@
 """Accuracy against images per class: would more images help?
 
-The test part is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
-groups and copies whole, and a head is fitted on them. C is tuned once, on the whole training part, and kept:
+The test set is fixed; of each class's training images 1/2, 1/4, 1/8, ... are drawn, several times over,
+groups and copies whole, and a head is fitted on them. C is tuned once, on the whole train set, and kept:
 tuning it anew for every point would cost ten times as much, and can only lift the curve's left end. What the
 curve says is told in `classify.fit.learning_verdict`.
 
-scikit-learn's `learning_curve` (1.9.1) draws rows, not units: of 345 traffic signs drawn from 862 it parted
+scikit-learn's `learning_curve` (1.9.1) draws rows, not groups: of 345 traffic signs drawn from 862 it parted
 114 of the 245 tracks.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization
-from fc7.classify.data.units import count_table
+from fc7.classify.data.split_groups import count_table
 from fc7.classify.fit.learning_verdict import CurvePoint
 from fc7.classify.fit.learning_verdict import LearningCurve as LearningCurve
 from fc7.classify.fit.training import ClassWeight, TrainingData
@@ -33,7 +33,7 @@ REPEATS = 5
 def learning_curve(
     X: NDArray[np.float32],
     y: NDArray[np.intp],
-    unit: NDArray[np.intp],
+    group: NDArray[np.intp],
     X_test: NDArray[np.float32],
     y_test: NDArray[np.intp],
     *,
@@ -45,16 +45,16 @@ def learning_curve(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit on ever fewer of the training rows and judge on the same test rows.
+    """Fit on ever fewer of the training rows and evaluate on the same test rows.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features), float32
-        The training part, as extracted.
+        The train set, as extracted.
     y : ndarray of shape (n,), intp
         Class codes from 0, each present.
-    unit : ndarray of shape (n,), intp
-        From 0; rows of one unit are drawn together.
+    group : ndarray of shape (n,), intp
+        From 0; rows of one group are drawn together.
     X_test : ndarray of shape (n_test, n_features), float32
     y_test : ndarray of shape (n_test,), intp
         -1 for a label that is not among the classes; always wrong. At least one row.
@@ -80,7 +80,7 @@ def learning_curve(
     started = time.perf_counter()
     progress = progress or Silent()
     n_classes = int(y.max()) + 1
-    table = count_table(y, unit, n_classes)
+    table = count_table(y, group, n_classes)
     shares = _shares(np.bincount(y))
     progress.start(repeats * (len(shares) - 1) + 1, "learning curve")
 
@@ -98,10 +98,10 @@ def learning_curve(
     points, half, spread = [], np.empty(0), 0.0
     with one_blas_thread():
         for share in shares[:-1]:
-            draws = [_draw(table, unit, share, np.random.default_rng([seed, r])) for r in range(repeats)]
-            judged = np.array([right(rows) for rows in draws])
-            points.append(_point(share, [len(rows) for rows in draws], judged, n_classes))
-            half, spread = judged.mean(axis=0), points[-1].spread
+            draws = [_draw(table, group, share, np.random.default_rng([seed, r])) for r in range(repeats)]
+            right_rows = np.array([right(rows) for rows in draws])
+            points.append(_point(share, [len(rows) for rows in draws], right_rows, n_classes))
+            half, spread = right_rows.mean(axis=0), points[-1].spread
         whole = right(np.arange(len(y)))
     points.append(_point(1.0, [len(y)], whole[None], n_classes))
     progress.finish()
@@ -133,9 +133,9 @@ def _shares(counts: NDArray[np.intp]) -> list[float]:
 
 
 def _draw(
-    table: list[dict[int, int]], unit: NDArray[np.intp], share: float, rng: np.random.Generator
+    table: list[dict[int, int]], group: NDArray[np.intp], share: float, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Rows of units in a random order, until every class has its share, or one image, to the nearest."""
+    """Rows of groups in a random order, until every class has its share, or one image, to the nearest."""
     total: dict[int, int] = {}
     for counts in table:
         for c, n in counts.items():
@@ -145,15 +145,15 @@ def _draw(
     taken = np.zeros(len(table), bool)
     for u in rng.permutation(len(table)).tolist():
         counts = table[u]
-        # Half of what the unit adds at least must be wanted, but no class stays without an image.
+        # Half of what the group adds at least must be wanted, but no class stays without an image.
         wanted = sum(min(n, max(need[c] - have[c], 0)) for c, n in counts.items())
         if 2 * wanted >= sum(counts.values()) or any(not have[c] for c in counts):
             taken[u] = True
             for c, n in counts.items():
                 have[c] += n
-    return np.flatnonzero(taken[unit])
+    return np.flatnonzero(taken[group])
 
 
-def _point(share: float, sizes: list[int], judged: NDArray[np.bool_], n_classes: int) -> CurvePoint:
+def _point(share: float, sizes: list[int], right_rows: NDArray[np.bool_], n_classes: int) -> CurvePoint:
     n_train = float(np.mean(sizes))
-    return CurvePoint(share, n_train, n_train / n_classes, tuple(judged.mean(axis=1).tolist()))
+    return CurvePoint(share, n_train, n_train / n_classes, tuple(right_rows.mean(axis=1).tolist()))

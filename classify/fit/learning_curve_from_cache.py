@@ -46,7 +46,7 @@ def learning_curve_of_cache(
     curve = learning_curve(
         found.X[result.train],
         y,
-        result.train_units,
+        result.train_groups,
         found.X[result.test],
         y_test,
         head=result.classifier.head,

@@ -5,7 +5,7 @@ accuracy of half of them, on the same test images, and s its standard error: the
 differences and that of the draws, in quadrature. Learning curves flatten (Cortes et al. 1994,
 "Learning curves: asymptotic values and rate of convergence"), so the next doubling brings d at most. Yes, if
 d is at least one percentage point and above 1.645 s (one-sided 95 %); no, if d + 1.645 s is below one
-percentage point; in between the test part is too small to tell.
+percentage point; in between the test set is too small to tell.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Verdict = Literal["yes", "no", "unclear"]
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One size of the training part.
+    """One size of the train set.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class LearningCurve:
     Attributes
     ----------
     points : tuple of CurvePoint
-        By rising size; the last is the whole training part.
+        By rising size; the last is the whole train set.
     n_test, n_correct : int
         Test images, and those that the head fitted on all training images has right.
     gain, gain_error : float

@@ -1,4 +1,4 @@
-"""Fit on a cache whose rows do not fit into memory: the same split and figures, rows a part at a time.
+"""Fit on a cache whose rows do not fit into memory: the same split and metrics, rows a part at a time.
 
 Which head, which normalisation, which C and what is novel is learned as `classify.fit.fit` does, on training
 rows drawn class by class. The head itself is fitted on every training row by `classify.fit.solvers.sgd`, and
@@ -27,13 +27,13 @@ from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
 from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import Judged, classifier_of, recorded, result_of, right_answers
+from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
+from fc7.classify.fit.rejection_rules import learn_rejection_rules
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.fit.solvers.sgd import RowSource, fit_in_parts
-from fc7.classify.fit.thresholds import learn_doubt
 from fc7.classify.fit.training import TrainingData, class_weights
-from fc7.classify.metrics.metrics import judge
+from fc7.classify.metrics.metrics import compute_metrics
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 
@@ -129,11 +129,11 @@ def fit_out_of_core(
     rows = Labelled(table, source, held)
     code = {label: i for i, label in enumerate(classes)}
     y = np.array([code[table.labels[i]] for i in split.train], np.intp)
-    unit = np.unique(prepared.unit[split.train], return_inverse=True)[1]
+    group = np.unique(prepared.group[split.train], return_inverse=True)[1]
 
-    sample = draw_sample(y, unit, min(held, _SAMPLE_ROWS))
+    sample = draw_sample(y, group, min(held, _SAMPLE_ROWS))
     some = split.train[sample]
-    fold_of_some = make_folds(y[sample], np.unique(unit[sample], return_inverse=True)[1], len(classes))
+    fold_of_some = make_folds(y[sample], np.unique(group[sample], return_inverse=True)[1], len(classes))
     choice = _choose(rows, some, y[sample], fold_of_some, len(classes), options, progress)
     notes.append(
         f"the rows take more than --memory: head, normalisation and C were chosen on {len(sample)} of "
@@ -152,49 +152,51 @@ def fit_out_of_core(
         solvers.append(heads[0])
         return [classifier_of(head, choice, normalizer, classes, identity) for head in heads]
 
-    held_out = make_folds(y, unit, len(classes)) == 0
+    held_out = make_folds(y, group, len(classes)) == 0
     inside = np.stack([np.ones(len(y), np.bool_), ~held_out], axis=1)
     classifier, unseeing = fit(split.train, y, inside)
     if held_out.any():
         scores = [unseeing.decision_function(X) for X in rows.parts(split.train[held_out])]
         choice = _calibrated(choice, np.concatenate(scores).astype(np.float64), y[held_out])
         classifier = replace(classifier, scale=choice.scale)
-    doubt = learn_doubt(rows.take(some), np.arange(len(some)), fold_of_some, choice, options)
-    classifier = doubt.given_to(classifier)
+    rules = learn_rejection_rules(rows.take(some), np.arange(len(some)), fold_of_some, choice, options)
+    classifier = rules.applied_to(classifier)
 
-    answers = [classifier.answer(X) for X in rows.parts(split.test)]
-    probabilities = np.concatenate([each[0] for each in answers])
-    n_novel = sum(int(np.count_nonzero(each[1] > 1)) for each in answers)
+    predictions = [classifier.proba_and_novelty(X) for X in rows.parts(split.test)]
+    probabilities = np.concatenate([each[0] for each in predictions])
+    n_novel = sum(int(np.count_nonzero(each[1] > 1)) for each in predictions)
     truth = [table.labels[i] for i in split.test]
-    metrics = judge(truth, probabilities, classes, classifier.reject_below)
-    right = right_answers(probabilities, truth, classes)
-    given = prepared.untied is None
+    metrics = compute_metrics(truth, probabilities, classes, classifier.reject_below)
+    right = right_predictions(probabilities, truth, classes)
+    given = prepared.untied_split is None
     if options.refit_all:
         known = np.array([i for i in sorted([*split.train, *split.test]) if table.labels[i] in code], np.intp)
         y_known = np.array([code[table.labels[i]] for i in known], np.intp)
         (classifier,) = fit(known, y_known, np.ones((len(known), 1), np.bool_))
-        classifier = doubt.given_to(replace(classifier, scale=choice.scale))
-    judged = Judged(metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None)
-    result = result_of(prepared, unit, choice, doubt, classifier, solvers[-1], judged, options, notes)
+        classifier = rules.applied_to(replace(classifier, scale=choice.scale))
+    evaluation = TestEvaluation(
+        metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None
+    )
+    result = result_of(prepared, group, choice, rules, classifier, solvers[-1], evaluation, options, notes)
     return recorded(result, table, started)
 
 
-def draw_sample(y: NDArray[np.intp], unit: NDArray[np.intp], size: int) -> Rows:
+def draw_sample(y: NDArray[np.intp], group: NDArray[np.intp], size: int) -> Rows:
     """About `size` rows, the same share of each class.
 
     Parameters
     ----------
-    y, unit : ndarray of shape (n,), intp
-        Class codes; units in the order in which they were dealt out, which is random.
+    y, group : ndarray of shape (n,), intp
+        Class codes; groups in the order in which they were dealt out, which is random.
 
     Returns
     -------
     ndarray of intp
-        Ascending. Of each class those rows whose units come first; two at least, or all that there are.
+        Ascending. Of each class those rows whose groups come first; two at least, or all that there are.
     """
     if size >= len(y):
         return np.arange(len(y))
-    order = np.lexsort((np.arange(len(y)), unit, y))
+    order = np.lexsort((np.arange(len(y)), group, y))
     count = np.bincount(y)
     place = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
     most = np.maximum(2, count * size // len(y))
@@ -235,4 +237,4 @@ def _calibrated(choice: Choice, scores: NDArray[np.float64], y: NDArray[np.intp]
 
 
 def _cannot(train: Rows, test: Rows) -> NDArray[np.bool_]:
-    raise AssertionError("a given split is judged as it is")
+    raise AssertionError("a given split is tested as it is")

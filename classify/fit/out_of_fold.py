@@ -13,7 +13,7 @@ from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.cross_validate import grid, tune
 from fc7.classify.fit.training import ClassWeight, TrainingData
 from fc7.models.common.errors import DataError
@@ -76,7 +76,7 @@ def out_of_fold(
     ----------
     alike : sequence of n_labelled str, or None
         Rows with one text that is not empty stay together, as copies and groups do
-        (`classify.duplicates.find.Duplicates.ties`).
+        (`classify.duplicates.find.Duplicates.group_names`).
     C : float or None
         None cross-validates it; for a large table (`_LARGE`) the middle of its range is taken.
     normalize : {"l2", "standard", "none"}
@@ -93,13 +93,13 @@ def out_of_fold(
     classes = tuple(in_order(table.labels))
     code = {label: i for i, label in enumerate(classes)}
     y = np.array([code[label] for label in table.labels], np.intp)
-    keys, ties = row_keys(table.groups, table.content, table.paths)
-    unit = make_units(keys, ties if alike is None else [*ties, alike], seed)
-    fold = make_folds(y, unit, len(classes))
+    keys, group_names = row_keys(table.groups, table.content, table.paths)
+    group = make_groups(keys, group_names if alike is None else [*group_names, alike], seed)
+    fold = make_folds(y, group, len(classes))
     if len(np.unique(y[fold >= 0])) < 2:
         raise DataError(
             f"{len(classes)} classes in {len(y)} labelled images were found; needed are two classes of two "
-            "images or groups each, so that each image can be judged by others of its class"
+            "images or groups each, so that each image can be compared with others of its class"
         )
     X, large = table.X[table.rows], len(y) * table.X.shape[1] * len(classes) > _LARGE
     if large:

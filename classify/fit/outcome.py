@@ -19,9 +19,9 @@ from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
 from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.rejection_rules import RejectionRules
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.solvers.heads import Fitted
-from fc7.classify.fit.thresholds import Doubt
 from fc7.classify.metrics.metrics import Metrics
 from fc7.models.common.label_names import lookalikes
 
@@ -46,7 +46,7 @@ def classifier_of(
     )
 
 
-def right_answers(
+def right_predictions(
     probabilities: NDArray[np.float32], truth: Sequence[str], classes: Sequence[str]
 ) -> NDArray[np.bool_]:
     """Whether the most probable class of each row is the true one."""
@@ -55,13 +55,13 @@ def right_answers(
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the test part, or copies in it, say of a classifier.
+class TestEvaluation:
+    """What the test set, or copies in it, say of a classifier.
 
     Attributes
     ----------
     n_novel : int
-        Images of the test part that are flagged as unlike the training images.
+        Images of the test set that are flagged as unlike the training images.
     """
 
     metrics: Metrics
@@ -71,12 +71,12 @@ class Judged:
 
 def result_of(
     prepared: Prepared,
-    train_units: NDArray[np.intp],
+    train_groups: NDArray[np.intp],
     choice: Choice,
-    doubt: Doubt,
+    rules: RejectionRules,
     classifier: Classifier,
     fitted: Fitted,
-    judged: Judged,
+    evaluation: TestEvaluation,
     options: FitOptions,
     notes: Sequence[str],
 ) -> FitResult:
@@ -84,8 +84,8 @@ def result_of(
 
     Parameters
     ----------
-    train_units : ndarray of shape (n_train,), intp
-        As `FitResult.train_units`.
+    train_groups : ndarray of shape (n_train,), intp
+        As `FitResult.train_groups`.
     classifier : Classifier
         To be kept.
     fitted : Fitted
@@ -96,23 +96,23 @@ def result_of(
     table, split = prepared.table, prepared.split
     return FitResult(
         classifier=classifier,
-        metrics=judged.metrics,
+        metrics=evaluation.metrics,
         train=table.rows[split.train],
         test=table.rows[split.test],
-        train_units=train_units,
+        train_groups=train_groups,
         parts=_parts(table, split),
         split_how=split.how,
-        counts=_counts(table, split, judged.metrics),
+        counts=_counts(table, split, evaluation.metrics),
         tuned=choice.tuned,
-        rejection=doubt.rejection,
-        novelty=doubt.novelty,
-        n_novel=judged.n_novel,
+        rejection=rules.rejection,
+        novelty=rules.novelty,
+        n_novel=evaluation.n_novel,
         solver=fitted.solver,
-        notes=(*notes, *_notes(prepared, choice, doubt, fitted, classifier.identity)),
+        notes=(*notes, *_notes(prepared, choice, rules, fitted, classifier.identity)),
         options=options,
         seconds=0.0,
         duplicates=prepared.duplicates,
-        leakage=judged.leakage,
+        leakage=evaluation.leakage,
     )
 
 
@@ -147,14 +147,14 @@ def _counts(table: Table, split: Split, metrics: Metrics) -> dict[str, tuple[int
 
 
 def _notes(
-    prepared: Prepared, choice: Choice, doubt: Doubt, fitted: Fitted, identity: FeatureIdentity
+    prepared: Prepared, choice: Choice, rules: RejectionRules, fitted: Fitted, identity: FeatureIdentity
 ) -> list[str]:
-    notes = [*lookalikes(prepared.classes), *prepared.split.notes, *choice.notes, *doubt.notes]
+    notes = [*lookalikes(prepared.classes), *prepared.split.notes, *choice.notes, *rules.notes]
     if not identity.trained:
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
     if not fitted.converged:
         notes.append(
-            f"the {choice.head} did not converge at C = {choice.C:g}: its figures are its own, but a better "
+            f"the {choice.head} did not converge at C = {choice.C:g}: its metrics are its own, but a better "
             "one exists; a smaller -C converges"
         )
     return notes

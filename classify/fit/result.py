@@ -17,7 +17,7 @@ from fc7.classify.classifier.novelty import LearnedNovelty
 from fc7.classify.classifier.rejection import Rejection
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
-from fc7.classify.data.split_words import GIVEN
+from fc7.classify.data.split_values import GIVEN
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.solvers.heads import Solver
@@ -43,7 +43,7 @@ class FitOptions(SplitOptions):
     class_weight : {"none", "balanced"}
         "balanced": images of rare classes count more, so that each class counts the same.
     refit_all : bool
-        Whether the classifier that is kept learns from the test part too. The metrics never do.
+        Whether the classifier that is kept learns from the test set too. The metrics never do.
     reject_precision : float or None
         Learn the threshold below which images are rejected so that the accepted ones are right this often,
         in (0, 1).
@@ -106,20 +106,20 @@ class FitResult:
     Attributes
     ----------
     classifier : Classifier
-        Fitted on the training part, or on every labelled row with `FitOptions.refit_all`.
+        Fitted on the train set, or on every labelled row with `FitOptions.refit_all`.
     metrics : Metrics
-        On the test part, of the classifier fitted on the training part alone.
+        On the test set, of the classifier fitted on the train set alone.
     train, test : ndarray of intp
         Rows of X, ascending.
-    train_units : ndarray of shape (n_train,), intp
+    train_groups : ndarray of shape (n_train,), intp
         From 0: rows of `train` with the same number are of one group, or copies.
     parts : ndarray of shape (n,), str
         The same for each row of X: ``train``, ``test``, or empty for a row that is in neither.
     split_how : {"stratified", "column"}
         Drawn by `FitOptions.seed`, or given with the data.
     counts : dict of str to (int, int)
-        Label -> images in training and in the test part, in the order of the classes; labels of the
-        test part that the classifier does not know come last.
+        Label -> images in training and in the test set, in the order of the classes; labels of the
+        test set that the classifier does not know come last.
     tuned : tuple of Tuned
         The cross-validation of the head that was kept, then of the other if both were tried; empty if
         there were too few images for any.
@@ -128,7 +128,7 @@ class FitResult:
     novelty : LearnedNovelty or None
         None if no training row could be held out to learn it.
     n_novel : int
-        Images of the test part that it flags.
+        Images of the test set that it flags.
     solver : Solver
         What found the kept classifier.
     notes : tuple of str
@@ -143,7 +143,7 @@ class FitResult:
     metrics: Metrics
     train: NDArray[np.intp]
     test: NDArray[np.intp]
-    train_units: NDArray[np.intp]
+    train_groups: NDArray[np.intp]
     parts: NDArray[np.str_]
     split_how: Literal["stratified", "column"]
     counts: dict[str, tuple[int, int]]

@@ -52,13 +52,13 @@ class Suspect:
 
 
 def find_suspects(
-    table: Table, judged: OutOfFold, alike: Iterable[Sequence[int]] | None = None
+    table: Table, held_out: OutOfFold, alike: Iterable[Sequence[int]] | None = None
 ) -> list[Suspect]:
     """Rank the labelled rows whose label something contradicts.
 
     Parameters
     ----------
-    judged : OutOfFold
+    held_out : OutOfFold
         Of this table.
     alike : iterable of sequences of int, or None
         Positions among the labelled rows that show one image; None takes those of equal content.
@@ -69,13 +69,13 @@ def find_suspects(
         First rows whose copies mostly bear another label (in a tie the less probable labels), then
         rows that have a more probable label than their own; within both by rising `confidence`.
     """
-    own = judged.probabilities[np.arange(len(judged.y)), judged.y]
-    others = judged.probabilities.copy()
-    others[np.arange(len(judged.y)), judged.y] = -1
+    own = held_out.probabilities[np.arange(len(held_out.y)), held_out.y]
+    others = held_out.probabilities.copy()
+    others[np.arange(len(held_out.y)), held_out.y] = -1
     best = others.argmax(axis=1)
     copied: dict[int, tuple[int, int]] = {}  # position -> (suggested class, position of a twin)
     for group in _copies(table) if alike is None else alike:
-        copied.update(_outvoted(list(group), judged))
+        copied.update(_outvoted(list(group), held_out))
 
     def suspect(i: int) -> Suspect:
         c, twin = copied.get(i, (int(best[i]), -1))
@@ -83,9 +83,9 @@ def find_suspects(
             row=int(table.rows[i]),
             path=table.paths[i] if table.paths is not None else f"row {table.rows[i]}",
             label=table.labels[i],
-            suggested=judged.classes[c],
+            suggested=held_out.classes[c],
             confidence=float(own[i]),
-            suggested_confidence=float(judged.probabilities[i, c]),
+            suggested_confidence=float(held_out.probabilities[i, c]),
             twin=""
             if twin < 0
             else table.paths[twin]
@@ -94,7 +94,7 @@ def find_suspects(
         )
 
     contradicted = [
-        int(i) for i in np.flatnonzero(judged.known & (others.max(axis=1) > own)) if int(i) not in copied
+        int(i) for i in np.flatnonzero(held_out.known & (others.max(axis=1) > own)) if int(i) not in copied
     ]
     return [
         *map(suspect, _by_confidence(copied, own)),
@@ -114,13 +114,13 @@ def _copies(table: Table) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def _outvoted(group: list[int], judged: OutOfFold) -> dict[int, tuple[int, int]]:
+def _outvoted(group: list[int], held_out: OutOfFold) -> dict[int, tuple[int, int]]:
     """Those of some copies that bear another label than most: position -> (that label, one that bears it)."""
-    votes = Counter(int(judged.y[i]) for i in group)
+    votes = Counter(int(held_out.y[i]) for i in group)
     if len(votes) < 2:
         return {}
-    known = [i for i in group if judged.known[i]]
-    mean = judged.probabilities[known].mean(axis=0) if known else np.zeros(len(judged.classes))
+    known = [i for i in group if held_out.known[i]]
+    mean = held_out.probabilities[known].mean(axis=0) if known else np.zeros(len(held_out.classes))
     winner = max(votes, key=lambda c: (votes[c], mean[c], -c))
-    twin = next(i for i in group if judged.y[i] == winner)
-    return {i: (winner, twin) for i in group if judged.y[i] != winner}
+    twin = next(i for i in group if held_out.y[i] == winner)
+    return {i: (winner, twin) for i in group if held_out.y[i] != winner}

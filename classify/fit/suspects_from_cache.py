@@ -27,17 +27,17 @@ class FoundSuspects:
         The most suspicious first.
     labelled : int
         Images with a label.
-    unjudged : int
-        Those among them that nothing could judge: the only image or group of their class.
+    n_unknown : int
+        Those among them that nothing could classify: the only image or group of their class.
     C : float
-        Of the heads that judged.
+        Of the heads that classified them.
     problem : str
         Which folds' heads did not converge; empty if all did.
     """
 
     suspects: tuple[Suspect, ...]
     labelled: int
-    unjudged: int
+    n_unknown: int
     C: float
     problem: str
 
@@ -55,7 +55,7 @@ def cache_suspects(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FoundSuspects:
-    """Judge every labelled image of a cache by heads that have not seen it.
+    """Classify every labelled image of a cache by heads that have not seen it.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def cache_suspects(
     C, normalize, class_weight, seed, progress
         As `classify.fit.out_of_fold.out_of_fold`.
     include, exclude, duplicates
-        As `classify.fit.result.FitOptions`. Rows of other classes are neither judged nor learned from.
+        As `classify.fit.result.FitOptions`. Rows of other classes are neither classified nor learned from.
 
     Raises
     ------
@@ -83,9 +83,9 @@ def cache_suspects(
     if duplicates == "off":
         table = replace(table, content=None)
     copies = duplicates_of(table, options, progress)
-    judged = out_of_fold(
+    held_out = out_of_fold(
         table,
-        alike=None if copies is None else copies.ties,
+        alike=None if copies is None else copies.group_names,
         C=C,
         normalize=normalize,
         class_weight=class_weight,
@@ -93,9 +93,9 @@ def cache_suspects(
         progress=progress,
     )
     return FoundSuspects(
-        suspects=tuple(find_suspects(table, judged, None if copies is None else copies.groups)),
+        suspects=tuple(find_suspects(table, held_out, None if copies is None else copies.groups)),
         labelled=len(table.rows),
-        unjudged=int((~judged.known).sum()),
-        C=judged.C,
-        problem=judged.problem,
+        n_unknown=int((~held_out.known).sum()),
+        C=held_out.C,
+        problem=held_out.problem,
     )

@@ -1,4 +1,4 @@
-"""How good a classifier is, with how sure that figure is."""
+"""How good a classifier is, with how sure that metric is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOP = (2, 3, 5)
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A classifier's figures on labelled rows.
+    """A classifier's metrics on labelled rows.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Metrics:
     reject_below : float
         The classifier's threshold; 0 if it rejects nothing.
     n_accepted, n_accepted_correct : int
-        Rows whose largest probability is not below it, and those of them that are right. All other figures
+        Rows whose largest probability is not below it, and those of them that are right. All other metrics
         are about every row: a rejected one counts with its best class.
     unknown : dict of str to int
         Labels that the classifier does not know -> rows.
@@ -95,7 +95,7 @@ class Metrics:
         return self.n - sum(self.unknown.values())
 
     def to_json(self) -> dict[str, object]:
-        """For programs: plain numbers, lists and names; null where a figure is undefined."""
+        """For programs: plain numbers, lists and names; null where a metric is undefined."""
         per_label = zip(
             self.labels,
             self.support,
@@ -150,7 +150,7 @@ class Metrics:
         }
 
 
-def judge(
+def compute_metrics(
     y_true: Sequence[str] | NDArray[np.str_],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
@@ -177,7 +177,7 @@ def judge(
     truth = [str(label) for label in y_true]
     P = np.asarray(probabilities, np.float64)
     if not truth:
-        raise DataError("there is no labelled image to judge with; needed is one at least")
+        raise DataError("there is no labelled image to evaluate on; needed is one at least")
     if P.shape != (len(truth), len(classes)):
         raise DataError(
             f"probabilities of shape {P.shape} were found; needed is {(len(truth), len(classes))}, a row for "

@@ -16,8 +16,8 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
-from fc7.classify.predict.evaluate import JudgedRows, Scoring, score_labelled
-from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
+from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
@@ -40,7 +40,7 @@ class Comparison:
         The images, their labels, and what each classifier says. Rejection is not looked at: a classifier's
         best class counts, however unsure.
     first_correct, second_correct : ndarray of shape (n,), bool
-    n_seen : int
+    n_in_train : int
         Labelled images left out because one of the two has learned from them.
     n_unmatched : int
         Labelled images that only one of the two could be asked about, or with different labels.
@@ -56,7 +56,7 @@ class Comparison:
     first_correct: NDArray[np.bool_]
     second_correct: NDArray[np.bool_]
     test: McNemar
-    n_seen: int
+    n_in_train: int
     n_unmatched: int
     failures: list[Failure]
     notes: tuple[str, ...]
@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def n(self) -> int:
-        """Images that both were judged on."""
+        """Images that both were evaluated on."""
         return len(self.paths)
 
     @property
@@ -121,7 +121,7 @@ class Comparison:
             "mid_p": self.test.mid_p,
             "better": self.better,
             "verdict": self.verdict,
-            "seen_in_training": self.n_seen,
+            "seen_in_training": self.n_in_train,
             "unmatched": self.n_unmatched,
             "failures": [{"path": failure.path, "reason": failure.reason} for failure in self.failures],
             "notes": list(self.notes),
@@ -189,30 +189,30 @@ def compare_classifiers(
             "the two inputs have no labelled image in common; needed are the same images, by path and content"
         )
     left, right = sides[0].take(pairs[:, 0]), sides[1].take(pairs[:, 1])
-    unseen = np.flatnonzero(~(left.seen | right.seen))
+    unseen = np.flatnonzero(~(left.in_train | right.in_train))
     if not len(unseen):
         raise DataError(
             f"one of the classifiers has learned from each of the {len(pairs)} labelled images; give images "
             "that are new to both, or fit both with the same --seed and --test-size"
         )
     left, right = left.take(unseen), right.take(unseen)
-    answers = [
-        _answers(classifier, rows) for classifier, rows in zip(classifiers, (left, right), strict=True)
+    predictions = [
+        _predictions(classifier, rows) for classifier, rows in zip(classifiers, (left, right), strict=True)
     ]
     correct = [
-        np.array([said == true for said, true in zip(answer, left.truth, strict=True)], bool)
-        for answer in answers
+        np.array([said == true for said, true in zip(predicted, left.truth, strict=True)], bool)
+        for predicted in predictions
     ]
     return Comparison(
         names=_names(*files),
         paths=left.paths,
         truth=left.truth,
-        first=answers[0],
-        second=answers[1],
+        first=predictions[0],
+        second=predictions[1],
         first_correct=correct[0],
         second_correct=correct[1],
         test=mcnemar(int((correct[0] & ~correct[1]).sum()), int((correct[1] & ~correct[0]).sum())),
-        n_seen=len(pairs) - len(unseen),
+        n_in_train=len(pairs) - len(unseen),
         n_unmatched=n_unmatched,
         failures=_unread(scored),
         notes=_notes(files, classifiers),
@@ -231,8 +231,7 @@ def _scored(
     with ExitStack() as stack:
         # For both runs: an image that is given up in the first would else end the process in the second.
         recovered = [
-            stack.enter_context(recovering_unless_cache(listing, None, options, notify))
-            for listing in listings
+            stack.enter_context(recover_unless_cache(listing, None, options, notify)) for listing in listings
         ]
         return [
             score_labelled(listing, classifier, options, progress=progress, notify=notify, care=care)
@@ -245,7 +244,7 @@ def _unread(scored: Sequence[Scoring]) -> list[Failure]:
     return [found[path] for path in sorted(found)]
 
 
-def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int]:
+def _matched(left: EvaluatedRows, right: EvaluatedRows) -> tuple[NDArray[np.intp], int]:
     """Pairs of row numbers of the same image, and how many rows of either side have no partner."""
     place = {path: i for i, path in enumerate(right.paths)}
     pairs = [
@@ -259,7 +258,7 @@ def _matched(left: JudgedRows, right: JudgedRows) -> tuple[NDArray[np.intp], int
     return np.array(pairs, np.intp).reshape(-1, 2), unmatched
 
 
-def _answers(classifier: Classifier, rows: JudgedRows) -> list[str]:
+def _predictions(classifier: Classifier, rows: EvaluatedRows) -> list[str]:
     return [classifier.classes_[best] for best in rows.probabilities.argmax(axis=1)]
 
 
@@ -270,7 +269,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[str, ...]:
     notes = [
-        f"{path} keeps no record of what it learned from (an older fc7 made it): its figures may be too good"
+        f"{path} keeps no record of what it learned from (an older fc7 made it): its metrics may be too good"
         for path, classifier in zip(files, classifiers, strict=True)
         if classifier.split is None
     ]

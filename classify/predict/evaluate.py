@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.metrics.metrics import Metrics, judge
-from fc7.classify.predict.groups import GroupFigures, judge_groups
-from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.metrics.metrics import Metrics, compute_metrics
+from fc7.classify.predict.group_metrics import GroupMetrics, group_metrics
+from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
-from fc7.classify.predict.seen import seen_in_training
+from fc7.classify.predict.train_overlap import in_train_set
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
 from fc7.extract.options import RunOptions
@@ -28,7 +28,7 @@ from fc7.models.common.progress import Notify, Progress, Silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedRows:
+class EvaluatedRows:
     """Labelled images and what a classifier said of them; item i of every field is the same image.
 
     Attributes
@@ -37,7 +37,7 @@ class JudgedRows:
         `groups` holds empty texts where there is no group.
     probabilities : ndarray of shape (n, n_classes), float32
     novelty : ndarray of shape (n,), float32
-    seen : ndarray of shape (n,), bool
+    in_train : ndarray of shape (n,), bool
         Whether the classifier learned from it.
     """
 
@@ -47,16 +47,16 @@ class JudgedRows:
     sha256: list[str]
     probabilities: NDArray[np.float32]
     novelty: NDArray[np.float32]
-    seen: NDArray[np.bool_]
+    in_train: NDArray[np.bool_]
 
-    def take(self, which: NDArray[np.intp]) -> JudgedRows:
+    def take(self, which: NDArray[np.intp]) -> EvaluatedRows:
         """Some of the rows."""
         chosen = which.tolist()
         paths, truth, groups, sha256 = (
             [column[i] for i in chosen] for column in (self.paths, self.truth, self.groups, self.sha256)
         )
-        return JudgedRows(
-            paths, truth, groups, sha256, self.probabilities[which], self.novelty[which], self.seen[which]
+        return EvaluatedRows(
+            paths, truth, groups, sha256, self.probabilities[which], self.novelty[which], self.in_train[which]
         )
 
 
@@ -67,10 +67,10 @@ class Scoring:
     Attributes
     ----------
     unlabelled : int
-        Images without a label, which cannot be judged.
+        Images without a label, which cannot be evaluated.
     """
 
-    rows: JudgedRows
+    rows: EvaluatedRows
     unlabelled: int
     failures: list[Failure]
 
@@ -81,23 +81,23 @@ class Evaluation:
 
     Attributes
     ----------
-    groups : tuple of GroupFigures
+    groups : tuple of GroupMetrics
         Empty if no image has a group.
-    rows : JudgedRows
-        The images that were judged.
-    n_seen : int
+    rows : EvaluatedRows
+        The images that were evaluated.
+    n_in_train : int
         Those of them that the classifier learned from.
     left_out : int
-        Images that it learned from and that were not judged for that.
+        Images that it learned from and that were not evaluated for that.
     unlabelled : int
-        Images without a label, which cannot be judged.
+        Images without a label, which cannot be evaluated.
     """
 
     metrics: Metrics
-    groups: tuple[GroupFigures, ...]
+    groups: tuple[GroupMetrics, ...]
     classifier: Classifier
-    rows: JudgedRows
-    n_seen: int
+    rows: EvaluatedRows
+    n_in_train: int
     left_out: int
     unlabelled: int
     failures: list[Failure]
@@ -136,7 +136,7 @@ def evaluate_images(
     Raises
     ------
     DataError
-        If no image has a label, or none is left to judge with.
+        If no image has a label, or none is left to evaluate on.
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
@@ -154,7 +154,7 @@ def evaluate_images(
         label_by=label_by,
     )
     options = options or RunOptions()
-    with recovering_unless_cache(listing, None, options, notify) as (listing, care):
+    with recover_unless_cache(listing, None, options, notify) as (listing, care):
         scoring = score_labelled(
             listing,
             classifier,
@@ -166,22 +166,22 @@ def evaluate_images(
         )
     rows = scoring.rows
     if held_out:
-        rows = rows.take(np.flatnonzero(~rows.seen))
+        rows = rows.take(np.flatnonzero(~rows.in_train))
         if not rows.paths:
             raise DataError(
                 f"the classifier learned from all {len(scoring.rows.paths)} labelled images; give others"
             )
-    metrics = judge(rows.truth, rows.probabilities, classifier.classes_, classifier.reject_below)
+    metrics = compute_metrics(rows.truth, rows.probabilities, classifier.classes_, classifier.reject_below)
     correct = [
         classifier.classes_[best] == label
         for best, label in zip(rows.probabilities.argmax(axis=1), rows.truth, strict=True)
     ]
     return Evaluation(
         metrics=metrics,
-        groups=judge_groups(rows.groups, np.array(correct, bool)),
+        groups=group_metrics(rows.groups, np.array(correct, bool)),
         classifier=classifier,
         rows=rows,
-        n_seen=int(np.count_nonzero(rows.seen)),
+        n_in_train=int(np.count_nonzero(rows.in_train)),
         left_out=len(scoring.rows.paths) - len(rows.paths),
         unlabelled=scoring.unlabelled,
         failures=scoring.failures,
@@ -204,7 +204,7 @@ def score_labelled(
     Parameters
     ----------
     listing, care
-        As `classify.predict.recovering.recovering_unless_cache` gives them.
+        As `classify.predict.recovery.recover_unless_cache` gives them.
     group_by : str or None
         As for `evaluate_images`; a listing has its groups already.
 
@@ -242,14 +242,14 @@ def score_labelled(
         )
     if group_by is not None and not isinstance(listing, Listing):
         groups = _groups_by_path(paths, groups, group_by)
-    rows = JudgedRows(
+    rows = EvaluatedRows(
         paths,
         truth,
         groups,
         sha256,
         np.concatenate(probabilities),
         np.concatenate(novelty),
-        seen_in_training(classifier, sha256, paths),
+        in_train_set(classifier, sha256, paths),
     )
     return Scoring(rows, unlabelled, failures)
 

@@ -1,7 +1,7 @@
-"""The figures of an evaluation as CSV files in one folder, for spreadsheets and other programs.
+"""The metrics of an evaluation as CSV files in one folder, for spreadsheets and other programs.
 
 ========================  ==============================================================================
-figures.csv               figure,value: the figures of all images, undefined ones empty
+figures.csv               figure,value: the metrics of all images, undefined ones empty
 classes.csv               label,support,precision,recall,f1,average_precision,known
 confusion.csv             a row for each true label, a column for each predicted one; the corner is empty
 images.csv                path,truth,predicted,correct,score,truth_score,rejected,novelty,group,seen
@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, FIGURE_COLUMNS, GROUP_COLUMNS, IMAGE_COLUMNS
+from fc7.classify.kinds import CLASS_COLUMNS, EVALUATION, GROUP_COLUMNS, IMAGE_COLUMNS, METRIC_COLUMNS
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.evaluate import Evaluation
 from fc7.models.outputs.csv_rows import write_table
-from fc7.models.outputs.outputs import Folder, Guard
+from fc7.models.outputs.outputs import CallFiles, Folder
 
 Rows = Iterable[Iterable[object]]
 
@@ -40,9 +40,9 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     Fc7Error
         If something cannot be written.
     """
-    folder = Guard().folder(folder, EVALUATION, "--csv")
+    folder = CallFiles().folder(folder, EVALUATION, "--csv")
     tables: Mapping[str, Rows] = {
-        "figures.csv": _figures(evaluation.metrics),
+        "figures.csv": _metrics(evaluation.metrics),
         "classes.csv": _classes(evaluation.metrics),
         "confusion.csv": _confusion(evaluation.metrics),
         "images.csv": _images(evaluation),
@@ -54,8 +54,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     return [write_table(rows, folder.files[name]) for name, rows in tables.items()]
 
 
-def _figures(metrics: Metrics) -> Iterator[tuple[object, ...]]:
-    yield FIGURE_COLUMNS
+def _metrics(metrics: Metrics) -> Iterator[tuple[object, ...]]:
+    yield METRIC_COLUMNS
     yield "n", metrics.n
     yield "n_correct", metrics.n_correct
     yield "accuracy", metrics.accuracy
@@ -99,5 +99,5 @@ def _images(evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
         yield (
             *(path, truth, classes[best], classes[best] == truth, float(p[best])),
             float(p[code[truth]]) if truth in code else "",
-            *(bool(rejected[i]), float(rows.novelty[i]), rows.groups[i], bool(rows.seen[i])),
+            *(bool(rejected[i]), float(rows.novelty[i]), rows.groups[i], bool(rows.in_train[i])),
         )

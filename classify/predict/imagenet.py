@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 import numpy as np
 
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predict.appearing import appearing
+from fc7.classify.predict.prediction_file import prediction_file
 from fc7.classify.predict.predictions import (
     ListedFailures,
     best_first,
@@ -22,7 +22,7 @@ from fc7.classify.predict.predictions import (
     open_predictions,
     shown_root,
 )
-from fc7.classify.predict.recovering import recovering
+from fc7.classify.predict.recovery import recover_from_crash
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
@@ -127,7 +127,7 @@ def imagenet_images(
     failures: list[Failure] = []
     classified = 0
     with (
-        recovering(listing, out, notify) as (listing, care),
+        recover_from_crash(listing, out, notify) as (listing, care),
         _open(out, form, top_k, shown_root(listing)) as writer,
         closing(_scored(stored, layer, listing, options, progress, notify, care)) as scored,
     ):
@@ -220,7 +220,7 @@ def _scored(
     progress.finish()
 
 
-class _Table:
+class _TableWriter:
     """For people: the path, and below it the classes with their probabilities."""
 
     def __init__(self, stream: TextIO, top_k: int, root: str) -> None:
@@ -251,7 +251,7 @@ def _open(out: Destination | None, form: Form | None, top_k: int, root: str) -> 
             yield writer
         return
     if is_stdout(place):
-        yield _Table(sys.stdout, top_k, root)
+        yield _TableWriter(sys.stdout, top_k, root)
         return
-    with appearing(place) as stream:
-        yield _Table(stream, top_k, root)
+    with prediction_file(place) as stream:
+        yield _TableWriter(stream, top_k, root)

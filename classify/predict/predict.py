@@ -15,7 +15,7 @@ from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
-from fc7.classify.predict.recovering import recovering_unless_cache
+from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
@@ -119,7 +119,7 @@ def classify_images(
     nodes: dict[str, NodeWork] = {}
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
-        recovering_unless_cache(listing, out, options, notify) as (listing, care),
+        recover_unless_cache(listing, out, options, notify) as (listing, care),
         open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
         closing(
             score_inputs(

@@ -4,8 +4,8 @@ CSV columns: ``path,label,score,label_1,score_1,...,label_k,score_k,rejected,nov
 probabilities. ``label`` and ``score`` are those of the first pair, but of an image that the classifier is too
 unsure of ``rejected`` is 1 and ``label`` is ``unknown`` (another word if a class has that name); ``label_1``
 is the best class all the same. A ``novelty`` above 1 is an image unlike those of training; it is empty where
-the classifier knows of none. An image that could not be read has only path and error. What has no such
-doubts (`classify.predict.imagenet`) has neither column. Cells are as `models.outputs.csv_rows` says.
+the classifier knows of none. An image that could not be read has only path and error. What rejects
+nothing (`classify.predict.imagenet`) has neither column. Cells are as `models.outputs.csv_rows` says.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 import numpy as np
 
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predict.appearing import appearing
+from fc7.classify.predict.prediction_file import prediction_file
 from fc7.extract.records import Failure, Listing, start_of
 from fc7.models.common.terminal import data_stream
 from fc7.models.outputs.csv_rows import CsvRows
@@ -91,8 +91,8 @@ class PredictionWriter:
         self._csv = CsvRows(stream)
         if form == "csv":
             pairs = [name for i in range(1, self._k + 1) for name in (f"label_{i}", f"score_{i}")]
-            doubts = [] if unknown is None else ["rejected", "novelty"]
-            self._csv.write(["path", "label", "score", *pairs, *doubts, "error"])
+            unknown_cells = [] if unknown is None else ["rejected", "novelty"]
+            self._csv.write(["path", "label", "score", *pairs, *unknown_cells, "error"])
 
     def write(
         self,
@@ -134,15 +134,15 @@ class PredictionWriter:
 
     def _csv_line(self, path: str, content: Line | str) -> None:
         if isinstance(content, str):
-            doubts = [] if self._unknown is None else ["", ""]
-            self._csv.write([path, "", "", *[""] * (2 * self._k), *doubts, content])
+            unknown_cells = [] if self._unknown is None else ["", ""]
+            self._csv.write([path, "", "", *[""] * (2 * self._k), *unknown_cells, content])
             return
         pairs = [value for label, score in content.pairs for value in (label, f"{score:.6f}")]
-        doubts = []
+        unknown_cells = []
         if self._unknown is not None:
             unlike = "" if math.isnan(content.novelty) else f"{content.novelty:.4f}"
-            doubts = [str(int(content.rejected)), unlike]
-        self._csv.write([path, self._label(content), pairs[1], *pairs, *doubts, ""])
+            unknown_cells = [str(int(content.rejected)), unlike]
+        self._csv.write([path, self._label(content), pairs[1], *pairs, *unknown_cells, ""])
 
     def _json_line(self, path: str, content: Line | str) -> None:
         if isinstance(content, str):
@@ -209,18 +209,17 @@ def open_predictions(
     root : str
         Put before every path.
     unknown : str or None
-        What rejected images are called; None leaves out the columns of doubt.
+        What rejected images are called; None leaves out the columns of rejection and novelty.
 
     Raises
     ------
     StoppedError, Fc7Error
-        As `classify.predict.appearing.appearing`: after an error or Ctrl-C the lines so far stay in
-        ``OUT.part``.
+        As `classify.predict.prediction_file`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if is_stdout(out):
         yield PredictionWriter(data_stream(), form or "csv", classes, top_k, root, unknown)
         return
     out = claimed(out, PREDICTIONS)
     form = form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")
-    with appearing(out, header_lines=int(form == "csv")) as stream:
+    with prediction_file(out, header_lines=int(form == "csv")) as stream:
         yield PredictionWriter(stream, form, classes, top_k, root, unknown)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for
-from fc7.classify.predict.waiting import rows_to_wait_for, together
+from fc7.classify.predict.batching import batch_rows, batched
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs
@@ -132,7 +132,8 @@ def list_unless_cache(
         option = "--labels" if labels is not None else "--label-by" if label_by is not None else ""
         if option:
             raise UsageError(
-                f"{cache} is a cache and has its labels; give {option} to extract, or give images here"
+                f"{cache} is a feature cache and has its labels; give {option} to extract, or give images "
+                "here"
             )
         return cache
     listing = list_inputs(
@@ -152,7 +153,9 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     if not caches:
         return None
     if len(inputs) > 1:
-        raise UsageError(f"{caches[0]} is a cache; give it alone, or give images and folders without it")
+        raise UsageError(
+            f"{caches[0]} is a feature cache; give it alone, or give images and folders without it"
+        )
     return caches[0]
 
 
@@ -177,7 +180,7 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
                 [columns.label[i] or None for i in kept],
                 [columns.group[i] for i in kept],
                 [columns.sha256[i] for i in kept],
-                *classifier.answer(X if sound.all() else X[sound]),
+                *classifier.proba_and_novelty(X if sound.all() else X[sound]),
                 failures,
             )
             progress.advance(len(kept) + len(failures))
@@ -197,7 +200,7 @@ def _score_images(
 ) -> Iterator[Scored]:
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
-        notify(f"{spec.name} has random weights: good enough to try the tool, not to judge your images")
+        notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
     run = NetworkRun(
         stored.graph_path,
@@ -234,14 +237,14 @@ def score_finished(
     progress : Progress
         Is told of every batch; starting and finishing are the caller's.
     """
-    for block, failures in together(done, rows_to_wait_for(classifier), progress):
+    for block, failures in batched(done, batch_rows(classifier), progress):
         X = block.features[layer] if block.refs else np.empty((0, classifier.n_features), np.float32)
         yield Scored(
             [ref.path for ref in block.refs],
             [ref.label for ref in block.refs],
             [ref.group or "" for ref in block.refs],
             list(block.sha256),
-            *classifier.answer(X),
+            *classifier.proba_and_novelty(X),
             failures,
         )
 
@@ -275,7 +278,7 @@ def find_network(
         return found
     raise MismatchError(
         f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
-        f"{wanted.fingerprint[:12]}), and no network of the store {store.store_root()} gives it: "
+        f"{wanted.fingerprint[:12]}), and no network in the network store {store.store_root()} gives it: "
         f"import the very file it was fitted with "
         f"(`{command_line('models', 'import', 'FILE', '--as', wanted.network)}`), or fit again"
     )

@@ -15,17 +15,17 @@ from fc7.classify.classifier.rejection import coverage_curve
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
-from fc7.classify.duplicates.find import Duplicates as Found
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.classify.fit.suspects import find_suspects
-from fc7.classify.report import sheets
-from fc7.classify.report.facts import ClassCount, Duplicates, ReportData, Trial
-from fc7.classify.report.judged import judge_cache
+from fc7.classify.report import image_grids
+from fc7.classify.report.evaluated import evaluate_cache
 from fc7.classify.report.learning import curve_of
 from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
+from fc7.classify.report.report_data import ClassCount, CvPoint, DuplicateGrids, ReportData
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
@@ -73,12 +73,12 @@ def gather(
     folds = None
     copies = None if table is None else duplicates_of(table, FitOptions(), progress)
     if table is None:
-        absent["suspects"] = absent["judged"] = "No image in this cache has a label."
+        absent["suspects"] = absent["evaluated"] = "No image in this feature cache has a label."
     else:
         try:
             folds = out_of_fold(
                 table,
-                alike=None if copies is None else copies.ties,
+                alike=None if copies is None else copies.group_names,
                 C=classifier.C if classifier.head == "softmax" else None,
                 normalize=classifier.normalizer.kind,
                 class_weight=class_weight_of(made),
@@ -86,12 +86,12 @@ def gather(
             )
         except DataError as exc:
             absent["suspects"] = f"Nothing can be said of the labels: {exc}."
-    judged = None if table is None else judge_cache(table, parts, classifier, folds)
-    if judged is None and "judged" not in absent:
-        absent["judged"] = _why_not_judged(parts)
+    evaluated = None if table is None else evaluate_cache(table, parts, classifier, folds)
+    if evaluated is None and "evaluated" not in absent:
+        absent["evaluated"] = _why_not_evaluated(parts)
     learning = None
     if table is not None:
-        curve = curve_of(table, parts, classifier, [] if copies is None else copies.ties, progress)
+        curve = curve_of(table, parts, classifier, [] if copies is None else copies.group_names, progress)
         if isinstance(curve, str):
             absent["learning"] = curve
         else:
@@ -102,7 +102,7 @@ def gather(
         if table is None or folds is None
         else find_suspects(table, folds, None if copies is None else copies.groups)
     )
-    classes = judged.labels if judged is not None else classifier.classes_
+    classes = evaluated.labels if evaluated is not None else classifier.classes_
     found = None
     if table is not None:
         progress.start(0, "t-SNE" if tsne else "PCA")
@@ -113,24 +113,24 @@ def gather(
         progress.finish()
     return ReportData(
         subject=subject(cache, classifier, table),
-        warnings=warnings(cache, judged),
+        warnings=warnings(cache, evaluated),
         classes=tuple(classes),
         counts=_counts(table, parts, classes),
         n_images=cache.n_images,
         n_rows=cache.header.rows,
         n_labelled=0 if table is None else len(table.rows),
-        headline=headline(judged, made),
-        metrics=None if judged is None else judged.metrics,
-        cells={} if judged is None else sheets.cells(judged, paths),
-        samples=() if table is None else sheets.samples(table.labels, table.rows, paths),
+        headline=headline(evaluated, made),
+        metrics=None if evaluated is None else evaluated.metrics,
+        cells={} if evaluated is None else image_grids.cells(evaluated, paths),
+        samples=() if table is None else image_grids.samples(table.labels, table.rows, paths),
         places=cache.header.roots,
-        mistakes=() if judged is None else sheets.mistakes(judged, paths),
-        suspects=tuple(suspects[: sheets.MOST_SUSPECTS]),
+        mistakes=() if evaluated is None else image_grids.mistakes(evaluated, paths),
+        suspects=tuple(suspects[: image_grids.MOST_SUSPECTS]),
         n_suspects=len(suspects),
-        reliability=None if judged is None else judged.metrics.reliability,
-        coverage=None if judged is None else coverage_curve(judged.confidence, judged.right),
+        reliability=None if evaluated is None else evaluated.metrics.reliability,
+        coverage=None if evaluated is None else coverage_curve(evaluated.confidence, evaluated.right),
         reject_below=classifier.reject_below or None,
-        tuning=_trials(made),
+        tuning=_points(made),
         learning=learning,
         map=found,
         duplicates=_duplicates(cache.rows, table, copies, made),
@@ -146,15 +146,17 @@ def gather(
     )
 
 
-def _why_not_judged(parts: NDArray[np.str_] | None) -> str:
+def _why_not_evaluated(parts: NDArray[np.str_] | None) -> str:
     if parts is None:
         return (
             "This classifier does not say which images it was fitted on: an older fc7 wrote it. Fit again to "
-            "see the images behind the figures."
+            "see the images behind the metrics."
         )
     if (parts == TEST).any():
         return "The classifier was refitted on every image, and no head could be fitted without some of them."
-    return "The classifier was fitted on every labelled image of this cache: none is left to judge it by."
+    return (
+        "The classifier was fitted on every labelled image of this feature cache: none is left to test it on."
+    )
 
 
 def _counts(
@@ -168,23 +170,23 @@ def _counts(
     return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
 
 
-def _trials(made: Mapping[str, Any]) -> tuple[Trial, ...]:
+def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     return tuple(
-        Trial(
+        CvPoint(
             str(tuned["head"]),
-            float(trial["C"]),
-            float(trial["accuracy"]),
-            float(trial["standard_error"]),
-            i == 0 and trial["C"] == tuned["C"],
+            float(point["C"]),
+            float(point["accuracy"]),
+            float(point["standard_error"]),
+            i == 0 and point["C"] == tuned["C"],
         )
         for i, tuned in enumerate(_list(made.get("tuning")))
-        for trial in tuned["trials"]
+        for point in tuned["trials"]
     )
 
 
 def _duplicates(
-    cache: FeatureSet, table: Table | None, copies: Found | None, made: Mapping[str, Any]
-) -> Duplicates:
+    cache: FeatureSet, table: Table | None, copies: Duplicates | None, made: Mapping[str, Any]
+) -> DuplicateGrids:
     if table is None or copies is None:
         same: dict[str, list[int]] = defaultdict(list)
         for row, digest in enumerate(cache.sha256):
@@ -194,8 +196,8 @@ def _duplicates(
     else:
         alike = [table.rows[group].tolist() for group in copies.groups]
         how = f"labelled images that are one picture ({copies.describe()})"
-    shown, disagreeing = sheets.groups(alike, cache.y.tolist(), cache.paths)
-    return Duplicates(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
+    shown, disagreeing = image_grids.groups(alike, cache.y.tolist(), cache.paths)
+    return DuplicateGrids(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
 
 
 def _leakage(made: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.learning_curve import LearningCurve, learning_curve
 from fc7.classify.fit.result import class_weight_of
 from fc7.models.common.progress import Progress
@@ -32,7 +32,7 @@ def curve_of(
     Parameters
     ----------
     parts : ndarray of shape (n_rows,), str, or None
-        As `classify.report.judged.judge_cache`.
+        As `classify.report.evaluated.evaluate_cache`.
     alike : sequence of n_labelled str
         As `classify.fit.out_of_fold.out_of_fold`.
     """
@@ -43,15 +43,17 @@ def curve_of(
     y = np.array([code.get(label, -1) for label in table.labels], np.intp)
     train, test = np.flatnonzero((part == TRAIN) & (y >= 0)), np.flatnonzero(part == TEST)
     if not len(test) or set(y[train]) != set(range(len(code))):
-        return "No learning curve: this cache does not hold the images that the classifier was fitted on."
+        return (
+            "No learning curve: the images that the classifier was fitted on are not in this feature cache."
+        )
     if len(train) * table.X.shape[1] * len(code) > _MOST:
         return "No learning curve: with this many images it takes minutes; fc7 learning-curve draws it."
-    keys, ties = row_keys(table.groups, table.content, table.paths)
-    unit = make_units(keys, [*ties, alike], 0)[train]
+    keys, group_names = row_keys(table.groups, table.content, table.paths)
+    group = make_groups(keys, [*group_names, alike], 0)[train]
     return learning_curve(
         table.X[table.rows[train]],
         y[train],
-        np.unique(unit, return_inverse=True)[1],
+        np.unique(group, return_inverse=True)[1],
         table.X[table.rows[test]],
         y[test],
         head=classifier.head,

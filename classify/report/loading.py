@@ -9,7 +9,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.load import table_of
 from fc7.classify.data.matching import layer_for
 from fc7.classify.data.rows import Table
-from fc7.extract.cache.format.header import Header
+from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.records import Failure
 
@@ -25,7 +25,7 @@ class LoadedCache:
     """
 
     path: Path
-    header: Header
+    header: CacheHeader
     rows: FeatureSet
     failures: list[Failure]
 
@@ -56,5 +56,7 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
         If the cache cannot be read.
     """
     with CacheReader(path) as reader:
-        layer = layer_for(reader, path, classifier.identity, "give the cache it was fitted on, or fit again")
+        layer = layer_for(
+            reader, path, classifier.identity, "give the feature cache it was fitted on, or fit again"
+        )
         return LoadedCache(path, reader.header, reader.features(layer), reader.failures())

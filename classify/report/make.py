@@ -8,17 +8,17 @@ from pathlib import Path
 
 from fc7.classify.kinds import PLOTS, REPORT
 from fc7.classify.report import plots as draw
-from fc7.classify.report.alts import alternatives
+from fc7.classify.report.alternative_texts import alternative_texts
 from fc7.classify.report.canvas import render
-from fc7.classify.report.facts import ReportData
 from fc7.classify.report.gather import gather
 from fc7.classify.report.page import render_page
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
+from fc7.classify.report.report_data import ReportData
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import find_originals, make_thumbnails
 from fc7.models.common.durable import explained
 from fc7.models.common.progress import Progress
-from fc7.models.outputs.outputs import Destination, Folder, Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Destination, Folder, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def make_report(
     >>> done.out.name, done.missing, done.problem
     ('report.html', 0, '')
     """
-    guard = Guard([features, model])
+    guard = CallFiles([features, model])
     out = guard.claim(out, REPORT, makes_folder=True)
     folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
     data = gather(features, model, tsne=tsne, command=command, progress=progress)
@@ -90,7 +90,7 @@ def make_report(
     pictures = make_thumbnails(
         originals, {(row, path, data.sha256[row]) for row, path in _shown(data)}, progress
     )
-    alts = alternatives(data)
+    alts = alternative_texts(data)
     drawings = {name: figure for name, figure in _drawings(data).items() if name in alts}
     inlined = {
         name: inline(render(figure(stand_ins()), "svg"), name, alts[name], variables())
@@ -112,9 +112,9 @@ def make_report(
 
 def _shown(data: ReportData) -> Iterator[tuple[int, str]]:
     """Row and path of every image that the page shows."""
-    sheets = [*data.samples, *data.cells.values(), *(data.duplicates.sheets if data.duplicates else ())]
-    for sheet in sheets:
-        yield from ((shown.row, shown.path) for shown in sheet.images)
+    grids = [*data.samples, *data.cells.values(), *(data.duplicates.grids if data.duplicates else ())]
+    for grid in grids:
+        yield from ((shown.row, shown.path) for shown in grid.images)
     yield from ((shown.row, shown.path) for shown in data.mistakes)
     yield from ((suspect.row, suspect.path) for suspect in data.suspects)
 
@@ -130,7 +130,7 @@ def _drawings(data: ReportData) -> dict[str, draw.Drawing]:
         found["reliability"] = lambda palette: draw.draw_reliability(reliability, palette)
     if (coverage := data.coverage) is not None:
         found["coverage"] = lambda palette: draw.draw_coverage(coverage, data.reject_below, palette)
-    if len({trial.C for trial in data.tuning}) > 1:
+    if len({point.C for point in data.tuning}) > 1:
         found["tuning"] = lambda palette: draw.draw_tuning(data.tuning, palette)
     if (learning := data.learning) is not None:
         found["learning"] = lambda palette: draw.draw_learning(learning, palette)

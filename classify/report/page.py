@@ -16,9 +16,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from fc7.classify.report.facts import ReportData
 from fc7.classify.report.palette import DARK, LIGHT, Palette
 from fc7.classify.report.plots import NAMED_BARS, shade
+from fc7.classify.report.report_data import ReportData
 from fc7.classify.report.thumbnails import SIDE, Thumbnail
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.common.names import shortened
@@ -99,5 +99,5 @@ def _shades(data: ReportData) -> list[list[int]]:
 
 def _confusions(data: ReportData) -> list[tuple[int, int, int]]:
     """The most frequent mistakes: (truth, prediction, images)."""
-    wrong = [(t, p, sheet.n) for (t, p), sheet in data.cells.items() if t != p]
+    wrong = [(t, p, grid.n) for (t, p), grid in data.cells.items() if t != p]
     return sorted(wrong, key=lambda cell: (-cell[2], cell[:2]))[:_MOST_CONFUSIONS]

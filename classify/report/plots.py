@@ -16,8 +16,8 @@ from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.reliability import Reliability
 from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
-from fc7.classify.report.facts import ClassCount, Map, Trial
 from fc7.classify.report.palette import Palette
+from fc7.classify.report.report_data import ClassCount, CvPoint, Projection
 from fc7.models.common.names import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
@@ -30,7 +30,7 @@ Drawing = Callable[[Palette], Figure]
 
 
 def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
-    """Images of each class, training and test part; beyond 45 classes by rank, without names."""
+    """Images of each class, training and test set; beyond 45 classes by rank, without names."""
     if len(counts) > NAMED_BARS:
         return _draw_ranks(counts, palette)
     figure, axes = figure_of(palette, height=1.0 + 0.24 * len(counts))
@@ -39,7 +39,7 @@ def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
     series = (
         ("training", [c.train for c in counts], palette.one, ""),
         ("test", [c.test for c in counts], palette.two, "////"),
-        ("in neither part", [c.other for c in counts], palette.faint, "...."),
+        ("in neither set", [c.other for c in counts], palette.faint, "...."),
     )
     for name, sizes, colour, hatch in series:
         if any(sizes):
@@ -133,10 +133,10 @@ def draw_reliability(found: Reliability, palette: Palette) -> Figure:
         capsize=3,
         linewidth=1.5,
         elinewidth=1,
-        label="judged images, 95 % interval",
+        label="test images, 95 % interval",
     )
-    axes.set_xlabel("probability given to the answer")
-    axes.set_ylabel("share of right answers")
+    axes.set_xlabel("probability of the prediction")
+    axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     legend_of(axes, palette)
@@ -159,19 +159,19 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
                 label=f"the classifier's threshold, {reject_below:.3g}",
             )
             legend_of(axes, palette)
-    axes.set_xlabel("share of images answered, the surest first")
-    axes.set_ylabel("share of right answers")
+    axes.set_xlabel("share of images accepted, the surest first")
+    axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(max(0.0, float(found.accuracy.min()) - 0.05), 1.02)
     return figure
 
 
-def draw_tuning(trials: Sequence[Trial], palette: Palette) -> Figure:
+def draw_tuning(points: Sequence[CvPoint], palette: Palette) -> Figure:
     """Cross-validated accuracy against C, a line for each head, with standard errors."""
     figure, axes = figure_of(palette)
     looks = ((palette.one, "o", "-"), (palette.two, "s", "--"))
-    for (colour, marker, line), head in zip(looks, dict.fromkeys(t.head for t in trials), strict=False):
-        own = [t for t in trials if t.head == head]
+    for (colour, marker, line), head in zip(looks, dict.fromkeys(t.head for t in points), strict=False):
+        own = [t for t in points if t.head == head]
         axes.errorbar(
             [t.C for t in own],
             [t.accuracy for t in own],
@@ -183,7 +183,7 @@ def draw_tuning(trials: Sequence[Trial], palette: Palette) -> Figure:
             linewidth=1.5,
             label=head,
         )
-    kept = [t for t in trials if t.kept]
+    kept = [t for t in points if t.kept]
     axes.plot(
         [t.C for t in kept],
         [t.accuracy for t in kept],
@@ -223,7 +223,7 @@ def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
     return figure
 
 
-def draw_map(found: Map, classes: Sequence[str], palette: Palette) -> Figure:
+def draw_map(found: Projection, classes: Sequence[str], palette: Palette) -> Figure:
     """Feature rows in two dimensions, colour and marker by class; the number of a class at its middle."""
     figure, axes = figure_of(palette, width=7.0, height=5.2)
     present = [int(c) for c in np.unique(found.code)]

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from fc7.classify.classifier.blas import one_blas_thread
-from fc7.classify.report.facts import Map
+from fc7.classify.report.report_data import Projection
 
 # As many points as an SVG of about 150 KB holds; more hide one another.
 MOST_POINTS = 2000
@@ -19,7 +19,7 @@ _BEFORE_TSNE, _PERPLEXITY = 30, 30.0
 
 def project(
     X: NDArray[np.float32], code: NDArray[np.intp], *, tsne: bool = False, seed: int = 0
-) -> Map | None:
+) -> Projection | None:
     """PCA, or t-SNE of the first principal components.
 
     Parameters
@@ -33,7 +33,7 @@ def project(
 
     Returns
     -------
-    Map or None
+    Projection or None
         None for fewer than three rows, or rows that are all equal.
     """
     n = len(X)
@@ -52,4 +52,4 @@ def project(
     if points.shape[1] < 2:
         points = np.column_stack([points, np.zeros(len(points))])
     explained = None if tsne else float(pca.explained_variance_ratio_[:2].sum())
-    return Map(np.asarray(points, np.float64), code[rows], n, "t-SNE" if tsne else "PCA", explained)
+    return Projection(np.asarray(points, np.float64), code[rows], n, "t-SNE" if tsne else "PCA", explained)

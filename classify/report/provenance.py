@@ -1,4 +1,4 @@
-"""What a report says about where its figures come from, before and after them."""
+"""What a report says about where its metrics come from, before and after them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
-from fc7.classify.report.facts import Headline
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
+from fc7.classify.report.report_data import Headline
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
 
@@ -40,15 +40,15 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
     )
 
 
-def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
-    """What a reader must know before any figure, a sentence each."""
+def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None) -> tuple[str, ...]:
+    """What a reader must know before any metric, a sentence each."""
     found = []
     if not cache.header.identity.trained:
         found.append(
             f"Network {cache.header.identity.network!r} has random weights: enough to try the tool, no more."
         )
-    if judged is not None and judged.metrics.unknown:
-        unknown = ", ".join(f"{label} ({n})" for label, n in judged.metrics.unknown.items())
+    if evaluated is not None and evaluated.metrics.unknown:
+        unknown = ", ".join(f"{label} ({n})" for label, n in evaluated.metrics.unknown.items())
         found.append(
             "Labels that the classifier does not know, counted as wrong and left out of log loss and Brier "
             f"score: {unknown}."
@@ -56,10 +56,10 @@ def warnings(cache: LoadedCache, judged: Judged | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def headline(judged: Judged | None, made: Mapping[str, Any]) -> Headline | None:
-    """The figure on what the classifier has not seen: measured here, else as fit recorded it."""
-    if judged is not None and judged.exact:
-        return _headline(judged.metrics.to_json(), judged.what)
+def headline(evaluated: EvaluatedImages | None, made: Mapping[str, Any]) -> Headline | None:
+    """The accuracy on what the classifier has not seen: measured here, else as fit recorded it."""
+    if evaluated is not None and evaluated.exact:
+        return _headline(evaluated.metrics.to_json(), evaluated.what)
     stored = made.get("metrics")
     if not isinstance(stored, Mapping):
         return None
@@ -70,7 +70,7 @@ def headline(judged: Judged | None, made: Mapping[str, Any]) -> Headline | None:
 
 
 def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
-    """Of `Metrics.to_json`, in which older classifiers lack some figures."""
+    """Of `Metrics.to_json`, in which older classifiers lack some metrics."""
     low, high = metrics["accuracy_interval"]
 
     def number(name: str) -> float:
@@ -88,14 +88,14 @@ def _headline(metrics: Mapping[str, Any], what: str) -> Headline:
         brier=number("brier"),
         calibration_error=number("expected_calibration_error"),
         top_k={int(k): share for k, share in metrics.get("top_k", {}).items()},
-        judged=what,
+        evaluated=what,
     )
 
 
 def provenance(
     cache: LoadedCache, classifier: Classifier, model: Path, command: str
 ) -> tuple[tuple[str, str], ...]:
-    """Where the figures come from, as names and values; for whoever wants to have them again."""
+    """Where the metrics come from, as names and values; for whoever wants to have them again."""
     identity, header, made = classifier.identity, cache.header, classifier.metadata
     split, versions = made.get("split"), made.get("versions")
     lines = [

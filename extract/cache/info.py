@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.extract.cache.format.files import list_segments, lock_path, work_path
-from fc7.extract.cache.format.header import Header, Run, open_cache
+from fc7.extract.cache.format.header import CacheHeader, Run, open_cache
 from fc7.models.common.terminal import one_line
 
 
@@ -28,7 +28,7 @@ class CacheInfo:
     """
 
     path: Path
-    header: Header
+    header: CacheHeader
     format_version: int
     size: int
     written: datetime.datetime
@@ -101,7 +101,7 @@ class CacheInfo:
         }
 
 
-def _stale_lines(header: Header) -> list[tuple[str, str]]:
+def _stale_lines(header: CacheHeader) -> list[tuple[str, str]]:
     """Rows whose images could not be looked at: how many, and the first by name."""
     if not header.stale:
         return []
@@ -128,7 +128,7 @@ def describe(path: str | Path) -> CacheInfo:
     """
     path = Path(path)
     with open_cache(path) as file:
-        header = Header.read(file)
+        header = CacheHeader.read(file)
         version = file.format_version
     stat = path.stat()
     real = path.resolve()

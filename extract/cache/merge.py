@@ -10,18 +10,18 @@ from pathlib import Path
 
 from fc7.extract.cache.commit.index import Entries
 from fc7.extract.cache.commit.join import join
-from fc7.extract.cache.commit.placement import Placed
+from fc7.extract.cache.commit.row_locations import RowLocations
 from fc7.extract.cache.commit.write import CommitResult, header_of, write_cache
 from fc7.extract.cache.format import files
-from fc7.extract.cache.format.header import Header, Run, merged_runs, open_cache
+from fc7.extract.cache.format.header import CacheHeader, Run, merged_runs, open_cache
 from fc7.extract.cache.format.lock import Lock
 from fc7.extract.cache.format.sources import Sources
-from fc7.extract.cache.reader import CacheReader, Columns
+from fc7.extract.cache.reader import CacheReader, RowColumns
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.extract.records import Failure
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.progress import Progress, Silent
-from fc7.models.outputs.outputs import Destination, Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Destination, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def merge(
         If one cannot be read, or `out` not written; then it is as it was.
     """
     paths = (Path(first), Path(second))
-    out = Guard(paths, force=force).claim(out, FEATURE_CACHE, spare=_whole)
+    out = CallFiles(paths, force=force).claim(out, FEATURE_CACHE, spare=_whole)
     target = out.place.target
     lock = Lock(files.lock_path(target), out.path)
     lock.acquire()
@@ -107,23 +107,23 @@ def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitR
     )
     temporary = files.tmp_path(out.place.target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
-        placed = Placed(rows, index.source, index.row)
-        write_cache(temporary, header, placed, failures, sources, progress)
+        locations = RowLocations(rows, index.source, index.row)
+        write_cache(temporary, header, locations, failures, sources, progress)
     out.put(temporary)
     return CommitResult(len(rows), len(failures), written=True)
 
 
-def _check_same_network(paths: tuple[Path, Path], headers: Sequence[Header]) -> None:
+def _check_same_network(paths: tuple[Path, Path], headers: Sequence[CacheHeader]) -> None:
     one, two = (header.identity for header in headers)
     if set(one.layers) != set(two.layers):
         raise MismatchError(
             f"{paths[0]} holds {', '.join(one.layers)} and {paths[1]} {', '.join(two.layers)}; "
             "a merge needs the same layers: extract --layer adds those that are missing"
         )
-    one.require(two, f"{paths[1]}, unlike {paths[0]},", "only caches of one network can be merged")
+    one.require(two, f"{paths[1]}, unlike {paths[0]},", "only feature caches of one network can be merged")
 
 
-def _merged_rows(paths: tuple[Path, Path], one: Columns, two: Columns) -> list[_Row]:
+def _merged_rows(paths: tuple[Path, Path], one: RowColumns, two: RowColumns) -> list[_Row]:
     rows: list[_Row] = []
     conflicts: list[str] = []
     for row in heapq.merge(_rows(one), _rows(two), key=lambda row: row.path):
@@ -149,7 +149,7 @@ def _merged_rows(paths: tuple[Path, Path], one: Columns, two: Columns) -> list[_
     return rows
 
 
-def _merged_runs(headers: Sequence[Header], n_rows: int) -> tuple[Run, ...]:
+def _merged_runs(headers: Sequence[CacheHeader], n_rows: int) -> tuple[Run, ...]:
     """How the rows were made: the first file's, and of the second's as many as it brings in.
 
     Which those are no row says. Two caches that share rows mostly share the run that made them, so the runs
@@ -170,7 +170,7 @@ def _about(run: Run) -> dict[str, str | int]:
     return {key: value for key, value in run.items() if key != "rows"}
 
 
-def _rows(columns: Columns) -> Iterator[_Row]:
+def _rows(columns: RowColumns) -> Iterator[_Row]:
     return map(
         _Row,
         columns.path,

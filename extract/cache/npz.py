@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.reader import CacheReader, Columns
+from fc7.extract.cache.reader import CacheReader, RowColumns
 from fc7.extract.kinds import NPZ
 from fc7.models.common.durable import explained, room_beside
 from fc7.models.common.errors import CacheError
-from fc7.models.outputs.outputs import Destination, Guard
+from fc7.models.outputs.outputs import CallFiles, Destination
 
 _STEP = 8192
 
@@ -47,7 +47,7 @@ def to_npz(path: str | Path, out: Destination, layer: str | None = None, *, forc
     UnknownLayerError, CacheError, CacheCorruptError
         As `load_features`; or if `out` cannot be written. `out` is as it was then.
     """
-    out = Guard([path], force=force).claim(out, NPZ)
+    out = CallFiles([path], force=force).claim(out, NPZ)
     target = out.place.target
     with (
         CacheReader(path) as reader,
@@ -65,7 +65,7 @@ def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
     identity = reader.identity
     blocks = (rows for _, rows in reader.iter_blocks(layer))
     _member(archive, "X", (reader.n_rows, identity.dims[layer]), np.dtype("<f4"), blocks)
-    columns: dict[str, Callable[[Columns], list[str]]] = {
+    columns: dict[str, Callable[[RowColumns], list[str]]] = {
         "y": lambda some: some.label,
         "paths": lambda some: some.path,
         "groups": lambda some: some.group,
@@ -88,7 +88,7 @@ def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
         _member(archive, name, (), value.dtype, iter([value]))
 
 
-def _columns(reader: CacheReader) -> Iterator[Columns]:
+def _columns(reader: CacheReader) -> Iterator[RowColumns]:
     return (
         reader.columns(slice(start, min(start + _STEP, reader.n_rows)))
         for start in range(0, reader.n_rows, _STEP)

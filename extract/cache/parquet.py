@@ -10,7 +10,7 @@ from fc7.extract.kinds import PARQUET
 from fc7.models.common.durable import explained, room_beside
 from fc7.models.common.errors import CacheError, UsageError
 from fc7.models.common.program import pip_install
-from fc7.models.outputs.outputs import Destination, Guard
+from fc7.models.outputs.outputs import CallFiles, Destination
 
 _ROWS = 4096
 """Rows that are in memory at once and make a row group, fewer where they would take more than 64 MiB."""
@@ -49,7 +49,7 @@ def to_parquet(path: str | Path, out: Destination, layer: str | None = None, *, 
         import pyarrow.parquet as pq
     except ImportError as exc:
         raise UsageError(f"Parquet files need pyarrow: {pip_install('fc7[parquet]')} ({exc})") from exc
-    out = Guard([path], force=force).claim(out, PARQUET)
+    out = CallFiles([path], force=force).claim(out, PARQUET)
     target = out.place.target
     with (
         CacheReader(path) as reader,

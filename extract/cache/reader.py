@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fc7.extract.cache.commit.index import read_failures
 from fc7.extract.cache.commit.thumbnail_columns import read_thumbnails
 from fc7.extract.cache.format.columns import texts
-from fc7.extract.cache.format.header import Header, features_name, open_cache
+from fc7.extract.cache.format.header import CacheHeader, features_name, open_cache
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
@@ -67,7 +67,7 @@ class FeatureSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class RowColumns:
     """What rows are about; item i of every field is the same row.
 
     Attributes
@@ -106,7 +106,7 @@ class CacheReader:
         self.path = Path(path)
         self._file = open_cache(self.path)
         try:
-            self.header = Header.read(self._file)
+            self.header = CacheHeader.read(self._file)
         except BaseException:
             self._file.close()
             raise
@@ -203,7 +203,7 @@ class CacheReader:
         """How many rows are read together, to check them, where one is asked for."""
         return self._file[features_name(self.layer(layer))].block
 
-    def columns(self, rows: slice = slice(None)) -> Columns:
+    def columns(self, rows: slice = slice(None)) -> RowColumns:
         """What rows are about.
 
         Parameters
@@ -220,7 +220,9 @@ class CacheReader:
             self._file.read(name, start, stop)
             for name in ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
         )
-        return Columns(texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256))
+        return RowColumns(
+            texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256)
+        )
 
     def thumbnails(self) -> Thumbnails:
         """Greys and colours of each image, shape (n_rows, 96); zeros where there are none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fc7.extract.cache.format.header import Header
+from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.program import command_line
@@ -16,14 +16,14 @@ IMAGES = "IMAGES"
 """Stands for what the user gave as images, where a cache does not say it."""
 
 
-def extract_again(path: Path, header: Header | None, images: Sequence[str], *options: str) -> str:
+def extract_again(path: Path, header: CacheHeader | None, images: Sequence[str], *options: str) -> str:
     """The line that runs `extract` as the cache was made.
 
     Parameters
     ----------
     path : Path
         The cache.
-    header : Header or None
+    header : CacheHeader or None
         None where the cache does not say how it was made.
     images : sequence of str
         Where they lie; empty for where they lay.
@@ -37,7 +37,7 @@ def extract_again(path: Path, header: Header | None, images: Sequence[str], *opt
     return command_line("extract", *given, *made, "-o", path, *options)
 
 
-def _as_it_was_made(header: Header) -> Iterator[str]:
+def _as_it_was_made(header: CacheHeader) -> Iterator[str]:
     identity = header.identity
     yield from ("--network", identity.network, "--layer", ",".join(identity.layers))
     own, pool = _of_the_network(identity.network)

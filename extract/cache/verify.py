@@ -17,7 +17,7 @@ from fc7.extract.cache.commit.join import join
 from fc7.extract.cache.commit.soundness import unusable_features
 from fc7.extract.cache.commit.thumbnail_columns import thumbnail_names
 from fc7.extract.cache.format.columns import texts
-from fc7.extract.cache.format.header import Header, features_name, open_cache
+from fc7.extract.cache.format.header import CacheHeader, features_name, open_cache
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.remedy import IMAGES, extract_again
 from fc7.extract.inputs.places.addresses import is_address
@@ -116,12 +116,12 @@ def verify(
         If there are no images where they should lie.
     """
     report = VerifyReport(Path(path))
-    header: Header | None = None
+    header: CacheHeader | None = None
     not_finite: dict[str, list[int]] = {}
     beyond_repair = False
     try:
         with open_cache(report.path) as file:
-            header = Header.read(file)
+            header = CacheHeader.read(file)
             report.rows, report.failures = header.rows, header.failures
             damage = list(_damage(file, header, not_finite))
             wrong = list(_wrong_counts(file, header))
@@ -149,7 +149,7 @@ def verify(
 
 
 def _damage(
-    file: SealedReader, header: Header, not_finite: dict[str, list[int]]
+    file: SealedReader, header: CacheHeader, not_finite: dict[str, list[int]]
 ) -> Iterator[tuple[str, str]]:
     """(Dataset, what is wrong) of everything that fails its checksum; rows that are not finite are noted."""
     features = {features_name(layer): layer for layer in header.identity.layers}
@@ -165,7 +165,7 @@ def _damage(
                 yield name, str(damage)
 
 
-def _mending(path: Path, header: Header | None, options: Sequence[str]) -> str:
+def _mending(path: Path, header: CacheHeader | None, options: Sequence[str]) -> str:
     """What makes a damaged cache whole."""
     does = (
         "makes all of it anew, and keeps this file until that is complete"
@@ -175,7 +175,7 @@ def _mending(path: Path, header: Header | None, options: Sequence[str]) -> str:
     return f"`{extract_again(path, header, [], *options)}` {does}{_left_open(header, [])}"
 
 
-def _bringing_up_to_date(report: VerifyReport, header: Header | None, images: Sequence[str]) -> str:
+def _bringing_up_to_date(report: VerifyReport, header: CacheHeader | None, images: Sequence[str]) -> str:
     """What makes a cache say what its images are now."""
     steps = []
     if report.unreadable:
@@ -187,7 +187,7 @@ def _bringing_up_to_date(report: VerifyReport, header: Header | None, images: Se
     return "; ".join(steps)
 
 
-def _left_open(header: Header | None, images: Sequence[str]) -> str:
+def _left_open(header: CacheHeader | None, images: Sequence[str]) -> str:
     """What a cache does not say of how it was made, for the user to add."""
     given = list(images or (() if header is None else header.roots))
     away = [root for root in given if root != STDIN and not is_address(root) and not Path(root).exists()]
@@ -201,7 +201,7 @@ def _left_open(header: Header | None, images: Sequence[str]) -> str:
     return told
 
 
-def _wrong_counts(file: SealedReader, header: Header) -> Iterator[str]:
+def _wrong_counts(file: SealedReader, header: CacheHeader) -> Iterator[str]:
     """Columns that are not as long as the file says: images = rows + failures."""
     expected = dict.fromkeys(_ROW_COLUMNS, header.rows)
     expected |= {features_name(layer): header.rows for layer in header.identity.layers}

@@ -18,12 +18,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fc7.extract.cache.commit.committed import Old
+from fc7.extract.cache.commit.committed import Committed
 from fc7.extract.cache.commit.index import RowIndex
 from fc7.extract.cache.commit.join import join
+from fc7.extract.cache.commit.locate import locate
 from fc7.extract.cache.commit.pending import Pending
-from fc7.extract.cache.commit.place import place
-from fc7.extract.cache.commit.placement import Record
+from fc7.extract.cache.commit.row_locations import Record
 from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import (
     CommitResult,
@@ -44,9 +44,9 @@ from fc7.extract.records import Failure, RowBlock
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted
-from fc7.models.outputs.outputs import Guard, Output
+from fc7.models.outputs.outputs import CallFiles, Output
 
-_KEPT = "the cache is as it was before, and finished work is kept in {}"
+_KEPT = "the feature cache is as it was before, and finished work is kept in {}"
 
 
 class CacheWriter:
@@ -106,7 +106,7 @@ class CacheWriter:
         force: bool = False,
         repair: bool = False,
     ) -> None:
-        self._output = Guard(force=force).claim(path, FEATURE_CACHE)
+        self._output = CallFiles(force=force).claim(path, FEATURE_CACHE)
         self.path = self._output.path
         self.identity = identity
         self.provenance = provenance
@@ -119,7 +119,7 @@ class CacheWriter:
         self._force = force
         self._repair = repair
         self._lock = Lock(files.lock_path(self._target), self.path)
-        self._old: Old | None = None
+        self._old: Committed | None = None
         self._pending = Pending(files.work_path(self._target))
         self._index: RowIndex | None = None
 
@@ -270,7 +270,7 @@ class CacheWriter:
             return CommitResult(0, 0, written=False)
         known = self.known
         self._pending.refresh()
-        result = self._bring_about(
+        result = self._write_new_file(
             images, failures, tuple(roots), known, moved or {}, stale, progress or Silent()
         )
         self._pending.clear()
@@ -281,8 +281,8 @@ class CacheWriter:
         """Take stock of the file and the segments."""
         files.remove(files.tmp_path(self._target))
         if not self._force:
-            self._old = Old.find(self._target, repair=self._repair)
-        self._agree()
+            self._old = Committed.find(self._target, repair=self._repair)
+        self._settle_identity()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
         return self._joined()
 
@@ -291,7 +291,7 @@ class CacheWriter:
         old = [self._old.entries()] if self._old else []
         return join([*old, *self._pending.entries(self.layers_needed)])
 
-    def _agree(self) -> None:
+    def _settle_identity(self) -> None:
         """Settle what the cache will hold."""
         if self._old is None:
             self.identity = self._offered.only(self._wanted)
@@ -305,7 +305,7 @@ class CacheWriter:
                     f"{counted(sum(map(len, rows)), 'damaged row')} of layer {layer} will be redone"
                 )
 
-    def _bring_about(
+    def _write_new_file(
         self,
         images: Sequence[Record],
         failures: Sequence[Failure],
@@ -319,14 +319,16 @@ class CacheWriter:
         with Sources([*openers, *self._pending.openers()]) as sources:
             temporary = files.tmp_path(self._target)
             try:
-                placed = place(self._joined(), known, images, moved, self.layers_needed)
+                locations = locate(self._joined(), known, images, moved, self.layers_needed)
                 old = self._old.header.runs if self._old else ()
-                new = self._pending.runs(placed.source, first=len(openers))
+                new = self._pending.runs(locations.source, first=len(openers))
                 runs = merged_runs([*old, *new])
-                header = header_of(self.identity, self._storage, placed.records, failures, roots, runs, stale)
-                if self._old and unchanged(sources, self._old.header, header, placed, failures):
+                header = header_of(
+                    self.identity, self._storage, locations.records, failures, roots, runs, stale
+                )
+                if self._old and unchanged(sources, self._old.header, header, locations, failures):
                     return CommitResult(len(images), len(failures), written=False)
-                write_cache(temporary, header, placed, failures, sources, progress)
+                write_cache(temporary, header, locations, failures, sources, progress)
                 sources.close()  # Windows replaces no file that is open
                 self._output.put(temporary)
             except OSError as exc:

@@ -19,7 +19,7 @@ Why actors of Ray Core and not a pipeline of Ray Data (`map_batches` with an act
 times in 200 s), or, if told not to, drops it without saying which rows it held; one picture that exhausts
 the memory must be found and named. (2) Its actors live as long as one pipeline, so every round that repeats
 dropped rows would load the network again on every worker. (3) Its inputs are put into the object store
-before it starts; portions of a listing of ten million images are cut when a worker is free for one. (4) Its
+before it starts; chunks of a listing of ten million images are cut when a worker is free for one. (4) Its
 checkpoints (2.60) need a folder that the whole cluster sees, pass over what was done and name no row that
 ended a worker; with pandas and pyarrow it is 250 MB more to install. The scheduling (where a worker fits,
 which GPUs it sees, when a node is lost, how bytes travel) is Ray's in both.

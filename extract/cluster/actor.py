@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from fc7.extract.cache.format.header import tool_version
-from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
+from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result, WorkerReady
 from fc7.extract.records import ImageRef, Origin
 from fc7.extract.worker.in_flight import InFlight, left_in
 from fc7.extract.worker.worker import Keeping, NetworkRun, Worker
@@ -60,7 +60,7 @@ class Actor:
         n_images: int,
         origins: Sequence[Origin],
         files: NetworkFiles | None,
-    ) -> Ready:
+    ) -> WorkerReady:
         """Load the network.
 
         Parameters
@@ -91,7 +91,7 @@ class Actor:
         self._worker = Worker(run, keeping, n_images)
         session = self._worker.session
         reading = self._in_flight.path if self._in_flight else None
-        return Ready(session.engine.why, session.batch_size, self._worker.provenance, reading)
+        return WorkerReady(session.engine.why, session.batch_size, self._worker.provenance, reading)
 
     def process(self, parcel: Parcel) -> Result:
         """Finish a parcel.

@@ -1,4 +1,4 @@
-"""What the driver needs of whatever runs its workers; `ray_engine` is the real one."""
+"""What the driver needs of whatever runs its workers; `ray_backend` is the real one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from fc7.extract.cluster.slots import Node, Slot
 
 Handle = Any
-"""A worker, as the engine knows it."""
+"""A worker, as the backend knows it."""
 
 Ticket = Any
 """A call that has not been answered; hashable."""
@@ -40,7 +40,7 @@ Outcome = Any
 """What a call gave, or `Broken`, or `Gone`."""
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """Starts workers, calls them, and learns that they are gone."""
 
     @property

@@ -1,12 +1,12 @@
-"""A listing cut into portions: which one is next, and what becomes of one that ended its worker.
+"""A listing cut into chunks: which one is next, and what becomes of one that ended its worker.
 
 A worker that dies says nothing of the reason. The images that it was reading (`extract.worker.in_flight`)
 become suspects: each is tried by itself, on a machine on which no other worker of ours has anything to do.
-The rest of its portions is done again like any other. Where it is not known what it was reading, whole
-portions are suspects, and are cut in pieces until a piece is one image.
+The rest of its chunks is done again like any other. Where it is not known what it was reading, whole
+chunks are suspects, and are cut in pieces until a piece is one image.
 
 An image is given up when two tries of it have ended a worker. A try counts if the image was alone on its
-machine, or if it was the only one that the worker was reading and the engine says that it ended the worker
+machine, or if it was the only one that the worker was reading and the backend says that it ended the worker
 because memory ran out. So a worker that somebody killed, or that was lost with its machine, costs no image.
 """
 
@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 
 _PIECES = 8
 _BELIEVED = 3
-"""How often a portion's worker may die before it no longer counts what that was reading: a library that
+"""How often a chunk's worker may die before it no longer counts what that was reading: a library that
 spoils its memory may end the process later."""
 TRIES = 2
 """How often an image may end a worker before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class Chunk:
     """Images `start` to `stop` of the work.
 
     Attributes
@@ -48,14 +48,14 @@ class Portion:
         return self.stop - self.start
 
 
-class Portions:
+class ChunkQueue:
     """What is left to be handed out."""
 
     def __init__(self, n_images: int) -> None:
         self._n = n_images
         self._next = 0
-        self._again: deque[Portion] = deque()
-        self._suspects: deque[Portion] = deque()
+        self._again: deque[Chunk] = deque()
+        self._suspects: deque[Chunk] = deque()
 
     @property
     def left(self) -> int:
@@ -65,34 +65,34 @@ class Portions:
 
     @property
     def suspects(self) -> int:
-        """Portions that need a machine of their own."""
+        """Chunks that need a machine of their own."""
         return len(self._suspects)
 
     @property
     def first_left(self) -> int:
         """The first image that nobody has; `n_images` if there is none."""
-        starts = [portion.start for portion in (*self._again, *self._suspects)]
+        starts = [chunk.start for chunk in (*self._again, *self._suspects)]
         return min([self._next, *starts])
 
-    def next(self, size: int) -> Portion | None:
-        """The next portion for a worker that is busy or not, of about `size` images."""
+    def next(self, size: int) -> Chunk | None:
+        """The next chunk for a worker that is busy or not, of about `size` images."""
         if self._again:
             return self._again.popleft()
         if self._next >= self._n:
             return None
         start, self._next = self._next, min(self._n, self._next + size)
-        return Portion(start, self._next)
+        return Chunk(start, self._next)
 
-    def next_suspect(self) -> Portion | None:
-        """The next portion for a machine that has nothing else to do."""
+    def next_suspect(self) -> Chunk | None:
+        """The next chunk for a machine that has nothing else to do."""
         return self._suspects.popleft() if self._suspects else None
 
-    def give_back(self, portion: Portion) -> None:
+    def requeue(self, chunk: Chunk) -> None:
         """It was not begun, or its machine is gone: nothing is to be learned from that."""
-        if len(portion):
-            (self._suspects if portion.suspect else self._again).append(portion)
+        if len(chunk):
+            (self._suspects if chunk.suspect else self._again).append(chunk)
 
-    def blame(self, portion: Portion, held: Collection[int] | None = None, *, memory: bool = False) -> bool:
+    def count_death(self, chunk: Chunk, held: Collection[int] | None = None, *, memory: bool = False) -> bool:
         """Its worker died, and its machine did not.
 
         Parameters
@@ -100,39 +100,39 @@ class Portions:
         held : collection of int or None
             Images that the worker was reading or decoding; None if that is not known.
         memory : bool
-            The engine says that it ended the worker because memory ran out.
+            The backend says that it ended the worker because memory ran out.
 
         Returns
         -------
         bool
             Whether its one image is given up.
         """
-        deaths = portion.deaths + 1
+        deaths = chunk.deaths + 1
         if held is not None and deaths > _BELIEVED:
             held = None
-        if held is not None and not any(portion.start <= image < portion.stop for image in held):
-            self.give_back(replace(portion, deaths=deaths))
+        if held is not None and not any(chunk.start <= image < chunk.stop for image in held):
+            self.requeue(replace(chunk, deaths=deaths))
             return False
-        if len(portion) == 1:
-            tries = portion.tries + (portion.suspect or memory)
+        if len(chunk) == 1:
+            tries = chunk.tries + (chunk.suspect or memory)
             if tries < TRIES:
-                self._suspects.append(replace(portion, deaths=deaths, tries=tries, suspect=True))
+                self._suspects.append(replace(chunk, deaths=deaths, tries=tries, suspect=True))
             return tries >= TRIES
         if held is not None:
-            self._take_out(portion, held, memory)
+            self._take_out(chunk, held, memory)
             return False
-        step = -(-len(portion) // _PIECES)
-        for start in range(portion.start, portion.stop, step):
-            stop = min(portion.stop, start + step)
-            self._suspects.append(Portion(start, stop, suspect=True))
+        step = -(-len(chunk) // _PIECES)
+        for start in range(chunk.start, chunk.stop, step):
+            stop = min(chunk.stop, start + step)
+            self._suspects.append(Chunk(start, stop, suspect=True))
         return False
 
-    def _take_out(self, portion: Portion, held: Collection[int], memory: bool) -> None:
+    def _take_out(self, chunk: Chunk, held: Collection[int], memory: bool) -> None:
         """What was being read is tried by itself, the rest as before."""
-        deaths, tries = portion.deaths + 1, int(memory and len(held) == 1)
-        start = portion.start
-        for image in sorted(image for image in held if portion.start <= image < portion.stop):
-            self.give_back(Portion(start, image, deaths, suspect=portion.suspect))
-            self._suspects.append(Portion(image, image + 1, tries=tries, suspect=True))
+        deaths, tries = chunk.deaths + 1, int(memory and len(held) == 1)
+        start = chunk.start
+        for image in sorted(image for image in held if chunk.start <= image < chunk.stop):
+            self.requeue(Chunk(start, image, deaths, suspect=chunk.suspect))
+            self._suspects.append(Chunk(image, image + 1, tries=tries, suspect=True))
             start = image + 1
-        self.give_back(Portion(start, portion.stop, deaths, suspect=portion.suspect))
+        self.requeue(Chunk(start, chunk.stop, deaths, suspect=chunk.suspect))

@@ -1,4 +1,4 @@
-"""The loop of a run on a cluster: hand out portions, take in what is finished, do again what was lost.
+"""The loop of a run on a cluster: hand out chunks, take in what is finished, do again what was lost.
 
 Workers write finished segments to the cache's folder where they see it; where they do not, they hand
 their rows back.
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fc7.extract.clock import Clock
-from fc7.extract.cluster.backend import Broken, Engine, Gone, Outcome, Ticket
-from fc7.extract.cluster.chunks import TRIES, Portion, Portions
-from fc7.extract.cluster.handshake import Briefing
+from fc7.extract.cluster.backend import Backend, Broken, Gone, Outcome, Ticket
+from fc7.extract.cluster.chunks import TRIES, Chunk, ChunkQueue
+from fc7.extract.cluster.handshake import Handshake
 from fc7.extract.cluster.messages import Parcel, Result
-from fc7.extract.cluster.workers import Member, Staff
+from fc7.extract.cluster.workers import Member, WorkerPool
 from fc7.extract.options import ClusterOptions
 from fc7.extract.records import UNSEEN, Failure, ImageRef, RowBlock
 from fc7.extract.worker.in_flight import left_in
@@ -25,19 +25,19 @@ from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted
 
-_PORTION_SECONDS = 4.0
-"""Portions are sized to take about this long, two at a time: what the loss of a worker costs."""
-_PORTION_BYTES = 32 << 20
-_PORTION_IMAGES = 4096
+_CHUNK_SECONDS = 4.0
+"""Chunks are sized to take about this long, two at a time: what the loss of a worker costs."""
+_CHUNK_BYTES = 32 << 20
+_CHUNK_IMAGES = 4096
 _WAIT_SECONDS = 1.0
 _AT_ONCE = 2
-# In order, an image waits for those before it; at most so many portions a worker are finished ahead.
+# In order, an image waits for those before it; at most so many chunks a worker are finished ahead.
 _AHEAD = 8
 
 
 @dataclass(slots=True)
 class NodeWork:
-    """What a node has done: `seconds` are from its first portion's begin to its last one's end."""
+    """What a node has done: `seconds` are from its first chunk's begin to its last one's end."""
 
     images: int
     began: float
@@ -68,8 +68,8 @@ def on_cluster(
     """
     from fc7.extract.cluster.ray_backend import connect
 
-    with connect(options.address) as engine:
-        yield from Driver(engine, images, run, options, **details).finished()
+    with connect(options.address) as backend:
+        yield from Driver(backend, images, run, options, **details).finished()
 
 
 class Driver:
@@ -95,12 +95,12 @@ class Driver:
     Attributes
     ----------
     nodes : dict of str to NodeWork
-        By the node's name; filled as portions are finished.
+        By the node's name; filled as chunks are finished.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        backend: Backend,
         images: Sequence[ImageRef],
         run: NetworkRun,
         options: ClusterOptions,
@@ -113,7 +113,7 @@ class Driver:
         nodes: dict[str, NodeWork] | None = None,
     ) -> None:
         self.nodes = {} if nodes is None else nodes
-        self._engine = engine
+        self._backend = backend
         self._images = images
         self._spec = run.spec
         self._clock = clock
@@ -122,11 +122,13 @@ class Driver:
         self._number = number
         self._about = run.spec.to_json() + repr(run.layers)
         self._bytes_a_row = 4 * sum(run.spec.layer(layer).dim(run.spec.pool) for layer in run.layers)
-        self._portions = Portions(len(images))
+        self._chunks = ChunkQueue(len(images))
         self._said: set[str] = set()
-        self._say(f"running on {engine.described}")
-        self._briefing = Briefing(engine, images, run, keeping if options.share_folder else None, self._say)
-        self._staff = Staff(engine, self._briefing, options, self._say)
+        self._say(f"running on {backend.described}")
+        self._handshake = Handshake(
+            backend, images, run, keeping if options.share_folder else None, self._say
+        )
+        self._pool = WorkerPool(backend, self._handshake, options, self._say)
 
     def finished(self) -> Iterator[Finished]:
         """Do all images.
@@ -143,23 +145,23 @@ class Driver:
                 for _, done in self._unordered():
                     yield done
         finally:
-            self._staff.close()
-            self._briefing.close()
+            self._pool.close()
+            self._handshake.close()
 
     def _unordered(self) -> Iterator[tuple[int, Finished]]:
-        """(First image, what became of its portion), as they come."""
-        while self._portions.left or any(member.holds for member in self._staff.members):
-            for member in self._staff.look(self._portions.left):
+        """(First image, what became of its chunk), as they come."""
+        while self._chunks.left or any(member.holds for member in self._pool.members):
+            for member in self._pool.look(self._chunks.left):
                 self._tell_loss(member, "its machine was lost")
-                for portion, _ in member.holds.values():
-                    self._portions.give_back(portion)
-            self._hand_out()
-            if not self._staff.asked:
+                for chunk, _ in member.holds.values():
+                    self._chunks.requeue(chunk)
+            self._assign_chunks()
+            if not self._pool.asked:
                 time.sleep(_WAIT_SECONDS / 4)
                 continue
-            for member, ticket, outcome in self._staff.answers(_WAIT_SECONDS):
-                yield from self._hear(member, ticket, outcome)
-            for member in [member for member in self._staff.members if member.silent > _allowed(member)]:
+            for member, ticket, outcome in self._pool.answers(_WAIT_SECONDS):
+                yield from self._take_answer(member, ticket, outcome)
+            for member in [member for member in self._pool.members if member.silent > _allowed(member)]:
                 yield from self._gone(member, Gone(f"it has not answered for {member.silent:,.0f} s"))
 
     def _sorted(self) -> Iterator[Finished]:
@@ -173,7 +175,9 @@ class Driver:
                 expected += len(ready.block.refs) + len(ready.failures)
                 yield ready
 
-    def _hear(self, member: Member, ticket: Ticket, outcome: Outcome) -> Iterator[tuple[int, Finished]]:
+    def _take_answer(
+        self, member: Member, ticket: Ticket, outcome: Outcome
+    ) -> Iterator[tuple[int, Finished]]:
         if isinstance(outcome, Broken) and isinstance(outcome.error, MemoryError):
             # While images are read and decoded this is a matter of one image, and not raised.
             yield from self._lost(member, Gone("it ran out of memory", memory=True), None)
@@ -182,7 +186,7 @@ class Driver:
         elif isinstance(outcome, Result):
             yield self._take(member, ticket, outcome)
         elif member.ready is None:
-            self._staff.hear(member, outcome)
+            self._pool.take_answer(member, outcome)
         else:
             error = outcome.error
             what = f"{member.slot.node.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
@@ -196,32 +200,32 @@ class Driver:
     def _lost(
         self, member: Member, gone: Gone, reading: Collection[int] | None
     ) -> Iterator[tuple[int, Finished]]:
-        """A worker has died: its portions are done again, but for an image that has now had its tries."""
-        machine_lives = self._staff.bury(member, gone.reason)
+        """A worker has died: its chunks are done again, but for an image that has now had its tries."""
+        machine_lives = self._pool.take_death(member, gone.reason)
         self._tell_loss(member, gone.reason if machine_lives else "its machine was lost")
-        for portion, _ in member.holds.values():
+        for chunk, _ in member.holds.values():
             if not machine_lives:
-                self._portions.give_back(portion)
-            elif self._portions.blame(portion, reading, memory=gone.memory):
-                ref = self._images[portion.start]
+                self._chunks.requeue(chunk)
+            elif self._chunks.count_death(chunk, reading, memory=gone.memory):
+                ref = self._images[chunk.start]
                 why = f"ended the worker that read it, {TRIES} times: {gone.reason}"
                 # Where memory is known to be why, another run may have more of it.
                 failure = Failure(ref.path, why, ref.size, UNSEEN if gone.memory else ref.mtime_ns)
-                yield portion.start, Finished(RowBlock([], [], {}), [failure])
+                yield chunk.start, Finished(RowBlock([], [], {}), [failure])
 
     def _tell_loss(self, member: Member, reason: str) -> None:
         if member.holds:
-            images = sum(len(portion) for portion, _ in member.holds.values())
+            images = sum(len(chunk) for chunk, _ in member.holds.values())
             self._notify(
                 f"lost a worker on {member.slot.node.name} ({reason}); "
                 f"{counted(images, 'image is', 'images are')} done again"
             )
 
-    def _hand_out(self) -> None:
-        ready = self._staff.ready
+    def _assign_chunks(self) -> None:
+        ready = self._pool.ready
         apart = self._machine_apart(ready)
         if apart and not any(member.holds for member in apart):
-            suspect = self._portions.next_suspect()
+            suspect = self._chunks.next_suspect()
             assert suspect is not None
             apart[0].alone = True
             self._send(apart[0], suspect)
@@ -229,64 +233,64 @@ class Driver:
             if member in apart:
                 continue
             while len(member.holds) < _AT_ONCE and self._may_go_on():
-                portion = self._portions.next(self._size(member, len(ready)))
-                if portion is None:
+                chunk = self._chunks.next(self._size(member, len(ready)))
+                if chunk is None:
                     break
-                self._send(member, portion)
+                self._send(member, chunk)
 
     def _machine_apart(self, ready: Sequence[Member]) -> list[Member]:
-        """The workers of the machine that is kept for a suspect, so that nothing else can be to blame."""
+        """The workers of the machine that is kept for a suspect, so that nothing else can be the cause."""
         machines: dict[str, list[Member]] = {}
         for member in ready:
             machines.setdefault(member.slot.node.id, []).append(member)
         for members in machines.values():
             if any(member.alone for member in members):
                 return members
-        if not self._portions.suspects:
+        if not self._chunks.suspects:
             return []
         # The one that has least to finish first.
         return min(machines.values(), key=lambda members: sum(len(m.holds) for m in members), default=[])
 
-    def _send(self, member: Member, portion: Portion) -> None:
-        refs = self._images[portion.start : portion.stop]
-        parcel = Parcel.of(refs, portion.start, self._briefing.numbers, self._number, self._about)
-        member.holds[self._staff.ask(member, "process", parcel)] = portion, time.monotonic()
+    def _send(self, member: Member, chunk: Chunk) -> None:
+        refs = self._images[chunk.start : chunk.stop]
+        parcel = Parcel.of(refs, chunk.start, self._handshake.numbers, self._number, self._about)
+        member.holds[self._pool.ask(member, "process", parcel)] = chunk, time.monotonic()
 
     def _may_go_on(self) -> bool:
-        """Whether another portion may be begun; in order, not too far ahead of the oldest."""
+        """Whether another chunk may be begun; in order, not too far ahead of the oldest."""
         if not self._in_order:
             return True
-        members = self._staff.members
-        left = self._portions.first_left
-        oldest = min([left, *(portion.start for member in members for portion, _ in member.holds.values())])
+        members = self._pool.members
+        left = self._chunks.first_left
+        oldest = min([left, *(chunk.start for member in members for chunk, _ in member.holds.values())])
         return left - oldest < _AHEAD * sum(max(1, member.size) for member in members)
 
     def _size(self, member: Member, workers: int) -> int:
-        """Whole batches that take about `_PORTION_SECONDS`; less at the end, so that all end together."""
+        """Whole batches that take about `_CHUNK_SECONDS`; less at the end, so that all end together."""
         assert member.ready is not None
         batch = max(1, member.ready.batch_size // self._spec.preprocess.crops)
         member.size = max(member.size, 2 * batch)
-        fair = -(-self._portions.left // (_AT_ONCE * workers))
-        size = min(member.size, fair, _PORTION_IMAGES, _PORTION_BYTES // self._bytes_a_row)
+        fair = -(-self._chunks.left // (_AT_ONCE * workers))
+        size = min(member.size, fair, _CHUNK_IMAGES, _CHUNK_BYTES // self._bytes_a_row)
         return max(1, -(-size // batch)) * batch
 
     def _take(self, member: Member, ticket: Ticket, result: Result) -> tuple[int, Finished]:
-        portion, since = member.holds.pop(ticket)
+        chunk, since = member.holds.pop(ticket)
         now = time.monotonic()
-        member.patience.tell(len(portion), member.silent)
+        member.patience.tell(len(chunk), member.silent)
         if not member.alone:
-            wanted = int(len(portion) / max(now - since, 1e-3) * _PORTION_SECONDS)
+            wanted = int(len(chunk) / max(now - since, 1e-3) * _CHUNK_SECONDS)
             member.size = min(2 * member.size, wanted)
         member.alone = False
         for stage in Clock.__slots__:
             setattr(self._clock, stage, getattr(self._clock, stage) + getattr(result.clock, stage))
         work = self.nodes.setdefault(member.slot.node.name, NodeWork(0, since, now))
-        work.images += len(portion)
+        work.images += len(chunk)
         work.ended = now
         assert member.ready is not None
-        refs = [self._images[portion.start + i] for i in result.rows]
+        refs = [self._images[chunk.start + i] for i in result.rows]
         block = RowBlock(refs, result.sha256, result.features, result.thumbnails)
-        return portion.start, Finished(block, result.failures, result.kept, member.ready.provenance)
+        return chunk.start, Finished(block, result.failures, result.kept, member.ready.provenance)
 
     def _say(self, text: str) -> None:
         if text not in self._said:
@@ -296,7 +300,7 @@ class Driver:
 
 def _allowed(member: Member) -> float:
     """Seconds that a worker may be silent; one that is stopped, or whose machine hangs, never answers."""
-    images = sum(len(portion) for portion, _ in member.holds.values())
-    # A deadline of the user's is that of an image or a call, of which a portion has many; and for reading and
+    images = sum(len(chunk) for chunk, _ in member.holds.values())
+    # A deadline of the user's is that of an image or a call, of which a chunk has many; and for reading and
     # decoding an image a worker allows it twice, before it says itself which one hangs.
-    return 2 * _PORTION_SECONDS + 3 * member.patience.allows(images)
+    return 2 * _CHUNK_SECONDS + 3 * member.patience.allows(images)

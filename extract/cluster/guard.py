@@ -15,21 +15,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fc7.extract.cache.format.lock import held_locks
-from fc7.extract.cluster.heartbeat import Place, lost_message, why_silent
+from fc7.extract.cluster.heartbeat import Endpoint, lost_message, why_silent
 from fc7.models.common.own_python import command
 from fc7.models.common.stopping import before_end
 
 
-class Guard:
+class ExitReporter:
     """Speaks for this process if it ends within the block without a word; a context manager.
 
     Parameters
     ----------
-    places : sequence of Place
+    places : sequence of Endpoint
         Without which Ray ends this process. If all of them answer, it was something else.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Endpoint]) -> None:
         self._process: subprocess.Popen[str] | None = None
         # Without it the run is as good.
         with contextlib.suppress(OSError):
@@ -45,13 +45,13 @@ class Guard:
                 start_new_session=True,
             )
             self._tell(json.dumps(about))
-        self._take_back = before_end(self.dismiss)
+        self._unregister = before_end(self.dismiss)
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> ExitReporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._take_back()
+        self._unregister()
         self.dismiss()
         if self._process is not None:
             self._process.wait()
@@ -73,7 +73,7 @@ def _main() -> None:
     if last or not first:
         return
     about = json.loads(first)
-    places = [Place(name, address, 0, remedy) for name, address, remedy in about["places"]]
+    places = [Endpoint(name, address, 0, remedy) for name, address, remedy in about["places"]]
     for place in places:
         why = why_silent(place)
         if why is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.extract.cache.format.header import tool_version
-from fc7.extract.cluster.backend import Engine
+from fc7.extract.cluster.backend import Backend
 from fc7.extract.cluster.messages import Greeting, Introduction
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.records import ImageRef, Origin
@@ -22,7 +22,7 @@ _PLACES_TRIED = 16
 _TRIES_A_PLACE = 4
 
 
-class Briefing:
+class Handshake:
     """The run as workers get to know it.
 
     Parameters
@@ -37,14 +37,14 @@ class Briefing:
 
     def __init__(
         self,
-        engine: Engine,
+        backend: Backend,
         images: Sequence[ImageRef],
         run: NetworkRun,
         keeping: Keeping | None,
         say: Notify,
     ) -> None:
         self.run = run
-        self._engine = engine
+        self._backend = backend
         self._keeping = keeping
         self._say = say
         self._network: Any = None
@@ -55,8 +55,8 @@ class Briefing:
             if len(first) < _TRIES_A_PLACE:
                 first.append(ref)
         self.numbers: Mapping[int, int] = {key: number for number, key in enumerate(origins)}
-        self._origins = engine.share([origin for origin, _ in origins.values()])
-        probe, word = _lay_probe(keeping.folder) if keeping is not None else (None, b"")
+        self._origins = backend.share([origin for origin, _ in origins.values()])
+        probe, word = _write_probe(keeping.folder) if keeping is not None else (None, b"")
         places = [first for _, first in origins.values()][:_PLACES_TRIED]
         self.greeting = Greeting(
             probe=probe,
@@ -118,7 +118,7 @@ class Briefing:
         """The network's files in the object store, put there when the first worker needs them."""
         self._say(f"{name} does not see the network's files and gets them through Ray's object store")
         if self._network is None:
-            self._network = self._engine.share(
+            self._network = self._backend.share(
                 {path.name: path.read_bytes() for path in self._network_files()}
             )
         return self._network
@@ -127,7 +127,7 @@ class Briefing:
         return sorted(path for path in self.run.graph_path.parent.iterdir() if path.is_file())
 
 
-def _lay_probe(folder: Path) -> tuple[Path, bytes]:
+def _write_probe(folder: Path) -> tuple[Path, bytes]:
     word = secrets.token_bytes(16)
     folder.mkdir(exist_ok=True)
     # Under this suffix a probe of a killed run is swept away with segments that were not finished.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import end_at_once
 
-_KNOCK_SECONDS = 5.0
+_PING_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 LAST_SECONDS = 40.0
 _ANOTHER = "start a cluster again (`ray start --head`) and run the same command with its address"
@@ -28,7 +28,7 @@ class ClusterLostError(Fc7Error):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Something that must answer.
 
     Attributes
@@ -49,27 +49,27 @@ class Place:
     remedy: str = _ANOTHER
 
 
-class Lifeline:
+class Heartbeat:
     """Looks after places, in a thread of its own, until it is closed; a context manager.
 
     Parameters
     ----------
-    places : iterable of Place
+    places : iterable of Endpoint
         Those that do not answer at first are left out: behind a firewall nothing can be told.
     last : float
         Seconds without an answer after which the process is ended from here, because the thread that should
         have heard of it is held up in Ray and would be ended by it without a message.
     """
 
-    def __init__(self, places: Iterable[Place], last: float = LAST_SECONDS) -> None:
+    def __init__(self, places: Iterable[Endpoint], last: float = LAST_SECONDS) -> None:
         self._places = [place for place in places if why_silent(place) is None]
         self._last = last
-        self._silent: dict[Place, float] = {}
+        self._silent: dict[Endpoint, float] = {}
         self._lost: str | None = None
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="lifeline", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Lifeline:
+    def __enter__(self) -> Heartbeat:
         if self._places:
             self._thread.start()
         return self
@@ -102,7 +102,7 @@ class Lifeline:
             for place in self._places:
                 self._look(place)
 
-    def _look(self, place: Place) -> None:
+    def _look(self, place: Endpoint) -> None:
         why = why_silent(place)
         if why is None:
             self._silent.pop(place, None)
@@ -117,7 +117,7 @@ class Lifeline:
             leave()
 
 
-def knock(address: str, seconds: float = _KNOCK_SECONDS) -> None:
+def ping(address: str, seconds: float = _PING_SECONDS) -> None:
     """Open a connection and close it.
 
     Parameters
@@ -139,15 +139,15 @@ def leave() -> None:
     end_at_once(1)
 
 
-def lost_message(place: Place, why: str) -> str:
+def lost_message(place: Endpoint, why: str) -> str:
     """What to say of a place that does not answer any more."""
     return f"{place.name} at {place.address} is gone ({why}); finished features are kept: {place.remedy}"
 
 
-def why_silent(place: Place) -> str | None:
+def why_silent(place: Endpoint) -> str | None:
     """Why a place does not answer; None if it does."""
     try:
-        knock(place.address)
+        ping(place.address)
     except (OSError, ValueError) as exc:
         return getattr(exc, "strerror", None) or str(exc)
     return None

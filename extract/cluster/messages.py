@@ -64,7 +64,7 @@ class Introduction:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class WorkerReady:
     """A worker that has loaded the network.
 
     Attributes

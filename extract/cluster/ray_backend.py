@@ -18,8 +18,8 @@ from typing import Any, TextIO, cast
 
 from fc7.extract.cluster.actor import Actor
 from fc7.extract.cluster.backend import Broken, Gone, Outcome
-from fc7.extract.cluster.guard import Guard
-from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Lifeline, Place, knock, leave
+from fc7.extract.cluster.guard import ExitReporter
+from fc7.extract.cluster.heartbeat import LAST_SECONDS, ClusterLostError, Endpoint, Heartbeat, leave, ping
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.options import AUTO, LOCAL
 from fc7.models.common.errors import Fc7Error, UsageError
@@ -49,7 +49,7 @@ except ImportError as exc:
         "must be done on every node"
     ) from exc
 
-# One portion at its end and the next one's beginning: `extract.worker.worker.Worker`.
+# One chunk at its end and the next one's beginning: `extract.worker.worker.Worker`.
 AT_ONCE = 2
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
@@ -62,12 +62,12 @@ _LOCAL_LAST_SECONDS = 10.0
 _FULL = (exceptions.ObjectStoreFullError, exceptions.OutOfDiskError)
 
 
-class RayEngine:
+class RayBackend:
     """A connected Ray; use `connect`."""
 
-    def __init__(self, local: bool, lifeline: Lifeline) -> None:
+    def __init__(self, local: bool, heartbeat: Heartbeat) -> None:
         self.local = local
-        self._lifeline = lifeline
+        self._heartbeat = heartbeat
         self._nodes: dict[str, Node] = {}
         self._alive: list[Node] = []
 
@@ -85,8 +85,8 @@ class RayEngine:
         ------
         ClusterLostError
         """
-        self._lifeline.check()
-        if not self._lifeline.answers():
+        self._heartbeat.check()
+        if not self._heartbeat.answers():
             return self._alive
         alive = [node for node in ray.nodes() if node["Alive"]]
         hosts = [str(node["NodeManagerHostname"]) for node in alive]
@@ -138,7 +138,7 @@ class RayEngine:
             If Ray itself has no room left.
         ClusterLostError
         """
-        self._lifeline.check()
+        self._heartbeat.check()
         waiting = list(tickets)
         ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
         if ready:
@@ -147,14 +147,14 @@ class RayEngine:
 
     def stop(self, worker: Any) -> None:
         """End a worker, whatever it is doing."""
-        if self._lifeline.lost:
+        if self._heartbeat.lost:
             return
         with contextlib.suppress(exceptions.RayError):
             ray.kill(worker, no_restart=True)
 
     def stop_all(self, workers: Iterable[Any], tickets: Sequence[Any]) -> None:
         """End workers and wait until what they were doing has ended."""
-        if self._lifeline.lost:
+        if self._heartbeat.lost:
             return
         for worker in workers:
             self.stop(worker)
@@ -184,7 +184,7 @@ class WithoutRay:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[RayEngine]:
+def connect(address: str) -> Iterator[RayBackend]:
     """A connection to a cluster; a local one lives as long as the block.
 
     Parameters
@@ -202,16 +202,16 @@ def connect(address: str) -> Iterator[RayEngine]:
     if ray.is_initialized():
         # Somebody who uses fc7 as a library has connected already, and goes on after us.
         places = _places(local=False)
-        with Guard(places), Lifeline(places) as lifeline:
-            yield RayEngine(False, lifeline)
+        with ExitReporter(places), Heartbeat(places) as heartbeat:
+            yield RayBackend(False, heartbeat)
         return
     with redirect_stdout(cast("TextIO", WithoutRay(sys.stdout))):
         try:
             local = _initialise(address)
             places = _places(local=local)
             last = _LOCAL_LAST_SECONDS if local else LAST_SECONDS
-            with Guard(places), Lifeline(places, last) as lifeline:
-                yield RayEngine(local, lifeline)
+            with ExitReporter(places), Heartbeat(places, last) as heartbeat:
+                yield RayBackend(local, heartbeat)
         except ClusterLostError:
             # Ray's own end waits for what is gone until Ray ends the process.
             atexit.register(leave)
@@ -230,7 +230,7 @@ def _shut_down() -> None:
         ray.shutdown()
 
 
-def _places(*, local: bool) -> list[Place]:
+def _places(*, local: bool) -> list[Endpoint]:
     """Without which Ray ends this process."""
     context = ray.get_runtime_context()
     addresses = [
@@ -241,10 +241,12 @@ def _places(*, local: bool) -> list[Place]:
     if local:
         name, remedy = "the local Ray cluster of this run", "run the same command again to go on"
         # Nobody starts its service anew.
-        return [Place(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)]
-    head = Place("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
+        return [
+            Endpoint(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)
+        ]
+    head = Endpoint("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
     name = "the node of the Ray cluster that this process was connected to"
-    return [head, *(Place(name, address, _NODE_SECONDS) for address in addresses)]
+    return [head, *(Endpoint(name, address, _NODE_SECONDS) for address in addresses)]
 
 
 def _initialise(address: str) -> bool:
@@ -255,7 +257,7 @@ def _initialise(address: str) -> bool:
         if wanted in (None, LOCAL):
             ray.init(address=LOCAL, _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
             return True
-        knock(str(wanted), _ANSWER_SECONDS)
+        ping(str(wanted), _ANSWER_SECONDS)
         ray.init(address=wanted, **quiet)
     except (OSError, ValueError, RuntimeError, exceptions.RayError) as exc:
         raise UsageError(
@@ -274,7 +276,7 @@ def _running() -> str | None:
     noted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     try:
         address = noted.read_text(encoding="utf-8").strip()
-        knock(address, _ANSWER_SECONDS)
+        ping(address, _ANSWER_SECONDS)
     except (OSError, ValueError):
         return None  # the note outlives a cluster that was killed
     return address
@@ -292,8 +294,8 @@ def _outcome(ticket: Any) -> Outcome:
         return Broken(cause)
     except _FULL as exc:
         raise Fc7Error(
-            f"Ray's object store is full: {_line(exc)}; give Ray more memory or disk, or put the cache where "
-            "every worker sees it"
+            f"Ray's object store is full: {_line(exc)}; give Ray more memory or disk, or put the feature "
+            "cache where every worker sees it"
         ) from exc
     except exceptions.RayError as exc:
         return _gone(exc)

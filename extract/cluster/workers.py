@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fc7.extract.cluster.backend import Broken, Engine, Handle, Outcome, Ticket
-from fc7.extract.cluster.chunks import Portion
-from fc7.extract.cluster.handshake import Briefing
-from fc7.extract.cluster.messages import Introduction, Ready
+from fc7.extract.cluster.backend import Backend, Broken, Handle, Outcome, Ticket
+from fc7.extract.cluster.chunks import Chunk
+from fc7.extract.cluster.handshake import Handshake
+from fc7.extract.cluster.messages import Introduction, WorkerReady
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
 from fc7.extract.options import ClusterOptions
 from fc7.extract.patience import Patience
@@ -31,32 +31,32 @@ class Member:
 
     Attributes
     ----------
-    ready : Ready or None
+    ready : WorkerReady or None
         None until it has loaded the network.
-    holds : dict of Ticket to (Portion, float)
+    holds : dict of Ticket to (Chunk, float)
         What it is doing, and since when.
     alone : bool
         It holds a suspect, and its machine gets nothing else.
     size : int
-        Images of its next portion.
+        Images of its next chunk.
     silent : float
         Seconds that were waited for it since its last answer; minus infinity before the first one, as it may
         wait for room on its machine.
     patience : Patience
-        How long its portions have taken.
+        How long its chunks have taken.
     """
 
     slot: Slot
     handle: Handle
-    ready: Ready | None = None
-    holds: dict[Ticket, tuple[Portion, float]] = field(default_factory=dict)
+    ready: WorkerReady | None = None
+    holds: dict[Ticket, tuple[Chunk, float]] = field(default_factory=dict)
     alone: bool = False
     size: int = 0
     silent: float = -math.inf
     patience: Patience = field(default_factory=Patience)
 
 
-class Staff:
+class WorkerPool:
     """Who works.
 
     Parameters
@@ -70,11 +70,11 @@ class Staff:
         Calls that have not been answered.
     """
 
-    def __init__(self, engine: Engine, briefing: Briefing, options: ClusterOptions, say: Notify) -> None:
+    def __init__(self, backend: Backend, handshake: Handshake, options: ClusterOptions, say: Notify) -> None:
         self.members: list[Member] = []
         self.asked: dict[Ticket, Member] = {}
-        self._engine = engine
-        self._briefing = briefing
+        self._backend = backend
+        self._handshake = handshake
         self._options = options
         self._say = say
         self._refused: dict[str, BaseException] = {}
@@ -85,7 +85,7 @@ class Staff:
 
     @property
     def ready(self) -> list[Member]:
-        """Those that can be given portions."""
+        """Those that can be given chunks."""
         return [member for member in self.members if member.ready is not None]
 
     def look(self, n_images: int) -> list[Member]:
@@ -108,7 +108,7 @@ class Staff:
         """
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return []
-        self._alive = self._engine.nodes()
+        self._alive = self._backend.nodes()
         self._looked = time.monotonic()
         lost = [member for member in self.members if not self.is_alive(member.slot.node)]
         for member in lost:
@@ -118,53 +118,53 @@ class Staff:
             raise self._why_nobody()
         slots = plan_slots(usable, self._options.workers, self._gpus_per_worker())
         for slot in self._vacant(slots)[:n_images]:
-            member = Member(slot, self._engine.start(slot))
+            member = Member(slot, self._backend.start(slot))
             self.members.append(member)
-            self.ask(member, "hello", self._briefing.greeting)
+            self.ask(member, "hello", self._handshake.greeting)
         self._be_patient()
         return lost
 
     def ask(self, member: Member, method: str, *arguments: Any) -> Ticket:
         """Call a worker."""
-        ticket = self._engine.call(member.handle, method, *arguments)
+        ticket = self._backend.call(member.handle, method, *arguments)
         self.asked[ticket] = member
         return ticket
 
     def answers(self, seconds: float) -> Iterator[tuple[Member, Ticket, Outcome]]:
         """What members say; those that do not answer within so many seconds have been silent for as long."""
         began = time.monotonic()
-        found = self._engine.wait(list(self.asked), seconds)
+        found = self._backend.wait(list(self.asked), seconds)
         # Not what a driver that was stopped meanwhile has missed.
         waited = min(time.monotonic() - began, seconds)
         for member in set(self.asked.values()):
             member.silent += waited
         for ticket, outcome in found:
-            # A worker that was lost meanwhile is not heard any more: its portions are with others.
+            # A worker that was lost meanwhile is not listened to any more: its chunks are with others.
             asked = self.asked.pop(ticket, None)
             if asked is not None:
                 yield asked, ticket, outcome
                 asked.silent = 0.0
 
-    def hear(self, member: Member, answer: Introduction | Ready | Broken) -> None:
+    def take_answer(self, member: Member, answer: Introduction | WorkerReady | Broken) -> None:
         """Take an answer of a worker that is not ready yet."""
         if isinstance(answer, Broken):
             self._refuse(member.slot.node, answer.error)
-        elif isinstance(answer, Ready):
+        elif isinstance(answer, WorkerReady):
             member.ready = answer
             self._early_deaths.pop(member.slot.node.id, None)
             self._say(answer.why)
         else:
             try:
-                order = self._briefing.order(member.slot, answer)
+                order = self._handshake.order(member.slot, answer)
             except Fc7Error as exc:
                 self._refuse(member.slot.node, exc)
             else:
                 self.ask(member, "open", *order)
 
-    def bury(self, member: Member, reason: str) -> bool:
+    def take_death(self, member: Member, reason: str) -> bool:
         """A worker has died; whether its machine lives, so that its work may be the cause."""
         self.dismiss(member)
-        self._alive = self._engine.nodes()
+        self._alive = self._backend.nodes()
         self._looked = 0.0
         node = member.slot.node
         if not self.is_alive(node):
@@ -181,7 +181,7 @@ class Staff:
         if member in self.members:
             self.members.remove(member)
             self.asked = {ticket: asked for ticket, asked in self.asked.items() if asked is not member}
-            self._engine.stop(member.handle)
+            self._backend.stop(member.handle)
             self._forget_reading(member)
 
     def is_alive(self, node: Node) -> bool:
@@ -190,7 +190,7 @@ class Staff:
 
     def close(self) -> None:
         """End all, and wait until what they were doing has ended."""
-        self._engine.stop_all([member.handle for member in self.members], list(self.asked))
+        self._backend.stop_all([member.handle for member in self.members], list(self.asked))
         for member in self.members:
             self._forget_reading(member)
 
@@ -215,7 +215,7 @@ class Staff:
         return vacant
 
     def _gpus_per_worker(self) -> float | None:
-        return 0.0 if self._briefing.run.how.device == "cpu" else self._options.gpus_per_worker
+        return 0.0 if self._handshake.run.how.device == "cpu" else self._options.gpus_per_worker
 
     def _refuse(self, node: Node, error: BaseException) -> None:
         """Use a node no more; the run goes on while there is another."""

@@ -15,7 +15,7 @@ from fc7.models.common.progress import make_progress
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Default: every network of the store.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Default: every network of the network store.")
     ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -29,7 +29,7 @@ def bench(
 
     Each runs random pixels to its default layer in a process of its own. IMG/S is the median batch's,
     decoding left out; PEAK MB the most memory that process held, a graphics card's not counted. The
-    figures are kept in the store, and `models list` and `models show` tell them from then on.
+    measurements are kept in the network store, and `models list` and `models show` tell them from then on.
     """
     from fc7.extract.engine.bench import bench_networks, bench_rows, bench_table
 

@@ -15,7 +15,7 @@ from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import counted
 
-CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A cache that extract made.")]
+CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A feature cache that extract made.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 
@@ -61,8 +61,8 @@ def verify(
     """Read every checksum, count rows and failures, and with --images say what changed since.
 
     Exit code 1 if the file is damaged, or if an image changed; the last line then is the command to run next,
-    made of what the cache says of its images and network: `extract ... --repair` redoes damaged rows and
-    those with NaN, `extract ... --force` makes all anew where rows can no longer be told apart.
+    made of what the feature cache says of its images and network: `extract ... --repair` redoes damaged rows
+    and those with NaN, `extract ... --force` makes all anew where rows can no longer be told apart.
     """
     from fc7.extract.cache.verify import verify as check
 
@@ -78,13 +78,13 @@ def verify(
 
 
 def merge(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A cache.")],
+    first: Annotated[Path, typer.Argument(metavar="A", help="A feature cache.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one of the same network.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The cache to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The feature cache to write.")],
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Put the rows of two caches of one network into a third; an image in both counts once."""
+    """Put the rows of two feature caches of one network into a third; an image in both counts once."""
     from fc7.extract.cache.merge import merge as join
 
     result = join(

@@ -98,7 +98,7 @@ def extract(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The cache to make or bring up to date.")
+        Path, typer.Option("-o", "--output", help="The feature cache to make or bring up to date.")
     ] = Path("features.h5"),
     network: NetworkOption = None,
     layer: Annotated[
@@ -167,8 +167,8 @@ def extract(
         bool,
         typer.Option(
             "--force",
-            help="Begin anew: replace what stands at an output, a cache of another network too, but never an "
-            "input.",
+            help="Begin anew: replace what stands at an output, a feature cache of another network too, but "
+            "never an input.",
         ),
     ] = False,
     failures_csv: Annotated[
@@ -180,7 +180,7 @@ def extract(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run the network over images once and keep the features in an HDF5 cache.
+    """Run the network over images once and keep the features in a feature cache (HDF5).
 
     Run it again and only new and changed images are read. A row for every readable image, never a
     substitute. An image that cannot be read is named with its reason, and the exit code is 1; all others

@@ -16,7 +16,7 @@ from fc7.extract.kinds import DRAWING, DRAWN_BY
 from fc7.extract.records import Pixels
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
-from fc7.models.outputs.outputs import Destination, Guard
+from fc7.models.outputs.outputs import CallFiles, Destination
 
 # Ink on white and white on the red have a contrast above 7 : 1 (WCAG 2.2, success criterion 1.4.6); what is
 # wrong is told by a frame, a cross and a dark band as well, so that nothing hangs on the colour.
@@ -79,7 +79,7 @@ def save_png(pixels: Pixels, out: Destination) -> Path:
     Fc7Error
         If it cannot be written.
     """
-    out = Guard().claim(out, DRAWING, makes_folder=True)
+    out = CallFiles().claim(out, DRAWING, makes_folder=True)
     buffer, says = io.BytesIO(), PngInfo()
     says.add_text("Software", DRAWN_BY)
     Image.fromarray(pixels).save(buffer, "PNG", pnginfo=says)

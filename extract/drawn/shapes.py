@@ -23,7 +23,7 @@ from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.outputs.kinds import Kind
-from fc7.models.outputs.outputs import Guard
+from fc7.models.outputs.outputs import CallFiles
 
 CLASSES = ("circle", "rectangle", "triangle", "star")
 SIDE = 227
@@ -200,7 +200,7 @@ def make_shapes(
             "choose a new folder, or pass --force to leave them there"
         )
     same = {name for name in present & wanted if (folder / name).read_bytes() == _jpeg(name, seed)}
-    picture, guard = f"another picture (seed {seed})", Guard(force=force)
+    picture, guard = f"another picture (seed {seed})", CallFiles(force=force)
     missing = {
         name: guard.claim(folder / name, Kind(picture, lambda _: False), "FOLDER", makes_folder=True)
         for name in _names(count)

@@ -104,14 +104,14 @@ def bench_networks(
                 except Fc7Error as exc:
                     unkept, kept_in = exc, None
     except KeyboardInterrupt as exc:
-        kept = f", and the figures of {', '.join(measured)} are in {kept_in}" if kept_in else ""
+        kept = f", and the measurements of {', '.join(measured)} are in {kept_in}" if kept_in else ""
         raise StoppedError(
             f"stopped after {len(measured)} of {len(chosen)} networks{kept}; name the others to go on"
         ) from exc
     finally:
         progress.finish()
     if unkept is not None:
-        say(f"the figures are shown here but could not be kept: {unkept}")
+        say(f"the measurements are shown here but could not be kept: {unkept}")
     return Benched(measured, failed, kept_in)
 
 
@@ -123,7 +123,7 @@ def _chosen(names: Iterable[str]) -> list[str]:
             store.load(name)  # says that it is not here, and what is
     if not (chosen or here):
         raise UsageError(
-            f"found no network in the store {store.store_root()}; needed is one to measure: "
+            f"found no network in the network store {store.store_root()}; needed is one to measure: "
             f"`{command_line('models', 'list')}` shows what there is"
         )
     return chosen or here

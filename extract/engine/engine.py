@@ -27,9 +27,9 @@ from fc7.extract.engine.providers import (
     CUDA,
     OPENVINO,
     TENSORRT,
+    AvailableProviders,
     Candidate,
     Device,
-    Machine,
     Precision,
     candidates,
     no_gpu,
@@ -243,11 +243,11 @@ def open_file(path: Path) -> Engine:
     return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 
-def this_machine() -> Machine:
+def this_machine() -> AvailableProviders:
     """Look at what is here; nothing is printed and nothing is loaded that could fail loudly."""
     plugin = _openvino_device()
     capabilities = plugin.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "") if plugin is not None else ""
-    return Machine(
+    return AvailableProviders(
         cuda_built=CUDA in ort.get_available_providers(),
         tensorrt_built=TENSORRT in ort.get_available_providers(),
         nvidia_driver=nvidia_driver(),

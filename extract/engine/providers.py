@@ -57,7 +57,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class AvailableProviders:
     """What there is to choose from.
 
     Attributes
@@ -77,7 +77,7 @@ class Machine:
     tensorrt_built: bool = False
 
 
-def candidates(device: Device, precision: Precision, machine: Machine) -> list[Candidate]:
+def candidates(device: Device, precision: Precision, machine: AvailableProviders) -> list[Candidate]:
     """What to try for a request, best first.
 
     Raises

@@ -58,7 +58,7 @@ class Session:
         self.batch_size = self.engine.batch_size
         self.calls_at_once = calls_at_once
         self._notify = notify
-        self._turns = _Turns()
+        self._shared_lock = _SharedLock()
 
     def run(self, images: Pixels) -> dict[str, Features]:
         """Features of images, `batch_size` at a time.
@@ -90,7 +90,7 @@ class Session:
         while done < len(images):
             full = False
             try:
-                with self._turns.shared():
+                with self._shared_lock.shared():
                     size = self.batch_size
                     parts.append(self._run_batch(images[done : done + size]))
                 done += len(parts[-1][0])
@@ -100,7 +100,7 @@ class Session:
                 full = True
             if full:
                 # Out of the handler, whose traceback keeps the old session and its memory alive.
-                with self._turns.alone():
+                with self._shared_lock.alone():
                     self._halve(size)
         columns = zip(self._layers, zip(*parts, strict=True), strict=True)
         return {layer: rows[0] if len(rows) == 1 else np.concatenate(rows) for layer, rows in columns}
@@ -142,7 +142,7 @@ class Session:
                     raise
 
 
-class _Turns:
+class _SharedLock:
     """Many calls share the engine; whoever replaces it waits for them and is alone."""
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ def open_session(
     --------
     >>> from fc7.models.store.store import load
     >>> tiles = load("tiles")
-    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], device="cpu")
+    >>> session = open_session(tiles.graph_path, tiles.spec, ["tiles"], how=RunOptions(device="cpu"))
     >>> session.run(np.zeros((2, 32, 32, 3), np.uint8))["tiles"].shape
     (2, 192)
     """

@@ -72,8 +72,8 @@ class Budget:
         try:
             yield
         finally:
-            memory.give_back(n_bytes)
-            self._give_back(me, n_bytes)
+            memory.release(n_bytes)
+            self._release(me, n_bytes)
 
     @contextmanager
     def all(self) -> Iterator[None]:
@@ -86,9 +86,9 @@ class Budget:
         try:
             yield
         finally:
-            self._give_back(me, _ALL)
+            self._release(me, _ALL)
 
-    def _give_back(self, me: int, n_bytes: int) -> None:
+    def _release(self, me: int, n_bytes: int) -> None:
         with self._changed:
             self._held[me] -= n_bytes
             if not self._held[me]:
@@ -102,7 +102,7 @@ class Budget:
     def _admits(self, me: int, n_bytes: int) -> bool:
         free = self._available()
         if n_bytes > _SHARE * free:
-            memory.give_back(n_bytes)
+            memory.release(n_bytes)
             free = self._available()
         if not self._held:
             self._total = int(_SHARE * free)

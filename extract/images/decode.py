@@ -80,11 +80,11 @@ from fc7.extract.images.budget import NoRoomError, Room
 from fc7.extract.images.codecs import heif, jpeg, jpegxl, png
 from fc7.extract.images.codecs.formats import CUT_SHORT, sniff
 from fc7.extract.images.flatten import flatten, from_array, from_values
-from fc7.extract.images.footprint import JPEG_XL_VALUES, SMALL, Header, footprint, samples_bytes
+from fc7.extract.images.footprint import JPEG_XL_VALUES, SMALL, PictureHeader, footprint, samples_bytes
 from fc7.extract.images.geometry import Framing, Window, frame, sample, take_crops
 from fc7.extract.images.orientation import BAD_DATA, FLIPPED, MIRRORED, SIDEWAYS, TURNING, UPRIGHT, turn_of
 from fc7.extract.images.tiff import libtiff
-from fc7.extract.images.tiff.layout import Layout, read_layout, unread_compression
+from fc7.extract.images.tiff.layout import TiffLayout, read_layout, unread_compression
 from fc7.extract.images.tiff.samples import read_samples
 from fc7.extract.images.tiff_pixels import rgb_from_samples
 from fc7.extract.records import Pixels
@@ -112,7 +112,7 @@ _CHECKS = {"AVIF": heif.check, "HEIC": heif.check, "JPEG 2000": jpeg2000.check}
 # The same, and what Pillow gets instead.
 _DECODABLE = {"JPEG": jpeg.decodable, "PNG": png.decodable}
 
-_Take = Callable[[Header], None]
+_Take = Callable[[PictureHeader], None]
 
 # Decoding a JPEG at a fraction of its size costs accuracy where little resizing is left to do. Cosine to a
 # full decode, GoogLeNet and BVLC AlexNet's pool5, least of 24 pictures, margin 2: photographs enlarged to
@@ -292,7 +292,7 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
             # Pillow decodes a PNG to look for EXIF data behind the pixels.
             turned = (kind != "PNG" or "exif" in image.info) and turn_of(image, kind) is not None
             scans_of = size if kind == "JPEG" and whole is data else (0, 0)
-            take(Header.of(image, data, kind, turned=turned, scans_of=scans_of))
+            take(PictureHeader.of(image, data, kind, turned=turned, scans_of=scans_of))
         # Decode from one piece: libjpeg's arithmetic decoder cannot wait for a second one.
         image.decodermaxblock = max(len(whole), image.decodermaxblock)
         # These Pillow would read wrong: another does, once the size is known (`extract.images.flatten`).
@@ -325,7 +325,7 @@ def _take_whole(take: _Take, kind: str, size: tuple[int, int], piece: int) -> No
     width, height = size
     try:
         # One byte a pixel of `piece` is counted for Pillow's image of mode L.
-        take(Header(kind, "L", width * height, piece - width * height))
+        take(PictureHeader(kind, "L", width * height, piece - width * height))
     except NoRoomError as exc:
         raise ImageError(_no_room(size, kind, exc)) from exc
 
@@ -334,7 +334,7 @@ def _no_room(size: tuple[int, int], kind: str, exc: NoRoomError) -> str:
     return f"{size[0]}x{size[1]} pixels of {kind}: {exc}, more memory than there is"
 
 
-def _by_arithmetic(data: bytes, layout: Layout) -> Image.Image:
+def _by_arithmetic(data: bytes, layout: TiffLayout) -> Image.Image:
     """A TIFF that Pillow reads wrong or not at all, upright."""
     if libtiff.lacks(layout.compression):
         raise ImageError(unread_compression(layout.compression))

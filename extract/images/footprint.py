@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fc7.extract.images.tiff.layout import FLOAT
 
 if TYPE_CHECKING:
-    from fc7.extract.images.tiff.layout import Layout
+    from fc7.extract.images.tiff.layout import TiffLayout
 
 SMALL = 1 << 19
 """Pixels below which no picture but a TIFF takes as much as `extract.images.budget.SMALL`."""
@@ -62,7 +62,7 @@ class Opened(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class PictureHeader:
     """What is known of a picture before it is decoded.
 
     Attributes
@@ -89,7 +89,9 @@ class Header:
     turned: bool = False
 
     @classmethod
-    def of(cls, image: Opened, data: bytes, kind: str, *, turned: bool, scans_of: tuple[int, int]) -> Header:
+    def of(
+        cls, image: Opened, data: bytes, kind: str, *, turned: bool, scans_of: tuple[int, int]
+    ) -> PictureHeader:
         """What an opened picture says of itself.
 
         Parameters
@@ -124,7 +126,7 @@ class Header:
         return cls(kind, image.mode, pixels, piece, transparent, turned or tags.get(_TURNED, 1) != 1)
 
 
-def footprint(header: Header, *, sampled: bool = False) -> int:
+def footprint(header: PictureHeader, *, sampled: bool = False) -> int:
     """Bytes at the peak, beside the file's own.
 
     Parameters
@@ -134,7 +136,7 @@ def footprint(header: Header, *, sampled: bool = False) -> int:
 
     Examples
     --------
-    >>> footprint(Header("PNG", "RGB", 13000 * 13000)) / 1e6
+    >>> footprint(PictureHeader("PNG", "RGB", 13000 * 13000)) / 1e6
     676.0
     """
     mode = header.mode
@@ -156,7 +158,7 @@ def footprint(header: Header, *, sampled: bool = False) -> int:
     return max(loading, afterwards * header.pixels)
 
 
-def samples_bytes(layout: Layout) -> int:
+def samples_bytes(layout: TiffLayout) -> int:
     """Bytes that `extract.images.tiff.samples` and `extract.images.tiff_pixels` take beside a TIFF's file.
 
     Measured as the rest, 4 to 24 bytes a pixel: floats are copied twice, grey takes two steps of 32 bits, and

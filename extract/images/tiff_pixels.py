@@ -23,7 +23,7 @@ from fc7.extract.images.tiff.layout import (
     PALETTE,
     WHITE_IS_ZERO,
     YCBCR,
-    Layout,
+    TiffLayout,
 )
 from fc7.extract.records import Pixels
 
@@ -33,7 +33,7 @@ _MOST_BITS = 16
 _AT_ONCE = 1 << 15
 
 
-def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
+def rgb_from_samples(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     """Stored numbers to pixels, not yet turned upright.
 
     Parameters
@@ -59,7 +59,7 @@ def rgb_from_samples(samples: NDArray[Any], layout: Layout) -> Pixels:
     return np.concatenate(bands) if len(bands) > 1 else bands[0]
 
 
-def _rgb(samples: NDArray[Any], layout: Layout) -> Pixels:
+def _rgb(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     """Levels, palette indices or codes of L*a*b*, and alpha, to grey or RGB."""
     colours = _colours(samples[..., : layout.colours], layout)
     if not layout.alpha:
@@ -71,7 +71,7 @@ def _rgb(samples: NDArray[Any], layout: Layout) -> Pixels:
     return mixed[..., 0] if mixed.shape[2] == 1 else mixed
 
 
-def _colours(samples: NDArray[Any], layout: Layout) -> Pixels:
+def _colours(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     if layout.photometric == PALETTE:
         return _looked_up(samples[..., 0], layout)
     if layout.photometric in (LAB, ICC_LAB):
@@ -84,7 +84,7 @@ def _colours(samples: NDArray[Any], layout: Layout) -> Pixels:
     return np.invert(samples) if layout.photometric == WHITE_IS_ZERO else samples
 
 
-def _levels(samples: NDArray[Any], layout: Layout) -> Pixels:
+def _levels(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     """Numbers of any width to 0-255."""
     if layout.number == FLOAT:
         return grey_from_floats(samples)
@@ -97,14 +97,14 @@ def _levels(samples: NDArray[Any], layout: Layout) -> Pixels:
     return grey_from_integers(samples, min(layout.bits, _MOST_BITS))
 
 
-def _looked_up(samples: NDArray[Any], layout: Layout) -> Pixels:
+def _looked_up(samples: NDArray[Any], layout: TiffLayout) -> Pixels:
     table = np.array(layout.colour_map[: 3 << layout.bits], np.uint16).reshape(3, -1).T
     # Old programs store 8 bits; libtiff (tif_getimage.c, checkcmap) tells them apart in the same way.
     shift = 8 if table.max() > 255 else 0
     return np.take(_bytes(table >> shift), samples, axis=0)
 
 
-def _from_ycbcr(levels: Pixels, layout: Layout) -> Pixels:
+def _from_ycbcr(levels: Pixels, layout: TiffLayout) -> Pixels:
     """TIFF 6.0, section 21; with its defaults, JFIF's formulas."""
     black, white = np.array(layout.black_white, np.float32).reshape(3, 2).T
     span = np.where(white == black, 1, white - black)

@@ -37,7 +37,7 @@ from fc7.extract.inputs.labels.label_by import LabelRule
 from fc7.extract.inputs.lists import list_paths, read_list
 from fc7.extract.inputs.places.addresses import is_address, redacted
 from fc7.extract.inputs.places.folders import holds_image
-from fc7.extract.inputs.places.join import Source, join
+from fc7.extract.inputs.places.join import ListedSource, join
 from fc7.extract.inputs.sources import list_images
 from fc7.extract.inputs.tables.labelled_lists import read_labels
 from fc7.extract.inputs.tables.list_lines import STDIN
@@ -47,7 +47,7 @@ from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.files import is_pipe, refuse_pipe
 from fc7.models.common.progress import Notify
 
-_Reader = Callable[[Path, str, Notify], Source]
+_Reader = Callable[[Path, str, Notify], ListedSource]
 
 
 def list_inputs(
@@ -161,7 +161,7 @@ def _list(inputs: Sequence[str | Path], notify: Notify, of_labels: Notify, *, by
         refuse_pipe(Path(name))
     if unknown:
         raise UsageError(_unknown(unknown))
-    read: list[Source] = []
+    read: list[ListedSource] = []
     for name, reader in others:
         try:
             read.append(_read(name, reader, of_labels if reader in (_stdin, _text_list) else notify))
@@ -212,15 +212,15 @@ def _named_whole(names: Sequence[str], images: Collection[str]) -> set[str]:
     return whole
 
 
-def _plain(names: Sequence[str], of_labels: Notify, by_folder: bool) -> Source:
+def _plain(names: Sequence[str], of_labels: Notify, by_folder: bool) -> ListedSource:
     listing = list_images(names, of_labels, by_folder=by_folder)
     place = os.path.abspath(listing.roots[0])
     if listing.images:
         place = getattr(listing.images[0].origin, "folder", place)
-    return Source(listing.roots[0], place, listing)
+    return ListedSource(listing.roots[0], place, listing)
 
 
-def _read(name: str, reader: _Reader, notify: Notify) -> Source:
+def _read(name: str, reader: _Reader, notify: Notify) -> ListedSource:
     try:
         # ".." after a link leads elsewhere than its text says; else a link keeps its own name.
         place = os.path.realpath(name) if ".." in name else os.path.abspath(name)
@@ -242,29 +242,31 @@ def _reader_of(name: str) -> _Reader | None:
     return next((reader for suffixes, reader in _READERS if lower.endswith(suffixes)), None)
 
 
-def _stdin(path: Path, typed: str, notify: Notify) -> Source:
+def _stdin(path: Path, typed: str, notify: Notify) -> ListedSource:
     here = Path.cwd()
-    return Source(typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin", notify))
+    return ListedSource(
+        typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin", notify)
+    )
 
 
-def _text_list(path: Path, typed: str, notify: Notify) -> Source:
+def _text_list(path: Path, typed: str, notify: Notify) -> ListedSource:
     # The path as typed, not where a link leads: a list's paths start where the user sees it.
-    return Source(typed, str(path), read_list(Path(typed), typed, notify))
+    return ListedSource(typed, str(path), read_list(Path(typed), typed, notify))
 
 
-def _archive(path: Path, typed: str, notify: Notify) -> Source:
+def _archive(path: Path, typed: str, notify: Notify) -> ListedSource:
     from fc7.extract.inputs.archives.archives import list_archive
 
     return list_archive(path, typed, notify)
 
 
-def _arrays(path: Path, typed: str, notify: Notify) -> Source:
+def _arrays(path: Path, typed: str, notify: Notify) -> ListedSource:
     from fc7.extract.inputs.arrays.arrays import list_arrays
 
     return list_arrays(path, typed, notify)
 
 
-def _hdf5(path: Path, typed: str, notify: Notify) -> Source:
+def _hdf5(path: Path, typed: str, notify: Notify) -> ListedSource:
     from fc7.extract.inputs.arrays.hdf5_images import list_hdf5
 
     return list_hdf5(path, typed, notify)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import is_address
-from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, Found, escape
+from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, FolderWalk, escape
 from fc7.extract.inputs.tables.labelled_lists import labelled_lines
 from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
 from fc7.extract.records import Failure, Listing
@@ -58,7 +58,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
-    from fc7.extract.inputs.places.join import Source, join
+    from fc7.extract.inputs.places.join import ListedSource, join
     from fc7.extract.inputs.remote.lists import list_lines
 
     sources = list_lines(remote, name)
@@ -66,7 +66,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     if local:
         listing = _list_files(local, base, name)
         origin = listing.images[0].origin
-        sources.append(Source(origin.name, getattr(origin, "folder", base), listing))
+        sources.append(ListedSource(origin.name, getattr(origin, "folder", base), listing))
     return join(sources)
 
 
@@ -84,7 +84,7 @@ def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
             what = f"no file, and {len(spoilt)} of its lines hold a zero byte"
         raise UsageError(f"{name} names {what}; one image path a line is needed")
     origin = _origin(list(files.values()), base)
-    found = Found(origin)
+    found = FolderWalk(origin)
     found.ignored[FOLDER] += len(full) - len(files)
     found.failures += [
         Failure(escape(line), f"named in {name} line {number}, {ZERO_BYTE}", 0, 0)
@@ -143,7 +143,7 @@ def _shown(folder: str, base: str) -> str:
     return os.path.relpath(folder) if folder.startswith(here) and base.startswith(here) else folder
 
 
-def _refuse(found: Found, name: str) -> None:
+def _refuse(found: FolderWalk, name: str) -> None:
     if found.failures:
         first = found.failures[0]
         raise UsageError(

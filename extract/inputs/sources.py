@@ -19,7 +19,7 @@ from fc7.extract.inputs.places.folders import (
     HIDDEN,
     LINKED_AGAIN,
     FolderOrigin,
-    Found,
+    FolderWalk,
     as_typed,
     escape,
     identity,
@@ -68,7 +68,7 @@ def list_images(
     # A shell's imgs/* names them too, which nobody meant.
     given = [one for one in named if not is_litter(os.path.basename(one.path))] or named
     origin = _root(given)
-    found = Found(origin)
+    found = FolderWalk(origin)
     found.ignored[HIDDEN] += len(named) - len(given)
     folders = [one.below(origin) for one in given if one.is_folder]
     found.add_folders(folders)
@@ -168,7 +168,7 @@ def _outermost(given: Sequence[_Input]) -> list[_Input]:
     return list(kept.values())
 
 
-def _once(files: Sequence[_Input], found: Found) -> list[_Input]:
+def _once(files: Sequence[_Input], found: FolderWalk) -> list[_Input]:
     """Files without those that a link makes of one named already, or of one in a folder that was listed."""
     where = cache(_folder_of)
     kept: dict[object, _Input] = {}

@@ -55,7 +55,7 @@ def room_elsewhere(replies: BinaryIO, answers: BinaryIO) -> Room:
         try:
             yield
         finally:
-            memory.give_back(n_bytes)
+            memory.release(n_bytes)
 
     return room
 

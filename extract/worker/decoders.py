@@ -139,7 +139,7 @@ class DecodeProcesses:
         # Seconds; a program that was stopped meanwhile was not awake.
         self._awake = 0.0
         self._closed = threading.Event()
-        self._take_back = before_end(self._kill)
+        self._unregister = before_end(self._kill)
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def __call__(self, data: bytes | Pixels) -> Pixels:
@@ -163,7 +163,7 @@ class DecodeProcesses:
         except DiedError as exc:
             raise ImageError(f"the process that decoded it {exc}") from MemoryError()
         finally:
-            self._give_back(process)
+            self._release(process)
 
     def start_one(self) -> None:
         """Have a process ready before it is needed, so that starting it is not taken for decoding."""
@@ -171,7 +171,7 @@ class DecodeProcesses:
         if process is not None:
             with contextlib.suppress(NotStartedError):
                 process.make_ready()
-            self._give_back(process)
+            self._release(process)
 
     def _take(self) -> DecodePipe | None:
         with self._changing:
@@ -204,7 +204,7 @@ class DecodeProcesses:
         if not told:
             self._notify(f"decoding in {most or 'no'} processes, else in threads: {reason}")
 
-    def _give_back(self, process: DecodePipe) -> None:
+    def _release(self, process: DecodePipe) -> None:
         with self._changing:
             self._working.discard(process)
             if process.alive():
@@ -222,7 +222,7 @@ class DecodeProcesses:
     def close(self) -> None:
         """End the processes; a call that is under way ends with an error."""
         self._closed.set()
-        self._take_back()
+        self._unregister()
         self._kill()
         for process in self._free:
             process.end()

@@ -21,7 +21,7 @@ from fc7.models.common.errors import HungError, ImageError
 
 Decode = Callable[[bytes | Pixels], Pixels]
 Watch = Callable[[ImageRef], AbstractContextManager[object]]
-_Found = tuple["Ready | _Starved | Failure", float]
+_Found = tuple["DecodedImage | _Starved | Failure", float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ NO_CARE = Care()
 
 
 @dataclass(slots=True)
-class Ready:
+class DecodedImage:
     """An image that was read and resized."""
 
     sha256: str
@@ -64,8 +64,8 @@ class _Starved:
     reason: str
 
 
-class Turns:
-    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share one take turns."""
+class DecodeSlots:
+    """Who decodes: so many at a time, or one alone. Calls of `feature_blocks` that share it take turns."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -81,7 +81,7 @@ class Turns:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """The only one."""
-        # Two that each held some of the turns would wait for each other.
+        # Two that each held some of the slots would wait for each other.
         with self._asking:
             for _ in range(self.jobs):
                 self._free.acquire()
@@ -91,7 +91,7 @@ class Turns:
             self._free.release(self.jobs)
 
 
-class Reading:
+class ReadAhead:
     """Iterates over images and what they gave, some of them ahead.
 
     An image for which there was not enough memory is tried a second time, when no other is being
@@ -103,7 +103,7 @@ class Reading:
     ----------
     images : sequence of ImageRef
         At least one.
-    decode, turns, care
+    decode, slots, care
         As for `extract.worker.stream.feature_blocks`.
     clock : Clock
         Is told how long reading and decoding kept its threads busy.
@@ -115,10 +115,10 @@ class Reading:
     """
 
     def __init__(
-        self, images: Sequence[ImageRef], decode: Decode, turns: Turns, care: Care, clock: Clock
+        self, images: Sequence[ImageRef], decode: Decode, slots: DecodeSlots, care: Care, clock: Clock
     ) -> None:
-        self._decode, self._turns, self._care, self._clock = decode, turns, care, clock
-        self._threads = turns.jobs + max(
+        self._decode, self._slots, self._care, self._clock = decode, slots, care, clock
+        self._threads = slots.jobs + max(
             readers_of(o) for o in {id(i.origin): i.origin for i in images}.values()
         )
         self.ahead = 2 * max(self._threads, 8)
@@ -131,11 +131,11 @@ class Reading:
         # An image that is to be alone is begun when its turn has come.
         self._waiting: deque[tuple[ImageRef, Future[_Found] | None]] = deque()
 
-    def __iter__(self) -> Iterator[tuple[ImageRef, Ready | Failure]]:
+    def __iter__(self) -> Iterator[tuple[ImageRef, DecodedImage | Failure]]:
         while True:
             while len(self._waiting) < self.ahead and (ref := next(self._upcoming, None)) is not None:
                 alone = ref.path in self._care.alone
-                self._waiting.append((ref, None if alone else self._begin(ref, self._turns.one())))
+                self._waiting.append((ref, None if alone else self._begin(ref, self._slots.one())))
             if not self._waiting:
                 return
             ref, future = self._waiting.popleft()
@@ -154,16 +154,16 @@ class Reading:
     def _begin(self, ref: ImageRef, turn: AbstractContextManager[None]) -> Future[_Found]:
         return self._pool.submit(self._read, ref, turn)
 
-    def _finish(self, future: Future[_Found]) -> Ready | _Starved | Failure:
+    def _finish(self, future: Future[_Found]) -> DecodedImage | _Starved | Failure:
         found, seconds = wait_for(future, self._look)
         self._clock.decode += seconds
         return found
 
-    def _read_alone(self, ref: ImageRef) -> Ready | _Starved | Failure:
+    def _read_alone(self, ref: ImageRef) -> DecodedImage | _Starved | Failure:
         others = [future for _, future in self._waiting if future is not None]
         while wait(others, STEP).not_done:
             self._look()
-        return self._finish(self._begin(ref, self._turns.alone()))
+        return self._finish(self._begin(ref, self._slots.alone()))
 
     def _look(self) -> None:
         """Look for images that do not come to an end.
@@ -203,7 +203,7 @@ class Reading:
             with turn, self._at_work(ref):
                 started = time.perf_counter()
                 found = self._decoded(ref, data)
-                return found, read + (time.perf_counter() - started) / self._turns.jobs
+                return found, read + (time.perf_counter() - started) / self._slots.jobs
 
     def _read_large(self, ref: ImageRef, turn: AbstractContextManager[None]) -> _Found:
         """The same for a file that must not wait in memory."""
@@ -215,14 +215,14 @@ class Reading:
                     found = data if isinstance(data, _Starved | Failure) else self._decoded(ref, data)
             except budget.NoRoomError as exc:
                 found = _Starved(f"{ref.size:,} bytes: {exc}, more memory than there is")
-            return found, (time.perf_counter() - started) / self._turns.jobs
+            return found, (time.perf_counter() - started) / self._slots.jobs
 
-    def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> Ready | _Starved | Failure:
+    def _decoded(self, ref: ImageRef, data: bytes | Pixels) -> DecodedImage | _Starved | Failure:
         content = data if isinstance(data, bytes) else np.ascontiguousarray(data).data
         care = self._care
         decode = care.decode if care.decode is not None and ref.path in care.apart else self._decode
         try:
-            return Ready(hashlib.sha256(content).hexdigest(), decode(data))
+            return DecodedImage(hashlib.sha256(content).hexdigest(), decode(data))
         except ImageError as exc:
             if isinstance(exc.__cause__, MemoryError):
                 return _Starved(str(exc))

@@ -12,7 +12,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.images import budget
 from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
 from fc7.extract.worker.calls import Batch, Calls
-from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Reading, Turns
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, ReadAhead
 from fc7.models.common.errors import HungError
 
 
@@ -21,7 +21,7 @@ def feature_blocks(
     decode: Decode,
     network: Callable[[], FeatureNetwork],
     *,
-    jobs: int | Turns,
+    jobs: int | DecodeSlots,
     clock: Clock,
     care: Care = NO_CARE,
     thumbnails: bool = False,
@@ -35,7 +35,7 @@ def feature_blocks(
         `jobs` threads; raises `ImageError` for an image that gives no pixels.
     network : callable
         Gives the network; called once, when there is something to run.
-    jobs : int or Turns
+    jobs : int or DecodeSlots
         Images that are decoded at once. Where reading waits for a network, more are read at once
         (`extract.records.readers_of`).
     clock : Clock
@@ -62,7 +62,8 @@ def feature_blocks(
     if not images:
         return
     started, loading = time.perf_counter(), 0.0
-    reading = Reading(images, decode, jobs if isinstance(jobs, Turns) else Turns(jobs), care, clock)
+    slots = jobs if isinstance(jobs, DecodeSlots) else DecodeSlots(jobs)
+    reading = ReadAhead(images, decode, slots, care, clock)
     calls: Calls | None = None
     batch = Batch()
     try:

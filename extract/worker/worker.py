@@ -19,7 +19,7 @@ from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
 from fc7.extract.worker.decoders import decoder, decoder_apart
 from fc7.extract.worker.gathering import Gathered
-from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, Turns, Watch
+from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, Watch
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify
@@ -180,7 +180,7 @@ def on_this_machine(
     >>> from fc7.extract.inputs.listing import list_inputs
     >>> from fc7.models.store.store import load
     >>> tiles, notes = load("tiles"), []
-    >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), device="cpu", batch_size=20)
+    >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), RunOptions(device="cpu", batch_size=20))
     >>> images = list_inputs(["drawn"]).images
     >>> done = on_this_machine(images, run, clock=Clock(), notify=notes.append)
     >>> [finished.block.features["tiles"].shape for finished in done]
@@ -207,10 +207,10 @@ def on_this_machine(
 
 
 class Worker:
-    """A loaded network that is given portions of a listing, some of them at the same time.
+    """A loaded network that is given chunks of a listing, some of them at the same time.
 
-    While one portion is at its end and its last batch runs, the next one's first images are decoded;
-    so a worker that is given two portions at a time never waits between them.
+    While one chunk is at its end and its last batch runs, the next one's first images are decoded;
+    so a worker that is given two chunks at a time never waits between them.
 
     Parameters
     ----------
@@ -222,8 +222,8 @@ class Worker:
 
     def __init__(self, run: NetworkRun, keeping: Keeping | None, n_images: int | None = None) -> None:
         self._run = run
-        # Two portions at a time decode no more images at once than one does.
-        self._turns = Turns(run.jobs)
+        # Two chunks at a time decode no more images at once than one does.
+        self._slots = DecodeSlots(run.jobs)
         # Open until this process ends: what decodes for it ends then too.
         self._open = ExitStack()
         self._decode = self._open.enter_context(run.decoder(n_images))
@@ -261,7 +261,7 @@ class Worker:
             refs,
             self._decode,
             lambda: self._network,
-            jobs=self._turns,
+            jobs=self._slots,
             clock=clock,
             care=Care(watch),
             thumbnails=self._run.thumbnails,
@@ -278,11 +278,11 @@ class Worker:
 
 
 class _TakingTurns:
-    """A network for the calls of several portions: no more of them at once than it takes."""
+    """A network for the calls of several chunks: no more of them at once than it takes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._turns = threading.Semaphore(session.calls_at_once)
+        self._slots = threading.Semaphore(session.calls_at_once)
 
     @property
     def batch_size(self) -> int:
@@ -293,5 +293,5 @@ class _TakingTurns:
         return self._session.calls_at_once
 
     def run(self, images: Pixels) -> dict[str, Features]:
-        with self._turns:
+        with self._slots:
             return self._session.run(images)

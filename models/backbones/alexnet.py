@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, FeatureMap
 from fc7.models.backbones.writer import INPUT, GraphWriter
 from fc7.models.common.errors import WeightsError
 from fc7.models.network.architectures import (
@@ -49,7 +49,7 @@ def build_graph(arch: Architecture, weights: Weights) -> ModelProto:
         If an array is missing in the middle, or has another shape.
     """
     net = GraphWriter(weights)
-    here = Map(INPUT, 3, arch.preprocess.crop_height)
+    here = FeatureMap(INPUT, 3, arch.preprocess.crop_height)
     for step in _steps_with_weights(arch, weights):
         here = _layer(net, step, here)
     return net.model(arch.name, (arch.preprocess.crop_height, arch.preprocess.crop_width))
@@ -75,7 +75,7 @@ def _steps_with_weights(arch: Architecture, weights: Weights) -> list[Step]:
     return steps
 
 
-def _layer(net: GraphWriter, step: Step, x: Map) -> Map:
+def _layer(net: GraphWriter, step: Step, x: FeatureMap) -> FeatureMap:
     match step:
         case Conv():
             pads = (step.pad, step.pad)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fc7.models.backbones.layers import Map
+from fc7.models.backbones.layers import FeatureMap
 from fc7.models.network.spec import Pool, PreprocessSpec
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Backbone:
 
     name: str
     preprocess: PreprocessSpec
-    features: Callable[[GraphWriter, Map], Map]
+    features: Callable[[GraphWriter, FeatureMap], FeatureMap]
     classifier: str
     classes: int = 1000
     epsilon: float = 1e-5

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.backbones.layers import Map
+from fc7.models.backbones.layers import FeatureMap
 from fc7.models.backbones.writer import INPUT, GraphWriter
 
 
@@ -39,7 +39,7 @@ def needed_shapes(plan: Backbone) -> dict[str, tuple[int, ...]]:
 
 def _written(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]] | None) -> GraphWriter:
     net = GraphWriter(arrays, plan.epsilon)
-    row = plan.features(net, Map(INPUT, 3, plan.preprocess.crop_height))
+    row = plan.features(net, FeatureMap(INPUT, 3, plan.preprocess.crop_height))
     if arrays is None or f"{plan.classifier}.weight" in arrays:
         scores = net.dense(row, "scores", plan.classifier, plan.classes)
         net.each("Softmax", scores, "prob", axis=1)

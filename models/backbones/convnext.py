@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, FeatureMap
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _STAGES = ((3, 96), (3, 192), (9, 384), (3, 768))
 _WIDER = 4
 
 
-def features(net: GraphWriter, image: Map) -> Map:
+def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     """Write the layers ``stem``, ``stage1`` to ``stage4``, ``pool`` and ``norm``.
 
     A block that is not its stage's last is called ``stage2.1``; inside it are ``stage2.1.depthwise``,
@@ -44,7 +44,7 @@ def features(net: GraphWriter, image: Map) -> Map:
     return net.layer_norm(pooled, "norm", "classifier.0", _EPSILON)
 
 
-def _block(net: GraphWriter, x: Map, names: tuple[str, str], key: str) -> Map:
+def _block(net: GraphWriter, x: FeatureMap, names: tuple[str, str], key: str) -> FeatureMap:
     """`names` are what its parts' names begin with, and its own."""
     name, end = names
     depthwise = Convolution(f"{key}.block.0", x.channels, kernel=7, group=x.channels)
@@ -58,7 +58,7 @@ def _block(net: GraphWriter, x: Map, names: tuple[str, str], key: str) -> Map:
     return net.both("Add", net.scaled(here, f"{name}.scaled_in", f"{key}.layer_scale"), x, end)
 
 
-def _normed(net: GraphWriter, x: Map, name: str, key: str) -> Map:
+def _normed(net: GraphWriter, x: FeatureMap, name: str, key: str) -> FeatureMap:
     """LayerNorm over the channels of a map."""
     last = net.channels_last(x, f"{name}.last_in")
     return net.channels_first(net.layer_norm(last, f"{name}.normed_in", key, _EPSILON), name)

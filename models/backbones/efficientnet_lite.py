@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone, in_eights
-from fc7.models.backbones.layers import Convolution, Map, same_padding
+from fc7.models.backbones.layers import Convolution, FeatureMap, same_padding
 from fc7.models.network.spec import PreprocessSpec
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LitePlan:
         return blocks if index in (0, len(self.stages) - 1) else math.ceil(blocks * self.depth)
 
 
-def features(net: GraphWriter, image: Map, plan: LitePlan) -> Map:
+def features(net: GraphWriter, image: FeatureMap, plan: LitePlan) -> FeatureMap:
     """Write the layers ``stem``, ``stage1`` to ``stage7``, ``head`` and ``pool``.
 
     A block that is not its stage's last is called ``stage3.1``; inside it are ``stage3.1.expand``,
@@ -100,7 +100,7 @@ def features(net: GraphWriter, image: Map, plan: LitePlan) -> Map:
     return net.average(head, "pool")
 
 
-def _block(net: GraphWriter, x: Map, stage: Stage, names: tuple[str, str], key: str) -> Map:
+def _block(net: GraphWriter, x: FeatureMap, stage: Stage, names: tuple[str, str], key: str) -> FeatureMap:
     """An inverted bottleneck: `names` are what its parts' names begin with, and its own."""
     name, end = names
     wide = x.channels * stage.expansion
@@ -120,7 +120,7 @@ def _block(net: GraphWriter, x: Map, stage: Stage, names: tuple[str, str], key: 
     return net.both("Add", net.conv(here, f"{name}.project", project), x, end)
 
 
-def _activated(net: GraphWriter, x: Map, name: str, layer: Convolution) -> Map:
+def _activated(net: GraphWriter, x: FeatureMap, name: str, layer: Convolution) -> FeatureMap:
     return net.relu6(net.conv(x, f"{name}_pre", layer), name)
 
 

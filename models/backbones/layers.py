@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
+class FeatureMap:
     """A tensor (n, channels, size, size), or a row (n, channels), whose `size` is 1."""
 
     name: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fc7.models.backbones.backbone import Backbone, in_eights
-from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, FeatureMap
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _BLOCKS = (
 )
 
 
-def features(net: GraphWriter, image: Map) -> Map:
+def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     """Write the layers ``stem``, ``block1`` to ``block15``, ``head``, ``pool`` and ``dense``.
 
     Inside a block are ``block4.expand``, ``.depthwise``, ``.squeeze`` and ``.project``. What goes into an
@@ -68,7 +68,7 @@ def features(net: GraphWriter, image: Map) -> Map:
     return net.each("HardSwish", dense, "dense")
 
 
-def _block(net: GraphWriter, x: Map, block: Bottleneck, number: int) -> Map:
+def _block(net: GraphWriter, x: FeatureMap, block: Bottleneck, number: int) -> FeatureMap:
     name, key, part = f"block{number}", f"features.{number}.block", 0
     here = x
     if block.wide != x.channels:
@@ -90,7 +90,7 @@ def _block(net: GraphWriter, x: Map, block: Bottleneck, number: int) -> Map:
     return net.both("Add", net.conv(here, f"{name}.project", project), x, name)
 
 
-def _squeezed(net: GraphWriter, x: Map, name: str, key: str) -> Map:
+def _squeezed(net: GraphWriter, x: FeatureMap, name: str, key: str) -> FeatureMap:
     """Squeeze-and-excitation: each channel times a factor that the means of all of them decide."""
     here = net.mean(x, f"{name}.mean_in")
     here = net.conv(here, f"{name}.fc1_in", Convolution(f"{key}.fc1", in_eights(x.channels / 4)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fc7.models.backbones.backbone import Backbone
-from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, FeatureMap
 from fc7.models.network.spec import torch_preprocess
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
 _WIDER = 4
 
 
-def features(net: GraphWriter, image: Map) -> Map:
+def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     """Write the layers ``stem``, ``stage1`` to ``stage4`` and ``pool``.
 
     A block that is not its stage's last is called ``stage2.1``; inside it are ``stage2.1.conv1`` to
@@ -43,7 +43,7 @@ def features(net: GraphWriter, image: Map) -> Map:
     return net.average(x, "pool")
 
 
-def _bottleneck(net: GraphWriter, x: Map, name: str, key: str, size: tuple[int, int]) -> Map:
+def _bottleneck(net: GraphWriter, x: FeatureMap, name: str, key: str, size: tuple[int, int]) -> FeatureMap:
     """A block's three convolutions: `size` is its inner width and its stride."""
     width, stride = size
     x = _activated(net, x, f"{name}.conv1", Convolution(f"{key}.conv1", width, norm=f"{key}.bn1"))
@@ -51,7 +51,7 @@ def _bottleneck(net: GraphWriter, x: Map, name: str, key: str, size: tuple[int, 
     return net.conv(x, f"{name}.conv3", Convolution(f"{key}.conv3", _WIDER * width, norm=f"{key}.bn3"))
 
 
-def _activated(net: GraphWriter, x: Map, name: str, layer: Convolution) -> Map:
+def _activated(net: GraphWriter, x: FeatureMap, name: str, layer: Convolution) -> FeatureMap:
     return net.each("Relu", net.conv(x, f"{name}_pre", layer), name)
 
 

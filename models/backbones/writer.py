@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from fc7.models.backbones.layers import Convolution, Map
+from fc7.models.backbones.layers import Convolution, FeatureMap
 
 # Opset 17 and IR 8 are read by every ONNX Runtime since 1.12 (its release table). The opset is part
 # of every fingerprint: raising it makes old caches strangers, so it stays.
@@ -46,7 +46,7 @@ class GraphWriter:
         self._nodes: list[NodeProto] = []
         self._held: dict[str, TensorProto] = {}
 
-    def conv(self, x: Map, name: str, layer: Convolution) -> Map:
+    def conv(self, x: FeatureMap, name: str, layer: Convolution) -> FeatureMap:
         """A convolution, with the BatchNorm behind it folded into its weights and bias."""
         kernel, stride = layer.kernel, layer.stride
         before, after = layer.pads or ((kernel - 1) // 2, kernel // 2)
@@ -65,19 +65,19 @@ class GraphWriter:
             pads=[before, before, after, after],
             group=layer.group,
         )
-        return Map(name, layer.channels, (x.size + before + after - kernel) // stride + 1)
+        return FeatureMap(name, layer.channels, (x.size + before + after - kernel) // stride + 1)
 
-    def each(self, kind: str, x: Map, name: str, **settings: float) -> Map:
+    def each(self, kind: str, x: FeatureMap, name: str, **settings: float) -> FeatureMap:
         """An operator on every number alone: Relu, Softmax, LRN and their like keep the shape."""
         self._add(kind, [x.name], name, **settings)
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def relu6(self, x: Map, name: str) -> Map:
+    def relu6(self, x: FeatureMap, name: str) -> FeatureMap:
         """``min(max(x, 0), 6)``."""
         self._add("Clip", [x.name, self._constant("zero", 0), self._constant("six", 6)], name)
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def gelu(self, x: Map, name: str) -> Map:
+    def gelu(self, x: FeatureMap, name: str) -> FeatureMap:
         """``x * (1 + erf(x / sqrt(2))) / 2``; opset 20 has it as one node, ONNX Runtime joins these."""
         inner = [f"{name}.{part}_in" for part in ("divided", "erf", "plus", "times")]
         self._add("Div", [x.name, self._constant("sqrt2", math.sqrt(2))], inner[0])
@@ -85,69 +85,69 @@ class GraphWriter:
         self._add("Add", [inner[1], self._constant("one", 1)], inner[2])
         self._add("Mul", [x.name, inner[2]], inner[3])
         self._add("Mul", [inner[3], self._constant("half", 0.5)], name)
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def both(self, kind: str, x: Map, y: Map, name: str) -> Map:
+    def both(self, kind: str, x: FeatureMap, y: FeatureMap, name: str) -> FeatureMap:
         """Add or Mul of two maps of one shape; one of them may have a single number a channel."""
         self._add(kind, [x.name, y.name], name)
-        return Map(name, x.channels, max(x.size, y.size))
+        return FeatureMap(name, x.channels, max(x.size, y.size))
 
-    def scaled(self, x: Map, name: str, key: str) -> Map:
+    def scaled(self, x: FeatureMap, name: str, key: str) -> FeatureMap:
         """Each channel times its number in the array `key` (channels, 1, 1)."""
         self._add("Mul", [x.name, self._hold(key, self.array(key, (x.channels, 1, 1)))], name)
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def max_pool(self, x: Map, name: str, pad: int = 0) -> Map:
+    def max_pool(self, x: FeatureMap, name: str, pad: int = 0) -> FeatureMap:
         """The maximum of 3x3 with stride 2, rounded down."""
         pads = {"pads": [pad] * 4} if pad else {}
         self._add("MaxPool", [x.name], name, kernel_shape=[3, 3], strides=[2, 2], **pads)
-        return Map(name, x.channels, (x.size + 2 * pad - 3) // 2 + 1)
+        return FeatureMap(name, x.channels, (x.size + 2 * pad - 3) // 2 + 1)
 
-    def flat(self, x: Map, name: str) -> Map:
+    def flat(self, x: FeatureMap, name: str) -> FeatureMap:
         """A map as one row, in channel, row, column order, which is ONNX's, Caffe's and PyTorch's."""
         self._add("Flatten", [x.name], name, axis=1)
-        return Map(name, x.channels * x.size**2, 1)
+        return FeatureMap(name, x.channels * x.size**2, 1)
 
-    def mean(self, x: Map, name: str) -> Map:
+    def mean(self, x: FeatureMap, name: str) -> FeatureMap:
         """The mean of each channel, as a map of one pixel."""
         self._add("GlobalAveragePool", [x.name], name)
-        return Map(name, x.channels, 1)
+        return FeatureMap(name, x.channels, 1)
 
-    def average(self, x: Map, name: str) -> Map:
+    def average(self, x: FeatureMap, name: str) -> FeatureMap:
         """The mean of each channel, as a row."""
         return self.flat(self.mean(x, f"{name}_in"), name)
 
-    def dense(self, x: Map, name: str, key: str, units: int) -> Map:
+    def dense(self, x: FeatureMap, name: str, key: str, units: int) -> FeatureMap:
         """A fully connected layer on rows; its weights are (units, inputs)."""
         weight = self._hold(f"{key}.weight", self.array(f"{key}.weight", (units, x.channels)))
         bias = self._hold(f"{key}.bias", self.array(f"{key}.bias", (units,)))
         self._add("Gemm", [x.name, weight, bias], name, transB=1)
-        return Map(name, units, 1)
+        return FeatureMap(name, units, 1)
 
-    def channels_last(self, x: Map, name: str) -> Map:
+    def channels_last(self, x: FeatureMap, name: str) -> FeatureMap:
         """(n, channels, size, size) as (n, size, size, channels)."""
         self._add("Transpose", [x.name], name, perm=[0, 2, 3, 1])
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def channels_first(self, x: Map, name: str) -> Map:
+    def channels_first(self, x: FeatureMap, name: str) -> FeatureMap:
         """(n, size, size, channels) as (n, channels, size, size)."""
         self._add("Transpose", [x.name], name, perm=[0, 3, 1, 2])
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def layer_norm(self, x: Map, name: str, key: str, epsilon: float) -> Map:
+    def layer_norm(self, x: FeatureMap, name: str, key: str, epsilon: float) -> FeatureMap:
         """Every place's numbers to mean 0 and deviation 1, scaled and shifted; channels stand last."""
         arrays = [f"{key}.{kind}" for kind in ("weight", "bias")]
         held = [self._hold(array, self.array(array, (x.channels,))) for array in arrays]
         self._add("LayerNormalization", [x.name, *held], name, axis=-1, epsilon=epsilon)
-        return Map(name, x.channels, x.size)
+        return FeatureMap(name, x.channels, x.size)
 
-    def linear(self, x: Map, name: str, key: str, units: int) -> Map:
+    def linear(self, x: FeatureMap, name: str, key: str, units: int) -> FeatureMap:
         """A fully connected layer on every place, where channels stand last; weights (units, channels)."""
         weight = self.array(f"{key}.weight", (units, x.channels))
         self._add("MatMul", [x.name, self._hold(f"{key}.weight", weight.T)], f"{name}_in")
         bias = self._hold(f"{key}.bias", self.array(f"{key}.bias", (units,)))
         self._add("Add", [f"{name}_in", bias], name)
-        return Map(name, units, x.size)
+        return FeatureMap(name, units, x.size)
 
     def array(self, key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """An array of the file, of which `needed` takes note."""

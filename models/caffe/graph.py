@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from fc7.models.backbones.writer import INPUT, IR_VERSION, OPSET
 from fc7.models.caffe.layers import LAYERS, check_dropout
 from fc7.models.caffe.net import Net, NetLayer, net_of
-from fc7.models.caffe.ops import Draft, Site, Tensor
+from fc7.models.caffe.ops import Blob, Draft, Site
 from fc7.models.caffe.prototxt import read_prototxt
 from fc7.models.common.errors import WeightsError
 from fc7.models.network.canonical import listed
@@ -71,7 +71,7 @@ class _Builder:
 
     def __init__(self, net: Net, layers: list[CaffeLayer], file: str) -> None:
         self.draft = Draft(taken={INPUT})
-        self.tensors: dict[str, Tensor] = {net.image: Tensor(INPUT, net.shape)}
+        self.tensors: dict[str, Blob] = {net.image: Blob(INPUT, net.shape)}
         self.read: set[str] = set()
         self._net, self._file = net, file
         self._learned = {layer.name: layer.blobs for layer in layers if layer.blobs}
@@ -80,7 +80,7 @@ class _Builder:
         for layer in net.layers:
             self._add(layer)
 
-    def ends(self) -> list[Tensor]:
+    def ends(self) -> list[Blob]:
         """The blobs that no layer reads."""
         found = [tensor for tensor in self.tensors.values() if tensor.name not in self.read | {INPUT}]
         if not found:
@@ -114,9 +114,9 @@ class _Builder:
         if len(shapes) != len(layer.tops):
             raise layer.error(f"makes {len(layer.tops)} blobs ({listed(layer.tops)}), needed {len(shapes)}")
         for top, output, shape in zip(layer.tops, outputs, shapes, strict=True):
-            self.tensors[top] = Tensor(output, shape)
+            self.tensors[top] = Blob(output, shape)
 
-    def _input(self, layer: NetLayer, name: str) -> Tensor:
+    def _input(self, layer: NetLayer, name: str) -> Blob:
         if name not in self.tensors:
             raise layer.error(f"reads {listed([name])}, which no layer before it makes")
         return self.tensors[name]

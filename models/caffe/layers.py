@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.models.caffe.net import NetLayer
-from fc7.models.caffe.ops import Shape, Site, Tensor
+from fc7.models.caffe.ops import Blob, Shape, Site
 from fc7.models.caffe.windows import convolution, pooling
 from fc7.models.network.canonical import listed
 
@@ -308,7 +308,7 @@ def _reshaped(site: Site, shape: Shape) -> list[Shape]:
     return [site.checked(shape)]
 
 
-def _shapes(tensors: tuple[Tensor, ...]) -> str:
+def _shapes(tensors: tuple[Blob, ...]) -> str:
     return listed(tensor.shape for tensor in tensors)
 
 

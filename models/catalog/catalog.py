@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fc7.models.catalog.entry import PREPROCESS_PRESETS, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog.entry import PREPROCESS_PRESETS, CatalogEntry, WeightSource, round_caffe_preprocess
 from fc7.models.catalog.networks import NETWORKS
 from fc7.models.common.errors import UnknownNetworkError
 from fc7.models.common.names import guess
@@ -14,7 +14,7 @@ __all__ = [
     "PREPROCESS_PRESETS",
     "UNTRAINED",
     "CatalogEntry",
-    "Source",
+    "WeightSource",
     "by_file",
     "entry",
     "names",
@@ -31,7 +31,7 @@ KNOWN_FILES: tuple[CatalogEntry, ...] = (
         "BVLC GoogLeNet, converted from github.com/chaosmail/caffejs @d161d610",
         "onnx",
         (
-            Source(
+            WeightSource(
                 (),
                 "googlenet-bvlc.onnx",
                 28_019_541,
@@ -53,7 +53,7 @@ KNOWN_FILES: tuple[CatalogEntry, ...] = (
         "SqueezeNet 1.1 of its authors, converted from github.com/chaosmail/caffejs @d161d610",
         "onnx",
         (
-            Source(
+            WeightSource(
                 (),
                 "squeezenet1.1.onnx",
                 4_951_782,
@@ -73,7 +73,7 @@ KNOWN_FILES: tuple[CatalogEntry, ...] = (
         "SqueezeNet 1.1 in fp16, one image at a time, from microsoft/Windows-Machine-Learning @155b5eeb",
         "onnx",
         (
-            Source(
+            WeightSource(
                 (),
                 "squeezenet1.1-fp16-batch1.onnx",
                 2_484_091,
@@ -93,7 +93,7 @@ KNOWN_FILES: tuple[CatalogEntry, ...] = (
         "BVLC AlexNet to pool5, product-quantised, from github.com/jiaxiang-wu/quantized-cnn @d6e5084a",
         "onnx",
         (
-            Source(
+            WeightSource(
                 (),
                 "alexnet-bvlc-pq-to-pool5.onnx",
                 9_338_049,
@@ -162,7 +162,7 @@ def by_file(
     ['googlenet']
     """
 
-    def is_it(source: Source) -> bool:
+    def is_it(source: WeightSource) -> bool:
         if not source.has_hash:
             begins = source.sha256_prefix and (sha256 or "").lower().startswith(source.sha256_prefix)
             return bool(begins) or address in source.urls

@@ -13,7 +13,7 @@ from fc7.models.network.spec import Pool, PreprocessSpec, caffe_preprocess, torc
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class WeightSource:
     """One file that a network can be made from.
 
     Attributes
@@ -58,7 +58,7 @@ class CatalogEntry:
     ----------
     arch : str
         A name of `models.backbones.known.BUILT` for graphs we build, ``onnx`` for files kept as they are.
-    sources : tuple of Source
+    sources : tuple of WeightSource
         In the order to try them; none for a network made on the spot.
     preprocess : PreprocessSpec or None
         What its authors fed it; None where they never said.
@@ -81,7 +81,7 @@ class CatalogEntry:
     name: str
     about: str
     arch: str
-    sources: tuple[Source, ...]
+    sources: tuple[WeightSource, ...]
     licence: str
     preprocess: PreprocessSpec | None
     default_layer: str

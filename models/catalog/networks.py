@@ -15,7 +15,7 @@ Data only. How each kind of fact was come by:
 from __future__ import annotations
 
 from fc7.models.catalog.backbones import EFFICIENTNETS, TORCHVISION
-from fc7.models.catalog.entry import UDACITY, ZOO_224, CatalogEntry, Source, round_caffe_preprocess
+from fc7.models.catalog.entry import UDACITY, ZOO_224, CatalogEntry, WeightSource, round_caffe_preprocess
 from fc7.models.catalog.transformers import TRANSFORMERS
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 
@@ -23,17 +23,17 @@ _HUB = "https://huggingface.co/onnxmodelzoo"
 _UNRESTRICTED = "unrestricted (BVLC)"
 
 
-def _zoo(place: str, size: int, sha256: str) -> Source:
+def _zoo(place: str, size: int, sha256: str) -> WeightSource:
     """A file of the ONNX zoo: in a repository of its own, and in the one with all of them."""
     folder, _, stem = place.rpartition("/")
     file = f"{stem}.onnx"
     whole = f"{_HUB}/legacy_models/resolve/main/validated/vision/classification/{folder}/model/{file}"
-    return Source((f"{_HUB}/{stem}/resolve/main/{file}", whole), file, size, sha256)
+    return WeightSource((f"{_HUB}/{stem}/resolve/main/{file}", whole), file, size, sha256)
 
 
-def _caffe(stem: str, sha1: str) -> Source:
+def _caffe(stem: str, sha1: str) -> WeightSource:
     file = f"{stem}.caffemodel"
-    return Source((f"http://dl.caffe.berkeleyvision.org/{file}",), file, sha1=sha1)
+    return WeightSource((f"http://dl.caffe.berkeleyvision.org/{file}",), file, sha1=sha1)
 
 
 _ZOO_ALEXNET = _zoo(
@@ -94,7 +94,7 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         "torchvision AlexNet: one column, no normalisation",
         "alexnet-owt",
         (
-            Source(
+            WeightSource(
                 ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
                 "alexnet-owt-7be5be79.pth",
                 244_408_911,
@@ -116,7 +116,7 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         "BVLC AlexNet's weights in the graph, and with the input, of the Udacity traffic-sign lab",
         "alexnet-tf",
         (
-            Source(
+            WeightSource(
                 ("https://www.cs.toronto.edu/~guerzhoy/tf_alexnet/bvlc_alexnet.npy",),
                 "bvlc_alexnet.npy",
                 sha256="1294ef51496c52f2e4879ee3b5e1da22c35d61f3240937491b4469403d5428cc",

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from fc7.models.catalog.entry import CatalogEntry, Source
+from fc7.models.catalog.entry import CatalogEntry, WeightSource
 from fc7.models.network.presets import clip_preprocess, siglip_preprocess
 from fc7.models.network.spec import torch_preprocess
 
 
-def _export(repository: str, revision: str, file: str, size: int, sha256: str) -> tuple[Source, ...]:
+def _export(repository: str, revision: str, file: str, size: int, sha256: str) -> tuple[WeightSource, ...]:
     """A file of ``onnx/`` in one of Xenova's repositories."""
     place = f"https://huggingface.co/Xenova/{repository}/resolve"
-    return (Source((f"{place}/{revision}/onnx/{file}", f"{place}/main/onnx/{file}"), file, size, sha256),)
+    return (
+        WeightSource((f"{place}/{revision}/onnx/{file}", f"{place}/main/onnx/{file}"), file, size, sha256),
+    )
 
 
 # facebookresearch/dinov2 dinov2/data/transforms.py, make_classification_eval_transform: short side 256

@@ -47,7 +47,7 @@ def swap() -> int:
     return next(_of_machine("SwapFree"), 0)
 
 
-def give_back(n_bytes: int) -> None:
+def release(n_bytes: int) -> None:
     """Return what was freed to the system, if so much is an eighth of what is free or more.
 
     glibc keeps pieces of up to 32 MiB, and Pillow's are 16, for the thread that has freed them (mallopt(3),

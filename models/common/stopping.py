@@ -32,11 +32,11 @@ def before_end(call: Callable[[], object]) -> Callable[[], None]:
     """
     _last.append(call)
 
-    def take_back() -> None:
+    def unregister() -> None:
         with contextlib.suppress(ValueError):
             _last.remove(call)
 
-    return take_back
+    return unregister
 
 
 def end_at_once(code: int) -> None:
@@ -71,7 +71,7 @@ def is_pressed_again(stopped: KeyboardInterrupt) -> bool:
 @contextmanager
 def ends_always() -> Iterator[None]:
     """The command line's work, which ends in SystemExit; in the main thread."""
-    _hear_presses()
+    _watch_presses()
     try:
         yield
     except SystemExit as exc:
@@ -87,7 +87,7 @@ def _threads_left() -> bool:
     )
 
 
-def _hear_presses() -> None:
+def _watch_presses() -> None:
     """Count Ctrl-C in a thread: Python's own handlers run in the main thread, when that is back in Python."""
     if not callable(signal.getsignal(signal.SIGINT)):
         return  # a job in the background is deaf

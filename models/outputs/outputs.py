@@ -9,7 +9,7 @@ Everything else is a `UsageError` that says what stands there and what was to be
 before the work, with a file beside its place, and looked at again when it is finished
 (`models.outputs.places`).
 
-    guard = Guard([features], force=force)
+    guard = CallFiles([features], force=force)
     model = guard.claim(output, CLASSIFIER)             # before the work
     split = guard.claim(split_csv, SPLIT, "--split-csv")
     ...
@@ -31,7 +31,7 @@ from typing import BinaryIO
 from fc7.models.common.durable import unwritable
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.outputs.kinds import Kind, describe, size_text
-from fc7.models.outputs.places import Place, place
+from fc7.models.outputs.places import OutputPlace, place
 
 # The call is not at fault if the disk is full or breaks.
 _FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
@@ -51,7 +51,7 @@ def what_was_written() -> str:
     return "; ".join(parts)
 
 
-class Guard:
+class CallFiles:
     """What one call reads and writes.
 
     Parameters
@@ -68,11 +68,11 @@ class Guard:
     Examples
     --------
     >>> text = Kind("a text", lambda path: path.read_bytes().startswith(b"text"))
-    >>> Guard().claim("a.txt", text).write(b"text of mine").name
+    >>> CallFiles().claim("a.txt", text).write(b"text of mine").name
     'a.txt'
-    >>> Guard().claim("a.txt", text).write(b"text again").name
+    >>> CallFiles().claim("a.txt", text).write(b"text again").name
     'a.txt'
-    >>> Guard().claim("tiles.onnx", text)
+    >>> CallFiles().claim("tiles.onnx", text)
     Traceback (most recent call last):
     fc7.models.common.errors.UsageError: tiles.onnx: ... stands there, and a text was to be written; ...
     """
@@ -178,7 +178,7 @@ class Guard:
         if folder in self._tried:
             return
         try:
-            Place(output.path, folder / output.place.target.name, stream=False).try_writing()
+            OutputPlace(output.path, folder / output.place.target.name, stream=False).try_writing()
         except OSError as exc:
             raise output.refusal(exc) from exc
         self._tried.add(folder)
@@ -186,18 +186,18 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Output:
-    """A place that something may be written to. Made by `Guard.claim`.
+    """A place that something may be written to. Made by `CallFiles.claim`.
 
     Attributes
     ----------
     kind, option, makes_folder, spare
-        As `Guard.claim` takes them.
+        As `CallFiles.claim` takes them.
     """
 
-    place: Place
+    place: OutputPlace
     kind: Kind
     option: str
-    guard: Guard
+    guard: CallFiles
     makes_folder: bool
     spare: Callable[[Path], str | None]
 
@@ -244,7 +244,7 @@ class Output:
         Raises
         ------
         UsageError, Fc7Error
-            As `Guard.claim`.
+            As `CallFiles.claim`.
         """
         target = self.place.target
         return self.guard.claim(target.with_name(target.name + suffix), kind or self.kind, self.option)
@@ -269,7 +269,7 @@ class Output:
         return text
 
     def write(self, data: bytes) -> Path:
-        """`Place.write`, if what stands there by now may be replaced.
+        """`OutputPlace.write`, if what stands there by now may be replaced.
 
         Raises
         ------
@@ -284,7 +284,7 @@ class Output:
         return self.path
 
     def put(self, finished: Path) -> None:
-        """`Place.put`, if what stands there by now may be replaced.
+        """`OutputPlace.put`, if what stands there by now may be replaced.
 
         Raises
         ------
@@ -296,7 +296,7 @@ class Output:
         _claimed_here[self.place.target] = self.path, True
 
     def open(self) -> BinaryIO:
-        """`Place.open`."""
+        """`OutputPlace.open`."""
         return self.place.open()
 
     def refusal(self, exc: OSError) -> Fc7Error:
@@ -344,7 +344,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that outputs may be written to. Made by `Guard.folder`.
+    """A folder that outputs may be written to. Made by `CallFiles.folder`.
 
     Attributes
     ----------
@@ -357,12 +357,12 @@ class Folder:
 
 
 Destination = str | Path | Output
-"""Where an output goes: a path that is still to be checked, or what `Guard.claim` gave."""
+"""Where an output goes: a path that is still to be checked, or what `CallFiles.claim` gave."""
 
 
 def claimed(out: Destination, kind: Kind, option: str = "-o") -> Output:
-    """`Guard.claim` for a function that reads no files."""
-    return Guard().claim(out, kind, option)
+    """`CallFiles.claim` for a function that reads no files."""
+    return CallFiles().claim(out, kind, option)
 
 
 def _is(found: os.stat_result) -> Callable[[str], bool]:

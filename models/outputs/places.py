@@ -37,7 +37,7 @@ _OPEN_STREAM = re.compile(r"/dev/(?:std(?P<name>out|err)|fd/(?P<fd>\d+))|/proc/s
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OutputPlace:
     """Where a file is to be written. Made by `place`.
 
     Attributes
@@ -154,14 +154,14 @@ class Place:
         return self.path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
 
 
-def place(path: Path) -> Place:
+def place(path: Path) -> OutputPlace:
     """What a path leads to now."""
     try:
         mode = path.stat().st_mode
     except OSError:
         mode = 0
     stream = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or _descriptor(path) is not None
-    return Place(path, Path(os.path.realpath(path)), stream)
+    return OutputPlace(path, Path(os.path.realpath(path)), stream)
 
 
 def _unnamed(folder: Path) -> BinaryIO | None:

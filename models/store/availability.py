@@ -64,7 +64,7 @@ def check_known(name: str) -> None:
     if name in here or name in catalog.names():
         return
     raise UnknownNetworkError(
-        f"no network {name!r}: the store {store.store_root()} has {', '.join(here) or 'none'}; the "
+        f"no network {name!r}: the network store {store.store_root()} has {', '.join(here) or 'none'}; the "
         f"catalogue has {', '.join(catalog.names())}.{guess(name, {*here, *catalog.names()})} "
         f"`{command_line('models', 'import', 'FILE', '--as', 'NAME')}` brings a file of yours"
     )

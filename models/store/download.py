@@ -121,7 +121,7 @@ def fetch(
     wanted = wanted or Wanted()
     if dest.is_file() and wanted.hashed and wanted.fault(dest) is None:
         return dest
-    part = _Part(dest)
+    part = _PartialFile(dest)
     progress = progress or Silent()
     try:
         with _explained(dest):
@@ -150,7 +150,7 @@ def alone_with(dest: Path) -> Iterator[None]:
 
 
 def _from_mirrors(
-    urls: Sequence[str], part: _Part, wanted: Wanted, progress: Progress, timeout: float, pause: Pause
+    urls: Sequence[str], part: _PartialFile, wanted: Wanted, progress: Progress, timeout: float, pause: Pause
 ) -> Path:
     attempts: list[tuple[str, str]] = []
     silent: set[str] = set()
@@ -170,7 +170,9 @@ def _from_mirrors(
     raise DownloadError(f"{part.dest.name} could not be fetched. Tried:{lines}", tuple(attempts))
 
 
-def _whole(url: str, part: _Part, wanted: Wanted, progress: Progress, timeout: float, pause: Pause) -> None:
+def _whole(
+    url: str, part: _PartialFile, wanted: Wanted, progress: Progress, timeout: float, pause: Pause
+) -> None:
     """Fill the part from one address until it is the file that is wanted."""
     idle = 0
     for tried in range(TRIES):
@@ -202,11 +204,11 @@ def _whole(url: str, part: _Part, wanted: Wanted, progress: Progress, timeout: f
     raise WebError(f"gave up after {TRIES} connections")
 
 
-def _complete(part: _Part, wanted: Wanted) -> bool:
+def _complete(part: _PartialFile, wanted: Wanted) -> bool:
     return wanted.size is not None and part.size >= wanted.size
 
 
-def _more(url: str, part: _Part, wanted: Wanted, progress: Progress, timeout: float) -> None:
+def _more(url: str, part: _PartialFile, wanted: Wanted, progress: Progress, timeout: float) -> None:
     """One connection: what is missing, or as much of it as comes.
 
     Raises
@@ -247,7 +249,7 @@ def _expected(answer: Answer, wanted: Wanted) -> int | None:
     return wanted.size or answer.total
 
 
-class _Part:
+class _PartialFile:
     """The unfinished file, and beside it which version of which address it is from."""
 
     def __init__(self, dest: Path) -> None:
@@ -284,7 +286,7 @@ class _Part:
         return self.dest
 
 
-def _check_space(part: _Part, wanted: Wanted) -> None:
+def _check_space(part: _PartialFile, wanted: Wanted) -> None:
     free = shutil.disk_usage(part.dest.parent).free
     missing = (wanted.size or 0) - part.size
     if missing > free:

@@ -65,7 +65,7 @@ def ensure_network(
     installed = any(is_installed(source) for source in entry.sources)
     if entry.trained and not download and not installed:
         raise UnknownNetworkError(
-            f"network {name!r} is not in the store {store.store_root()}; fetch it with "
+            f"network {name!r} is not in the network store {store.store_root()}; fetch it with "
             f"`{command_line('models', 'pull', name)}` or bring it with "
             f"`{command_line('models', 'import', 'FILE', '--as', name)}`"
         )

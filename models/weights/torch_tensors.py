@@ -52,7 +52,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class StorageView:
     """A view of a storage; all in items, not bytes."""
 
     storage: Storage
@@ -77,7 +77,7 @@ def storage_of(key: object) -> Storage:
 
 
 def load_tensors(
-    tensors: Mapping[str, Tensor], read: Callable[[Storage], bytes], order: ByteOrder, name: str
+    tensors: Mapping[str, StorageView], read: Callable[[Storage], bytes], order: ByteOrder, name: str
 ) -> dict[str, NDArray[Any]]:
     """Arrays of the tensors; each storage is read once.
 
@@ -113,7 +113,7 @@ def load_tensors(
     return arrays
 
 
-def _view(numbers: NDArray[Any], tensor: Tensor, key: str, name: str) -> NDArray[Any]:
+def _view(numbers: NDArray[Any], tensor: StorageView, key: str, name: str) -> NDArray[Any]:
     reach = sum((size - 1) * step for size, step in zip(tensor.size, tensor.stride, strict=True))
     empty = 0 in tensor.size
     if not empty and tensor.offset + reach >= numbers.size:
@@ -131,7 +131,7 @@ def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 48
 
 
-def _tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Tensor:
+def _tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> StorageView:
     """``torch._utils._rebuild_tensor`` and ``_v2``; gradients and hooks are no data."""
     if not isinstance(storage, Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise ValueError("a tensor of unknown form")
@@ -139,7 +139,7 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_: o
         raise ValueError("a tensor whose strides do not fit its size")
     if not isinstance(offset, int) or not all(map(_is_size, (offset, *size, *stride))):
         raise RefusedError("a tensor with a negative or absurd size")
-    return Tensor(storage, offset, size, stride)
+    return StorageView(storage, offset, size, stride)
 
 
 def _typed_tensor(
@@ -151,7 +151,7 @@ def _typed_tensor(
     _hooks: object,
     kind: object,
     _metadata: object = None,
-) -> Tensor:
+) -> StorageView:
     """``_rebuild_tensor_v3``: the storage is bytes, the tensor says what they are."""
     if not isinstance(storage, Storage) or not isinstance(kind, StorageType):
         raise ValueError("a tensor of unknown form")

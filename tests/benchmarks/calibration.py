@@ -24,7 +24,7 @@ from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.classifier.classifier import HEADS
 from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
 from fc7.classify.data.split import stratified_split
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.training import TrainingData
 from fc7.classify.metrics.reliability import brier_score, reliability_bins
@@ -44,10 +44,10 @@ def main() -> None:
     for path in options.caches:
         found = load_features(path)
         classes, y = np.unique(np.asarray(found.y), return_inverse=True)
-        keys, ties = row_keys(found.groups.tolist(), found.sha256, found.paths)
+        keys, group_names = row_keys(found.groups.tolist(), found.sha256, found.paths)
         sure: dict[tuple[str, str], list[tuple[NDArray[np.floating], NDArray[np.bool_]]]] = {}
         for seed in range(options.splits):
-            unit = make_units(keys, ties, seed)
+            unit = make_groups(keys, group_names, seed)
             split = stratified_split(y, unit, 0.3, [str(name) for name in classes])
             truth = y[split.test]
             data = TrainingData(found.X[split.train], y[split.train], "l2")

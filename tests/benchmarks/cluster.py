@@ -2,7 +2,7 @@
 
 A local cluster is started once and joined by every run. The rate of a run in one process leaves the
 network's loading out; that of a run on as many workers as there are cores is its nodes' rate, from the
-first portion handed out to the last one back, and leaves their start out likewise.
+first chunk handed out to the last one back, and leaves their start out likewise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.benchmarks.pictures import SETS, make_set
 
 
 def copies(folder: Path, count: int) -> Path:
-    """The set several times, by hard links: a run should take many portions."""
+    """The set several times, by hard links: a run should take many chunks."""
     target = folder.with_name(f"{folder.name}-x{count}")
     for path in [] if target.exists() else sorted(folder.rglob("*.*")):
         for i in range(count):

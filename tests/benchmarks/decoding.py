@@ -18,7 +18,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.inputs.sources import list_images
 from fc7.extract.records import ImageRef
 from fc7.extract.worker import decoders
-from fc7.extract.worker.read_ahead import NO_CARE, Reading, Turns
+from fc7.extract.worker.read_ahead import NO_CARE, DecodeSlots, ReadAhead
 from fc7.models.network.architectures import architecture
 
 _WAYS = {"threads": 1 << 20, "processes": 0}
@@ -31,11 +31,11 @@ def decoded(images: list[ImageRef], way: str, jobs: int, seconds: float) -> tupl
         patch.object(decoders, "THREADS_SERVE", _WAYS[way]),
         decoders.decoder(spec, False, jobs, None) as decode,
     ):
-        turns, warm = Turns(jobs), False
+        turns, warm = DecodeSlots(jobs), False
         while True:
             started, cpu, n = time.perf_counter(), time.process_time(), 0
             while n == 0 or (warm and time.perf_counter() - started < seconds):
-                reading = Reading(images, decode, turns, NO_CARE, Clock())
+                reading = ReadAhead(images, decode, turns, NO_CARE, Clock())
                 n += sum(1 for _ in reading)
                 reading.close()
             if warm:

@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks.fitting``: `fit` against scikit-learn's plain grid search, interleaved.
 
-Both get the same training part of the same rows, scaled to unit length, the same seven values of C and the
-same five folds (ours, given to the reference as ``cv``), and are judged on the same test part. The reference
+Both get the same train set of the same rows, scaled to unit length, the same seven values of C and the
+same five folds (ours, given to the reference as ``cv``), and are judged on the same test set. The reference
 is what the documentation of scikit-learn shows: ``GridSearchCV(LinearSVC(), {"C": values})`` and the same of
 ``LogisticRegression()``. Where all of it would take hours, ``--reference-folds 1`` runs one of its five folds
 and counts it five times, and ``--reference-minutes 20`` begins with no further C after that; a value that was
@@ -46,7 +46,7 @@ def ours(X: NDArray[np.float32], y: NDArray[np.str_], head: Head) -> tuple[dict[
         "cpu_seconds": _cpu() - cpu,
         "C": result.C,
         "test": result.metrics.accuracy,
-        "trials": [[trial.C, trial.accuracy] for trial in result.tuned[0].trials],
+        "trials": [[trial.C, trial.accuracy] for trial in result.tuned[0].cv_results],
         "notes": list(result.notes),
     }, result
 
@@ -102,7 +102,7 @@ def reference(
 def folds_of(y: NDArray[np.str_], result: FitResult) -> NDArray[np.intp]:
     """Those that `fit` made, of each training row."""
     classes, codes = np.unique(y, return_inverse=True)
-    return make_folds(codes[result.train], result.train_units, len(classes))
+    return make_folds(codes[result.train], result.train_groups, len(classes))
 
 
 def accuracy_of_folds(y: NDArray[np.str_], result: FitResult, fold: NDArray[np.intp], folds: int) -> float:
@@ -152,7 +152,7 @@ def bench(
         print(
             f"{'':34}reference {theirs['seconds']:7.1f} s (CPU {theirs['cpu_seconds']:7.1f}),"
             f" cv {theirs['cross_validated']:.2%}, test {theirs['test']:.2%}, C {theirs['C']:g}"
-            f" | {len(theirs['trials'])} values of C, {folds} of 5 folds run"
+            f" | {len(theirs['cv_results'])} values of C, {folds} of 5 folds run"
             f" | {'' if whole else 'at least '}{row['times_faster']:.1f} times faster,"
             f" {row['times_less_cpu']:.1f} times less CPU",
             flush=True,

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.classifier.novelty import NoveltyReference
+from fc7.classify.predict.batching import batch_rows
 from fc7.classify.predict.predictions import open_predictions
 from fc7.classify.predict.score import score_finished
-from fc7.classify.predict.waiting import rows_to_wait_for
 from fc7.extract.engine.session import Session
 from fc7.extract.records import Pixels, RowBlock
 from fc7.extract.worker.worker import Finished
@@ -60,7 +60,7 @@ def costs(session: Session, pixels: Pixels, n_classes: int, rounds: int) -> NDAr
     A round is as many batches as `classify` takes together, each run through the network before.
     """
     classifier = random_classifier(n_classes)
-    batches = max(1, -(-rows_to_wait_for(classifier) // len(pixels)))
+    batches = max(1, -(-batch_rows(classifier) // len(pixels)))
     files = MemoryOrigin({f"class/photograph-{i:06}.jpg": b"" for i in range(len(pixels))})
     refs, sha256 = files.refs(), ["0" * 64] * len(pixels)
     network: list[NDArray[np.float64]] = []

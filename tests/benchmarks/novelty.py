@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.novelty import learn_novelty
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.split import stratified_split
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.extract.cache.reader import FeatureSet, load_features
 
 Rows = NDArray[np.float32]
@@ -75,10 +75,10 @@ def held_out(
 ) -> tuple[Rows, NDArray[np.intp], NDArray[np.intp], Rows]:
     """Training rows with codes and folds, and the rows held out, of some rows of a cache."""
     classes, y = np.unique(np.asarray(found.y)[chosen], return_inverse=True)
-    keys, ties = row_keys(
+    keys, group_names = row_keys(
         *([str(column[i]) for i in chosen] for column in (found.groups, found.sha256, found.paths))
     )
-    unit = make_units(keys, ties, 0)
+    unit = make_groups(keys, group_names, 0)
     split = stratified_split(y, unit, 0.3, [str(name) for name in classes])
     codes = np.unique(y[split.train], return_inverse=True)[1]
     fold = make_folds(codes, np.unique(unit[split.train], return_inverse=True)[1], int(codes.max()) + 1)

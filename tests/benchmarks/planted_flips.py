@@ -33,7 +33,7 @@ def shares_found(path: str, seed: int) -> tuple[int, float, float, float]:
         labels[row] = rng.choice(classes[classes != labels[row]])
     table = table_of(replace(found, y=labels), given_split=False)
     copies = find_duplicates(table.X, table.rows, table.labels, table.content, table.groups, table.thumbnails)
-    suspects = find_suspects(table, out_of_fold(table, alike=copies.ties), copies.groups)
+    suspects = find_suspects(table, out_of_fold(table, alike=copies.group_names), copies.groups)
     rows = np.array([suspect.row for suspect in suspects])
     hit, k = np.isin(rows, flipped), len(flipped)
     return k, float(hit[:k].sum() / k), float(hit[:10].mean()), float(hit[: 2 * k].sum() / k)

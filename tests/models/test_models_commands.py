@@ -374,7 +374,7 @@ def test_pull_from_an_address_of_ones_own(server: Server, imports: list[dict[str
         interpolation="nearest",
         antialias=False,
     )
-    assert "was in the store already" in run("pull", "mine", "--from", url, "--sha256", digest)
+    assert "was in the network store already" in run("pull", "mine", "--from", url, "--sha256", digest)
     assert run("pull", "mine", "--from", url, "--sha256", digest, "--quiet") == ""
     assert len(imports) == 1
     with pytest.raises(UsageError, match="--unverified"):
@@ -424,7 +424,7 @@ def test_the_program_ends_in_one_message_and_an_exit_code_without_a_connection()
     first, second, error, *_ = done.stderr.splitlines()
     assert first == "caffenet: fetching caffenet-12.onnx (243.9 MB) from huggingface.co"
     assert second.endswith("fetching bvlc_reference_caffenet.caffemodel from dl.caffe.berkeleyvision.org")
-    assert error == "error: network 'caffenet' is not in the store and could not be fetched. Tried:"
+    assert error == "error: network 'caffenet' is not in the network store and could not be fetched. Tried:"
     assert catalog.entry("caffenet").sources[0].urls[0] in done.stderr
     assert "models import FILE --as caffenet" in done.stderr
     assert "Traceback" not in done.stderr

@@ -63,7 +63,7 @@ WRITERS = {
     "extract/cache/npz.py",
     "extract/cluster/actor.py",
     "extract/cluster/handshake.py",
-    "classify/predict/appearing.py",
+    "classify/predict/prediction_file.py",
 }
 
 

@@ -144,7 +144,7 @@ def _gradient(design: Design, loss: Loss, at: _Vector, D: Floats) -> _Vector:
     else:
         # The same on every class's intercept changes nothing; rounding must not add up to it.
         intercept = intercept - intercept.mean(axis=2, keepdims=True)
-    return _Vector(design.back(D) + at.w, intercept)
+    return _Vector(design.transpose_product(D) + at.w, intercept)
 
 
 def _dot(one: Floats, other: Floats) -> NDArray[np.float64]:

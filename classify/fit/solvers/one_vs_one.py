@@ -147,7 +147,7 @@ class Pairs:
         rows = np.concatenate([self.rows[i], self.rows[j]])
         own = np.concatenate([self.sums[self.rows[i], j], self.sums[self.rows[j], i]]).astype(np.float32)
         only = Design(self.design.X[rows], self.design.scale, self.design.shift)
-        return only.back(own[:, :, None]), own.sum(axis=0)[None, :, None]
+        return only.transpose_product(own[:, :, None]), own.sum(axis=0)[None, :, None]
 
     def _batches(self) -> Iterator[tuple[int, list[int]]]:
         """A class, and others that it is solved against together: of like size, as all are padded to one."""

@@ -1,6 +1,6 @@
 """What every pair of classes says of every row, fold by fold, for rising values of C.
 
-A row is judged by all pairs. Of 200 classes there are 19,900, and writing down their weights only to
+A row is classified by all pairs. Of 200 classes there are 19,900, and writing down their weights only to
 multiply all rows by them would cost many times the fit; but weights are sums of training rows, so what a pair
 says of a row is a sum of inner products with the few rows of its two classes. Where the inner products of all
 rows fit into memory, these are added up.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fc7.extract.cache.commit.index import Entries
 from fc7.extract.cache.commit.soundness import lost_rows
-from fc7.extract.cache.format.header import Header, open_cache
+from fc7.extract.cache.format.header import CacheHeader, open_cache
 from fc7.extract.cache.format.identity import REMEDY, CacheIdentity
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.models.common.errors import CacheCorruptError, CacheError, MismatchError
@@ -19,7 +19,7 @@ _ANEW = "--force makes it anew, and keeps it until the new one is complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class Committed:
     """A committed cache.
 
     Attributes
@@ -31,13 +31,13 @@ class Old:
     """
 
     path: Path
-    header: Header
+    header: CacheHeader
     seal: str
     written_ns: int | None
     lost: Mapping[str, Sequence[range]]
 
     @classmethod
-    def find(cls, path: Path, *, repair: bool) -> Old | None:
+    def find(cls, path: Path, *, repair: bool) -> Committed | None:
         """The cache at `path`, if there is one.
 
         Raises
@@ -49,7 +49,7 @@ class Old:
             return None
         try:
             with open_cache(path) as file:
-                header = Header.read(file)
+                header = CacheHeader.read(file)
                 lost = lost_rows(file, header.identity.layers) if repair else {}
                 return cls(path, header, file.seal, _written_ns(path), lost)
         except CacheCorruptError as exc:

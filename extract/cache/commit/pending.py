@@ -29,7 +29,8 @@ from fc7.models.common.terminal import counted
 # Rows that are counted at a time.
 _STEP = 1 << 16
 _REMEDY = (
-    "run that again to finish it, choose another -o, or pass --force to drop those rows and replace the cache"
+    "run that again to finish it, choose another -o, or pass --force to drop those rows and replace the "
+    "feature cache"
 )
 
 

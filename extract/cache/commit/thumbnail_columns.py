@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.commit.placement import Placed
+from fc7.extract.cache.commit.row_locations import RowLocations
 from fc7.extract.cache.format.sealed_reader import SealedReader, distinct
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.format.sources import Sources
@@ -62,20 +62,22 @@ def write_thumbnails(file: SealedWriter, thumbnails: Thumbnails | None) -> None:
             file.add(name, part.shape, np.uint8).append(part)
 
 
-def copy_thumbnails(file: SealedWriter, placed: Placed, sources: Sources) -> None:
+def copy_thumbnails(file: SealedWriter, locations: RowLocations, sources: Sources) -> None:
     """Add the datasets to a cache, each if any file that gives rows has it."""
-    files = [sources[number] for number in distinct(placed.source[0])]
+    files = [sources[number] for number in distinct(locations.source[0])]
     for name, numbers in _PARTS.items():
         if any(name in thumbnail_names(each) for each in files):
             width = numbers.stop - numbers.start
-            column = file.add(name, (len(placed.records), width), np.uint8)
-            for part in _gathered(name, width, placed, sources):
+            column = file.add(name, (len(locations.records), width), np.uint8)
+            for part in _gathered(name, width, locations, sources):
                 column.append(part)
 
 
-def _gathered(name: str, width: int, placed: Placed, sources: Sources) -> Iterator[NDArray[np.uint8]]:
+def _gathered(
+    name: str, width: int, locations: RowLocations, sources: Sources
+) -> Iterator[NDArray[np.uint8]]:
     # All layers of a row were made from the same content, so any of them leads to its thumbnail.
-    source, row = placed.source[0], placed.row[0]
+    source, row = locations.source[0], locations.row[0]
     for start in range(0, len(row), _STEP):
         some, rows = source[start : start + _STEP], row[start : start + _STEP]
         part = np.zeros((len(rows), width), np.uint8)

@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.commit.placement import Placed, Record
+from fc7.extract.cache.commit.row_locations import Record, RowLocations
 from fc7.extract.cache.commit.thumbnail_columns import check_thumbnails, copy_thumbnails
 from fc7.extract.cache.format.columns import failure_columns, same_columns, write_columns
-from fc7.extract.cache.format.header import Header, Run, Storage, features_name, stale_named, tool_version
+from fc7.extract.cache.format.header import (
+    CacheHeader,
+    Run,
+    Storage,
+    features_name,
+    stale_named,
+    tool_version,
+)
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.format.sources import Ints, Sources
@@ -50,9 +57,9 @@ def header_of(
     roots: tuple[str, ...],
     runs: tuple[Run, ...],
     stale: Sequence[Failure] = (),
-) -> Header:
+) -> CacheHeader:
     """What a new file says of itself: its own counts, and this fc7's version."""
-    return Header(
+    return CacheHeader(
         identity=identity,
         storage=storage,
         rows=len(records),
@@ -87,7 +94,11 @@ def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> Non
 
 
 def unchanged(
-    sources: Sources, found: Header, wanted: Header, placed: Placed, failures: Sequence[Failure]
+    sources: Sources,
+    found: CacheHeader,
+    wanted: CacheHeader,
+    locations: RowLocations,
+    failures: Sequence[Failure],
 ) -> bool:
     """Whether the first file holds just these rows and failures already, and so need not be written.
 
@@ -97,12 +108,12 @@ def unchanged(
         getattr(found, name) == getattr(wanted, name)
         for name in ("identity", "storage", "roots", "stale", "stale_rows")
     )
-    if not same or not placed.is_all_of(0, found.rows):
+    if not same or not locations.is_all_of(0, found.rows):
         return False
     try:
         old = sources[0]
         check_thumbnails(old)
-        return same_columns(old, [*placed.columns(sources), *failure_columns(failures)])
+        return same_columns(old, [*locations.columns(sources), *failure_columns(failures)])
     except CacheCorruptError:
         # A damaged column is written anew: all of it comes from the listing.
         return False
@@ -110,8 +121,8 @@ def unchanged(
 
 def write_cache(
     path: Path,
-    header: Header,
-    placed: Placed,
+    header: CacheHeader,
+    locations: RowLocations,
     failures: Sequence[Failure],
     sources: Sources,
     progress: Progress,
@@ -136,7 +147,7 @@ def write_cache(
     DataError
         If a number is too large for float16.
     """
-    n = len(placed.records)
+    n = len(locations.records)
     identity = header.identity
     dtype = np.dtype(header.storage).newbyteorder("<")
     progress.start(n * len(identity.layers), "committing")
@@ -145,11 +156,11 @@ def write_cache(
             about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
             shape = (n, identity.dims[layer])
             column = file.add(features_name(layer), shape, dtype, attributes=about)
-            for rows in _pieces(sources, layer, placed.source[i], placed.row[i], shape[1]):
+            for rows in _pieces(sources, layer, locations.source[i], locations.row[i], shape[1]):
                 column.append(rounded(rows, header.storage, layer))
                 progress.advance(len(rows))
-        write_columns(file, placed.columns(sources))
-        copy_thumbnails(file, placed, sources)
+        write_columns(file, locations.columns(sources))
+        copy_thumbnails(file, locations, sources)
         write_columns(file, failure_columns(failures))
     progress.finish()
 

@@ -137,8 +137,8 @@ def texts(stored: NDArray[np.bytes_]) -> list[str]:
 
 def _encoded(text: str, name: str) -> bytes:
     if "\0" in text:
-        raise CacheError(f"{name} {text!r} holds a zero byte; a cache cannot keep that")
+        raise CacheError(f"{name} {text!r} holds a zero byte; a feature cache cannot keep that")
     try:
         return text.encode()
     except UnicodeEncodeError as exc:
-        raise CacheError(f"{name} {text!r} is not valid Unicode; a cache cannot keep that") from exc
+        raise CacheError(f"{name} {text!r} is not valid Unicode; a feature cache cannot keep that") from exc

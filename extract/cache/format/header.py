@@ -88,7 +88,7 @@ def tool_version() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class CacheHeader:
     """A cache's attributes.
 
     Attributes
@@ -133,7 +133,7 @@ class Header:
         }
 
     @classmethod
-    def read(cls, file: SealedReader) -> Header:
+    def read(cls, file: SealedReader) -> CacheHeader:
         """From an open cache.
 
         Raises

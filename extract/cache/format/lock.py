@@ -119,7 +119,7 @@ class Lock:
         self.guarded = guarded
         self.taken_from: Owner | None = None
         self._owner: Owner | None = None
-        self._take_back: Callable[[], None] = lambda: None
+        self._unregister: Callable[[], None] = lambda: None
 
     def acquire(self) -> None:
         """Take the lock or raise at once.
@@ -142,12 +142,12 @@ class Lock:
             self.taken_from = holder
         self._owner = mine
         _held.append(self.path)
-        self._take_back = before_end(self.release)
+        self._unregister = before_end(self.release)
         self._tidy()
 
     def release(self) -> None:
         """Give the lock back, if it is still ours; calling it again does nothing."""
-        self._take_back()
+        self._unregister()
         owner = self._owner
         # A fork of the owner holds a copy of this object, but not the lock.
         if owner is not None and owner.pid == os.getpid() and Owner.read(self.path) == owner:

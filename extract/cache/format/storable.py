@@ -106,17 +106,17 @@ def _reason(ref: ImageRef) -> str:
     if not 0 <= ref.size <= _MOST:
         return f"claims {ref.size:,} bytes"
     return (
-        f"its modification time is {ref.mtime_ns // 10**9:,} s from 1970; a cache keeps times from 1677 to "
-        "2262, so give it another one (touch)"
+        f"its modification time is {ref.mtime_ns // 10**9:,} s from 1970; a feature cache keeps times from "
+        "1677 to 2262, so give it another one (touch)"
     )
 
 
 def _why_not(text: str, longest: int) -> str:
     """Why a cache cannot keep a text; empty if it can."""
     if "\0" in text:
-        return "holds a zero byte, which a cache cannot keep"
+        return "holds a zero byte, which a feature cache cannot keep"
     try:
         length = len(text.encode())
     except UnicodeEncodeError:
-        return "is not valid Unicode, which a cache cannot keep"
-    return f"has {length:,} bytes; a cache keeps {longest:,} at most" if length > longest else ""
+        return "is not valid Unicode, which a feature cache cannot keep"
+    return f"has {length:,} bytes; a feature cache keeps {longest:,} at most" if length > longest else ""

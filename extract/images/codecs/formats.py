@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, Header
+from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, JpegXlBits
 from fc7.models.common.errors import ImageError
 from fc7.models.common.program import pip_install
 
@@ -127,7 +127,7 @@ def not_installed(kind: str, package: str, extra: str) -> ImageError:
 
 def _kind_of(data: bytes) -> str | None:
     # Two bytes are no proof; what follows them must be a header.
-    if data.startswith(SIGNATURE) and not Header(data).is_plausible():
+    if data.startswith(SIGNATURE) and not JpegXlBits(data).is_plausible():
         return None
     return next((name for name, signature in _SIGNATURES if signature.match(data)), None)
 

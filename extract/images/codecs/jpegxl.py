@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fc7.extract.images.codecs.boxes import boxes
 from fc7.extract.images.codecs.codecs import codecs
 from fc7.extract.images.codecs.formats import CUT_SHORT
-from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, Header
+from fc7.extract.images.codecs.jpegxl_header import SIGNATURE, JpegXlBits
 from fc7.models.common.errors import ImageError
 
 # The signature and what a size takes at most.
@@ -56,7 +56,7 @@ def size(data: bytes) -> tuple[int, int]:
     head = data[start : start + _HEAD_BYTES]
     if len(head) < _HEAD_BYTES:
         raise ImageError(CUT_SHORT)
-    return Header(head).size()
+    return JpegXlBits(head).size()
 
 
 def _codestream(data: bytes) -> int:

@@ -34,7 +34,7 @@ _MOST_GAMMA = 10_000_000
 _TONE_BITS = 3 * 16 + 1
 
 
-class Header:
+class JpegXlBits:
     """Bits from the lowest on, behind the signature.
 
     Parameters

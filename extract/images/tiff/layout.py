@@ -51,7 +51,7 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TiffLayout:
     """A picture's tags, checked and completed by their defaults.
 
     Attributes
@@ -133,12 +133,12 @@ class Layout:
         return -(-self.height // self.segment_height), -(-self.width // self.segment_width)
 
 
-def read_layout(data: bytes) -> Layout | None:
+def read_layout(data: bytes) -> TiffLayout | None:
     """What the first directory says.
 
     Returns
     -------
-    Layout or None
+    TiffLayout or None
         None for old-style JPEG, whose tags say little and whose data says all.
 
     Raises
@@ -166,7 +166,7 @@ def unread_compression(compression: int) -> str:
     return f"TIFF whose compression is not read: {name} ({compression}); {_SAVE_AS}"
 
 
-def _layout(signature: bytes, compression: int, tags: tiff.Tags) -> Layout:
+def _layout(signature: bytes, compression: int, tags: tiff.Tags) -> TiffLayout:
     width, height = _one(tags, tiff.WIDTH, 0), _one(tags, tiff.HEIGHT, 0)
     if width < 1 or height < 1:
         raise ImageError(f"damaged TIFF: its width is {width} and its height {height}")
@@ -176,7 +176,7 @@ def _layout(signature: bytes, compression: int, tags: tiff.Tags) -> Layout:
     if tiled != (tiff.TILE_OFFSETS in tags) or tiled == (tiff.STRIP_OFFSETS in tags):
         raise ImageError("damaged TIFF: its tags name both strips and tiles, or neither")
     rows = _one(tags, tiff.TILE_HEIGHT if tiled else tiff.ROWS_PER_STRIP, height)
-    return Layout(
+    return TiffLayout(
         order="<" if signature[:2] == b"II" else ">",
         is_big=b"+" in signature,
         width=width,
@@ -237,7 +237,7 @@ def _colours(tags: tiff.Tags, samples: int) -> tuple[int, int, int]:
     return photometric, colours, 0
 
 
-def _check_samples(layout: Layout) -> None:
+def _check_samples(layout: TiffLayout) -> None:
     number = UNSIGNED if layout.number == UNTYPED else layout.number
     if layout.bits not in _BITS.get(number, ()):
         what = {UNSIGNED: "whole", SIGNED: "signed", FLOAT: "floating-point"}.get(number, "complex")
@@ -270,7 +270,7 @@ def _check_samples(layout: Layout) -> None:
         raise ImageError("TIFF whose colours are not read: subsampled YCbCr in planes, or with more samples")
 
 
-def _predicts(layout: Layout) -> bool:
+def _predicts(layout: TiffLayout) -> bool:
     """Whether the predictor is one that readers agree on."""
     if layout.predictor == 1:
         return True
@@ -281,7 +281,7 @@ def _predicts(layout: Layout) -> bool:
     return layout.bits in wanted.get(layout.predictor, ())
 
 
-def _check_segments(layout: Layout) -> None:
+def _check_segments(layout: TiffLayout) -> None:
     what = "tiles" if layout.tiled else "strips"
     if layout.segment_width < 1 or layout.segment_height < 1:
         raise ImageError(f"damaged TIFF: its {what} have no size")

@@ -24,12 +24,15 @@ _PLACES = ("../pillow.libs/libtiff*", ".dylibs/libtiff*")
 # errors in odd tags do not touch the pixels.
 _FILLING_DECODERS = "Fax"
 
-_heard = threading.local()
+_reported = threading.local()
 _found: list[ctypes.CDLL] = []
 
 
 def _note(module: bytes | None, text: bytes | None, _: int | None) -> None:
-    _heard.modules = [*getattr(_heard, "modules", ()), (module or b"libtiff").decode("ascii", "replace")]
+    _reported.modules = [
+        *getattr(_reported, "modules", ()),
+        (module or b"libtiff").decode("ascii", "replace"),
+    ]
 
 
 # The library keeps this pointer for as long as it is loaded; so must we.
@@ -65,7 +68,7 @@ def lacks(compression: int) -> bool:
 
 def forget() -> None:
     """Forget this thread's complaints; call it before a decode."""
-    _heard.modules = []
+    _reported.modules = []
 
 
 def complaint(filling: bool = False) -> str | None:
@@ -76,5 +79,5 @@ def complaint(filling: bool = False) -> str | None:
     filling : bool
         Only those that then go on and fill up what is missing.
     """
-    modules: list[str] = getattr(_heard, "modules", [])
+    modules: list[str] = getattr(_reported, "modules", [])
     return next((name for name in modules if not filling or name.startswith(_FILLING_DECODERS)), None)

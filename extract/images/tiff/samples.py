@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.images.codecs.formats import CUT_SHORT
-from fc7.extract.images.tiff.layout import FLOAT, SIGNED, UNCOMPRESSED, Layout
+from fc7.extract.images.tiff.layout import FLOAT, SIGNED, UNCOMPRESSED, TiffLayout
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
 
@@ -30,14 +30,14 @@ _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _GREY_TAGS = 9
 
 
-def read_samples(data: bytes, layout: Layout, decompress: Decompress) -> NDArray[Any]:
+def read_samples(data: bytes, layout: TiffLayout, decompress: Decompress) -> NDArray[Any]:
     """The colours of every pixel and the alpha behind them, as stored.
 
     Parameters
     ----------
     data : bytes
         The whole file.
-    layout : Layout
+    layout : TiffLayout
         Of a compression of any bytes.
 
     Returns
@@ -71,12 +71,12 @@ def read_samples(data: bytes, layout: Layout, decompress: Decompress) -> NDArray
     return picture
 
 
-def _stored(layout: Layout) -> int:
+def _stored(layout: TiffLayout) -> int:
     """How many samples of a pixel lie side by side."""
     return 1 if layout.planar else layout.samples
 
 
-def _row_bytes(layout: Layout) -> int:
+def _row_bytes(layout: TiffLayout) -> int:
     """Bytes of a row of a strip or tile; of subsampled YCbCr, of a row of its blocks."""
     across, down = layout.subsampling
     if (across, down) != (1, 1):
@@ -84,7 +84,7 @@ def _row_bytes(layout: Layout) -> int:
     return (layout.segment_width * _stored(layout) * layout.bits + 7) // 8
 
 
-def _rows(layout: Layout, number: int) -> int:
+def _rows(layout: TiffLayout, number: int) -> int:
     """Such rows of a strip or tile: the last strip of a plane has what is left."""
     rows = layout.segment_height
     if not layout.tiled:
@@ -93,7 +93,7 @@ def _rows(layout: Layout, number: int) -> int:
 
 
 def _read(
-    data: bytes, layout: Layout, numbers: list[int], row_bytes: int, decompress: Decompress
+    data: bytes, layout: TiffLayout, numbers: list[int], row_bytes: int, decompress: Decompress
 ) -> Iterator[Pixels]:
     """The bytes of some strips or tiles, each of shape (rows, row_bytes)."""
     heights = [_rows(layout, number) for number in numbers]
@@ -114,7 +114,7 @@ def _read(
             start = end
 
 
-def _piece(data: bytes, layout: Layout, number: int, size: int) -> bytes:
+def _piece(data: bytes, layout: TiffLayout, number: int, size: int) -> bytes:
     start = layout.offsets[number]
     if start + size > len(data):
         raise ImageError(CUT_SHORT)
@@ -152,13 +152,13 @@ def _grey_tiff(pieces: list[bytes], heights: list[int], row_bytes: int, compress
     return head + b"".join(pieces)
 
 
-def _dtype(layout: Layout) -> np.dtype[Any]:
+def _dtype(layout: TiffLayout) -> np.dtype[Any]:
     size = 1 if layout.bits <= 8 else 2 if layout.bits <= 16 else layout.bits // 8
     kind = "f" if layout.number == FLOAT else "i" if layout.number == SIGNED else "u"
     return np.dtype(f"{layout.order}{kind}{size}")
 
 
-def _values(rows: Pixels, layout: Layout) -> NDArray[Any]:
+def _values(rows: Pixels, layout: TiffLayout) -> NDArray[Any]:
     """Bytes of rows to numbers, shape (rows, width, samples that lie side by side)."""
     width, stored, kind = layout.segment_width, _stored(layout), _dtype(layout)
     if layout.subsampling != (1, 1):

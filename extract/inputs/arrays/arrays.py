@@ -20,7 +20,7 @@ from fc7.extract.images.limits import check_expansion
 from fc7.extract.inputs.arrays.layout import Part, find_parts, label_texts, layout
 from fc7.extract.inputs.arrays.stacks import FileStack, MemoryStack, Stacked, stack_source
 from fc7.extract.inputs.places.folders import escape
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.models.common.errors import SourceError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
@@ -47,7 +47,7 @@ _DAMAGE = (
 )
 
 
-def list_arrays(path: Path, typed: str, notify: Notify) -> Source:
+def list_arrays(path: Path, typed: str, notify: Notify) -> ListedSource:
     """Every image of an array file.
 
     A C-ordered ``.npy`` stays on the disk; anything else is loaded once. Objects in arrays are
@@ -64,8 +64,8 @@ def list_arrays(path: Path, typed: str, notify: Notify) -> Source:
 
     Returns
     -------
-    Source
-        With `Source.key`; `ImageRef.size` is the bytes of the pixels, `ImageRef.mtime_ns` the file's.
+    ListedSource
+        With `ListedSource.key`; `ImageRef.size` is the bytes of the pixels, `ImageRef.mtime_ns` the file's.
 
     Raises
     ------

@@ -41,9 +41,9 @@ from fc7.extract.cache.format.hdf5_filters import missing_filter
 from fc7.extract.images.limits import FREE_BYTES, check_expansion
 from fc7.extract.inputs.arrays.layout import (
     PLANES,
-    Layout,
+    ArrayLayout,
+    AxesReading,
     Part,
-    Reading,
     chosen,
     counts_of,
     find_parts,
@@ -52,7 +52,7 @@ from fc7.extract.inputs.arrays.layout import (
 )
 from fc7.extract.inputs.arrays.stacks import MemoryStack, Stack, Stacked, stack_source
 from fc7.extract.inputs.places.folders import escape
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError, SourceError, UnsafeFileError, UsageError
 from fc7.models.common.progress import Notify
@@ -75,7 +75,7 @@ def is_feature_cache(path: Path) -> bool:
         return False
 
 
-def list_hdf5(path: Path, typed: str, notify: Notify) -> Source:
+def list_hdf5(path: Path, typed: str, notify: Notify) -> ListedSource:
     """Every image of an HDF5 file.
 
     Parameters
@@ -89,7 +89,7 @@ def list_hdf5(path: Path, typed: str, notify: Notify) -> Source:
 
     Returns
     -------
-    Source
+    ListedSource
         Like that of `extract.inputs.arrays.arrays.list_arrays`.
 
     Raises
@@ -125,7 +125,7 @@ def list_hdf5(path: Path, typed: str, notify: Notify) -> Source:
 class _HdfStack:
     """Images of a dataset; a block of neighbours is read at once, since chunks hold many."""
 
-    def __init__(self, data: Any, axes: Layout) -> None:
+    def __init__(self, data: Any, axes: ArrayLayout) -> None:
         assert axes.axis is not None
         self.layout = axes
         self._axis = axes.axis
@@ -163,7 +163,7 @@ class _HdfStack:
 class _Elsewhere:
     """An `_HdfStack` that was sent to another process: the file is opened there for the first image."""
 
-    def __init__(self, path: str, name: str, axes: Layout) -> None:
+    def __init__(self, path: str, name: str, axes: ArrayLayout) -> None:
         self.layout = axes
         self._path = path
         self._name = name
@@ -237,12 +237,12 @@ def _checked(data: Any, name: str) -> Any:
 
 def _axes(
     shape: tuple[int, ...], dtype: np.dtype[Any], is_matlab: bool, labels: tuple[int, ...] | None, name: str
-) -> Layout:
+) -> ArrayLayout:
     if dtype != np.uint8 or 0 in shape:
         return layout(shape, dtype, name, labels)
     whole = math.prod(shape)
     reversed_axes = [
-        Layout(shape[axis], axis, turn, whole // shape[axis])
+        ArrayLayout(shape[axis], axis, turn, whole // shape[axis])
         for axis, turn, fits in (
             (0, (2, 1, 0), len(shape) == 4 and shape[1] in _CHANNELS),
             (3, (2, 1, 0), len(shape) == 4 and shape[0] in _CHANNELS),
@@ -253,13 +253,17 @@ def _axes(
     ]
     counts = set() if labels is None else counts_of(labels)
     if is_matlab and len(shape) == 2 and (labels is None or 1 in counts):
-        return Layout(1, None, (1, 0), whole)
+        return ArrayLayout(1, None, (1, 0), whole)
     if is_matlab and len(shape) == 3 and shape[0] in PLANES:
         n = shape[0]
         # Of several pictures in colour only three planes are read.
         colours = "permute(x(:, :, 1:3), [4 1 2 3])" if n > 3 else "permute(x, [4 1 2 3])"
-        one = Reading(Layout(1, None, (2, 1, 0), whole), f"one picture H x W x {n} of {PLANES[n]}", colours)
-        grey = Reading(reversed_axes[0], f"{n} grey pictures", f"reshape(x, size(x, 1), size(x, 2), 1, {n})")
+        one = AxesReading(
+            ArrayLayout(1, None, (2, 1, 0), whole), f"one picture H x W x {n} of {PLANES[n]}", colours
+        )
+        grey = AxesReading(
+            reversed_axes[0], f"{n} grey pictures", f"reshape(x, size(x, 1), size(x, 2), 1, {n})"
+        )
         if labels is None or counts & {1, n}:
             return chosen([one, grey], shape[::-1], labels, name)
     if is_matlab and reversed_axes:

@@ -107,7 +107,7 @@ def _role(key: str) -> tuple[str, str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ArrayLayout:
     """How the axes of a stack of images, or of one image, stand.
 
     Attributes
@@ -136,7 +136,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class AxesReading:
     """One way to read an array that has several.
 
     Attributes
@@ -147,14 +147,14 @@ class Reading:
         What of the array ``x`` is to be saved so that it can be read no other way.
     """
 
-    layout: Layout
+    layout: ArrayLayout
     what: str
     saved: str
 
 
 def layout(
     shape: tuple[int, ...], dtype: np.dtype[Any], name: str, labels: tuple[int, ...] | None = None
-) -> Layout:
+) -> ArrayLayout:
     """The axes of an array of images, by the table at the top.
 
     Parameters
@@ -179,32 +179,34 @@ def layout(
         raise SourceError(f"{name}: images without pixels, shape {shape}")
     each = math.prod(shape[1:])
     if len(shape) == 4 and shape[3] in _CHANNELS_LAST:
-        return Layout(shape[0], 0, (0, 1, 2), each)
+        return ArrayLayout(shape[0], 0, (0, 1, 2), each)
     if len(shape) == 4 and shape[1] in _CHANNELS_FIRST:
-        return Layout(shape[0], 0, (1, 2, 0), each)
+        return ArrayLayout(shape[0], 0, (1, 2, 0), each)
     # Nobody has pictures that are two pixels wide, unless their labels say so: grey with alpha, not read.
     if len(shape) == 3 and (shape[2] != 2 or (labels is not None and shape[0] in counts_of(labels))):
         return chosen(_readings(shape, labels), shape, labels, name)
     if len(shape) == 2 and (labels is None or 1 in counts_of(labels)):
-        return Layout(1, None, (0, 1), math.prod(shape))
+        return ArrayLayout(1, None, (0, 1), math.prod(shape))
     raise SourceError(
         f"{name}: images of shape {shape} were found; (N, H, W, 3 or 4), (N, H, W) or (N, 3, H, W) is needed"
     )
 
 
-def _readings(shape: tuple[int, ...], labels: tuple[int, ...] | None) -> list[Reading]:
+def _readings(shape: tuple[int, ...], labels: tuple[int, ...] | None) -> list[AxesReading]:
     """Ways to read three axes."""
     whole, each = math.prod(shape), math.prod(shape[1:])
-    grey = Reading(Layout(shape[0], 0, (0, 1), each), f"{shape[0]} grey pictures", "x[..., None]")
+    grey = AxesReading(ArrayLayout(shape[0], 0, (0, 1), each), f"{shape[0]} grey pictures", "x[..., None]")
     found = []
     if shape[2] in _CHANNELS_LAST:
         found.append(
-            Reading(Layout(1, None, (0, 1, 2), whole), "one picture (rows, columns, channels)", "x[None]")
+            AxesReading(
+                ArrayLayout(1, None, (0, 1, 2), whole), "one picture (rows, columns, channels)", "x[None]"
+            )
         )
     if shape[0] in PLANES:
         found.append(
-            Reading(
-                Layout(1, None, (1, 2, 0), whole),
+            AxesReading(
+                ArrayLayout(1, None, (1, 2, 0), whole),
                 f"one picture (channels, rows, columns) of {PLANES[shape[0]]}",
                 "x.transpose(1, 2, 0)[None]",
             )
@@ -222,8 +224,8 @@ def counts_of(labels: tuple[int, ...]) -> set[int]:
 
 
 def chosen(
-    readings: list[Reading], shape: tuple[int, ...], labels: tuple[int, ...] | None, name: str
-) -> Layout:
+    readings: list[AxesReading], shape: tuple[int, ...], labels: tuple[int, ...] | None, name: str
+) -> ArrayLayout:
     """The reading that the number of labels leaves, or the only one.
 
     Raises

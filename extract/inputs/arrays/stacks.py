@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.inputs.arrays.layout import Layout
+from fc7.extract.inputs.arrays.layout import ArrayLayout
 from fc7.extract.inputs.places.folders import escape
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import ImageError
 
@@ -24,7 +24,7 @@ class Stack(Protocol):
     """Images by number."""
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ArrayLayout:
         """Their axes."""
 
     def image(self, index: int) -> Pixels:
@@ -41,7 +41,7 @@ class MemoryStack:
     """An array in memory."""
 
     array: NDArray[Any]
-    layout: Layout
+    layout: ArrayLayout
 
     def image(self, index: int) -> Pixels:
         """One image, copied."""
@@ -63,7 +63,7 @@ class FileStack:
         Of one image as it lies.
     """
 
-    def __init__(self, path: Path, start: int, shape: tuple[int, ...], layout: Layout) -> None:
+    def __init__(self, path: Path, start: int, shape: tuple[int, ...], layout: ArrayLayout) -> None:
         self.layout = layout
         self._path = path
         self._start = start
@@ -112,7 +112,7 @@ class Stacked:
     folder: str
 
 
-def stack_source(path: Path, typed: str, parts: Sequence[Stacked]) -> Source:
+def stack_source(path: Path, typed: str, parts: Sequence[Stacked]) -> ListedSource:
     """Every image of an array file.
 
     The path is the file's name and the index, with as many zeros before it as keep the order
@@ -135,7 +135,7 @@ def stack_source(path: Path, typed: str, parts: Sequence[Stacked]) -> Source:
             )
             for index in range(count)
         ]
-    return Source(typed, str(path), Listing(images, (), {}, (escape(typed),)), key)
+    return ListedSource(typed, str(path), Listing(images, (), {}, (escape(typed),)), key)
 
 
 def _labeller(labels: Sequence[str] | None) -> Callable[[int], str | None]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from fc7.extract.inputs.places.folders import Found, escape
-from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
+from fc7.extract.inputs.places.folders import FolderWalk, escape
+from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import one_line
 
 _SHOWN = 3
 
 
-def label_class_folders(found: Found, folders: Collection[str], notify: Notify) -> None:
+def label_class_folders(found: FolderWalk, folders: Collection[str], notify: Notify) -> None:
     """Label the images that lie directly in the folders that were given, if these are classes.
 
     They are if two of them or more hold images, those lie in one folder, and no given folder has folders
@@ -22,7 +22,7 @@ def label_class_folders(found: Found, folders: Collection[str], notify: Notify) 
 
     Parameters
     ----------
-    found : Found
+    found : FolderWalk
         Changed in place.
     folders : collection of str
         Those that were given, as paths from the origin with ``/``.
@@ -38,7 +38,7 @@ def label_class_folders(found: Found, folders: Collection[str], notify: Notify) 
     around = {folder.rpartition("/")[0] for folder in flat}
     shown = ", ".join(map(one_line, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
     deep = any(_is_inside(folder, given) for folder in holding - given)
-    if deep or len(flat) < 2 or len(around) > 1 or SPLIT_WORDS.keys() >= set(map(str.lower, names)):
+    if deep or len(flat) < 2 or len(around) > 1 or SPLIT_VALUES.keys() >= set(map(str.lower, names)):
         notify(
             f"images directly in {shown} have no label; to have the folders' names as labels give the folder "
             "around them, or give --labels"

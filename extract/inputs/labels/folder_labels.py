@@ -9,7 +9,7 @@ from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.inputs.labels.label_by import OPTION, LabelRule
 from fc7.extract.inputs.labels.sessions import folders_of_a_class_note, session_note
 from fc7.extract.inputs.labels.split_folders import SplitFolders, find_split_folders, is_no_class
-from fc7.extract.inputs.labels.split_parts import Parts
+from fc7.extract.inputs.labels.split_sets import SplitSets
 from fc7.extract.records import ImageRef, packed_below
 from fc7.models.common.label_names import in_order, lookalikes, some
 from fc7.models.common.progress import Notify
@@ -63,12 +63,12 @@ def label_by_folders(
         else:
             by_folder = rule is not None or ref.label == folder.rpartition("/")[2]
             labels.append(named[folder] if by_folder else ref.label)
-    words: dict[str, str] = {}
-    if split.words:
-        parts = Parts.of(split, images, folders, labels, blank)
-        for note in parts.describe():
+    split_of: dict[str, str] = {}
+    if split.split_of:
+        sets = SplitSets.of(split, images, folders, labels, blank)
+        for note in sets.describe():
             notify(note)
-        words = parts.words()
+        split_of = sets.split_of()
     if rule is not None:
         without = sum(label is None for label in labels)
         note = f"{OPTION}: {counted(len(set(labels) - {None}), 'label')} in {counted(len(images), 'image')}"
@@ -80,9 +80,9 @@ def label_by_folders(
         notify(note)
     settled = []
     for ref, folder, label in zip(images, folders, labels, strict=True):
-        word = words.get(folder, ref.split)
-        same = label == ref.label and word == ref.split
-        settled.append(ref if same else _changed(ref, label, word))
+        own_split = split_of.get(folder, ref.split)
+        same = label == ref.label and own_split == ref.split
+        settled.append(ref if same else _changed(ref, label, own_split))
     return settled
 
 

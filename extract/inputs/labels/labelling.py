@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import is_address, parse, redacted
 from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, escape
-from fc7.extract.inputs.places.join import Source, join
+from fc7.extract.inputs.places.join import ListedSource, join
 from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow, list_mistakes
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
@@ -123,7 +123,7 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     if local:
         listing = _list_files(Manifest(manifest.name, local), folder, typed)
         origin = listing.images[0].origin
-        sources.append(Source(origin.name, getattr(origin, "folder", str(folder)), listing))
+        sources.append(ListedSource(origin.name, getattr(origin, "folder", str(folder)), listing))
     return join(sources)
 
 

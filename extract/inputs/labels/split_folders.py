@@ -17,16 +17,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fc7.extract.inputs.tables.manifests import SPLIT_WORDS
+from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
 from fc7.models.common.label_names import seen_as
 
 # Kaggle's sets call so what predictions are wanted of.
-_FOLDER_WORDS = {**SPLIT_WORDS, "pred": "test"}
+_FOLDER_WORDS = {**SPLIT_VALUES, "pred": "test"}
 _DIGITS = "0123456789"
 # What folders of images without a class are called.
 _NO_CLASSES = frozenset(
     {
-        *SPLIT_WORDS,
+        *SPLIT_VALUES,
         *("image", "images", "img", "imgs", "photos", "pictures", "data"),
         *("unknown", "unlabeled", "unlabelled", "unclassified"),
     }
@@ -39,25 +39,25 @@ class SplitFolders:
 
     Attributes
     ----------
-    words : mapping of str to str
+    split_of : mapping of str to str
         Folder's path -> ``train``, ``val`` or ``test``.
     inner : set of str
         Those of them that lie in the folder of their class, and not around the classes.
     """
 
-    words: Mapping[str, str]
+    split_of: Mapping[str, str]
     inner: frozenset[str] = frozenset()
 
     def around(self, folder: str) -> str | None:
         """The outermost of these folders that `folder` is or lies in."""
-        if not self.words:
+        if not self.split_of:
             return None
         end = folder.find("/")
         while end >= 0:
-            if folder[:end] in self.words:
+            if folder[:end] in self.split_of:
                 return folder[:end]
             end = folder.find("/", end + 1)
-        return folder if folder in self.words else None
+        return folder if folder in self.split_of else None
 
     def below(self, folder: str) -> list[str]:
         """The folders in a path from the top, without the part of the split and one of its name in it."""
@@ -73,7 +73,7 @@ class SplitFolders:
 
     def class_of(self, folder: str) -> str | None:
         """The class of the images directly in a folder: the last one in the path that is no part."""
-        if not folder or (folder in self.words and folder not in self.inner):
+        if not folder or (folder in self.split_of and folder not in self.inner):
             return None
         return self.below(folder)[-1]
 
@@ -95,13 +95,13 @@ class SplitFolders:
             part = self.around(folder)
             if part is not None and name is not None and part not in self.inner:
                 found[part].add(seen_as(name))
-        learned = {name for part, names in found.items() if self.words[part] == "train" for name in names}
+        learned = {name for part, names in found.items() if self.split_of[part] == "train" for name in names}
         return frozenset(
             part
             for part, names in found.items()
             if learned
             and learned.isdisjoint(names)
-            and self.words[part] != "train"
+            and self.split_of[part] != "train"
             and (all(map(is_no_class, names)) or (len(names) == 1 and not said))
         )
 
@@ -132,27 +132,27 @@ def find_split_folders(folders: Iterable[str]) -> SplitFolders:
 
     Examples
     --------
-    >>> sorted(find_split_folders(["train/ants", "train/bees", "val/ants"]).words.items())
+    >>> sorted(find_split_folders(["train/ants", "train/bees", "val/ants"]).split_of.items())
     [('train', 'train'), ('val', 'val')]
-    >>> find_split_folders(["train", "car", "test/car"]).words
+    >>> find_split_folders(["train", "car", "test/car"]).split_of
     {}
-    >>> sorted(find_split_folders(["training_set/ants", "test_set/ants", "my_test/ants"]).words)
+    >>> sorted(find_split_folders(["training_set/ants", "test_set/ants", "my_test/ants"]).split_of)
     ['test_set', 'training_set']
     >>> sorted(find_split_folders(["ants/train", "ants/val", "bees/train", "bees/val"]).inner)
     ['ants/train', 'ants/val', 'bees/train', 'bees/val']
     """
     distinct = set(folders)
-    words: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for parts in _parts_beside(distinct).values():
         trains = any(part.holds_folders for part in parts.values() if part.word == "train")
         if trains and {part.word for part in parts.values()} != {"train"}:
-            words |= {folder: part.word for folder, part in parts.items()}
-    inner = {folder: word for folder, word in _parts_in_classes(distinct).items() if folder not in words}
-    return SplitFolders(words | inner, frozenset(inner))
+            split_of |= {folder: part.word for folder, part in parts.items()}
+    inner = {folder: word for folder, word in _parts_in_classes(distinct).items() if folder not in split_of}
+    return SplitFolders(split_of | inner, frozenset(inner))
 
 
 @dataclass(slots=True)
-class _Part:
+class _SetFolder:
     """A folder that is called like a part.
 
     Attributes
@@ -167,9 +167,9 @@ class _Part:
     holds_folders: bool = False
 
 
-def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _Part]]:
+def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _SetFolder]]:
     """Those that lie in one folder and have one name but for the word: by their paths."""
-    beside: defaultdict[tuple[str, str], dict[str, _Part]] = defaultdict(dict)
+    beside: defaultdict[tuple[str, str], dict[str, _SetFolder]] = defaultdict(dict)
     for folder in folders:
         names = folder.split("/")
         for depth, name in enumerate(names):
@@ -177,7 +177,7 @@ def _parts_beside(folders: Iterable[str]) -> dict[tuple[str, str], dict[str, _Pa
             if called is not None:
                 word, others = called
                 parts = beside["/".join(names[:depth]), others]
-                part = parts.setdefault("/".join(names[: depth + 1]), _Part(word))
+                part = parts.setdefault("/".join(names[: depth + 1]), _SetFolder(word))
                 part.holds_folders |= depth + 1 < len(names)
     return beside
 
@@ -207,9 +207,9 @@ def _parts_in_classes(folders: Iterable[str]) -> dict[str, str]:
         if around:
             holds[around].append(name)
     classes = {
-        around: {f"{around}/{name}": SPLIT_WORDS[name.lower()] for name in names}
+        around: {f"{around}/{name}": SPLIT_VALUES[name.lower()] for name in names}
         for around, names in holds.items()
-        if around not in holding and SPLIT_WORDS.keys() >= set(map(str.lower, names))
+        if around not in holding and SPLIT_VALUES.keys() >= set(map(str.lower, names))
     }
     divided = [
         parts for parts in classes.values() if "train" in parts.values() and len(set(parts.values())) > 1

@@ -102,7 +102,7 @@ class FolderOrigin:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class _LocalFolder:
     """A folder still to be listed: its path, real and escaped; its images' label; whether a link led here."""
 
     relative: str
@@ -112,7 +112,7 @@ class _Folder:
 
 
 @dataclass(slots=True)
-class Found:
+class FolderWalk:
     """What a walk has met so far."""
 
     origin: FolderOrigin
@@ -139,7 +139,7 @@ class Found:
         UsageError
             If one of them cannot be read. Folders below that cannot are failures, with their names.
         """
-        given = [_Folder(one, escape(one), None, self._is_behind_link(one)) for one in relatives]
+        given = [_LocalFolder(one, escape(one), None, self._is_behind_link(one)) for one in relatives]
         pending = [folder for folder in given if not folder.linked]
         links = [folder for folder in given if folder.linked]
         while pending or links:
@@ -201,7 +201,7 @@ class Found:
         path = self.origin.path(relative)
         return os.path.realpath(path) != path
 
-    def _list(self, folder: _Folder, pending: list[_Folder], links: list[_Folder]) -> None:
+    def _list(self, folder: _LocalFolder, pending: list[_LocalFolder], links: list[_LocalFolder]) -> None:
         """Take a folder's files; put the folders in it where they belong."""
         path = self.origin.path(folder.relative)
         here = identity(path)
@@ -221,7 +221,7 @@ class Found:
                     self.ignored[HIDDEN] += 1
                 elif _is_folder(entry):
                     linked = entry.is_symlink()
-                    below = _Folder(start + name, shown_start + shown, shown, folder.linked or linked)
+                    below = _LocalFolder(start + name, shown_start + shown, shown, folder.linked or linked)
                     (links if linked else pending).append(below)
                 else:
                     self._file(start + name, shown_start + shown, name, folder.label, entry)

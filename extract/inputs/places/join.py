@@ -24,7 +24,7 @@ from fc7.models.common.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ListedSource:
     """One place that images lie in, listed.
 
     Attributes
@@ -83,7 +83,7 @@ class _Joined:
     ignored: Counter[str] = field(default_factory=Counter)
 
 
-def join(sources: Sequence[Source]) -> Listing:
+def join(sources: Sequence[ListedSource]) -> Listing:
     """All sources in one listing, sorted by path.
 
     One source keeps its paths. With several, each path begins with the name of its source:
@@ -92,7 +92,7 @@ def join(sources: Sequence[Source]) -> Listing:
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of ListedSource
         At least one; one that is there twice counts once.
 
     Raises
@@ -117,7 +117,7 @@ def join(sources: Sequence[Source]) -> Listing:
     return Listing(joined.images, joined.failures, dict(joined.ignored), roots, tuple(map(escape, empty)))
 
 
-def _add(joined: _Joined, source: Source, name: str) -> None:
+def _add(joined: _Joined, source: ListedSource, name: str) -> None:
     prefix = f"{escape(name)}/"
     around = _around(source, name)
     renamed: dict[int, _Renamed] = {}
@@ -144,7 +144,7 @@ def _add(joined: _Joined, source: Source, name: str) -> None:
     joined.ignored.update(source.listing.ignored)
 
 
-def _around(source: Source, name: str) -> str:
+def _around(source: ListedSource, name: str) -> str:
     """What stands before the source's new name, as the user would type it."""
     typed = source.typed.replace(os.sep, "/").rstrip("/")
     if typed == name:

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fc7.extract.inputs.places.addresses import Address, common_folder, parse
 from fc7.extract.inputs.places.folders import escape, not_an_image
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.inputs.remote.errors import StoreError
 from fc7.extract.inputs.remote.store import READERS, open_store
-from fc7.extract.inputs.remote.walk import Found, RemoteOrigin, check_single, look, unlisted, walk
+from fc7.extract.inputs.remote.walk import RemoteOrigin, RemoteWalk, check_single, look, unlisted, walk
 from fc7.extract.inputs.remote.web_pages import is_html
 from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.models.common.errors import UsageError
@@ -27,7 +27,7 @@ from fc7.models.common.progress import Notify
 _LOCAL_ONLY = re.compile(r"\.(zip|tar|gz|tgz|bz2|tbz2?|xz|txz|np[yz]|p|pickle|pkl|h5|hdf5|mat|csv|tsv)$")
 
 
-def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
+def list_addresses(typed: Sequence[str], notify: Notify) -> list[ListedSource]:
     """Every image at some addresses, without reading one.
 
     Parameters
@@ -39,7 +39,7 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
 
     Returns
     -------
-    list of Source
+    list of ListedSource
         One for all folders and images of a host or bucket, one for each list.
 
     Raises
@@ -60,7 +60,7 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
     [('star/1.png', 'star')]
     """
     groups: dict[tuple[str, str], list[Address]] = {}
-    sources: list[Source] = []
+    sources: list[ListedSource] = []
     for address in dict.fromkeys(map(parse, typed)):
         name = address.name.lower()
         if name.endswith(LIST_SUFFIXES):
@@ -83,7 +83,7 @@ def list_addresses(typed: Sequence[str], notify: Notify) -> list[Source]:
     return sources
 
 
-def _list_group(addresses: Sequence[Address], notify: Notify) -> Iterator[Source]:
+def _list_group(addresses: Sequence[Address], notify: Notify) -> Iterator[ListedSource]:
     """Folders and images of one head."""
     pages = {address: _page(address) for address in addresses if _is_page(address)}
     lists = [address for address, page in pages.items() if not is_html(page)]
@@ -97,7 +97,7 @@ def _list_group(addresses: Sequence[Address], notify: Notify) -> Iterator[Source
         return
     root = common_folder([*(_base(one, pages) for one in outer), *(one.folder for one in files)])
     root = Address(root.head, root.path, outer[0].query if outer else "")
-    found = Found(RemoteOrigin(root.shown, root))
+    found = RemoteWalk(RemoteOrigin(root.shown, root))
     start = len(root.path) + 1 if root.path else 0
     with ThreadPoolExecutor(READERS, thread_name_prefix="list") as pool:
         for one in outer:
@@ -164,7 +164,7 @@ def _read(address: Address) -> bytes:
         raise unlisted(address.shown, exc) from exc
 
 
-def _listed(address: Address, data: bytes, notify: Notify) -> list[Source]:
+def _listed(address: Address, data: bytes, notify: Notify) -> list[ListedSource]:
     from fc7.extract.inputs.remote.lists import list_remote_list
 
     return list_remote_list(address, data, notify)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from fc7.extract.inputs.places.addresses import Address, common_folder, parse, redacted
 from fc7.extract.inputs.places.folders import escape, not_an_image
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.inputs.remote.entry import Entry
 from fc7.extract.inputs.remote.errors import StoreError
 from fc7.extract.inputs.remote.store import READERS, open_store
-from fc7.extract.inputs.remote.walk import Found, RemoteOrigin, check_single, look
+from fc7.extract.inputs.remote.walk import RemoteOrigin, RemoteWalk, check_single, look
 from fc7.extract.inputs.tables.labelled_lists import labelled_lines
 from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
 from fc7.extract.records import Failure
@@ -41,7 +41,7 @@ class Named:
     split: str | None = None
 
 
-def list_remote_list(address: Address, data: bytes, notify: Notify) -> list[Source]:
+def list_remote_list(address: Address, data: bytes, notify: Notify) -> list[ListedSource]:
     """The images that a list at an address names, by address or by path from the list's folder.
 
     Raises
@@ -60,7 +60,7 @@ def list_remote_list(address: Address, data: bytes, notify: Notify) -> list[Sour
     return list_named(named, address.shown)
 
 
-def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = None) -> list[Source]:
+def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = None) -> list[ListedSource]:
     """The images that some lines of a list name; paths among them start at `folder`.
 
     Raises
@@ -87,7 +87,7 @@ def refusal(written: str, where: str, exc: UsageError) -> Failure:
 
 def list_named(
     named: Sequence[Named], name: str, refused: Sequence[Failure] = (), *, any_suffix: bool = False
-) -> list[Source]:
+) -> list[ListedSource]:
     """Look at every address that a list or manifest names; one source for each host or bucket.
 
     Parameters
@@ -101,7 +101,7 @@ def list_named(
 
     Returns
     -------
-    list of Source
+    list of ListedSource
         Paths from the nearest folder that all images of the source lie in; an address that is there twice
         counts once. What cannot be had is a failure with its line.
 
@@ -128,10 +128,10 @@ def list_named(
     return [replace(sources[0], listing=replace(first, failures=failures)), *sources[1:]]
 
 
-def _source(named: Sequence[Named], any_suffix: bool) -> Source:
+def _source(named: Sequence[Named], any_suffix: bool) -> ListedSource:
     """All that one host or bucket is asked for."""
     root = common_folder([one.address.folder for one in named])
-    found = Found(RemoteOrigin(root.shown, root))
+    found = RemoteWalk(RemoteOrigin(root.shown, root))
     start = len(root.path) + 1 if root.path else 0
     wanted: dict[str, Named] = {}
     for one in named:

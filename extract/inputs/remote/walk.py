@@ -20,7 +20,7 @@ from fc7.extract.inputs.places.folders import (
     is_hidden,
     not_an_image,
 )
-from fc7.extract.inputs.places.join import Source
+from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.inputs.remote.entry import Entry
 from fc7.extract.inputs.remote.errors import StoreError
 from fc7.extract.inputs.remote.store import READERS, open_store
@@ -67,7 +67,7 @@ class RemoteOrigin:
 
 
 @dataclass(slots=True)
-class Found:
+class RemoteWalk:
     """What was met below one origin so far."""
 
     origin: RemoteOrigin
@@ -96,18 +96,18 @@ class Found:
         """Take in what cannot be had."""
         self.failures.append(Failure(escape(self.origin.address.plain(locator)), reason, 0, 0))
 
-    def source(self) -> Source:
+    def source(self) -> ListedSource:
         """All of it, sorted by path."""
         name = self.origin.name
         images = sorted(self.images.values(), key=lambda ref: ref.path)
         # Links that differ in what is no part of a path: what one of them gave, or one reason.
         once = {one.path: one for one in reversed(self.failures) if one.path not in self.images}
         failures = sorted(once.values(), key=lambda failure: failure.path)
-        return Source(name, name, Listing(images, failures, dict(+self.ignored), (name,)))
+        return ListedSource(name, name, Listing(images, failures, dict(+self.ignored), (name,)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class _RemoteFolder:
     """A folder still to be listed, from its origin; `depth` below the one that was given."""
 
     locator: str
@@ -124,12 +124,12 @@ def unlisted(shown: str, fault: StoreError) -> UsageError | SourceError:
     return SourceError(f"{shown}: {fault}")
 
 
-def walk(found: Found, relative: str, page: bytes | None, pool: ThreadPoolExecutor) -> None:
+def walk(found: RemoteWalk, relative: str, page: bytes | None, pool: ThreadPoolExecutor) -> None:
     """List a folder and all below it, the folders of one level at the same time.
 
     Parameters
     ----------
-    found : Found
+    found : RemoteWalk
         Takes what is met.
     relative : str
         The folder, from the origin; "" for that itself.
@@ -143,9 +143,9 @@ def walk(found: Found, relative: str, page: bytes | None, pool: ThreadPoolExecut
     UsageError, SourceError
         If this folder cannot be listed. Folders below that cannot are failures, with their names.
     """
-    level = [_Folder(relative, 0)]
+    level = [_RemoteFolder(relative, 0)]
     while level:
-        below: list[_Folder] = []
+        below: list[_RemoteFolder] = []
         pages = [page] if page is not None else [None] * len(level)
         page = None
         for folder, listed in zip(
@@ -161,7 +161,7 @@ def walk(found: Found, relative: str, page: bytes | None, pool: ThreadPoolExecut
         level = below
 
 
-def _list(origin: RemoteOrigin, folder: _Folder, page: bytes | None) -> list[Entry] | StoreError:
+def _list(origin: RemoteOrigin, folder: _RemoteFolder, page: bytes | None) -> list[Entry] | StoreError:
     if "\0" in origin.address.plain(folder.locator):
         return StoreError(ZERO_BYTE, "other")
     store = open_store(origin.address)
@@ -177,12 +177,14 @@ def _list(origin: RemoteOrigin, folder: _Folder, page: bytes | None) -> list[Ent
     return [Entry(link.rstrip("/"), link.endswith("/"), 0, 0) for link in links_below(data, base)]
 
 
-def _take(found: Found, folder: _Folder, listed: Sequence[Entry], pool: ThreadPoolExecutor) -> list[_Folder]:
+def _take(
+    found: RemoteWalk, folder: _RemoteFolder, listed: Sequence[Entry], pool: ThreadPoolExecutor
+) -> list[_RemoteFolder]:
     """Take a folder's images; the folders in it."""
     address = found.origin.address
     label = folder.label(address)
     start = f"{folder.locator}/" if folder.locator else ""
-    below: list[_Folder] = []
+    below: list[_RemoteFolder] = []
     images: list[Entry] = []
     for entry in listed:
         plain = address.plain(entry.name)
@@ -195,7 +197,7 @@ def _take(found: Found, folder: _Folder, listed: Sequence[Entry], pool: ThreadPo
             if folder.depth >= MAX_DEPTH:
                 found.fail(start + entry.name, f"more than {MAX_DEPTH} folders deep; not followed")
             else:
-                below.append(_Folder(start + entry.name, folder.depth + 1))
+                below.append(_RemoteFolder(start + entry.name, folder.depth + 1))
         elif (other := not_an_image(parts[-1])) is not None:
             found.ignored[other] += 1
         else:
@@ -215,7 +217,7 @@ def _take(found: Found, folder: _Folder, listed: Sequence[Entry], pool: ThreadPo
     return below
 
 
-def check_single(found: Found, locator: str, where: str) -> None:
+def check_single(found: RemoteWalk, locator: str, where: str) -> None:
     """Refuse an image that differs from one already found only in what is no part of its path.
 
     Raises

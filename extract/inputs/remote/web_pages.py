@@ -29,7 +29,7 @@ def links_below(data: bytes, folder: str) -> list[str]:
         From the folder, percent-encoded, each once in the order of the page; folders end with a
         slash. Links upwards, to other servers, and those that only sort the table (``?C=N;O=D``) are none.
     """
-    page = _Links()
+    page = _LinkParser()
     page.feed(data.decode("utf-8", "replace"))
     page.close()
     base = urlsplit(folder)
@@ -46,7 +46,7 @@ def links_below(data: bytes, folder: str) -> list[str]:
     return list(found)
 
 
-class _Links(HTMLParser):
+class _LinkParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []

@@ -39,7 +39,7 @@ _PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
 # Read where none of these is there: a table may number its rows and name files too.
 _ID_NAMES = ("id", "image_id", "image_name")
 _LABEL_NAMES = ("label", "class", "classid")
-SPLIT_WORDS = {
+SPLIT_VALUES = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -85,7 +85,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class _ManifestColumns:
     """Where the fields stand, and how many a line has."""
 
     path: int
@@ -203,9 +203,9 @@ def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Itera
             yield line, fields
 
 
-def _columns(header: Sequence[str], name: str) -> _Columns:
+def _columns(header: Sequence[str], name: str) -> _ManifestColumns:
     names = [field.strip().lower() for field in header]
-    return _Columns(
+    return _ManifestColumns(
         _column(names, _PATH_NAMES, name, _ID_NAMES),
         _column(names, _LABEL_NAMES, name),
         names.index("group") if "group" in names else None,
@@ -234,7 +234,9 @@ def _named(header: Sequence[str], accepted: Sequence[str]) -> bool:
     return any(field.strip().lower() in accepted for field in header)
 
 
-def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, int]) -> ManifestRow | str:
+def _row(
+    line: int, fields: Sequence[str], columns: _ManifestColumns, seen: dict[str, int]
+) -> ManifestRow | str:
     """A row, or what is wrong with it."""
     if len(fields) != columns.count:
         hint = "; quote fields that hold the separator" if len(fields) > columns.count else ""
@@ -247,11 +249,11 @@ def _row(line: int, fields: Sequence[str], columns: _Columns, seen: dict[str, in
     split = _optional(fields, columns.split)
     # A zero byte in any field is that image's failure (`extract.cache.format.storable`), not the table's
     # mistake.
-    if split is not None and split.lower() not in SPLIT_WORDS and "\0" not in split:
+    if split is not None and split.lower() not in SPLIT_VALUES and "\0" not in split:
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and SPLIT_WORDS.get(split.lower(), split))
+    return ManifestRow(line, path, label or None, group, split and SPLIT_VALUES.get(split.lower(), split))
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

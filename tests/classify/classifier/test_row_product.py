@@ -58,15 +58,15 @@ def test_scores_and_novelty_are_those_of_the_steps(
     assert reference is not None
     offset = unit - reference.mean.astype(np.float64)
     left = np.square(offset).sum(axis=1) - np.square(offset @ reference.axes.T.astype(np.float64)).sum(axis=1)
-    probabilities, novelty = fitted.answer(X)
+    probabilities, novelty = fitted.proba_and_novelty(X)
     np.testing.assert_allclose(novelty, np.sqrt(np.maximum(left, 0)) / 0.5, rtol=1e-5, atol=2e-4)
     np.testing.assert_array_equal(probabilities, fitted.predict_proba(X))
-    np.testing.assert_array_equal(novelty, fitted.answer(X)[1])
+    np.testing.assert_array_equal(novelty, fitted.proba_and_novelty(X)[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_a_reference_nothing_is_said_of_novelty(kind: Normalization) -> None:
     train = np.random.default_rng(0).random((9, 4)).astype(np.float32)
-    probabilities, novelty = classifier(kind, 3, train, novelty=False).answer(train)
+    probabilities, novelty = classifier(kind, 3, train, novelty=False).proba_and_novelty(train)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
     assert np.isnan(novelty).all()

@@ -11,7 +11,7 @@ import pytest
 from fc7.classify.commands.fit_text import fit_json, fit_report
 from fc7.classify.commands.metrics_text import evaluate_report, metrics_json
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
-from fc7.classify.metrics.metrics import judge
+from fc7.classify.metrics.metrics import compute_metrics
 from tests.support.classify.blobs import blobs, names
 
 
@@ -32,7 +32,7 @@ def test_a_fit_prints_counts_choice_figures_and_what_was_kept(result: FitResult)
     assert f"mean class recall {result.metrics.mean_recall:.1%}" in lines
     assert f"C = {result.C:g}" in text
     assert "against" in text
-    assert "fitted on the training part only" in text
+    assert "fitted on the train set only" in text
     assert "confusion matrix, rows are the truth" in text
 
 
@@ -50,7 +50,7 @@ def test_notes_are_printed() -> None:
 
 def test_the_confusion_matrix_has_a_row_for_each_truth() -> None:
     P = np.eye(2)[[0, 1, 1]]
-    text = evaluate_report(judge(["cat", "cat", "dog"], P, ["cat", "dog"]))
+    text = evaluate_report(compute_metrics(["cat", "cat", "dog"], P, ["cat", "dog"]))
     rows = [line.split() for line in text.splitlines() if line.startswith("(")]
     assert rows == [["(1)", "cat", "1", "1"], ["(2)", "dog", "0", "1"]]
 
@@ -59,26 +59,26 @@ def test_many_classes_list_their_mistakes_instead_of_a_matrix() -> None:
     classes = [f"c{i:03}" for i in range(200)]
     truth = [*classes, "c003", "c003"]
     P = np.eye(200)[[*range(200), 7, 7]]
-    text = evaluate_report(judge(truth, P, classes))
+    text = evaluate_report(compute_metrics(truth, P, classes))
     assert "    2  c003 taken for c007" in text
     assert "confusion matrix, rows" not in text
 
 
 def test_figures_that_are_undefined_are_dashes() -> None:
-    text = evaluate_report(judge(["a"], np.array([[0.9, 0.1]]), ["a", "b"]))
+    text = evaluate_report(compute_metrics(["a"], np.array([[0.9, 0.1]]), ["a", "b"]))
     row = next(line.split() for line in text.splitlines() if line.startswith("b"))
     assert row == ["b", "-", "-", "-", "-", "0"]
 
 
 def test_labels_the_classifier_does_not_know_are_named() -> None:
-    text = evaluate_report(judge(["a", "zebra"], np.array([[0.9, 0.1]] * 2), ["a", "b"]))
+    text = evaluate_report(compute_metrics(["a", "zebra"], np.array([[0.9, 0.1]] * 2), ["a", "b"]))
     assert "counted as wrong and left out of log loss and Brier score" in text
     assert "which need their probability: zebra (1)" in text
 
 
 def test_names_of_any_kind_stay_on_one_line_and_in_their_column() -> None:
     classes = ["a\nb\x1b[31m", "普通話", "x" * 60, "\udcff"]
-    text = evaluate_report(judge(classes, np.eye(4), classes))
+    text = evaluate_report(compute_metrics(classes, np.eye(4), classes))
     assert "\x1b" not in text
     text.encode()  # no lone surrogate reaches the terminal
     table = text[text.index("\nclass ") :].splitlines()[1:6]
@@ -97,6 +97,6 @@ def test_two_hundred_classes_stay_readable() -> None:
     names = [f"class number {i}" for i in range(200)]
     rng = np.random.default_rng(0)
     P = rng.dirichlet(np.ones(200), 600)
-    text = evaluate_report(judge([names[i % 200] for i in range(600)], P, names))
+    text = evaluate_report(compute_metrics([names[i % 200] for i in range(600)], P, names))
     assert len(text.splitlines()) < 60
     assert "and 180 classes with a better F1" in text

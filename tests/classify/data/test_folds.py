@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 
 
 def test_classes_of_ten_give_five_folds_of_two() -> None:
@@ -51,7 +51,7 @@ def test_units_stay_whole_and_each_folds_training_rows_hold_every_class(
 ) -> None:
     kinds = sorted({c for c, _ in rows})
     y = np.array([kinds.index(c) for c, _ in rows])
-    unit = make_units(*row_keys([g for _, g in rows], None, [str(i) for i in range(len(rows))]), seed)
+    unit = make_groups(*row_keys([g for _, g in rows], None, [str(i) for i in range(len(rows))]), seed)
     fold = make_folds(y, unit, len(kinds))
     for u in set(unit.tolist()):
         assert len(set(fold[unit == u])) == 1

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fc7.classify.commands.options import GIVEN_SPLIT
 from fc7.classify.data.split import column_split, nearest_subset, stratified_split, training_count
-from fc7.classify.data.split_words import GIVEN, SplitWords
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
+from fc7.classify.data.split_values import GIVEN, SplitValues
 from fc7.models.common.errors import DataError, UsageError
 
 
@@ -20,8 +20,8 @@ def test_the_default_on_the_command_line_is_the_one_of_the_words() -> None:
     assert GIVEN_SPLIT == GIVEN
 
 
-def sides(option: str = GIVEN) -> SplitWords:
-    found = SplitWords.parse(option)
+def sides(option: str = GIVEN) -> SplitValues:
+    found = SplitValues.parse(option)
     assert found is not None
     return found
 
@@ -31,11 +31,11 @@ def classes_of(counts: list[int]) -> tuple[np.ndarray, list[str]]:
 
 
 def single_units(n: int, seed: int = 0) -> np.ndarray:
-    return make_units(*row_keys(None, None, [f"{i}.jpg" for i in range(n)]), seed)
+    return make_groups(*row_keys(None, None, [f"{i}.jpg" for i in range(n)]), seed)
 
 
 def grouped(groups: list[str], seed: int = 0) -> np.ndarray:
-    return make_units(*row_keys(groups, None, [f"{i}.jpg" for i in range(len(groups))]), seed)
+    return make_groups(*row_keys(groups, None, [f"{i}.jpg" for i in range(len(groups))]), seed)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_a_plain_split_is_a_stratified_partition_whatever_the_order_of_rows(
 ) -> None:
     y, classes = classes_of(counts)
     paths = np.array([f"{i}.jpg" for i in range(len(y))])
-    split = stratified_split(y, make_units(*row_keys(None, None, paths.tolist()), seed), test_size, classes)
+    split = stratified_split(y, make_groups(*row_keys(None, None, paths.tolist()), seed), test_size, classes)
     assert sorted([*split.train, *split.test]) == list(range(len(y)))
     assert np.bincount(y[split.train]).tolist() == [training_count(n, test_size) for n in counts]
 
     order = np.array(data.draw(st.permutations(range(len(y)))))
-    unit = make_units(*row_keys(None, None, paths[order].tolist()), seed)
+    unit = make_groups(*row_keys(None, None, paths[order].tolist()), seed)
     again = stratified_split(y[order], unit, test_size, classes)
     assert set(paths[order][again.train]) == set(paths[split.train])
 
@@ -105,9 +105,9 @@ def test_another_seed_gives_another_split_and_the_same_seed_the_same() -> None:
 def test_an_added_image_moves_at_most_one_other() -> None:
     y, classes = classes_of([50, 50])
     paths = [f"{i}.jpg" for i in range(100)]
-    before = stratified_split(y, make_units(*row_keys(None, None, paths), 0), 0.3, classes)
+    before = stratified_split(y, make_groups(*row_keys(None, None, paths), 0), 0.3, classes)
     longer = [*paths, "new.jpg"]
-    after = stratified_split(np.append(y, 0), make_units(*row_keys(None, None, longer), 0), 0.3, classes)
+    after = stratified_split(np.append(y, 0), make_groups(*row_keys(None, None, longer), 0), 0.3, classes)
     old = {longer[i] for i in after.train} - {"new.jpg"}
     assert len({paths[i] for i in before.train} ^ old) <= 1
 
@@ -129,7 +129,7 @@ def test_copies_and_groups_never_straddle_and_every_class_that_can_be_is_in_both
     y = np.array([kinds.index(c) for c, _, _ in rows])
     groups = [group for _, group, _ in rows]
     content = [f"sha{digest}" for _, _, digest in rows]
-    unit = make_units(*row_keys(groups, content, None), seed)
+    unit = make_groups(*row_keys(groups, content, None), seed)
     classes = [f"c{c}" for c in kinds]
     units_of = [set(unit[y == c].tolist()) for c in range(len(kinds))]
     mixed = any(len(set(y[unit == u])) > 1 for u in set(unit.tolist()))
@@ -203,7 +203,7 @@ def test_a_class_in_one_group_trains_and_is_named() -> None:
     groups = ["a", "a", "b", "b", "c", "c", "d", "d", "d", "d"]
     split = stratified_split(y, grouped(groups), 0.3, ["cat", "dog"])
     assert set(range(6, 10)) <= set(split.train.tolist())
-    assert any("test part without an image" in note and "'dog'" in note for note in split.notes)
+    assert any("test set without an image" in note and "'dog'" in note for note in split.notes)
 
 
 def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
@@ -216,9 +216,9 @@ def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
 @pytest.mark.parametrize(
     ("option", "train", "test", "said"),
     [
-        (GIVEN, [0, 3], [1, 2, 4], "train trained, test and val judged (--split)"),
-        ("train:test", [0, 3], [1, 4], "train trained, test judged, val left out (--split)"),
-        ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test judged (--split)"),
+        (GIVEN, [0, 3], [1, 2, 4], "train trained, test and val tested (--split)"),
+        ("train:test", [0, 3], [1, 4], "train trained, test tested, val left out (--split)"),
+        ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test tested (--split)"),
     ],
 )
 def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
@@ -234,8 +234,8 @@ def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
     "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
 )
 def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
-    with pytest.raises(UsageError, match="needed is which of train, val and test train and which judge"):
-        SplitWords.parse(option)
+    with pytest.raises(UsageError, match="needed is which of train, val and test train and which test"):
+        SplitValues.parse(option)
 
 
 def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
@@ -265,5 +265,5 @@ def test_a_split_column_with_holes_or_one_part_is_refused(words: list[str], mess
 
 def test_groups_that_are_all_needed_in_training_leave_nothing_to_judge_with() -> None:
     groups = ["u", "u", "v", "v"]
-    with pytest.raises(DataError, match="no image can be held out to judge with"):
+    with pytest.raises(DataError, match="no image can be held out as the test set"):
         stratified_split(np.array([0, 1, 0, 2]), grouped(groups), 0.3, ["a", "b", "c"])

@@ -128,7 +128,7 @@ def test_balance_cuts_the_training_part_to_the_smallest_class_and_leaves_the_tes
     assert set(balanced.split.train) < set(plain.split.train)
     assert balanced.split.notes == (
         "--balance: every class trains on 7 images, as the smallest does; 28 training images were left out, "
-        "and the test part is as it was",
+        "and the test set is as it was",
     )
     order = np.random.default_rng(1).permutation(70)
     again = prepared([labels[i] for i in order], FitOptions(balance=True), [names(70)[i] for i in order])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.duplicates import distances as closeness
-from fc7.classify.duplicates.distances import Closeness
+from fc7.classify.duplicates import distances
+from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
 from fc7.classify.fit.fit import FitOptions, fit_classifier
@@ -53,12 +53,12 @@ def cosine_distances(X: np.ndarray) -> np.ndarray:
 def test_pairs_within_a_distance_are_all_of_them_and_no_others(
     n_features: int, block: int, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closeness, "_BLOCK", block)
-    monkeypatch.setattr(closeness, "_MANY", many)
+    monkeypatch.setattr(distances, "_BLOCK", block)
+    monkeypatch.setattr(distances, "_MANY", many)
     X, _ = features([20, 20], n_features)
     X = copies(X, list(range(0, 40, 3)), 0.3)
     D = cosine_distances(X)
-    near = Closeness(X, np.arange(len(X)))
+    near = FeatureDistances(X, np.arange(len(X)))
     for most in (0.02, 0.1, 0.4):
         i, j, distance = near.pairs_within(most, Silent())
         expected = {(a, b) for a, b in combinations(range(len(X)), 2) if D[a, b] <= most}
@@ -68,7 +68,7 @@ def test_pairs_within_a_distance_are_all_of_them_and_no_others(
 
 def test_distances_from_some_rows_are_those_to_all() -> None:
     X, _ = features([15, 15], 100)
-    ((block, distance),) = Closeness(X, np.arange(30)).from_some(np.array([2, 17]))
+    ((block, distance),) = FeatureDistances(X, np.arange(30)).from_some(np.array([2, 17]))
     assert block.tolist() == [2, 17]
     np.testing.assert_allclose(distance, cosine_distances(X)[[2, 17]], atol=1e-5)
 
@@ -137,7 +137,7 @@ def test_a_chain_does_not_tie_a_class_and_its_links_are_counted() -> None:
     found = find(X, [*y, *["chain"] * 100], cosine=0.95)
     D = cosine_distances(X)
     assert found.groups
-    assert found.untied > 0
+    assert found.n_left_apart > 0
     for rows in found.groups:
         assert max(D[a, b] for a, b in combinations(rows, 2)) < 6 * 0.05
         assert len(rows) <= 50
@@ -192,13 +192,13 @@ def test_groups_obey_the_rules_by_brute_force(seed: int, n: int, most: float) ->
     assert sorted(found.groups) == sorted(
         sorted(g) for g in {min(g): g for g in groups.values()}.values() if len(g) > 1
     )
-    assert found.untied == sum(groups[a] is not groups[b] for _, a, b in edges)
+    assert found.n_left_apart == sum(groups[a] is not groups[b] for _, a, b in edges)
 
 
 def test_thresholds_of_a_class_do_not_exceed_those_between_classes_and_hold_what_they_say() -> None:
     X, y = features([100] * 10)
     codes = np.unique(y, return_inverse=True)[1]
-    near = Closeness(X, np.arange(1000))
+    near = FeatureDistances(X, np.arange(1000))
     thresholds = calibrate(near, codes, np.arange(1000), 10)
     assert (thresholds.inside <= thresholds.between).all()
     D = cosine_distances(X)

@@ -7,7 +7,7 @@ import pytest
 
 from fc7.classify.duplicates import greys
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
-from fc7.classify.duplicates.greys import Greys, mirrored
+from fc7.classify.duplicates.greys import GreyDistances, mirrored
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_pairs_are_all_within_the_distance_each_the_nearer_way(
     monkeypatch.setattr(greys, "_BLOCK", block)
     T = np.concatenate([pictures(20), pictures(20)[:4], mirrored(pictures(20)[5:9])])
     T[3] = 77  # flat: not compared
-    seen = Greys(T)
+    seen = GreyDistances(T)
     assert seen.rows.tolist() == [i for i in range(28) if i != 3]
     # By the textbook, in float64.
     Z = T[seen.rows].astype(np.float64)

@@ -91,7 +91,7 @@ def test_hostile_class_names_are_shown_and_do_nothing(classifier: Classifier) ->
     page = Page(card_text(classifier))
     allowed = {"h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "code"}
     assert set(page.tags) <= allowed
-    counts = next(i for i, row in enumerate(page.rows) if row == ["class", "learned from", "judged on"])
+    counts = next(i for i, row in enumerate(page.rows) if row == ["class", "learned from", "tested on"])
     found = page.rows[counts + 1 : counts + 1 + len(HOSTILE)]
     assert sorted(row[0] for row in found) == sorted(map(shown, HOSTILE))
     assert all(row[1:] == ["10", "4"] for row in found)
@@ -123,11 +123,11 @@ def test_the_figures_are_those_of_the_record_with_wilsons_intervals(classifier: 
 
 def test_limits_say_what_is_weak(classifier: Classifier) -> None:
     text = card_text(classifier)
-    assert "9 of 9 classes were judged on fewer than 10 images each" in " ".join(text.split())
+    assert "9 of 9 classes were tested on fewer than 10 images each" in " ".join(text.split())
     refit = replace(classifier, metadata={**classifier.metadata, "refit": "all"})
     assert "fitted again on all images" in card_text(refit)
     assert "fitted again on all images" not in text
-    assert "below 0.400 is answered with unknown" in text
+    assert "below 0.400 is labelled unknown" in text
     assert "Every image gets one of these classes" in card_text(replace(classifier, reject_below=0.0))
 
 
@@ -135,10 +135,10 @@ def test_headings_are_those_of_a_model_card_in_order(classifier: Classifier) -> 
     assert re.findall("^## (.*)$", card_text(classifier), re.M) == [
         "What it is",
         "What it is for",
-        "What its figures depend on",
-        "How it was judged",
-        "Images it learned from and was judged on",
-        "Figures",
+        "What its metrics depend on",
+        "How it was evaluated",
+        "Images it was trained and tested on",
+        "Metrics",
         "Before it decides about people",
         "Limits",
         "Where it comes from",
@@ -148,14 +148,14 @@ def test_headings_are_those_of_a_model_card_in_order(classifier: Classifier) -> 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "tests/data").glob("classifier-v*.onnx")))
 def test_classifiers_of_every_format_version_have_a_card(name: str) -> None:
     text = card_text(load_classifier(ROOT / "tests/data" / name))
-    assert "## Figures" in text
+    assert "## Metrics" in text
     assert "not known" in text
 
 
 def test_what_was_not_recorded_is_said_to_be_so() -> None:
     text = card_text(replace(fitted(), metadata={}))
     assert text.count("not recorded") >= 4
-    assert "it was not judged" in text
+    assert "it was not evaluated" in text
 
 
 def test_duplicates_are_told_where_they_were_counted() -> None:

@@ -174,7 +174,7 @@ def test_whoever_reads_an_image_of_the_trial_says_so_before(
         yield listing, Care(watch)
 
     monkeypatch.setenv("FC7_HOME", str(cli.store))
-    monkeypatch.setattr("fc7.classify.export.export.recovering", recovering)
+    monkeypatch.setattr("fc7.classify.export.export.recover_from_crash", recovering)
     varied = cli.folder / "varied"
     export_full(load_classifier(cli.folder / "classifier.onnx"), cli.folder / "seen.onnx", images=[varied])
     assert sorted(watched) == sorted(path.name for path in varied.iterdir() for _ in range(2))
@@ -302,7 +302,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
         next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
         data = model.SerializeToString()
     monkeypatch.setattr("fc7.classify.export.export.to_bytes", lambda _: data)
-    with pytest.raises(ClassifierError, match="not written, since it would not answer as fc7 classify does"):
+    with pytest.raises(ClassifierError, match="not written, since it would not predict as fc7 classify does"):
         export_full(classifier, here / "full.onnx", images=["imgs"])
     assert (here / "full.onnx").read_bytes() == older
     assert [file.name for file in here.iterdir()] == ["full.onnx"]

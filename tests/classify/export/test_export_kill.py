@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and flock of
 # The command line, killed when everything is written and nothing has its name yet.
 DIES = """
 import os, signal, sys
-from fc7.classify import export
+from fc7.classify.export import export
 export.flush = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 from fc7 import cli
 sys.argv = ["fc7", "export", "-o", "full.onnx"]

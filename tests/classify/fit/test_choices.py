@@ -1,4 +1,4 @@
-"""What cross-validation chooses: normalisation, layer, C; all of it inside the training part."""
+"""What cross-validation chooses: normalisation, layer, C; all of it inside the train set."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
     notes = fit([20, 20, 20], FitOptions(head="svm", C=1e6), spread=3.0).notes
     assert any("the svm did not converge at C = 1e+06 in fold" in note for note in notes)
-    assert any("did not converge at C = 1e+06: its figures are its own" in note for note in notes)
+    assert any("did not converge at C = 1e+06: its metrics are its own" in note for note in notes)
 
 
 @pytest.mark.parametrize("test_size", [0, 1, -0.1, 1.5, float("nan")])
@@ -214,5 +214,5 @@ def test_progress_is_told_of_every_value_of_c() -> None:
     progress = Counting()
     X, y = blobs([10, 10])
     result = fit_classifier(X, y, options=FitOptions(head="svm"), progress=progress)
-    assert progress.steps == len(result.tuned[0].trials)
+    assert progress.steps == len(result.tuned[0].cv_results)
     assert progress.ended == 1

@@ -70,8 +70,9 @@ def test_images_that_an_added_copy_ties_train_and_are_counted() -> None:
     after = prepared(labels, options, sha256=content, groups=groups)
     then, now = sides_of(before), sides_of(after)
     assert {digest for digest in then if then[digest] != now[digest]} == {content[a_test]}
-    assert "19 of 20 images keep their side; 1 that judged are tied to training images, and train" in str(
-        after.split.notes
+    assert (
+        "19 of 20 images keep their side; 1 of the test set are grouped with training images, and train"
+        in str(after.split.notes)
     )
 
 

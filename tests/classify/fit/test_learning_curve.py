@@ -1,4 +1,4 @@
-"""Curves on data whose truth is known: units whole, the test part fixed, the verdict by its rule."""
+"""Curves on data whose truth is known: units whole, the test set fixed, the verdict by its rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.preprocessing import normalize as unit_rows
 from sklearn.svm import LinearSVC
 
 from fc7.classify.commands.curves import learning_curve_report
-from fc7.classify.data.units import count_table
+from fc7.classify.data.split_groups import count_table
 from fc7.classify.fit.learning_curve import LearningCurve, _draw, learning_curve
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, lines_of, read_json, write_pictures
@@ -53,7 +53,7 @@ def test_hard_classes_with_few_images_want_more() -> None:
     found = curve(8, 4.0)
     assert found.more_would_help == "yes"
     text = learning_curve_report(found)
-    assert "judged on the same 1600 held-out images" in text
+    assert "evaluated on the same 1600 held-out images" in text
     assert found.verdict in text
     assert "more images would probably help" in found.verdict
     assert found.points[0].mean < found.points[-1].mean
@@ -90,7 +90,7 @@ def test_the_error_of_the_gain_is_about_what_repeating_it_all_shows() -> None:
         )
         gains.append(found.gain)
         errors.append(found.gain_error)
-    # Of the draws of one training part the error knows; that another one was possible adds to it.
+    # Of the draws of one train set the error knows; that another one was possible adds to it.
     assert 0.5 < np.mean(errors) / np.std(gains) < 1.5
 
 

@@ -48,7 +48,7 @@ def test_the_classifier_is_scikit_learns_one_vs_one_on_the_training_part(cli: Co
 def test_it_is_named_in_text_and_card_and_written_alike_again(cli: CommandLine) -> None:
     said = cli.good("fit", "--svm", "--ovo", "--reject-below", "0.5", "-o", "again.onnx").out
     assert (cli.folder / "again.onnx").read_bytes() == (cli.folder / "classifier.onnx").read_bytes()
-    assert "svm-ovo, 5-fold cross-validation in the training part" in said
+    assert "svm-ovo, 5-fold cross-validation in the train set" in said
     assert "head: svm-ovo, C = " in said
     cli.good("export", "--card", "card.md")
     assert "3 linear support vector machines, one for each pair of classes" in (

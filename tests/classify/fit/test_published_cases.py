@@ -18,7 +18,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
-from fc7.classify.metrics.metrics import judge, wilson_interval
+from fc7.classify.metrics.metrics import compute_metrics, wilson_interval
 from fc7.models.common.errors import ClassifierError, DataError
 
 
@@ -120,7 +120,7 @@ def test_every_figure_of_a_small_case_by_hand() -> None:
     P = np.array(
         [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.5, 0.4, 0.1], [0.2, 0.2, 0.6]]
     )
-    found = judge(truth, P, ["a", "b", "c"])
+    found = compute_metrics(truth, P, ["a", "b", "c"])
     assert found.accuracy == pytest.approx(4 / 6)
     assert found.confusion.tolist() == [[2, 1, 0], [1, 1, 0], [0, 0, 1]]
     assert found.recall.tolist() == pytest.approx([2 / 3, 1 / 2, 1])
@@ -133,7 +133,7 @@ def test_every_figure_of_a_small_case_by_hand() -> None:
 
 
 def test_a_label_the_classifier_does_not_know_is_wrong_and_named() -> None:
-    found = judge(["a", "z"], np.array([[0.9, 0.1], [0.8, 0.2]]), ["a", "b"])
+    found = compute_metrics(["a", "z"], np.array([[0.9, 0.1], [0.8, 0.2]]), ["a", "b"])
     assert found.accuracy == 0.5
     assert found.unknown == {"z": 1}
 

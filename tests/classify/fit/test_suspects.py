@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.rows import Table, make_table
-from fc7.classify.data.units import make_units, row_keys
+from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
 from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
@@ -56,7 +56,7 @@ def test_probabilities_are_those_of_heads_that_have_not_seen_the_row(class_weigh
     table = table_of(X, y)
     found = out_of_fold(table, C=3.0, class_weight=class_weight)
     rows = X / np.linalg.norm(X, axis=1, keepdims=True)
-    fold = make_folds(found.y, make_units(*row_keys(None, None, names(len(y))), 0), 3)
+    fold = make_folds(found.y, make_groups(*row_keys(None, None, names(len(y))), 0), 3)
     scores = np.empty((len(y), 3))
     for f in range(5):
         weight = None if class_weight == "none" else class_weight

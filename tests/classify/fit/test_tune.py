@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.choose import choose
-from fc7.classify.fit.cross_validate import Trial, _past_the_peak, grid, tune
+from fc7.classify.fit.cross_validate import CvResult, _past_the_peak, grid, tune
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.training import TrainingData
 from tests.support.classify.blobs import blobs
@@ -50,7 +50,7 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
 def test_of_equally_good_values_the_smallest_is_taken() -> None:
     _, data, fold = material([10, 10, 10], spread=0.01)
     found = tune("softmax", data, fold, 3, [1.0, 10.0, 100.0])
-    assert [trial.accuracy for trial in found.trials] == [1.0] * len(found.trials)
+    assert [trial.accuracy for trial in found.cv_results] == [1.0] * len(found.cv_results)
     assert found.best.C == 1.0
 
 
@@ -58,16 +58,16 @@ def test_the_scores_are_those_of_the_best_value() -> None:
     _, data, fold = material([20, 20, 20])
     found = tune("svm", data, fold, 3, [0.001, 0.01, 0.1, 1.0, 10.0])
     assert np.mean(found.scores.argmax(axis=1) == data.y) == found.best.accuracy
-    assert found.best.accuracy == max(trial.accuracy for trial in found.trials)
+    assert found.best.accuracy == max(trial.accuracy for trial in found.cv_results)
 
 
-def trial(accuracy: float, train: float = 0.9, error: float = 0.02) -> Trial:
-    return Trial(1.0, accuracy, error, train, converged=True)
+def trial(accuracy: float, train: float = 0.9, error: float = 0.02) -> CvResult:
+    return CvResult(1.0, accuracy, error, train, converged=True)
 
 
 def test_the_search_ends_past_the_peak_and_not_on_a_flat_start() -> None:
-    def ends(*trials: Trial) -> bool:
-        return _past_the_peak(trials, max(trials, key=lambda t: t.accuracy))
+    def ends(*cv_results: CvResult) -> bool:
+        return _past_the_peak(cv_results, max(cv_results, key=lambda t: t.accuracy))
 
     # Too small a C gives every image the most frequent class: flat, and far from the end.
     assert not ends(trial(0.5), trial(0.5), trial(0.5))
@@ -97,7 +97,7 @@ def test_any_number_of_threads_decides_the_same_bit_for_bit(
             monkeypatch.setattr("fc7.classify.classifier.products._threads", lambda pool=pool: pool)
             found.append(tune(head, data, fold, 3, [0.1, 1.0]))
     assert np.array_equal(found[0].scores, found[1].scores)
-    assert found[0].trials == found[1].trials
+    assert found[0].cv_results == found[1].cv_results
 
 
 def test_without_a_head_both_are_tried_and_the_better_is_kept() -> None:
@@ -113,7 +113,7 @@ def test_without_a_head_both_are_tried_and_the_better_is_kept() -> None:
 def test_a_given_c_is_not_searched_for_but_still_calibrated() -> None:
     _, data, fold = material([20, 20, 20])
     found = choose(data, fold, 3, FitOptions(head="svm", C=0.37))
-    assert [t.C for t in found.tuned[0].trials] == [0.37]
+    assert [t.C for t in found.tuned[0].cv_results] == [0.37]
     assert found.C == 0.37
     assert found.scale > 0
     assert found.scale != 1

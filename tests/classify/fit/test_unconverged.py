@@ -102,7 +102,7 @@ def test_so_is_the_classifier_that_copies_on_both_sides_were_judged_with(
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 600)).astype(np.float32)
     X, y = np.concatenate([X, X * 1.01]), [f"c{c}" for c in rng.integers(0, 3, 60)] * 2
-    said = "the classifier behind the figure 'leaky' did not converge: a better one exists"
+    said = "the classifier behind the metric 'leaky' did not converge: a better one exists"
     options = FitOptions(head="softmax", C=1e4)
     names = [f"{i:03}" for i in range(120)]
     whole = fit_classifier(X, y, paths=names, options=options)

@@ -100,7 +100,7 @@ def test_images_that_cannot_be_read_are_named_and_in_no_figure(cli: CommandLine)
     assert [failure["path"] for failure in said["failures"]] == ["red/200.png"]
     lines = cli.incomplete("compare", "tiny-c.onnx", "other-c.onnx", "damaged").out.splitlines()
     assert lines[0].startswith("skipped red/200.png: ")
-    assert lines[1] == "1 image could not be read: not judged and in no figure, and the exit code is 1"
+    assert lines[1] == "1 image could not be read: not evaluated and in no metric, and the exit code is 1"
 
 
 def test_equals_are_not_told_apart(cli: CommandLine) -> None:

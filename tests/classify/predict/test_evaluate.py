@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from fc7.classify.metrics.average_precision import average_precision
-from fc7.classify.metrics.metrics import judge, wilson_interval
+from fc7.classify.metrics.metrics import compute_metrics, wilson_interval
 from fc7.classify.metrics.reliability import reliability_bins
-from fc7.classify.predict.groups import judge_groups
+from fc7.classify.predict.group_metrics import group_metrics
 from fc7.models.common.errors import DataError
 
 
@@ -47,7 +47,7 @@ def test_the_interval_holds_the_share_and_stays_in_bounds(n: int, share: float) 
 
 def test_a_small_case_worked_out_by_hand() -> None:
     # truth a a a b b c; predicted a a b b c c
-    found = judge(list("aaabbc"), one_hot([0, 0, 1, 1, 2, 2], 3), ["a", "b", "c"])
+    found = compute_metrics(list("aaabbc"), one_hot([0, 0, 1, 1, 2, 2], 3), ["a", "b", "c"])
     assert found.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
     assert (found.n, found.n_correct) == (6, 4)
     assert found.accuracy == pytest.approx(4 / 6)
@@ -62,13 +62,13 @@ def test_a_small_case_worked_out_by_hand() -> None:
 
 
 def test_accuracy_and_mean_class_recall_differ_where_classes_differ_in_size() -> None:
-    found = judge(["a"] * 98 + ["b"] * 2, one_hot([0] * 100, 2), ["a", "b"])
+    found = compute_metrics(["a"] * 98 + ["b"] * 2, one_hot([0] * 100, 2), ["a", "b"])
     assert found.accuracy == pytest.approx(0.98)
     assert found.mean_recall == pytest.approx(0.5)
 
 
 def test_a_label_the_classifier_does_not_know_is_an_error_and_is_named() -> None:
-    found = judge(["a", "b", "zebra", "emu"], one_hot([0, 1, 0, 1], 2), ["a", "b"])
+    found = compute_metrics(["a", "b", "zebra", "emu"], one_hot([0, 1, 0, 1], 2), ["a", "b"])
     assert found.labels == ("a", "b", "emu", "zebra")
     assert found.unknown == {"emu": 1, "zebra": 1}
     assert found.accuracy == pytest.approx(0.5)
@@ -79,7 +79,7 @@ def test_a_label_the_classifier_does_not_know_is_an_error_and_is_named() -> None
 
 
 def test_a_class_without_images_has_no_recall_and_does_not_count_in_the_mean() -> None:
-    found = judge(["a", "b"], one_hot([0, 1], 3), ["a", "b", "c"])
+    found = compute_metrics(["a", "b"], one_hot([0, 1], 3), ["a", "b", "c"])
     assert math.isnan(found.recall[2])
     assert math.isnan(found.f1[2])
     assert found.mean_recall == 1
@@ -87,12 +87,15 @@ def test_a_class_without_images_has_no_recall_and_does_not_count_in_the_mean() -
 
 def test_top_k_counts_the_label_among_the_first_k() -> None:
     P = np.array([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.2, 0.3]])
-    found = judge(["b", "b", "b"], P, list("abcd"))
+    found = compute_metrics(["b", "b", "b"], P, list("abcd"))
     assert found.top_k == {2: pytest.approx(1 / 3), 3: pytest.approx(2 / 3)}
 
 
 def test_of_equal_probabilities_the_first_class_is_predicted() -> None:
-    assert judge(["a", "b"], np.full((2, 2), 0.5), ["a", "b"]).confusion.tolist() == [[1, 0], [1, 0]]
+    assert compute_metrics(["a", "b"], np.full((2, 2), 0.5), ["a", "b"]).confusion.tolist() == [
+        [1, 0],
+        [1, 0],
+    ]
 
 
 @settings(max_examples=50, deadline=None)
@@ -105,7 +108,7 @@ def test_all_figures_agree_with_scikit_learn(y: list[int], seed: int) -> None:
     names = ["a", "b", "c", "d"]
     truth = [names[c] for c in y]
     guess = [names[c] for c in P.argmax(axis=1)]
-    found = judge(truth, P, names)
+    found = compute_metrics(truth, P, names)
     p, r, f, n = reference.precision_recall_fscore_support(truth, guess, labels=names, zero_division=np.nan)
     assert found.confusion.tolist() == reference.confusion_matrix(truth, guess, labels=names).tolist()
     assert found.accuracy == pytest.approx(reference.accuracy_score(truth, guess))
@@ -124,11 +127,13 @@ def test_all_figures_agree_with_scikit_learn(y: list[int], seed: int) -> None:
 
 
 def test_a_probability_of_zero_is_a_large_loss_and_not_an_infinite_one() -> None:
-    assert judge(["a"], np.array([[0.0, 1.0]]), ["a", "b"]).log_loss == pytest.approx(87.34, abs=0.01)
+    assert compute_metrics(["a"], np.array([[0.0, 1.0]]), ["a", "b"]).log_loss == pytest.approx(
+        87.34, abs=0.01
+    )
 
 
 def test_undefined_figures_are_null_for_programs() -> None:
-    found = judge(["a"], one_hot([0], 2), ["a", "b"]).to_json()
+    found = compute_metrics(["a"], one_hot([0], 2), ["a", "b"]).to_json()
     assert found["classes"] == [
         {"label": "a", "support": 1, "precision": 1, "recall": 1, "f1": 1, "average_precision": 1},
         {
@@ -140,7 +145,7 @@ def test_undefined_figures_are_null_for_programs() -> None:
             "average_precision": None,
         },
     ]
-    strange = judge(["z"], one_hot([0], 2), ["a", "b"]).to_json()
+    strange = compute_metrics(["z"], one_hot([0], 2), ["a", "b"]).to_json()
     for figure in ("log_loss", "brier", "mean_average_precision", "rejection"):
         assert strange[figure] is None
 
@@ -155,19 +160,19 @@ def test_undefined_figures_are_null_for_programs() -> None:
 )
 def test_what_cannot_be_judged_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        judge(truth, P, ["a", "b"])
+        compute_metrics(truth, P, ["a", "b"])
 
 
 def test_probability_figures_worked_out_by_hand() -> None:
     P = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
-    found = judge(["a", "b", "b", "a"], P, ["a", "b"])
+    found = compute_metrics(["a", "b", "b", "a"], P, ["a", "b"])
     # (0.2² + 0.2²) + (0.6² + 0.6²) + (0.3² + 0.3²) + (0.1² + 0.1²) = 1.0, over 4
     assert found.brier == pytest.approx(0.25)
     # Confidences 0.8, 0.6, 0.7, 0.9 lie in four bins of fifteen: |1 - 0.8|, |0 - 0.6|, |1 - 0.7|, |1 - 0.9|
     assert found.reliability.expected_error == pytest.approx((0.2 + 0.6 + 0.3 + 0.1) / 4)
     # b ranks 0.7 (b), 0.4 (b), 0.2, 0.1: precision 1 at both recalls; a ranks 0.9 a, 0.8 a.
     assert found.average_precision.tolist() == [1, 1]
-    worse = judge(["b", "a", "b", "a"], P, ["a", "b"])
+    worse = compute_metrics(["b", "a", "b", "a"], P, ["a", "b"])
     # a: 0.9 a (1/1), 0.8 b, 0.6 a (2/3), 0.3 b -> (1 + 2/3) / 2; b: 0.7 b (1/1), 0.4 a, 0.2 b (2/3)
     assert worse.average_precision == pytest.approx([5 / 6, 5 / 6])
     assert worse.mean_average_precision == pytest.approx(5 / 6)
@@ -179,13 +184,15 @@ def test_rows_of_equal_score_pass_a_threshold_together() -> None:
 
 def test_accepted_rows_are_counted_at_the_threshold() -> None:
     P = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
-    found = judge(["a", "b", "b", "b"], P, ["a", "b"], reject_below=0.7)
+    found = compute_metrics(["a", "b", "b", "b"], P, ["a", "b"], reject_below=0.7)
     assert (found.n_accepted, found.n_accepted_correct) == (3, 2)
     rejection = found.to_json()["rejection"]
     assert isinstance(rejection, dict)
     assert (rejection["coverage"], rejection["accuracy"]) == (0.75, pytest.approx(2 / 3))
     assert rejection["accuracy_interval"] == pytest.approx(list(wilson_interval(2, 3)))
-    nobody = judge(["a"], np.array([[0.6, 0.4]]), ["a", "b"], reject_below=0.7).to_json()["rejection"]
+    nobody = compute_metrics(["a"], np.array([[0.6, 0.4]]), ["a", "b"], reject_below=0.7).to_json()[
+        "rejection"
+    ]
     assert isinstance(nobody, dict)
     assert (nobody["n_accepted"], nobody["accuracy"]) == (0, None)
 
@@ -209,7 +216,7 @@ def test_true_probabilities_have_a_small_calibration_error_and_boastful_ones_a_l
 
 
 def test_groups_are_judged_each_by_itself() -> None:
-    groups = judge_groups(["x", "", "x", "y"], np.array([True, True, False, True]))
+    groups = group_metrics(["x", "", "x", "y"], np.array([True, True, False, True]))
     assert [(g.group, g.n, g.n_correct) for g in groups] == [("", 1, 1), ("x", 2, 1), ("y", 1, 1)]
     assert groups[1].interval == wilson_interval(1, 2)
-    assert judge_groups(["", ""], np.array([True, False])) == ()
+    assert group_metrics(["", ""], np.array([True, False])) == ()

@@ -96,7 +96,7 @@ def test_labels_may_come_from_a_manifest(cli: CommandLine) -> None:
     assert by_images["groups"] == by_cache["groups"]
     refused = cli("evaluate", "features.h5", "--labels", "labels.csv")
     assert refused.code == 2
-    assert "is a cache and has its labels" in refused.err
+    assert "is a feature cache and has its labels" in refused.err
 
 
 def test_images_that_trained_are_told_and_can_be_left_out(cli: CommandLine) -> None:
@@ -140,5 +140,5 @@ def test_images_that_extract_could_not_read_are_told_beside_the_exit_code(cli: C
     ran = cli("evaluate", "torn.h5")
     assert ran.code == 1
     assert "skipped red/x.png: " in ran.out
-    assert "1 image could not be read: not judged and in no figure, and the exit code is 1" in ran.out
+    assert "1 image could not be read: not evaluated and in no metric, and the exit code is 1" in ran.out
     assert "exit code" not in cli.good("evaluate", "features.h5").out

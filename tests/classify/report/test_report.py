@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fc7.classify.classifier.artifact import load_classifier
-from fc7.classify.metrics.metrics import judge
+from fc7.classify.metrics.metrics import compute_metrics
 from fc7.extract.cache.reader import load_features
 from tests.support import CommandLine, write_pictures
 from tests.support.classify.report_support import CONTROL, HOSTILE, QUOTES, SCRIPT, Page, hostile_set
@@ -106,7 +106,9 @@ def test_the_headline_and_the_matrix_are_those_of_the_held_out_images(cli: Comma
     )
     assert classifier.split is not None
     test = np.flatnonzero(classifier.split.part_of(features.sha256, features.paths) == "test")
-    metrics = judge(features.y[test], classifier.predict_proba(features.X[test]), classifier.classes_)
+    metrics = compute_metrics(
+        features.y[test], classifier.predict_proba(features.X[test]), classifier.classes_
+    )
     headline = page.section("headline")
     low, high = metrics.accuracy_interval
     assert f"{metrics.accuracy:.1%}".replace("%", " %") in headline
@@ -234,7 +236,7 @@ def test_new_labelled_images_and_unlabelled_ones(cli: CommandLine, tmp_path: Pat
     here.good("extract", "flat", "--network", "tiny", "-o", "flat.h5", "--quiet")
     here.good("report", "flat.h5", "-m", cli.folder / "classifier.onnx", "-o", "flat.html")
     page = Page(here.folder / "flat.html")
-    assert "No image in this cache has a label" in page.section("data")
+    assert "No image in this feature cache has a label" in page.section("data")
     assert "held out" in page.section("headline")
 
 

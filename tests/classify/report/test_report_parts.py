@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fc7.classify.metrics.metrics import judge
-from fc7.classify.report import sheets
+from fc7.classify.metrics.metrics import compute_metrics
+from fc7.classify.report import image_grids
 from fc7.classify.report.canvas import render
-from fc7.classify.report.facts import ClassCount
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.plots import draw_classes, draw_confusion, shade
 from fc7.classify.report.projection import MOST_POINTS, project
+from fc7.classify.report.report_data import ClassCount
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import SIDE, find_originals, make_thumbnails
 from fc7.extract.images.decode import shrink
@@ -111,18 +111,18 @@ def test_a_thumbnail_of_no_picture_is_an_image_error() -> None:
         shrink(b"no picture", SIDE)
 
 
-def judged(n: int = 60, K: int = 3, seed: int = 0) -> Judged:
+def judged(n: int = 60, K: int = 3, seed: int = 0) -> EvaluatedImages:
     rng = np.random.default_rng(seed)
     P = rng.dirichlet(np.ones(K), n)
     classes = tuple(f"c{k}" for k in range(K))
     truth = rng.integers(0, K, n)
-    metrics = judge([classes[t] for t in truth], P, classes)
-    return Judged(np.arange(n) + 100, truth, P, classes, metrics, "these", True)
+    metrics = compute_metrics([classes[t] for t in truth], P, classes)
+    return EvaluatedImages(np.arange(n) + 100, truth, P, classes, metrics, "these", True)
 
 
 def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
     found, paths = judged(), [f"{i}.png" for i in range(200)]
-    behind = sheets.cells(found, paths)
+    behind = image_grids.cells(found, paths)
     for t in range(3):
         for p in range(3):
             expected = {
@@ -137,8 +137,10 @@ def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
             assert len(named) == min(20, len(expected) - len(shown))
     wrong = [i for i in range(60) if found.truth[i] != found.probabilities[i].argmax()]
     wrong.sort(key=lambda i: -found.probabilities[i].max())
-    assert [shown.row - 100 for shown in sheets.mistakes(found, paths)] == wrong[: sheets.MOST_MISTAKES]
-    first = sheets.mistakes(found, paths)[0]
+    assert [shown.row - 100 for shown in image_grids.mistakes(found, paths)] == wrong[
+        : image_grids.MOST_MISTAKES
+    ]
+    first = image_grids.mistakes(found, paths)[0]
     assert first.text == (
         f"c{found.truth[wrong[0]]} taken for c{found.probabilities[wrong[0]].argmax()}, "
         f"{found.probabilities[wrong[0]].max():.1%}"
@@ -147,20 +149,20 @@ def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
 
 def test_a_report_shows_a_bounded_number_of_images() -> None:
     found = judged(5000, 60)
-    behind = sheets.cells(found, [f"{i}.png" for i in range(6000)])
+    behind = image_grids.cells(found, [f"{i}.png" for i in range(6000)])
     assert sum(sheet.n for sheet in behind.values()) == 5000
     shown = sum(len(sheet.images) for sheet in behind.values())
-    assert shown <= sheets.MOST_WRONG + sheets.MOST_RIGHT
+    assert shown <= image_grids.MOST_WRONG + image_grids.MOST_RIGHT
     labels = [f"c{i % 300:03}" for i in range(3000)]
-    some = sheets.samples(labels, np.arange(3000), [str(i) for i in range(3000)])
-    assert sum(len(sheet.images) for sheet in some) <= sheets.MOST_SAMPLES
+    some = image_grids.samples(labels, np.arange(3000), [str(i) for i in range(3000)])
+    assert sum(len(sheet.images) for sheet in some) <= image_grids.MOST_SAMPLES
     for sheet in some:
         assert {int(shown.path) % 300 for shown in sheet.images} == {int(sheet.title[1:])}
 
 
 def test_groups_that_disagree_come_first() -> None:
     labels = ["a", "a", "a", "a", "b", "", "a"]
-    shown, disagreeing = sheets.groups([[0, 1, 2], [3, 4], [5, 6]], labels, [f"{i}" for i in range(7)])
+    shown, disagreeing = image_grids.groups([[0, 1, 2], [3, 4], [5, 6]], labels, [f"{i}" for i in range(7)])
     assert disagreeing == 1
     assert [sheet.title for sheet in shown] == ["labels differ", "one label", "one label"]
     assert [s.text for s in shown[0].images] == ["labelled a", "labelled b"]

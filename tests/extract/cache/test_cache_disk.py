@@ -18,7 +18,7 @@ from fc7.extract.cache.format.hdf5 import NewFile, OpenFile
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.reader import load_features
 from fc7.models.common.errors import CacheError, UsageError
-from fc7.models.outputs.places import Place
+from fc7.models.outputs.places import OutputPlace
 from tests.support.extract.cache_support import (
     PETS,
     CrashError,
@@ -147,13 +147,13 @@ def test_ctrl_c_inside_the_library_comes_out_as_ctrl_c(path: Path, monkeypatch: 
 @posix
 def test_ctrl_c_during_a_commit_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
-    real = Place.put
+    real = OutputPlace.put
 
-    def interrupted(place: Place, finished: Path, occupied: Callable[[], bool]) -> None:
+    def interrupted(place: OutputPlace, finished: Path, occupied: Callable[[], bool]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         real(place, finished, occupied)
 
-    monkeypatch.setattr(Place, "put", interrupted)
+    monkeypatch.setattr(OutputPlace, "put", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(path, MORE)
     assert path.read_bytes() == before

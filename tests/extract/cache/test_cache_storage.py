@@ -124,7 +124,7 @@ def test_one_very_long_text_does_not_make_the_file_large(path: Path) -> None:
 def test_a_text_that_hdf5_could_not_give_back_is_refused(path: Path, text: str) -> None:
     with writer(path) as cache:
         cache.write_segment(block({"a": "x"}), [])
-        with pytest.raises(CacheError, match=r"label .* a cache cannot keep that"):
+        with pytest.raises(CacheError, match=r"label .* a feature cache cannot keep that"):
             cache.commit(refs({"a": Image("x", text)}), [], roots=[])
     assert not path.exists()
 

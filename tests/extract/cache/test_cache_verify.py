@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from numpy.typing import NDArray
 
-from fc7.extract.cache.format.header import Header, open_cache
+from fc7.extract.cache.format.header import CacheHeader, open_cache
 from fc7.extract.cache.format.sealed_writer import SealedWriter
 from fc7.extract.cache.verify import verify
 from fc7.extract.records import Listing
@@ -81,7 +81,7 @@ Columns = dict[str, NDArray[Any]]
 def forge(path: Path, change: Callable[[Columns], None] = lambda _: None, **header_changes: Any) -> None:
     """Write a cache anew, sealed as it should be, that holds or says something else."""
     with open_cache(path) as file:
-        header = dataclasses.replace(Header.read(file), **header_changes)
+        header = dataclasses.replace(CacheHeader.read(file), **header_changes)
         sealed = {name: file[name] for name in file.names()}
         columns = {name: file.read(name, 0, about.shape[0]) for name, about in sealed.items()}
     change(columns)

@@ -11,5 +11,5 @@ from fc7.extract.cluster import guard
 
 def test_a_lock_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "held_locks", lambda: [tmp_path / "gone.lock"])
-    with guard.Guard([]) as speaker:
+    with guard.ExitReporter([]) as speaker:
         assert speaker._process is None

@@ -85,9 +85,9 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
 ) -> None:
     from fc7.extract.cache.commit.segments import SegmentHeader
     from fc7.extract.cache.format.identity import CacheIdentity
-    from fc7.extract.cluster.heartbeat import Lifeline
+    from fc7.extract.cluster.heartbeat import Heartbeat
     from fc7.extract.cluster.messages import Parcel
-    from fc7.extract.cluster.ray_backend import RayEngine
+    from fc7.extract.cluster.ray_backend import RayBackend
     from fc7.extract.cluster.slots import plan_slots
     from fc7.extract.worker.worker import Keeping, NetworkRun
     from fc7.models.store import store
@@ -95,16 +95,16 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     os.environ["FC7_HOME"] = str(cli.store)
     network = store.load("tiny")
     refs = list_inputs([cli.folder / "imgs"]).images[:20]
-    engine = RayEngine(False, Lifeline([]))
-    slots = plan_slots(engine.nodes(), 2, None)
-    workers = [engine.start(slot) for slot in slots]
+    backend = RayBackend(False, Heartbeat([]))
+    slots = plan_slots(backend.nodes(), 2, None)
+    workers = [backend.start(slot) for slot in slots]
     run = NetworkRun(network.graph_path, network.spec, ("embedding",), RunOptions(batch_size=8))
     keeping = Keeping(tmp_path, SegmentHeader(CacheIdentity.of(network.spec), {}), "float32")
     parcel = Parcel.of(refs, 0, {id(refs[0].origin): 0}, "000000", "about")
     written = []
     for worker in workers:
-        engine.wait([engine.call(worker, "open", run, keeping, 20, [refs[0].origin], None)], 120)
-        [(_, result)] = engine.wait([engine.call(worker, "process", parcel)], 120)
+        backend.wait([backend.call(worker, "open", run, keeping, 20, [refs[0].origin], None)], 120)
+        [(_, result)] = backend.wait([backend.call(worker, "process", parcel)], 120)
         assert result.kept
         [segment] = list_segments(tmp_path)
         with open_segment(segment) as file:
@@ -112,7 +112,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
             written.append(file.read(features_name("embedding"), 0, rows))
     first, second = written
     np.testing.assert_array_equal(first, second)
-    engine.stop_all(workers, [])
+    backend.stop_all(workers, [])
 
 
 def test_what_ray_itself_prints_is_not_in_the_results() -> None:
@@ -130,13 +130,13 @@ def test_what_ray_itself_prints_is_not_in_the_results() -> None:
 def test_what_ray_prints_while_it_ends_is_not_in_the_results_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fc7.extract.cluster import ray_backend as ray_engine
+    from fc7.extract.cluster import ray_backend
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: print("raylet died"))
-    monkeypatch.setattr(ray_engine, "_initialise", lambda address: True)
-    monkeypatch.setattr(ray_engine, "_places", lambda *, local: [])
-    with ray_engine.connect("local"):
+    monkeypatch.setattr(ray_backend, "_initialise", lambda address: True)
+    monkeypatch.setattr(ray_backend, "_places", lambda *, local: [])
+    with ray_backend.connect("local"):
         print("ours")
     assert capsys.readouterr().out == "ours\n"
 

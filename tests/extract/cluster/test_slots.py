@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc7.extract.cluster.slots import Node, Slot, plan_slots
-from tests.extract.cluster.fake_engine import node
+from tests.extract.cluster.fake_backend import node
 
 
 def shares(slots: list[Slot]) -> list[tuple[str, float, float]]:

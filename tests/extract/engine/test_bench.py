@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_what_was_measured(root: Path, monkeypatch: pytest.MonkeyPa
         return figures(name)
 
     monkeypatch.setattr(bench, "_measured", stopped_at_the_second)
-    with pytest.raises(StoppedError, match=r"after 1 of 2 networks, and the figures of mine are in"):
+    with pytest.raises(StoppedError, match=r"after 1 of 2 networks, and the measurements of mine are in"):
         bench_networks([], Silent())
     assert measured_here() == {"mine": figures()}
 

@@ -6,12 +6,12 @@ import pytest
 
 from fc7.extract import hints
 from fc7.extract.clock import Clock
-from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, Machine
+from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, AvailableProviders
 from fc7.extract.hints import hint
 
-BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
-PLUGGED = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
-AMX = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=True)
+BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
+PLUGGED = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
+AMX = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=True)
 INFERENCE = Clock(decode=3, inference=90, write=2)
 DECODE = Clock(decode=90, inference=5, write=2)
 
@@ -34,7 +34,7 @@ DECODE = Clock(decode=90, inference=5, write=2)
     ],
 )
 def test_a_slow_network_is_told_of_the_faster_engine_that_there_is(
-    clock: Clock, engine: str, machine: Machine, intel: bool, said: str | None
+    clock: Clock, engine: str, machine: AvailableProviders, intel: bool, said: str | None
 ) -> None:
     found = hint(clock, engine, jobs=1, machine=machine, intel=intel)
     assert (said or "") in (found or "")

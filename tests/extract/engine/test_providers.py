@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, TENSORRT, Device, Machine, Precision, candidates
+from fc7.extract.engine.providers import (
+    CPU,
+    CUDA,
+    OPENVINO,
+    TENSORRT,
+    AvailableProviders,
+    Device,
+    Precision,
+    candidates,
+)
 from fc7.models.common.errors import ProviderError
 
-BARE = Machine(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
-GPU = Machine(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
-INTEL = Machine(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
-AMX = Machine(cuda_built=False, nvidia_driver=False, openvino=True, bf16=True)
-ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True, tensorrt_built=True)
+BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
+GPU = AvailableProviders(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
+INTEL = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
+AMX = AvailableProviders(cuda_built=False, nvidia_driver=False, openvino=True, bf16=True)
+ALL = AvailableProviders(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True, tensorrt_built=True)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +43,7 @@ ALL = Machine(cuda_built=True, nvidia_driver=True, openvino=True, bf16=True, ten
     ],
 )
 def test_the_best_there_is_comes_first(
-    machine: Machine, device: Device, precision: Precision, wanted: list[tuple[str, str]]
+    machine: AvailableProviders, device: Device, precision: Precision, wanted: list[tuple[str, str]]
 ) -> None:
     found = candidates(device, precision, machine)
     assert [(c.provider, c.precision) for c in found] == wanted
@@ -54,7 +63,7 @@ def test_the_best_there_is_comes_first(
     ],
 )
 def test_what_cannot_be_had_is_refused_with_the_way_out(
-    machine: Machine, device: Device, precision: Precision, said: str
+    machine: AvailableProviders, device: Device, precision: Precision, said: str
 ) -> None:
     with pytest.raises(ProviderError, match=said) as refused:
         candidates(device, precision, machine)

@@ -21,7 +21,7 @@ from fc7.extract import ExtractOptions, extract_features
 from fc7.extract.engine.session import open_session
 from fc7.extract.engine.trial import pictures, plain
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.errors import DownloadError, UsageError, WeightsError
 from fc7.models.store import importing, store
 from tests.support import CommandLine, tiny_network
@@ -254,7 +254,7 @@ def test_a_network_that_extract_fetches_is_tried_as_well(
     Image.fromarray(pictures(40, 40)[0]).save(folder / "a.png")
     with serving() as server:
         digest = hashlib.sha256(data).hexdigest()
-        source = Source((server.add("/net.onnx", data),), "net.onnx", len(data), digest)
+        source = WeightSource((server.add("/net.onnx", data),), "net.onnx", len(data), digest)
         entry = dataclasses.replace(
             catalog.entry("alexnet"), arch="onnx", sources=(source,), preprocess=PLAIN, default_layer="out"
         )

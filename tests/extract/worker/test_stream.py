@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fc7.extract.clock import Clock
 from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels, RowBlock
-from fc7.extract.worker.read_ahead import Care, Turns
+from fc7.extract.worker.read_ahead import Care, DecodeSlots
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.errors import ImageError
 from tests.support.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
@@ -226,7 +226,7 @@ def test_an_image_that_memory_is_never_enough_for_is_a_failure_after_two_tries()
 
 
 def test_calls_that_share_their_turns_decode_no_more_at_once_and_one_can_be_alone() -> None:
-    turns = Turns(2)
+    slots = DecodeSlots(2)
     origin = MemoryOrigin({f"{i:03}": b"\x07" for i in range(60)})
     lock, now, most = threading.Lock(), 0, 0
 
@@ -241,13 +241,13 @@ def test_calls_that_share_their_turns_decode_no_more_at_once_and_one_can_be_alon
         return decode_first_byte(data)
 
     def run_all() -> None:
-        list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=turns, clock=Clock()))
+        list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=slots, clock=Clock()))
 
     threads = [threading.Thread(target=run_all) for _ in range(3)]
     for thread in threads:
         thread.start()
     for _ in range(5):
-        with turns.alone(), lock:
+        with slots.alone(), lock:
             assert now == 0
     for thread in threads:
         thread.join()

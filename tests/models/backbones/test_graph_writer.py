@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from fc7.models.backbones.layers import Convolution, Map, same_padding
+from fc7.models.backbones.layers import Convolution, FeatureMap, same_padding
 from fc7.models.backbones.writer import INPUT, GraphWriter
 from tests.support.models import reference
 
@@ -34,10 +34,10 @@ A = {key: array.astype(float) for key, array in WEIGHTS.items()}
 EPSILON = 1e-3
 
 
-def written(write: Callable[[GraphWriter, Map], Map]) -> NDArray[Any]:
+def written(write: Callable[[GraphWriter, FeatureMap], FeatureMap]) -> NDArray[Any]:
     """What the graph of one or a few operators makes of `X`, of the shape that the writer expects."""
     net = GraphWriter(WEIGHTS, EPSILON)
-    made = write(net, Map(INPUT, 3, 7))
+    made = write(net, FeatureMap(INPUT, 3, 7))
     model = net.model("small", (7, 7)).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     found: NDArray[Any] = session.run([made.name], {INPUT: X})[0]
@@ -76,7 +76,7 @@ def depthwise(x: NDArray[Any], before: int, after: int) -> NDArray[Any]:
 
 x = X.astype(float)
 PADDED = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-CASES: dict[str, tuple[Callable[[GraphWriter, Map], Map], NDArray[Any]]] = {
+CASES: dict[str, tuple[Callable[[GraphWriter, FeatureMap], FeatureMap], NDArray[Any]]] = {
     "conv": (
         lambda net, m: net.conv(m, "y", Convolution("c", 6, kernel=3, stride=2)),
         reference.conv(x, A["c.weight"], A["c.bias"], stride=2, pad=1),
@@ -130,7 +130,7 @@ def test_an_operator_computes_what_numpy_does(case: str) -> None:
 
 def test_what_is_needed_is_told_without_arrays() -> None:
     net = GraphWriter(None)
-    image = net.conv(Map(INPUT, 3, 7), "y", Convolution("d", 3, 5, group=3, norm="n"))
+    image = net.conv(FeatureMap(INPUT, 3, 7), "y", Convolution("d", 3, 5, group=3, norm="n"))
     net.dense(net.average(image, "a"), "z", "l", 5)
     assert net.needed == {key: WEIGHTS[key].shape for key in net.needed}
     assert list(net.needed) == [

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import CatalogEntry, Source
+from fc7.models.catalog.catalog import CatalogEntry, WeightSource
 from fc7.models.catalog.published import check_is_the_catalogues, published_facts
 from fc7.models.common.errors import UsageError
 from fc7.models.listing import network_rows, stored_facts
@@ -153,7 +153,7 @@ def test_pull_from_an_address_of_ones_own_refuses_another_network_too(tmp_path: 
     assert store.names() == []
 
 
-def published_as(patch: pytest.MonkeyPatch, *entries: tuple[str, Sequence[Source]]) -> None:
+def published_as(patch: pytest.MonkeyPatch, *entries: tuple[str, Sequence[WeightSource]]) -> None:
     """Put networks in the place of the catalogue's googlenet: name and sources of each."""
     like = catalog.entry("googlenet")
     made: list[CatalogEntry] = [
@@ -175,7 +175,7 @@ def test_a_file_that_is_known_by_its_sha1_keeps_it_and_its_facts(
 ) -> None:
     path = write(model(), tmp_path)
     sha1 = hashlib.sha1(path.read_bytes()).hexdigest()
-    published_as(monkeypatch, ("known", [Source((), "net.onnx", sha1=sha1)]))
+    published_as(monkeypatch, ("known", [WeightSource((), "net.onnx", sha1=sha1)]))
     stored = import_network(path, "mine")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     assert stored.spec.source == f"net.onnx, sha256 {sha256}, sha1 {sha1}"
@@ -186,7 +186,7 @@ def test_of_two_networks_made_of_one_file_the_one_that_is_named_is_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(model(), tmp_path)
-    source = Source((), "net.onnx", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    source = WeightSource((), "net.onnx", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
     published_as(monkeypatch, ("first", [source]), ("second", [source]))
     assert facts(import_network(path, "second").spec) == ("second", 68.7)
     assert facts(import_network(path, "third").spec) == ("first", 68.7)
@@ -196,7 +196,7 @@ def test_of_a_file_without_a_published_hash_the_address_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(model(), tmp_path)
-    published_as(monkeypatch, ("known", [Source(("https://some.where/net.onnx",), "net.onnx")]))
+    published_as(monkeypatch, ("known", [WeightSource(("https://some.where/net.onnx",), "net.onnx")]))
     preprocess, layer = PLAIN, "pool"
     pulled = import_network(
         path, "a", preprocess=preprocess, layer=layer, source="https://some.where/net.onnx"

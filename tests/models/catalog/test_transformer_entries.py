@@ -16,7 +16,7 @@ from fc7.extract.cache.reader import load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.progress import Silent
 from fc7.models.store.pulling import pull
 from tests.support.models.vit_graphs import Vit, export
@@ -81,7 +81,9 @@ def test_layer_pool_and_preprocessing_of_an_entry_give_what_its_authors_would_co
         pictures[-1].save(tmp_path / "imgs" / f"{i}.png")
     with serving() as server:
         url = server.add(f"/{entry.sources[0].filename}", graph)
-        source = Source((url,), entry.sources[0].filename, len(graph), hashlib.sha256(graph).hexdigest())
+        source = WeightSource(
+            (url,), entry.sources[0].filename, len(graph), hashlib.sha256(graph).hexdigest()
+        )
         changed = dataclasses.replace(entry, sources=(source,))
         monkeypatch.setattr(
             "fc7.models.catalog.catalog.NETWORKS",

@@ -15,8 +15,8 @@ import pytest
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.outputs import places
 from fc7.models.outputs.kinds import Kind, size_text
-from fc7.models.outputs.outputs import Guard, Output
-from fc7.models.outputs.places import Place
+from fc7.models.outputs.outputs import CallFiles, Output
+from fc7.models.outputs.places import OutputPlace
 
 OURS = Kind("a file of ours", lambda path: path.read_bytes().startswith(b"ours"))
 WHOLE = Kind("a whole file", OURS.recognises, streams=False)
@@ -36,7 +36,7 @@ def out(tmp_path: Path) -> Path:
 def test_nothing_emptiness_and_its_own_kind_are_replaced_whole(out: Path, before: bytes | None) -> None:
     if before is not None:
         out.write_bytes(before)
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     assert names(out.parent) == ([] if before is None else ["out"])
     assert output.write(b"ours, new") == out
     assert out.read_bytes() == b"ours, new"
@@ -46,9 +46,9 @@ def test_nothing_emptiness_and_its_own_kind_are_replaced_whole(out: Path, before
 def test_what_is_refused_leaves_nothing_behind(out: Path) -> None:
     out.write_bytes(b"theirs")
     with pytest.raises(UsageError, match=r"a text file that begins with 'theirs' \(6 bytes, .*--force"):
-        Guard().claim(out, OURS)
+        CallFiles().claim(out, OURS)
     assert names(out.parent) == ["out"]
-    Guard(force=True).claim(out, OURS).write(b"ours")
+    CallFiles(force=True).claim(out, OURS).write(b"ours")
     assert out.read_bytes() == b"ours"
 
 
@@ -59,9 +59,9 @@ def test_a_file_of_its_kind_may_be_spared_for_a_reason(out: Path) -> None:
         return "which holds more" if b"ninety" in path.read_bytes() else None
 
     with pytest.raises(UsageError, match=r"stands there, which holds more, and a file of ours was"):
-        Guard().claim(out, OURS, spare=reason)
-    Guard(force=True).claim(out, OURS, spare=reason).write(b"ours, of one image")
-    output = Guard().claim(out, OURS, spare=reason)
+        CallFiles().claim(out, OURS, spare=reason)
+    CallFiles(force=True).claim(out, OURS, spare=reason).write(b"ours, of one image")
+    output = CallFiles().claim(out, OURS, spare=reason)
     out.write_bytes(b"ours, of ninety images")
     with pytest.raises(UsageError, match="which holds more"):
         output.write(b"ours, of one image")
@@ -76,23 +76,23 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(out: Path, tmp_path: Path
             (far / "real").write_bytes(before)
         else:
             out.symlink_to("far/real")
-        Guard().claim(out, OURS).write(b"ours, new")
+        CallFiles().claim(out, OURS).write(b"ours, new")
         assert out.is_symlink()
         assert (far / "real").read_bytes() == b"ours, new"
     (far / "real").write_bytes(b"theirs")
     with pytest.raises(UsageError, match="'theirs'"):
-        Guard().claim(out, OURS)
+        CallFiles().claim(out, OURS)
     assert (names(tmp_path), names(far)) == (["far", "out"], ["real"])
     out.unlink()
     out.symlink_to(out)
     with pytest.raises(UsageError, match=r"cannot be written \(Too many levels of symbolic links\)"):
-        Guard().claim(out, OURS)
+        CallFiles().claim(out, OURS)
 
 
 @posix
 def test_a_link_that_is_turned_during_the_work_is_not_followed_anew(out: Path, tmp_path: Path) -> None:
     out.symlink_to("one")
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     out.unlink()
     (tmp_path / "two").write_bytes(b"theirs")
     out.symlink_to("two")
@@ -105,7 +105,7 @@ def test_a_link_that_is_turned_during_the_work_is_not_followed_anew(out: Path, t
 def test_who_might_read_the_old_one_may_read_the_new_one(out: Path) -> None:
     out.write_bytes(b"ours")
     out.chmod(0o640)
-    Guard().claim(out, OURS).write(b"ours, new")
+    CallFiles().claim(out, OURS).write(b"ours, new")
     assert out.stat().st_mode & 0o777 == 0o640
 
 
@@ -113,7 +113,7 @@ def test_who_might_read_the_old_one_may_read_the_new_one(out: Path) -> None:
 def test_what_appears_during_the_work_is_judged_too(out: Path, before: bytes | None) -> None:
     if before is not None:
         out.write_bytes(before)
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     out.write_bytes(b"theirs")
     with pytest.raises(UsageError, match="'theirs'"):
         output.write(b"ours, new")
@@ -131,7 +131,7 @@ def test_what_appears_during_the_work_is_judged_too(out: Path, before: bytes | N
 def test_what_appears_between_the_last_look_and_the_name_is_kept(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     real = os.link
 
     def late(source: Path, target: Path) -> None:
@@ -150,14 +150,14 @@ def test_without_hard_links_the_file_is_renamed(out: Path, monkeypatch: pytest.M
         raise OSError(errno.EPERM, "no hard links here")
 
     monkeypatch.setattr(os, "link", link)
-    Guard().claim(out, OURS).write(b"ours")
+    CallFiles().claim(out, OURS).write(b"ours")
     assert (out.read_bytes(), names(out.parent)) == (b"ours", ["out"])
 
 
 @posix
 def test_a_pipe_a_device_and_an_open_stream_are_written_into(out: Path) -> None:
     os.mkfifo(out)
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append(out.read_bytes()))
     reader.start()
@@ -165,17 +165,17 @@ def test_a_pipe_a_device_and_an_open_stream_are_written_into(out: Path) -> None:
     reader.join(10)
     assert read == [b"into the pipe"]
     assert out.is_fifo()
-    Guard().claim("/dev/null", OURS).write(b"into nothing")
+    CallFiles().claim("/dev/null", OURS).write(b"into nothing")
     assert Path("/dev/null").is_char_device()
     with (out.parent / "log").open("w+b") as log:
         log.write(b"before, ")
         log.flush()
-        Guard().claim(f"/dev/fd/{log.fileno()}", OURS).write(b"after")
+        CallFiles().claim(f"/dev/fd/{log.fileno()}", OURS).write(b"after")
         log.seek(0)
         assert log.read() == b"before, after"
     for place in (out, Path("/dev/null"), Path("/dev/stdout")):
         with pytest.raises(UsageError, match="a whole file cannot be written to a pipe or a device"):
-            Guard(force=True).claim(place, WHOLE)
+            CallFiles(force=True).claim(place, WHOLE)
 
 
 @posix
@@ -183,7 +183,7 @@ def test_a_device_without_room_says_so() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with pytest.raises(OSError, match="No space left"):
-        Guard().claim("/dev/full", OURS).write(b"x")
+        CallFiles().claim("/dev/full", OURS).write(b"x")
 
 
 @posix
@@ -192,28 +192,28 @@ def test_a_socket_is_refused(out: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("out")
         with pytest.raises(UsageError, match="what stands there is no file"):
-            Guard(force=True).claim("out", OURS)
+            CallFiles(force=True).claim("out", OURS)
     assert out.is_socket()
 
 
 def test_names_of_255_bytes_are_written_and_longer_ones_refused(tmp_path: Path) -> None:
     long = tmp_path / ("é" * 127 + "x")
-    Guard().claim(long, OURS).write(b"ours")
+    CallFiles().claim(long, OURS).write(b"ours")
     assert names(tmp_path) == [long.name]
     with pytest.raises(UsageError, match="cannot be written"):
-        Guard().claim(tmp_path / ("x" * 256), OURS)
+        CallFiles().claim(tmp_path / ("x" * 256), OURS)
 
 
 def test_a_folder_is_made_only_when_it_is_written_to(tmp_path: Path) -> None:
-    folder = Guard().folder(tmp_path / "a" / "b", {"one": OURS, "two": OURS}, "--plots")
+    folder = CallFiles().folder(tmp_path / "a" / "b", {"one": OURS, "two": OURS}, "--plots")
     assert names(tmp_path) == []
     for output in folder.files.values():
         output.write(b"ours")
     assert names(tmp_path / "a" / "b") == ["one", "two"]
     with pytest.raises(UsageError, match=r"one is a file where a folder is needed; choose another --plots"):
-        Guard().folder(tmp_path / "a" / "b" / "one" / "c", {"x": OURS}, "--plots")
+        CallFiles().folder(tmp_path / "a" / "b" / "one" / "c", {"x": OURS}, "--plots")
     with pytest.raises(UsageError, match=r"make the folder .*none or choose another -o"):
-        Guard().claim(tmp_path / "none" / "x", OURS)
+        CallFiles().claim(tmp_path / "none" / "x", OURS)
 
 
 @posix
@@ -225,19 +225,19 @@ def test_a_folder_that_may_not_be_written_is_found_at_once(
         monkeypatch.setattr(places, "_unnamed", lambda folder: None)
     for folder in ("read-only", "closed"):
         with pytest.raises(UsageError, match=r"Permission denied\); make .* writable or choose another -o"):
-            Guard().claim(as_nobody / folder / "x", OURS)
+            CallFiles().claim(as_nobody / folder / "x", OURS)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_fails_the_trial_is_no_wrong_call(
     out: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def fail(_: Place) -> None:
+    def fail(_: OutputPlace) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Place, "try_writing", fail)
+    monkeypatch.setattr(OutputPlace, "try_writing", fail)
     with pytest.raises(Fc7Error, match="cannot be written") as caught:
-        Guard().claim(out, OURS)
+        CallFiles().claim(out, OURS)
     assert caught.value.exit_code == 1
 
 
@@ -246,7 +246,7 @@ def test_less_room_than_needed_is_said_and_far_less_ends_the_call(
     out: Path, monkeypatch: pytest.MonkeyPatch, free: int, told: str | None
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     text = f"up to 1 kB will be written, and {free} bytes are free"
     if told == "error":
         with pytest.raises(Fc7Error, match=f"{text}; make room or choose another -o"):
@@ -268,17 +268,17 @@ def test_inputs_are_known_by_what_they_are_and_images_are_only_listed_under_forc
     os.link(out, other)
     for force in (False, True):
         with pytest.raises(UsageError, match=r"which this call reads, and a file of ours was .*another -o$"):
-            Guard(["no such file", other], force=force).claim(out, OURS)
-    Guard(force=True, listed=images).claim(out, OURS)
+            CallFiles(["no such file", other], force=force).claim(out, OURS)
+    CallFiles(force=True, listed=images).claim(out, OURS)
     assert listed == []
     out.write_bytes(b"theirs")
     with pytest.raises(UsageError, match=r"one of the images that this call reads, and .*another -o$"):
-        Guard(force=True, listed=images).claim(out, OURS)
+        CallFiles(force=True, listed=images).claim(out, OURS)
 
 
 @pytest.mark.parametrize("other", [lambda path: path, lambda path: path.with_name("OUT")])
 def test_two_outputs_are_two_files(out: Path, other: Callable[[Path], Path]) -> None:
-    guard = Guard(force=True)
+    guard = CallFiles(force=True)
     first = guard.claim(out, OURS)
     assert guard.claim(first, OURS) is first
     with pytest.raises(
@@ -292,7 +292,7 @@ def test_two_outputs_are_two_files(out: Path, other: Callable[[Path], Path]) -> 
 
 def test_what_lies_beside_is_guarded_like_the_output(out: Path) -> None:
     Path(f"{out}.part").write_bytes(b"theirs")
-    output = Guard().claim(out, OURS)
+    output = CallFiles().claim(out, OURS)
     with pytest.raises(UsageError, match=r"out\.part: a text file that begins with 'theirs'"):
         output.beside(".part")
     assert isinstance(output.beside(".data", WHOLE), Output)

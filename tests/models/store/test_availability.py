@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.store import store
 from fc7.models.store.availability import ReadyNetwork, ready_networks
 from tests.support.models.fake_networks import fake_files, fake_spec
@@ -24,7 +24,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of packages that count as installed."""
     packages: list[str] = []
 
-    def is_installed(source: Source) -> bool:
+    def is_installed(source: WeightSource) -> bool:
         return source.package in packages
 
     monkeypatch.setattr("fc7.models.store.availability.is_installed", is_installed)

@@ -25,7 +25,7 @@ def test_an_unknown_name_lists_the_store_and_the_catalogue(
     with pytest.raises(UnknownNetworkError, match=r"Did you mean 'mine'\?") as caught:
         ensure_network("myne", Silent(), download=download)
     said = str(caught.value)
-    assert f"the store {tmp_path} has mine;" in said
+    assert f"the network store {tmp_path} has mine;" in said
     assert all(name in said for name in catalog.names())
     with pytest.raises(UnknownNetworkError, match=r"Did you mean 'caffenet'\?"):
         ensure_network("cafenet", Silent(), download=download)

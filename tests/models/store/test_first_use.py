@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.errors import DownloadError, Fc7Error, UsageError, WeightsError
 from fc7.models.common.progress import Silent
 from fc7.models.store import pins, store
@@ -78,7 +78,9 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def published(monkeypatch: pytest.MonkeyPatch, url: str, **known: Any) -> None:
     """Let the catalogue have the file at `url` as `alexnet`, and no hash of it."""
-    entry = dataclasses.replace(catalog.entry("alexnet"), sources=(Source((url,), "net.onnx", **known),))
+    entry = dataclasses.replace(
+        catalog.entry("alexnet"), sources=(WeightSource((url,), "net.onnx", **known),)
+    )
     monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))
 
 
@@ -363,14 +365,14 @@ def test_a_second_process_waits_outside_until_the_first_has_imported_its_file(
 
 PULL = """
 import dataclasses, sys
-from fc7.models import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog import catalog
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.progress import Silent
 from fc7.models.store.pulling import pull
 from fc7.models.network.spec import PreprocessSpec
 catalog.NETWORKS = (dataclasses.replace(
     catalog.NETWORKS[0], arch="onnx", preprocess=PreprocessSpec("warp", 8, 8, 8, 8, "RGB"),
-    default_layer="scores", sources=(Source((sys.argv[1],), "net.onnx"),),
+    default_layer="scores", sources=(WeightSource((sys.argv[1],), "net.onnx"),),
 ), *catalog.NETWORKS[1:])
 pull("alexnet", Silent())
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import Source
+from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.errors import WeightsError
 from fc7.models.store.installed import installed_file, is_installed
 from tests.support import CommandLine, read_json, write_pictures
@@ -140,8 +140,8 @@ def test_installed_is_told_without_reading_the_file(tmp_path: Path, monkeypatch:
     assert not is_installed(SOURCE)
     (tmp_path / INSIDE).write_bytes(b"anything")
     assert is_installed(SOURCE)
-    assert not is_installed(Source(("https://host/net.onnx",), "net.onnx"))
-    assert not is_installed(Source((), "net.pth", package="no-such-package-as-this"))
+    assert not is_installed(WeightSource(("https://host/net.onnx",), "net.onnx"))
+    assert not is_installed(WeightSource((), "net.pth", package="no-such-package-as-this"))
 
 
 def photographs(folder: Path) -> Path:

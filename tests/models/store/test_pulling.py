@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fc7.models.catalog import catalog
-from fc7.models.catalog.catalog import CatalogEntry, Source
+from fc7.models.catalog.catalog import CatalogEntry, WeightSource
 from fc7.models.common.errors import (
     DownloadError,
     StoppedError,
@@ -67,11 +67,11 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> FakeImport:
     return fake
 
 
-def source(url: str, data: bytes = DATA, name: str = "net.onnx") -> Source:
-    return Source((url,), name, len(data), hashlib.sha256(data).hexdigest())
+def source(url: str, data: bytes = DATA, name: str = "net.onnx") -> WeightSource:
+    return WeightSource((url,), name, len(data), hashlib.sha256(data).hexdigest())
 
 
-def known(monkeypatch: pytest.MonkeyPatch, *sources: Source, **changes: Any) -> CatalogEntry:
+def known(monkeypatch: pytest.MonkeyPatch, *sources: WeightSource, **changes: Any) -> CatalogEntry:
     """Make `alexnet` of these sources, as if it were published there."""
     entry = dataclasses.replace(catalog.entry("alexnet"), sources=sources, **changes)
     monkeypatch.setattr("fc7.models.catalog.catalog.NETWORKS", (entry, *catalog.NETWORKS[1:]))

@@ -73,7 +73,8 @@ def test_two_writers_take_turns(root: Path) -> None:
     first.start()
     assert entered.wait(10)
     code = (
-        "from fc7.models import store; from tests.support.models.fake_networks import fake_files, fake_spec; "
+        "from fc7.models.store import store; "
+        "from tests.support.models.fake_networks import fake_files, fake_spec; "
         "store.save(fake_spec('two'), fake_files(), replace=False); print(*store.names())"
     )
     second = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -61,7 +61,7 @@ def test_whatever_is_listed_can_be_kept_and_nothing_is_lost(
     ("odd", "reason"),
     [
         (image(label="a\0b"), r"its label 'a\x00b' holds a zero byte"),
-        (image(label="x" * 2**20), f"has 1,048,576 bytes; a cache keeps {LONGEST_NAME:,} at most"),
+        (image(label="x" * 2**20), f"has 1,048,576 bytes; a feature cache keeps {LONGEST_NAME:,} at most"),
         (image(label="\ud800"), "its label '\\ud800' is not valid Unicode"),
         (image(path="a/\0.png"), "its path holds a zero byte"),
         (image(mtime_ns=2**63), "its modification time is 9,223,372,036 s from 1970"),

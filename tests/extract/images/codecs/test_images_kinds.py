@@ -16,7 +16,7 @@ from PIL import Image, Jpeg2KImagePlugin
 from fc7.extract.images.codecs import heif, jpegxl
 from fc7.extract.images.codecs.codecs import _imagecodecs
 from fc7.extract.images.codecs.formats import begins_as_image, is_worth_a_look, sniff
-from fc7.extract.images.codecs.jpegxl_header import Header
+from fc7.extract.images.codecs.jpegxl_header import JpegXlBits
 from fc7.extract.images.decode import prepare
 from fc7.extract.records import Pixels
 from fc7.models.common.errors import ImageError
@@ -315,7 +315,7 @@ def test_two_bytes_do_not_make_junk_a_jpeg_xl(text: bytes) -> None:
 
 def test_most_random_bits_are_no_jpeg_xl_and_four_bytes_no_jpeg_2000() -> None:
     rng = np.random.default_rng(0)
-    taken = sum(Header(b"\xff\x0a" + rng.bytes(80)).is_plausible() for _ in range(2000))
+    taken = sum(JpegXlBits(b"\xff\x0a" + rng.bytes(80)).is_plausible() for _ in range(2000))
     assert taken < 600
     with pytest.raises(ImageError, match="not an image"):
         decode(b"\xff\x4f\xff\x51 and so on")

@@ -88,7 +88,7 @@ def test_evaluate_takes_label_by(cli: CommandLine) -> None:
     assert found["n"] == 9
     ran = cli("evaluate", "plain.h5", "-m", "plain.onnx", "--label-by", "1")
     assert ran.code == 2
-    assert "is a cache and has its labels; give --label-by to extract" in ran.err
+    assert "is a feature cache and has its labels; give --label-by to extract" in ran.err
 
 
 def test_classes_that_lie_in_several_inputs_are_no_sessions(tmp_path: Path) -> None:

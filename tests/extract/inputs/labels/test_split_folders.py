@@ -28,8 +28,8 @@ def kaggle(cli: CommandLine) -> Path:
     named_pictures(folder / "test", *(f"red{i}.png" for i in range(4)))
     ran = cli.good("extract", folder, "--network", "tiny", "-o", "kaggle.h5")
     assert (
-        "test/, train/, val/: parts of a split, and no classes; it is kept (train/ 24, val/ 12 images), and "
-        "fit judges on what is not in train (--split); 4 images without a class folder have no label"
+        "test/, train/, val/: sets of a split, and no classes; it is kept (train/ 24, val/ 12 images), and "
+        "fit tests on what is not in train (--split); 4 images without a class folder have no label"
     ) in ran.err
     assert "\n3 classes: 'blue' 12, 'green' 12, 'red' 12; 4 rows have no label\n" in ran.out
     return cli.folder / "kaggle.h5"
@@ -45,7 +45,7 @@ def test_folders_of_a_split_are_no_classes_and_are_what_fit_splits_by(cli: Comma
     found = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--json").out)
     assert (found["split"]["how"], found["n_train"], found["n_test"]) == ("column", 24, 12)
     assert found["counts"] == {colour: [8, 4] for colour in ("blue", "green", "red")}
-    assert "the given split holds 24 train, 12 val: train trained, val judged (--split)" in found["notes"]
+    assert "the given split holds 24 train, 12 val: train trained, val tested (--split)" in found["notes"]
 
 
 def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, kaggle: Path) -> None:
@@ -56,7 +56,9 @@ def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, ka
     assert (turned["n_train"], turned["n_test"], turned["split"]["words"]) == (12, 24, "val:train")
     ran = cli("fit", kaggle, "--split", "train:test")
     assert ran.code == 2
-    assert "holds 24 train, 12 val; needed are images of train to learn from and of test to judge" in ran.err
+    assert (
+        "holds 24 train, 12 val; needed are images of train to learn from and of test to test on" in ran.err
+    )
     assert cli("fit", kaggle, "--split", "train").code == 2
 
 
@@ -126,15 +128,15 @@ def test_a_split_with_labelled_images_outside_is_not_used_and_they_are_named(tmp
     assert set(splits(folder).values()) == {None}
     (note,) = notes(folder)
     assert note == (
-        "train/, val/: parts of a split, and no classes; it is not used, as images with a label lie outside, "
+        "train/, val/: sets of a split, and no classes; it is not used, as images with a label lie outside, "
         "extra/b/3.png first"
     )
 
 
 def test_classify_says_nothing_of_labels(cli: CommandLine, kaggle: Path) -> None:
     cli.good("fit", kaggle, "--svm", "-C", "1")
-    assert "parts of a split" not in cli.good("classify", "kaggle", "-o", "k.csv").text
-    assert "parts of a split" in cli.good("evaluate", "kaggle").err
+    assert "sets of a split" not in cli.good("classify", "kaggle", "-o", "k.csv").text
+    assert "sets of a split" in cli.good("evaluate", "kaggle").err
 
 
 def test_what_the_note_about_flat_parts_offers_works_when_pasted(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_one_folder_in_a_part_that_judges_and_no_class_of_train_is_no_class(
     named_pictures(folder, *(f"test/{inside}/red{i}.png" for i in range(3)))
     ran = cli.good("extract", folder, "--network", "tiny", "-o", "nested.h5", "--force")
     assert (
-        "test/, train/: parts of a split, and no classes; "
+        "test/, train/: sets of a split, and no classes; "
         f"test/{inside}/ has the name of no class in train/, so 3 images there have no label"
     ) in ran.err
     assert "\n3 classes: 'blue' 4, 'green' 4, 'red' 4; 3 rows have no label\n" in ran.out
@@ -230,7 +232,7 @@ def test_classes_of_one_side_of_a_split_only_are_named(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "x", *names)
     assert labels(folder) == {name: name.split("/")[1] for name in names}
     assert notes(folder)[1] == (
-        "2 classes are not on both sides of the split, so not learned or not judged: "
+        "2 classes are not on both sides of the split, so not learned or not tested: "
         "'b' only in train/, 'd' only in test/, val/"
     )
     same = pictures(tmp_path / "y", "train/Cat/1.png", "train/b/2.png", "test/cat/3.png")
@@ -245,8 +247,8 @@ def test_parts_of_a_split_below_the_classes_are_the_split(cli: CommandLine) -> N
     for rule in ([], ["--label-by", "1"]):
         ran = cli.good("extract", "inner", "--network", "tiny", "-o", "inner.h5", *rule)
         assert (
-            "test/, train/ in the classes: parts of a split, and no classes; it is kept (test/ 4, train/ 8 "
-            "images), and fit judges on what is not in train (--split)\n"
+            "test/, train/ in the classes: sets of a split, and no classes; it is kept (test/ 4, train/ 8 "
+            "images), and fit tests on what is not in train (--split)\n"
         ) in ran.err
         assert "are one class" not in ran.err
         assert "hardly classes" not in ran.err

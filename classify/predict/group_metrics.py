@@ -12,8 +12,8 @@ from fc7.classify.metrics.intervals import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFigures:
-    """One group's figures.
+class GroupMetrics:
+    """One group's metrics.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class GroupFigures:
         }
 
 
-def judge_groups(groups: Sequence[str], correct: NDArray[np.bool_]) -> tuple[GroupFigures, ...]:
+def group_metrics(groups: Sequence[str], correct: NDArray[np.bool_]) -> tuple[GroupMetrics, ...]:
     """Figures of each group, sorted by name.
 
     Parameters
@@ -57,7 +57,7 @@ def judge_groups(groups: Sequence[str], correct: NDArray[np.bool_]) -> tuple[Gro
 
     Returns
     -------
-    tuple of GroupFigures
+    tuple of GroupMetrics
         Empty if no image has a group.
     """
     if not any(groups):
@@ -67,4 +67,4 @@ def judge_groups(groups: Sequence[str], correct: NDArray[np.bool_]) -> tuple[Gro
         counts = tally.setdefault(group, [0, 0])
         counts[0] += 1
         counts[1] += right
-    return tuple(GroupFigures(group, n, right) for group, (n, right) in sorted(tally.items()))
+    return tuple(GroupMetrics(group, n, right) for group, (n, right) in sorted(tally.items()))

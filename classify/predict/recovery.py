@@ -28,7 +28,9 @@ _AGAIN = "the next run tries it again"
 
 
 @contextmanager
-def recovering(listing: Listing, out: Destination | None, notify: Notify) -> Iterator[tuple[Listing, Care]]:
+def recover_from_crash(
+    listing: Listing, out: Destination | None, notify: Notify
+) -> Iterator[tuple[Listing, Care]]:
     """What is done about images of which the run before may have died.
 
     Parameters
@@ -64,13 +66,13 @@ def recovering(listing: Listing, out: Destination | None, notify: Notify) -> Ite
         yield found
 
 
-def recovering_unless_cache(
+def recover_unless_cache(
     listing: Listing | Path, out: Destination | None, options: RunOptions, notify: Notify
 ) -> AbstractContextManager[tuple[Listing | Path, Care]]:
-    """`recovering` for what `list_unless_cache` gave; a cluster finds by itself what ends a process."""
+    """`recover_from_crash` for what `list_unless_cache` gave; a cluster finds what ends a process."""
     if isinstance(listing, Path) or options.cluster is not None:
         return nullcontext((listing, NO_CARE))
-    return recovering(listing, out, notify)
+    return recover_from_crash(listing, out, notify)
 
 
 def _folder(listing: Listing, out: Destination | None) -> Path:

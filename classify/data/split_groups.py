@@ -1,4 +1,4 @@
-"""Which rows must stay together, and the seeded order in which they are dealt out."""
+"""Groups, in a seeded order: rows of one declared group, or of copies, stay together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 def row_keys(
     groups: Sequence[str] | None, content: Sequence[str] | None, paths: Sequence[str] | None
 ) -> tuple[list[str], list[list[str]]]:
-    """What a row's place in the order hangs on, and the names that tie rows together.
+    """What a row's place in the order hangs on, and the names that groups are made of.
 
     A row's key is its group; without one its content; without that its path. It never is its position,
     so that rows keep their side when others are added or the order changes.
@@ -30,38 +30,38 @@ def row_keys(
     Returns
     -------
     keys : list of n str
-    ties : list of lists of n str
+    group_names : list of lists of n str
         In each list, rows with the same text that is not empty belong together.
     """
     keys = [f"path {path}" for path in paths] if paths is not None else []
-    ties = []
+    group_names = []
     if content is not None:
         keys = [f"content {digest}" if digest else keys[i] for i, digest in enumerate(content)]
-        ties.append(list(content))
+        group_names.append(list(content))
     if groups is not None:
         keys = [f"group {group}" if group else key for group, key in zip(groups, keys, strict=True)]
-        ties.append(list(groups))
-    return keys, ties
+        group_names.append(list(groups))
+    return keys, group_names
 
 
-def make_units(
-    keys: Sequence[str], ties: Sequence[Sequence[str]], seed: int, place: Sequence[int] | None = None
+def make_groups(
+    keys: Sequence[str], group_names: Sequence[Sequence[str]], seed: int, place: Sequence[int] | None = None
 ) -> NDArray[np.intp]:
     """Number the sets of rows that stay together, in an order that only keys and seed decide.
 
     Parameters
     ----------
     keys : sequence of n str
-    ties : sequence of sequences of n str
+    group_names : sequence of sequences of n str
         As `row_keys` gives them. A row that shares a group with one row and its content with another
-        ties all three.
+        puts all three into one group.
     place : sequence of n int, or None
-        The order that is given, in place of the seeded one: a unit stands where its first row does.
+        The order that is given, in place of the seeded one: a group stands where its first row does.
 
     Returns
     -------
     ndarray of shape (n,), intp
-        The unit of each row. Unit 0 comes first in the order: it has the smallest SHA-256 of
+        The group of each row. Group 0 comes first in the order: it has the smallest SHA-256 of
         (seed, key) of all rows, or the smallest place.
     """
     parent = list(range(len(keys)))
@@ -72,7 +72,7 @@ def make_units(
             row = parent[row]
         return row
 
-    for names in ties:
+    for names in group_names:
         first: dict[str, int] = {}
         for row, name in enumerate(names):
             if name:
@@ -91,18 +91,18 @@ def make_units(
     return np.array([rank[row] for row in roots], np.intp)
 
 
-def count_table(y: NDArray[np.intp], unit: NDArray[np.intp], n_classes: int) -> list[dict[int, int]]:
-    """For each unit, class -> number of its rows.
+def count_table(y: NDArray[np.intp], group: NDArray[np.intp], n_classes: int) -> list[dict[int, int]]:
+    """For each group, class -> number of its rows.
 
     Parameters
     ----------
     y : ndarray of shape (n,), intp
         Class codes from 0.
-    unit : ndarray of shape (n,), intp
+    group : ndarray of shape (n,), intp
     """
-    n_units = int(unit.max()) + 1 if len(unit) else 0
-    pairs, counts = np.unique(unit.astype(np.int64) * n_classes + y, return_counts=True)
-    table: list[dict[int, int]] = [{} for _ in range(n_units)]
+    n_groups = int(group.max()) + 1 if len(group) else 0
+    pairs, counts = np.unique(group.astype(np.int64) * n_classes + y, return_counts=True)
+    table: list[dict[int, int]] = [{} for _ in range(n_groups)]
     for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
         table[pair // n_classes][pair % n_classes] = count
     return table

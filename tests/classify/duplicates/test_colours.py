@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
-from fc7.classify.duplicates.colours import Hues
+from fc7.classify.duplicates.colours import Colours
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.extract.images.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
@@ -29,7 +29,7 @@ def small(*pictures: Image.Image) -> np.ndarray:
 
 
 def differ(one: Image.Image, other: Image.Image, *, turned: bool = False) -> bool:
-    both = Hues(small(one, other))
+    both = Colours(small(one, other))
     first, second = np.array([0]), np.array([1])
     answers = {
         bool(both.differ(i, j, YES if turned else NO)[0]) for i, j in ((first, second), (second, first))
@@ -51,7 +51,7 @@ def test_a_copy_does_not_differ_from_its_picture(name: str, colour: str) -> None
     picture.paste((60, 160, 90), (100, 10, 150, 40))
     copy = ALTERATIONS[name](picture).convert("RGB")
     assert not differ(picture, copy, turned=name == "mirrored")
-    pair = Hues(small(picture, copy))
+    pair = Colours(small(picture, copy))
     assert not pair.differ_on_the_whole(np.array([0]), np.array([1]))[0]
 
 
@@ -70,7 +70,7 @@ def test_a_mirrored_picture_is_compared_field_by_mirrored_field() -> None:
 
 
 def test_the_mean_hue_tells_pictures_apart_that_do_not_lie_over_each_other() -> None:
-    pair = Hues(
+    pair = Colours(
         small(square(COLOURS["red"]), square(COLOURS["blue"], 80, 10), square(COLOURS["red"], 80, 10))
     )
     zero = np.array([0, 0])
@@ -81,10 +81,10 @@ def test_the_mean_hue_tells_pictures_apart_that_do_not_lie_over_each_other() -> 
 def test_colours_that_are_not_known_differ_from_none(other: str) -> None:
     both = small(square(COLOURS["red"]), square(COLOURS[other]))
     first, second = np.array([0]), np.array([1])
-    assert Hues(both).differ(first, second, NO)[0]
+    assert Colours(both).differ(first, second, NO)[0]
     both[1, GREYS:] = 0
     for thumbnails in (both, both[:, :GREYS]):
-        pair = Hues(thumbnails)
+        pair = Colours(thumbnails)
         assert not pair.differ(first, second, NO)[0]
         assert not pair.differ(second, first, NO)[0]
         assert not pair.differ_on_the_whole(first, second)[0]
@@ -103,16 +103,16 @@ def turn(rows: np.ndarray) -> np.ndarray:
 def test_the_rule_is_symmetric_in_the_pictures_and_in_mirroring(rows: np.ndarray, turned: bool) -> None:
     i, j = (side.ravel() for side in np.indices((6, 6)))
     way, other_way = np.full(36, turned), np.full(36, not turned)
-    hues, there = Hues(rows), Hues(turn(rows))
-    answer = hues.differ(i, j, way)
-    np.testing.assert_array_equal(answer, hues.differ(j, i, way))
+    colours, there = Colours(rows), Colours(turn(rows))
+    answer = colours.differ(i, j, way)
+    np.testing.assert_array_equal(answer, colours.differ(j, i, way))
     np.testing.assert_array_equal(answer, there.differ(i, j, way))
-    half = Hues(np.concatenate([rows, turn(rows)]))
+    half = Colours(np.concatenate([rows, turn(rows)]))
     np.testing.assert_array_equal(answer, half.differ(i, j + 6, other_way))
-    whole = hues.differ_on_the_whole(i, j)
-    np.testing.assert_array_equal(whole, hues.differ_on_the_whole(j, i))
+    whole = colours.differ_on_the_whole(i, j)
+    np.testing.assert_array_equal(whole, colours.differ_on_the_whole(j, i))
     itself = i == j
-    assert not hues.differ(i, j, np.zeros(36, np.bool_))[itself].any()
+    assert not colours.differ(i, j, np.zeros(36, np.bool_))[itself].any()
     assert not whole[itself].any()
 
 

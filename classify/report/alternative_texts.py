@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fc7.classify.report.facts import ReportData
+from fc7.classify.report.report_data import ReportData
 from fc7.models.common.names import shortened
 
 
-def alternatives(data: ReportData) -> dict[str, str]:
+def alternative_texts(data: ReportData) -> dict[str, str]:
     """Name of the plot -> a sentence or two; only of plots that `data` has something for."""
     texts = {}
     if data.counts:
@@ -24,26 +24,26 @@ def alternatives(data: ReportData) -> dict[str, str]:
     if data.metrics is not None:
         m = data.metrics
         texts["confusion"] = (
-            f"Confusion matrix of {m.n} judged images, rows the truth, columns the answers, each row as "
+            f"Confusion matrix of {m.n} test images, rows the truth, columns the predictions, each row as "
             f"shares: {m.n_correct} lie on the diagonal."
         )
     if data.reliability is not None:
         texts["reliability"] = (
-            "Reliability: how often answers of a given probability are right, with 95 % intervals. On the "
-            f"dashed line they are as sure as they are right. Expected calibration error "
+            "Reliability: how often predictions of a given probability are right, with 95 % intervals. On "
+            f"the dashed line they are as sure as they are right. Expected calibration error "
             f"{data.reliability.expected_error:.1%} in {len(data.reliability.n)} bins of equal width."
         )
     if data.coverage is not None:
         curve = data.coverage
         half = curve.accuracy[min(int(np.searchsorted(curve.coverage, 0.5)), len(curve.accuracy) - 1)]
         texts["coverage"] = (
-            "Coverage and accuracy: answering only the surest images. "
+            "Coverage and accuracy: predicting only the surest images. "
             f"All of them: {curve.accuracy[-1]:.1%} right; the surest half: {half:.1%}."
         )
     if data.tuning:
-        kept = next((trial for trial in data.tuning if trial.kept), data.tuning[0])
+        kept = next((point for point in data.tuning if point.kept), data.tuning[0])
         texts["tuning"] = (
-            "Accuracy in cross-validation inside the training part against C, with standard errors. Kept: "
+            "Accuracy in cross-validation inside the train set against C, with standard errors. Kept: "
             f"{kept.head} at C = {kept.C:g}, {kept.accuracy:.1%}."
         )
     if data.learning is not None:
@@ -51,7 +51,7 @@ def alternatives(data: ReportData) -> dict[str, str]:
         texts["learning"] = (
             f"Accuracy on the same held-out images against training images per class: {first.mean:.1%} with "
             f"{first.images_per_class:.3g}, {last.mean:.1%} with {last.images_per_class:.3g}; bars are one "
-            f"standard deviation over draws. {data.learning.verdict.capitalize()}."
+            f"standard deviation over repeats. {data.learning.verdict.capitalize()}."
         )
     if data.map is not None:
         part = (

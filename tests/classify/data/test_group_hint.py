@@ -7,13 +7,13 @@ import shlex
 import pytest
 from PIL import Image
 
-from fc7.classify.data.takes import hint_of_takes
+from fc7.classify.data.group_hint import group_hint
 from fc7.extract.inputs.labels.grouping import compile_pattern, group_of
 from tests.support import CommandLine, coloured_picture, lines_of, read_json
 
 
 def hint(paths: list[str], *, groups: list[str] | None = None, ordered: bool = False) -> str | None:
-    return hint_of_takes(paths, [path.split("/")[0] for path in paths], groups, ordered=ordered)
+    return group_hint(paths, [path.split("/")[0] for path in paths], groups, ordered=ordered)
 
 
 def pattern_of(said: str | None) -> str:
@@ -44,7 +44,7 @@ def test_tracks_are_told_with_a_pattern_that_keeps_each_apart(
     assert found[:4] == [group] * 4
     assert len(set(found)) == 6
     assert said is not None
-    assert "names like 00000_00000.ppm look like pictures of one take" in said
+    assert "names like 00000_00000.ppm look like pictures of one session" in said
     assert "(6 groups of 24 images)" in said
 
 
@@ -94,7 +94,7 @@ def test_folders_of_a_class_are_the_groups_unless_they_are_parts_of_a_split() ->
     names = [f"{c}/{day}/IMG_{i:04}.jpg" for c in ("cat", "dog") for day in ("mo", "tu") for i in range(4)]
     assert pattern_of(hint(names)) == "^(.+)/"
     parts = [f"{part}/{c}/IMG_{i:04}.jpg" for part in ("train", "val") for c in "ab" for i in range(4)]
-    said = hint_of_takes(parts, [path.split("/")[1] for path in parts], None, ordered=False)
+    said = group_hint(parts, [path.split("/")[1] for path in parts], None, ordered=False)
     assert pattern_of(said) != "^(.+)/"
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_told_where_groups_are_given_or_paths_are_unknown() -> None:
     paths = tracks(["00", "01"], {"00": [0, 1], "01": [0, 1]}, "{:05}_{:05}.ppm")
     assert hint(paths, groups=["a", *[""] * 15]) is None
     assert hint(paths, groups=[""] * 16) is not None
-    assert hint_of_takes(None, ["a"], None, ordered=False) is None
+    assert group_hint(None, ["a"], None, ordered=False) is None
 
 
 def test_the_pattern_of_the_note_works_when_pasted(cli: CommandLine) -> None:

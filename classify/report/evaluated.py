@@ -1,4 +1,4 @@
-"""Which images of a cache can judge a classifier, and what it says of them."""
+"""Which images of a cache can test a classifier, and what it says of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import NEITHER, TEST
 from fc7.classify.data.rows import Table
 from fc7.classify.fit.out_of_fold import OutOfFold
-from fc7.classify.metrics.metrics import Metrics, judge
+from fc7.classify.metrics.metrics import Metrics, compute_metrics
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """Labelled images that a classifier was not fitted on, with its answers.
+class EvaluatedImages:
+    """Labelled images that a classifier was not fitted on, with its predictions.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Judged:
     labels : tuple of str
         The classifier's classes in order, then labels it does not know.
     what : str
-        Which images these are, as the end of "judged on".
+        Which images these are, as the end of "evaluated on".
     exact : bool
-        Whether these are the kept classifier's own answers: not for one refitted on every image.
+        Whether these are the kept classifier's own predictions: not for one refitted on every image.
     """
 
     rows: NDArray[np.intp]
@@ -42,7 +42,7 @@ class Judged:
     exact: bool
 
     @property
-    def answer(self) -> NDArray[np.intp]:
+    def predicted(self) -> NDArray[np.intp]:
         """The most probable class of each, shape (n,)."""
         best: NDArray[np.intp] = self.probabilities.argmax(axis=1)
         return best
@@ -56,14 +56,14 @@ class Judged:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether it is the truth, shape (n,)."""
-        same: NDArray[np.bool_] = self.answer == self.truth
+        same: NDArray[np.bool_] = self.predicted == self.truth
         return same
 
 
-def judge_cache(
+def evaluate_cache(
     table: Table, parts: NDArray[np.str_] | None, classifier: Classifier, folds: OutOfFold | None
-) -> Judged | None:
-    """The classifier's answers on what it was not fitted on.
+) -> EvaluatedImages | None:
+    """The classifier's predictions on what it was not fitted on.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def judge_cache(
         The part of each row of the cache, as `SplitRecord.part_of` gives it; None where the classifier
         does not say.
     folds : OutOfFold or None
-        Stands in for a classifier that was refitted on the test part too: it has seen all of it.
+        Stands in for a classifier that was refitted on the test set too: it has seen all of it.
 
     Returns
     -------
-    Judged or None
+    EvaluatedImages or None
         None if the cache holds no such images, or it cannot be told which.
     """
     if parts is None:
@@ -103,9 +103,9 @@ def judge_cache(
         columns = [classifier.classes_.index(name) for name in folds.classes]
         probabilities[:, columns] = folds.probabilities[chosen]
     truth = [table.labels[i] for i in chosen]
-    metrics = judge(truth, probabilities, classifier.classes_)
+    metrics = compute_metrics(truth, probabilities, classifier.classes_)
     code = {label: i for i, label in enumerate(metrics.labels)}
-    return Judged(
+    return EvaluatedImages(
         rows=table.rows[chosen],
         truth=np.array([code[label] for label in truth], np.intp),
         probabilities=probabilities,

@@ -19,7 +19,7 @@ _DRAWN_NAME = "drawn pictures"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CheckImages:
     """Images to try a file on.
 
     Attributes
@@ -34,12 +34,12 @@ class Trial:
     source: str
 
 
-def trial_images(
+def check_images(
     images: Sequence[str | Path],
     features: Path | None,
     classifier: Classifier,
     notify: Notify,
-) -> Trial:
+) -> CheckImages:
     """Those given; else those that a cache of the classifier's features was made from; else drawn ones.
 
     Parameters
@@ -59,14 +59,14 @@ def trial_images(
     from fc7.extract.inputs.listing import list_inputs
 
     if images:
-        return Trial(_some(list_inputs(images)), ", ".join(map(str, images)))
+        return CheckImages(_some(list_inputs(images)), ", ".join(map(str, images)))
     roots = _roots(features, classifier) if features is not None and features.is_file() else ()
     if roots:
         try:
-            return Trial(_some(list_inputs(roots)), f"{', '.join(roots)} ({features})")
+            return CheckImages(_some(list_inputs(roots)), f"{', '.join(roots)} ({features})")
         except Fc7Error as exc:
             notify(f"the images of {features} cannot be listed: {exc}")
-    return Trial(_drawn(), _DRAWN_NAME)
+    return CheckImages(_drawn(), _DRAWN_NAME)
 
 
 def _roots(features: Path, classifier: Classifier) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import pytest
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.predictions import open_predictions
 from fc7.classify.predict.score import Scored, score_finished
-from fc7.classify.predict.waiting import rows_to_wait_for, together
 from fc7.extract.records import Failure, RowBlock
 from fc7.extract.worker.worker import Finished
 from fc7.models.common.errors import Fc7Error
@@ -59,24 +59,24 @@ def stopped_after(done: list[Finished], error: BaseException) -> Iterator[Finish
 
 @pytest.mark.parametrize(("n_classes", "n_rows"), [(2, 0), (50, 0), (127, 0), (200, 16), (1000, 112)])
 def test_only_large_heads_wait(n_classes: int, n_rows: int) -> None:
-    assert rows_to_wait_for(classifier(n_classes)) == n_rows
+    assert batch_rows(classifier(n_classes)) == n_rows
 
 
 def test_no_head_waits_for_more_than_128_rows() -> None:
-    assert rows_to_wait_for(classifier(2000)) == 128
+    assert batch_rows(classifier(2000)) == 128
 
 
 def test_a_small_head_gets_every_batch_when_it_comes() -> None:
     done = batches([4, 1, 3, 2])
-    seen = [len(block.refs) + len(failed) for block, failed in together(done, 0, Silent())]
-    assert seen == [4, 1, 3, 2]
+    in_train = [len(block.refs) + len(failed) for block, failed in batched(done, 0, Silent())]
+    assert in_train == [4, 1, 3, 2]
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, 5, 16, 1000])
 def test_images_come_in_order_and_each_once(n_rows: int) -> None:
     done = batches([4, 1, 3, 2, 7, 1, 1])
     progress = Counting()
-    found = list(together(done, n_rows, progress))
+    found = list(batched(done, n_rows, progress))
     assert [len(block.refs) + len(failed) >= n_rows for block, failed in found[:-1]] == [True] * len(
         found[:-1]
     )
@@ -102,28 +102,28 @@ def test_a_batch_is_seen_before_the_next_one_is_asked_for() -> None:
             asked.append(len(progress.told))
             yield one
 
-    list(together(done(), 100, progress))
+    list(batched(done(), 100, progress))
     assert asked == [0, 1, 2]
 
 
 def test_nobody_waits_longer_than_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(float(2 * i) for i in range(1000))
     monkeypatch.setattr("fc7.extract.worker.gathering.time.monotonic", lambda: next(clock))
-    sizes = [len(block.refs) + len(failed) for block, failed in together(batches([2] * 4), 100, Silent())]
+    sizes = [len(block.refs) + len(failed) for block, failed in batched(batches([2] * 4), 100, Silent())]
     assert sizes == [4, 4]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Fc7Error("the engine failed"), ValueError("x")])
 def test_what_waits_when_the_network_fails_is_given_out_first(error: BaseException) -> None:
-    done, seen = batches([4, 4, 4]), 0
+    done, in_train = batches([4, 4, 4]), 0
     with pytest.raises(type(error)):
-        for block, failed in together(stopped_after(done, error), 100, Silent()):
-            seen += len(block.refs) + len(failed)
-    assert seen == 12
+        for block, failed in batched(stopped_after(done, error), 100, Silent()):
+            in_train += len(block.refs) + len(failed)
+    assert in_train == 12
 
 
 def test_a_reader_that_goes_away_is_not_given_more() -> None:
-    waiting = together(batches([2, 2, 2]), 3, Silent())
+    waiting = batched(batches([2, 2, 2]), 3, Silent())
     next(iter(waiting))
     waiting.close()  # type: ignore[attr-defined]
 

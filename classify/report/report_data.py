@@ -17,7 +17,7 @@ from fc7.extract.records import Failure
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """Labelled images of one class: in training, in the test part, in neither."""
+    """Labelled images of one class: in training, in the test set, in neither."""
 
     label: str
     train: int
@@ -27,7 +27,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The figure that counts.
+    """The metric that counts.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Headline:
         With its 95 % interval (Wilson).
     log_loss, brier, calibration_error : float
         NaN where there is none.
-    judged : str
-        What these images are, as the end of "judged on".
+    evaluated : str
+        What these images are, as the end of "evaluated on".
     """
 
     accuracy: float
@@ -49,12 +49,12 @@ class Headline:
     brier: float
     calibration_error: float
     top_k: dict[int, float]
-    judged: str
+    evaluated: str
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One C of the cross-validation: as `classify.fit.cross_validate.Trial`, from the classifier's record."""
+class CvPoint:
+    """One C of the cross-validation: `classify.fit.cross_validate.CvResult` as the classifier records it."""
 
     head: str
     C: float
@@ -79,7 +79,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class ImageGrid:
     """Images that belong together: of one class, or behind one cell of the confusion matrix.
 
     Attributes
@@ -99,7 +99,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
+class Projection:
     """Feature rows in two dimensions.
 
     Attributes
@@ -122,12 +122,12 @@ class Map:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicates:
+class DuplicateGrids:
     """Images that are, or nearly are, one.
 
     Attributes
     ----------
-    sheets : tuple of Sheet
+    grids : tuple of ImageGrid
         Groups whose labels differ first.
     n_groups, n_images, n_disagreeing : int
         Of all groups, not only those shown.
@@ -137,7 +137,7 @@ class Duplicates:
         What copies on both sides of the split would have claimed; empty if that is not known.
     """
 
-    sheets: tuple[Sheet, ...]
+    grids: tuple[ImageGrid, ...]
     n_groups: int
     n_images: int
     n_disagreeing: int
@@ -154,23 +154,23 @@ class ReportData:
     subject : tuple of (name, value)
         What was measured and on what.
     warnings : tuple of str
-        What a reader must know before any figure.
+        What a reader must know before any metric.
     classes : tuple of str
         The classifier's in order, then labels it does not know.
     n_images, n_rows, n_labelled : int
         Images = rows + failures.
     metrics : Metrics or None
-        Of the judged images in this cache.
-    cells : dict of (int, int) to Sheet
-        (truth, prediction) -> the judged images behind that cell.
-    samples : tuple of Sheet
+        Of the evaluated images in this cache.
+    cells : dict of (int, int) to ImageGrid
+        (truth, prediction) -> the evaluated images behind that cell.
+    samples : tuple of ImageGrid
         A few images of each class.
     places : tuple of str
         Where extract found the images.
     mistakes : tuple of Shown
         Most confident first.
     coverage : Coverage or None
-        Of the judged images.
+        Of the evaluated images.
     sha256 : tuple of str
         Of each row's image.
     provenance : tuple of (name, value)
@@ -189,8 +189,8 @@ class ReportData:
     n_labelled: int
     headline: Headline | None
     metrics: Metrics | None
-    cells: dict[tuple[int, int], Sheet]
-    samples: tuple[Sheet, ...]
+    cells: dict[tuple[int, int], ImageGrid]
+    samples: tuple[ImageGrid, ...]
     places: tuple[str, ...]
     mistakes: tuple[Shown, ...]
     suspects: tuple[Suspect, ...]
@@ -198,10 +198,10 @@ class ReportData:
     reliability: Reliability | None
     coverage: Coverage | None
     reject_below: float | None
-    tuning: tuple[Trial, ...]
+    tuning: tuple[CvPoint, ...]
     learning: LearningCurve | None
-    map: Map | None
-    duplicates: Duplicates | None
+    map: Projection | None
+    duplicates: DuplicateGrids | None
     failures: tuple[Failure, ...]
     sha256: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]

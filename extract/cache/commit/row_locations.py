@@ -42,7 +42,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class RowLocations:
     """Where the features of the rows to be written lie.
 
     Attributes

@@ -15,8 +15,8 @@ from fc7.classify.fit.result import FitOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """When the classifier is to doubt itself.
+class RejectionRules:
+    """When the classifier rejects an image, or flags it as novel.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Doubt:
     novelty: LearnedNovelty | None
     notes: tuple[str, ...]
 
-    def given_to(
+    def applied_to(
         self,
         classifier: Classifier,
         X: NDArray[np.float32] | None = None,
@@ -42,7 +42,7 @@ class Doubt:
         ----------
         X : ndarray of shape (n_all, n_features), float32, or None
         rows : ndarray of shape (n,), intp, or None
-            Rows of X that it was refitted on, if these are not the training part: the reference is learned
+            Rows of X that it was refitted on, if these are not the train set: the reference is learned
             from them, its limit stays the one learned out of fold.
         """
         reference = None if self.novelty is None else self.novelty.reference
@@ -52,28 +52,28 @@ class Doubt:
         return replace(classifier, reject_below=below, novelty=reference)
 
 
-def learn_doubt(
+def learn_rejection_rules(
     X: NDArray[np.float32],
     rows: NDArray[np.intp],
     fold: NDArray[np.intp],
     choice: Choice,
     options: FitOptions,
-) -> Doubt:
-    """Learn both on out-of-fold rows of the training part.
+) -> RejectionRules:
+    """Learn both on out-of-fold rows of the train set.
 
     Parameters
     ----------
     X : ndarray of shape (n_all, n_features), float32
         Not normalised.
     rows : ndarray of shape (n,), intp
-        Which of them are the training part.
+        Which of them are the train set.
     fold : ndarray of shape (n,), intp
         As `classify.data.folds.make_folds` gives it.
     choice : Choice
         Its confidences out of fold are what the threshold is learned from.
     """
     rejection, notes = _rejection(choice, options)
-    return Doubt(rejection, learn_novelty(X, fold, rows), notes)
+    return RejectionRules(rejection, learn_novelty(X, fold, rows), notes)
 
 
 def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, tuple[str, ...]]:
@@ -84,7 +84,7 @@ def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, t
         return None, ()
     if not len(choice.confidence):
         return Rejection(0.0, target, False, 0, 0, 0), (
-            f"--reject-precision {target:g}: no image of the training part could be held out to learn a "
+            f"--reject-precision {target:g}: no image of the train set could be held out to learn a "
             "threshold from; nothing is rejected: add images, or give --reject-below",
         )
     rejection = learn_rejection(choice.confidence, choice.correct, target)

@@ -14,7 +14,7 @@ import pytest
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predict import classify_images
-from fc7.classify.predict.recovering import recovering
+from fc7.classify.predict.recovery import recover_from_crash
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.options import RunOptions
 from fc7.extract.worker.read_ahead import NO_CARE
@@ -146,17 +146,17 @@ def test_a_run_that_is_stopped_leaves_no_suspect(cli: CommandLine, monkeypatch: 
     """Ctrl-C between two batches, while others are read."""
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     listing = seen_through(list_inputs([cli.folder / "imgs"]), lambda origin: SlowOrigin(origin, 0.1))
-    seen: list[list[str]] = []
+    in_train: list[list[str]] = []
 
-    def answer(*_: object) -> None:
-        seen.append(left(cli))
+    def predict(*_: object) -> None:
+        in_train.append(left(cli))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Classifier, "answer", answer)
+    monkeypatch.setattr(Classifier, "proba_and_novelty", predict)
     options = RunOptions(device="cpu", batch_size=2, jobs=2)
     with pytest.raises(StoppedError):
         classify_images(listing, cli.folder / "classifier.onnx", cli.folder / "s.csv", options=options)
-    assert seen == [["s.csv.work"]]
+    assert in_train == [["s.csv.work"]]
     assert left(cli) == []
 
 
@@ -164,10 +164,10 @@ def test_of_two_runs_at_once_the_second_takes_the_first_for_no_dead_one(tmp_path
     listing = list_inputs([write_pictures(tmp_path / "imgs", per_class=1)])
     out, notes = claimed(tmp_path / "p.csv", PREDICTIONS), list[str]()
     with (
-        recovering(listing, out, notes.append) as (_, first),
+        recover_from_crash(listing, out, notes.append) as (_, first),
         first.watch(listing.images[0]),
     ):
-        with recovering(listing, out, notes.append) as second:
+        with recover_from_crash(listing, out, notes.append) as second:
             assert second == (listing, NO_CARE)
         assert (tmp_path / "p.csv.work").is_dir()
     assert not (tmp_path / "p.csv.work").exists()
@@ -178,6 +178,6 @@ def test_a_folder_that_cannot_be_made_stops_nobody(tmp_path: Path) -> None:
     listing = list_inputs([write_pictures(tmp_path / "imgs", per_class=1)])
     (tmp_path / "p.csv.work").write_text("the user's")
     out = claimed(tmp_path / "p.csv", PREDICTIONS)
-    with recovering(listing, out, lambda note: None) as found:
+    with recover_from_crash(listing, out, lambda note: None) as found:
         assert found == (listing, NO_CARE)
     assert (tmp_path / "p.csv.work").read_text() == "the user's"

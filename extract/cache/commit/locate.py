@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.cache.commit.index import RowIndex
-from fc7.extract.cache.commit.placement import Placed, Record
+from fc7.extract.cache.commit.row_locations import Record, RowLocations
 from fc7.extract.cache.format.sources import Ints
 from fc7.models.common.errors import CacheError
 
 
-def place(
+def locate(
     index: RowIndex,
     known: RowIndex,
     records: Sequence[Record],
     moved: Mapping[str, str],
     layers: Sequence[str],
-) -> Placed:
+) -> RowLocations:
     """Find every record's features.
 
     Parameters
@@ -59,7 +59,7 @@ def place(
             f"({records[int(lacking[0])].path}, ...); nothing was written, what is finished is kept: run the "
             "same command again"
         )
-    return Placed(records, source, row)
+    return RowLocations(records, source, row)
 
 
 def _check(index: RowIndex, at: Ints, records: Sequence[Record], moved: Mapping[str, str]) -> None:

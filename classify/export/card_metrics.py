@@ -1,4 +1,4 @@
-"""The figures of a model card: tables of what was measured, each share with its interval."""
+"""The metrics of a model card: tables of what was measured, each share with its interval."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MISSING = "not recorded"
 _CONFUSIONS = 10
 
 
-def figures(metrics: Mapping[str, Any]) -> list[str]:
+def metrics_text(metrics: Mapping[str, Any]) -> list[str]:
     """What was measured, as lines of Markdown; `metrics` is what `Metrics.to_json` gives."""
     if not metrics:
-        return [f"Figures: {MISSING}."]
+        return [f"Metrics: {MISSING}."]
     n, n_correct = int(metrics["n"]), int(metrics["n_correct"])
     rows = [("accuracy", _share(n_correct, n)), ("mean class recall", _percent(metrics.get("mean_recall")))]
     rows += [
@@ -35,7 +35,7 @@ def figures(metrics: Mapping[str, Any]) -> list[str]:
         n_accepted = int(accepted["n_accepted"])
         rows.append(("accepted at the threshold", _share(n_accepted, n)))
         rows.append(("accuracy of the accepted", _share(int(accepted["n_correct"]), n_accepted)))
-    lines = [f"On {n} images that it had not seen:", "", *table(("figure", "value"), rows)]
+    lines = [f"On {n} images that it had not seen:", "", *table(("metric", "value"), rows)]
     return [*lines, "", *_per_class(metrics), "", *_confusions(metrics)]
 
 

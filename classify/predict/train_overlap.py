@@ -1,4 +1,4 @@
-"""Which images a classifier has learned from, so that nobody judges it by them unawares."""
+"""Which images a classifier has learned from, so that nobody tests it on them unawares."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import TEST, TRAIN
 
 
-def seen_in_training(
-    classifier: Classifier, sha256: Sequence[str], paths: Sequence[str]
-) -> NDArray[np.bool_]:
+def in_train_set(classifier: Classifier, sha256: Sequence[str], paths: Sequence[str]) -> NDArray[np.bool_]:
     """Whether each image was among those that the classifier was fitted on.
 
     Parameters
@@ -33,5 +31,5 @@ def seen_in_training(
     if classifier.split is None or not len(paths):
         return np.zeros(len(paths), bool)
     part = classifier.split.part_of(sha256, paths)
-    seen: NDArray[np.bool_] = part == TRAIN
-    return seen | (part == TEST) if classifier.metadata.get("refit") == "all" else seen
+    in_train: NDArray[np.bool_] = part == TRAIN
+    return in_train | (part == TEST) if classifier.metadata.get("refit") == "all" else in_train

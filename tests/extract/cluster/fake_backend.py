@@ -16,7 +16,7 @@ from fc7.extract.cache.commit.segments import write_segment
 from fc7.extract.cache.format.header import tool_version
 from fc7.extract.clock import Clock
 from fc7.extract.cluster.backend import Broken, Gone, Outcome
-from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Ready, Result
+from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result, WorkerReady
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
 from fc7.extract.worker.in_flight import InFlight
@@ -39,7 +39,7 @@ def feature_of(path: str, dim: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 class FakeWorker:
     """The worker's side, without a network: `broken` paths fail, and `lethal` ones end it."""
 
-    engine: FakeEngine
+    backend: FakeBackend
     slot: Slot
     dead: bool = False
     stopped: bool = False
@@ -49,39 +49,39 @@ class FakeWorker:
     in_flight: InFlight | None = None
 
     def hello(self, greeting: Greeting) -> Outcome:
-        engine, node = self.engine, self.slot.node.name
-        if node in engine.dies_at_once:
+        backend, node = self.backend, self.slot.node.name
+        if node in backend.dies_at_once:
             self.dead = True
             return Gone("killed")
-        engine.greetings.append(greeting)
-        sees = greeting.probe is not None and node not in engine.blind
+        backend.greetings.append(greeting)
+        sees = greeting.probe is not None and node not in backend.blind
         assert not sees or greeting.probe is None or greeting.probe.read_bytes() == greeting.word
         return Introduction(
-            engine.versions.get(node, tool_version()),
+            backend.versions.get(node, tool_version()),
             sees_folder=sees,
-            sees_network=node not in engine.without_network,
-            unseen="a.jpg (vanished)" if node in engine.without_images else None,
-            precision="bf16" if node in engine.bf16 else "fp32",
+            sees_network=node not in backend.without_network,
+            unseen="a.jpg (vanished)" if node in backend.without_images else None,
+            precision="bf16" if node in backend.bf16 else "fp32",
         )
 
     def open(
         self, run: NetworkRun, keeping: Keeping | None, n_images: int, origins: Any, files: Any
     ) -> Outcome:
         self.keeping, self.run, self.origins = keeping, run, origins
-        self.engine.opened.append((self.slot.node.name, run, files))
+        self.backend.opened.append((self.slot.node.name, run, files))
         about = {"provider": "fake", "precision": str(run.how.precision)}
-        if keeping is not None and self.engine.tells:
+        if keeping is not None and self.backend.tells:
             self.in_flight = InFlight(keeping.folder / f"in-flight-{id(self)}.partial")
-        return Ready("fake: as asked", BATCH, about, self.in_flight.path if self.in_flight else None)
+        return WorkerReady("fake: as asked", BATCH, about, self.in_flight.path if self.in_flight else None)
 
     def process(self, parcel: Parcel) -> Outcome:
-        engine = self.engine
-        engine.parcels.append((self.slot.node.name, list(parcel.paths)))
-        if engine.before is not None:
-            engine.before(self, parcel)
+        backend = self.backend
+        backend.parcels.append((self.slot.node.name, list(parcel.paths)))
+        if backend.before is not None:
+            backend.before(self, parcel)
         if self.dead or self.stopped:
             return Gone("killed")
-        deadly = [parcel.start + i for i, path in enumerate(parcel.paths) if path in engine.lethal]
+        deadly = [parcel.start + i for i, path in enumerate(parcel.paths) if path in backend.lethal]
         if deadly:
             self.dead = True
             if self.in_flight is not None:
@@ -89,15 +89,15 @@ class FakeWorker:
                 inside = range(parcel.start, parcel.start + len(parcel.paths))
                 reading = [i + 1 for i in range(deadly[0] - 1, deadly[0] + 2) if i in inside]
                 self.in_flight.path.write_bytes(array("q", reading).tobytes())
-            return Gone("killed or crashed", memory=engine.memory)
-        if engine.out_of_memory & set(parcel.paths):
+            return Gone("killed or crashed", memory=backend.memory)
+        if backend.out_of_memory & set(parcel.paths):
             return Broken(MemoryError())
-        rows = [i for i, path in enumerate(parcel.paths) if path not in engine.broken]
+        rows = [i for i, path in enumerate(parcel.paths) if path not in backend.broken]
         paths = [parcel.paths[i] for i in rows]
         failures = [
             Failure(path, "not an image", size, mtime)
             for path, size, mtime in zip(parcel.paths, parcel.sizes, parcel.mtimes_ns, strict=True)
-            if path in engine.broken
+            if path in backend.broken
         ]
         sha = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
         assert self.run is not None
@@ -114,7 +114,7 @@ class FakeWorker:
 
 
 @dataclass
-class FakeEngine:
+class FakeBackend:
     """Runs each call when it is waited for, the oldest first."""
 
     alive: list[Node]

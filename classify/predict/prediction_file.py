@@ -16,7 +16,7 @@ from fc7.models.outputs.outputs import Destination, claimed
 
 
 @contextmanager
-def appearing(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
+def prediction_file(out: Destination, header_lines: int = 0) -> Iterator[TextIO]:
     """A text stream to a file of predictions, which appears under its name when the block ends well.
 
     When it does not, the finished lines stay in ``PATH.part`` and the error's message says so; a part

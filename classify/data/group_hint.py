@@ -30,11 +30,11 @@ _STRETCHES = (
     r"^(.+/[^/]*\d)\d\d\.",
 )
 _FOLDER = "^(.+)/"
-_COMPARE = "compare with fit --ordered, where the last of each class judge"
+_COMPARE = "compare with fit --ordered, where the last of each class are the test set"
 _MOST = 0.9
 
 
-def hint_of_takes(
+def group_hint(
     paths: Sequence[str] | None, labels: Sequence[str], groups: Sequence[str] | None, *, ordered: bool
 ) -> str | None:
     """A sentence if the names of the images say that neighbours may be alike and nothing keeps them together.
@@ -60,15 +60,15 @@ def hint_of_takes(
         if found:
             one = next(path for path in numbered if group_of(path, re.compile(pattern)) is not None)
             return (
-                f"names like {_name(one)} look like pictures of one take: extract again with --group-by "
-                f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each take on one side "
-                "of the split; until then the figures may be too good"
+                f"names like {_name(one)} look like pictures of one session: extract again with --group-by "
+                f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each session on one side "
+                "of the split; until then the metrics may be too good"
             )
     running = [name for name in map(_name, paths) if _RUNNING.fullmatch(name)]
     if ordered or len(running) <= _MOST * len(paths):
         return None
     note = f"names like {running[0]} count on, and pictures taken one after the other may be alike: "
-    folders = () if find_split_folders(path.rpartition("/")[0] for path in paths).words else (_FOLDER,)
+    folders = () if find_split_folders(path.rpartition("/")[0] for path in paths).split_of else (_FOLDER,)
     for pattern in (*folders, *_STRETCHES):
         found = useful_groups(paths, labels, re.compile(pattern))
         if found:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fc7.classify.predict.appearing import appearing
+from fc7.classify.predict.prediction_file import prediction_file
 from fc7.classify.predict.predictions import open_predictions
 from fc7.models.common.errors import CredentialsError, Fc7Error, StoppedError
 from tests.support import CommandLine, write_pictures
@@ -17,7 +17,7 @@ OLD = "path,label,score,label_1,score_1,error\n"
 def test_it_appears_when_it_is_complete(tmp_path: Path) -> None:
     out = tmp_path / "p.csv"
     out.write_text(OLD)
-    with appearing(out) as stream:
+    with prediction_file(out) as stream:
         stream.write("new\n")
         assert out.read_text() == OLD
     assert out.read_text() == "new\n"
@@ -37,7 +37,7 @@ def test_what_was_finished_is_kept_and_said(
 ) -> None:
     out = tmp_path / "p.csv"
     out.write_text(OLD)
-    with pytest.raises(caught) as error, appearing(out, header_lines=1) as stream:
+    with pytest.raises(caught) as error, prediction_file(out, header_lines=1) as stream:
         stream.write("path\na.jpg\n")
         raise raised
     assert out.read_text() == OLD
@@ -59,14 +59,17 @@ def test_a_part_without_results_does_not_stay(tmp_path: Path, raised: BaseExcept
 
 
 def test_a_full_disk_keeps_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Fc7Error, match="No space left"), appearing(tmp_path / "p.csv") as stream:
+    with pytest.raises(Fc7Error, match="No space left"), prediction_file(tmp_path / "p.csv") as stream:
         stream.write("a\n")
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(Fc7Error, match=r"; make the folder .*none or "), appearing(tmp_path / "none/p.csv"):
+    with (
+        pytest.raises(Fc7Error, match=r"; make the folder .*none or "),
+        prediction_file(tmp_path / "none/p.csv"),
+    ):
         pass
 
 
@@ -75,7 +78,7 @@ def test_two_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
     write_pictures(tmp_path / "imgs", per_class=4)
     cli.good("extract", "imgs", "--network", "tiny")
     cli.good("fit", "--softmax", "-C", "1")
-    with appearing(tmp_path / "p.csv") as stream:
+    with prediction_file(tmp_path / "p.csv") as stream:
         stream.write("mine\n")
         ran = cli("classify", "imgs", "-o", "p.csv")
     assert ran.code == 1

@@ -10,19 +10,19 @@ from collections.abc import Callable
 
 import pytest
 
-from fc7.extract.cluster import heartbeat as lifeline
-from fc7.extract.cluster.heartbeat import ClusterLostError, Lifeline, Place
+from fc7.extract.cluster import heartbeat as heartbeat
+from fc7.extract.cluster.heartbeat import ClusterLostError, Endpoint, Heartbeat
 from tests.support import ROOT
 
 # The main thread hears of nothing: it sleeps, as one that is held up in Ray.
 HELD_UP = """
 import socket, sys, time
-from fc7.extract.cluster import lifeline
-from fc7.extract.cluster.heartbeat import Lifeline, Place
-lifeline._LOOK_SECONDS = 0.05
+from fc7.extract.cluster import heartbeat
+from fc7.extract.cluster.heartbeat import Heartbeat, Endpoint
+heartbeat._LOOK_SECONDS = 0.05
 listening = socket.create_server(("127.0.0.1", 0))
 address = "127.0.0.1:%d" % listening.getsockname()[1]
-with Lifeline([Place("the head node", address, 0.1)], last=0.3):
+with Heartbeat([Endpoint("the head node", address, 0.1)], last=0.3):
     print("what was printed before")
     listening.close()
     time.sleep(100)
@@ -31,7 +31,7 @@ with Lifeline([Place("the head node", address, 0.1)], last=0.3):
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifeline, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "_LOOK_SECONDS", 0.02)
 
 
 def listen(port: int = 0) -> tuple[socket.socket, str]:
@@ -48,7 +48,7 @@ def comes(true: Callable[[], bool]) -> bool:
 
 def test_the_first_of_those_that_are_silent_is_named() -> None:
     (head, where), (own, own_where) = listen(), listen()
-    with Lifeline([Place("the head", where, 60), Place("the node", own_where, 0.1)]) as line:
+    with Heartbeat([Endpoint("the head", where, 60), Endpoint("the node", own_where, 0.1)]) as line:
         assert line.answers()
         line.check()
         head.close()
@@ -61,7 +61,7 @@ def test_the_first_of_those_that_are_silent_is_named() -> None:
 
 def test_a_place_that_answers_again_in_time_is_not_lost() -> None:
     head, where = listen()
-    with Lifeline([Place("the head", where, 1.0)]) as line:
+    with Heartbeat([Endpoint("the head", where, 1.0)]) as line:
         head.close()
         assert comes(lambda: not line.answers())
         head, _ = listen(int(where.rpartition(":")[2]))
@@ -73,7 +73,7 @@ def test_a_place_that_answers_again_in_time_is_not_lost() -> None:
 def test_a_place_that_never_answered_is_not_watched() -> None:
     server, where = listen()
     server.close()
-    with Lifeline([Place("behind a firewall", where, 0)]) as line:
+    with Heartbeat([Endpoint("behind a firewall", where, 0)]) as line:
         assert line.answers()
         time.sleep(0.2)
         assert not line.lost

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.report.facts import Sheet, Shown
-from fc7.classify.report.judged import Judged
+from fc7.classify.report.evaluated import EvaluatedImages
+from fc7.classify.report.report_data import ImageGrid, Shown
 from fc7.models.common.label_names import in_order
 
 # About 4 KB an image in the file.
@@ -24,7 +24,7 @@ MOST_GROUPS, MOST_OF_A_GROUP = 24, 4
 
 def samples(
     labels: Sequence[str], rows: NDArray[np.intp], paths: Sequence[str], seed: int = 0
-) -> tuple[Sheet, ...]:
+) -> tuple[ImageGrid, ...]:
     """Some images of each class, drawn by `seed`; no classes are left out while there is room for one each.
 
     Parameters
@@ -42,7 +42,7 @@ def samples(
     classes = in_order(of_class)[:MOST_SAMPLES]
     each = min(MOST_OF_A_CLASS, max(1, MOST_SAMPLES // max(1, len(classes))))
     return tuple(
-        Sheet(
+        ImageGrid(
             name,
             tuple(Shown(row, paths[row], "") for row in sorted(of_class[name][:each])),
             len(of_class[name]),
@@ -51,37 +51,39 @@ def samples(
     )
 
 
-def mistakes(judged: Judged, paths: Sequence[str]) -> tuple[Shown, ...]:
-    """The wrong answers with the highest probability, highest first."""
-    wrong = np.flatnonzero(~judged.right)
-    order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")]
-    return tuple(_answered(judged, int(i), paths) for i in order[:MOST_MISTAKES])
+def mistakes(evaluated: EvaluatedImages, paths: Sequence[str]) -> tuple[Shown, ...]:
+    """The wrong predictions with the highest probability, highest first."""
+    wrong = np.flatnonzero(~evaluated.right)
+    order = wrong[np.argsort(-evaluated.confidence[wrong], kind="stable")]
+    return tuple(_answered(evaluated, int(i), paths) for i in order[:MOST_MISTAKES])
 
 
-def cells(judged: Judged, paths: Sequence[str]) -> dict[tuple[int, int], Sheet]:
+def cells(evaluated: EvaluatedImages, paths: Sequence[str]) -> dict[tuple[int, int], ImageGrid]:
     """What lies behind the cells of the confusion matrix.
 
-    Wrong answers go first, the fullest cells before the others; in a cell the surest answers. Every cell
-    that is not empty is there, if need be with names in place of images.
+    Wrong predictions go first, the fullest cells before the others; in a cell the surest predictions. Every
+    cell that is not empty is there, if need be with names in place of images.
     """
     behind: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for i in np.argsort(-judged.confidence, kind="stable"):
-        behind[int(judged.truth[i]), int(judged.answer[i])].append(int(i))
+    for i in np.argsort(-evaluated.confidence, kind="stable"):
+        behind[int(evaluated.truth[i]), int(evaluated.predicted[i])].append(int(i))
     room = {True: MOST_RIGHT, False: MOST_WRONG}
-    sheets: dict[tuple[int, int], Sheet] = {}
+    grids: dict[tuple[int, int], ImageGrid] = {}
     for (t, p), members in sorted(behind.items(), key=lambda item: (-len(item[1]), item[0])):
         most = MOST_OF_A_RIGHT_CELL if t == p else MOST_OF_A_WRONG_CELL
         shown = members[: min(most, room[t == p])]
         room[t == p] -= len(shown)
-        title = judged.labels[t] if t == p else f"{judged.labels[t]} taken for {judged.labels[p]}"
-        others = tuple(paths[judged.rows[i]] for i in members[len(shown) : len(shown) + MOST_NAMED])
-        sheets[t, p] = Sheet(title, tuple(_answered(judged, i, paths) for i in shown), len(members), others)
-    return sheets
+        title = evaluated.labels[t] if t == p else f"{evaluated.labels[t]} taken for {evaluated.labels[p]}"
+        others = tuple(paths[evaluated.rows[i]] for i in members[len(shown) : len(shown) + MOST_NAMED])
+        grids[t, p] = ImageGrid(
+            title, tuple(_answered(evaluated, i, paths) for i in shown), len(members), others
+        )
+    return grids
 
 
 def groups(
     alike: Iterable[Sequence[int]], labels: Sequence[str], paths: Sequence[str]
-) -> tuple[tuple[Sheet, ...], int]:
+) -> tuple[tuple[ImageGrid, ...], int]:
     """Groups of rows that show one image; those whose labels differ first, then the largest.
 
     Parameters
@@ -93,7 +95,7 @@ def groups(
 
     Returns
     -------
-    sheets : tuple of Sheet
+    grids : tuple of ImageGrid
         As many as are shown.
     n_disagreeing : int
         Groups, of all, with more than one label.
@@ -101,8 +103,8 @@ def groups(
     found = [sorted(group) for group in alike]
     differs = {tuple(group): len({labels[row] for row in group if labels[row]}) > 1 for group in found}
     found.sort(key=lambda group: (not differs[tuple(group)], -len(group), group))
-    sheets = tuple(
-        Sheet(
+    grids = tuple(
+        ImageGrid(
             "labels differ" if differs[tuple(group)] else "one label",
             tuple(
                 Shown(row, paths[row], f"labelled {labels[row]}" if labels[row] else "no label")
@@ -112,7 +114,7 @@ def groups(
         )
         for group in found[:MOST_GROUPS]
     )
-    return sheets, sum(differs.values())
+    return grids, sum(differs.values())
 
 
 def _varied(group: list[int], labels: Sequence[str]) -> list[int]:
@@ -121,8 +123,8 @@ def _varied(group: list[int], labels: Sequence[str]) -> list[int]:
     return sorted(first) + [row for row in group if row not in first]
 
 
-def _answered(judged: Judged, i: int, paths: Sequence[str]) -> Shown:
-    row = int(judged.rows[i])
-    truth, answer = judged.labels[judged.truth[i]], judged.labels[judged.answer[i]]
-    said = f"{answer}, {judged.confidence[i]:.1%}"
-    return Shown(row, paths[row], said if judged.right[i] else f"{truth} taken for {said}")
+def _answered(evaluated: EvaluatedImages, i: int, paths: Sequence[str]) -> Shown:
+    row = int(evaluated.rows[i])
+    truth, predicted = evaluated.labels[evaluated.truth[i]], evaluated.labels[evaluated.predicted[i]]
+    said = f"{predicted}, {evaluated.confidence[i]:.1%}"
+    return Shown(row, paths[row], said if evaluated.right[i] else f"{truth} taken for {said}")

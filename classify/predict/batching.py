@@ -19,12 +19,12 @@ _WEIGHTS, _ROWS = 4 << 20, 16
 _MOST_ROWS = 128
 
 
-def rows_to_wait_for(classifier: Classifier) -> int:
+def batch_rows(classifier: Classifier) -> int:
     """How many rows a product should have; 0 up to 127 classes on 4096 features, where none wait."""
     return min(_MOST_ROWS, classifier.coef_.nbytes // _WEIGHTS * _ROWS)
 
 
-def together(
+def batched(
     done: Iterable[Finished], n_rows: int, progress: Progress
 ) -> Iterator[tuple[RowBlock, list[Failure]]]:
     """Finished batches in their order, joined until they are enough.
