@@ -148,22 +148,6 @@ def test_help_names_every_command_and_an_example() -> None:
     assert "Example:" in ran.stdout
 
 
-def test_the_readme_names_only_commands_and_options_that_exist() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    used = re.findall(r"^    (?:python cli\.py|fc7) (.+?)(?:  .*)?$", readme, re.M)
-    assert used
-    helps: dict[tuple[str, ...], str] = {}
-    for line in used:
-        words = line.split("#")[0].split()
-        name = tuple(words[:2] if words[0] in ("models", "cache") else words[:1])
-        if name not in helps:
-            ran = subprocess.run(command([*name, "--help"]), capture_output=True, text=True, check=False)
-            assert ran.returncode == 0, line
-            helps[name] = ran.stdout
-        for option in [word for word in words if word.startswith("--")]:
-            assert option in helps[name], line
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
