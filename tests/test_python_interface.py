@@ -1,7 +1,8 @@
-"""The four verbs as functions, as the README shows them."""
+"""The four verbs as functions, as README.md and classify/README.md show them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from fc7.classify.fit.from_cache import fit_cache
 from fc7.extract import ExtractOptions, extract_features, load_features
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
-from tests.support import COLOURS, lines_of, tiny_network, write_pictures
+from tests.support import COLOURS, ROOT, lines_of, tiny_network, write_pictures
 
 
 @pytest.fixture
@@ -40,6 +41,20 @@ def test_images_to_predictions_in_four_calls(store: Path) -> None:
     done = classify_images([store / "new"], store / "classifier.onnx", store / "predictions.csv")
     assert done.counts == dict.fromkeys(sorted(COLOURS), 2)
     assert len(lines_of(store / "predictions.csv")) == 6
+
+
+def test_the_pages_python_runs_as_printed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(store / "imgs", per_class=6)
+    write_pictures(store / "new", per_class=2, start=50)
+    monkeypatch.chdir(store)
+    monkeypatch.setenv("FC7_NETWORK", "tiny")
+    # The second page goes on with the features that the first one made.
+    for page in ("README.md", "classify/README.md"):
+        (code,) = re.findall(r"^```python\n(.+?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
+        exec(compile(code, page, "exec"), {})
+    assert len(lines_of(store / "predictions.csv")) == 6
+    X, y, _ = load_features(store / "features.h5")
+    assert list(load_classifier(store / "own.onnx").predict(X)) == list(y)
 
 
 def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:

@@ -14,7 +14,7 @@
     commit/                      how the file changes
       segments, pending          finished work in small files, of this run and earlier ones
       index, join                path -> where its features lie, over all those files
-      place, placement           where each row of the listing has its features
+      locate, row_locations      where each row of the listing has its features
       write                      old rows + segments -> one new file
       committed                  what is there already
     writer                       all of the above behind one class
