@@ -129,10 +129,7 @@ def test_without_the_default_and_a_connection_the_first_command_printed_works(cl
     assert ran.code == 1
     assert ran.out == ""
     first, second, line, *_ = ran.err.splitlines()
-    assert (
-        first
-        == "error: network 'alexnet', the default, is not in the network store and could not be fetched."
-    )
+    assert first == "error: network 'alexnet', the default, is not in the network store; fetching it failed."
     assert second == "These trained networks run here and now, the most accurate first:"
     assert len(ran.err.splitlines()) <= 18
     again = run_again(cli, line)
@@ -144,6 +141,6 @@ def test_a_classifier_whose_network_is_gone_is_offered_no_other(cli: CommandLine
     save_classifier(fitted(), tmp_path / "classifier.onnx")
     ran = cli("classify", "imgs", "-m", tmp_path / "classifier.onnx", env=OFFLINE)
     assert ran.code == 1
-    assert "network 'alexnet' is not in the network store and could not be fetched." in ran.err
+    assert "network 'alexnet' is not in the network store; fetching it failed." in ran.err
     assert "models import FILE --as alexnet" in ran.err
     assert "--network" not in ran.err

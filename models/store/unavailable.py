@@ -36,7 +36,7 @@ def what_to_run_instead(name: str, need: Need, attempts: Attempts) -> str:
     need : {"features", "classes", "this"}
     """
     called = called_default(name) if need != "this" else ""
-    lines = [f"network {name!r}{called} is not in the network store and could not be fetched."]
+    lines = [f"network {name!r}{called} is not in the network store; fetching it failed."]
     if need != "this":
         lines += [*_ready_here(need), *brought_by_pip(name)]
     lines += _ways_to(name, catalog.entry(name).sources)
@@ -53,7 +53,7 @@ def how_to_bring(name: str, sources: Sequence[WeightSource], attempts: Attempts)
     sources : sequence of WeightSource
         The catalogue's; none of a name that is not in it.
     """
-    head = f"network {name!r} is not in the network store and could not be fetched. Tried:"
+    head = f"network {name!r} is not in the network store; fetching it failed. Tried:"
     tried = [line for address, reason in attempts for line in (f"  {address}", f"    {reason}")]
     return "\n".join([head, *tried, *(_ways_to(name, sources) if sources else ())])
 

@@ -424,7 +424,7 @@ def test_the_program_ends_in_one_message_and_an_exit_code_without_a_connection()
     first, second, error, *_ = done.stderr.splitlines()
     assert first == "caffenet: fetching caffenet-12.onnx (243.9 MB) from huggingface.co"
     assert second.endswith("fetching bvlc_reference_caffenet.caffemodel from dl.caffe.berkeleyvision.org")
-    assert error == "error: network 'caffenet' is not in the network store and could not be fetched. Tried:"
+    assert error == "error: network 'caffenet' is not in the network store; fetching it failed. Tried:"
     assert catalog.entry("caffenet").sources[0].urls[0] in done.stderr
     assert "models import FILE --as caffenet" in done.stderr
     assert "Traceback" not in done.stderr

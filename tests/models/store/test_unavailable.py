@@ -52,7 +52,7 @@ def screen(
 def test_it_begins_with_what_runs_here_as_the_users_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = screen(monkeypatch, "alexnet", "features", LITE, MINE, installed=True)
     assert lines == [
-        "network 'alexnet', the default, is not in the network store and could not be fetched.",
+        "network 'alexnet', the default, is not in the network store; fetching it failed.",
         "These trained networks run here and now, the most accurate first:",
         "  fc7 extract 'my photos/' -o f.h5 --network efficientnet-lite0",
         "  fc7 extract 'my photos/' -o f.h5 --network mine",
@@ -101,7 +101,7 @@ def test_imagenet_is_offered_networks_with_its_classes_only(monkeypatch: pytest.
 def test_a_classifier_is_offered_no_other_network_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = screen(monkeypatch, "alexnet", "this", LITE)
     assert lines[:2] == [
-        "network 'alexnet' is not in the network store and could not be fetched.",
+        "network 'alexnet' is not in the network store; fetching it failed.",
         "To bring 'alexnet' itself:",
     ]
     assert not any("--network" in line or "pip" in line for line in lines)
