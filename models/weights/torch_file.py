@@ -186,4 +186,5 @@ def _state_dict(found: object, name: str) -> dict[str, StorageView]:
                 if tensors:
                     return {str(key): value for key, value in tensors.items()}
         raise WeightsError(f"{name}: no state dict; it holds {listed(found)}. {_ADVICE}")
-    raise WeightsError(f"{name}: no state dict but a {type(found).__name__}. {_ADVICE}")
+    kind = "tensor" if isinstance(found, StorageView) else type(found).__name__
+    raise WeightsError(f"{name}: no state dict but a {kind}. {_ADVICE}")

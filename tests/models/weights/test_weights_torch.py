@@ -181,7 +181,7 @@ def test_an_entry_that_claims_more_than_the_archive_has_is_refused(tmp_path: Pat
 def test_what_is_no_state_dict_is_named(tmp_path: Path) -> None:
     array = np.ones(2, np.float32)
     lone = wf.torch_zip_of(wf.p_tensor("0", array), {"0": array.tobytes()})
-    with pytest.raises(WeightsError, match=r"no state dict but a Tensor.*torch\.save\(model\.state_dict"):
+    with pytest.raises(WeightsError, match=r"no state dict but a tensor.*torch\.save\(model\.state_dict"):
         read_torch(saved(tmp_path / "x.pth", lone))
     other = wf.torch_zip_of(wf.p_dict({wf.p_text("epoch"): wf.p_int(3)}), {})
     with pytest.raises(WeightsError, match="no state dict; it holds epoch"):
