@@ -51,4 +51,4 @@ $(VENV)/ready-test: $(VENV)/ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build .package/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
