@@ -8,7 +8,7 @@
     │   ├── UnknownLayerError       the network has no such tensor
     │   ├── ProviderError           the device or precision asked for is not to be had
     │   ├── MismatchError           features, cache and classifier are not of one network
-    │   └── DataError               these rows cannot be fitted or judged (labels, classes, NaN)
+    │   └── DataError               these rows cannot be fitted or tested (labels, classes, NaN)
     ├── WeightsError                a network file that cannot be used
     │   └── UnsafeFileError         a file that asks to run code, or to eat the machine
     ├── SourceError                 a manifest, list, array file or archive that cannot be read
@@ -59,7 +59,7 @@ class MismatchError(UsageError):
 
 
 class DataError(UsageError):
-    """Rows or labels that no classifier can be fitted on or judged with."""
+    """Rows or labels that no classifier can be fitted on or evaluated with."""
 
 
 class WeightsError(Fc7Error):

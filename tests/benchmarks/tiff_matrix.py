@@ -182,11 +182,16 @@ def variants() -> Iterator[Variant]:
     yield from _by_another_writer()
 
 
+# Why combinations of options are not among the variants -> how many.
+left_out: Counter[str] = Counter()
+
+
 def _written(name: str, kind: Kind, seed: int, options: dict[str, Any], planar: bool) -> Variant | None:
     import tifffile
 
     # tifffile 2026.3.3 packs big-endian numbers of 9 to 15 bits with their bytes in the wrong order.
     if kind.bits > 8 and options.get("byteorder") == ">":
+        left_out["packed in the wrong order by tifffile"] += 1
         return None
     samples = numbers(kind, seed)
     stored = np.moveaxis(samples, -1, 0) if planar else samples
@@ -209,7 +214,8 @@ def _written(name: str, kind: Kind, seed: int, options: dict[str, Any], planar: 
     buffer = io.BytesIO()
     try:
         tifffile.imwrite(buffer, stored, photometric=kind.photometric, metadata=None, **options)
-    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError):
+    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as exc:
+        left_out[f"not written by tifffile ({type(exc).__name__})"] += 1
         return None
     return Variant(name, kind, buffer.getvalue(), samples, colour_map=colour_map, refused=kind.refused)
 
@@ -527,6 +533,8 @@ def main() -> int:
         if wanted in variant.name:
             table.add(variant)
     print(table)
+    for reason, count in left_out.most_common():
+        print(f"{count} combinations are left out: {reason}")
     if not table.rows:
         print(f"no variant is named like {wanted!r}")
     for line in table.wrong:
