@@ -12,7 +12,7 @@ from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.calibration import fit_scale, softmax
 from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.data.folds import make_folds
-from fc7.classify.data.rows import Table
+from fc7.classify.data.rows import Table, codes_of
 from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.cross_validate import grid, tune
 from fc7.classify.fit.training import ClassWeight, TrainingData
@@ -91,8 +91,7 @@ def out_of_fold(
         If there are not two classes with two images each, so that nothing can be held out.
     """
     classes = tuple(in_order(table.labels))
-    code = {label: i for i, label in enumerate(classes)}
-    y = np.array([code[label] for label in table.labels], np.intp)
+    y = codes_of(table.labels, classes)
     keys, group_names = row_keys(table.groups, table.content, table.paths)
     group = make_groups(keys, group_names if alike is None else [*group_names, alike], seed)
     fold = make_folds(y, group, len(classes))
