@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,15 +17,13 @@ from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
+from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
-
-if TYPE_CHECKING:
-    from fc7.extract.cluster.driver import NodeWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +109,17 @@ def classify_images(
         out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify, labelled=False)
-    options, clock = options or RunOptions(), Clock()
+    options = options or RunOptions()
+    run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
     unknown = classifier.rejection_label
     counts = dict.fromkeys(classifier.classes_, 0)
     n_novel = 0
-    nodes: dict[str, NodeWork] = {}
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
         open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
-        closing(
-            score_inputs(
-                listing,
-                classifier,
-                options,
-                clock=clock,
-                progress=progress or Silent(),
-                notify=notify,
-                nodes=nodes,
-                care=care,
-            )
-        ) as done,
+        closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
         for scored in done:
@@ -155,6 +142,6 @@ def classify_images(
         counts.get(unknown, 0),
         n_novel,
         time.perf_counter() - started,
-        clock,
-        {name: (work.images, work.seconds) for name, work in nodes.items()},
+        run.clock,
+        {name: (work.images, work.seconds) for name, work in run.nodes.items()},
     )
