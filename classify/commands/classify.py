@@ -21,13 +21,13 @@ from fc7.extract.commands.extract import (
     PrecisionOption,
     QuietOption,
     RayOption,
+    VerboseOption,
     WorkersOption,
     cluster_options,
-    notifier,
 )
 from fc7.models.common.command_table import parsed_by
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
 
 
 @parsed_by(AddressedCommand)
@@ -53,6 +53,7 @@ def classify(
     gpus_per_worker: GpusOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Classify new images: one line each with its label, its score and the next best.
@@ -87,7 +88,7 @@ def classify(
             cluster=cluster_options(ray, workers, gpus_per_worker),
         ),
         progress=make_progress(quiet),
-        notify=notifier(quiet),
+        notify=notifier(quiet, verbose),
     )
     if as_json:
         typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stdout)
@@ -101,6 +102,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything goes.")] = Path("fc7-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other shapes.")] = 0,
     force: ForceOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
@@ -111,6 +113,6 @@ def demo(
     from fc7.classify.commands.demo import run_demo
     from fc7.classify.commands.demo_text import demo_report
 
-    summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
+    summary = run_demo(folder, seed, force=force, say=notifier(quiet, verbose), progress=make_progress(quiet))
     if not quiet:
         typer.echo(demo_report(summary))
