@@ -141,7 +141,7 @@ def export_full(
     from fc7.extract.engine.engine import open_file
     from fc7.models.graph.fusion import write_model
 
-    out = guard_for(images, cache=features).claim(out, FULL)
+    out = guard_for(images, cache=features, again=True).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
     target = out.place.target
     stored, spec, layer = find_network(classifier, progress, notify)
