@@ -42,6 +42,10 @@ _REPORT = re.compile(
     rb'(<meta name="generator" content="fc7 '
     rb"|<meta http-equiv[^\n]+\n(<meta [^\n]+\n)*<title>Classifier report)"
 )
+_SHEET = re.compile(
+    rb'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    rb'<meta name="viewport"[^\n]+\n<meta name="generator" content="fc7 classify '
+)
 _CARD_END = re.compile(rb"<!-- fc7 card ([0-9a-f]{64}) -->\n\Z")
 # A graph whose arrays lie beside it has none over 1 KiB of its own.
 _CARD_BYTES, _SCHEMA_BYTES, _GRAPH_BYTES = 16 << 20, 64 << 20, 64 << 20
@@ -108,6 +112,7 @@ SKOPS = named(
 )
 CARD = named(Kind("a model card", _is_card))
 REPORT = named(Kind("a report", lambda path: bool(_REPORT.match(head(path, 4096)))))
+SHEET = named(Kind("a sheet of predictions", lambda path: bool(_SHEET.match(head(path, 4096)))))
 PLOT = named(Kind("a plot of a report", _is_plot))
 PLOTS = {
     f"{name}.{form}": PLOT

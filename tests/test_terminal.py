@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -85,12 +86,15 @@ def test_the_bar_is_drawn_and_what_is_printed_beside_it_is_guarded(monkeypatch: 
     bar = Bar(Console(file=beneath(sys.stderr), force_terminal=True, width=100))
     bar.start(3, "reading \x1b]0;mine\x07")
     print("a note of \x9b2J", file=sys.stderr)
+    typer.echo("a photo of Zoë \x9b3J", err=True)
     bar.finish()
     print("and \x1b[31m after", file=sys.stderr)
     drawn = screen.getvalue()
     assert "\x1b[?25h" in drawn
     assert r"reading \u001b]0;mine\u0007" in drawn
-    assert r"a note of \u009b2J" in drawn
+    # Each note clears the bar's line first, and the bar is drawn anew below it.
+    assert re.search(r"\x1b\[2Ka note of \\u009b2J\s*\n", drawn)
+    assert re.search(r"\x1b\[2Ka photo of Zoë \\u009b3J\s*\n", drawn)
     assert r"and \u001b[31m after" in drawn
     assert "\x9b" not in drawn
     assert "\x1b]0" not in drawn

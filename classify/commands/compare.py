@@ -18,10 +18,10 @@ from fc7.extract.commands.extract import (
     JsonOption,
     PrecisionOption,
     QuietOption,
-    notifier,
+    VerboseOption,
 )
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
 
 
 def compare(
@@ -45,6 +45,7 @@ def compare(
     exact_decode: ExactDecodeOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say which of two classifiers is better, if the images can tell (McNemar's exact test).
@@ -76,7 +77,7 @@ def compare(
             device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
         ),
         progress=make_progress(quiet),
-        notify=notifier(quiet),
+        notify=notifier(quiet, verbose),
     )
     if out is not None:
         write_table(comparison.table(), out)

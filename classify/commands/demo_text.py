@@ -59,12 +59,16 @@ def commands_by_hand(summary: DemoSummary) -> list[str]:
         command_line("shapes", root / SHAPES, "--count", str(COUNT), "--seed", seed),
         command_line("extract", root / SHAPES, "--network", name, "-o", root / FEATURES),
         *(
-            command_line("fit", root / FEATURES, f"--{head}", "--seed", seed, "-o", root / f"{head}.onnx")
+            command_line(
+                *("fit", root / FEATURES, f"--{head}", "--seed", seed, "-o", root / f"{head}.onnx", "--force")
+            )
             for head in HEADS
         ),
-        command_line("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS_FILE),
+        command_line(
+            *("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS_FILE, "--force")
+        ),
     ]
     if summary.photographs:
         where = summary.photographs[0].parent
-        commands.append(command_line("imagenet", where, "--network", name, "-o", root / ANSWERS))
+        commands.append(command_line("imagenet", where, "--network", name, "-o", root / ANSWERS, "--force"))
     return commands

@@ -59,6 +59,17 @@ def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
     }
 
 
+def folders_of(named: NamedDuplicates) -> list[tuple[str, str]]:
+    """Path of each image that is there more than once, and a folder's name for each picture."""
+    y = named.cache.y
+    folders = []
+    for i, rows in enumerate(named.found.groups, 1):
+        labels = {str(y[row]) for row in rows if y[row]}
+        name = f"{i:04} labels differ" if len(labels) > 1 else " ".join([f"{i:04}", *labels])
+        folders += [(named.cache.paths[row], name) for row in rows]
+    return folders
+
+
 def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
     """Write a line for each pair, those under two labels first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json
@@ -10,12 +11,13 @@ from fc7.classify.metrics.intervals import wilson_interval
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened
-from fc7.models.common.terminal import counted
+from fc7.models.common.terminal import counted, one_line
 
 if TYPE_CHECKING:
     from fc7.classify.predict.compare import Comparison
     from fc7.classify.predict.evaluate import Evaluation
     from fc7.classify.predict.predict import ClassifySummary
+    from fc7.classify.predict.predictions import Prediction
 
 _FAILURES_SHOWN = 20
 
@@ -51,6 +53,21 @@ def classify_report(summary: ClassifySummary) -> str:
     return "\n".join(lines)
 
 
+def predictions_table(predictions: Sequence[Prediction]) -> str:
+    """Each path, and below it the labels with their probabilities, as `imagenet` has it."""
+    lines: list[str] = []
+    for each in predictions:
+        lines.append(each.path)
+        if each.rejected:
+            lines.append(f"  {each.label}: too unsure for a label; the best guesses are")
+        lines += [f"  {score:6.1%}  {label}" for label, score in each.pairs]
+        if each.error:
+            lines.append(f"  unreadable: {each.error}")
+        if each.novelty > 1:
+            lines.append("  unlike anything in training: do not trust the label")
+    return "\n".join(map(one_line, lines))
+
+
 def classify_json(summary: ClassifySummary) -> dict[str, object]:
     """The same for a program."""
     return {
@@ -64,6 +81,7 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
         "novel": summary.n_novel,
         "seconds": round(summary.seconds, 3),
         "nodes": nodes_json(summary.nodes),
+        "predictions": [prediction.to_json() for prediction in summary.predictions],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fc7.classify.commands.duplicates import say_copied
 from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
@@ -26,6 +27,10 @@ def suspects(
     table: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
+    ] = None,
+    copy: Annotated[
+        Path | None,
+        typer.Option("--copy", help="Also copy those that are printed into folders of this new folder."),
     ] = None,
     layer: Annotated[
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
@@ -52,11 +57,21 @@ def suspects(
     from fc7.classify.kinds import SUSPECTS
 
     out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
+    from fc7.classify.gallery.copies import copy_from_cache, new_folder
+
+    folder = None if copy is None else new_folder(copy, "--copy")
     from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 
+<<<<<<< HEAD
     options = FitOptions(
+=======
+    progress = make_progress(quiet)
+    found = cache_suspects(
+        features,
+        layer=layer or None,
+>>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
         C=parse_C(C),
         normalize=normalize,
         class_weight=class_weight,
@@ -64,13 +79,22 @@ def suspects(
         exclude=tuple(selection.exclude or ()),
         duplicates=selection.duplicates,
         seed=seed,
+<<<<<<< HEAD
+=======
+        progress=progress,
+>>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
     )
     found = cache_suspects(features, options, layer=layer or None, progress=make_progress(quiet))
     if out is not None:
         write_suspects_csv(found.suspects, out)
-    if as_json:
-        typer.echo(json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2))
-        return
-    typer.echo(suspects_text(found, top))
+    typer.echo(
+        json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2)
+        if as_json
+        else suspects_text(found, top)
+    )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)
+    if folder is not None:
+        wanted = [(each.path, f"{each.label}, rather {each.suggested}") for each in found.suspects[:top]]
+        copied = copy_from_cache(features, wanted, folder, "--copy", progress)
+        say_copied(copied, quiet)

@@ -118,7 +118,7 @@ def imagenet_images(
     """
     started = time.perf_counter()
     if out is not None and not isinstance(out, Output) and not is_stdout(out):
-        out = guard_for(inputs).claim(out, PREDICTIONS)
+        out = guard_for(inputs, again=True).claim(out, PREDICTIONS)
     progress, options = progress or Silent(), options or ExtractOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     run = _network_run(stored, options)

@@ -14,7 +14,13 @@ import numpy as np
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
+from fc7.classify.predict.predictions import (
+    ListedFailures,
+    Prediction,
+    is_stdout,
+    open_predictions,
+    shown_root,
+)
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
@@ -33,7 +39,7 @@ class ClassifySummary:
     Attributes
     ----------
     out : Path or None
-        None if the lines went to a stream.
+        None if no file was written.
     counts : dict of str to int
         Predicted label -> images; rejected ones are under `unknown`.
     unknown : str
@@ -42,6 +48,8 @@ class ClassifySummary:
         Images that the classifier was too unsure of, and those unlike the images of training.
     nodes : mapping of str to (int, float)
         On a cluster, for each node its name, the images it did and the seconds it worked.
+    predictions : sequence of Prediction
+        In the order of the listing; empty unless they were to be kept.
     """
 
     out: Path | None
@@ -55,16 +63,18 @@ class ClassifySummary:
     seconds: float
     clock: Clock
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    predictions: Sequence[Prediction] = ()
 
 
 def classify_images(
     inputs: Sequence[str | Path] | Listing,
     model: str | Path | Classifier = "classifier.onnx",
-    out: Destination = "predictions.csv",
+    out: Destination | None = "predictions.csv",
     *,
     top_k: int = 5,
     form: Literal["csv", "jsonl"] | None = None,
     options: RunOptions | None = None,
+    keep: bool = False,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> ClassifySummary:
@@ -74,12 +84,14 @@ def classify_images(
     ----------
     inputs : sequence of str or Path, or Listing
         Images and folders, or one features.h5.
-    out : str, Path or Output
-        ``-`` for stdout. The file appears under its name when it is complete.
+    out : str, Path, Output or None
+        ``-`` for stdout, None for no file. The file appears under its name when it is complete.
     top_k : int
         How many label-score pairs a line gets, at most the number of classes.
     form : {"csv", "jsonl"} or None
         None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
+    keep : bool
+        Keep all predictions in the summary, about 1 kB each.
     notify : callable
         Is given one-line notes.
 
@@ -104,9 +116,9 @@ def classify_images(
     'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
     started = time.perf_counter()
-    if not isinstance(out, Output) and not is_stdout(out):
+    if out is not None and not isinstance(out, Output) and not is_stdout(out):
         files = () if isinstance(model, Classifier) else (model,)
-        out = guard_for(inputs, *files).claim(out, PREDICTIONS)
+        out = guard_for(inputs, *files, again=True).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify, labelled=False)
     options = options or RunOptions()
@@ -118,15 +130,33 @@ def classify_images(
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
+<<<<<<< HEAD
         open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
         closing(score_inputs(listing, classifier, run, care)) as done,
+=======
+        open_predictions(out, form, classifier.classes_, top_k, root, unknown, keep=keep) as writer,
+        closing(
+            score_inputs(
+                listing,
+                classifier,
+                options,
+                clock=clock,
+                progress=progress or Silent(),
+                notify=notify,
+                nodes=nodes,
+                care=care,
+            )
+        ) as done,
+>>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
         for scored in done:
             failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)
-            for label in writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty):
+            for label in writer.write(
+                scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
+            ):
                 counts[label] = counts.get(label, 0) + 1
             n_novel += int(np.count_nonzero(scored.novelty > 1))
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
@@ -142,6 +172,12 @@ def classify_images(
         counts.get(unknown, 0),
         n_novel,
         time.perf_counter() - started,
+<<<<<<< HEAD
         run.clock,
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
+=======
+        clock,
+        {name: (work.images, work.seconds) for name, work in nodes.items()},
+        writer.kept,
+>>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
     )

@@ -71,14 +71,13 @@ class _Guarded:
 
     @property
     def encoding(self) -> str:
-        return getattr(self.stream, "encoding", None) or "ascii"
-
-    @property
-    def buffer(self) -> Any:
-        # Click writes past a stream whose encoding it finds poor.
-        raise AttributeError("what goes past this stream goes past its guard")
+        # Rich's stand-in has none of its own.
+        return getattr(beneath(self.stream), "encoding", None) or "ascii"
 
     def __getattr__(self, name: str) -> Any:
+        # Click writes past a stream whose encoding it finds poor, into its buffer.
+        if name == "buffer":
+            raise AttributeError("what goes past this stream goes past its guard")
         return getattr(self.stream, name)
 
 

@@ -208,7 +208,7 @@ def test_moved_and_changed_images_get_no_wrong_picture(cli: CommandLine, tmp_pat
     page = Page(out)
     assert page.all("img")
     missing = [e.text for e in page.all("span", class_="none")]
-    assert set(missing) == {"changed since extract", "not found"}
+    assert set(missing) == {"changed since it was read", "not found"}
     named = [e.attributes["aria-label"] for e in page.all("span", class_="none")]
     assert all("green" in text for text in named)
     assert not any("green" in e.attributes["alt"] for e in page.all("img"))
