@@ -95,8 +95,8 @@ def evaluation_report(evaluation: Evaluation) -> str:
         lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
     if evaluation.n_in_train:
         lines.append(
-            f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
-            "the metrics are too good; --held-out leaves them out"
+            f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images, "
+            "which raises the accuracy; --held-out leaves them out"
         )
     lines.append(evaluate_report(evaluation.metrics))
     if evaluation.groups:

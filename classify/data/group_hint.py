@@ -62,7 +62,7 @@ def group_hint(
             return (
                 f"names like {_name(one)} look like pictures of one session: extract again with --group-by "
                 f"'{pattern}' ({found} groups of {len(paths)} images), which keeps each session on one side "
-                "of the split; until then the metrics may be too good"
+                "of the split; until then the accuracy may be too high"
             )
     running = [name for name in map(_name, paths) if _RUNNING.fullmatch(name)]
     if ordered or len(running) <= _MOST * len(paths):

@@ -268,7 +268,7 @@ def column_split(
     if straddling:
         notes.append(
             f"{straddling} test images are copies or near-duplicates of training images, or share their "
-            "group: the given split keeps them, and its metrics are too good for it"
+            "group: the given split keeps them, which raises the accuracy"
         )
     return Split(train, test, "column", tuple(notes))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.data.leakage import Leakage
 from fc7.classify.export.card_metrics import MISSING, is_number, mapping, metrics_text
 from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
@@ -185,10 +186,13 @@ def _copies(found: Mapping[str, Any]) -> list[str]:
         f"Near-duplicates: {tied} of {found.get('images')} images "
         f"({found.get('exact_copies')} exact copies); each was kept on one side of a split that was drawn."
     ]
-    if is_number(found.get("leaky")) and is_number(found.get("clean")):
+    leak = Leakage.from_json(found)
+    if leak is not None:
+        noise = "within the noise" if leak.within_noise else "more than the noise"
         lines.append(
-            f"With copies on both sides the accuracy would have been {found['leaky']:.1%} in place of "
-            f"{found['clean']:.1%}."
+            f"Accuracy with copies on both sides of the split: {leak.both_sides.describe()}; with each "
+            f"picture on one side: {leak.one_side.describe()}. The difference is {noise} of "
+            f"{leak.both_sides.n} test images."
         )
     return lines
 

@@ -145,14 +145,17 @@ def _evaluate(
 def _leakage(
     problem: Problem, fitter: Fitter[Rows], rows: Rows, choice: Choice, right: NDArray[np.bool_]
 ) -> tuple[Leakage | None, list[str]]:
-    """What copies on both sides of the split would have claimed, and what to say of the fit it took."""
+    """The accuracy with copies on both sides of the split, and what to say of the fit it took."""
     notes: list[str] = []
 
     def fit_and_evaluate(train: Positions, test: Positions) -> NDArray[np.bool_]:
         # The rows are given up with the call: those of `test` may then take their place.
         other = fitter.fit(problem, rows, train, choice)
         if not other.head.converged:
-            notes.append("the classifier behind the metric 'leaky' did not converge: a better one exists")
+            notes.append(
+                "the classifier that was fitted with copies on both sides of the split did not converge: a "
+                "better one exists"
+            )
         probabilities, _ = _predictions(other.classifier, rows, test)
         return right_predictions(probabilities, problem.prepared.labels(test), problem.classes)
 

@@ -267,7 +267,7 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[str, ...]:
     notes = [
-        f"{path} keeps no record of what it learned from (an older fc7 made it): its metrics may be too good"
+        f"{path} keeps no record of what it learned from (an older fc7 made it): its accuracy may be too high"
         for path, classifier in zip(files, classifiers, strict=True)
         if classifier.split is None
     ]

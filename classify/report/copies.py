@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates
-from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.report import image_grids
 from fc7.classify.report.report_data import DuplicateGrids
 from fc7.extract.cache.reader import FeatureSet
@@ -42,7 +42,7 @@ def duplicate_grids(
 
 
 def leakage_rows(made: Mapping[str, Any]) -> tuple[tuple[str, float, float, float], ...]:
-    """Both accuracies with their 95 % intervals, if fit tied copies that a split would have parted.
+    """Both accuracies with their 95 % intervals, if fit grouped copies that a split would have parted.
 
     Parameters
     ----------
@@ -55,19 +55,11 @@ def leakage_rows(made: Mapping[str, Any]) -> tuple[tuple[str, float, float, floa
         Empty if no test image has a copy in training.
     """
     found = made.get("duplicates")
-    if not isinstance(found, Mapping) or "leaky" not in found:
+    leak = Leakage.from_json(found) if isinstance(found, Mapping) else None
+    if leak is None:
         return ()
     ignoring = (
-        "given split, which parts copies"
-        if found["leaky_split"] == "given"
-        else "random split ignoring copies"
+        "given split, which parts copies" if leak.how == "given" else "random split ignoring copies"
     )
-    both = (
-        ("copies kept on one side", found["clean"], found["n_clean"]),
-        (ignoring, found["leaky"], found["n_leaky"]),
-    )
-    return tuple(
-        (name, accuracy, *wilson_interval(round(accuracy * n), n))
-        for name, accuracy, n in both
-        if accuracy is not None
-    )
+    both = ("copies kept on one side", leak.one_side), (ignoring, leak.both_sides)
+    return tuple((name, right.accuracy, *right.interval) for name, right in both if right.n)

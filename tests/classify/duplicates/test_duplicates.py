@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fc7.classify.data.leakage import Leakage
 from fc7.classify.duplicates import distances
 from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
@@ -206,7 +207,7 @@ def test_thresholds_of_a_class_do_not_exceed_those_between_classes_and_hold_what
     assert np.mean(D.min(axis=1) <= thresholds.inside[codes]) <= FALSE_SHARE
 
 
-def test_fitting_keeps_copies_on_one_side_and_says_what_it_would_have_claimed() -> None:
+def test_fitting_keeps_copies_on_one_side_and_measures_both_sides() -> None:
     rng = np.random.default_rng(0)
     # Labels at random: nothing can be learned, but a copy in training gives its label away.
     X = rng.normal(size=(120, 600)).astype(np.float32)
@@ -220,19 +221,22 @@ def test_fitting_keeps_copies_on_one_side_and_says_what_it_would_have_claimed() 
     leak = result.leakage
     assert leak is not None
     assert leak.how == "redrawn"
-    assert leak.clean == result.metrics.accuracy < 0.55
-    assert leak.leaky > 0.75
-    assert leak.straddling_correct > 0.95 * leak.straddling > 40
-    # The figure is that of a fit without regard to copies: same head, same C, same rules.
+    assert leak.one_side.accuracy == result.metrics.accuracy < 0.55
+    assert leak.both_sides.accuracy > 0.75
+    assert leak.copied.n_correct > 0.95 * leak.copied.n > 40
+    assert not leak.within_noise
+    # The accuracy is that of a fit without regard to copies: same head, same C, same rules.
     plain = fit_classifier(X, y, paths=names(240), options=FitOptions(head="svm", C=10.0, duplicates="off"))
-    assert plain.metrics.accuracy == leak.leaky
+    assert plain.metrics.accuracy == leak.both_sides.accuracy
     assert (plain.leakage, plain.duplicates) == (None, None)
     record = result.record()["duplicates"]
     assert (record["how"], record["groups"], record["images"]) == ("auto", 120, 240)  # type: ignore[index]
-    assert record["leaky"] == leak.leaky  # type: ignore[index]
+    assert isinstance(record, dict)
+    assert record["copies_on_both_sides"]["accuracy"] == leak.both_sides.accuracy
+    assert Leakage.from_json(record) == leak
 
 
-def test_a_given_split_that_leaks_is_judged_without_its_leaks_too() -> None:
+def test_a_given_split_that_parts_copies_is_evaluated_without_them_too() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(80, 600)).astype(np.float32)
     y = [f"c{c}" for c in rng.integers(0, 2, 80)]
@@ -241,9 +245,10 @@ def test_a_given_split_that_leaks_is_judged_without_its_leaks_too() -> None:
     result = fit_classifier(X, y, paths=names(110), splits=splits, options=FitOptions(head="svm", C=10.0))
     leak = result.leakage
     assert leak is not None
-    assert (leak.how, leak.straddling, leak.n_leaky, leak.n_clean) == ("given", 30, 60, 30)
-    assert leak.leaky == result.metrics.accuracy
-    assert leak.clean < leak.leaky
+    assert (leak.how, leak.copied.n, leak.both_sides.n, leak.one_side.n) == ("given", 30, 60, 30)
+    assert leak.both_sides.accuracy == result.metrics.accuracy
+    assert leak.one_side.accuracy < leak.both_sides.accuracy
+    assert leak.one_side.n_correct == leak.both_sides.n_correct - leak.copied.n_correct
     assert any("30 test images are copies or near-duplicates" in note for note in result.notes)
 
 

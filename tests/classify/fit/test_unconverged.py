@@ -96,13 +96,16 @@ def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytes
     assert any("fits of the learning curve did not converge" in note for note in notes)
 
 
-def test_so_is_the_classifier_that_copies_on_both_sides_were_judged_with(
+def test_so_is_the_classifier_that_is_fitted_with_copies_on_both_sides(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 600)).astype(np.float32)
     X, y = np.concatenate([X, X * 1.01]), [f"c{c}" for c in rng.integers(0, 3, 60)] * 2
-    said = "the classifier behind the metric 'leaky' did not converge: a better one exists"
+    said = (
+        "the classifier that was fitted with copies on both sides of the split did not converge: a better one "
+        "exists"
+    )
     options = FitOptions(head="softmax", C=1e4)
     names = [f"{i:03}" for i in range(120)]
     whole = fit_classifier(X, y, paths=names, options=options)
