@@ -5,19 +5,22 @@ scikit-learn's `TunedThresholdClassifierCV` (1.9.1) takes two classes and no mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.metrics.intervals import wilson_lower
+from fc7.classify.metrics.intervals import Proportion, wilson_lower
 
 # The 80 % quantile of the normal distribution, one-sided. On three sets, four networks and six splits each, a
 # target of 0.95 was met on the held-out images by 75 % of the fits, 0.961 of the accepted images were right,
 # and 82 % of the fits found a threshold. Without a bound 59 % met it (0.945), with one of 95 % confidence
 # 85 % did (0.970), but only 57 % found a threshold.
 _Z = 0.8416212335729143
+
+# Of the out-of-fold images; what `trade_offs` accepts.
+_ACCEPTED_SHARES = (0.9, 0.75, 0.5, 0.25)
 
 # What a rejected image is called, the first of these that is no class.
 _WORDS = ("unknown", "rejected", "none of the classes")
@@ -91,6 +94,39 @@ class Rejection:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class TradeOff:
+    """What a threshold does on the test set.
+
+    Attributes
+    ----------
+    below : float
+        Images whose largest probability is below it are rejected.
+    accepted : Proportion
+        Test images that are accepted, and those of them that are right.
+    n : int
+        All test images.
+    """
+
+    below: float
+    accepted: Proportion
+    n: int
+
+    @property
+    def accepted_share(self) -> float:
+        """Of all test images."""
+        return self.accepted.n / self.n
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "below": self.below,
+            "accepted_share": self.accepted_share,
+            "n": self.n,
+            "accepted": self.accepted.to_json(),
+        }
+
+
 def coverage_curve(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> Coverage:
     """Coverage against accuracy (the risk-coverage curve; El-Yaniv & Wiener 2010).
 
@@ -112,7 +148,7 @@ def learn_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_]
     """The smallest threshold at which the accepted images are surely right as often as asked.
 
     Sure is that the lower end of the share's Wilson interval, one-sided with 80 % confidence, reaches the
-    target: the share itself is looked at for every threshold there is, and the best of many looks too good.
+    target: the share itself is looked at for every threshold there is, and the highest of many is too high.
 
     Parameters
     ----------
@@ -132,14 +168,46 @@ def learn_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_]
     enough = np.flatnonzero(bound >= target)
     best = int(np.flatnonzero(bound == bound.max())[-1])
     i = int(enough[-1]) if len(enough) else best
-    below = 0.0
-    if i + 1 < len(curve.threshold):
-        middle = np.float32((curve.threshold[i] + curve.threshold[i + 1]) / 2)
-        # Neighbouring numbers of float32 have no middle.
-        below = float(middle if middle > curve.threshold[i + 1] else curve.threshold[i])
     return Rejection(
-        below, target, bool(len(enough)), curve.n, int(curve.n_accepted[i]), int(curve.n_correct[i])
+        _threshold(curve, i),
+        target,
+        bool(len(enough)),
+        curve.n,
+        int(curve.n_accepted[i]),
+        int(curve.n_correct[i]),
     )
+
+
+def _threshold(curve: Coverage, i: int) -> float:
+    """A number of float32 that accepts what ``curve.threshold[i]`` does, midway to the first rejected."""
+    if i + 1 == len(curve.threshold):
+        return 0.0
+    middle = np.float32((curve.threshold[i] + curve.threshold[i + 1]) / 2)
+    # Neighbouring numbers of float32 have no middle.
+    return float(middle if middle > curve.threshold[i + 1] else curve.threshold[i])
+
+
+def trade_offs(
+    out_of_fold: NDArray[np.floating], confidence: NDArray[np.floating], correct: NDArray[np.bool_]
+) -> Iterator[TradeOff]:
+    """What thresholds that accept 90, 75, 50 and 25 % of the out-of-fold images do on the test set.
+
+    Thresholds that fall together, as where many images are equally sure, are given once.
+
+    Parameters
+    ----------
+    out_of_fold : ndarray of shape (n,), floating
+        Largest probability of each out-of-fold image of the train set; at least one.
+    confidence, correct : ndarray of shape (n_test,)
+        Largest probability of each test image, and whether its class is right.
+    """
+    curve = coverage_curve(out_of_fold, np.zeros(len(out_of_fold), np.bool_))
+    sure = np.asarray(confidence, np.float32)
+    for i in dict.fromkeys(np.searchsorted(curve.coverage, _ACCEPTED_SHARES).tolist()):
+        below = _threshold(curve, i)
+        accepted = sure >= below
+        right = int(np.count_nonzero(accepted & correct))
+        yield TradeOff(below, Proportion(right, int(accepted.sum())), len(sure))
 
 
 def given_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_], below: float) -> Rejection:

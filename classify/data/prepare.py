@@ -39,6 +39,8 @@ class Prepared:
         a given split.
     straddling : ndarray of intp
         Test rows of `untied_split` (of `split`, if that was given) with a copy in training.
+    group_hint : str or None
+        What `classify.data.group_hint` says; a note of `split` too. None for a given split.
     """
 
     table: Table
@@ -48,6 +50,7 @@ class Prepared:
     duplicates: Duplicates | None
     untied_split: Split | None
     straddling: NDArray[np.intp]
+    group_hint: str | None = None
 
     def labels(self, positions: NDArray[np.intp]) -> list[str]:
         """Of some rows."""
@@ -127,7 +130,7 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
         untied_split = replace(_drawn(table, apart, options, classes), notes=())
         straddling = _straddling(untied_split, group)
     return Prepared(
-        table, classes, split, group, duplicates, untied_split if len(straddling) else None, straddling
+        table, classes, split, group, duplicates, untied_split if len(straddling) else None, straddling, hint
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import KINDS
+from fc7.classify.classifier.rejection import trade_offs
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.leakage import Leakage, measure_leakage
 from fc7.classify.data.prepare import prepare_split
@@ -79,7 +80,7 @@ def _fit_problem(
     rules = learn_rejection_rules(*rows.indexed(problem.train[sample]), fold, choice, options)
     kept = replace(kept, classifier=rules.applied_to(kept.classifier))
 
-    evaluation, right = _evaluate(problem, rows, kept.classifier)
+    evaluation, right = _evaluate(problem, rows, kept.classifier, choice.confidence)
     # Of rows that are read in parts another fit would take as long again.
     if whole or problem.prepared.untied_split is None:
         leakage, found = _leakage(problem, fitter, rows, choice, right)
@@ -131,15 +132,27 @@ def _choose_and_fit(
 
 
 def _evaluate(
-    problem: Problem, rows: FeatureRows, classifier: Classifier
+    problem: Problem, rows: FeatureRows, classifier: Classifier, out_of_fold: NDArray[np.float32]
 ) -> tuple[TestEvaluation, NDArray[np.bool_]]:
-    """What the test set says of a classifier, and which of its rows are predicted right."""
+    """What the test set says of a classifier, and which of its rows are predicted right.
+
+    Parameters
+    ----------
+    out_of_fold : ndarray of shape (n_validated,), float32
+        `Choice.confidence`, which other thresholds to reject by come from.
+    """
     test = problem.prepared.split.test
     truth = problem.prepared.labels(test)
     probabilities, novelty = _predictions(classifier, rows, test)
     metrics = compute_metrics(truth, probabilities, problem.classes, classifier.reject_below)
-    evaluation = TestEvaluation(metrics, int(np.count_nonzero(novelty > 1)), None)
-    return evaluation, right_predictions(probabilities, truth, problem.classes)
+    right = right_predictions(probabilities, truth, problem.classes)
+    others = (
+        tuple(trade_offs(out_of_fold, probabilities.max(axis=1), right))
+        if problem.options.rejects and len(out_of_fold)
+        else ()
+    )
+    farthest = np.argsort(-novelty, kind="stable")
+    return TestEvaluation(metrics, test[farthest[novelty[farthest] > 1]], others), right
 
 
 def _leakage(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
+from fc7.classify.classifier.rejection import TradeOff
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.prepare import Prepared
@@ -19,7 +20,7 @@ from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
 from fc7.classify.fit.choose import Choice
-from fc7.classify.fit.problem import FittedClassifier, Problem
+from fc7.classify.fit.problem import FittedClassifier, Positions, Problem
 from fc7.classify.fit.rejection_rules import RejectionRules
 from fc7.classify.fit.result import FitResult
 from fc7.classify.fit.solvers.heads import Fitted
@@ -61,13 +62,16 @@ class TestEvaluation:
 
     Attributes
     ----------
-    n_novel : int
-        Images of the test set that are flagged as unlike the training images.
+    novel : ndarray of shape (n_novel,), intp
+        Positions of test rows that are flagged as unlike the training images, the farthest first.
+    trade_offs : tuple of TradeOff
+        Empty unless images are to be rejected.
     """
 
     metrics: Metrics
-    n_novel: int
-    leakage: Leakage | None
+    novel: Positions
+    trade_offs: tuple[TradeOff, ...] = ()
+    leakage: Leakage | None = None
 
 
 def result_of(
@@ -99,11 +103,14 @@ def result_of(
         tuned=choice.tuned,
         rejection=rules.rejection,
         novelty=rules.novelty,
-        n_novel=evaluation.n_novel,
+        novel=_names(table, evaluation.novel),
+        trade_offs=evaluation.trade_offs,
         solver=kept.head.solver,
-        notes=(*notes, *_notes(prepared, choice, rules, kept)),
+        notes=(*notes, *_notes(prepared, choice, rules, kept), *_few_accepted(evaluation.metrics)),
         options=problem.options,
         seconds=0.0,
+        grouped=any(table.groups or ()),
+        group_hint=prepared.group_hint,
         duplicates=prepared.duplicates,
         leakage=evaluation.leakage,
     )
@@ -131,6 +138,23 @@ def _parts(table: Table, split: Split) -> NDArray[np.str_]:
     parts[table.rows[split.train]] = TRAIN
     parts[table.rows[split.test]] = TEST
     return parts
+
+
+def _names(table: Table, positions: Positions) -> tuple[str, ...]:
+    """Paths, or row numbers where there are none."""
+    rows = table.rows[positions].tolist()
+    names = table.paths
+    return tuple(map(str, rows)) if names is None else tuple(names[i] for i in positions.tolist())
+
+
+def _few_accepted(metrics: Metrics) -> list[str]:
+    """A note if less than half of the test images are accepted."""
+    if not metrics.reject_below or 2 * metrics.n_accepted >= metrics.n:
+        return []
+    return [
+        f"{metrics.n_accepted} of {metrics.n} test images are accepted, less than half: a lower "
+        "--reject-precision or --reject-below accepts more"
+    ]
 
 
 def _counts(table: Table, split: Split, metrics: Metrics) -> dict[str, tuple[int, int]]:

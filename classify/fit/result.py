@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import HEADS, Classifier, Head
 from fc7.classify.classifier.normalizer import KINDS, Normalization
 from fc7.classify.classifier.novelty import LearnedNovelty
-from fc7.classify.classifier.rejection import Rejection
+from fc7.classify.classifier.rejection import Rejection, TradeOff
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.split_values import GIVEN
@@ -93,6 +93,11 @@ class FitOptions(SplitOptions):
                 f"class weight {self.class_weight!r} was found; needed is one of {', '.join(CLASS_WEIGHTS)}"
             )
 
+    @property
+    def rejects(self) -> bool:
+        """Whether images that are too unsure are to be rejected."""
+        return self.reject_precision is not None or self.reject_below is not None
+
 
 def class_weight_of(made: Mapping[str, object]) -> ClassWeight:
     """The class weight that `FitResult.record` wrote; "none" in files made before there was one."""
@@ -127,16 +132,22 @@ class FitResult:
         The threshold, if one was asked for.
     novelty : LearnedNovelty or None
         None if no training row could be held out to learn it.
-    n_novel : int
-        Images of the test set that it flags.
+    novel : tuple of str
+        Paths of the test images that it flags, the farthest first; row numbers where there are no paths.
+    trade_offs : tuple of TradeOff
+        What other thresholds do on the test set; empty unless images are to be rejected.
     solver : Solver
         What found the kept classifier.
     notes : tuple of str
         What the user should know, a sentence each.
+    grouped : bool
+        Whether the images have groups, which a drawn split keeps on one side.
+    group_hint : str or None
+        The one of `notes` that says how to group images whose names look like one session.
     duplicates : Duplicates or None
         Among the labelled rows of the chosen classes; None if they were not searched for.
     leakage : Leakage or None
-        What copies on both sides do to the accuracy; None if there are none.
+        What copies on both sides do to the accuracy; None if no split parts any.
     """
 
     classifier: Classifier
@@ -150,11 +161,14 @@ class FitResult:
     tuned: tuple[Tuned, ...]
     rejection: Rejection | None
     novelty: LearnedNovelty | None
-    n_novel: int
+    novel: tuple[str, ...]
+    trade_offs: tuple[TradeOff, ...]
     solver: Solver
     notes: tuple[str, ...]
     options: FitOptions
     seconds: float
+    grouped: bool = False
+    group_hint: str | None = None
     duplicates: Duplicates | None = None
     leakage: Leakage | None = None
 
@@ -202,10 +216,12 @@ class FitResult:
             "refit": "all" if self.options.refit_all else "train",
             "solver": self.solver.to_json(),
             "calibration": "temperature, out of fold" if self.tuned else "none",
-            "rejection": None if self.rejection is None else self.rejection.to_json(),
+            "rejection": None
+            if self.rejection is None
+            else {**self.rejection.to_json(), "trade_offs": [each.to_json() for each in self.trade_offs]},
             "novelty": None
             if self.novelty is None
-            else {**self.novelty.to_json(), "n_test_flagged": self.n_novel},
+            else {**self.novelty.to_json(), "n_test_flagged": len(self.novel)},
             "tuning": [each.to_json() for each in self.tuned],
             "metrics": self.metrics.to_json(),
             "notes": list(self.notes),
