@@ -99,7 +99,9 @@ def fit(
     guard = guard_for((), features, keep_split, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
+    from fc7.classify.advice.after_fit import after_fit
     from fc7.classify.commands.fit_text import fit_json, fit_report
+    from fc7.classify.data.load import EVERY_LAYER
     from fc7.classify.fit.from_cache import fit_cache
 
     result = fit_cache(
@@ -111,10 +113,15 @@ def fit(
         memory=parse_bytes(memory),
         progress=make_progress(quiet),
     )
+    if quiet and not as_json:
+        return
+    advice = after_fit(
+        result, features, output, wants_layers=layer == EVERY_LAYER, progress=make_progress(quiet)
+    )
     if as_json:
-        typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
-    elif not quiet:
-        typer.echo(wrapped(fit_report(result, verbose)))
+        typer.echo(json.dumps(fit_json(result, advice), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(wrapped(fit_report(result, verbose, advice)))
         typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from fc7.classify.advice.after_fit import NO_ADVICE, Advice
+from fc7.classify.classifier.rejection import TradeOff
 from fc7.classify.commands.metrics_text import MOST_CLASSES, evaluate_report, share_of
+from fc7.classify.commands.summaries import novel_names
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.result import FitResult
+from fc7.classify.metrics.intervals import Proportion
 from fc7.models.common.names import padded, shortened, width_of
 from fc7.models.common.terminal import counted
 
 
-def fit_report(result: FitResult, verbose: bool = False) -> str:
-    """The accuracy, what it rests on, and what else `fit` found, for people.
+def fit_report(result: FitResult, verbose: bool = False, advice: Advice = NO_ADVICE) -> str:
+    """The accuracy, what it rests on, what else `fit` found and what to try next, for people.
 
     Parameters
     ----------
@@ -22,27 +25,28 @@ def fit_report(result: FitResult, verbose: bool = False) -> str:
         Say every C that was tried, the solver and the thresholds too.
     """
     lines = [
-        evaluate_report(result.metrics, _rests_on(result)),
+        evaluate_report(result.metrics, _rests_on(result, verbose)),
         "",
         _counts(result),
-        *_split(result, verbose),
+        *_split(result),
         "",
         *cross_validation_report(result.tuned, verbose),
         _chosen(result),
     ]
     if verbose:
         lines.append(f"solver: {result.solver.describe()}{_folds_solver(result)}")
-    lines += _rejection_and_novelty(result, verbose)
+    lines += [*_rejection(result), *_novelty(result)]
     kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
     lines.append(f"the classifier that is kept was fitted on {kept}")
-    lines += [f"note: {note}" for note in result.notes]
+    lines += [f"note: {note}" for note in result.notes if note != result.group_hint]
+    lines += _advice(advice)
     lines.append(f"fitted in {result.seconds:.1f} s")
     return "\n".join(lines)
 
 
-def _rests_on(result: FitResult) -> list[str]:
+def _rests_on(result: FitResult, verbose: bool) -> list[str]:
     test, train = len(result.test), len(result.train)
-    return [f"evaluated on {counted(test, 'held-out image')}, fitted on {train}", *_leakage(result)]
+    return [f"evaluated on {counted(test, 'held-out image')}, fitted on {train}", *_copies(result, verbose)]
 
 
 def _chosen(result: FitResult) -> str:
@@ -71,7 +75,14 @@ def _folds_solver(result: FitResult) -> str:
     return f"; folds: {result.tuned[0].solver.describe()} at the best C"
 
 
-def fit_json(result: FitResult) -> dict[str, object]:
+def _advice(advice: Advice) -> list[str]:
+    if not advice.steps:
+        return []
+    steps = [line for step in advice.steps for line in (f"- {step.sentence}", f"  {step.command}")]
+    return [f"{advice.why}; to try next:" if advice.why else "to try next:", *steps]
+
+
+def fit_json(result: FitResult, advice: Advice = NO_ADVICE) -> dict[str, object]:
     """The same for a program: the record that the classifier carries, and the split's sizes on top."""
     return {
         "head": result.classifier.head,
@@ -83,29 +94,44 @@ def fit_json(result: FitResult) -> dict[str, object]:
         "accuracy": result.metrics.accuracy,
         "seconds": round(result.seconds, 3),
         **result.record(),
+        "novel": list(result.novel),
+        "next_steps": [step.to_json() for step in advice.steps],
     }
 
 
-def _rejection_and_novelty(result: FitResult, verbose: bool) -> list[str]:
-    """What rejection and the novelty limit did where the truth is known, and with `verbose` the threshold."""
-    lines = []
-    rejection, novelty = result.rejection, result.novelty
-    if rejection is not None and rejection.below:
-        accepted = rejection.n_correct / rejection.n_accepted if rejection.n_accepted else math.nan
-        below = f" (below a probability of {rejection.below:.3f})" if verbose else ""
-        lines.append(
-            f"rejected as {shortened(result.classifier.rejection_label)}: images that are too unsure{below}; "
-            f"out of fold {rejection.n_accepted} of {rejection.n} images were "
-            f"accepted, {share_of(accepted)} of them right"
-        )
-    elif rejection is not None and rejection.reached:
-        lines.append("nothing is rejected: all images together reach the precision that was asked for")
-    if novelty is not None:
-        lines.append(
-            f"flagged as unlike the training images: {result.n_novel} of {len(result.test)} held-out images "
-            f"(expected {novelty.false_alarm_rate:.1%} of ordinary ones)"
-        )
-    return lines
+def _rejection(result: FitResult) -> list[str]:
+    """What rejecting costs on the test set, by this threshold and by others."""
+    if not result.trade_offs:
+        return []
+    used = result.classifier.reject_below
+    m = result.metrics
+    label = shortened(result.classifier.rejection_label)
+    lines = [
+        f"test images below the threshold are predicted {label}; fit --reject-below takes another one:",
+        "threshold  accepted  accuracy of these  95% interval",
+    ]
+    if used:
+        kept = TradeOff(used, Proportion(m.n_accepted_correct, m.n_accepted), m.n)
+        lines.append(f"{_trade_off(kept)}  this classifier")
+    elif result.rejection is not None and result.rejection.reached:
+        lines.insert(0, "nothing is rejected: all images together reach the precision that was asked for")
+    return [*lines, *map(_trade_off, result.trade_offs)]
+
+
+def _trade_off(one: TradeOff) -> str:
+    low, high = one.accepted.interval
+    accuracy = share_of(one.accepted.accuracy)
+    return f"{one.below:9.3f}  {one.accepted_share:8.1%}  {accuracy:>17}  {low:.1%} to {high:.1%}"
+
+
+def _novelty(result: FitResult) -> list[str]:
+    """Which test images the novelty limit flags."""
+    if result.novelty is None:
+        return []
+    expected = f"(expected of ordinary images: {result.novelty.false_alarm_rate:.1%})"
+    n, tested = len(result.novel), len(result.test)
+    which = f": {novel_names(result.novel, n, '--json')}" if n else ""
+    return [f"unlike anything in training: {n} of {tested} test images {expected}{which}"]
 
 
 def _counts(result: FitResult) -> str:
@@ -123,8 +149,8 @@ def _counts(result: FitResult) -> str:
     return "\n".join([*lines, f"{padded(label, width)}  {a + b:7} {a:7} {b:7}"])
 
 
-def _split(result: FitResult, verbose: bool) -> list[str]:
-    """How the images were chosen and parted, where it is not the plain way, and the duplicates among them."""
+def _split(result: FitResult) -> list[str]:
+    """How the images were chosen and parted, where it is not the plain way."""
     options = result.options
     lines = []
     for name, names in (("only the classes", options.include), ("without the classes", options.exclude)):
@@ -137,9 +163,6 @@ def _split(result: FitResult, verbose: bool) -> list[str]:
             lines.append(f"{options.per_class} images of each class train{_fewer(result, options.per_class)}")
     if options.balance:
         lines.append("the train set holds as many images of each class")
-    found = result.duplicates
-    if found is not None:
-        lines.append(f"duplicates: {duplicates_line(found, verbose)}")
     return lines
 
 
@@ -158,32 +181,71 @@ def duplicates_line(found: Duplicates, verbose: bool) -> str:
     """How many there are, and with `verbose` by which threshold, in a line."""
     how = f" ({found.describe()})" if verbose else ""
     if not found.pairs:
-        return f"none{how}"
+        return f"none were found{how}"
     grouped = sum(map(len, found.groups))
-    left = counted(found.n_left_apart, "more pair is", "more pairs are")
-    apart = f"; {left} near but not grouped, lest chains group a whole class" if found.n_left_apart else ""
+    left = counted(found.n_left_apart, "other near pair was", "other near pairs were")
+    why = ", as chains of pairs join different pictures" if verbose else ""
+    apart = f"; {left} left apart{why}" if found.n_left_apart else ""
     if not grouped:
-        return f"none grouped{how}{apart}"
-    exact = counted(found.n_exact, "of them an exact copy", "of them exact copies")
-    return f"{grouped} images are {counted(len(found.groups), 'picture')}, {exact} of another{how}{apart}"
+        return f"none were grouped{how}{apart}"
+    pictures, exact = len(found.groups), _n_exact(found)
+    kinds = [
+        counted(n, one, many)
+        for n, one, many in (
+            (exact, "exact copy", "exact copies"),
+            (grouped - pictures - exact, "near-copy", "near-copies"),
+        )
+        if n
+    ]
+    return f"{grouped} images show {counted(pictures, 'picture')} ({', '.join(kinds)}){how}{apart}"
+
+
+def _n_exact(found: Duplicates) -> int:
+    """Exact copies of a grouped image; a pair that is left apart is in no group."""
+    return sum(pair.exact and found.group[pair.first] == found.group[pair.second] for pair in found.pairs)
+
+
+def _copies(result: FitResult, verbose: bool) -> list[str]:
+    """What was looked for so that no test image is known from training, what was found, and what was not."""
+    return [_looked_for(result, verbose), *_leakage(result), *_sessions(result)]
+
+
+def _looked_for(result: FitResult, verbose: bool) -> str:
+    found, drawn = result.duplicates, result.split_how == "stratified"
+    if result.options.duplicates == "off":
+        return "copies and near-copies were not looked for (--duplicates off)"
+    side = "; each picture is on one side of the split" if drawn else ""
+    if found is None:
+        return f"exact copies were looked for, near-copies were not{side}"
+    line = duplicates_line(found, verbose)
+    return f"copies and near-copies were looked for: {line}{side if found.groups else ''}"
 
 
 def _leakage(result: FitResult) -> list[str]:
+    """The second accuracy, if copies in training make one."""
     leak = result.leakage
     if leak is None:
         return []
-    copied = f"{leak.straddling} of {leak.n_leaky} test images have a copy in training"
-    if leak.how == "given":
-        clean = "-" if math.isnan(leak.clean) else f"{leak.clean:.1%}"
+    images = counted(leak.copied.n, "test image has", "test images have")
+    noise = "within" if leak.within_noise else "more than"
+    compared = f"the difference is {noise} the noise of {min(leak.both_sides.n, leak.one_side.n)} images"
+    if leak.how == "redrawn":
         return [
-            f"leaky {leak.leaky:.1%}  the given split: {copied}",
-            f"clean {clean}  on the {leak.n_clean} others",
+            f"accuracy with copies on both sides of the split: {leak.both_sides.describe()}, where {images} "
+            f"a copy in training; {compared}"
         ]
-    return [
-        f"clean {leak.clean:.1%}  duplicates kept on one side, as above",
-        f"leaky {leak.leaky:.1%}  what a split without regard to them would have claimed: {copied}, "
-        f"{leak.straddling_correct} of these right",
-    ]
+    copied = f"{images} a copy{', or an image of its group,' if result.grouped else ''} in training"
+    if not leak.one_side.n:
+        return [f"{copied}: no other test image is left"]
+    return [f"{copied}; accuracy of the others: {leak.one_side.describe()}; {compared}"]
+
+
+def _sessions(result: FitResult) -> list[str]:
+    if result.grouped:
+        drawn = result.split_how == "stratified"
+        return ["images of one group are on one side of the split"] if drawn else []
+    photographs = "several photographs of one object or session (frames of a video, a track)"
+    return [f"not looked for: {photographs}", *([result.group_hint] if result.group_hint else [])]
 
 
 def cross_validation_report(tuned: Sequence[Tuned], verbose: bool) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json
 from fc7.classify.data.rows import left_out_note
 from fc7.classify.metrics.intervals import wilson_interval
+from fc7.classify.predict.predict import NOVEL_SHOWN
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened
@@ -37,9 +38,11 @@ def classify_report(summary: ClassifySummary) -> str:
             "label_1 is the best guess"
         )
     if summary.n_novel:
+        where = f"column novelty of {summary.out}" if summary.out is not None else "--json"
+        label = "the label" if summary.n_novel == 1 else "their labels"
         lines.append(
             f"{counted(summary.n_novel, 'image looks', 'images look')} unlike anything in training (novelty "
-            "above 1): do not trust the label"
+            f"above 1), do not trust {label}: {novel_names(summary.novel, summary.n_novel, where)}"
         )
     rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
     figures = (
@@ -85,6 +88,27 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
     }
 
 
+def _novel(evaluation: Evaluation) -> list[str]:
+    """Paths of the images that are unlike those of training, the farthest first."""
+    novelty = evaluation.rows.novelty
+    return [evaluation.rows.paths[i] for i in (-novelty).argsort(kind="stable") if novelty[i] > 1]
+
+
+def novel_names(paths: Sequence[str], n: int, where: str) -> str:
+    """The first of n paths, and where all of them are.
+
+    Examples
+    --------
+    >>> novel_names(["a.jpg", "b.jpg"], 2, "--json")
+    'a.jpg, b.jpg'
+    >>> novel_names(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], 9, "--json")
+    'a.jpg, b.jpg, c.jpg, d.jpg, e.jpg and 4 more (all: --json)'
+    """
+    shown = ", ".join(paths[:NOVEL_SHOWN])
+    more = n - len(paths[:NOVEL_SHOWN])
+    return f"{shown} and {more} more (all: {where})" if more else shown
+
+
 def evaluation_report(evaluation: Evaluation) -> str:
     """The accuracy, what it rests on, and the other metrics."""
     rests_on = _unread(evaluation.failures)
@@ -101,20 +125,27 @@ def evaluation_report(evaluation: Evaluation) -> str:
     lines = [evaluate_report(evaluation.metrics, rests_on)]
     if evaluation.groups:
         lines += ["", groups_report(evaluation.groups)]
-    n_novel = int((evaluation.rows.novelty > 1).sum())
-    if n_novel:
-        lines += ["", f"{n_novel} of {evaluation.metrics.n} images look unlike anything in training"]
+    novel = _novel(evaluation)
+    if novel:
+        look = "looks" if len(novel) == 1 else "look"
+        lines += [
+            "",
+            f"{len(novel)} of {evaluation.metrics.n} images {look} unlike anything in training: "
+            f"{novel_names(novel, len(novel), '--json; column novelty of images.csv in --csv DIR')}",
+        ]
     return "\n".join(lines)
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
     """The same for a program."""
+    novel = _novel(evaluation)
     return {
         **metrics_json(evaluation.metrics),
         "groups": [group.to_json() for group in evaluation.groups],
         "seen_in_training": evaluation.n_in_train,
         "left_out": evaluation.left_out,
-        "novel": int((evaluation.rows.novelty > 1).sum()),
+        "novel": len(novel),
+        "novel_images": novel,
         "unlabelled": evaluation.unlabelled,
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in evaluation.failures],
         "seconds": round(evaluation.seconds, 3),

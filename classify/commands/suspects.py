@@ -65,14 +65,7 @@ def suspects(
     from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 
-<<<<<<< HEAD
     options = FitOptions(
-=======
-    progress = make_progress(quiet)
-    found = cache_suspects(
-        features,
-        layer=layer or None,
->>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
         C=parse_C(C),
         normalize=normalize,
         class_weight=class_weight,
@@ -80,12 +73,9 @@ def suspects(
         exclude=tuple(selection.exclude or ()),
         duplicates=selection.duplicates,
         seed=seed,
-<<<<<<< HEAD
-=======
-        progress=progress,
->>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
     )
-    found = cache_suspects(features, options, layer=layer or None, progress=make_progress(quiet))
+    progress = make_progress(quiet)
+    found = cache_suspects(features, options, layer=layer or None, progress=progress)
     if out is not None:
         write_suspects_csv(found.suspects, out)
     typer.echo(

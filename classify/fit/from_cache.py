@@ -104,6 +104,9 @@ def fit_cache(
         progress=progress,
     )
     result = _noted(result, failures, found.paths, found.y.tolist())
+    if layer == EVERY_LAYER and not earlier:
+        note = f"--layer auto: the feature cache has one layer, {found.layer}, so there was nothing to choose"
+        result = dataclasses.replace(result, notes=(*result.notes, note))
     _write(result, classifier_out, split_out, found)
     return result
 

@@ -43,6 +43,10 @@ class NextStep:
     sentence: str
     command: str
 
+    def to_json(self) -> dict[str, str]:
+        """For programs."""
+        return {"sentence": self.sentence, "command": self.command}
+
 
 @dataclass(frozen=True, slots=True)
 class KnownBeside:

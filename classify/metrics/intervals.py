@@ -87,9 +87,7 @@ class Proportion:
         if not self.n:
             return "-"
         low, high = self.interval
-        return (
-            f"{self.accuracy:.1%} ({self.n_correct} of {self.n}; 95% interval {low:.1%} to {high:.1%})"
-        )
+        return f"{self.accuracy:.1%} ({self.n_correct} of {self.n}; 95% interval {low:.1%} to {high:.1%})"
 
     def to_json(self) -> dict[str, object] | None:
         """For programs; None of no image."""

@@ -31,6 +31,9 @@ from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
 
+NOVEL_SHOWN = 5
+"""So many images that are unlike those of training are named."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassifySummary:
@@ -50,6 +53,8 @@ class ClassifySummary:
         On a cluster, for each node its name, the images it did and the seconds it worked.
     predictions : sequence of Prediction
         In the order of the listing; empty unless they were to be kept.
+    novel : tuple of str
+        Paths of the first `NOVEL_SHOWN` images that are unlike those of training.
     """
 
     out: Path | None
@@ -64,6 +69,7 @@ class ClassifySummary:
     clock: Clock
     nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     predictions: Sequence[Prediction] = ()
+    novel: tuple[str, ...] = ()
 
 
 def classify_images(
@@ -126,28 +132,12 @@ def classify_images(
     failures: list[Failure] = []
     unknown = classifier.rejection_label
     counts = dict.fromkeys(classifier.classes_, 0)
-    n_novel = 0
+    n_novel, novel = 0, list[str]()
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
-<<<<<<< HEAD
-        open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
-        closing(score_inputs(listing, classifier, run, care)) as done,
-=======
         open_predictions(out, form, classifier.classes_, top_k, root, unknown, keep=keep) as writer,
-        closing(
-            score_inputs(
-                listing,
-                classifier,
-                options,
-                clock=clock,
-                progress=progress or Silent(),
-                notify=notify,
-                nodes=nodes,
-                care=care,
-            )
-        ) as done,
->>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
+        closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
         for scored in done:
@@ -158,7 +148,9 @@ def classify_images(
                 scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
             ):
                 counts[label] = counts.get(label, 0) + 1
-            n_novel += int(np.count_nonzero(scored.novelty > 1))
+            unlike = np.flatnonzero(scored.novelty > 1).tolist()
+            n_novel += len(unlike)
+            novel += [root + scored.paths[i] for i in unlike[: NOVEL_SHOWN - len(novel)]]
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
         failures += early.left
     classified = sum(counts.values())
@@ -172,12 +164,8 @@ def classify_images(
         counts.get(unknown, 0),
         n_novel,
         time.perf_counter() - started,
-<<<<<<< HEAD
         run.clock,
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
-=======
-        clock,
-        {name: (work.images, work.seconds) for name, work in nodes.items()},
         writer.kept,
->>>>>>> 48900a8a36cd599593017213962bb9cdecda9016
+        tuple(novel),
     )

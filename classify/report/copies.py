@@ -58,8 +58,6 @@ def leakage_rows(made: Mapping[str, Any]) -> tuple[tuple[str, float, float, floa
     leak = Leakage.from_json(found) if isinstance(found, Mapping) else None
     if leak is None:
         return ()
-    ignoring = (
-        "given split, which parts copies" if leak.how == "given" else "random split ignoring copies"
-    )
+    ignoring = "given split, which parts copies" if leak.how == "given" else "random split ignoring copies"
     both = ("copies kept on one side", leak.one_side), (ignoring, leak.both_sides)
     return tuple((name, right.accuracy, *right.interval) for name, right in both if right.n)

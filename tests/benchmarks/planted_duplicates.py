@@ -153,8 +153,8 @@ def measure(material: Material, say: Callable[[str], None]) -> None:
     if accuracies:
         both, one = np.mean(accuracies, axis=0)
         say(
-            f"  fit --svm -C 1: {both:.1%} with copies on both sides of the split, {one:.1%} with each on one "
-            f"(mean of {len(accuracies)})"
+            f"  fit --svm -C 1: {both:.1%} with copies on both sides of the split, {one:.1%} with each on "
+            f"one (mean of {len(accuracies)})"
         )
 
 

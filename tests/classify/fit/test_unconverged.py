@@ -103,8 +103,8 @@ def test_so_is_the_classifier_that_is_fitted_with_copies_on_both_sides(
     X = rng.normal(size=(60, 600)).astype(np.float32)
     X, y = np.concatenate([X, X * 1.01]), [f"c{c}" for c in rng.integers(0, 3, 60)] * 2
     said = (
-        "the classifier that was fitted with copies on both sides of the split did not converge: a better one "
-        "exists"
+        "the classifier that was fitted with copies on both sides of the split did not converge: a better "
+        "one exists"
     )
     options = FitOptions(head="softmax", C=1e4)
     names = [f"{i:03}" for i in range(120)]

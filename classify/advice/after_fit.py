@@ -1,0 +1,201 @@
+"""What to try after a fit whose accuracy is poor; each piece is read off the data.
+
+The accuracy is poor if, by the upper end of its 95 % interval, more than a quarter of the errors remain that
+one would make by always predicting the class with the most training images. The quarter is a convention of
+this program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fc7.classify.advice.other_features import another_network, earlier_layers
+from fc7.classify.data.load import table_of
+from fc7.classify.data.rows import Table
+from fc7.classify.data.selection import choose_classes
+from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
+from fc7.classify.fit.next_steps import KnownBeside, NextStep, next_steps
+from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.suspects import find_suspects
+from fc7.extract.cache.reader import CacheReader
+from fc7.models.common.errors import DataError
+from fc7.models.common.names import shortened
+from fc7.models.common.program import command_line
+from fc7.models.common.progress import Progress
+from fc7.models.common.terminal import counted
+
+# Errors of always predicting one class that a classifier which is not poor avoids.
+_AVOIDED = 0.75
+# Numbers in the training rows times classes. Out-of-fold predictions and a learning curve of two draws are
+# about ten fits; at this size (5,000 rows of 2048 features and 10 classes) they take half a minute.
+_MOST = 1e8
+_REPEATS = 2
+# A class with fewer training images is named.
+_FEW = 10
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Always predicting the class with the most training images.
+
+    Attributes
+    ----------
+    accuracy : float
+        Its share of the test images.
+    """
+
+    label: str
+    accuracy: float
+
+    @classmethod
+    def of(cls, result: FitResult) -> Baseline:
+        """On the test set of a fit."""
+        label, (_, n) = max(result.counts.items(), key=lambda item: item[1][0])
+        return cls(label, n / result.metrics.n)
+
+    def leaves_poor(self, high: float) -> bool:
+        """Whether an accuracy with this upper end of its interval is poor.
+
+        Examples
+        --------
+        >>> [Baseline("cat", 0.2).leaves_poor(high) for high in (0.79, 0.81)]
+        [True, False]
+        """
+        return high < self.accuracy + _AVOIDED * (1 - self.accuracy)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to try next, and why.
+
+    Attributes
+    ----------
+    why : str
+        A sentence on the accuracy; empty if it is not poor.
+    """
+
+    why: str = ""
+    steps: tuple[NextStep, ...] = ()
+
+
+NO_ADVICE = Advice()
+
+
+def after_fit(
+    result: FitResult,
+    features: Path,
+    model: Path,
+    *,
+    wants_layers: bool = False,
+    progress: Progress | None = None,
+) -> Advice:
+    """Advice after a poor accuracy, or where layers to choose from were wanted and the cache has one.
+
+    Parameters
+    ----------
+    features, model : Path
+        The feature cache that was fitted on, and the classifier that was written.
+    wants_layers : bool
+        Whether the layer was to be chosen.
+
+    Raises
+    ------
+    CacheError
+        If the cache cannot be read.
+    """
+    baseline = Baseline.of(result)
+    with CacheReader(features) as reader:
+        if not baseline.leaves_poor(result.metrics.accuracy_interval[1]):
+            lacks = wants_layers and len(reader.layers) == 1
+            return Advice(steps=tuple(earlier_layers(reader)) if lacks else ())
+        known = _known(result, reader, model, progress)
+        why = (
+            f"the accuracy is poor: always predicting {shortened(baseline.label)} would reach "
+            f"{baseline.accuracy:.1%}, and more than a quarter of those errors remain"
+        )
+        steps = (
+            *next_steps(result.metrics, result.counts, known),
+            *_few_images(result, features),
+            *(() if known.untried_layers else earlier_layers(reader)),
+            *another_network(reader),
+            *_unmeasured(result, reader),
+            *_report(result, features, model),
+        )
+    return Advice(why, steps)
+
+
+def _known(result: FitResult, reader: CacheReader, model: Path, progress: Progress | None) -> KnownBeside:
+    layer = result.classifier.identity.layer
+    tried = {layer, *(tuned.layer for tuned in result.tuned)}
+    untried = tuple(name for name in reader.layers if name not in tried)
+    known = KnownBeside(str(reader.path), str(model), untried_layers=untried)
+    if _is_large(result, reader):
+        return known
+    found = reader.features(layer)
+    options = result.chosen
+    table = choose_classes(table_of(found, given_split=False), options.include, options.exclude)
+    groups = () if result.duplicates is None else result.duplicates.groups
+    return replace(
+        known,
+        n_suspects=_n_suspects(table, result, progress),
+        n_disagreeing=sum(len({table.labels[i] for i in group}) > 1 for group in groups),
+        learning=curve_of_fit(found, result, repeats=_REPEATS, progress=progress),
+    )
+
+
+def _n_suspects(table: Table, result: FitResult, progress: Progress | None) -> int:
+    """As the command `suspects` counts them, with the head's own settings."""
+    options, copies = result.chosen, result.duplicates
+    settings = FitOptions(
+        C=options.C if options.head == "softmax" else None,
+        normalize=options.normalize,
+        class_weight=options.class_weight,
+    )
+    alike = None if copies is None else copies.group_names
+    try:
+        folds = out_of_fold(table, settings, alike=alike, progress=progress)
+    except DataError:  # too few images of each class to hold any out
+        return 0
+    return len(find_suspects(table, folds, None if copies is None else copies.groups))
+
+
+def _is_large(result: FitResult, reader: CacheReader) -> bool:
+    classifier = result.classifier
+    return len(result.train) * classifier.n_features * len(classifier.classes_) > _MOST
+
+
+def _few_images(result: FitResult, features: Path) -> Iterator[NextStep]:
+    few = sorted((n, label) for label, (n, _) in result.counts.items() if 0 < n < _FEW)
+    if not few:
+        return
+    named = ", ".join(f"{shortened(label)} ({n})" for n, label in few[:_MOST_NAMED])
+    more = f" and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else ""
+    have = counted(len(few), "class trains", "classes train")
+    yield NextStep(
+        f"{have} on fewer than {_FEW} images, add images there: {named}{more}.",
+        command_line("cache", "info", str(features)),
+    )
+
+
+def _unmeasured(result: FitResult, reader: CacheReader) -> Iterator[NextStep]:
+    if not _is_large(result, reader):
+        return
+    n = len(result.train)
+    yield NextStep(
+        f"Whether more images would help was not measured here, with {n} training images.",
+        command_line("learning-curve", str(reader.path)),
+    )
+    yield NextStep(
+        f"Whether labels are wrong was not measured here, with {n} training images.",
+        command_line("suspects", str(reader.path), "--csv", "suspects.csv"),
+    )
+
+
+def _report(result: FitResult, features: Path, model: Path) -> Iterator[NextStep]:
+    wrong = result.metrics.n - result.metrics.n_correct
+    images = counted(wrong, "test image that is predicted wrong", "test images that are predicted wrong")
+    yield NextStep(f"The report shows the {images}.", command_line("report", str(features), "-m", str(model)))
