@@ -35,7 +35,7 @@ GROUP_COLUMNS = ("group", "n", "n_correct", "accuracy", "low", "high")
 
 _PREDICTIONS = re.compile(r"path,label,score(,label_\d+,score_\d+)+(,rejected,novelty)?,error")
 _JSON_PREDICTIONS = re.compile(rb'\{"path": "[^\n]*", "(label|error)": ')
-_IMAGENET_TABLE = re.compile(rb"[^\n]+\n  (unreadable: |[ \d]{3}\.\d\d%  [^\n]+ \(n\d{8}\)\n)")
+_IMAGENET_TABLE = re.compile(rb"[^\n]+\n  (unreadable: |[ \d]{3}\.\d\d?%  [^\n]+ \(n\d{8}\)\n)")
 # Reports from before there was a generator said neither more nor less in their first lines.
 _REPORT = re.compile(
     rb'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -29,6 +29,7 @@ from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 _PREDICTIONS = Path("predictions.csv")
 
@@ -125,7 +126,7 @@ def classify(
         typer.echo(predictions_table(summary.predictions))
     if not as_json and not quiet:
         report = "\n".join([classify_report(summary), *made.lines()])
-        typer.echo(report, err=to_stdout or printed)
+        typer.echo(wrapped(report), err=to_stdout or printed)
     if summary.failures or made.incomplete:
         raise typer.Exit(1)
 

@@ -22,6 +22,7 @@ from fc7.extract.commands.extract import (
 )
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 
 def compare(
@@ -84,7 +85,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(comparison.to_json(), ensure_ascii=False, indent=2))
     else:
-        typer.echo(comparison_report(comparison))
+        typer.echo(wrapped(comparison_report(comparison)))
         if csv is not None:
             typer.echo(f"wrote {csv}")
     if comparison.failures:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption
+from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 from fc7.models.outputs.outputs import CallFiles
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def duplicates(
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """List images that are one picture: exact copies, and near-duplicates by features and by thumbnails.
@@ -70,7 +72,7 @@ def duplicates(
     if as_json:
         typer.echo(json.dumps(duplicates_json(found), ensure_ascii=False, indent=2))
     else:
-        typer.echo(duplicates_report(found))
+        typer.echo(wrapped(duplicates_report(found, verbose)))
         if csv_file is not None and not quiet:
             typer.echo(f"wrote {csv_file}", err=True)
     if folder is not None:

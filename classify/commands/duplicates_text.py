@@ -13,11 +13,11 @@ from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed
 
 
-def duplicates_report(named: NamedDuplicates) -> str:
-    """All of it, for people."""
+def duplicates_report(named: NamedDuplicates, verbose: bool = False) -> str:
+    """All of it, for people; with `verbose` the thresholds too."""
     cache, found = named.cache, named.found
     images = counted(len(cache.paths), "image")
-    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"]
+    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found, verbose)}"]
     conflicts = named.conflicts
     if conflicts:
         pairs = counted(len(conflicts), "pair")

@@ -22,6 +22,7 @@ from fc7.extract.commands.extract import (
 )
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
@@ -93,7 +94,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))
     else:
-        typer.echo(evaluation_report(evaluation))
+        typer.echo(wrapped(evaluation_report(evaluation)))
         for path in written:
             typer.echo(f"wrote {path}")
     if evaluation.failures:

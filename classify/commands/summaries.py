@@ -86,19 +86,19 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
 
 
 def evaluation_report(evaluation: Evaluation) -> str:
-    """The metrics, after what could not be evaluated."""
-    lines = _unread(evaluation.failures)
+    """The accuracy, what it rests on, and the other metrics."""
+    rests_on = _unread(evaluation.failures)
     if evaluation.unlabelled:
         n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
-        lines.append(left_out_note(evaluation.unlabelled, n))
+        rests_on.append(left_out_note(evaluation.unlabelled, n))
     if evaluation.left_out:
-        lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
+        rests_on.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
     if evaluation.n_in_train:
-        lines.append(
+        rests_on.append(
             f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
             "the metrics are too good; --held-out leaves them out"
         )
-    lines.append(evaluate_report(evaluation.metrics))
+    lines = [evaluate_report(evaluation.metrics, rests_on)]
     if evaluation.groups:
         lines += ["", groups_report(evaluation.groups)]
     n_novel = int((evaluation.rows.novelty > 1).sum())
@@ -122,29 +122,29 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
 
 
 def comparison_report(comparison: Comparison) -> str:
-    """Both accuracies, the test, the verdict, after what could not be read."""
+    """Both accuracies, the verdict, the test, and which images it rests on."""
     width = max(map(len, comparison.names))
-    lines = _unread(comparison.failures)
+    lines: list[str] = []
+    for name, right in zip(comparison.names, comparison.n_correct, strict=True):
+        low, high = wilson_interval(right, comparison.n)
+        lines.append(
+            f"{name:{width}}  {right / comparison.n:.1%}  ({right} of {comparison.n}; "
+            f"95% interval {low:.1%} to {high:.1%})"
+        )
+    low, high = comparison.difference_interval
+    test = comparison.test
+    lines += [
+        comparison.verdict,
+        f"{comparison.names[1]} minus {comparison.names[0]}: 95% interval {low:+.1%} to {high:+.1%}",
+        f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
+    ]
     if comparison.n_in_train:
         lines.append(f"left out: {counted(comparison.n_in_train, 'image')} that one of them learned from")
     if comparison.n_unmatched:
         lines.append(
             f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"
         )
-    for name, right in zip(comparison.names, comparison.n_correct, strict=True):
-        low, high = wilson_interval(right, comparison.n)
-        lines.append(
-            f"{name:{width}}  {right / comparison.n:.1%}  ({right} of {comparison.n}; "
-            f"95 % interval {low:.1%} to {high:.1%})"
-        )
-    low, high = comparison.difference_interval
-    test = comparison.test
-    lines += [
-        f"{comparison.names[1]} minus {comparison.names[0]}: 95 % interval {low:+.1%} to {high:+.1%}",
-        f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
-        comparison.verdict,
-        *(f"note: {note}" for note in comparison.notes),
-    ]
+    lines += [*_unread(comparison.failures), *(f"note: {note}" for note in comparison.notes)]
     return "\n".join(lines)
 
 

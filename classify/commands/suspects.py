@@ -14,6 +14,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 from fc7.models.outputs.outputs import CallFiles
 
 
@@ -81,7 +82,7 @@ def suspects(
     typer.echo(
         json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2)
         if as_json
-        else suspects_text(found, top)
+        else wrapped(suspects_text(found, top))
     )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)

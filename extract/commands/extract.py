@@ -13,7 +13,7 @@ from fc7.extract.commands.cache import ForceOption
 from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import make_progress, notifier
-from fc7.models.common.terminal import counted
+from fc7.models.common.terminal import counted, wrapped
 from fc7.models.store.preprocess_flags import read, resizing
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def extract(
     if as_json:
         typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
     elif not quiet:
-        typer.echo(summary_text(summary))
+        typer.echo(wrapped(summary_text(summary)))
     if not summary.rows or not options.allows(summary.unread, summary.images):
         raise Fc7Error(failed_text(summary))
 

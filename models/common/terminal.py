@@ -11,6 +11,7 @@ import codecs
 import io
 import re
 import sys
+import textwrap
 from typing import Any, TextIO, cast
 
 # Unicode's categories Cc (but line feed and tab), Cs, Zl and Zp; of Cf the characters that change the
@@ -50,6 +51,25 @@ def one_line(text: str) -> str:
 def counted(n: int, one: str, many: str = "") -> str:
     """A number and what is counted: ``1 image``, ``2 images``; `many` where it is not `one` with an s."""
     return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
+
+
+def wrapped(text: str, width: int = 100) -> str:
+    """A text whose lines fit a terminal: what is longer goes on below, indented; words stay whole.
+
+    Examples
+    --------
+    >>> print(wrapped("  two words too many", width=12))
+      two words
+          too many
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        further = " " * (len(line) - len(line.lstrip(" ")) + 4)
+        fits = textwrap.TextWrapper(
+            width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+        )
+        lines += [line] if len(line) <= width else fits.wrap(line)
+    return "\n".join(lines)
 
 
 class _Guarded:
