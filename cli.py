@@ -21,7 +21,7 @@ COMMANDS: "dict[str, Row]" = {
     "extract": (
         "fc7.extract.commands.extract",
         "extract",
-        "Images to features.h5, once.",
+        "Extract features of images, once.",
         "extract imgs/ --network alexnet --layer fc7 -o features.h5",
     ),
     "shapes": (
@@ -33,67 +33,67 @@ COMMANDS: "dict[str, Row]" = {
     "fit": (
         "fc7.classify.commands.fit",
         "fit",
-        "Features to a classifier, evaluated.",
+        "Fit a classifier and evaluate it.",
         "fit --svm -C auto --test-size 0.3",
     ),
     "classify": (
         "fc7.classify.commands.classify",
         "classify",
-        "New images to predictions.csv.",
+        "Classify new images.",
         "classify new/ -o predictions.csv --top-k 3",
     ),
     "imagenet": (
         "fc7.classify.commands.imagenet",
         "imagenet",
-        "A network's own 1000 classes.",
+        "Name ImageNet classes in images.",
         "imagenet photo.jpg --network alexnet --top-k 5",
     ),
     "evaluate": (
         "fc7.classify.commands.evaluate",
         "evaluate",
-        "Evaluate on labelled images.",
+        "Evaluate a classifier.",
         "evaluate labelled/ -m classifier.onnx --json",
     ),
     "compare": (
         "fc7.classify.commands.compare",
         "compare",
-        "Which of two is better.",
+        "Compare two classifiers.",
         "compare a.onnx b.onnx features.h5",
     ),
     "learning-curve": (
         "fc7.classify.commands.learning_curve",
         "learning_curve",
-        "Would more images help?",
+        "Measure if more images would help.",
         "learning-curve features.h5 --svm",
     ),
     "export": (
         "fc7.classify.commands.export",
         "export",
-        "Hand it over as one file.",
+        "Export a classifier as one file.",
         "export -m classifier.onnx -o full.onnx",
     ),
     "duplicates": (
         "fc7.classify.commands.duplicates",
         "duplicates",
-        "Images that are one picture.",
+        "Find images that are one picture.",
         "duplicates features.h5 --csv duplicates.csv",
     ),
     "report": (
         "fc7.classify.commands.report",
         "report",
-        "All that is known, in one page.",
+        "Write one page about a classifier.",
         "report features.h5 -m classifier.onnx -o report.html",
     ),
     "suspects": (
         "fc7.classify.commands.suspects",
         "suspects",
-        "Labels that are probably wrong.",
+        "Find labels that may be wrong.",
         "suspects features.h5 --csv suspects.csv",
     ),
     "demo": (
         "fc7.classify.commands.classify",
         "demo",
-        "All of it, on drawn shapes.",
+        "Try all of it on drawn shapes.",
         "demo other-shapes --seed 1",
     ),
 }
@@ -153,7 +153,7 @@ CACHE: "dict[str, Row]" = {
     "info": (
         "fc7.extract.commands.cache",
         "info",
-        "What is in it: network, layers, rows, labels, failures, how each run made it.",
+        "Describe a feature cache: network, layers, rows, labels, failures, how each run made it.",
         "cache info features.h5",
     ),
     "verify": (
@@ -218,20 +218,25 @@ def application() -> "typer.Typer":
     app.add_typer(
         typer.Typer(cls=ModelsCommands, no_args_is_help=True),
         name="models",
-        help="The networks: what there is, fetch one, bring one of your own.",
+        help="Manage networks: list, fetch, import, measure them.",
         context_settings={"obj": _try_network},
     )
     app.add_typer(
         typer.Typer(cls=CacheCommands, no_args_is_help=True),
         name="cache",
-        short_help="Look into a features.h5.",
+        short_help="Describe, check or convert a cache.",
         help="Look into a features.h5, check it, join two, hand it to other tools.",
     )
 
     @app.callback()
     def fc7(
         show_version: bool = typer.Option(
-            False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+            False,
+            "--version",
+            "-V",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version and stop.",
         ),
     ) -> None:
         """Frozen AlexNet features once, an honest linear classifier in seconds.

@@ -317,7 +317,7 @@ def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
         for file in (one / colour).iterdir():
             file.unlink()
     cli.good("extract", "one-class", "--network", "tiny", "-o", "one.h5")
-    ran = cli("fit", "one.h5", "--svm")
+    ran = cli("fit", "--force", "one.h5", "--svm")
     assert ran.code == 2
     assert "red" in ran.err
 

@@ -141,7 +141,7 @@ def test_skipped_images_and_other_files_are_named_harmlessly(extracted: Ran) -> 
 
 
 def test_every_command_that_names_images_or_classes_is_harmless(cli: CommandLine, extracted: Ran) -> None:
-    fitted = cli("fit", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5")
+    fitted = cli("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5")
     assert fitted.code == 0, fitted.text
     harmless(fitted)
     assert "red" in harmless(cli("evaluate", "imgs"))
@@ -160,7 +160,7 @@ def test_predictions_in_a_pipe_hold_the_very_names_and_on_a_terminal_what_can_be
 ) -> None:
     import pty
 
-    cli.good("fit", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5", "-q")
+    cli.good("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5", "-q")
     piped = cli("classify", "imgs", "-o", "-")
     assert not UNSEEN.search(piped.err)
     paths = [line["path"] for line in csv.DictReader(io.StringIO(piped.out, newline=""))]

@@ -16,7 +16,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     imgs = write_pictures(here.folder / "imgs", per_class=4)
     shutil.copy(imgs / "red/000.png", imgs / "blue/same.png")
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--svm", "-C", "1", "--duplicates", "off", "-q")
+    here.good("fit", "--force", "--svm", "-C", "1", "--duplicates", "off", "-q")
     write_pictures(here.folder / "new", per_class=2, start=10)
     (here.folder / "new/broken.png").write_bytes(b"")
     return here

@@ -40,7 +40,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     here = CommandLine(tmp_path_factory.mktemp("report")).with_tiny_network()
     hostile_set(here)
     here.incomplete("extract", "--labels", "labels.csv", "--network", "tiny", "--quiet")
-    here.good("fit", "--softmax", "--quiet")
+    here.good("fit", "--force", "--softmax", "--quiet")
     here.good("report", "--plots", "drawn")
     return here
 
@@ -229,7 +229,7 @@ def test_relative_roots_are_found_beside_the_cache_too(cli: CommandLine, tmp_pat
 
 
 def test_a_refitted_classifier_is_not_evaluated_on_what_it_has_seen(cli: CommandLine, tmp_path: Path) -> None:
-    cli.good("fit", "--softmax", "--refit-all", "-o", "all.onnx", "--quiet")
+    cli.good("fit", "--force", "--softmax", "--refit-all", "-o", "all.onnx", "--quiet")
     cli.good("report", "-m", "all.onnx", "-o", tmp_path / "r.html", "--tsne", "--quiet")
     page = Page(tmp_path / "r.html")
     assert "before the classifier was refitted" in page.section("headline")

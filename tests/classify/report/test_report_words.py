@@ -68,6 +68,7 @@ def test_runs_calibration_and_versions_in_words() -> None:
 )
 def test_both_accuracies_are_there_with_their_intervals_where_copies_were_tied(how: str, second: str) -> None:
     measured = {"leaky": 0.8, "clean": 0.75, "n_leaky": 100, "n_clean": 80, "leaky_split": how}
+    measured |= {"straddling": 3, "straddling_correct": 3}
     assert leakage_rows({"duplicates": measured}) == (
         ("copies kept on one side", 0.75, *wilson_interval(60, 80)),
         (second, 0.8, *wilson_interval(80, 100)),
