@@ -43,8 +43,8 @@ def earlier_layers(reader: CacheReader) -> Iterator[NextStep]:
     latest_first = [*reversed(reader.layers), *reversed(earlier)]
     yield NextStep(
         f"The feature cache has no layer before {names[first]}, and images unlike those of ImageNet are "
-        f"often told apart better by an earlier one: extract {' and '.join(reversed(earlier))} too, then fit "
-        "--layer auto.",
+        f"often told apart better by an earlier one: extract {' and '.join(reversed(earlier))} too"
+        f"{_options_of_before(reader)}, then fit --layer auto.",
         command_line(
             *("extract", *reader.header.roots, "--network", identity.network),
             *("--layer", ",".join(latest_first), *flags, "-o", _beside(reader.path, "layers")),
@@ -60,24 +60,40 @@ def another_network(reader: CacheReader) -> Iterator[NextStep]:
         best = here[0]
         published = "" if best.top1 is None else f", {best.top1:.1f}% top-1 on ImageNet"
         yield NextStep(
-            f"Another network may tell these images apart better: {best.name} is here{published}.",
+            f"Another network may tell these images apart better: {best.name} is here{published}"
+            f"{_options_of_before(reader)}.",
             command_line(
                 *("extract", *reader.header.roots, "--network", best.name),
                 *("-o", _beside(reader.path, best.name)),
             ),
         )
         return
-    known = [(entry, entry.sources[0].size) for entry in catalog.NETWORKS if entry.name != current]
-    sized = [(entry, size) for entry, size in known if entry.sources[0].urls and entry.top1 and size]
+    sized = [
+        (entry.name, entry.top1, source.size)
+        for entry in catalog.NETWORKS
+        for source in entry.sources[:1]
+        if entry.name != current and entry.top1 and source.urls and source.size
+    ]
     if not sized:
         return
     # Published accuracy for each doubling of the download: bytes matter by their order of magnitude.
-    entry, size = max(sized, key=lambda one: (one[0].top1 or 0) / one[1].bit_length())
+    name, top1, size = max(sized, key=lambda one: one[1] / one[2].bit_length())
     yield NextStep(
-        f"Another network may tell these images apart better: {entry.name} ({entry.top1:.1f}% top-1 on "
+        f"Another network may tell these images apart better: {name} ({top1:.1f}% top-1 on "
         f"ImageNet, {size / 1e6:.0f} MB to download).",
-        command_line("models", "pull", entry.name),
+        command_line("models", "pull", name),
     )
+
+
+def _options_of_before(reader: CacheReader) -> str:
+    """What a command that extracts again must be given too, where the folders alone do not tell it."""
+    columns = reader.columns()
+    of_folders = all(
+        not label or label in path.split("/")[:-1]
+        for path, label in zip(columns.path, columns.label, strict=True)
+    )
+    wanted = [*([] if of_folders else ["--labels"]), *(["--group-by"] if any(columns.group) else [])]
+    return f" (add the {' and '.join(wanted)} of before)" if wanted else ""
 
 
 def _spec_of(network: str) -> NetworkSpec | None:

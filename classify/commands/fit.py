@@ -100,7 +100,7 @@ def fit(
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from fc7.classify.advice.after_fit import after_fit
-    from fc7.classify.commands.fit_text import fit_json, fit_report
+    from fc7.classify.commands.fit_text import advice_report, fit_json, fit_report
     from fc7.classify.data.load import EVERY_LAYER
     from fc7.classify.fit.from_cache import fit_cache
 
@@ -121,8 +121,10 @@ def fit(
     if as_json:
         typer.echo(json.dumps(fit_json(result, advice), ensure_ascii=False, indent=2))
     else:
-        typer.echo(wrapped(fit_report(result, verbose, advice)))
+        typer.echo(wrapped(fit_report(result, verbose)))
         typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
+        if advice.steps:
+            typer.echo(advice_report(advice))
 
 
 def _split_of(model: Path) -> SplitRecord:

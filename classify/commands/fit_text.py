@@ -13,11 +13,11 @@ from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.result import FitResult
 from fc7.classify.metrics.intervals import Proportion
 from fc7.models.common.names import padded, shortened, width_of
-from fc7.models.common.terminal import counted
+from fc7.models.common.terminal import counted, wrapped
 
 
-def fit_report(result: FitResult, verbose: bool = False, advice: Advice = NO_ADVICE) -> str:
-    """The accuracy, what it rests on, what else `fit` found and what to try next, for people.
+def fit_report(result: FitResult, verbose: bool = False) -> str:
+    """The accuracy, what it rests on, and what else `fit` found, for people.
 
     Parameters
     ----------
@@ -39,7 +39,6 @@ def fit_report(result: FitResult, verbose: bool = False, advice: Advice = NO_ADV
     kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
     lines.append(f"the classifier that is kept was fitted on {kept}")
     lines += [f"note: {note}" for note in result.notes if note != result.group_hint]
-    lines += _advice(advice)
     lines.append(f"fitted in {result.seconds:.1f} s")
     return "\n".join(lines)
 
@@ -75,11 +74,14 @@ def _folds_solver(result: FitResult) -> str:
     return f"; folds: {result.tuned[0].solver.describe()} at the best C"
 
 
-def _advice(advice: Advice) -> list[str]:
+def advice_report(advice: Advice) -> str:
+    """What to try next; sentences are wrapped, and commands stay whole so that they can be pasted."""
     if not advice.steps:
-        return []
-    steps = [line for step in advice.steps for line in (f"- {step.sentence}", f"  {step.command}")]
-    return [f"{advice.why}; to try next:" if advice.why else "to try next:", *steps]
+        return ""
+    lines = [wrapped(f"{advice.why}; to try next:") if advice.why else "to try next:"]
+    for step in advice.steps:
+        lines += [wrapped(f"- {step.sentence}"), f"  {step.command}"]
+    return "\n".join(lines)
 
 
 def fit_json(result: FitResult, advice: Advice = NO_ADVICE) -> dict[str, object]:

@@ -14,7 +14,9 @@ from fc7.classify.classifier.rejection import (
     given_rejection,
     learn_rejection,
     rejection_label,
+    trade_offs,
 )
+from fc7.classify.commands.fit_text import fit_report
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.metrics.intervals import wilson_interval, wilson_lower
@@ -174,3 +176,64 @@ def test_nothing_is_rejected_where_nothing_was_asked() -> None:
     classifier: Classifier = fitted()
     assert classifier.reject_below == 0
     assert not classifier.rejected(np.full((3, 4), 0.25, np.float32)).any()
+
+
+def test_trade_offs_are_those_worked_out_by_hand() -> None:
+    out_of_fold = np.arange(1, 11) / 10
+    confidence = np.array([0.12, 0.2, 0.5, 0.6, 0.9])
+    correct = np.array([False, False, True, False, True])
+    # 9, 8, 5 and 3 of ten are the fewest that are 90, 75, 50 and 25 %.
+    expected = [(0.15, 4, 2), (0.25, 3, 2), (0.55, 2, 1), (0.75, 1, 1)]
+    found = list(trade_offs(out_of_fold, confidence, correct))
+    assert [one.below for one in found] == pytest.approx([below for below, _, _ in expected])
+    assert [(one.accepted.n, one.accepted.n_correct) for one in found] == [(n, k) for _, n, k in expected]
+    assert [one.accepted_share for one in found] == [0.8, 0.6, 0.4, 0.2]
+    assert found[0].accepted.interval == wilson_interval(2, 4)
+
+
+def test_thresholds_that_fall_together_are_one_trade_off() -> None:
+    (one,) = trade_offs(np.full(10, 0.5), np.array([0.5, 0.4]), np.array([True, False]))
+    assert (one.below, one.accepted.n, one.accepted.n_correct) == (0.0, 2, 1)
+
+
+@pytest.mark.parametrize(("below", "few"), [(0.5, False), (0.97, True)])
+def test_fit_says_what_rejecting_costs_on_the_test_set(below: float, few: bool) -> None:
+    X, y = blobs([30] * 4, 30, spread=2.5)
+    result = fit_classifier(X, y, paths=names(120), options=FitOptions(head="svm", C=1.0, reject_below=below))
+    P = result.classifier.predict_proba(X[result.test])
+    accepted = P.max(axis=1) >= np.float32(below)
+    assert (2 * accepted.sum() < len(accepted)) == few
+    right = accepted & (result.classifier.predict(X[result.test]) == y[result.test])
+    notes = [note for note in result.notes if "less than half" in note]
+    assert [note.split(" test images")[0] for note in notes] == [f"{accepted.sum()} of 36"] * few
+    row = next(line for line in fit_report(result).splitlines() if line.endswith("this classifier"))
+    low, high = wilson_interval(int(right.sum()), int(accepted.sum()))
+    assert row.split()[:3] == [
+        f"{below:.3f}",
+        f"{accepted.mean():.1%}",
+        f"{right.sum() / accepted.sum():.1%}",
+    ]
+    assert f"{low:.1%} to {high:.1%}" in row
+    made = result.record()["rejection"]
+    assert isinstance(made, dict)
+    assert len(made["trade_offs"]) == 4
+
+
+def test_without_a_wish_to_reject_nothing_is_said_of_it() -> None:
+    X, y = blobs([10] * 3, 30)
+    result = fit_classifier(X, y, paths=names(30), options=FitOptions(head="svm", C=1.0))
+    assert result.trade_offs == ()
+    assert "threshold" not in fit_report(result)
+
+
+def test_test_images_unlike_training_are_named_the_farthest_first() -> None:
+    X, y = blobs([20] * 3, 30)
+    X, y = np.concatenate([X, X[:2]]), np.concatenate([y, y[:2]])
+    X[60, ::2] += 80  # farther off than 61, in another direction than the classes
+    X[61, 1::2] += 30
+    splits = ["train"] * 60 + ["test"] * 2
+    options = FitOptions(head="svm", C=1.0, normalize="none", duplicates="exact")
+    result = fit_classifier(X, y, paths=names(62), splits=splits, options=options)
+    assert result.novel == ("images/00060.jpg", "images/00061.jpg")
+    assert "unlike anything in training: 2 of 2 test images" in fit_report(result)
+    assert ": images/00060.jpg, images/00061.jpg" in fit_report(result)

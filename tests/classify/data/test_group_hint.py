@@ -136,7 +136,9 @@ def test_the_pattern_of_the_note_works_when_pasted(cli: CommandLine) -> None:
         for note in read_json(cli.good("fit", "--force", "--svm", "-C", "1", "--json").out)["notes"]
         if "--group-by" in note
     ]
-    assert f"note: {note}\n" in cli.good("fit", "--force", "--svm", "-C", "1").out
+    text = " ".join(cli.good("fit", "--force", "--svm", "-C", "1").out.split())
+    assert f"session (frames of a video, a track) {note}" in text
+    assert text.count(note) == 1
     cli.good("extract", "signs", "--network", "tiny", "--group-by", pattern_of(note))
     found = read_json(cli.good("fit", "--force", "--svm", "-C", "1", "--split-csv", "s.csv", "--json").out)
     assert not any("--group-by" in note for note in found["notes"])

