@@ -54,7 +54,11 @@ def classify(
     ] = None,
     sort_into: Annotated[
         Path | None,
-        typer.Option("--sort-into", help="Also copy the images into folders by label, in this new folder."),
+        typer.Option(
+            "--sort-into",
+            metavar="DIR",
+            help="Also copy the images into folders by label, in this new folder.",
+        ),
     ] = None,
     link: Annotated[bool, typer.Option("--link", help="With --sort-into: hard links, not copies.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Label-score pairs in a line.")] = 5,

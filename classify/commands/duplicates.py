@@ -35,7 +35,11 @@ def duplicates(
     ] = None,
     copy: Annotated[
         Path | None,
-        typer.Option("--copy", help="Also copy the images of each picture into a folder of this new folder."),
+        typer.Option(
+            "--copy",
+            metavar="DIR",
+            help="Also copy the images of each picture into a folder of this new folder.",
+        ),
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -31,7 +31,9 @@ def suspects(
     ] = None,
     copy: Annotated[
         Path | None,
-        typer.Option("--copy", help="Also copy those that are printed into folders of this new folder."),
+        typer.Option(
+            "--copy", metavar="DIR", help="Also copy those that are printed into folders of this new folder."
+        ),
     ] = None,
     layer: Annotated[
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")

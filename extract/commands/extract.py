@@ -10,7 +10,7 @@ import typer
 import typer.core
 
 from fc7.extract.commands.cache import ForceOption
-from fc7.models.common.command_table import parsed_by
+from fc7.models.common.command_table import SectionedCommand, parsed_by
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted, wrapped
@@ -71,7 +71,7 @@ ExactDecodeOption = Annotated[
 ]
 
 
-class AddressedCommand(typer.core.TyperCommand):
+class AddressedCommand(SectionedCommand):
     """A command whose ``--ray`` may stand without an address, and whose help tells the default network."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
