@@ -57,7 +57,7 @@ def networks_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sizes = {"pool5": (256, 6, 6), "fc6_pre": (4096,), "fc6": (4096,), "fc7": (3,)}
     layers = tuple(LayerSpec(name, name, shape, "0" * 64) for name, shape in sizes.items())
     spec = NetworkSpec("alexnet", "alexnet", caffe_preprocess(), layers, "fc7")
-    monkeypatch.setattr(other_features.store, "load", lambda name: StoredNetwork(spec, tmp_path, tmp_path))
+    monkeypatch.setattr("fc7.models.store.store.load", lambda name: StoredNetwork(spec, tmp_path, tmp_path))
     monkeypatch.setattr(other_features, "ready_networks", lambda: HERE)
 
 
@@ -146,7 +146,7 @@ def test_layers_of_an_unlisted_network_are_those_before_its_reductions(
     shapes = {"a": (8, 50, 50), "b": (8, 50, 50), "c": (16, 25, 25), "d": (16, 12, 12), "fc7": (3,)}
     layers = tuple(LayerSpec(name, name, shape, "0" * 64) for name, shape in shapes.items())
     spec = NetworkSpec("mine", "onnx", caffe_preprocess(), layers, "fc7")
-    monkeypatch.setattr(other_features.store, "load", lambda name: StoredNetwork(spec, tmp_path, tmp_path))
+    monkeypatch.setattr("fc7.models.store.store.load", lambda name: StoredNetwork(spec, tmp_path, tmp_path))
     with CacheReader(cache_of(tmp_path / "f.h5", told_apart=False)) as reader:
         (step,) = other_features.earlier_layers(reader)
     assert "--layer fc7,d,c" in step.command

@@ -229,11 +229,11 @@ def test_without_a_wish_to_reject_nothing_is_said_of_it() -> None:
 def test_test_images_unlike_training_are_named_the_farthest_first() -> None:
     X, y = blobs([20] * 3, 30)
     X, y = np.concatenate([X, X[:2]]), np.concatenate([y, y[:2]])
-    X[60, ::2] += 80  # farther off than 61, in another direction than the classes
-    X[61, 1::2] += 30
+    X[60, 3] += 30  # far off the classes' directions, and the next one farther
+    X[61, 3] += 300
     splits = ["train"] * 60 + ["test"] * 2
     options = FitOptions(head="svm", C=1.0, normalize="none", duplicates="exact")
     result = fit_classifier(X, y, paths=names(62), splits=splits, options=options)
-    assert result.novel == ("images/00060.jpg", "images/00061.jpg")
+    assert result.novel == ("images/00061.jpg", "images/00060.jpg")
     assert "unlike anything in training: 2 of 2 test images" in fit_report(result)
-    assert ": images/00060.jpg, images/00061.jpg" in fit_report(result)
+    assert ": images/00061.jpg, images/00060.jpg" in fit_report(result)
