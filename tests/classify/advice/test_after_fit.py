@@ -109,6 +109,18 @@ def test_layers_of_the_cache_go_before_layers_to_extract(tmp_path: Path) -> None
     assert not any("--layer" in command for command in found if command[0] == "extract")
 
 
+def test_a_choice_among_one_layer_is_said_to_be_none(tmp_path: Path) -> None:
+    options = FitOptions(head="svm", C=1.0)
+    said = "--layer auto: the feature cache has one layer, fc7, so there was nothing to choose"
+    one = cache_of(tmp_path / "one.h5", told_apart=True)
+    two = cache_of(tmp_path / "two.h5", told_apart=True, layers=("fc6", "fc7"))
+    assert said in fit_cache(one, tmp_path / "1.onnx", options, layer="auto").notes
+    assert said not in fit_cache(one, tmp_path / "2.onnx", options).notes
+    assert not any(
+        "--layer auto" in n for n in fit_cache(two, tmp_path / "3.onnx", options, layer="auto").notes
+    )
+
+
 def test_classes_with_few_images_are_named(tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "f.h5", told_apart=False)
     result = replace(fitted(cache), counts={"cat": (9, 9), "dog": (10, 9), "new": (0, 2)})

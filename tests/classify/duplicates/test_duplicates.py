@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fc7.classify.commands.fit_text import fit_report
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.duplicates import distances
 from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.metrics.intervals import Proportion
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
 from tests.support.classify.blobs import blobs, names
@@ -225,6 +227,9 @@ def test_fitting_keeps_copies_on_one_side_and_measures_both_sides() -> None:
     assert leak.both_sides.accuracy > 0.75
     assert leak.copied.n_correct > 0.95 * leak.copied.n > 40
     assert not leak.within_noise
+    assert f"have a copy in training; the difference is more than the noise of {len(test)} images" in (
+        fit_report(result)
+    )
     # The accuracy is that of a fit without regard to copies: same head, same C, same rules.
     plain = fit_classifier(X, y, paths=names(240), options=FitOptions(head="svm", C=10.0, duplicates="off"))
     assert plain.metrics.accuracy == leak.both_sides.accuracy
@@ -250,6 +255,40 @@ def test_a_given_split_that_parts_copies_is_evaluated_without_them_too() -> None
     assert leak.one_side.accuracy < leak.both_sides.accuracy
     assert leak.one_side.n_correct == leak.both_sides.n_correct - leak.copied.n_correct
     assert any("30 test images are copies or near-duplicates" in note for note in result.notes)
+    others = f"30 test images have a copy in training; accuracy of the others: {leak.one_side.describe()}; "
+    assert others in fit_report(result)
+    assert "on one side of the split" not in fit_report(result)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("auto", "copies and near-copies were looked for: none were found"),
+        (
+            "exact",
+            "exact copies were looked for, near-copies were not; each picture is on one side of the split",
+        ),
+        ("off", "copies and near-copies were not looked for (--duplicates off)"),
+    ],
+)
+def test_fit_says_what_was_looked_for_and_what_was_not(how: str, said: str) -> None:
+    X, y = features([20] * 3)
+    options = FitOptions(head="svm", C=1.0, duplicates=how)
+    lines = fit_report(fit_classifier(X, y, paths=names(60), options=options)).splitlines()
+    sessions = "not looked for: several photographs of one object or session (frames of a video, a track)"
+    assert lines[2:4] == [said, sessions]
+    assert not any("both sides" in line for line in lines)
+    groups = [str(i // 2) for i in range(60)]
+    text = fit_report(fit_classifier(X, y, paths=names(60), groups=groups, options=options))
+    assert "images of one group are on one side of the split" in text
+    assert sessions not in text
+
+
+def test_accuracies_within_the_noise_are_those_whose_intervals_overlap() -> None:
+    # Wilson's 95 % intervals of 90, 82 and 70 in 100: 0.826 to 0.945, 0.733 to 0.883, 0.604 to 0.781.
+    both, copied = Proportion(90, 100), Proportion(5, 5)
+    assert Leakage("redrawn", both, Proportion(82, 100), copied).within_noise
+    assert not Leakage("redrawn", both, Proportion(70, 100), copied).within_noise
 
 
 @pytest.mark.parametrize("text", ["much", "0", "-1", "1.5", "nan"])
