@@ -16,7 +16,6 @@ from fc7.classify.data.matching import layer_for
 from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.cache.reader import CacheReader
-from fc7.extract.cluster.driver import on_cluster
 from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 from fc7.extract.inputs.listing import list_inputs
@@ -24,7 +23,6 @@ from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
 from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
-from fc7.models.catalog import catalog
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
@@ -191,6 +189,9 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
     if options.cluster is None:
         done = on_this_machine(listing.images, network, clock=run.clock, notify=notify, care=care)
     else:
+        # Most calls are not on a cluster, and the start of one photo's classification is what users wait for.
+        from fc7.extract.cluster.driver import on_cluster
+
         done = on_cluster(
             listing.images,
             network,
@@ -251,8 +252,12 @@ def find_network(
         If no network of the store gives these features; the text says how to get it.
     """
     wanted = classifier.identity
-    if wanted.network not in store.names() and wanted.network in (*catalog.names(), catalog.UNTRAINED):
-        ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
+    if wanted.network not in store.names():
+        # Most classifiers are used where they were fitted, and have no need of the catalogue.
+        from fc7.models.catalog import catalog
+
+        if wanted.network in (*catalog.names(), catalog.UNTRAINED):
+            ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
     found = stored_network(classifier)
     if found is not None:
         return found
