@@ -132,10 +132,10 @@ def extract_features(
         check_before_fetching(out.path, default)
     stored = ensure_network(options.network, progress or Silent(), notify=notify, trial=try_network)
     spec = _adapted(stored.spec, options)
-    layers = options.layers or (spec.default_layer,)
+    stored = dataclasses.replace(stored, spec=spec)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
-    run = _Run(listing, stored, spec, layers, out, options, progress or Silent(), notify)
+    run = _Run(listing, stored, out, options, progress or Silent(), notify)
     try:
         return run.carry_out(started)
     except MismatchError as exc:
@@ -158,8 +158,6 @@ class _Run:
         self,
         listing: Listing,
         stored: StoredNetwork,
-        spec: NetworkSpec,
-        layers: Sequence[str],
         output: Output,
         options: ExtractOptions,
         progress: Progress,
@@ -167,8 +165,8 @@ class _Run:
     ) -> None:
         self.listing = listing
         self.stored = stored
-        self.spec = spec
-        self.layers = tuple(dict.fromkeys(layers))
+        self.spec = stored.spec
+        self.layers = tuple(dict.fromkeys(options.layers or (self.spec.default_layer,)))
         self.output = output
         self.out = output.path
         self.options = options
@@ -187,7 +185,6 @@ class _Run:
         with CacheWriter(
             self.output,
             CacheIdentity.of(self.spec),
-            provenance={},
             layers=self.layers,
             dtype=self.options.storage,
             force=self.options.force,
@@ -367,18 +364,13 @@ class _Run:
                 )
             return
         forget(writer.work_folder)
-        from fc7.extract.cluster.driver import on_cluster
+        from fc7.extract.cluster.driver import RunReport, on_cluster
 
-        yield from on_cluster(
-            work,
-            run,
-            self.options.cluster,
-            clock=self.clock,
-            notify=self.notify,
-            keeping=Keeping(writer.work_folder, writer.segment_header, writer.storage),
-            number=writer.claim_number(),
-            nodes=self.nodes,
+        report = RunReport(self.clock, self.notify, self.nodes)
+        keeping = Keeping(
+            writer.work_folder, writer.segment_header, writer.storage, number=writer.claim_number()
         )
+        yield from on_cluster(work, run, report, keeping=keeping)
 
     def _too_many_failures(self, failed: Sequence[Failure], total: int) -> Fc7Error | None:
         """The error that ends the run, if what just failed is more than the user allows."""

@@ -211,11 +211,10 @@ def _score_images(
     if options.cluster is None:
         done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)
     else:
-        from fc7.extract.cluster.driver import on_cluster
+        from fc7.extract.cluster.driver import RunReport, on_cluster
 
-        done = on_cluster(
-            listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
-        )
+        report = RunReport(clock, notify, {} if nodes is None else nodes)
+        done = on_cluster(listing.images, run, report, in_order=True)
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.
     with closing(done):

@@ -39,8 +39,6 @@ class NetworkRun:
         ``network.onnx``.
     how : RunOptions
         Its cluster is left to whoever chose this process.
-    threads : int or None
-        Inside one operator; None chooses.
     thumbnails : bool
         Whether rows get `extract.images.thumbnails` of their images: those that are kept.
     """
@@ -49,7 +47,6 @@ class NetworkRun:
     spec: NetworkSpec
     layers: tuple[str, ...]
     how: RunOptions = field(default_factory=RunOptions)
-    threads: int | None = None
     thumbnails: bool = False
 
     @property
@@ -97,7 +94,6 @@ class NetworkRun:
             self.layers,
             self.how,
             n_images=None if n_images is None else n_images * self.spec.preprocess.crops,
-            threads=self.threads,
             notify=notify,
         )
         # What rows of the graphs that we build depend on is known.
@@ -138,11 +134,14 @@ class Keeping:
         All but how this worker makes its rows.
     storage : {"float32", "float16"}
         How the cache will store them.
+    number : str
+        What the names of this run's segments begin with: they count as newer than those before.
     """
 
     folder: Path
     header: SegmentHeader
     storage: Storage
+    number: str = ""
 
 
 def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:

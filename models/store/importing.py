@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,39 @@ NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 
 This room has no engine: `extract.engine.trial.try_network` is the one that there is.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What whoever imports a file says of the network in it.
+
+    Attributes
+    ----------
+    name : str
+        What the store will call it.
+    stated : PreprocessOptions
+        How its images are prepared, as far as that is stated.
+    mean : Path or None
+        A mean image.
+    layer : str or None
+        The default layer.
+    say : callable
+        Is given one-line notes.
+    """
+
+    name: str
+    stated: PreprocessOptions
+    mean: Path | None
+    layer: str | None
+    say: Notify
+
+    def stated_on(self, base: PreprocessSpec) -> PreprocessOptions:
+        """What is stated, the rest as in `base`; with the mean image's means."""
+        return _with_mean(self.stated.on(base), self.mean)
+
+    def preprocess(self, plan: Architecture | Backbone) -> PreprocessSpec:
+        """The same for a network that we build."""
+        return self.stated_on(plan.preprocess).spec(_input_size(plan), self.say)
 
 
 def import_network(
@@ -122,17 +156,17 @@ def import_network(
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         layer = layer or entry.default_layer
+    asked = _Asked(name, stated, mean, layer, say)
     if prototxt is not None:
-        model, spec = _from_caffe(path, prototxt, name, arch, stated, mean, layer, say)
+        model, spec = _from_caffe(path, prototxt, arch, asked)
     else:
         known_as_graph = entry is not None and entry.arch not in BUILT and arch is None
         weights = None if known_as_graph else _built_weights(path, arch, say)
         if weights is not None:
             plan = built_plan(weights[0])
-            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
-            model, spec = built_network(plan, weights[1], name, chosen, layer)
+            model, spec = built_network(plan, weights[1], name, asked.preprocess(plan), layer)
         else:
-            model, spec = _kept(path, name, stated, mean, layer, say)
+            model, spec = _kept(path, asked)
     spec = dataclasses.replace(
         spec,
         source=f"{source or path.name}, {hashes}",
@@ -209,14 +243,7 @@ def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weig
 
 
 def _from_caffe(
-    path: Path,
-    prototxt: Path,
-    name: str,
-    arch: str | None,
-    stated: PreprocessOptions,
-    mean: Path | None,
-    layer: str | None,
-    say: Notify,
+    path: Path, prototxt: Path, arch: str | None, asked: _Asked
 ) -> tuple[ModelProto, NetworkSpec]:
     """Our own graph where the weights are an AlexNet's and the prototxt says the same; else its graph."""
     from fc7.models.caffe.graph import build_caffe_graph
@@ -241,26 +268,18 @@ def _from_caffe(
             continue
         if weights is None:
             continue
-        ours, spec = built_network(plan, weights[1], name, plan.preprocess, layer)
+        ours, spec = built_network(plan, weights[1], asked.name, plan.preprocess, asked.layer)
         if arch is not None or wanted <= {found.digest for found in spec.layers}:
-            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
-            return ours, dataclasses.replace(spec, preprocess=chosen)
-    return kept_network(model, path.name, name, _with_mean(stated.on(caffe_preprocess()), mean), layer, say)
+            return ours, dataclasses.replace(spec, preprocess=asked.preprocess(plan))
+    stated = asked.stated_on(caffe_preprocess())
+    return kept_network(model, path.name, asked.name, stated, asked.layer, asked.say)
 
 
-def _kept(
-    path: Path,
-    name: str,
-    stated: PreprocessOptions,
-    mean: Path | None,
-    layer: str | None,
-    say: Notify,
-) -> tuple[ModelProto, NetworkSpec]:
+def _kept(path: Path, asked: _Asked) -> tuple[ModelProto, NetworkSpec]:
     from fc7.models.store.onnx_network import kept_network
 
-    if mean is not None:
-        stated = _with_mean(stated.on(caffe_preprocess()), mean)
-    return kept_network(load_whole_graph(path), path.name, name, stated, layer, say)
+    stated = asked.stated if asked.mean is None else asked.stated_on(caffe_preprocess())
+    return kept_network(load_whole_graph(path), path.name, asked.name, stated, asked.layer, asked.say)
 
 
 def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOptions:
