@@ -18,7 +18,9 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
+from fc7.extract.cluster.driver import NodeWork, RunReport, on_cluster
 from fc7.extract.engine.trial import try_network
+from fc7.extract.hints import hint, intel_cpu
 from fc7.extract.images import budget
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
@@ -61,8 +63,6 @@ from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
     from fc7.extract.cache.commit.row_locations import Record
-    from fc7.extract.cache.writer import CacheWriter
-    from fc7.extract.cluster.driver import NodeWork
 
 
 def _ignore(_: str) -> None:
@@ -364,8 +364,6 @@ class _Run:
                 )
             return
         forget(writer.work_folder)
-        from fc7.extract.cluster.driver import RunReport, on_cluster
-
         report = RunReport(self.clock, self.notify, self.nodes)
         keeping = Keeping(
             writer.work_folder, writer.segment_header, writer.storage, number=writer.claim_number()
@@ -437,7 +435,6 @@ class _Run:
         if self.options.cluster is not None or len(self.engines) != 1:
             return None
         from fc7.extract.engine.engine import this_machine
-        from fc7.extract.hints import hint, intel_cpu
 
         (engine,) = self.engines
         return hint(self.clock, engine, self.jobs, this_machine(), intel=intel_cpu())

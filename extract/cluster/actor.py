@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result, WorkerReady
+from fc7.extract.engine.providers import candidates
 from fc7.extract.records import ImageRef, Origin
 from fc7.extract.worker.in_flight import InFlight, left_in
 from fc7.extract.worker.worker import Keeping, NetworkRun, Worker
@@ -42,7 +43,6 @@ class Actor:
             If this machine cannot serve the device or precision asked for.
         """
         from fc7.extract.engine.engine import this_machine
-        from fc7.extract.engine.providers import candidates
 
         best = candidates(greeting.device, greeting.precision, this_machine())[0]
         return Introduction(

@@ -14,6 +14,7 @@ from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
+from fc7.extract.engine.trial import check, tried_layers
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
@@ -86,7 +87,6 @@ class NetworkRun:
 
     def _opened(self, notify: Notify | None, n_images: int | None) -> Session:
         from fc7.extract.engine.session import open_session
-        from fc7.extract.engine.trial import check, tried_layers
 
         session = open_session(
             self.graph_path,

@@ -15,6 +15,7 @@ from pathlib import Path
 from fc7.extract.inputs.places.addresses import is_address, parse, redacted
 from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, escape
 from fc7.extract.inputs.places.join import ListedSource, join
+from fc7.extract.inputs.remote.lists import Named, list_named, refusal
 from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow, list_mistakes
 from fc7.extract.inputs.tables.named_files import find_named, named_files, nearest_folder
 from fc7.extract.records import Failure, ImageRef, Listing
@@ -109,8 +110,6 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     remote = [row for row in manifest.rows if is_address(row.path)]
     if not remote:
         return _list_files(manifest, folder, typed)
-    from fc7.extract.inputs.remote.lists import Named, list_named, refusal
-
     named, refused = list[Named](), list[Failure]()
     for row in remote:
         where = f"named in {manifest.name} line {row.line}"
