@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fc7.extract.clock import Clock
 from fc7.extract.cluster.backend import Backend, Broken, Gone, Outcome, Ticket
@@ -298,8 +298,7 @@ class Driver:
         work.ended = now
         assert member.ready is not None
         refs = [self._images[chunk.start + i] for i in result.rows]
-        block = RowBlock(refs, result.sha256, result.features, result.thumbnails)
-        return chunk.start, Finished(block, result.failures, result.kept, member.ready.provenance)
+        return chunk.start, replace(result.finished, block=replace(result.finished.block, refs=refs))
 
     def _say(self, text: str) -> None:
         if text not in self._said:

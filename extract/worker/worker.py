@@ -109,7 +109,7 @@ class Finished:
     Attributes
     ----------
     block : RowBlock
-        Without features if they are `kept`.
+        Without features and thumbnails if they are `kept`.
     kept : bool
         They lie in a finished segment already.
     provenance : mapping of str to str or None
@@ -233,7 +233,7 @@ class Worker:
 
     def process(
         self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext
-    ) -> tuple[RowBlock, list[Failure], Clock]:
+    ) -> tuple[Finished, Clock]:
         """Finish some images.
 
         Parameters
@@ -245,9 +245,8 @@ class Worker:
 
         Returns
         -------
-        block : RowBlock
-            Without features if they were written; durable then.
-        failures : list of Failure
+        finished : Finished
+            `kept` if they were written; durable then.
         clock : Clock
 
         Raises
@@ -268,12 +267,13 @@ class Worker:
             gathered.add(block, failures)
         rows = gathered.joined()
         if self._keeping is None:
-            return rows, gathered.failures, clock
+            return Finished(rows, gathered.failures, provenance=self.provenance), clock
         for layer, features in rows.features.items():
             rounded(features, self._keeping.storage, layer)
         header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
         write_segment(self._keeping.folder, name, header, rows, gathered.failures)
-        return dataclasses.replace(rows, features={}), gathered.failures, clock
+        kept = dataclasses.replace(rows, features={}, thumbnails=None)
+        return Finished(kept, gathered.failures, kept=True, provenance=self.provenance), clock
 
 
 class _TakingTurns:
