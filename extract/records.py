@@ -76,6 +76,11 @@ class ImageRef:
         """The path as the user would type it: under the place that was given."""
         return start_of(self.origin.name) + self.path
 
+    def marked(self, label: str | None, group: str | None, split: str | None) -> ImageRef:
+        """The same image with another label, group and split."""
+        # Not dataclasses.replace, which is slower: there may be millions.
+        return ImageRef(self.path, label, group, split, self.size, self.mtime_ns, self.origin, self.locator)
+
 
 def start_of(root: str) -> str:
     """What stands before the paths of a root as the user would type them: nothing for the current folder."""

@@ -190,17 +190,10 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
         done = on_this_machine(listing.images, network, clock=run.clock, notify=notify, care=care)
     else:
         # Most calls are not on a cluster, and the start of one photo's classification is what users wait for.
-        from fc7.extract.cluster.driver import on_cluster
+        from fc7.extract.cluster.driver import RunReport, on_cluster
 
-        done = on_cluster(
-            listing.images,
-            network,
-            options.cluster,
-            clock=run.clock,
-            notify=notify,
-            in_order=True,
-            nodes=run.nodes,
-        )
+        report = RunReport(run.clock, notify, {} if run.nodes is None else run.nodes)
+        done = on_cluster(listing.images, network, report, in_order=True)
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.
     with closing(done):
