@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fc7.classify.data.load import one_layer, table_of
@@ -10,33 +10,8 @@ from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions
-from fc7.classify.fit.suspects import Suspect, find_suspects
+from fc7.classify.fit.suspects import Suspects, find_suspects
 from fc7.models.common.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class FoundSuspects:
-    """What `cache_suspects` found.
-
-    Attributes
-    ----------
-    suspects : tuple of Suspect
-        The most suspicious first.
-    labelled : int
-        Images with a label.
-    n_unknown : int
-        Those among them that nothing could classify: the only image or group of their class.
-    C : float
-        Of the heads that classified them.
-    problem : str
-        Which folds' heads did not converge; empty if all did.
-    """
-
-    suspects: tuple[Suspect, ...]
-    labelled: int
-    n_unknown: int
-    C: float
-    problem: str
 
 
 def cache_suspects(
@@ -45,7 +20,7 @@ def cache_suspects(
     *,
     layer: str | None = None,
     progress: Progress | None = None,
-) -> FoundSuspects:
+) -> Suspects:
     """Classify every labelled image of a cache by heads that have not seen it.
 
     Parameters
@@ -73,10 +48,4 @@ def cache_suspects(
     copies = duplicates_of(table, options, progress)
     alike = None if copies is None else copies.group_names
     held_out = out_of_fold(table, options, alike=alike, progress=progress)
-    return FoundSuspects(
-        suspects=tuple(find_suspects(table, held_out, None if copies is None else copies.groups)),
-        labelled=len(table.rows),
-        n_unknown=int((~held_out.known).sum()),
-        C=held_out.C,
-        problem=held_out.problem,
-    )
+    return find_suspects(table, held_out, None if copies is None else copies.groups)
