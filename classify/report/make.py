@@ -95,6 +95,7 @@ def make_report(
     inlined = {
         name: inline(render(figure(stand_ins()), "svg"), name, alts[name], variables())
         for name, figure in drawings.items()
+        if name != "map"  # the page draws its own, whose points say what they are
     }
     page = render_page(data, pictures, inlined, alts, originals.problem)
     data_bytes = page.encode("utf-8", "replace")
@@ -117,6 +118,7 @@ def _shown(data: ReportData) -> Iterator[tuple[int, str]]:
         yield from ((shown.row, shown.path) for shown in grid.images)
     yield from ((shown.row, shown.path) for shown in data.mistakes)
     yield from ((suspect.row, suspect.path) for suspect in data.suspects)
+    yield from ((point.row, point.path) for point in data.map_points if point.pictured)
 
 
 def _drawings(data: ReportData) -> dict[str, draw.Drawing]:
