@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from fc7.classify.fit.suspects import PRIOR, Suspect, Suspects
+from fc7.classify.fit.suspects import Suspect, Suspects
 from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
 from fc7.models.common.names import shortened
 from fc7.models.common.terminal import counted
@@ -23,7 +23,7 @@ def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int) -> str:
     ]
     if len(listed) > len(lines):
         lines.append(f"and {len(listed) - len(lines)} more; --top and --csv give them")
-    lines += summary_lines(found)
+    lines += found.describe()
     if found.others and len(listed) == len(found.named):
         lines.append(
             f"{counted(len(found.others), 'other label is', 'other labels are')} contradicted less surely "
@@ -32,30 +32,6 @@ def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int) -> str:
     if found.problem:
         lines.append(f"note: {found.problem}")
     return "\n".join(lines)
-
-
-def summary_lines(found: Suspects) -> list[str]:
-    """How many labels are suspected, how many of them to expect to be wrong, and on which basis."""
-    suspects = counted(len(found.named), "label is", "labels are")
-    lines = [f"{suspects} probably wrong, of {found.labelled}"]
-    if found.named:
-        lines.append(
-            f"expect about {max(1, round(found.expected_wrong))} of them to be wrong: so many would be, had "
-            f"{PRIOR:.0%} of all labels been changed at random"
-        )
-    lines.append(
-        f"classified by softmax (C = {found.C:g}) fitted without the image: {found.accuracy:.1%} have their "
-        "own label"
-    )
-    if found.is_weak:
-        lines.append(
-            "caution: it is too weak to tell wrong labels from hard images; another network or layer, or "
-            "more images, would make the list better"
-        )
-    if found.n_unknown:
-        images = counted(found.n_unknown, "image", "images")
-        lines.append(f"{images} could not be classified: the only one of the class")
-    return lines
 
 
 def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, object]:

@@ -53,7 +53,7 @@ class KnownBeside:
     features, model : str
         Files of the commands: the feature cache and the classifier.
     n_suspects : int
-        Images whose label is contradicted (`classify.fit.suspects`).
+        Labels that are probably wrong (`classify.fit.suspects`).
     n_disagreeing : int
         Groups of copies with more than one label.
     learning : LearningCurve or None
@@ -87,7 +87,7 @@ def next_steps(
     >>> for step in next_steps(None, {}, known):
     ...     print(step.sentence)
     ...     print(step.command)
-    7 labels are contradicted by the other images: look at each, and correct those that are wrong.
+    7 labels are probably wrong: look at each, and correct those that are.
     fc7 suspects features.h5 --csv suspects.csv
     """
     return (
@@ -109,7 +109,7 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
     if known.n_suspects:
         are = counted(known.n_suspects, "label is", "labels are")
         yield NextStep(
-            f"{are} contradicted by the other images: look at each, and correct those that are wrong.",
+            f"{are} probably wrong: look at each, and correct those that are.",
             command_line("suspects", known.features, "--csv", "suspects.csv"),
         )
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.data.rows import Table
 from fc7.classify.fit.out_of_fold import OutOfFold
+from fc7.models.common.terminal import counted
 
 PRIOR = 0.05
 """Share of wrong labels that is taken for granted. Ten much used test sets have 3.3 % on average, 0.2 to 10 %
@@ -39,8 +40,8 @@ PRIOR = 0.05
 benchmarks", table 1)."""
 _LEAST_WRONG = 0.1
 _OF_CLASS_MEAN = 0.2
-# Of what heads that were right on 75 to 95 % named, 55 to 100 % were flips; where they were right on 50 to 70 %,
-# 40 to 43 % (the same draws).
+# Of what heads that were right on 75 to 95 % named, 55 to 100 % were flips; where they were right on 50 to
+# 70 %, 40 to 43 % (the same draws).
 _WEAK = 0.7
 
 
@@ -119,6 +120,29 @@ class Suspects:
     def is_weak(self) -> bool:
         """Whether to expect less than half of `named` to be wrong, or the heads to err that often."""
         return bool(self.named) and (2 * self.expected_wrong < len(self.named) or self.accuracy < _WEAK)
+
+    def describe(self) -> list[str]:
+        """How many labels are named, how many of them to expect to be wrong, and on which basis."""
+        are = counted(len(self.named), "label is", "labels are")
+        lines = [f"{are} probably wrong, of {self.labelled}"]
+        if self.named:
+            lines.append(
+                f"expect about {max(1, round(self.expected_wrong))} of them to be wrong: so many would be, "
+                f"had {PRIOR:.0%} of all labels been changed at random"
+            )
+        lines.append(
+            f"basis: softmax (C = {self.C:g}) fitted without the image, its copies and its group gives "
+            f"{self.accuracy:.1%} of the images their own label"
+        )
+        if self.is_weak:
+            lines.append(
+                "caution: that is too weak to tell wrong labels from hard images; another network or layer, "
+                "or more images, makes the list better"
+            )
+        if self.n_unknown:
+            images = counted(self.n_unknown, "image", "images")
+            lines.append(f"{images} could not be classified: without it no image of the class is left")
+        return lines
 
 
 def find_suspects(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.data.prepare import duplicates_of
+from fc7.classify.data.rows import Table
 from fc7.classify.data.selection import choose_classes
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.suspects import Suspects, find_suspects
@@ -45,7 +47,28 @@ def cache_suspects(
     table = choose_classes(table, options.include, options.exclude)
     if options.duplicates == "off":
         table = replace(table, content=None)
-    copies = duplicates_of(table, options, progress)
+    return search_table(table, duplicates_of(table, options, progress), options, progress=progress)
+
+
+def search_table(
+    table: Table,
+    copies: Duplicates | None,
+    options: FitOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Suspects:
+    """The same on rows that are loaded: the one search that `suspects` and `report` share.
+
+    Parameters
+    ----------
+    copies : Duplicates or None
+        Of this table.
+
+    Raises
+    ------
+    DataError
+        If there are too few labels of each.
+    """
     alike = None if copies is None else copies.group_names
     held_out = out_of_fold(table, options, alike=alike, progress=progress)
     return find_suspects(table, held_out, None if copies is None else copies.groups)

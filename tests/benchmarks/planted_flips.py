@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.planted_flips FEATURES...``: of each cache 5 % of the labels are changed to
 another class at random, three times; said is the share of flips among the first k suspects, k the number of
-flips, among the first ten, how many are named and how many of these are flips, and how many of them `suspects`
-expects to be wrong. Then the same with nothing flipped.
+flips, among the first ten, how many are named and how many of these are flips, and how many of them
+`suspects` expects to be wrong. Then the same with nothing flipped.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ if __name__ == "__main__":
     for path in sys.argv[1:]:
         draws = [drawn(path, seed, SHARE) for seed in range(DRAWS)]
         k, first, ten, named, flips, expected = np.mean([astuple(draw) for draw in draws], axis=0)
+        most = max(draw.named / draw.flips for draw in draws)
         plain = drawn(path, 0, 0)
         print(
-            f"{Path(path).name}: {k:.0f} flips, {first:.0%} of the first {k:.0f} suspects are flips, {ten:.0%} of "
-            f"the first 10; {named:.1f} named, {flips:.1f} of them flips, {expected:.1f} expected to be wrong; "
-            f"most named {max(draw.named / draw.flips for draw in draws):.2f} times the flips. "
+            f"{Path(path).name}: {k:.0f} flips, {first:.0%} of the first {k:.0f} suspects are flips, "
+            f"{ten:.0%} of the first 10; {named:.1f} named, {flips:.1f} of them flips, {expected:.1f} "
+            f"expected to be wrong; at most {most:.2f} times k named. "
             f"Nothing flipped: {plain.named} named, {plain.expected:.1f} expected to be wrong",
             flush=True,
         )
