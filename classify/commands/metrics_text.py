@@ -9,6 +9,7 @@ from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.group_metrics import GroupMetrics
 from fc7.models.common.names import columns, padded, shortened, width_of
+from fc7.models.common.terminal import counted
 
 # A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
 # show is left to --json.
@@ -33,7 +34,8 @@ def evaluate_report(metrics: Metrics) -> str:
             f"log loss           {metrics.log_loss:.3f}{_of_known(metrics)}",
             f"Brier score        {metrics.brier:.3f}  (0 to 2){_of_known(metrics)}",
         ]
-    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  (15 bins of equal width)")
+    bins = counted(len(metrics.reliability.n), "bin")
+    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  ({bins} of equal counts)")
     if metrics.reject_below:
         lines.append(_at_threshold(metrics))
     if metrics.unknown:

@@ -41,7 +41,7 @@ def report(
 
     Accuracy with its interval, confusions with the images behind them, the most confident mistakes,
     likely label errors, calibration, curves, a map, duplicates, failures, provenance. The page needs no
-    network, no script and no other file. Needs matplotlib and jinja2.
+    network and no other file. Needs matplotlib and jinja2.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")

@@ -27,6 +27,9 @@ def suspects(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also list labels that are contradicted less surely.")
+    ] = False,
     layer: Annotated[
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
     ] = "",
@@ -46,7 +49,8 @@ def suspects(
 
     Copies of one image with different labels come first. Then every labelled image is classified by
     softmax heads that have not seen it, its copies or its group; the less probable its own label, the
-    higher it stands. Nothing is changed: look at them and correct what is wrong.
+    higher it stands. Listed are labels far less probable than is usual for their class, with an estimate
+    of how many are wrong. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import SUSPECTS
@@ -67,10 +71,10 @@ def suspects(
     )
     found = cache_suspects(features, options, layer=layer or None, progress=make_progress(quiet))
     if out is not None:
-        write_suspects_csv(found.suspects, out)
+        write_suspects_csv(found.listed(every), out)
     if as_json:
-        typer.echo(json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(suspects_json(found, found.listed(every)[:top]), ensure_ascii=False, indent=2))
         return
-    typer.echo(suspects_text(found, top))
+    typer.echo(suspects_text(found, found.listed(every), top))
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)

@@ -7,27 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# As many as Guo et al. 2017, "On calibration of modern neural networks", take.
-N_BINS = 15
+# As many as Guo et al. 2017, "On calibration of modern neural networks", take, if each can hold this many
+# images: the share that is right among 20 has a standard error of 0.11 at most (0.5 / sqrt(20)).
+MOST_BINS, IMAGES_OF_A_BIN = 15, 20
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Images in bins of equal width by the probability of their predicted class.
+    """Images in bins of equal counts, by the probability of their predicted class.
 
     Attributes
     ----------
-    edges : ndarray of shape (n_bins + 1,), float64
-        From 0 to 1; a bin holds its upper edge and not its lower one, the first both.
+    low, high : ndarray of shape (n_bins,), float64
+        Least and greatest probability in each bin, ascending.
     n : ndarray of shape (n_bins,), int64
-        Images in each bin.
+        Images in each bin, at least one.
     confidence : ndarray of shape (n_bins,), float64
-        Mean probability of the predicted class; NaN in an empty bin.
+        Mean probability of the predicted class.
     accuracy : ndarray of shape (n_bins,), float64
-        Share that is right; NaN in an empty bin.
+        Share that is right.
     """
 
-    edges: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     n: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -38,45 +40,52 @@ class Reliability:
 
         With few images it is above 0 for perfect probabilities too: each bin's accuracy is a guess.
         """
-        full = self.n > 0
-        gaps = np.abs(self.accuracy[full] - self.confidence[full])
-        return float(np.average(gaps, weights=self.n[full]))
+        return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.n))
+
+    @property
+    def mean_confidence(self) -> float:
+        """Mean probability of the predicted class over all images."""
+        return float(np.average(self.confidence, weights=self.n))
 
     def to_json(self) -> list[dict[str, object]]:
-        """The bins that are not empty."""
-        return [
-            {
-                "low": float(self.edges[i]),
-                "high": float(self.edges[i + 1]),
-                "n": int(self.n[i]),
-                "confidence": float(self.confidence[i]),
-                "accuracy": float(self.accuracy[i]),
-            }
-            for i in np.flatnonzero(self.n)
-        ]
+        """A record for each bin."""
+        names = ("low", "high", "n", "confidence", "accuracy")
+        columns = (self.low, self.high, self.n, self.confidence, self.accuracy)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def reliability_bins(
-    confidence: NDArray[np.floating], correct: NDArray[np.bool_], n_bins: int = N_BINS
-) -> Reliability:
-    """The reliability curve (Guo et al. 2017, equations 2 to 5).
+def reliability_bins(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> Reliability:
+    """The reliability curve in bins of equal counts.
+
+    Bins of equal width leave most of them nearly empty, as most probabilities are large; bins of equal
+    counts are those of Nguyen & O'Connor 2015, "Posterior calibration and exploratory analysis for natural
+    language processing models", and of Nixon et al. 2019, "Measuring calibration in deep learning". There
+    are ``n // 20`` of them, 1 at least and 15 at most; images of equal probability share a bin.
 
     Parameters
     ----------
     confidence : ndarray of shape (n,), floating
         Probability of the predicted class, 0 to 1; at least one.
     correct : ndarray of shape (n,), bool
-    n_bins : int
-        Of equal width.
+
+    Examples
+    --------
+    >>> found = reliability_bins(np.repeat([0.6, 0.9], 20), np.arange(40) % 2 == 0)
+    >>> found.n.tolist(), found.accuracy.tolist()
+    ([20, 20], [0.5, 0.5])
+    >>> round(found.expected_error, 3)  # (|0.5 - 0.6| + |0.5 - 0.9|) / 2
+    0.25
     """
     sure = np.asarray(confidence, np.float64)
-    edges = np.linspace(0, 1, n_bins + 1)
-    which = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, n_bins - 1)
-    n = np.bincount(which, minlength=n_bins)
-    sums = (np.bincount(which, weights=w, minlength=n_bins) for w in (sure, np.asarray(correct, np.float64)))
-    with np.errstate(invalid="ignore"):
-        mean_confidence, accuracy = (total / n for total in sums)
-    return Reliability(edges, n, mean_confidence, accuracy)
+    n_bins = min(MOST_BINS, max(1, len(sure) // IMAGES_OF_A_BIN))
+    ordered = np.sort(sure)
+    high = np.unique(ordered[np.arange(1, n_bins + 1) * len(sure) // n_bins - 1])
+    which = np.searchsorted(high, sure, side="left")
+    n = np.bincount(which)
+    low = ordered[np.cumsum(n) - n]
+    accuracy = np.bincount(which, weights=np.asarray(correct, np.float64)) / n
+    return Reliability(low, high, n, np.bincount(which, weights=sure) / n, accuracy)
 
 
 def brier_score(probabilities: NDArray[np.floating], y: NDArray[np.intp]) -> float:

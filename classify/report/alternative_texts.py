@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fc7.classify.metrics.reliability import IMAGES_OF_A_BIN, MOST_BINS
 from fc7.classify.report.report_data import ReportData
 from fc7.models.common.names import shortened
+from fc7.models.common.terminal import counted
 
 
 def alternative_texts(data: ReportData) -> dict[str, str]:
@@ -28,10 +30,14 @@ def alternative_texts(data: ReportData) -> dict[str, str]:
             f"shares: {m.n_correct} lie on the diagonal."
         )
     if data.reliability is not None:
+        n = data.reliability.n.tolist()
         texts["reliability"] = (
             "Reliability: how often predictions of a given probability are right, with 95 % intervals. On "
-            f"the dashed line they are as sure as they are right. Expected calibration error "
-            f"{data.reliability.expected_error:.1%} in {len(data.reliability.n)} bins of equal width."
+            f"the dashed line they are as sure as they are right. {counted(sum(n), 'test image')} make "
+            f"{counted(len(n), 'bin')} of equal counts ({', '.join(map(str, n))}), one for each "
+            f"{IMAGES_OF_A_BIN} up to {MOST_BINS}; images of equal probability share a bin "
+            "(Nguyen & O'Connor 2015; Nixon et al. 2019). Expected calibration error, the mean distance from "
+            f"the line: {data.reliability.expected_error:.1%}."
         )
     if data.coverage is not None:
         curve = data.coverage
@@ -64,8 +70,11 @@ def alternative_texts(data: ReportData) -> dict[str, str]:
             if data.map.explained is None
             else f" Two dimensions hold {data.map.explained:.0%} of the variance."
         )
+        pictured = sum(point.pictured for point in data.map_points)
+        which = "each has" if pictured == len(data.map_points) else f"{pictured} of them have"
         texts["map"] = (
             f"{data.map.method} of the features of {part} labelled images, a colour and a shape for each "
-            f"class, a class's number at its middle.{explained}"
+            f"class.{explained} {which.capitalize()} a picture here"
+            + ("." if pictured == len(data.map_points) else ": mistakes first, the others drawn at random.")
         )
     return texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.rejection import coverage_curve
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates
-from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.next_steps import KnownBeside, next_steps
+from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
-from fc7.classify.fit.suspects import find_suspects
+from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.classify.report import image_grids
+from fc7.classify.report.copies import duplicate_grids
 from fc7.classify.report.evaluated import evaluate_cache
+from fc7.classify.report.feature_map import map_points
 from fc7.classify.report.learning import curve_of
-from fc7.classify.report.loading import load_for
+from fc7.classify.report.loading import LoadedCache, load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
-from fc7.classify.report.report_data import ClassCount, CvPoint, DuplicateGrids, ReportData
-from fc7.extract.cache.reader import FeatureSet
+from fc7.classify.report.report_data import ClassCount, CvPoint, ReportData
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent
@@ -40,7 +43,7 @@ def gather(
     command: str = "",
     progress: Progress | None = None,
 ) -> ReportData:
-    """Judge, look for suspects, project: all that takes time before a report is drawn.
+    """Evaluate, look for suspects, project: all that takes time before a report is drawn.
 
     Parameters
     ----------
@@ -70,25 +73,17 @@ def gather(
         None if classifier.split is None else classifier.split.part_of(cache.rows.sha256, cache.rows.paths)
     )
     absent: dict[str, str] = {}
-    folds = None
     copies = None if table is None else duplicates_of(table, FitOptions(), progress)
+    suspects = evaluated = None
     if table is None:
         absent["suspects"] = absent["evaluated"] = "No image in this feature cache has a label."
     else:
         try:
-            folds = out_of_fold(
-                table,
-                FitOptions(
-                    C=classifier.C if classifier.head == "softmax" else None,
-                    normalize=classifier.normalizer.kind,
-                    class_weight=class_weight_of(made),
-                ),
-                alike=None if copies is None else copies.group_names,
-                progress=progress,
-            )
+            suspects = search_table(table, copies, progress=progress)
         except DataError as exc:
             absent["suspects"] = f"Nothing can be said of the labels: {exc}."
-    evaluated = None if table is None else evaluate_cache(table, parts, classifier, folds)
+        folds = _unseeing(table, copies, classifier, progress) if made.get("refit") == "all" else None
+        evaluated = evaluate_cache(table, parts, classifier, folds)
     if evaluated is None and "evaluated" not in absent:
         absent["evaluated"] = _why_not_evaluated(parts)
     learning = None
@@ -99,11 +94,6 @@ def gather(
         else:
             learning = curve
     paths = cache.rows.paths
-    suspects = (
-        []
-        if table is None or folds is None
-        else find_suspects(table, folds, None if copies is None else copies.groups)
-    )
     classes = evaluated.labels if evaluated is not None else classifier.classes_
     found = None
     if table is not None:
@@ -111,13 +101,29 @@ def gather(
         order = {label: i for i, label in enumerate(classes)}
         code = np.array([order.get(label, -1) for label in table.labels], np.intp)
         known = np.flatnonzero(code >= 0)
-        found = project(classifier.normalizer.apply(cache.rows.X[table.rows[known]]), code[known], tsne=tsne)
+        rows = table.rows[known]
+        found = project(classifier.normalizer.apply(cache.rows.X[rows]), code[known], rows, tsne=tsne)
         progress.finish()
+    duplicates = duplicate_grids(cache.rows, table, copies, made)
+    counts = _counts(table, parts, classes)
+    beside = KnownBeside(
+        str(features),
+        str(model),
+        n_suspects=0 if suspects is None else len(suspects.named),
+        n_disagreeing=duplicates.n_disagreeing,
+        learning=learning,
+        untried_layers=_untried(cache, _list(made.get("tuning")), cache.rows.layer),
+    )
     return ReportData(
         subject=subject(cache, classifier, table),
         warnings=warnings(cache, evaluated),
+        next_steps=next_steps(
+            None if evaluated is None else evaluated.metrics,
+            {count.label: (count.train, count.test) for count in counts},
+            beside,
+        ),
         classes=tuple(classes),
-        counts=_counts(table, parts, classes),
+        counts=counts,
         n_images=cache.n_images,
         n_rows=cache.header.rows,
         n_labelled=0 if table is None else len(table.rows),
@@ -127,21 +133,21 @@ def gather(
         samples=() if table is None else image_grids.samples(table.labels, table.rows, paths),
         places=cache.header.roots,
         mistakes=() if evaluated is None else image_grids.mistakes(evaluated, paths),
-        suspects=tuple(suspects[: image_grids.MOST_SUSPECTS]),
-        n_suspects=len(suspects),
+        suspects=suspects,
         reliability=None if evaluated is None else evaluated.metrics.reliability,
         coverage=None if evaluated is None else coverage_curve(evaluated.confidence, evaluated.right),
         reject_below=classifier.reject_below or None,
         tuning=_points(made),
         learning=learning,
         map=found,
-        duplicates=_duplicates(cache.rows, table, copies, made),
+        map_points=() if found is None else map_points(found, paths, classes, evaluated),
+        duplicates=duplicates,
         failures=tuple(cache.failures),
         sha256=tuple(cache.rows.sha256),
         provenance=provenance(cache, classifier, model, command),
         notes=(
             *(str(note) for note in _list(made.get("notes"))),
-            *([f"label errors: {folds.problem}"] if folds is not None and folds.problem else []),
+            *([f"label errors: {suspects.problem}"] if suspects is not None and suspects.problem else []),
             *([learning.problem] if learning is not None and learning.problem else []),
         ),
         absent=absent,
@@ -172,6 +178,22 @@ def _counts(
     return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
 
 
+def _unseeing(
+    table: Table, copies: Duplicates | None, classifier: Classifier, progress: Progress
+) -> OutOfFold | None:
+    """What heads like the classifier's say of images that they have not seen; None where nothing can."""
+    options = FitOptions(
+        C=classifier.C if classifier.head == "softmax" else None,
+        normalize=classifier.normalizer.kind,
+        class_weight=class_weight_of(classifier.metadata),
+    )
+    alike = None if copies is None else copies.group_names
+    try:
+        return out_of_fold(table, options, alike=alike, progress=progress)
+    except DataError:
+        return None
+
+
 def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     return tuple(
         CvPoint(
@@ -186,33 +208,10 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     )
 
 
-def _duplicates(
-    cache: FeatureSet, table: Table | None, copies: Duplicates | None, made: Mapping[str, Any]
-) -> DuplicateGrids:
-    if table is None or copies is None:
-        same: dict[str, list[int]] = defaultdict(list)
-        for row, digest in enumerate(cache.sha256):
-            if digest:
-                same[digest].append(row)
-        alike, how = [group for group in same.values() if len(group) > 1], "files with the same content"
-    else:
-        alike = [table.rows[group].tolist() for group in copies.groups]
-        how = f"labelled images that are one picture ({copies.describe()})"
-    shown, disagreeing = image_grids.groups(alike, cache.y.tolist(), cache.paths)
-    return DuplicateGrids(shown, len(alike), sum(map(len, alike)), disagreeing, how, _leakage(made))
-
-
-def _leakage(made: Mapping[str, Any]) -> str:
-    """What fit found that copies on both sides of the split would have claimed; empty if nothing."""
-    found = made.get("duplicates")
-    if not isinstance(found, Mapping) or "leaky" not in found:
-        return ""
-    clean = found["clean"]
-    return (
-        f"With copies on both sides of the split, {found['straddling']} test images with one in training, "
-        f"the accuracy would have been {found['leaky']:.1%}"
-        + (f"; without, it is {clean:.1%}." if clean is not None else ".")
-    )
+def _untried(cache: LoadedCache, tuning: Sequence[Mapping[str, Any]], fitted: str) -> tuple[str, ...]:
+    """Layers of the cache that the cross-validation did not have."""
+    tried = {fitted, *(str(tuned.get("layer", "")) for tuned in tuning)}
+    return tuple(layer for layer in cache.layers if layer not in tried)
 
 
 def _list(value: object) -> list[Any]:

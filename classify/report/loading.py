@@ -22,11 +22,14 @@ class LoadedCache:
     ----------
     rows : FeatureSet
         Of the classifier's layer.
+    layers : tuple of str
+        All that the cache has.
     """
 
     path: Path
     header: CacheHeader
     rows: FeatureSet
+    layers: tuple[str, ...]
     failures: list[Failure]
 
     @property
@@ -59,4 +62,10 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
         layer = layer_for(
             reader, path, classifier.identity, "give the feature cache it was fitted on, or fit again"
         )
-        return LoadedCache(path, reader.header, reader.features(layer), reader.failures())
+        return LoadedCache(
+            path,
+            reader.header,
+            reader.features(layer),
+            tuple(reader.identity.fingerprints),
+            reader.failures(),
+        )

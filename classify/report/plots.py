@@ -21,12 +21,17 @@ from fc7.classify.report.report_data import ClassCount, CvPoint, Projection
 from fc7.models.common.names import shortened
 
 # Colour and shape change from class to class; 8 colours by 6 shapes tell 48 classes apart.
-_MARKERS = "osD^vP"
+MARKERS = "osD^vP"
 # More names than this cannot be read beside bars.
 NAMED_BARS = 45
 _LEGEND_ROWS = 24
 Drawing = Callable[[Palette], Figure]
 """What draws one plot in given colours."""
+
+
+def marker_of(code: int) -> int:
+    """The marker of a class, an index into `MARKERS`; beside it goes colour ``code % 8``."""
+    return (code + code // 24) % len(MARKERS)
 
 
 def draw_classes(counts: Sequence[ClassCount], palette: Palette) -> Figure:
@@ -116,13 +121,12 @@ def shade(shares: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def draw_reliability(found: Reliability, palette: Palette) -> Figure:
-    """Accuracy against mean confidence, bin by bin, with 95 % intervals and the diagonal of honesty."""
+    """Accuracy against mean confidence, bin by bin, with 95 % intervals and the line of equality."""
     figure, axes = figure_of(palette, height=4.0)
     axes.plot([0, 1], [0, 1], color=palette.faint, linestyle="--", linewidth=1, label="as sure as right")
-    filled = found.n > 0
-    x, y = found.confidence[filled], found.accuracy[filled]
-    right = np.rint(y * found.n[filled]).astype(int).tolist()
-    bounds = [wilson_interval(k, n) for k, n in zip(right, found.n[filled].tolist(), strict=True)]
+    x, y = found.confidence, found.accuracy
+    right = np.rint(y * found.n).astype(int).tolist()
+    bounds = [wilson_interval(k, n) for k, n in zip(right, found.n.tolist(), strict=True)]
     low, high = np.array(bounds).T
     axes.errorbar(
         x,
@@ -133,13 +137,13 @@ def draw_reliability(found: Reliability, palette: Palette) -> Figure:
         capsize=3,
         linewidth=1.5,
         elinewidth=1,
-        label="test images, 95 % interval",
+        label="test images of a bin, 95 % interval",
     )
     axes.set_xlabel("probability of the prediction")
     axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    legend_of(axes, palette)
+    legend_of(axes, palette, above=True)
     return figure
 
 
@@ -224,7 +228,7 @@ def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
 
 
 def draw_map(found: Projection, classes: Sequence[str], palette: Palette) -> Figure:
-    """Feature rows in two dimensions, colour and marker by class; the number of a class at its middle."""
+    """Feature rows in two dimensions, colour and marker by class; its name at its middle."""
     figure, axes = figure_of(palette, width=7.0, height=5.2)
     present = [int(c) for c in np.unique(found.code)]
     size = 26.0 if len(found.points) < 600 else 12.0
@@ -234,27 +238,28 @@ def draw_map(found: Projection, classes: Sequence[str], palette: Palette) -> Fig
             points[:, 0],
             points[:, 1],
             s=size,
-            marker=_MARKERS[(c + c // 24) % len(_MARKERS)],
+            marker=MARKERS[marker_of(c)],
             color=palette.classes[c % len(palette.classes)],
             alpha=0.85,
             linewidths=0,
-            label=f"{c + 1} {shortened(classes[c])}",
+            label=shortened(classes[c]),
         )
-    for c in present:
+    for c in present if len(present) <= NAMED_BARS else ():
         x, y = np.median(found.points[found.code == c], axis=0)
         axes.annotate(
-            str(c + 1),
+            shortened(classes[c], 12),
             (x, y),
             ha="center",
             va="center",
-            fontsize=9,
-            fontweight="bold",
+            fontsize=8,
+            parse_math=False,
             color=palette.ink,
             bbox={
                 "boxstyle": "round,pad=0.2",
                 "facecolor": palette.page,
                 "edgecolor": palette.ink,
-                "alpha": 0.9,
+                "alpha": 0.8,
+                "linewidth": 0.5,
             },
         )
     axes.set_xticks([])

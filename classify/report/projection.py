@@ -18,7 +18,12 @@ _BEFORE_TSNE, _PERPLEXITY = 30, 30.0
 
 
 def project(
-    X: NDArray[np.float32], code: NDArray[np.intp], *, tsne: bool = False, seed: int = 0
+    X: NDArray[np.float32],
+    code: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    *,
+    tsne: bool = False,
+    seed: int = 0,
 ) -> Projection | None:
     """PCA, or t-SNE of the first principal components.
 
@@ -28,6 +33,8 @@ def project(
         Normalised as the classifier sees them.
     code : ndarray of shape (n,), intp
         Class of each row.
+    rows : ndarray of shape (n,), intp
+        Where each is in the cache.
     seed : int
         Decides which 2000 rows of a larger set are taken, and where t-SNE starts.
 
@@ -37,8 +44,8 @@ def project(
         None for fewer than three rows, or rows that are all equal.
     """
     n = len(X)
-    rows = np.sort(np.random.default_rng(seed).permutation(n)[:MOST_POINTS])
-    sample = np.asarray(X[rows], np.float64)
+    taken = np.sort(np.random.default_rng(seed).permutation(n)[:MOST_POINTS])
+    sample = np.asarray(X[taken], np.float64)
     if len(sample) < 3 or not np.ptp(sample, axis=0).any():
         return None
     with one_blas_thread():
@@ -52,4 +59,5 @@ def project(
     if points.shape[1] < 2:
         points = np.column_stack([points, np.zeros(len(points))])
     explained = None if tsne else float(pca.explained_variance_ratio_[:2].sum())
-    return Projection(np.asarray(points, np.float64), code[rows], n, "t-SNE" if tsne else "PCA", explained)
+    method = "t-SNE" if tsne else "PCA"
+    return Projection(np.asarray(points, np.float64), code[taken], rows[taken], n, method, explained)

@@ -13,6 +13,13 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
 from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
+from fc7.classify.report.provenance_words import (
+    calibration_in_words,
+    pool_in_words,
+    run_in_words,
+    split_in_words,
+    versions_in_words,
+)
 from fc7.classify.report.report_data import Headline
 from fc7.extract.cache.format.header import tool_version
 from fc7.models.network.spec import PreprocessSpec
@@ -97,28 +104,19 @@ def provenance(
 ) -> tuple[tuple[str, str], ...]:
     """Where the metrics come from, as names and values; for whoever wants to have them again."""
     identity, header, made = classifier.identity, cache.header, classifier.metadata
-    split, versions = made.get("split"), made.get("versions")
     lines = [
         ("Network", identity.network + ("" if identity.trained else " (random weights)")),
-        ("Layer", f"{cache.rows.layer}, {header.identity.pool}"),
+        ("Layer", cache.rows.layer),
+        ("Pooling", pool_in_words(header.identity.pool)),
         ("Fingerprint", identity.fingerprint),
         ("Preprocessing", PreprocessSpec.from_json(identity.preprocess).describe()),
         ("Cache", f"{cache.path}, written by fc7 {header.tool_version}"),
-        *(("Extracted", _run(run)) for run in header.runs),
+        *(("Extracted", run_in_words(run)) for run in header.runs),
         ("Classifier", f"{model}, SHA-256 {hashlib.sha256(model.read_bytes()).hexdigest()}"),
-        ("Split", _values(split) if isinstance(split, Mapping) else "not recorded"),
-        ("Calibration", str(made.get("calibration", "not recorded"))),
-        ("Fitted with", _values(versions) if isinstance(versions, Mapping) else "not recorded"),
+        ("Split", split_in_words(made.get("split"))),
+        ("Calibration", calibration_in_words(made.get("calibration"))),
+        ("Fitted with", versions_in_words(made.get("versions"))),
         ("Command", command),
         ("Made", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC by fc7 {tool_version()}"),
     ]
     return tuple((name, value) for name, value in lines if value)
-
-
-def _run(run: Mapping[str, str | int]) -> str:
-    about = ", ".join(f"{key} {value}" for key, value in sorted(run.items()) if key != "rows")
-    return f"{run.get('rows', 0):,} rows: {about or 'nothing recorded'}"
-
-
-def _values(record: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.items())

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.rejection import Coverage
 from fc7.classify.fit.learning_verdict import LearningCurve
-from fc7.classify.fit.suspects import Suspect
+from fc7.classify.fit.next_steps import NextStep
+from fc7.classify.fit.suspects import Suspects
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.metrics.reliability import Reliability
 from fc7.extract.records import Failure
@@ -107,6 +108,8 @@ class Projection:
     points : ndarray of shape (n, 2), float64
     code : ndarray of shape (n,), intp
         Class of each, an index into the report's classes.
+    rows : ndarray of shape (n,), intp
+        Where each is in the cache.
     n_rows : int
         How many rows there are; `points` may be a part of them.
     method : {"PCA", "t-SNE"}
@@ -116,9 +119,40 @@ class Projection:
 
     points: NDArray[np.float64]
     code: NDArray[np.intp]
+    rows: NDArray[np.intp]
     n_rows: int
     method: str
     explained: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MapPoint:
+    """An image on the map of the features.
+
+    Attributes
+    ----------
+    x, y : float
+        In the map's units (`classify.report.feature_map`), from its upper left corner.
+    code : int
+        Of its label, an index into the report's classes.
+    row : int
+        Of the cache.
+    text : str
+        Label, and the prediction of a test image.
+    wrong : bool
+        Whether it is a test image with a wrong prediction.
+    pictured : bool
+        Whether the page has a picture of it.
+    """
+
+    x: float
+    y: float
+    code: int
+    row: int
+    path: str
+    text: str
+    wrong: bool
+    pictured: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +167,9 @@ class DuplicateGrids:
         Of all groups, not only those shown.
     how : str
         What counted as a duplicate.
-    leakage : str
-        What copies on both sides of the split would have claimed; empty if that is not known.
+    leakage : tuple of (name, accuracy, low, high)
+        Accuracy with its 95 % interval with the copies kept on one side, and with copies on both; empty if
+        no copy was tied, or that is not known.
     """
 
     grids: tuple[ImageGrid, ...]
@@ -142,7 +177,7 @@ class DuplicateGrids:
     n_images: int
     n_disagreeing: int
     how: str
-    leakage: str
+    leakage: tuple[tuple[str, float, float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +190,8 @@ class ReportData:
         What was measured and on what.
     warnings : tuple of str
         What a reader must know before any metric.
+    next_steps : tuple of NextStep
+        What to do with what was found.
     classes : tuple of str
         The classifier's in order, then labels it does not know.
     n_images, n_rows, n_labelled : int
@@ -169,6 +206,8 @@ class ReportData:
         Where extract found the images.
     mistakes : tuple of Shown
         Most confident first.
+    suspects : Suspects or None
+        As the command `suspects` names them.
     coverage : Coverage or None
         Of the evaluated images.
     sha256 : tuple of str
@@ -182,6 +221,7 @@ class ReportData:
 
     subject: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    next_steps: tuple[NextStep, ...]
     classes: tuple[str, ...]
     counts: tuple[ClassCount, ...]
     n_images: int
@@ -193,14 +233,14 @@ class ReportData:
     samples: tuple[ImageGrid, ...]
     places: tuple[str, ...]
     mistakes: tuple[Shown, ...]
-    suspects: tuple[Suspect, ...]
-    n_suspects: int
+    suspects: Suspects | None
     reliability: Reliability | None
     coverage: Coverage | None
     reject_below: float | None
     tuning: tuple[CvPoint, ...]
     learning: LearningCurve | None
     map: Projection | None
+    map_points: tuple[MapPoint, ...]
     duplicates: DuplicateGrids | None
     failures: tuple[Failure, ...]
     sha256: tuple[str, ...]

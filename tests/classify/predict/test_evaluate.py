@@ -168,8 +168,11 @@ def test_probability_figures_worked_out_by_hand() -> None:
     found = compute_metrics(["a", "b", "b", "a"], P, ["a", "b"])
     # (0.2² + 0.2²) + (0.6² + 0.6²) + (0.3² + 0.3²) + (0.1² + 0.1²) = 1.0, over 4
     assert found.brier == pytest.approx(0.25)
-    # Confidences 0.8, 0.6, 0.7, 0.9 lie in four bins of fifteen: |1 - 0.8|, |0 - 0.6|, |1 - 0.7|, |1 - 0.9|
-    assert found.reliability.expected_error == pytest.approx((0.2 + 0.6 + 0.3 + 0.1) / 4)
+    # Four images share a bin, of which three are right, with mean confidence (0.8 + 0.6 + 0.7 + 0.9) / 4.
+    assert found.reliability.expected_error == pytest.approx(0.75 - 0.75)
+    assert compute_metrics(["b", "b", "b", "a"], P, ["a", "b"]).reliability.expected_error == (
+        pytest.approx(0.75 - 2 / 4)
+    )
     # b ranks 0.7 (b), 0.4 (b), 0.2, 0.1: precision 1 at both recalls; a ranks 0.9 a, 0.8 a.
     assert found.average_precision.tolist() == [1, 1]
     worse = compute_metrics(["b", "a", "b", "a"], P, ["a", "b"])
@@ -197,14 +200,35 @@ def test_accepted_rows_are_counted_at_the_threshold() -> None:
     assert (nobody["n_accepted"], nobody["accuracy"]) == (0, None)
 
 
-def test_bins_hold_their_upper_edge_and_the_first_holds_zero() -> None:
-    found = reliability_bins(
-        np.array([0, 0.5, 0.5, 0.51, 1.0]), np.array([False, True, False, True, True]), n_bins=2
-    )
-    assert found.n.tolist() == [3, 2]
-    assert found.confidence.tolist() == pytest.approx([1 / 3, 0.755])
-    assert found.accuracy.tolist() == pytest.approx([1 / 3, 1])
-    assert found.expected_error == pytest.approx(0.4 * 0.245)
+def test_bins_hold_equal_counts_and_their_error_is_that_worked_out_by_hand() -> None:
+    # 40 images are two bins of 20: at 0.5 eight are right, at 0.75 (ten of 0.7, ten of 0.8) eighteen.
+    confidence = np.concatenate([np.full(20, 0.5), np.full(10, 0.8), np.full(10, 0.7)])
+    correct = np.concatenate([np.arange(20) < 8, np.arange(20) < 18])
+    found = reliability_bins(confidence, correct)
+    assert found.n.tolist() == [20, 20]
+    assert found.low.tolist() == [0.5, 0.7]
+    assert found.high.tolist() == [0.5, 0.8]
+    assert found.confidence.tolist() == pytest.approx([0.5, 0.75])
+    assert found.accuracy.tolist() == [0.4, 0.9]
+    # (20 |0.4 - 0.5| + 20 |0.9 - 0.75|) / 40
+    assert found.expected_error == pytest.approx(0.125)
+    assert found.mean_confidence == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_bins"), [(1, 1), (39, 1), (40, 2), (65, 3), (299, 14), (300, 15), (5000, 15)]
+)
+def test_there_are_as_many_bins_as_images_can_fill(n: int, n_bins: int) -> None:
+    found = reliability_bins(np.linspace(0, 1, n), np.ones(n, bool))
+    assert len(found.n) == n_bins
+    assert found.n.sum() == n
+    assert found.n.max() - found.n.min() <= 1
+
+
+def test_images_of_equal_probability_share_a_bin() -> None:
+    found = reliability_bins(np.concatenate([np.zeros(5), np.full(50, 0.5), np.ones(5)]), np.ones(60, bool))
+    assert found.n.tolist() == [55, 5]
+    assert reliability_bins(np.full(60, 1.0), np.ones(60, bool)).n.tolist() == [60]
 
 
 def test_true_probabilities_have_a_small_calibration_error_and_boastful_ones_a_large_one() -> None:

@@ -111,7 +111,7 @@ def test_a_thumbnail_of_no_picture_is_an_image_error() -> None:
         shrink(b"no picture", SIDE)
 
 
-def judged(n: int = 60, K: int = 3, seed: int = 0) -> EvaluatedImages:
+def evaluated(n: int = 60, K: int = 3, seed: int = 0) -> EvaluatedImages:
     rng = np.random.default_rng(seed)
     P = rng.dirichlet(np.ones(K), n)
     classes = tuple(f"c{k}" for k in range(K))
@@ -120,8 +120,8 @@ def judged(n: int = 60, K: int = 3, seed: int = 0) -> EvaluatedImages:
     return EvaluatedImages(np.arange(n) + 100, truth, P, classes, metrics, "these", True)
 
 
-def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
-    found, paths = judged(), [f"{i}.png" for i in range(200)]
+def test_cells_and_mistakes_are_the_images_behind_the_metrics() -> None:
+    found, paths = evaluated(), [f"{i}.png" for i in range(200)]
     behind = image_grids.cells(found, paths)
     for t in range(3):
         for p in range(3):
@@ -148,7 +148,7 @@ def test_cells_and_mistakes_are_the_images_behind_the_figures() -> None:
 
 
 def test_a_report_shows_a_bounded_number_of_images() -> None:
-    found = judged(5000, 60)
+    found = evaluated(5000, 60)
     behind = image_grids.cells(found, [f"{i}.png" for i in range(6000)])
     assert sum(sheet.n for sheet in behind.values()) == 5000
     shown = sum(len(sheet.images) for sheet in behind.values())
@@ -173,16 +173,17 @@ def test_the_map_keeps_what_is_near_near() -> None:
     code = np.repeat([0, 1, 2], 30)
     X = (rng.normal(0, 0.1, (90, 40)) + 3 * np.eye(40)[code]).astype(np.float32)
     for tsne in (False, True):
-        found = project(X, code, tsne=tsne)
+        found = project(X, code, np.arange(90) + 7, tsne=tsne)
         assert found is not None
         assert found.points.shape == (90, 2)
+        assert found.rows.tolist() == list(range(7, 97))
         middles = np.array([found.points[found.code == c].mean(axis=0) for c in range(3)])
         nearest = ((found.points[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
         assert (nearest == found.code).mean() > 0.95
     # PCA by hand: the variance along the first two axes.
     centred = X - X.mean(axis=0)
     values = np.linalg.svd(centred.astype(float), compute_uv=False) ** 2
-    exact = project(X, code)
+    exact = project(X, code, np.arange(90))
     assert exact is not None
     assert exact.explained == pytest.approx(values[:2].sum() / values.sum(), rel=1e-6)
 
@@ -191,15 +192,16 @@ def test_the_map_is_bounded_and_repeatable_and_knows_its_limits() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(MOST_POINTS + 500, 8)).astype(np.float32)
     code = rng.integers(0, 5, len(X))
-    one, two = project(X, code), project(X, code)
+    rows = np.arange(len(X))
+    one, two = project(X, code, rows), project(X, code, rows)
     assert one is not None
     assert two is not None
     assert len(one.points) == MOST_POINTS
     assert one.n_rows == len(X)
     np.testing.assert_array_equal(one.points, two.points)
-    assert project(X[:2], code[:2]) is None
-    assert project(np.ones((9, 4), np.float32), code[:9]) is None
-    assert project(X[:4, :1], code[:4], tsne=True) is not None
+    assert project(X[:2], code[:2], rows[:2]) is None
+    assert project(np.ones((9, 4), np.float32), code[:9], rows[:9]) is None
+    assert project(X[:4, :1], code[:4], rows[:4], tsne=True) is not None
 
 
 def test_shades_of_the_matrix() -> None:

@@ -1,0 +1,165 @@
+"""What to do next with a classifier: advice that the data give, and none that they do not.
+
+Each rule looks at what was measured and says nothing where that is not known. The limits are conventions of
+this program, chosen so that a set without a fault gets no advice; tests/classify/fit/test_next_steps.py
+holds each to its edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fc7.models.common.names import shortened
+from fc7.models.common.program import command_line
+from fc7.models.common.terminal import counted
+
+if TYPE_CHECKING:
+    from fc7.classify.fit.learning_verdict import LearningCurve
+    from fc7.classify.metrics.metrics import Metrics
+
+# A class is weak if its recall is this much below the accuracy and more than one test image of it is wrong.
+_WEAKER, _WRONG = 0.1, 2
+_MOST_WEAK = 3
+# Predictions are unsure if their mean probability is below this.
+_UNSURE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One piece of advice.
+
+    Attributes
+    ----------
+    sentence : str
+        What the data show, and what to do about it.
+    command : str
+        A line to paste that does it, or shows more.
+    """
+
+    sentence: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBeside:
+    """What else is known of a fit; None and empty where nobody looked.
+
+    Attributes
+    ----------
+    features, model : str
+        Files of the commands: the feature cache and the classifier.
+    n_suspects : int
+        Labels that are probably wrong (`classify.fit.suspects`).
+    n_disagreeing : int
+        Groups of copies with more than one label.
+    learning : LearningCurve or None
+    untried_layers : tuple of str
+        Layers of the cache that nobody has fitted.
+    """
+
+    features: str
+    model: str
+    n_suspects: int = 0
+    n_disagreeing: int = 0
+    learning: LearningCurve | None = None
+    untried_layers: tuple[str, ...] = ()
+
+
+def next_steps(
+    metrics: Metrics | None, counts: Mapping[str, tuple[int, int]], known: KnownBeside
+) -> tuple[NextStep, ...]:
+    """What to do next, what is wrong with the data first.
+
+    Parameters
+    ----------
+    metrics : Metrics or None
+        On the test set (`FitResult.metrics`); None if nothing was evaluated.
+    counts : mapping of str to (int, int)
+        Label -> images in the train set and in the test set (`FitResult.counts`).
+
+    Examples
+    --------
+    >>> known = KnownBeside("features.h5", "classifier.onnx", n_suspects=7)
+    >>> for step in next_steps(None, {}, known):
+    ...     print(step.sentence)
+    ...     print(step.command)
+    7 labels are probably wrong: look at each, and correct those that are.
+    fc7 suspects features.h5 --csv suspects.csv
+    """
+    return (
+        *_labels(known),
+        *(_weak_classes(metrics, counts, known) if metrics is not None else ()),
+        *_more_images(known),
+        *_layers(known),
+        *(_unsure(metrics, known) if metrics is not None else ()),
+    )
+
+
+def _labels(known: KnownBeside) -> Iterator[NextStep]:
+    if known.n_disagreeing:
+        have = counted(known.n_disagreeing, "picture has copies", "pictures have copies")
+        yield NextStep(
+            f"{have} under different labels: keep one label for each.",
+            command_line("duplicates", known.features),
+        )
+    if known.n_suspects:
+        are = counted(known.n_suspects, "label is", "labels are")
+        yield NextStep(
+            f"{are} probably wrong: look at each, and correct those that are.",
+            command_line("suspects", known.features, "--csv", "suspects.csv"),
+        )
+
+
+def _weak_classes(
+    metrics: Metrics, counts: Mapping[str, tuple[int, int]], known: KnownBeside
+) -> Iterator[NextStep]:
+    wrong = metrics.support - metrics.confusion.diagonal()
+    # A label that the classifier does not know has recall 0; more test images of it would not help.
+    in_question = np.arange(len(metrics.labels)) < metrics.n_classes
+    weak = np.flatnonzero(in_question & (wrong >= _WRONG) & (metrics.recall <= metrics.accuracy - _WEAKER))
+    if not len(weak):
+        return
+    worst = weak[np.argsort(metrics.recall[weak], kind="stable")][:_MOST_WEAK]
+    named = "; ".join(
+        f"class {shortened(metrics.labels[i])} ({metrics.support[i] - wrong[i]} of {metrics.support[i]} test "
+        f"images right, {counts.get(metrics.labels[i], (0, 0))[0]} in the train set)"
+        for i in worst.tolist()
+    )
+    more = f"; and {len(weak) - len(worst)} more" if len(weak) > len(worst) else ""
+    yield NextStep(
+        f"{counted(len(weak), 'class is', 'classes are')} weaker than the rest, add images there first: "
+        f"{named}{more}.",
+        command_line("evaluate", known.features, "-m", known.model, "--held-out", "--csv", "tables"),
+    )
+
+
+def _more_images(known: KnownBeside) -> Iterator[NextStep]:
+    if known.learning is not None and known.learning.more_would_help == "yes":
+        yield NextStep(
+            f"The learning curve still rises: {known.learning.verdict}.",
+            command_line("learning-curve", known.features),
+        )
+
+
+def _layers(known: KnownBeside) -> Iterator[NextStep]:
+    if known.untried_layers:
+        have = counted(len(known.untried_layers), "layer", "layers")
+        yield NextStep(
+            f"The feature cache has {have} that no classifier was fitted on here "
+            f"({', '.join(known.untried_layers)}): compare all of them.",
+            command_line("fit", known.features, "--layer", "auto"),
+        )
+
+
+def _unsure(metrics: Metrics, known: KnownBeside) -> Iterator[NextStep]:
+    mean = metrics.reliability.mean_confidence
+    if mean < _UNSURE and not metrics.reject_below:
+        yield NextStep(
+            f"Predictions have a probability of {mean:.1%} on average: let the classifier answer unknown "
+            "where it is unsure.",
+            command_line("fit", known.features, "--reject-precision", "0.95"),
+        )
