@@ -192,7 +192,7 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
         # Most calls are not on a cluster, and the start of one photo's classification is what users wait for.
         from fc7.extract.cluster.driver import RunReport, on_cluster
 
-        report = RunReport(run.clock, notify, {} if run.nodes is None else run.nodes)
+        report = RunReport(run.clock, notify, run.nodes)
         done = on_cluster(listing.images, network, report, in_order=True)
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.
