@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fc7.classify import classify_images, fit_classifier, load_classifier, save_classifier
+from fc7.classify import FitOptions, classify_images, fit_classifier, load_classifier, save_classifier
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.extract import ExtractOptions, extract_features, load_features
+from fc7.extract.cache.reader import CacheReader
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
 from tests.support import COLOURS, ROOT, lines_of, tiny_network, write_pictures
@@ -63,6 +67,52 @@ def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:
     result = fit_classifier(X, np.repeat(["a", "b", "c"], 10))
     save_classifier(result.classifier, store / "own.onnx")
     assert list(load_classifier(store / "own.onnx").predict(X[::10])) == ["a", "b", "c"]
+
+
+def records_of(value: object) -> Iterator[object]:
+    """A record and all that it holds, to the last."""
+    if is_dataclass(value):
+        yield value
+        value = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from records_of(item)
+
+
+def test_what_the_public_functions_give_shows_itself_in_one_line(store: Path) -> None:
+    write_pictures(store / "imgs", per_class=12)
+    shutil.copy(store / "imgs/red/000.png", store / "imgs/red/copy.png")
+    (store / "imgs/blue/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    extracted = extract_features([store / "imgs"], store / "features.h5", ExtractOptions(network="tiny"))
+    features = load_features(store / "features.h5")
+    options = FitOptions(reject_precision=0.9, normalize="standard")
+    fitted = fit_cache(store / "features.h5", store / "classifier.onnx", options)
+    classified = classify_images([store / "imgs"], fitted.classifier, store / "predictions.csv")
+    network = import_network(store / "tiny.onnx", "two", preprocess=caffe_preprocess(), layer="embedding")
+    with CacheReader(store / "features.h5") as reader:
+        columns = reader.columns()
+    found = {
+        type(record).__name__: repr(record)
+        for record in records_of([extracted, features, options, fitted, classified, network, columns])
+    }
+    assert {name for name, shown in found.items() if "\n" in shown or "array(" in shown} == set()
+    assert max(map(len, found.values())) < 1000
+    assert found["FeatureSet"] == "FeatureSet(37 rows of 64 features, embedding of tiny, 3 classes)"
+    assert "features.h5': 38 images, 37 rows, 1 failures, 37 extracted" in found["ExtractSummary"]
+    assert "Classifier(" in found["FitResult"]
+    assert "Metrics(accuracy=" in found["FitResult"]
+    assert found["RowColumns"].startswith("RowColumns(path=<37 items>, label=<37 items>")
+    assert {
+        "Duplicates",
+        "SplitRecord",
+        "NoveltyReference",
+        "Normalizer",
+        "Rejection",
+        "Tuned",
+    } <= found.keys()
+    assert {"CacheIdentity", "FeatureIdentity", "NetworkSpec", "Reliability", "Failure"} <= found.keys()
 
 
 def test_features_equal_the_networks_own_numbers(store: Path) -> None:

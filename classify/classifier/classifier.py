@@ -82,6 +82,12 @@ class Classifier:
     metadata: Mapping[str, object] = field(default_factory=dict)
     split: SplitRecord | None = None
 
+    def __repr__(self) -> str:
+        made = self.identity
+        source = f"{made.layer} of {made.network}" if made.network else "an unnamed network"
+        head = f"{self.head}, C={self.C:g}, normalize={self.normalizer.kind!r}"
+        return f"Classifier({head}: {len(self.classes_)} classes, {self.n_features} features, {source})"
+
     @property
     def n_features(self) -> int:
         """Length of a feature row."""

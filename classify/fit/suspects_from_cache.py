@@ -15,6 +15,7 @@ from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.suspects import Suspect, find_suspects
 from fc7.classify.fit.training import ClassWeight
 from fc7.models.common.progress import Progress
+from fc7.models.common.record_repr import one_line_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class FoundSuspects:
     n_unknown: int
     C: float
     problem: str
+
+    __repr__ = one_line_repr
 
 
 def cache_suspects(

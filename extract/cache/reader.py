@@ -17,6 +17,7 @@ from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError
+from fc7.models.common.record_repr import one_line_repr
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20
@@ -56,6 +57,12 @@ class FeatureSet:
     identity: CacheIdentity
     roots: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        rows, dim = self.X.shape
+        classes = len(np.unique(self.y[self.y != ""]))
+        source = f"{self.layer} of {self.identity.network}"
+        return f"FeatureSet({rows} rows of {dim} features, {source}, {classes} classes)"
+
     def __iter__(self) -> Iterator[NDArray[np.float32] | NDArray[np.str_] | list[str]]:
         """`X`, `y` and `paths`."""
         return iter((self.X, self.y, self.paths))
@@ -83,6 +90,8 @@ class RowColumns:
     size: NDArray[np.int64]
     mtime_ns: NDArray[np.int64]
     sha256: list[str]
+
+    __repr__ = one_line_repr
 
 
 class CacheReader:
