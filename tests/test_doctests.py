@@ -76,8 +76,8 @@ def test_examples(
 @pytest.mark.parametrize("name", fc7.__all__)
 def test_what_fc7_offers_has_an_example(name: str) -> None:
     # A text under the heading, not a line that happens to look like one.
-    told = inspect.getdoc(getattr(fc7, name)).partition("\nExamples\n--------\n")[2]
-    assert EXAMPLE.search(told)
+    told = inspect.getdoc(getattr(fc7, name)) or ""
+    assert EXAMPLE.search(told.partition("\nExamples\n--------\n")[2])
 
 
 def test_help_shows_the_whole_call_of_import_network() -> None:

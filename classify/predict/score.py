@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.data.matching import layer_for
+from fc7.classify.data.matching import check_identity, layer_for
 from fc7.classify.predict.batching import batch_rows, batched
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import try_network
@@ -202,12 +202,7 @@ def _score_images(
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
-    run = NetworkRun(
-        stored.graph_path,
-        spec,
-        (layer,),
-        options,
-    )
+    run = NetworkRun(stored.graph_path, spec, (layer,), options)
     if options.cluster is None:
         done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)
     else:
@@ -264,9 +259,10 @@ def find_network(
     Raises
     ------
     MismatchError
-        If no network of the store gives these features; the text says how to get it.
+        If no network of the store gives these features, or it is unknown which did; the text says what to do.
     """
     wanted = classifier.identity
+    check_identity(wanted)
     if wanted.network not in store.names():
         # Most classifiers are used where they were fitted, and have no need of the catalogue.
         from fc7.models.catalog import catalog
