@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,33 @@ def test_images_to_predictions_in_four_calls(store: Path) -> None:
     done = classify_images([store / "new"], store / "classifier.onnx", store / "predictions.csv")
     assert done.counts == dict.fromkeys(sorted(COLOURS), 2)
     assert len(lines_of(store / "predictions.csv")) == 6
+
+
+def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(store: Path) -> None:
+    write_pictures(store / "imgs", per_class=6)
+    (store / "imgs/blue/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    extract_features([store / "imgs"], store / "features.h5", ExtractOptions(network="tiny"))
+    X, *_ = features = load_features(store / "features.h5")
+    fitted = fit_classifier(features, options=FitOptions(head="svm", C=1.0)).classifier
+    sureness = fitted.predict_proba(X).max(axis=1)
+    save_classifier(replace(fitted, reject_below=float(np.median(sureness))), store / "c.onnx")
+    there = sorted(store.rglob("*"))
+    done = classify_images([store / "imgs"], store / "c.onnx")
+    assert sorted(store.rglob("*")) == there
+    assert done.out is None
+    assert done.classes == fitted.classes_ == ("blue", "green", "red")
+    assert [failure.path for failure in done.failures] == ["blue/broken.png"]
+
+    written = classify_images([store / "imgs"], store / "c.onnx", store / "p.csv")
+    assert list(map(repr, written.rows)) == list(map(repr, done.rows))
+    lines = {line["path"]: line for line in lines_of(store / "p.csv") if not line["error"]}
+    assert [row.path for row in done.rows] == list(lines)
+    assert done.n_rejected == [row.label for row in done.rows].count("unknown") == 9
+    for path, label, probabilities in done.rows:
+        assert label == lines[path]["label"]
+        assert f"{probabilities[done.classes.index(lines[path]['label_1'])]:.6f}" == lines[path]["score"]
+        assert probabilities.sum() == pytest.approx(1)
+    assert classify_images([store / "imgs"], store / "c.onnx", keep_rows=False).rows == []
 
 
 def test_the_pages_python_runs_as_printed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +128,7 @@ def test_what_the_public_functions_give_shows_itself_in_one_line(store: Path) ->
     assert max(map(len, found.values())) < 1000
     assert found["FeatureSet"] == "FeatureSet(37 rows of 64 features, embedding of tiny, 3 classes)"
     assert "features.h5': 38 images, 37 rows, 1 failures, 37 extracted" in found["ExtractSummary"]
+    assert "predictions.csv': 38 images, 37 classified, 1 failures" in found["ClassifySummary"]
     assert "Classifier(" in found["FitResult"]
     assert "Metrics(accuracy=" in found["FitResult"]
     assert found["RowColumns"].startswith("RowColumns(path=<37 items>, label=<37 items>")
