@@ -18,6 +18,7 @@ from fc7.extract.cache.reader import CacheReader
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
 from tests.support import COLOURS, ROOT, lines_of, tiny_network, write_pictures
+from tests.test_pages import PAGES
 
 
 @pytest.fixture
@@ -74,18 +75,29 @@ def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(sto
     assert classify_images([store / "imgs"], store / "c.onnx", keep_rows=False).rows == []
 
 
-def test_the_pages_python_runs_as_printed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_pictures(store / "imgs", per_class=6)
+def test_the_pages_python_runs_as_printed(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(store / "imgs", per_class=8)
     write_pictures(store / "new", per_class=2, start=50)
     monkeypatch.chdir(store)
     monkeypatch.setenv("FC7_NETWORK", "tiny")
-    # The second page goes on with the features that the first one made.
-    for page in ("README.md", "classify/README.md"):
-        (code,) = re.findall(r"^```python\n(.+?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
-        exec(compile(code, page, "exec"), {})
-    assert len(lines_of(store / "predictions.csv")) == 6
-    X, y, _ = load_features(store / "features.h5")
-    assert list(load_classifier(store / "own.onnx").predict(X)) == list(y)
+    said = {}
+    # README.md comes first: the others go on with the features that it made.
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.+?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
+        for code in blocks:
+            exec(compile(code, page, "exec"), {})
+        said[page] = capsys.readouterr().out.splitlines()
+    metrics, *rows = said["README.md"]
+    assert metrics.startswith("Metrics(accuracy=1.000: 6 of 6")
+    assert [row.split()[:2] for row in rows] == [
+        [f"new/{colour}/{i:03}.png", colour] for colour in sorted(COLOURS) for i in (50, 51)
+    ]
+    assert said["classify/README.md"] == ["['blue' 'blue' 'blue']", "[1. 1. 1. 1. 1.]"]
+    assert (store / "own.onnx").read_bytes() == (store / "classifier.onnx").read_bytes()
+    images = [classify_images([store / "new"], store / "everything.onnx").counts]
+    assert images == [dict.fromkeys(sorted(COLOURS), 2)]
 
 
 def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:
