@@ -6,6 +6,7 @@ it can be a part: `Pipeline`, `cross_val_score`, `GridSearchCV`. The heads and t
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from fc7.classify.classifier.normalizer import KINDS, Normalization
 from fc7.classify.data.folds import ALWAYS_TRAINS, make_folds
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.load import identity_given
+from fc7.classify.data.record import NEITHER, TRAIN, SplitRecord
 from fc7.classify.fit.choose import Choice, choose
 from fc7.classify.fit.outcome import classifier_of
 from fc7.classify.fit.result import FitOptions
@@ -145,6 +147,7 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 stacklevel=2,
             )
         self.classifier_ = classifier_of(fitted, choice, data.normalizer, names, FeatureIdentity())
+        self._trained = _row_keys(rows)
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -189,22 +192,29 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         features : FeatureSet or FeatureIdentity
-            What made the rows that `fit` was given, as they were: nothing may have changed them before.
+            What made the rows that `fit` was given. With a `FeatureSet` the classifier also keeps which of
+            its images trained, so that `evaluate` can say it.
 
         Raises
         ------
         UsageError
             If it says nothing of what made features.
         ValueError
-            If they are not as long as the rows that `fit` was given.
+            If `fit` was given no row of the set as it is: a scaler may stand between them.
         """
         check_is_fitted(self)
-        if isinstance(features, FeatureSet) and features.X.shape[1] != self.n_features_in_:
+        identity = identity_given(features)
+        if not isinstance(features, FeatureSet):
+            return replace(self.classifier_, identity=identity)
+        trained = np.isin(_row_keys(features.X), self._trained)
+        if not trained.any():
             raise ValueError(
-                f"{features!r} was found, and the estimator was fitted on rows of {self.n_features_in_} "
-                "features; give the FeatureSet whose X it was fitted on"
+                f"{features!r} was found, and the estimator was fitted on none of these rows; give the set "
+                "whose X it was fitted on, with nothing before it that changes rows"
             )
-        return replace(self.classifier_, identity=identity_given(features))
+        parts = np.where(trained, TRAIN, NEITHER).tolist()
+        split = SplitRecord.of(parts, features.sha256, features.paths)
+        return replace(self.classifier_, identity=identity, split=split)
 
     def _options(self) -> FitOptions:
         if self.C != _AUTO and not isinstance(self.C, Real):
@@ -231,6 +241,12 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float32, reset=False)
         return self.classifier_.decision_function(rows).astype(np.float64)
+
+
+def _row_keys(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """64 bits of a hash of each row."""
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def _check_names(names: Sequence[str], labels: NDArray[Any]) -> None:

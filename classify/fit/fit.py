@@ -105,9 +105,9 @@ def fit_classifier(
     Examples
     --------
     >>> import fc7
-    >>> result = fc7.fit_classifier(fc7.load_features("features.h5"), options=fc7.FitOptions(head="svm"))
-    >>> result.classifier
-    Classifier(svm, C=0.001, normalize='l2': 4 classes, 192 features, tiles of tiles)
+    >>> options = fc7.FitOptions(head="svm", C=1.0)
+    >>> fc7.fit_classifier(fc7.load_features("features.h5"), options=options).classifier
+    Classifier(svm, C=1, normalize='l2': 4 classes, 192 features, tiles of tiles)
 
     Any other arrays will do:
 

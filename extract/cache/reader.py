@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,8 @@ class FeatureSet:
         source = f"{self.layer} of {self.identity.network}"
         return f"FeatureSet({rows} rows of {dim} features, {source}, {classes} classes)"
 
-    def __iter__(self) -> Iterator[NDArray[np.float32] | NDArray[np.str_] | list[str]]:
+    # A union of their types would be wrong for each of the three that a caller unpacks.
+    def __iter__(self) -> Iterator[Any]:
         """`X`, `y` and `paths`."""
         return iter((self.X, self.y, self.paths))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ from fc7 import (
 )
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
+from fc7.classify.predict.evaluate import evaluate_images
 from fc7.extract.cache.reader import load_features
 from fc7.models.common.errors import UsageError
 from tests.classify.fit.test_choices import layered_cache
 from tests.support.classify.blobs import IDENTITY, blobs
+
+EIGHT = [0, 1, 2, 3, 20, 21, 22, 23]
 
 
 # Nothing is expected to fail. It skips pandas where that is not installed, and arrays of other libraries
@@ -166,14 +170,24 @@ def test_it_warns_where_c_is_unproved_and_where_a_solver_stopped(monkeypatch: py
 
 def test_it_becomes_a_classifier_for_the_features_it_was_fitted_on(tmp_path: Path) -> None:
     features = load_features(layered_cache(tmp_path / "features.h5"), "fc6")
-    estimator = FeatureClassifier("svm", C=1.0).fit(features.X, features.y)
+    # All but the first four images of each class.
+    estimator = FeatureClassifier("svm", C=1.0).fit(
+        np.delete(features.X, EIGHT, axis=0), np.delete(features.y, EIGHT)
+    )
     save_classifier(estimator.to_classifier(features), tmp_path / "own.onnx")
     kept = load_classifier(tmp_path / "own.onnx")
     assert (kept.identity.layer, kept.identity.fingerprint) == ("fc6", features.fingerprint)
     done = classify_images([tmp_path / "features.h5"], kept, tmp_path / "own.csv")
     assert done.counts == Counter(estimator.predict(features.X).tolist())
     assert estimator.to_classifier(IDENTITY).identity == IDENTITY
-    with pytest.raises(ValueError, match=r"3 features, fc7 .* fitted on rows of 4 features"):
-        estimator.to_classifier(load_features(tmp_path / "features.h5", "fc7"))
+    assert kept.split is not None
+    part = kept.split.part_of(features.sha256, features.paths)
+    assert np.flatnonzero(part == "train").tolist() == np.delete(np.arange(40), EIGHT).tolist()
+    assert set(part[EIGHT]) == {""}
+    evaluation = evaluate_images([tmp_path / "features.h5"], kept, held_out=True)
+    assert (evaluation.metrics.n, evaluation.left_out) == (8, 32)
+    for others in (load_features(tmp_path / "features.h5", "fc7"), replace(features, X=features.X * 2)):
+        with pytest.raises(ValueError, match=r"FeatureSet\(40 rows .* was fitted on none of these rows"):
+            estimator.to_classifier(others)
     with pytest.raises(UsageError, match=r"a CacheIdentity was found .* needed is the FeatureSet"):
         estimator.to_classifier(features.identity)  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ def test_a_classifier_of_arrays_says_what_it_lacks_for_images(tmp_path: Path, in
     (tmp_path / "imgs").mkdir()
     (tmp_path / "imgs/a.jpg").touch()
     X, y, paths = features
-    save_classifier(fit_classifier(X, y, paths=paths).classifier, tmp_path / "own.onnx")  # type: ignore[arg-type]
+    save_classifier(fit_classifier(X, y, paths=paths).classifier, tmp_path / "own.onnx")
     kept = load_classifier(tmp_path / "own.onnx")
     assert kept.predict(X).shape == (57,)
     with pytest.raises(MismatchError) as caught:
