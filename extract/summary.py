@@ -83,7 +83,8 @@ class ExtractSummary:
     unlabelled: str | None = None
 
     def __repr__(self) -> str:
-        counts = f"{self.images} images, {self.rows} rows, {len(self.failures)} failures"
+        failed = counted(len(self.failures), "failure")
+        counts = f"{counted(self.images, 'image')}, {counted(self.rows, 'row')}, {failed}"
         return (
             f"ExtractSummary({str(self.out)!r}: {counts}, {self.extracted} extracted, {self.reused} reused)"
         )

@@ -139,8 +139,8 @@ def test_what_the_public_functions_give_shows_itself_in_one_line(store: Path) ->
     assert {name for name, shown in found.items() if "\n" in shown or "array(" in shown} == set()
     assert max(map(len, found.values())) < 1000
     assert found["FeatureSet"] == "FeatureSet(37 rows of 64 features, embedding of tiny, 3 classes)"
-    assert "features.h5': 38 images, 37 rows, 1 failures, 37 extracted" in found["ExtractSummary"]
-    assert "predictions.csv': 38 images, 37 classified, 1 failures" in found["ClassifySummary"]
+    assert "features.h5': 38 images, 37 rows, 1 failure, 37 extracted" in found["ExtractSummary"]
+    assert "predictions.csv': 38 images, 37 classified, 1 failure," in found["ClassifySummary"]
     assert "Classifier(" in found["FitResult"]
     assert "Metrics(accuracy=" in found["FitResult"]
     assert found["RowColumns"].startswith("RowColumns(path=<37 items>, label=<37 items>")

@@ -30,6 +30,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ class ClassifySummary:
 
     def __repr__(self) -> str:
         where = "no file" if self.out is None else repr(str(self.out))
-        counts = f"{self.classified} classified, {len(self.failures)} failures, {self.n_rejected} rejected"
-        return f"ClassifySummary({where}: {self.images} images, {counts})"
+        failed = counted(len(self.failures), "failure")
+        counts = f"{self.classified} classified, {failed}, {self.n_rejected} rejected"
+        return f"ClassifySummary({where}: {counted(self.images, 'image')}, {counts})"
 
 
 def classify_images(

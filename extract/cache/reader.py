@@ -19,6 +19,7 @@ from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError
 from fc7.models.common.record_repr import one_line_repr
+from fc7.models.common.terminal import one_line
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20
@@ -61,7 +62,7 @@ class FeatureSet:
     def __repr__(self) -> str:
         rows, dim = self.X.shape
         classes = len(np.unique(self.y[self.y != ""]))
-        source = f"{self.layer} of {self.identity.network}"
+        source = one_line(f"{self.layer} of {self.identity.network}")
         return f"FeatureSet({rows} rows of {dim} features, {source}, {classes} classes)"
 
     # A union of their types would be wrong for each of the three that a caller unpacks.
