@@ -53,20 +53,19 @@ def suspects(
 
     out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
     from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
+    from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 
-    found = cache_suspects(
-        features,
-        layer=layer or None,
+    options = FitOptions(
         C=parse_C(C),
         normalize=normalize,
         class_weight=class_weight,
-        include=selection.include or (),
-        exclude=selection.exclude or (),
+        include=tuple(selection.include or ()),
+        exclude=tuple(selection.exclude or ()),
         duplicates=selection.duplicates,
         seed=seed,
-        progress=make_progress(quiet),
     )
+    found = cache_suspects(features, options, layer=layer or None, progress=make_progress(quiet))
     if out is not None:
         write_suspects_csv(found.suspects, out)
     if as_json:

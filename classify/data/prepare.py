@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.classify.data.group_hint import group_hint
 from fc7.classify.data.options import SplitOptions
 from fc7.classify.data.record import NEITHER, TEST, TRAIN
-from fc7.classify.data.rows import Table, check_classes
+from fc7.classify.data.rows import Table, check_classes, codes_of
 from fc7.classify.data.selection import choose_classes, trim_to_smallest
 from fc7.classify.data.split import Split, column_split, stratified_split
 from fc7.classify.data.split_groups import make_groups, row_keys
@@ -48,6 +48,21 @@ class Prepared:
     duplicates: Duplicates | None
     untied_split: Split | None
     straddling: NDArray[np.intp]
+
+    def labels(self, positions: NDArray[np.intp]) -> list[str]:
+        """Of some rows."""
+        return [self.table.labels[i] for i in positions]
+
+    def codes(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The labels of some rows, all of known classes, as indices into `classes`."""
+        return codes_of(self.labels(positions), self.classes)
+
+    @property
+    def known(self) -> NDArray[np.intp]:
+        """Training and test rows whose class can be predicted, ascending."""
+        rows = np.sort(np.concatenate([self.split.train, self.split.test]))
+        classes = set(self.classes)
+        return rows[np.array([label in classes for label in self.labels(rows)], np.bool_)]
 
 
 def prepare_split(table: Table, options: SplitOptions, progress: Progress | None = None) -> Prepared:
@@ -156,7 +171,7 @@ def _order(table: Table) -> list[int]:
 
 
 def _drawn(table: Table, group: NDArray[np.intp], options: SplitOptions, classes: list[str]) -> Split:
-    y = _codes(table, classes)
+    y = codes_of(table.labels, classes)
     fixed, notes = _kept(table, group, options)
     split = stratified_split(y, group, options.test_size, classes, options.per_class, fixed)
     return _balanced(table, replace(split, notes=(*notes, *split.notes)), group, options)
@@ -185,7 +200,7 @@ def _balanced(table: Table, split: Split, group: NDArray[np.intp], options: Spli
         return split
     classes = in_order(table.labels)
     keys, _ = row_keys(None, table.content, table.paths)
-    y = _codes(table, classes)
+    y = codes_of(table.labels, classes)
     kept = trim_to_smallest(split.train, y, group, keys or [str(i) for i in range(len(y))])
     dropped = len(split.train) - len(kept)
     if not dropped:
@@ -196,11 +211,6 @@ def _balanced(table: Table, split: Split, group: NDArray[np.intp], options: Spli
         f"--balance: every class trains on {fewest} images, as the smallest does; {dropped} training images "
         "were left out, and the test set is as it was",
     )
-
-
-def _codes(table: Table, classes: list[str]) -> NDArray[np.intp]:
-    code = {label: i for i, label in enumerate(classes)}
-    return np.array([code[label] for label in table.labels], np.intp)
 
 
 def _straddling(split: Split, group: NDArray[np.intp]) -> NDArray[np.intp]:

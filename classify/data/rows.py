@@ -207,6 +207,12 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
     return classes
 
 
+def codes_of(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:
+    """Labels, each a class, as indices into `classes`."""
+    code = {label: i for i, label in enumerate(classes)}
+    return np.array([code[label] for label in labels], np.intp)
+
+
 def left_out_note(unlabelled: int, n: int) -> str:
     """What `fit` and `evaluate` say of `unlabelled` images among `n`."""
     has, was = ("has", "was") if unlabelled == 1 else ("have", "were")

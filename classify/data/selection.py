@@ -1,4 +1,4 @@
-"""Which of the labelled images take part: classes by name, and train sets of equal size."""
+"""Which of the labelled images take part: classes by name, train sets of equal size, samples of them."""
 
 from __future__ import annotations
 
@@ -100,3 +100,27 @@ def trim_to_smallest(
         rows = [i for i in train.tolist() if y[i] == c]
         kept += sorted(rows, key=lambda i: (group[i], keys[i]))[:fewest]
     return np.array(sorted(kept), np.intp)
+
+
+def draw_sample(y: NDArray[np.intp], group: NDArray[np.intp], size: int | None) -> NDArray[np.intp]:
+    """About `size` rows, the same share of each class.
+
+    Parameters
+    ----------
+    y, group : ndarray of shape (n,), intp
+        Class codes; groups in the order in which they were dealt out, which is random.
+    size : int or None
+        None for all.
+
+    Returns
+    -------
+    ndarray of intp
+        Ascending. Of each class those rows whose groups come first; two at least, or all that there are.
+    """
+    if size is None or size >= len(y):
+        return np.arange(len(y))
+    order = np.lexsort((np.arange(len(y)), group, y))
+    count = np.bincount(y)
+    place = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
+    most = np.maximum(2, count * size // len(y))
+    return np.sort(order[place < most[y[order]]])

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.data.nearest_subset import nearest_subset
 from fc7.classify.data.rows import name_some
 from fc7.classify.data.split_groups import count_table
 from fc7.classify.data.split_values import SplitValues
@@ -96,15 +97,13 @@ def stratified_split(
     table = count_table(y, group, K)
     total = np.bincount(y, minlength=K).tolist()
     wanted = [_wanted(n, test_size, per_class) for n in total]
-    trains = np.zeros(len(table), bool)
+    sides = _Sides(table, K)
     fixed = fixed or {}
-    have_train, have_test = [0] * K, [0] * K
-    for u, side_of in fixed.items():
-        trains[u] = side_of
-        for c, n in table[u].items():
-            (have_train if side_of else have_test)[c] += n
+    for u, train in fixed.items():
+        sides.place(u, train)
     free = [u for u in range(len(table)) if u not in fixed]
-    _place_mixed(table, free, total, wanted, trains, have_train, have_test)
+    _place_mixed(sides, free, total, wanted)
+    have_train = sides.have_train
     own: list[list[int]] = [[] for _ in range(K)]
     for u in free:
         if len(table[u]) == 1:
@@ -112,12 +111,12 @@ def stratified_split(
     for c, groups in enumerate(own):
         sizes = [table[u][c] for u in groups]
         low = 0 if have_train[c] else 1
-        high = sum(sizes) - (0 if have_test[c] else 1)
+        high = sum(sizes) - (0 if sides.have_test[c] else 1)
         chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high)
-        trains[[u for u, take in zip(groups, chosen, strict=True) if take]] = True
+        sides.trains[[u for u, take in zip(groups, chosen, strict=True) if take]] = True
         if len(groups) == 1 and not have_train[c]:
-            trains[groups[0]] = True
-    side = trains[group]
+            sides.trains[groups[0]] = True
+    side = sides.trains[group]
     if side.all():
         raise DataError(
             "no image can be held out as the test set: every group, or image with its copies, is the only "
@@ -145,81 +144,52 @@ def _few_notes(total: list[int], per_class: int | None, classes: Sequence[str]) 
     )
 
 
-def _place_mixed(
-    table: list[dict[int, int]],
-    free: list[int],
-    total: list[int],
-    wanted: list[int],
-    trains: NDArray[np.bool_],
-    have_train: list[int],
-    have_test: list[int],
-) -> None:
-    """Place the free groups of several classes, and count each class's rows in training and in test."""
+class _Sides:
+    """Where groups are placed, and how many rows of each class that puts there.
+
+    Attributes
+    ----------
+    table : list of dict of int to int
+        Of each group, class -> rows.
+    trains : ndarray of shape (n_groups,), bool
+    have_train, have_test : list of n_classes int
+    """
+
+    def __init__(self, table: list[dict[int, int]], n_classes: int) -> None:
+        self.table = table
+        self.trains = np.zeros(len(table), np.bool_)
+        self.have_train, self.have_test = [0] * n_classes, [0] * n_classes
+
+    def place(self, u: int, train: bool) -> None:
+        """Put a group on a side."""
+        self.trains[u] = train
+        have = self.have_train if train else self.have_test
+        for c, n in self.table[u].items():
+            have[c] += n
+
+
+def _place_mixed(sides: _Sides, free: list[int], total: list[int], wanted: list[int]) -> None:
+    """Place the free groups of several classes."""
     still = [0] * len(total)  # groups to come, of one class or several
     for u in free:
-        for c in table[u]:
+        for c in sides.table[u]:
             still[c] += 1
     for u in free:
-        counts = table[u]
+        counts = sides.table[u]
         if len(counts) == 1:
             continue
         nearer = 0.0
         for c, n in counts.items():
             still[c] -= 1
-            need = wanted[c] - have_train[c]
+            need = wanted[c] - sides.have_train[c]
             nearer += (abs(need) - abs(need - n)) / total[c]
         last = [c for c in counts if still[c] == 0]
-        if any(not have_train[c] for c in last):
-            train = True
-        elif any(not have_test[c] for c in last):
-            train = False
+        if any(not sides.have_train[c] for c in last):
+            sides.place(u, True)
+        elif any(not sides.have_test[c] for c in last):
+            sides.place(u, False)
         else:
-            train = nearer > 0
-        trains[u] = train
-        for c, n in counts.items():
-            (have_train if train else have_test)[c] += n
-
-
-def nearest_subset(sizes: Sequence[int], wanted: int, low: int, high: int) -> list[bool]:
-    """Choose items whose sizes add up as near to `wanted` as any choice can, earlier items first.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        Each at least 1.
-    low, high : int
-        The sum lies in this range if any sum does; of two sums equally near the larger is taken.
-
-    Returns
-    -------
-    list of bool
-        Of two choices with that sum, the one that takes the earliest item in which they differ.
-    """
-    # Bit s of reach[i] is set if some of the items of more than one from i on add up to s. Single
-    # images fill any gap up to their number, so that only groups and copies cost memory.
-    n = len(sizes)
-    singles = [0] * (n + 1)
-    reach = [1] * (n + 1)
-    for i in range(n - 1, -1, -1):
-        singles[i] = singles[i + 1] + (sizes[i] == 1)
-        reach[i] = reach[i + 1] if sizes[i] == 1 else reach[i + 1] | reach[i + 1] << sizes[i]
-
-    def possible(i: int, s: int) -> bool:
-        if s < 0:
-            return False
-        fill = min(singles[i], s)
-        above = reach[i] >> (s - fill)
-        lowest = (above & -above).bit_length() - 1
-        return 0 <= lowest <= fill
-
-    outward = (wanted + sign * d for d in range(sum(sizes) + abs(wanted) + 1) for sign in (1, -1))
-    left = next((s for s in outward if low <= s <= high and possible(0, s)), 0)
-    chosen = []
-    for i, size in enumerate(sizes):
-        take = possible(i + 1, left - size)
-        left -= size if take else 0
-        chosen.append(take)
-    return chosen
+            sides.place(u, nearer > 0)
 
 
 def _notes(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,41 +213,55 @@ def find_duplicates(
     return Duplicates(group, pairs, n_left_apart, classes, thresholds, greys)
 
 
+class _Near(NamedTuple):
+    """Pairs of rows that may be one picture.
+
+    Attributes
+    ----------
+    i, j : ndarray of shape (n,), intp
+    distance : ndarray of shape (n,), float64
+    turned : ndarray of shape (n,), bool
+        Whether the two are nearer mirrored.
+    """
+
+    i: Rows
+    j: Rows
+    distance: NDArray[np.float64]
+    turned: NDArray[np.bool_]
+
+    def only(self, kept: NDArray[np.bool_]) -> _Near:
+        """Some of them."""
+        return _Near(self.i[kept], self.j[kept], self.distance[kept], self.turned[kept])
+
+
 def _by_features(
     distances: FeatureDistances, thresholds: Thresholds, y: Rows, colours: Colours | None, progress: Progress
 ) -> Links:
     i, j, distance = distances.pairs_within(thresholds.between, progress)
+    near = _Near(i, j, distance, np.zeros(len(i), np.bool_))
     if colours is not None:
-        kept = ~colours.differ_on_the_whole(i, j)
-        i, j, distance = i[kept], j[kept], distance[kept]
-    return _links(i, j, distance, np.zeros(len(i), np.bool_), thresholds, y, FEATURES)
+        near = near.only(~colours.differ_on_the_whole(i, j))
+    return _links(near, thresholds, y, FEATURES)
 
 
 def _by_greys(grey_distances: GreyDistances, thresholds: Thresholds, y: Rows, colours: Colours) -> Links:
     near_i, near_j, distance, turned = grey_distances.pairs_within(thresholds.between)
-    i, j = grey_distances.rows[near_i], grey_distances.rows[near_j]
-    kept = ~colours.differ(i, j, turned)
-    return _links(i[kept], j[kept], distance[kept], turned[kept], thresholds, y, GREYS)
+    near = _Near(grey_distances.rows[near_i], grey_distances.rows[near_j], distance, turned)
+    return _links(near.only(~colours.differ(near.i, near.j, turned)), thresholds, y, GREYS)
 
 
-def _links(
-    i: Rows,
-    j: Rows,
-    distance: NDArray[np.float64],
-    turned: NDArray[np.bool_],
-    thresholds: Thresholds,
-    y: Rows,
-    look: int,
-) -> Links:
+def _links(near: _Near, thresholds: Thresholds, y: Rows, look: int) -> Links:
     """Those pairs that are within what is allowed to their classes, by rising share of it."""
     inside = thresholds.inside
-    most = np.where(y[i] == y[j], inside[y[i]], thresholds.between)
+    of_i, of_j = y[near.i], y[near.j]
+    most = np.where(of_i == of_j, inside[of_i], thresholds.between)
     # A drawing of a tight class under a wrong label is near to the whole class; its own copies are its group.
-    allowed = np.minimum(inside[y[i]], inside[y[j]])
-    kept = distance <= most
-    share = distance[kept] / np.maximum(most[kept], SAME)
+    allowed = np.minimum(inside[of_i], inside[of_j])
+    within = near.distance <= most
+    kept = near.only(within)
+    share = kept.distance / np.maximum(most[within], SAME)
     looks = np.full(len(share), look)
-    return Links(i[kept], j[kept], distance[kept], share, allowed[kept], looks, turned[kept]).sorted()
+    return Links(kept.i, kept.j, kept.distance, share, allowed[within], looks, kept.turned).sorted()
 
 
 def _in_words(thresholds: Thresholds) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export.check_images import CheckImages
 from fc7.classify.predict.score import score_inputs
-from fc7.extract.clock import Clock
+from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Listing
 from fc7.extract.worker.read_ahead import Care
@@ -54,17 +54,9 @@ def our_predictions(
     classifier: Classifier, sample: CheckImages, care: Care, progress: Progress, notify: Notify
 ) -> Predictions:
     """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
-    found = list(
-        score_inputs(
-            sample.listing,
-            classifier,
-            RunOptions(device="cpu", precision="fp32", exact_decode=True),
-            clock=Clock(),
-            progress=progress,
-            notify=lambda note: None,
-            care=care,
-        )
-    )
+    options = RunOptions(device="cpu", precision="fp32", exact_decode=True)
+    run = ScoringRun(options, progress, lambda note: None)
+    found = list(score_inputs(sample.listing, classifier, run, care))
     for failure in (*sample.listing.failures, *(failure for scored in found for failure in scored.failures)):
         notify(f"not tried on {failure.text}")
     paths = [path for scored in found for path in scored.paths]

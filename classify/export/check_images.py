@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
+from fc7.extract.cache.reader import CacheReader
+from fc7.extract.images.geometry import sample
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
@@ -56,8 +59,6 @@ def check_images(
     UsageError, SourceError
         If `images` holds none.
     """
-    from fc7.extract.inputs.listing import list_inputs
-
     if images:
         return CheckImages(_some(list_inputs(images)), ", ".join(map(str, images)))
     roots = _roots(features, classifier) if features is not None and features.is_file() else ()
@@ -71,8 +72,6 @@ def check_images(
 
 def _roots(features: Path, classifier: Classifier) -> tuple[str, ...]:
     """The places that the images of a cache lay in, if it holds the classifier's features."""
-    from fc7.extract.cache.reader import CacheReader
-
     try:
         with CacheReader(features) as reader:
             fits = classifier.identity.fingerprint in reader.identity.fingerprints.values()
@@ -94,7 +93,6 @@ class _Drawn:
 
     def read(self, ref: ImageRef) -> Pixels:
         from fc7.extract.drawn.shapes import CLASSES, SIDE, draw_shape
-        from fc7.extract.images.geometry import sample
 
         number = int(ref.locator)
         rng = np.random.Generator(np.random.PCG64(number))

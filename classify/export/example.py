@@ -6,14 +6,13 @@ decides.
 
 from __future__ import annotations
 
+from fc7.extract.images.geometry import mean_colour
 from fc7.models.common.errors import UsageError
 from fc7.models.network.spec import PreprocessSpec
 
 
 def before_the_network(spec: PreprocessSpec) -> list[str]:
     """The steps from a picture file to the input of full.onnx, in order, a sentence each."""
-    from fc7.extract.images.geometry import mean_colour
-
     resize = {"bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST"}[spec.interpolation]
     how = (
         f"as Pillow's Image.resize(size, Resampling.{resize}) does, in 8 bits a channel"
@@ -108,8 +107,6 @@ def _in_pillow(spec: PreprocessSpec) -> bool:
 
 def _geometry(spec: PreprocessSpec) -> list[str]:
     """From ``image`` at full size to ``image`` of the network's size, or for ten crops to ``views``."""
-    from fc7.extract.images.geometry import mean_colour
-
     method = f"Image.Resampling.{spec.interpolation.upper()}"
     height, width = spec.resize_height, spec.resize_width
     h, w = spec.crop_height, spec.crop_width

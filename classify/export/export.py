@@ -44,6 +44,8 @@ from fc7.extract.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.graph.fusion import fuse, write_model
+from fc7.models.graph.prepare import prepared, runnable
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec
 from fc7.models.outputs.outputs import Destination, Output
 
@@ -139,7 +141,6 @@ def export_full(
         If the network, or the file that was written, is not loaded in time; nothing is written then.
     """
     from fc7.extract.engine.engine import open_file
-    from fc7.models.graph.fusion import write_model
 
     out = guard_for(images, cache=features).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
@@ -177,9 +178,6 @@ def export_full(
 def _fused(
     classifier: Classifier, graph_path: Path, spec: NetworkSpec, layer: str, *, names: bool
 ) -> ModelProto:
-    from fc7.models.graph.fusion import fuse
-    from fc7.models.graph.prepare import prepared
-
     return fuse(
         prepared(graph_path, spec, [layer]),
         graph_path.parent,
@@ -200,8 +198,6 @@ def example_of(classifier: Classifier, file: str | Path) -> str:
     UsageError
         If Pillow cannot do the classifier's resize.
     """
-    from fc7.models.graph.prepare import runnable
-
     stored, spec, layer = find_network(classifier, Silent())
     batch = runnable(stored.graph_path, spec, [layer]).batch
     return example_script(spec.preprocess, str(file), batch)

@@ -128,7 +128,7 @@ def choose(
             normalize=data.normalizer.kind,
         )
 
-    tuned = [tune(head, data, fold, n_classes, values[head], progress, options.one_se) for head in heads]
+    tuned = [tune(head, data, fold, values[head], progress, options.one_se) for head in heads]
     scale = {each.head: fit_scale(each.scores, data.y[each.rows]) for each in tuned}
     # More right answers first; of equals, the truer probabilities.
     tuned.sort(

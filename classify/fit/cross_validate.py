@@ -133,7 +133,6 @@ def tune(
     head: Head,
     data: TrainingData,
     fold: NDArray[np.intp],
-    n_classes: int,
     values: Sequence[float],
     progress: Progress | None = None,
     one_se: bool = False,

@@ -1,32 +1,25 @@
-"""Features and labels to a classifier and its honest metrics: check, split, tune, fit, evaluate."""
+"""Features in memory to a classifier and its honest metrics; the steps are those of `classify.fit.flow`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fc7.classify.classifier.blas import one_blas_thread
-from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.classifier.normalizer import KINDS, Normalization
-from fc7.classify.data.folds import make_folds
 from fc7.classify.data.identity import FeatureIdentity
-from fc7.classify.data.leakage import measure_leakage
 from fc7.classify.data.load import identity_given, table_of
-from fc7.classify.data.prepare import Prepared, prepare_split
 from fc7.classify.data.rows import Table, make_table
-from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
-from fc7.classify.fit.rejection_rules import learn_rejection_rules
+from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.flow import fit_rows
+from fc7.classify.fit.outcome import classifier_of
+from fc7.classify.fit.problem import FittedClassifier, Positions, Problem
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
-from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.fit.training import TrainingData
-from fc7.classify.metrics.metrics import compute_metrics
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.errors import UsageError
 
@@ -160,120 +153,64 @@ def fit_table(
     DataError
         Under two classes, or a class with one image.
     """
-    started = time.perf_counter()
-    options = options or FitOptions()
-    # Images are compared on all cores; what is found does not depend on their number.
-    prepared = prepare_split(table, options, progress)
-    with one_blas_thread():
-        result = _fit_prepared(prepared, options, identity or FeatureIdentity(), others, progress)
-    return recorded(result, table, started)
+    fitter = _InMemory(identity or FeatureIdentity(), others)
+    return fit_rows(table, fitter, options or FitOptions(), progress)
 
 
-def _fit_prepared(
-    prepared: Prepared,
-    options: FitOptions,
-    identity: FeatureIdentity,
-    others: Sequence[OtherLayer],
-    progress: Progress | None,
-) -> FitResult:
-    """All but the time it took and the record in the classifier."""
-    split, classes, group = prepared.split, prepared.classes, prepared.group
-    code = {label: i for i, label in enumerate(classes)}
-    y = np.array([code[prepared.table.labels[i]] for i in split.train], np.intp)
-    train_groups = np.unique(group[split.train], return_inverse=True)[1]
-    fold = make_folds(y, train_groups, len(classes))
-    choice, classifier, fitted, table = _choose_and_fit(prepared, fold, options, identity, others, progress)
-    identity = classifier.identity
-    prepared = replace(prepared, table=table)
-    rules = learn_rejection_rules(table.X, table.rows[split.train], fold, choice, options)
-    classifier = rules.applied_to(classifier)
+@dataclass(frozen=True, slots=True)
+class _TableRows:
+    """Features that a table holds, as `FeatureRows`."""
 
-    truth = [table.labels[i] for i in split.test]
-    X_test = table.X[table.rows[split.test]]
-    probabilities = classifier.predict_proba(X_test)
-    metrics = compute_metrics(truth, probabilities, classes, classifier.reject_below)
-    n_novel = int(np.count_nonzero(classifier.novelty_score(X_test) > 1))
-    # What copies would have claimed takes as much memory again.
-    del X_test
+    table: Table
+    identity: FeatureIdentity
 
-    notes: list[str] = []
+    def take(self, positions: Positions) -> NDArray[np.float32]:
+        return self.table.X[self.table.rows[positions]]
 
-    def fit_and_evaluate(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
-        # The rows are given up with the call: those of `test` may then take their place.
-        other, its = _fit(
-            _training_data(table, train, code, options, choice.normalize), choice, classes, identity
-        )
-        if not its.converged:
-            notes.append("the classifier behind the metric 'leaky' did not converge: a better one exists")
-        return right_predictions(
-            other.predict_proba(table.X[table.rows[test]]), [table.labels[i] for i in test], classes
-        )
+    def parts(self, positions: Positions) -> Iterator[NDArray[np.float32]]:
+        yield self.take(positions)
 
-    leakage = measure_leakage(prepared, right_predictions(probabilities, truth, classes), fit_and_evaluate)
-    if options.refit_all:
-        known = [i for i in sorted([*split.train, *split.test]) if table.labels[i] in code]
-        data = _training_data(table, np.array(known, np.intp), code, options, choice.normalize)
-        classifier, fitted = _fit(data, choice, classes, identity)
-        classifier = rules.applied_to(classifier, table.X, table.rows[known])
-
-    evaluation = TestEvaluation(metrics, n_novel, leakage)
-    return result_of(prepared, train_groups, choice, rules, classifier, fitted, evaluation, options, notes)
+    def indexed(self, positions: Positions) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        return self.table.X, self.table.rows[positions]
 
 
-def _choose_and_fit(
-    prepared: Prepared,
-    fold: NDArray[np.intp],
-    options: FitOptions,
-    identity: FeatureIdentity,
-    others: Sequence[OtherLayer],
-    progress: Progress | None,
-) -> tuple[Choice, Classifier, Fitted, Table]:
-    """What cross-validation chose, a classifier so fitted on the train set, and the rows of its layer.
+@dataclass(frozen=True, slots=True)
+class _InMemory:
+    """A `Fitter` whose solvers see all training rows at once."""
 
-    Beside a layer's rows one copy of their train set is alive at a time.
-    """
-    kinds = KINDS if options.normalize == "auto" else (options.normalize,)
-    code = {label: i for i, label in enumerate(prepared.classes)}
-    train = prepared.split.train
-    tried: list[Choice] = []
-    best: Choice | None = None
-    chosen = prepared.table, identity
-    data: TrainingData | None = None
-    for layer in (None, *others):
-        table, its = prepared.table, identity
-        if layer is not None:
-            table, its = prepared.table.with_features(layer.load()), layer.identity
-        for kind in kinds:
-            data = None
-            data = _training_data(table, train, code, options, kind)
-            choice = choose(data, fold, len(prepared.classes), options, progress)
-            tried.append(choice.on_layer(its.layer) if others else choice)
-            if tried[-1].beats(best):
-                best, chosen = tried[-1], (table, its)
-    assert best is not None
-    table, identity = chosen
-    if best is not tried[-1]:
-        data = None
-        data = _training_data(table, train, code, options, best.normalize)
-    assert data is not None
-    classifier, fitted = _fit(data, best, prepared.classes, identity, best.start)
-    return best.with_rivals(tried), classifier, fitted, table
+    identity: FeatureIdentity
+    others: Sequence[OtherLayer]
+
+    @property
+    def sample_size(self) -> None:
+        return None
+
+    def layers(self, table: Table) -> list[Callable[[], _TableRows]]:
+        others = [partial(_loaded, table, other) for other in self.others]
+        return [partial(_TableRows, table, self.identity), *others]
+
+    def fit_train(
+        self, problem: Problem, rows: _TableRows, choice: Choice, data: TrainingData | None
+    ) -> tuple[FittedClassifier, Choice]:
+        if data is None:
+            data = _training_data(problem, rows, problem.train, choice)
+        head = data.fit(choice.head, choice.C, choice.start)
+        classifier = classifier_of(head, choice, data.normalizer, problem.classes, rows.identity)
+        return FittedClassifier(classifier, head), choice
+
+    def fit(
+        self, problem: Problem, rows: _TableRows, positions: Positions, choice: Choice
+    ) -> FittedClassifier:
+        data = _training_data(problem, rows, positions, choice)
+        head = data.fit(choice.head, choice.C)
+        classifier = classifier_of(head, choice, data.normalizer, problem.classes, rows.identity)
+        return FittedClassifier(classifier, head)
 
 
-def _training_data(
-    table: Table, positions: NDArray[np.intp], code: dict[str, int], options: FitOptions, kind: Normalization
-) -> TrainingData:
-    y = np.array([code[table.labels[i]] for i in positions], np.intp)
-    return TrainingData(table.X[table.rows[positions]], y, kind, options.class_weight)
+def _loaded(table: Table, layer: OtherLayer) -> _TableRows:
+    return _TableRows(table.with_features(layer.load()), layer.identity)
 
 
-def _fit(
-    data: TrainingData,
-    choice: Choice,
-    classes: list[str],
-    identity: FeatureIdentity,
-    start: Fitted | None = None,
-) -> tuple[Classifier, Fitted]:
-    """The classifier, and what its solver says."""
-    fitted = data.fit(choice.head, choice.C, start)
-    return classifier_of(fitted, choice, data.normalizer, classes, identity), fitted
+def _training_data(problem: Problem, rows: _TableRows, positions: Positions, choice: Choice) -> TrainingData:
+    y = problem.prepared.codes(positions)
+    return TrainingData(rows.take(positions), y, choice.normalize, problem.options.class_weight)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import save_classifier
+from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.load import EVERY_LAYER, identity_of, table_of
 from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split
@@ -153,7 +154,7 @@ def _write(result: FitResult, out: Output, split: Output | None, rows: FeatureSe
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer of an open cache as a `classify.fit.solvers.sgd.RowSource`."""
+    """A layer of an open cache as a `classify.fit.out_of_core.LayerSource`."""
 
     reader: CacheReader
     name: str
@@ -162,6 +163,14 @@ class _Layer:
     def block(self) -> int:
         return self.reader.block_rows(self.name)
 
+    @property
+    def n_features(self) -> int:
+        return self.reader.identity.dims[self.name]
+
+    @property
+    def identity(self) -> FeatureIdentity:
+        return identity_of(self.reader.identity, self.name)
+
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         return self.reader.take(rows, self.name)
 
@@ -169,20 +178,14 @@ class _Layer:
 def _in_parts(
     reader: CacheReader, layer: str, memory: int, options: FitOptions, progress: Progress | None
 ) -> FitResult:
+    # Here: SGD needs scikit-learn, which rows in memory do not need before they are fitted.
     from fc7.classify.fit.out_of_core import fit_out_of_core
 
     known = reader.columns()
-    return fit_out_of_core(
-        make_table(
-            None, known.label, paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split
-        ),
-        _Layer(reader, layer),
-        reader.identity.dims[layer],
-        memory,
-        identity=identity_of(reader.identity, layer),
-        options=options,
-        progress=progress,
+    table = make_table(
+        None, known.label, paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split
     )
+    return fit_out_of_core(table, _Layer(reader, layer), memory, options, progress)
 
 
 def _rows_of(features: str | Path, layer: str) -> NDArray[np.float32]:

@@ -13,68 +13,76 @@ from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.blas import one_blas_thread
-from fc7.classify.classifier.classifier import Head
-from fc7.classify.classifier.normalizer import Normalization
 from fc7.classify.data.split_groups import count_table
 from fc7.classify.fit.learning_verdict import CurvePoint
 from fc7.classify.fit.learning_verdict import LearningCurve as LearningCurve
-from fc7.classify.fit.training import ClassWeight, TrainingData
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.training import TrainingData
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 
 REPEATS = 5
 
 
+class CodedRows(NamedTuple):
+    """Rows and their classes.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features), float32
+        As extracted.
+    y : ndarray of shape (n,), intp
+        Class codes from 0.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.intp]
+
+
 def learning_curve(
-    X: NDArray[np.float32],
-    y: NDArray[np.intp],
+    train: CodedRows,
     group: NDArray[np.intp],
-    X_test: NDArray[np.float32],
-    y_test: NDArray[np.intp],
+    test: CodedRows,
+    options: FitOptions,
     *,
-    head: Head,
-    C: float,
-    normalize: Normalization = "l2",
-    class_weight: ClassWeight = "none",
     repeats: int = REPEATS,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> LearningCurve:
     """Fit on ever fewer of the training rows and evaluate on the same test rows.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features), float32
-        The train set, as extracted.
-    y : ndarray of shape (n,), intp
-        Class codes from 0, each present.
+    train : CodedRows
+        Every class is present.
     group : ndarray of shape (n,), intp
         From 0; rows of one group are drawn together.
-    X_test : ndarray of shape (n_test, n_features), float32
-    y_test : ndarray of shape (n_test,), intp
-        -1 for a label that is not among the classes; always wrong. At least one row.
-    head : {"svm", "softmax", "svm-ovo"}
-    normalize : {"l2", "standard", "none"}
-        Learned anew on every draw.
-    class_weight : {"none", "balanced"}
-        As `TrainingData`, counted anew in every draw.
+    test : CodedRows
+        Code -1 for a label that is not among the classes; always wrong. At least one row.
+    options : FitOptions
+        Its head, C and normalisation, all three given, its class weight, and the seed, which decides the
+        draws. Normalisation is learned and classes are counted anew on every draw.
     repeats : int
         Draws of each size, at least 2.
-    seed : int
-        Decides the draws.
     progress : Progress or None
         Advances by one a fit.
 
     Raises
     ------
     UsageError
-        If `repeats` is below 2.
+        If `repeats` is below 2, or head, C or normalisation is left open.
     """
+    head, C, normalize = options.head, options.C, options.normalize
+    if head is None or C is None or normalize == "auto":
+        raise UsageError(
+            f"head {head}, C {C} and normalize {normalize!r} were found; needed is a choice of all three"
+        )
+    (X, y), (X_test, y_test) = train, test
     if repeats < 2:
         raise UsageError(f"--repeats {repeats} was found; needed are 2 at least, to see the spread")
     started = time.perf_counter()
@@ -87,7 +95,7 @@ def learning_curve(
     converged: list[bool] = []
 
     def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        data = TrainingData(X[rows], y[rows], normalize, class_weight)
+        data = TrainingData(X[rows], y[rows], normalize, options.class_weight)
         fitted = data.fit(head, C)
         converged.append(fitted.converged)
         scores = fitted.scores(data.normalizer.apply(X_test))
@@ -98,7 +106,9 @@ def learning_curve(
     points, half, spread = [], np.empty(0), 0.0
     with one_blas_thread():
         for share in shares[:-1]:
-            draws = [_draw(table, group, share, np.random.default_rng([seed, r])) for r in range(repeats)]
+            draws = [
+                _draw(table, group, share, np.random.default_rng([options.seed, r])) for r in range(repeats)
+            ]
             right_rows = np.array([right(rows) for rows in draws])
             points.append(_point(share, [len(rows) for rows in draws], right_rows, n_classes))
             half, spread = right_rows.mean(axis=0), points[-1].spread

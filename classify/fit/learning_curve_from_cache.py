@@ -10,7 +10,7 @@ import numpy as np
 
 from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.fit.fit import FitOptions, fit_table
-from fc7.classify.fit.learning_curve import REPEATS, LearningCurve, learning_curve
+from fc7.classify.fit.learning_curve import REPEATS, CodedRows, LearningCurve, learning_curve
 from fc7.models.common.progress import Progress
 
 
@@ -44,17 +44,11 @@ def learning_curve_of_cache(
         np.array([code.get(labels[i], -1) for i in rows], np.intp) for rows in (result.train, result.test)
     )
     curve = learning_curve(
-        found.X[result.train],
-        y,
+        CodedRows(found.X[result.train], y),
         result.train_groups,
-        found.X[result.test],
-        y_test,
-        head=result.classifier.head,
-        C=result.C,
-        normalize=result.classifier.normalizer.kind,
-        class_weight=options.class_weight,
+        CodedRows(found.X[result.test], y_test),
+        result.chosen,
         repeats=repeats,
-        seed=options.seed,
         progress=progress,
     )
     return replace(curve, seconds=time.perf_counter() - started)

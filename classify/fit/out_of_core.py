@@ -11,29 +11,25 @@ times, and where memory was short it took more than three times as long (tests/b
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.calibration import fit_scale, softmax
-from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.classifier.normalizer import KINDS, Normalizer
+from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.data.identity import FeatureIdentity
-from fc7.classify.data.leakage import measure_leakage
-from fc7.classify.data.prepare import prepare_split
 from fc7.classify.data.rows import Table, check_finite
-from fc7.classify.fit.choose import Choice, choose
-from fc7.classify.fit.outcome import TestEvaluation, classifier_of, recorded, result_of, right_predictions
-from fc7.classify.fit.rejection_rules import learn_rejection_rules
+from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.flow import fit_rows
+from fc7.classify.fit.outcome import classifier_of
+from fc7.classify.fit.problem import FittedClassifier, Positions, Problem
 from fc7.classify.fit.result import FitOptions, FitResult
-from fc7.classify.fit.solvers.heads import Fitted
-from fc7.classify.fit.solvers.sgd import RowSource, fit_in_parts
+from fc7.classify.fit.solvers.sgd import Normalised, RowSource, SgdFitter
 from fc7.classify.fit.training import TrainingData, class_weights
-from fc7.classify.metrics.metrics import compute_metrics
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress, Silent
 
@@ -42,50 +38,21 @@ _SAMPLE_ROWS = 20_000
 # The sample, its copy that is normalised, and the rows that are held on the way each take this share.
 _SHARE = 4
 
-Rows = NDArray[np.intp]
 
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """The labelled rows of a source; they count as in the table, and must be finite.
-
-    Attributes
-    ----------
-    table : Table
-        Without features: its X has no columns.
-    held : int
-        Rows that are held at a time.
-    """
-
-    table: Table
-    source: RowSource
-    held: int
+class LayerSource(RowSource, Protocol):
+    """A layer's rows where they are stored."""
 
     @property
-    def block(self) -> int:
-        """See `RowSource`; where some rows have no label, about so many."""
-        return self.source.block
+    def n_features(self) -> int:
+        """Of each row."""
 
-    def take(self, rows: Rows) -> NDArray[np.float32]:
-        """See `RowSource`."""
-        X = self.source.take(self.table.rows[rows])
-        check_finite(X, np.arange(len(X)), lambda i: self.table.name(int(rows[i])))
-        return X
-
-    def parts(self, rows: Rows) -> Iterator[NDArray[np.float32]]:
-        """All of them in order, as many at a time as are held."""
-        return (self.take(rows[start : start + self.held]) for start in range(0, len(rows), self.held))
+    @property
+    def identity(self) -> FeatureIdentity:
+        """What made them."""
 
 
 def fit_out_of_core(
-    table: Table,
-    source: RowSource,
-    n_features: int,
-    memory: int,
-    *,
-    identity: FeatureIdentity,
-    options: FitOptions,
-    progress: Progress | None = None,
+    table: Table, source: LayerSource, memory: int, options: FitOptions, progress: Progress | None = None
 ) -> FitResult:
     """Fit on rows that stay where they are.
 
@@ -93,7 +60,7 @@ def fit_out_of_core(
     ----------
     table : Table
         `classify.data.rows.make_table` without features.
-    source : RowSource
+    source : LayerSource
         Of the rows that the table counts.
     memory : int
         Bytes that feature rows may take.
@@ -112,7 +79,6 @@ def fit_out_of_core(
     DataError, UsageError
         As `classify.fit.fit.fit_classifier`.
     """
-    started = time.perf_counter()
     if options.head == "svm-ovo":
         raise UsageError(
             "--ovo holds the features in memory, and these take more than --memory: raise it, or fit "
@@ -122,107 +88,100 @@ def fit_out_of_core(
     if options.duplicates not in ("exact", "off"):
         options = replace(options, duplicates="exact")
         notes.append("near-duplicates were not searched for among so many images; exact copies were")
-    progress = progress or Silent()
-    prepared = prepare_split(table, options)
-    table, split, classes = prepared.table, prepared.split, prepared.classes
-    held = max(source.block, memory // (_SHARE * 4 * n_features))
-    rows = Labelled(table, source, held)
-    code = {label: i for i, label in enumerate(classes)}
-    y = np.array([code[table.labels[i]] for i in split.train], np.intp)
-    group = np.unique(prepared.group[split.train], return_inverse=True)[1]
-
-    sample = draw_sample(y, group, min(held, _SAMPLE_ROWS))
-    some = split.train[sample]
-    fold_of_some = make_folds(y[sample], np.unique(group[sample], return_inverse=True)[1], len(classes))
-    choice = _choose(rows, some, y[sample], fold_of_some, len(classes), options, progress)
-    notes.append(
-        f"the rows take more than --memory: head, normalisation and C were chosen on {len(sample)} of "
-        f"{len(y)} training images, and the classifier was fitted on all of them in parts"
-    )
-
-    solvers: list[Fitted] = []
-
-    def fit(positions: Rows, y: NDArray[np.intp], inside: NDArray[np.bool_]) -> list[Classifier]:
-        normalizer = Normalizer.learn_in_parts(choice.normalize, lambda: rows.parts(positions))
-        weights = class_weights(y, inside, len(classes), options.class_weight)
-        heads = fit_in_parts(
-            rows, positions, y, inside, choice.head, choice.C, weights, normalizer,
-            size=held, seed=options.seed, progress=progress,
-        )  # fmt: skip
-        solvers.append(heads[0])
-        return [classifier_of(head, choice, normalizer, classes, identity) for head in heads]
-
-    held_out = make_folds(y, group, len(classes)) == 0
-    inside = np.stack([np.ones(len(y), np.bool_), ~held_out], axis=1)
-    classifier, unseeing = fit(split.train, y, inside)
-    if held_out.any():
-        scores = [unseeing.decision_function(X) for X in rows.parts(split.train[held_out])]
-        choice = _calibrated(choice, np.concatenate(scores).astype(np.float64), y[held_out])
-        classifier = replace(classifier, scale=choice.scale)
-    rules = learn_rejection_rules(rows.take(some), np.arange(len(some)), fold_of_some, choice, options)
-    classifier = rules.applied_to(classifier)
-
-    predictions = [classifier.proba_and_novelty(X) for X in rows.parts(split.test)]
-    probabilities = np.concatenate([each[0] for each in predictions])
-    n_novel = sum(int(np.count_nonzero(each[1] > 1)) for each in predictions)
-    truth = [table.labels[i] for i in split.test]
-    metrics = compute_metrics(truth, probabilities, classes, classifier.reject_below)
-    right = right_predictions(probabilities, truth, classes)
-    given = prepared.untied_split is None
-    if options.refit_all:
-        known = np.array([i for i in sorted([*split.train, *split.test]) if table.labels[i] in code], np.intp)
-        y_known = np.array([code[table.labels[i]] for i in known], np.intp)
-        (classifier,) = fit(known, y_known, np.ones((len(known), 1), np.bool_))
-        classifier = rules.applied_to(replace(classifier, scale=choice.scale))
-    evaluation = TestEvaluation(
-        metrics, n_novel, measure_leakage(prepared, right, _cannot) if given else None
-    )
-    result = result_of(prepared, group, choice, rules, classifier, solvers[-1], evaluation, options, notes)
-    return recorded(result, table, started)
+    held = max(source.block, memory // (_SHARE * 4 * source.n_features))
+    return fit_rows(table, _InParts(source, held, progress or Silent()), options, progress, notes)
 
 
-def draw_sample(y: NDArray[np.intp], group: NDArray[np.intp], size: int) -> Rows:
-    """About `size` rows, the same share of each class.
+@dataclass(frozen=True, slots=True)
+class _StoredRows:
+    """The labelled rows of a source as `FeatureRows`; they count as in the table, and must be finite.
 
-    Parameters
+    Attributes
     ----------
-    y, group : ndarray of shape (n,), intp
-        Class codes; groups in the order in which they were dealt out, which is random.
-
-    Returns
-    -------
-    ndarray of intp
-        Ascending. Of each class those rows whose groups come first; two at least, or all that there are.
+    table : Table
+        Without features: its X has no columns.
+    held : int
+        Rows that are held at a time.
     """
-    if size >= len(y):
-        return np.arange(len(y))
-    order = np.lexsort((np.arange(len(y)), group, y))
-    count = np.bincount(y)
-    place = np.arange(len(y)) - np.repeat(np.cumsum(count) - count, count)
-    most = np.maximum(2, count * size // len(y))
-    return np.sort(order[place < most[y[order]]])
+
+    table: Table
+    source: LayerSource
+    held: int
+
+    @property
+    def identity(self) -> FeatureIdentity:
+        return self.source.identity
+
+    @property
+    def block(self) -> int:
+        """See `RowSource`; where some rows have no label, about so many."""
+        return self.source.block
+
+    def take(self, positions: Positions) -> NDArray[np.float32]:
+        X = self.source.take(self.table.rows[positions])
+        check_finite(X, np.arange(len(X)), lambda i: self.table.name(int(positions[i])))
+        return X
+
+    def parts(self, positions: Positions) -> Iterator[NDArray[np.float32]]:
+        starts = range(0, len(positions), self.held)
+        return (self.take(positions[start : start + self.held]) for start in starts)
+
+    def indexed(self, positions: Positions) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        return self.take(positions), np.arange(len(positions))
 
 
-def _choose(
-    rows: Labelled,
-    some: Rows,
-    y: NDArray[np.intp],
-    fold: NDArray[np.intp],
-    n_classes: int,
-    options: FitOptions,
-    progress: Progress,
-) -> Choice:
-    """What cross-validation chooses on some rows."""
-    tried: list[Choice] = []
-    best: Choice | None = None
-    for kind in KINDS if options.normalize == "auto" else (options.normalize,):
-        data = TrainingData(rows.take(some), y, kind, options.class_weight)
-        tried.append(choose(data, fold, n_classes, options, progress))
-        del data
-        if tried[-1].beats(best):
-            best = tried[-1]
-    assert best is not None
-    return best.with_rivals(tried)
+@dataclass(frozen=True, slots=True)
+class _InParts:
+    """A `Fitter` that goes over the stored rows a part at a time."""
+
+    source: LayerSource
+    held: int
+    progress: Progress
+
+    @property
+    def sample_size(self) -> int:
+        return min(self.held, _SAMPLE_ROWS)
+
+    def layers(self, table: Table) -> list[Callable[[], _StoredRows]]:
+        return [lambda: _StoredRows(table, self.source, self.held)]
+
+    def fit_train(
+        self, problem: Problem, rows: _StoredRows, choice: Choice, data: TrainingData | None
+    ) -> tuple[FittedClassifier, Choice]:
+        held_out = make_folds(problem.y, problem.group, len(problem.classes)) == 0
+        inside = np.stack([np.ones(len(problem.y), np.bool_), ~held_out], axis=1)
+        kept, unseeing = self._heads(problem, rows, problem.train, choice, inside)
+        if not held_out.any():
+            return kept, choice
+        parts = rows.parts(problem.train[held_out])
+        scores = np.concatenate([unseeing.classifier.decision_function(X) for X in parts])
+        choice = _calibrated(choice, scores.astype(np.float64), problem.y[held_out])
+        return replace(kept, classifier=replace(kept.classifier, scale=choice.scale)), choice
+
+    def fit(
+        self, problem: Problem, rows: _StoredRows, positions: Positions, choice: Choice
+    ) -> FittedClassifier:
+        (kept,) = self._heads(problem, rows, positions, choice, np.ones((len(positions), 1), np.bool_))
+        return kept
+
+    def _heads(
+        self,
+        problem: Problem,
+        rows: _StoredRows,
+        positions: Positions,
+        choice: Choice,
+        inside: NDArray[np.bool_],
+    ) -> list[FittedClassifier]:
+        """A classifier for each choice of rows, a column of `inside`; all are fitted in the same passes."""
+        normalizer = Normalizer.learn_in_parts(choice.normalize, lambda: rows.parts(positions))
+        y, classes = problem.prepared.codes(positions), problem.classes
+        weights = class_weights(y, inside, len(classes), problem.options.class_weight)
+        fitter = SgdFitter(choice.head, self.held, problem.options.seed, self.progress)
+        heads = fitter.fit(Normalised(rows, normalizer), positions, y, inside, choice.C, weights)
+        return [
+            FittedClassifier(classifier_of(head, choice, normalizer, classes, rows.identity), head)
+            for head in heads
+        ]
 
 
 def _calibrated(choice: Choice, scores: NDArray[np.float64], y: NDArray[np.intp]) -> Choice:
@@ -234,7 +193,3 @@ def _calibrated(choice: Choice, scores: NDArray[np.float64], y: NDArray[np.intp]
         confidence=softmax(scale * scores).max(axis=1).astype(np.float32),
         correct=scores.argmax(axis=1) == y,
     )
-
-
-def _cannot(train: Rows, test: Rows) -> NDArray[np.bool_]:
-    raise AssertionError("a given split is tested as it is")

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.calibration import fit_scale, softmax
-from fc7.classify.classifier.normalizer import Normalization, Normalizer
+from fc7.classify.classifier.normalizer import KINDS, Normalization, Normalizer
 from fc7.classify.data.folds import make_folds
-from fc7.classify.data.rows import Table
+from fc7.classify.data.rows import Table, codes_of
 from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.fit.cross_validate import grid, tune
-from fc7.classify.fit.training import ClassWeight, TrainingData
-from fc7.models.common.errors import DataError
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.training import TrainingData
+from fc7.models.common.errors import DataError, UsageError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress
 
@@ -59,12 +60,9 @@ class OutOfFold:
 
 def out_of_fold(
     table: Table,
+    options: FitOptions | None = None,
     *,
     alike: Sequence[str] | None = None,
-    C: float | None = None,
-    normalize: Normalization = "l2",
-    class_weight: ClassWeight = "none",
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> OutOfFold:
     """Cross-validate a softmax head over every labelled row.
@@ -74,27 +72,28 @@ def out_of_fold(
 
     Parameters
     ----------
+    options : FitOptions or None
+        Its C (None cross-validates it; for a large table, `_LARGE`, the middle of its range is taken),
+        normalisation, class weight, and the seed, which decides the folds.
     alike : sequence of n_labelled str, or None
         Rows with one text that is not empty stay together, as copies and groups do
         (`classify.duplicates.find.Duplicates.group_names`).
-    C : float or None
-        None cross-validates it; for a large table (`_LARGE`) the middle of its range is taken.
-    normalize : {"l2", "standard", "none"}
-    class_weight : {"none", "balanced"}
-        As `TrainingData`.
-    seed : int
-        Decides the folds.
 
     Raises
     ------
+    UsageError
+        If the normalisation is "auto".
     DataError
         If there are not two classes with two images each, so that nothing can be held out.
     """
+    options = options or FitOptions()
+    if options.normalize == "auto":
+        raise UsageError(f"normalize 'auto' was found; needed is one of {', '.join(KINDS)}")
+    normalize: Normalization = options.normalize
     classes = tuple(in_order(table.labels))
-    code = {label: i for i, label in enumerate(classes)}
-    y = np.array([code[label] for label in table.labels], np.intp)
+    y = codes_of(table.labels, classes)
     keys, group_names = row_keys(table.groups, table.content, table.paths)
-    group = make_groups(keys, group_names if alike is None else [*group_names, alike], seed)
+    group = make_groups(keys, group_names if alike is None else [*group_names, alike], options.seed)
     fold = make_folds(y, group, len(classes))
     if len(np.unique(y[fold >= 0])) < 2:
         raise DataError(
@@ -105,11 +104,11 @@ def out_of_fold(
     if large:
         X, normalize = _leading(Normalizer.learn(normalize, X).apply(X), len(classes)), "none"
     with one_blas_thread():
-        data = TrainingData(X, y, normalize, class_weight)
-        values = [C] if C is not None else grid("softmax", data.mean_square)
+        data = TrainingData(X, y, normalize, options.class_weight)
+        values = [options.C] if options.C is not None else grid("softmax", data.mean_square)
         if large:
             values = values[len(values) // 2 :][:1]
-        tuned = tune("softmax", data, fold, len(classes), values, progress)
+        tuned = tune("softmax", data, fold, values, progress)
         probabilities = np.full((len(y), len(classes)), np.nan)
         scale = fit_scale(tuned.scores, y[tuned.rows])
         probabilities[tuned.rows] = softmax(scale * tuned.scores)

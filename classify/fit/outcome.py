@@ -1,4 +1,4 @@
-"""What both ways of fitting, in memory and out of core, make of a fitted head."""
+"""What a fit makes of a fitted head: a classifier, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from fc7.classify.data.record import NEITHER, TEST, TRAIN, SplitRecord
 from fc7.classify.data.rows import Table, left_out_note
 from fc7.classify.data.split import Split
 from fc7.classify.fit.choose import Choice
+from fc7.classify.fit.problem import FittedClassifier, Problem
 from fc7.classify.fit.rejection_rules import RejectionRules
-from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.result import FitResult
 from fc7.classify.fit.solvers.heads import Fitted
 from fc7.classify.metrics.metrics import Metrics
 from fc7.models.common.label_names import lookalikes
@@ -70,36 +71,28 @@ class TestEvaluation:
 
 
 def result_of(
-    prepared: Prepared,
-    train_groups: NDArray[np.intp],
+    problem: Problem,
     choice: Choice,
     rules: RejectionRules,
-    classifier: Classifier,
-    fitted: Fitted,
+    kept: FittedClassifier,
     evaluation: TestEvaluation,
-    options: FitOptions,
     notes: Sequence[str],
 ) -> FitResult:
     """Everything that is known but for what `recorded` adds.
 
     Parameters
     ----------
-    train_groups : ndarray of shape (n_train,), intp
-        As `FitResult.train_groups`.
-    classifier : Classifier
-        To be kept.
-    fitted : Fitted
-        Its head, as the solver left it.
     notes : sequence of str
         What the way of fitting has to say.
     """
+    prepared = problem.prepared
     table, split = prepared.table, prepared.split
     return FitResult(
-        classifier=classifier,
+        classifier=kept.classifier,
         metrics=evaluation.metrics,
         train=table.rows[split.train],
         test=table.rows[split.test],
-        train_groups=train_groups,
+        train_groups=problem.group,
         parts=_parts(table, split),
         split_how=split.how,
         counts=_counts(table, split, evaluation.metrics),
@@ -107,9 +100,9 @@ def result_of(
         rejection=rules.rejection,
         novelty=rules.novelty,
         n_novel=evaluation.n_novel,
-        solver=fitted.solver,
-        notes=(*notes, *_notes(prepared, choice, rules, fitted, classifier.identity)),
-        options=options,
+        solver=kept.head.solver,
+        notes=(*notes, *_notes(prepared, choice, rules, kept)),
+        options=problem.options,
         seconds=0.0,
         duplicates=prepared.duplicates,
         leakage=evaluation.leakage,
@@ -146,13 +139,12 @@ def _counts(table: Table, split: Split, metrics: Metrics) -> dict[str, tuple[int
     return {label: (in_training[label], n) for label, n in in_test}
 
 
-def _notes(
-    prepared: Prepared, choice: Choice, rules: RejectionRules, fitted: Fitted, identity: FeatureIdentity
-) -> list[str]:
+def _notes(prepared: Prepared, choice: Choice, rules: RejectionRules, kept: FittedClassifier) -> list[str]:
+    identity = kept.classifier.identity
     notes = [*lookalikes(prepared.classes), *prepared.split.notes, *choice.notes, *rules.notes]
     if not identity.trained:
         notes.append(f"network {identity.network!r} has random weights: enough to try the tool, no more")
-    if not fitted.converged:
+    if not kept.head.converged:
         notes.append(
             f"the {choice.head} did not converge at C = {choice.C:g}: its metrics are its own, but a better "
             "one exists; a smaller -C converges"

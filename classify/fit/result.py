@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Literal
 
@@ -166,6 +166,12 @@ class FitResult:
     def C(self) -> float:  # noqa: N802
         """The C of the kept classifier."""
         return self.classifier.C
+
+    @property
+    def chosen(self) -> FitOptions:
+        """The options with the head, C and normalisation that were chosen."""
+        kept = self.classifier
+        return replace(self.options, head=kept.head, C=kept.C, normalize=kept.normalizer.kind)
 
     def record(self) -> dict[str, object]:
         """What classifier.onnx says about its making, as JSON values; no times, so that it is repeatable."""

@@ -19,6 +19,7 @@ from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
 from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache
+from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
@@ -181,9 +182,7 @@ def compare_classifiers(
             for given in (inputs, second_inputs)
             if given is not None
         ],
-        options or RunOptions(),
-        progress or Silent(),
-        notify,
+        ScoringRun(options or RunOptions(), progress or Silent(), notify),
     )
     sides = [side.rows for side in scored]
     pairs, n_unmatched = _matched(*sides)
@@ -226,18 +225,17 @@ def compare_classifiers(
 def _scored(
     classifiers: Sequence[Classifier],
     listings: Sequence[Listing | Path],
-    options: RunOptions,
-    progress: Progress,
-    notify: Notify,
+    run: ScoringRun,
 ) -> list[Scoring]:
     """What each classifier says of its listing, or of the one that there is."""
     with ExitStack() as stack:
         # For both runs: an image that is given up in the first would else end the process in the second.
         recovered = [
-            stack.enter_context(recover_unless_cache(listing, None, options, notify)) for listing in listings
+            stack.enter_context(recover_unless_cache(listing, None, run.options, run.notify))
+            for listing in listings
         ]
         return [
-            score_labelled(listing, classifier, options, progress=progress, notify=notify, care=care)
+            score_labelled(listing, classifier, run, care)
             for classifier, (listing, care) in zip(classifiers, (recovered[0], recovered[-1]), strict=True)
         ]
 

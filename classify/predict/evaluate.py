@@ -17,8 +17,8 @@ from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.classify.predict.group_metrics import GroupMetrics, group_metrics
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
+from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.classify.predict.train_overlap import in_train_set
-from fc7.extract.clock import Clock
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
@@ -162,15 +162,8 @@ def evaluate_images(
     )
     options = options or RunOptions()
     with recover_unless_cache(listing, None, options, notify) as (listing, care):
-        scoring = score_labelled(
-            listing,
-            classifier,
-            options,
-            group_by=group_by,
-            progress=progress or Silent(),
-            notify=notify,
-            care=care,
-        )
+        run = ScoringRun(options, progress or Silent(), notify)
+        scoring = score_labelled(listing, classifier, run, care, group_by=group_by)
     rows = scoring.rows
     if held_out:
         rows = rows.take(np.flatnonzero(~rows.in_train))
@@ -199,12 +192,10 @@ def evaluate_images(
 def score_labelled(
     listing: Listing | Path,
     classifier: Classifier,
-    options: RunOptions,
+    run: ScoringRun,
+    care: Care,
     *,
     group_by: str | None = None,
-    progress: Progress,
-    notify: Notify,
-    care: Care,
 ) -> Scoring:
     """Score every labelled image of a listing or a cache.
 
@@ -229,9 +220,7 @@ def score_labelled(
     novelty = [np.empty(0, np.float32)]
     unlabelled = 0
     failures = list(listing.failures) if isinstance(listing, Listing) else []
-    with closing(
-        score_inputs(listing, classifier, options, clock=Clock(), progress=progress, notify=notify, care=care)
-    ) as done:
+    with closing(score_inputs(listing, classifier, run, care)) as done:
         for scored in done:
             known = [i for i, label in enumerate(scored.labels) if label is not None]
             unlabelled += len(scored.labels) - len(known)

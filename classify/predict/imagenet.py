@@ -121,7 +121,7 @@ def imagenet_images(
         out = guard_for(inputs).claim(out, PREDICTIONS)
     progress, options = progress or Silent(), options or ExtractOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
-    layer = classifier_layer(stored.spec)
+    run = _network_run(stored, options)
     listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
     note_ignored(listing, notify)
     failures: list[Failure] = []
@@ -129,7 +129,7 @@ def imagenet_images(
     with (
         recover_from_crash(listing, out, notify) as (listing, care),
         _open(out, form, top_k, shown_root(listing)) as writer,
-        closing(_scored(stored, layer, listing, options, progress, notify, care)) as scored,
+        closing(_scored(run, listing, progress, notify, care)) as scored,
     ):
         early = ListedFailures(listing.failures)
         for paths, probabilities, failed in scored:
@@ -191,30 +191,25 @@ def class_probabilities(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(result[:, -len(imagenet_classes()) :], np.float32)
 
 
-def _scored(
-    stored: StoredNetwork,
-    layer: LayerSpec,
-    listing: Listing,
-    options: ExtractOptions,
-    progress: Progress,
-    notify: Notify,
-    care: Care,
-) -> Generator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
+def _network_run(stored: StoredNetwork, options: ExtractOptions) -> NetworkRun:
+    """The network with its classifier's layer as its only output."""
+    layer = classifier_layer(stored.spec)
     # A map of scores for each place of the image (a fully convolutional net) is averaged to one row.
     pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"
     changed: PreprocessSpec = dataclasses.replace(stored.spec.preprocess, **options.preprocess)  # type: ignore[arg-type]
     spec = dataclasses.replace(stored.spec, preprocess=changed, pool=pool)
-    run = NetworkRun(
-        stored.graph_path,
-        spec,
-        (layer.name,),
-        options,
-    )
+    return NetworkRun(stored.graph_path, spec, (layer.name,), options)
+
+
+def _scored(
+    run: NetworkRun, listing: Listing, progress: Progress, notify: Notify, care: Care
+) -> Generator[tuple[list[str], NDArray[np.float32], list[Failure]]]:
+    (layer,) = run.layers
     progress.start(len(listing.images), "classifying")
     with closing(on_this_machine(listing.images, run, clock=Clock(), notify=notify, care=care)) as done:
         for finished in done:
             refs = finished.block.refs
-            rows = finished.block.features[layer.name] if refs else np.empty((0, 1000), np.float32)
+            rows = finished.block.features[layer] if refs else np.empty((0, 1000), np.float32)
             yield [ref.path for ref in refs], class_probabilities(rows), list(finished.failures)
             progress.advance(len(refs) + len(finished.failures))
     progress.finish()

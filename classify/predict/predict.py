@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from fc7.classify.predict.predictions import (
 )
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
+from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
@@ -32,9 +33,6 @@ from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
-
-if TYPE_CHECKING:
-    from fc7.extract.cluster.driver import NodeWork
 
 
 class Prediction(NamedTuple):
@@ -162,28 +160,17 @@ def classify_images(
         out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify, labelled=False)
-    options, clock = options or RunOptions(), Clock()
+    options = options or RunOptions()
+    run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
     rows: list[Prediction] = []
     counts = Counter[str]()
     n_novel = 0
-    nodes: dict[str, NodeWork] = {}
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
         _writer(out, form, classifier, top_k, root) as writer,
-        closing(
-            score_inputs(
-                listing,
-                classifier,
-                options,
-                clock=clock,
-                progress=progress or Silent(),
-                notify=notify,
-                nodes=nodes,
-                care=care,
-            )
-        ) as done,
+        closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
         for scored in done:
@@ -212,8 +199,8 @@ def classify_images(
         counts[classifier.rejection_label],
         n_novel,
         time.perf_counter() - started,
-        clock,
-        {name: (work.images, work.seconds) for name, work in nodes.items()},
+        run.clock,
+        {name: (work.images, work.seconds) for name, work in run.nodes.items()},
         classifier.classes_,
         rows,
     )

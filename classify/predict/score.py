@@ -14,10 +14,11 @@ import numpy as np
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import check_identity, layer_for
 from fc7.classify.predict.batching import batch_rows, batched
-from fc7.extract.clock import Clock
+from fc7.classify.predict.scoring_run import ScoringRun
+from fc7.extract.cache.reader import CacheReader
 from fc7.extract.engine.trial import try_network
+from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
@@ -32,7 +33,6 @@ from fc7.models.store.ensure import ensure_network
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fc7.extract.cluster.driver import NodeWork
     from fc7.models.store.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
@@ -71,29 +71,24 @@ class Scored:
 def score_inputs(
     inputs: Sequence[str | Path] | Listing | Path,
     classifier: Classifier,
-    options: RunOptions,
-    *,
-    clock: Clock,
-    progress: Progress,
-    notify: Notify,
-    nodes: dict[str, NodeWork] | None = None,
+    run: ScoringRun,
     care: Care = NO_CARE,
 ) -> Generator[Scored]:
     """Probabilities for images, folders or one features.h5, a batch at a time.
 
-    `inputs` may also be what `list_unless_cache` made of them. On a cluster `nodes` is filled with what
-    each node did. `care` is what is done on this machine about images that may end the process.
+    `inputs` may also be what `list_unless_cache` made of them. `care` is what is done on this machine about
+    images that may end the process.
 
     Raises
     ------
     MismatchError
         If the cache is of another network, or the store does not have the classifier's network.
     """
-    listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, notify)
+    listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, run.notify)
     if isinstance(listing, Listing):
-        yield from _score_images(listing, classifier, options, clock, progress, notify, nodes, care)
+        yield from _score_images(listing, classifier, run, care)
     else:
-        yield from _score_cache(listing, classifier, progress)
+        yield from _score_cache(listing, classifier, run.progress)
 
 
 def list_unless_cache(
@@ -147,8 +142,6 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
     if not files:
         return None
-    from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
-
     caches = [path for path in files if is_feature_cache(path)]
     if not caches:
         return None
@@ -160,8 +153,6 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
 
 
 def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
-    from fc7.extract.cache.reader import CacheReader
-
     remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
         layer = layer_for(reader, path, classifier.identity, remedy)
@@ -188,28 +179,27 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
         progress.finish()
 
 
-def _score_images(
-    listing: Listing,
-    classifier: Classifier,
-    options: RunOptions,
-    clock: Clock,
-    progress: Progress,
-    notify: Notify,
-    nodes: dict[str, NodeWork] | None,
-    care: Care,
-) -> Iterator[Scored]:
+def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, care: Care) -> Iterator[Scored]:
+    options, progress, notify = run.options, run.progress, run.notify
     stored, spec, layer = find_network(classifier, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
-    run = NetworkRun(stored.graph_path, spec, (layer,), options)
+    network = NetworkRun(stored.graph_path, spec, (layer,), options)
     if options.cluster is None:
-        done = on_this_machine(listing.images, run, clock=clock, notify=notify, care=care)
+        done = on_this_machine(listing.images, network, clock=run.clock, notify=notify, care=care)
     else:
+        # Most calls are not on a cluster, and the start of one photo's classification is what users wait for.
         from fc7.extract.cluster.driver import on_cluster
 
         done = on_cluster(
-            listing.images, run, options.cluster, clock=clock, notify=notify, in_order=True, nodes=nodes
+            listing.images,
+            network,
+            options.cluster,
+            clock=run.clock,
+            notify=notify,
+            in_order=True,
+            nodes=run.nodes,
         )
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.

@@ -78,10 +78,12 @@ def gather(
         try:
             folds = out_of_fold(
                 table,
+                FitOptions(
+                    C=classifier.C if classifier.head == "softmax" else None,
+                    normalize=classifier.normalizer.kind,
+                    class_weight=class_weight_of(made),
+                ),
                 alike=None if copies is None else copies.group_names,
-                C=classifier.C if classifier.head == "softmax" else None,
-                normalize=classifier.normalizer.kind,
-                class_weight=class_weight_of(made),
                 progress=progress,
             )
         except DataError as exc:

@@ -11,8 +11,8 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.data.split_groups import make_groups, row_keys
-from fc7.classify.fit.learning_curve import LearningCurve, learning_curve
-from fc7.classify.fit.result import class_weight_of
+from fc7.classify.fit.learning_curve import CodedRows, LearningCurve, learning_curve
+from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.models.common.progress import Progress
 
 # Numbers in the training rows times classes. A curve is about ten fits; at this size (5,000 rows of 4096
@@ -51,14 +51,14 @@ def curve_of(
     keys, group_names = row_keys(table.groups, table.content, table.paths)
     group = make_groups(keys, [*group_names, alike], 0)[train]
     return learning_curve(
-        table.X[table.rows[train]],
-        y[train],
+        CodedRows(table.X[table.rows[train]], y[train]),
         np.unique(group, return_inverse=True)[1],
-        table.X[table.rows[test]],
-        y[test],
-        head=classifier.head,
-        C=classifier.C,
-        normalize=classifier.normalizer.kind,
-        class_weight=class_weight_of(classifier.metadata),
+        CodedRows(table.X[table.rows[test]], y[test]),
+        FitOptions(
+            head=classifier.head,
+            C=classifier.C,
+            normalize=classifier.normalizer.kind,
+            class_weight=class_weight_of(classifier.metadata),
+        ),
         progress=progress,
     )

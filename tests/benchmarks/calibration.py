@@ -54,7 +54,7 @@ def main() -> None:
             fold = make_folds(data.y, np.unique(unit[split.train], return_inverse=True)[1], len(classes))
             X, X_test = (data.normalizer.apply(found.X[part]) for part in (split.train, split.test))
             for head in HEADS:
-                tuned = tune(head, data, fold, len(classes), [_C[head]])
+                tuned = tune(head, data, fold, [_C[head]])
                 scale = fit_scale(tuned.scores, data.y[tuned.rows])
                 answers = {"temperature (fc7)": softmax(scale * data.fit(head, _C[head]).scores(X_test))}
                 estimator = (

@@ -12,6 +12,7 @@ right where the hinge got 91.7 % and LinearSVC 92.7 % (C = 1, ten epochs; tests/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,64 +104,91 @@ class Sgd:
         self._classes = None
 
 
-def fit_in_parts(
-    source: RowSource,
-    rows: Rows,
-    y: NDArray[np.intp],
-    inside: NDArray[np.bool_],
-    head: Head,
-    C: float,
-    class_weight: NDArray[np.float64],
-    normalizer: Normalizer,
-    *,
-    size: int,
-    seed: int,
-    progress: Progress,
-) -> list[Fitted]:
-    """Heads on several choices of the same rows, which are read once an epoch for all of them.
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """The rows of a source, normalised."""
 
-    Parameters
+    source: RowSource
+    normalizer: Normalizer
+
+    @property
+    def block(self) -> int:
+        """See `RowSource`."""
+        return self.source.block
+
+    def take(self, rows: Rows) -> NDArray[np.float32]:
+        """See `RowSource`."""
+        X = self.source.take(rows)
+        return self.normalizer.apply(X, out=X)
+
+
+@dataclass(frozen=True, slots=True)
+class SgdFitter:
+    """Fits one head on rows that are read a part at a time.
+
+    Attributes
     ----------
-    rows : ndarray of shape (n,), intp
-        Of the source, ascending.
-    y : ndarray of shape (n,), intp
-        Class codes; each choice holds every class.
-    inside : ndarray of shape (n, n_choices), bool
     head : {"svm", "softmax"}
-    class_weight : ndarray of shape (n_choices, n_classes), float64
-    size : int
+    held : int
         Rows that are held at a time.
     seed : int
         Decides the order of the rows.
-
-    Returns
-    -------
-    list of Fitted
-        The same for the same rows, order and `size`.
     """
-    n_choices, n_classes = class_weight.shape
-    # Of two classes one is told from the other.
-    fitted_classes = range(1, 2) if n_classes == 2 else range(n_classes)
-    heads = [
-        [
-            Sgd(head, C, int(inside[:, i].sum()), w[c], w[1 - c] if n_classes == 2 else 1.0)
-            for c in fitted_classes
+
+    head: Head
+    held: int
+    seed: int
+    progress: Progress
+
+    def fit(
+        self,
+        source: RowSource,
+        rows: Rows,
+        y: NDArray[np.intp],
+        inside: NDArray[np.bool_],
+        C: float,
+        class_weight: NDArray[np.float64],
+    ) -> list[Fitted]:
+        """Heads on several choices of the same rows, which are read once an epoch for all of them.
+
+        Parameters
+        ----------
+        source : RowSource
+            Of normalised rows.
+        rows : ndarray of shape (n,), intp
+            Of the source, ascending.
+        y : ndarray of shape (n,), intp
+            Class codes; each choice holds every class.
+        inside : ndarray of shape (n, n_choices), bool
+        class_weight : ndarray of shape (n_choices, n_classes), float64
+
+        Returns
+        -------
+        list of Fitted
+            The same for the same rows, order and `held`.
+        """
+        n_choices, n_classes = class_weight.shape
+        # Of two classes one is told from the other.
+        fitted_classes = range(1, 2) if n_classes == 2 else range(n_classes)
+        heads = [
+            [
+                Sgd(self.head, C, int(inside[:, i].sum()), w[c], w[1 - c] if n_classes == 2 else 1.0)
+                for c in fitted_classes
+            ]
+            for i, w in enumerate(class_weight)
         ]
-        for i, w in enumerate(class_weight)
-    ]
-    epochs = max(_EPOCHS, -(-_STEPS // len(rows)))
-    rng = np.random.default_rng(seed)
-    progress.start(epochs * len(rows), f"fitting {head} in parts")
-    for _ in range(epochs):
-        for which, X in shuffled(source, rows, size, rng):
-            normalizer.apply(X, out=X)
-            for i in range(n_choices):
-                chosen = inside[which, i]
-                if chosen.any():
-                    _learn(heads[i], fitted_classes, X if chosen.all() else X[chosen], y[which[chosen]])
-            progress.advance(len(X))
-    progress.finish()
-    return [_fitted(each, head, epochs) for each in heads]
+        epochs = max(_EPOCHS, -(-_STEPS // len(rows)))
+        rng = np.random.default_rng(self.seed)
+        self.progress.start(epochs * len(rows), f"fitting {self.head} in parts")
+        for _ in range(epochs):
+            for which, X in shuffled(source, rows, self.held, rng):
+                for i in range(n_choices):
+                    chosen = inside[which, i]
+                    if chosen.any():
+                        _learn(heads[i], fitted_classes, X if chosen.all() else X[chosen], y[which[chosen]])
+                self.progress.advance(len(X))
+        self.progress.finish()
+        return [_fitted(each, self.head, epochs) for each in heads]
 
 
 def _learn(heads: list[Sgd], classes: range, X: NDArray[np.float32], y: NDArray[np.intp]) -> None:

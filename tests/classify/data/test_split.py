@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fc7.classify.commands.options import GIVEN_SPLIT
-from fc7.classify.data.split import column_split, nearest_subset, stratified_split, training_count
+from fc7.classify.data.nearest_subset import nearest_subset
+from fc7.classify.data.split import column_split, stratified_split, training_count
 from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.data.split_values import GIVEN, SplitValues
 from fc7.models.common.errors import DataError, UsageError

@@ -64,7 +64,7 @@ def test_the_one_standard_error_rule_on_hand_counted_cases(
     data = TrainingData(np.ones((100, 3), np.float32), y, "l2")
     script = Scripted(dict(zip(values, right, strict=True)), y)
     monkeypatch.setattr(TrainingData, "folds", lambda self, head, fold: script)
-    found = tune("svm", data, y.copy(), 2, values, one_se=one_se)
+    found = tune("svm", data, y.copy(), values, one_se=one_se)
     assert kept == found.best.C
     assert found.peak.accuracy == max(right) / 100
     assert np.unique(np.abs(found.scores).max(axis=1)).tolist() == [kept]

@@ -15,7 +15,8 @@ from sklearn.svm import LinearSVC
 
 from fc7.classify.commands.curves import learning_curve_report
 from fc7.classify.data.split_groups import count_table
-from fc7.classify.fit.learning_curve import LearningCurve, _draw, learning_curve
+from fc7.classify.fit.learning_curve import CodedRows, LearningCurve, _draw, learning_curve
+from fc7.classify.fit.result import FitOptions
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 from tests.support.classify.blobs import blobs
@@ -27,7 +28,11 @@ def curve(per_class: int, spread: float, n_test: int = 400, repeats: int = 5) ->
     train = np.arange(len(y)) % (per_class + n_test) < per_class
     n = int(train.sum())
     return learning_curve(
-        X[train], y[train], np.arange(n), X[~train], y[~train], head="svm", C=1.0, repeats=repeats
+        CodedRows(X[train], y[train]),
+        np.arange(n),
+        CodedRows(X[~train], y[~train]),
+        FitOptions(head="svm", C=1.0),
+        repeats=repeats,
     )
 
 
@@ -36,7 +41,11 @@ def test_the_whole_training_part_gives_what_scikit_learn_gives() -> None:
     y = np.array([int(label[-1]) for label in labels], np.intp)
     train = np.arange(120) % 2 == 0
     found = learning_curve(
-        X[train], y[train], np.arange(60), X[~train], y[~train], head="svm", C=1.0, repeats=2
+        CodedRows(X[train], y[train]),
+        np.arange(60),
+        CodedRows(X[~train], y[~train]),
+        FitOptions(head="svm", C=1.0),
+        repeats=2,
     )
     estimator = LinearSVC(C=1.0, dual=True, random_state=0).fit(unit_rows(X[train]), y[train])
     assert found.points[-1].mean == pytest.approx(estimator.score(unit_rows(X[~train]), y[~train]))
@@ -86,7 +95,10 @@ def test_the_error_of_the_gain_is_about_what_repeating_it_all_shows() -> None:
         X = (np.eye(3, 6)[y] * 2 + rng.normal(size=(180, 6)) + 3).astype(np.float32)
         train = np.arange(180) % 60 < 12
         found = learning_curve(
-            X[train], y[train], np.arange(36), X[~train], y[~train], head="svm", C=1.0, normalize="standard"
+            CodedRows(X[train], y[train]),
+            np.arange(36),
+            CodedRows(X[~train], y[~train]),
+            FitOptions(head="svm", C=1.0, normalize="standard"),
         )
         gains.append(found.gain)
         errors.append(found.gain_error)

@@ -16,10 +16,10 @@ from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.commands.fit import parse_bytes
+from fc7.classify.data.selection import draw_sample
 from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
-from fc7.classify.fit.out_of_core import draw_sample
-from fc7.classify.fit.solvers.sgd import fit_in_parts, shuffled
+from fc7.classify.fit.solvers.sgd import Normalised, SgdFitter, shuffled
 from fc7.extract.cache.reader import load_features
 from fc7.extract.records import ImageRef, RowBlock
 from fc7.models.common.errors import DataError, UsageError
@@ -73,10 +73,9 @@ def test_the_objective_is_that_of_the_hinge_at_the_same_c(C: float, monkeypatch:
     X, labels = blobs([60, 60], 10, spread=2.0)
     X[:, 0] += 0.1  # the cut at zero leaves some rows without anything
     y = np.unique(labels, return_inverse=True)[1]
-    (head,) = fit_in_parts(
-        Held(X), np.arange(120), y, np.ones((120, 1), bool), "svm", C, np.ones((1, 2)), Normalizer("l2"),
-        size=50, seed=0, progress=Silent(),
-    )  # fmt: skip
+    source = Normalised(Held(X), Normalizer("l2"))
+    fitter = SgdFitter("svm", held=50, seed=0, progress=Silent())
+    (head,) = fitter.fit(source, np.arange(120), y, np.ones((120, 1), bool), C, np.ones((1, 2)))
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
 
     def objective(w: NDArray[np.float64], b: float) -> float:

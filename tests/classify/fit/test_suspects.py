@@ -42,7 +42,7 @@ def test_planted_flips_are_the_first_suspects() -> None:
     flipped = np.random.default_rng(1).choice(len(y), 8, replace=False)
     y[flipped] = [f"class {(int(label[-1]) + 1) % 4}" for label in y[flipped]]
     table = table_of(X, y)
-    found = find_suspects(table, out_of_fold(table, C=10.0))
+    found = find_suspects(table, out_of_fold(table, FitOptions(C=10.0)))
     assert {suspect.row for suspect in found[:8]} == set(flipped.tolist())
     for suspect in found[:8]:
         assert suspect.suggested == f"class {suspect.row // 40}"
@@ -54,7 +54,7 @@ def test_planted_flips_are_the_first_suspects() -> None:
 def test_probabilities_are_those_of_heads_that_have_not_seen_the_row(class_weight: ClassWeight) -> None:
     X, y = blobs([15, 20, 12], 25, spread=2.0)
     table = table_of(X, y)
-    found = out_of_fold(table, C=3.0, class_weight=class_weight)
+    found = out_of_fold(table, FitOptions(C=3.0, class_weight=class_weight))
     rows = X / np.linalg.norm(X, axis=1, keepdims=True)
     fold = make_folds(found.y, make_groups(*row_keys(None, None, names(len(y))), 0), 3)
     scores = np.empty((len(y), 3))
@@ -84,7 +84,7 @@ def test_copies_with_different_labels_come_first_and_the_majority_is_right() -> 
     y[3] = "class 1"
     y[30] = "class 0"  # a flip without a copy
     table = table_of(X, y, content)
-    found = find_suspects(table, out_of_fold(table, C=10.0))
+    found = find_suspects(table, out_of_fold(table, FitOptions(C=10.0)))
     assert [suspect.row for suspect in found[:2]] == [3, 30]
     assert found[0].suggested == "class 0"
     assert found[0].twin in (names(40)[1], names(40)[2])
@@ -101,7 +101,7 @@ def test_of_two_copies_the_less_probable_label_is_the_suspect(right: int) -> Non
     content = [f"{i:064x}" for i in range(40)]
     content[b] = content[a]
     table = table_of(X, y, content)
-    found = find_suspects(table, out_of_fold(table, C=10.0))
+    found = find_suspects(table, out_of_fold(table, FitOptions(C=10.0)))
     assert found[0].row == b
     assert found[0].suggested == f"class {right}"
     assert found[0].twin == names(40)[a]
@@ -110,7 +110,7 @@ def test_of_two_copies_the_less_probable_label_is_the_suspect(right: int) -> Non
 def test_the_only_image_of_a_class_is_not_judged() -> None:
     X, y = blobs([12, 12, 1], 10, spread=0.5)
     table = table_of(X, y)
-    judged = out_of_fold(table, C=10.0)
+    judged = out_of_fold(table, FitOptions(C=10.0))
     assert judged.known.tolist() == [True] * 24 + [False]
     assert 24 not in {suspect.row for suspect in find_suspects(table, judged)}
 
@@ -161,11 +161,11 @@ def test_classes_can_be_chosen_and_copies_told_as_in_fit(cli: CommandLine) -> No
     both = read_json(cli.good("suspects", "--include", "red,blue", "--json").out)
     assert both["labelled"] == 16
     cache = cli.folder / "features.h5"
-    assert cache_suspects(cache, exclude=("green",)).labelled == 16
+    assert cache_suspects(cache, FitOptions(exclude=("green",))).labelled == 16
     with pytest.raises(UsageError, match="--exclude greem: no labelled image is of that class"):
-        cache_suspects(cache, exclude=("greem",))
+        cache_suspects(cache, FitOptions(exclude=("greem",)))
     with pytest.raises(UsageError, match="--duplicates 2 was found"):
-        cache_suspects(cache, duplicates="2")
+        cache_suspects(cache, FitOptions(duplicates="2"))
 
 
 def uneven_cache(path: Path) -> Path:
@@ -193,7 +193,11 @@ def test_without_duplicates_not_even_copies_are_tied(tmp_path: Path) -> None:
         cache.write_segment(block, ())
         cache.commit(listed, (), roots=["imgs"])
     twins = {
-        how: [s.path for s in cache_suspects(tmp_path / "f.h5", C=1.0, duplicates=how).suspects if s.twin]
+        how: [
+            s.path
+            for s in cache_suspects(tmp_path / "f.h5", FitOptions(C=1.0, duplicates=how)).suspects
+            if s.twin
+        ]
         for how in ("auto", "exact", "off")
     }
     assert len(twins["auto"]) == len(twins["exact"]) == 1
@@ -207,7 +211,7 @@ def test_a_report_suspects_with_the_class_weight_of_its_classifier(tmp_path: Pat
         options = FitOptions(head="softmax", C=10.0, class_weight=weight)
         fitted = fit_cache(cache, tmp_path / "c.onnx", options)
         data = gather(cache, tmp_path / "c.onnx")
-        assert data.suspects == cache_suspects(cache, C=10.0, class_weight=weight).suspects
+        assert data.suspects == cache_suspects(cache, FitOptions(C=10.0, class_weight=weight)).suspects
         assert data.learning is not None
         assert data.learning.n_correct == fitted.metrics.n_correct
         curve = learning_curve_of_cache(cache, options)

@@ -36,7 +36,7 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
 ) -> None:
     monkeypatch.setattr("fc7.classify.fit.training._FOLD_TOLERANCE", {"svm": 1e-4})
     X, data, fold = material([15, 20, 25], n_features, kind=kind)
-    found = tune("svm", data, fold, 3, [0.1])
+    found = tune("svm", data, fold, [0.1])
     pipeline = make_pipeline(scaler, LinearSVC(C=0.1, dual=True, tol=1e-8, max_iter=100_000))
     expected = cross_val_predict(
         pipeline, X.astype(np.float64), data.y, cv=PredefinedSplit(fold), method="decision_function"
@@ -49,14 +49,14 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
 
 def test_of_equally_good_values_the_smallest_is_taken() -> None:
     _, data, fold = material([10, 10, 10], spread=0.01)
-    found = tune("softmax", data, fold, 3, [1.0, 10.0, 100.0])
+    found = tune("softmax", data, fold, [1.0, 10.0, 100.0])
     assert [trial.accuracy for trial in found.cv_results] == [1.0] * len(found.cv_results)
     assert found.best.C == 1.0
 
 
 def test_the_scores_are_those_of_the_best_value() -> None:
     _, data, fold = material([20, 20, 20])
-    found = tune("svm", data, fold, 3, [0.001, 0.01, 0.1, 1.0, 10.0])
+    found = tune("svm", data, fold, [0.001, 0.01, 0.1, 1.0, 10.0])
     assert np.mean(found.scores.argmax(axis=1) == data.y) == found.best.accuracy
     assert found.best.accuracy == max(trial.accuracy for trial in found.cv_results)
 
@@ -95,7 +95,7 @@ def test_any_number_of_threads_decides_the_same_bit_for_bit(
         monkeypatch.setattr("fc7.classify.classifier.products._SMALL", 0)
         with ThreadPoolExecutor(n) as pool:
             monkeypatch.setattr("fc7.classify.classifier.products._threads", lambda pool=pool: pool)
-            found.append(tune(head, data, fold, 3, [0.1, 1.0]))
+            found.append(tune(head, data, fold, [0.1, 1.0]))
     assert np.array_equal(found[0].scores, found[1].scores)
     assert found[0].cv_results == found[1].cv_results
 

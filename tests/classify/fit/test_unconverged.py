@@ -36,7 +36,7 @@ def material() -> tuple[TrainingData, np.ndarray]:
 @pytest.mark.parametrize("head", ["svm", "softmax"])
 def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, fold = material()
-    whole = tune(head, data, fold, 3, [10.0])  # type: ignore[arg-type]
+    whole = tune(head, data, fold, [10.0])  # type: ignore[arg-type]
     # Enough for two tries, too few for one.
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", whole.solver.iterations - 1)
     tries = []
@@ -47,7 +47,7 @@ def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest
         return solved, steps
 
     monkeypatch.setattr(paths, "minimise", counted)
-    repaired = tune(head, data, fold, 3, [10.0])  # type: ignore[arg-type]
+    repaired = tune(head, data, fold, [10.0])  # type: ignore[arg-type]
     assert tries == [False, True]
     assert repaired.best.converged
     assert repaired.best.problem("svm", 5) == ""
@@ -63,7 +63,7 @@ def test_the_folds_that_failed_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
         return solved, steps
 
     monkeypatch.setattr(paths, "minimise", fails_in_the_second_and_fourth)
-    found = tune("softmax", data, fold, 3, [1.0])
+    found = tune("softmax", data, fold, [1.0])
     assert found.best.failed_folds == (2, 4)
     assert found.best.problem("softmax", found.n_folds) == (
         "the softmax did not converge at C = 1 in folds 2, 4 of 5 of cross-validation"
@@ -84,7 +84,7 @@ def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytes
         (trial,) = made["tuning"][0]["trials"]
         assert (trial["converged"], trial["failed_folds"]) == (False, [1, 2, 3, 4, 5])
 
-    suspects = cache_suspects(cache, C=1e4)
+    suspects = cache_suspects(cache, FitOptions(C=1e4))
     assert f"note: {said}" in suspects_text(suspects, 5)
     assert suspects_json(suspects, 5)["notes"] == [said]
     curve = learning_curve_of_cache(cache, options)

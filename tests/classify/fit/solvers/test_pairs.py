@@ -107,7 +107,7 @@ def test_out_of_fold_decisions_are_those_of_scikit_learns_own_cross_validation(
 def test_tuning_keeps_the_decisions_of_the_best_c() -> None:
     X, y = coded([12, 14, 16], 20, 3.0)
     fold = make_folds(y, np.arange(len(y)), 3)
-    found = tune("svm-ovo", TrainingData(X, y, "l2"), fold, 3, [0.01, 1.0, 100.0])
+    found = tune("svm-ovo", TrainingData(X, y, "l2"), fold, [0.01, 1.0, 100.0])
     assert np.mean(found.scores.argmax(axis=1) == y[found.rows]) == found.best.accuracy
     assert found.start is None
 
