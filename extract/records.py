@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.common.terminal import one_line
 
 Pixels = NDArray[np.uint8]
@@ -163,6 +164,8 @@ class Listing:
     roots: tuple[str, ...]
     empty: tuple[str, ...] = ()
 
+    __repr__ = one_line_repr
+
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
@@ -182,6 +185,8 @@ class RowBlock:
     sha256: Sequence[str]
     features: Mapping[str, Features]
     thumbnails: NDArray[np.uint8] | None = None
+
+    __repr__ = one_line_repr
 
 
 class FeatureNetwork(Protocol):

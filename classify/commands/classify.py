@@ -78,6 +78,7 @@ def classify(
         out,
         top_k=top_k,
         form=None if form == "auto" else form,
+        keep_rows=False,
         options=RunOptions(
             device=device,
             precision=precision,

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.data.rows import Table
 from fc7.classify.fit.out_of_fold import OutOfFold
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.common.terminal import counted
 
 PRIOR = 0.05
@@ -106,6 +107,8 @@ class Suspects:
     accuracy: float
     C: float
     problem: str = ""
+
+    __repr__ = one_line_repr
 
     def listed(self, every: bool = False) -> tuple[Suspect, ...]:
         """`named`, and where `every` label is asked for that something contradicts, `others` behind them."""

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predict.predictions import ListedFailures, is_stdout, open_predictions, shown_root
+from fc7.classify.predict.predictions import (
+    ListedFailures,
+    PredictionWriter,
+    is_stdout,
+    open_predictions,
+    shown_root,
+)
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
@@ -23,7 +31,29 @@ from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
+
+
+class Prediction(NamedTuple):
+    """What a classifier says of one image.
+
+    Attributes
+    ----------
+    path : str
+        As in the file of predictions.
+    label : str
+        The most probable class, or what rejected images are called.
+    probabilities : ndarray of shape (n_classes,), float32
+        In the order of `ClassifySummary.classes`.
+    """
+
+    path: str
+    label: str
+    probabilities: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.path!r}, {self.label!r}, {self.probabilities.max():.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +63,7 @@ class ClassifySummary:
     Attributes
     ----------
     out : Path or None
-        None if the lines went to a stream.
+        None if there is no file of predictions.
     counts : dict of str to int
         Predicted label -> images; rejected ones are under `unknown`.
     unknown : str
@@ -42,6 +72,10 @@ class ClassifySummary:
         Images that the classifier was too unsure of, and those unlike the images of training.
     nodes : mapping of str to (int, float)
         On a cluster, for each node its name, the images it did and the seconds it worked.
+    classes : tuple of str
+        The classifier's, in its order.
+    rows : list of Prediction
+        In the order of the listing; empty if they were not kept.
     """
 
     out: Path | None
@@ -54,39 +88,51 @@ class ClassifySummary:
     n_novel: int
     seconds: float
     clock: Clock
-    nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    nodes: Mapping[str, tuple[int, float]]
+    classes: tuple[str, ...]
+    rows: list[Prediction]
+
+    def __repr__(self) -> str:
+        where = "no file" if self.out is None else repr(str(self.out))
+        failed = counted(len(self.failures), "failure")
+        counts = f"{self.classified} classified, {failed}, {self.n_rejected} rejected"
+        return f"ClassifySummary({where}: {counted(self.images, 'image')}, {counts})"
 
 
 def classify_images(
     inputs: Sequence[str | Path] | Listing,
     model: str | Path | Classifier = "classifier.onnx",
-    out: Destination = "predictions.csv",
+    out: Destination | None = None,
     *,
     top_k: int = 5,
     form: Literal["csv", "jsonl"] | None = None,
+    keep_rows: bool = True,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> ClassifySummary:
-    """Classify images, folders or a feature cache into a file of predictions.
+    """Classify images, folders or a feature cache; give the predictions, and write them if a file is named.
 
     Parameters
     ----------
     inputs : sequence of str or Path, or Listing
         Images and folders, or one features.h5.
-    out : str, Path or Output
-        ``-`` for stdout. The file appears under its name when it is complete.
+    out : str, Path, Output or None
+        A file of predictions, which appears under its name when it is complete; ``-`` for stdout. None
+        writes nothing.
     top_k : int
-        How many label-score pairs a line gets, at most the number of classes.
+        How many label-score pairs a line of the file gets, at most the number of classes.
     form : {"csv", "jsonl"} or None
         None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
+    keep_rows : bool
+        Whether `ClassifySummary.rows` is filled. A million of them, of ten classes, take 320 MB.
     notify : callable
         Is given one-line notes.
 
     Returns
     -------
     ClassifySummary
-        An image that cannot be read is a line with an ``error`` and one of `failures`.
+        An image that cannot be read is one of `failures`, and a line of the file with an ``error``.
 
     Raises
     ------
@@ -97,14 +143,19 @@ def classify_images(
     Examples
     --------
     >>> import fc7
+    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx")
+    >>> done
+    ClassifySummary(no file: 8 images, 8 classified, 0 failures, 0 rejected)
+    >>> path, label, probabilities = done.rows[0]
+    >>> path, done.classes, probabilities.shape
+    ('drawn/star/0000.jpg', ('circle', 'rectangle', 'star', 'triangle'), (4,))
+
     >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", top_k=2)
-    >>> done.images, done.classified, done.failures
-    (8, 8, [])
     >>> Path("new.csv").read_text().splitlines()[0]
     'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
     started = time.perf_counter()
-    if not isinstance(out, Output) and not is_stdout(out):
+    if out is not None and not isinstance(out, Output) and not is_stdout(out):
         files = () if isinstance(model, Classifier) else (model,)
         out = guard_for(inputs, *files).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
@@ -112,13 +163,13 @@ def classify_images(
     options = options or RunOptions()
     run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
-    unknown = classifier.rejection_label
-    counts = dict.fromkeys(classifier.classes_, 0)
+    rows: list[Prediction] = []
+    counts = Counter[str]()
     n_novel = 0
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
-        open_predictions(out, form, classifier.classes_, top_k, root, unknown) as writer,
+        _writer(out, form, classifier, top_k, root) as writer,
         closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
@@ -126,22 +177,52 @@ def classify_images(
             failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)
-            for label in writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty):
-                counts[label] = counts.get(label, 0) + 1
+            labels = _labels(classifier, scored.probabilities, rejected)
+            counts.update(labels)
             n_novel += int(np.count_nonzero(scored.novelty > 1))
-        writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
+            if writer is not None:
+                writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty)
+            if keep_rows:
+                paths = [root + path for path in scored.paths]
+                rows += map(Prediction, paths, labels, scored.probabilities)
+        if writer is not None:
+            writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
         failures += early.left
-    classified = sum(counts.values())
+    classified = counts.total()
     return ClassifySummary(
         out.path if isinstance(out, Output) else None,
         classified + len(failures),
         classified,
         failures,
-        counts,
-        unknown,
-        counts.get(unknown, 0),
+        {**dict.fromkeys(classifier.classes_, 0), **counts},
+        classifier.rejection_label,
+        counts[classifier.rejection_label],
         n_novel,
         time.perf_counter() - started,
         run.clock,
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
+        classifier.classes_,
+        rows,
     )
+
+
+def _writer(
+    out: Destination | None,
+    form: Literal["csv", "jsonl"] | None,
+    classifier: Classifier,
+    top_k: int,
+    root: str,
+) -> AbstractContextManager[PredictionWriter | None]:
+    if out is None:
+        return nullcontext()
+    return open_predictions(out, form, classifier.classes_, top_k, root, classifier.rejection_label)
+
+
+def _labels(
+    classifier: Classifier, probabilities: NDArray[np.float32], rejected: NDArray[np.bool_]
+) -> list[str]:
+    best = probabilities.argmax(axis=1).tolist()
+    return [
+        classifier.rejection_label if unsure else classifier.classes_[c]
+        for c, unsure in zip(best, rejected.tolist(), strict=True)
+    ]

@@ -101,8 +101,8 @@ class PredictionWriter:
         failures: Sequence[Failure],
         rejected: NDArray[np.bool_] | None = None,
         novelty: NDArray[np.float32] | None = None,
-    ) -> list[str]:
-        """One line for each image, failures merged in by path; gives the labels that were written.
+    ) -> None:
+        """One line for each image, failures merged in by path.
 
         Parameters
         ----------
@@ -120,14 +120,12 @@ class PredictionWriter:
                 paths, probabilities, order, rejected, novelty, strict=True
             )
         ]
-        labels = [self._label(line) for _, line in lines if isinstance(line, Line)]
         lines += [(failure.path, failure.reason) for failure in failures]
         for path, content in sorted(lines, key=lambda line: line[0]):
             if self._form == "csv":
                 self._csv_line(self._root + path, content)
             else:
                 self._json_line(self._root + path, content)
-        return labels
 
     def _label(self, line: Line) -> str:
         return self._unknown if line.rejected and self._unknown is not None else line.pairs[0][0]

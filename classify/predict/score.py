@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.data.matching import layer_for
+from fc7.classify.data.matching import check_identity, layer_for
 from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.scoring_run import ScoringRun
-from fc7.extract.cache.reader import CacheReader
 from fc7.extract.engine.trial import try_network
-from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
@@ -142,6 +140,9 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
     if not files:
         return None
+    # h5py takes its time to load, and photos do not need it.
+    from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
+
     caches = [path for path in files if is_feature_cache(path)]
     if not caches:
         return None
@@ -153,6 +154,8 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
 
 
 def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
+    from fc7.extract.cache.reader import CacheReader
+
     remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
         layer = layer_for(reader, path, classifier.identity, remedy)
@@ -242,9 +245,10 @@ def find_network(
     Raises
     ------
     MismatchError
-        If no network of the store gives these features; the text says how to get it.
+        If no network of the store gives these features, or it is unknown which did; the text says what to do.
     """
     wanted = classifier.identity
+    check_identity(wanted)
     if wanted.network not in store.names():
         # Most classifiers are used where they were fitted, and have no need of the catalogue.
         from fc7.models.catalog import catalog

@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fc7.extract.inputs.labels.labelling import list_manifest
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import FolderOrigin, FolderWalk, escape
 from fc7.extract.inputs.places.join import ListedSource, join
-from fc7.extract.inputs.remote.lists import list_lines
 from fc7.extract.inputs.tables.labelled_lists import labelled_lines
 from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
 from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow
@@ -56,10 +54,15 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     lines = paths_of_list(data, name)
     labelled = labelled_lines(lines, base, name, notify)
     if labelled is not None:
+        from fc7.extract.inputs.labels.labelling import list_manifest
+
         return list_manifest(labelled, Path(base), _shown(base, base))
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
+    # fsspec's room takes its time to load, and few lists name addresses.
+    from fc7.extract.inputs.remote.lists import list_lines
+
     sources = list_lines(remote, name)
     local = {number: line for number, line in lines.items() if number not in remote}
     if local:

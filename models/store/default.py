@@ -16,7 +16,6 @@ from fc7.models.common.durable import explained, write_whole
 from fc7.models.common.errors import UnknownNetworkError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.store import store
-from fc7.models.store.availability import check_known
 
 BUILT_IN = "alexnet"
 VARIABLE = "FC7_NETWORK"
@@ -67,6 +66,9 @@ def default_network() -> DefaultNetwork:
     if chosen.name in store.names():
         return chosen
     # It brings the catalogue, which a network of the store does not need.
+    # It brings the catalogue, which a network of the store does not need.
+    from fc7.models.store.availability import check_known
+
     try:
         check_known(chosen.name)
     except UnknownNetworkError as exc:
@@ -119,6 +121,8 @@ def keep_default(name: str) -> Path:
     Fc7Error
         If the store cannot be written.
     """
+    from fc7.models.store.availability import check_known
+
     check_known(name)
     path = default_file()
     with explained(path, "FC7_HOME"):

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fc7.models.catalog import catalog
 from fc7.models.common.errors import DownloadError, UnknownNetworkError
 from fc7.models.common.program import command_line
 from fc7.models.store import store
-from fc7.models.store.availability import check_known
 from fc7.models.store.default import default_network
-from fc7.models.store.installed import is_installed
-from fc7.models.store.unavailable import what_to_run_instead
 
 if TYPE_CHECKING:
     from fc7.models.common.progress import Notify, Progress
@@ -57,8 +53,12 @@ def ensure_network(
     name = default_network().name if name is None else name
     if name in store.names():
         return store.load(name)
-    # The web takes its time to load, and most runs have their network.
+    # The catalogue and the web take their time to load, and most runs have their network.
+    from fc7.models.catalog import catalog
+    from fc7.models.store.availability import check_known
+    from fc7.models.store.installed import is_installed
     from fc7.models.store.pulling import pull
+    from fc7.models.store.unavailable import what_to_run_instead
 
     check_known(name)
     entry = catalog.entry(name)

@@ -139,17 +139,6 @@ def import_network(
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
         If the file is damaged, of an unknown format or of another architecture.
-
-    Examples
-    --------
-    `fc7.import_network` is this function with a trial; ``tiles.onnx`` takes pictures of 32x32 pixels.
-
-    >>> import fc7
-    >>> stored = fc7.import_network("tiles.onnx", "mine", preprocess="torch", layer="tiles")
-    >>> stored.spec.default_layer, stored.spec.layer("tiles").shape
-    ('tiles', (3, 8, 8))
-    >>> stored.spec.preprocess.describe()
-    'short side 37 bilinear, centre crop 32x32, RGB, x 0.0039215686, ...'
     """
     say = notify or (lambda note: None)
     path = Path(path)
