@@ -26,7 +26,7 @@ from fc7.classify.report.copies import duplicate_grids
 from fc7.classify.report.evaluated import evaluate_cache
 from fc7.classify.report.feature_map import map_points
 from fc7.classify.report.learning import curve_of
-from fc7.classify.report.loading import LoadedCache, load_for
+from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
 from fc7.classify.report.report_data import ClassCount, CvPoint, ReportData
@@ -112,7 +112,7 @@ def gather(
         n_suspects=0 if suspects is None else len(suspects.named),
         n_disagreeing=duplicates.n_disagreeing,
         learning=learning,
-        untried_layers=_untried(cache, _list(made.get("tuning")), cache.rows.layer),
+        untried_layers=untried_layers(cache.layers, _list(made.get("tuning")), cache.rows.layer),
     )
     return ReportData(
         subject=subject(cache, classifier, table),
@@ -208,10 +208,25 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     )
 
 
-def _untried(cache: LoadedCache, tuning: Sequence[Mapping[str, Any]], fitted: str) -> tuple[str, ...]:
-    """Layers of the cache that the cross-validation did not have."""
+def untried_layers(
+    layers: Sequence[str], tuning: Sequence[Mapping[str, Any]], fitted: str
+) -> tuple[str, ...]:
+    """Layers of a cache that the cross-validation did not have.
+
+    Parameters
+    ----------
+    tuning : sequence of mapping
+        As the classifier's metadata has it; without layers if one was given.
+    fitted : str
+        The classifier's own.
+
+    Examples
+    --------
+    >>> untried_layers(["pool5", "fc6", "fc7"], [{"head": "svm", "layer": "fc6"}], "fc7")
+    ('pool5',)
+    """
     tried = {fitted, *(str(tuned.get("layer", "")) for tuned in tuning)}
-    return tuple(layer for layer in cache.layers if layer not in tried)
+    return tuple(layer for layer in layers if layer not in tried)
 
 
 def _list(value: object) -> list[Any]:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 import typer
 import typer.core
 
-from fc7.models.catalog.catalog import PREPROCESS_PRESETS
 from fc7.models.common.errors import UsageError
-from fc7.models.store.preprocess_options import PreprocessOptions
 
 if TYPE_CHECKING:
     from fc7.models.network.spec import Resize
@@ -207,6 +205,10 @@ AntialiasOption = Annotated[
 
 def options(preset: str | None, resize: Resizing | None, **stated: Any) -> PreprocessOptions:
     """What a command was given, as one record; `stated` are fields of `PreprocessOptions`."""
+    # Commands that only import their options from here have no need of the catalogue.
+    from fc7.models.catalog.catalog import PREPROCESS_PRESETS
+    from fc7.models.store.preprocess_options import PreprocessOptions
+
     mode, resize_size = resize or (None, None)
     return PreprocessOptions(
         preset=None if preset is None else PREPROCESS_PRESETS[preset],
