@@ -21,101 +21,113 @@ COMMANDS: "dict[str, Row]" = {
     "extract": (
         "fc7.extract.commands.extract",
         "extract",
-        "Images to features.h5, once.",
-        "extract imgs/ --network alexnet --layer fc7 -o features.h5",
+        "Extract features of images, once.",
+        "extract imgs/ --network alexnet --layer fc7 -o features.h5\n"
+        "          fc7 extract imgs/ --label-by 1 --device cpu",
     ),
     "shapes": (
         "fc7.extract.commands.extract",
         "shapes",
         "Draw a small image set to try.",
-        "shapes drawn/ --count 40 --seed 0",
+        "shapes drawn/ --count 40 --seed 0\n          fc7 shapes more/ --count 100 --seed 1",
     ),
     "fit": (
         "fc7.classify.commands.fit",
         "fit",
-        "Features to a classifier, evaluated.",
-        "fit --svm -C auto --test-size 0.3",
+        "Fit a classifier and evaluate it.",
+        "fit --svm -C auto --test-size 0.3\n"
+        "          fc7 fit features.h5 --layer auto --reject-precision 0.95 -o sure.onnx",
     ),
     "classify": (
         "fc7.classify.commands.classify",
         "classify",
-        "New images to predictions.csv.",
-        "classify new/ -o predictions.csv --top-k 3",
+        "Classify new images.",
+        "classify new/ -o predictions.csv --top-k 3\n"
+        "          fc7 classify new/ --html sheet.html --sort-into sorted/",
     ),
     "imagenet": (
         "fc7.classify.commands.imagenet",
         "imagenet",
-        "A network's own 1000 classes.",
-        "imagenet photo.jpg --network alexnet --top-k 5",
+        "Name ImageNet classes in images.",
+        "imagenet photo.jpg --network alexnet --top-k 5\n          fc7 imagenet imgs/ -o imagenet.csv",
     ),
     "evaluate": (
         "fc7.classify.commands.evaluate",
         "evaluate",
-        "Evaluate on labelled images.",
-        "evaluate labelled/ -m classifier.onnx --json",
+        "Evaluate a classifier.",
+        "evaluate labelled/ -m classifier.onnx --json\n"
+        "          fc7 evaluate features.h5 --held-out --csv tables/",
     ),
     "compare": (
         "fc7.classify.commands.compare",
         "compare",
-        "Which of two is better.",
-        "compare a.onnx b.onnx features.h5",
+        "Compare two classifiers.",
+        "compare a.onnx b.onnx features.h5\n          fc7 compare a.onnx b.onnx a.h5 --features-b b.h5",
     ),
     "learning-curve": (
         "fc7.classify.commands.learning_curve",
         "learning_curve",
-        "Would more images help?",
-        "learning-curve features.h5 --svm",
+        "Measure if more images would help.",
+        "learning-curve features.h5 --svm\n"
+        "          fc7 learning-curve --softmax --repeats 10 --csv curve.csv",
     ),
     "export": (
         "fc7.classify.commands.export",
         "export",
-        "Hand it over as one file.",
-        "export -m classifier.onnx -o full.onnx",
+        "Export a classifier as one file.",
+        "export -m classifier.onnx -o full.onnx\n          fc7 export --card card.md",
     ),
     "duplicates": (
         "fc7.classify.commands.duplicates",
         "duplicates",
-        "Images that are one picture.",
-        "duplicates features.h5 --csv duplicates.csv",
+        "Find images that are one picture.",
+        "duplicates features.h5 --csv duplicates.csv\n"
+        "          fc7 duplicates --threshold 0.9 --copy doubles/",
     ),
     "report": (
         "fc7.classify.commands.report",
         "report",
-        "All that is known, in one page.",
-        "report features.h5 -m classifier.onnx -o report.html",
+        "Write one page about a classifier.",
+        "report features.h5 -m classifier.onnx -o report.html\n"
+        "          fc7 report --images imgs/ --plots plots/ --force",
     ),
     "suspects": (
         "fc7.classify.commands.suspects",
         "suspects",
-        "Labels that are probably wrong.",
-        "suspects features.h5 --csv suspects.csv",
+        "Find labels that may be wrong.",
+        "suspects features.h5 --csv suspects.csv\n          fc7 suspects --top 50 --copy wrong/",
     ),
     "demo": (
         "fc7.classify.commands.classify",
         "demo",
-        "All of it, on drawn shapes.",
-        "demo other-shapes --seed 1",
+        "Try all of it on drawn shapes.",
+        "demo other-shapes --seed 1\n          fc7 demo --quiet",
     ),
 }
 MODELS: "dict[str, Row]" = {
-    "list": ("fc7.models.commands", "list_networks", "List the networks to choose from.", "models list"),
+    "list": (
+        "fc7.models.commands",
+        "list_networks",
+        "List the networks to choose from.",
+        "models list\n          fc7 models list --json",
+    ),
     "show": (
         "fc7.models.commands",
         "show",
         "Say everything about one network.",
-        "models show alexnet --layers",
+        "models show alexnet --layers\n          fc7 models show efficientnet-lite0",
     ),
     "default": (
         "fc7.models.commands",
         "default",
         "Say which network --network means if it is not given, or choose another.",
-        "models default googlenet",
+        "models default googlenet\n          fc7 models default --unset",
     ),
     "pull": (
         "fc7.models.commands",
         "pull",
         "Download a network into the network store.",
-        "models pull alexnet",
+        "models pull alexnet\n          fc7 models pull googlenet --quiet",
     ),
     "import": (
         "fc7.models.commands",
@@ -128,57 +140,60 @@ MODELS: "dict[str, Row]" = {
         "fc7.models.commands",
         "path",
         "Print the folder of the network store, or of a network.",
-        "models path alexnet",
+        "models path alexnet\n          fc7 models path",
     ),
     "verify": (
         "fc7.models.commands",
         "verify",
         "Check a network's files by the hashes recorded when it was saved.",
-        "models verify alexnet",
+        "models verify alexnet\n          fc7 models verify alexnet --run",
     ),
     "remove": (
         "fc7.models.commands",
         "remove",
         "Delete a network from the network store.",
-        "models remove alexnet",
+        "models remove alexnet\n          fc7 models remove mine",
     ),
     "bench": (
         "fc7.extract.commands.bench",
         "bench",
         "Measure how fast networks run on this machine.",
-        "models bench alexnet --seconds 5",
+        "models bench alexnet --seconds 5\n          fc7 models bench --device cpu",
     ),
 }
 CACHE: "dict[str, Row]" = {
     "info": (
         "fc7.extract.commands.cache",
         "info",
-        "What is in it: network, layers, rows, labels, failures, how each run made it.",
-        "cache info features.h5",
+        "Describe a feature cache: network, layers, rows, labels, failures, how each run made it.",
+        "cache info features.h5\n          fc7 cache info features.h5 --json",
     ),
     "verify": (
         "fc7.extract.commands.cache",
         "verify",
         "Read every checksum, count rows and failures, and with --images say what changed since.",
-        "cache verify features.h5 --images imgs/",
+        "cache verify features.h5 --images imgs/\n          fc7 cache verify features.h5 --quiet",
     ),
     "merge": (
         "fc7.extract.commands.cache",
         "merge",
         "Put the rows of two feature caches of one network into a third; an image in both counts once.",
-        "cache merge monday.h5 tuesday.h5 -o week.h5",
+        "cache merge monday.h5 tuesday.h5 -o week.h5\n"
+        "          fc7 cache merge old.h5 new.h5 -o both.h5 --force",
     ),
     "to-npz": (
         "fc7.extract.commands.cache",
         "to_npz",
         "Write features and columns as NumPy arrays, for tools that do not read HDF5.",
-        "cache to-npz features.h5 -o features.npz",
+        "cache to-npz features.h5 -o features.npz\n"
+        "          fc7 cache to-npz features.h5 --layer fc6 -o fc6.npz",
     ),
     "to-parquet": (
         "fc7.extract.commands.cache",
         "to_parquet",
         "Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas.",
-        "cache to-parquet features.h5 -o features.parquet",
+        "cache to-parquet features.h5 -o features.parquet\n"
+        "          fc7 cache to-parquet features.h5 --layer fc6 -o fc6.parquet",
     ),
 }
 
@@ -218,20 +233,25 @@ def application() -> "typer.Typer":
     app.add_typer(
         typer.Typer(cls=ModelsCommands, no_args_is_help=True),
         name="models",
-        help="The networks: what there is, fetch one, bring one of your own.",
+        help="Manage networks: list, fetch, import, measure them.",
         context_settings={"obj": _try_network},
     )
     app.add_typer(
         typer.Typer(cls=CacheCommands, no_args_is_help=True),
         name="cache",
-        short_help="Look into a features.h5.",
+        short_help="Describe, check or convert a cache.",
         help="Look into a features.h5, check it, join two, hand it to other tools.",
     )
 
     @app.callback()
     def fc7(
         show_version: bool = typer.Option(
-            False, "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+            False,
+            "--version",
+            "-V",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version and stop.",
         ),
     ) -> None:
         """Frozen AlexNet features once, an honest linear classifier in seconds.

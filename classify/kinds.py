@@ -35,12 +35,16 @@ GROUP_COLUMNS = ("group", "n", "n_correct", "accuracy", "low", "high")
 
 _PREDICTIONS = re.compile(r"path,label,score(,label_\d+,score_\d+)+(,rejected,novelty)?,error")
 _JSON_PREDICTIONS = re.compile(rb'\{"path": "[^\n]*", "(label|error)": ')
-_IMAGENET_TABLE = re.compile(rb"[^\n]+\n  (unreadable: |[ \d]{3}\.\d\d%  [^\n]+ \(n\d{8}\)\n)")
+_IMAGENET_TABLE = re.compile(rb"[^\n]+\n  (unreadable: |[ \d]{3}\.\d\d?%  [^\n]+ \(n\d{8}\)\n)")
 # Reports from before there was a generator said neither more nor less in their first lines.
 _REPORT = re.compile(
     rb'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
     rb'(<meta name="generator" content="fc7 '
     rb"|<meta http-equiv[^\n]+\n(<meta [^\n]+\n)*<title>Classifier report)"
+)
+_SHEET = re.compile(
+    rb'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    rb'<meta name="viewport"[^\n]+\n<meta name="generator" content="fc7 classify '
 )
 _CARD_END = re.compile(rb"<!-- fc7 card ([0-9a-f]{64}) -->\n\Z")
 # A graph whose arrays lie beside it has none over 1 KiB of its own.
@@ -108,6 +112,7 @@ SKOPS = named(
 )
 CARD = named(Kind("a model card", _is_card))
 REPORT = named(Kind("a report", lambda path: bool(_REPORT.match(head(path, 4096)))))
+SHEET = named(Kind("a sheet of predictions", lambda path: bool(_SHEET.match(head(path, 4096)))))
 PLOT = named(Kind("a plot of a report", _is_plot))
 PLOTS = {
     f"{name}.{form}": PLOT

@@ -6,9 +6,10 @@ import contextlib
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from fc7.extract.images.codecs.formats import SUFFIXES
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.inputs.tables.list_lines import STDIN
@@ -28,6 +29,7 @@ def guard_for(
     labels: Path | None = None,
     cache: Path | None = None,
     force: bool = False,
+    again: bool = False,
 ) -> CallFiles:
     """The guard of a call that reads images, and files beside them.
 
@@ -41,14 +43,25 @@ def guard_for(
         A manifest, which is read as well, and whose images are.
     cache : Path or None
         A feature cache, which is read, and whose images are if `images` has none.
-    force : bool
-        As `CallFiles` takes it.
+    force, again : bool
+        As `CallFiles` takes them.
     """
     given = list(_on_disk(images)) if isinstance(images, Sequence) else []
     return CallFiles(
         [*given, *(file for file in (*files, labels, cache) if file is not None)],
         force=force,
+        again=again,
         listed=lambda: _listed(images, given or _roots(cache), labels),
+    )
+
+
+def are_images(inputs: Sequence[str]) -> bool:
+    """Whether every input is an image by its name, and no folder, list or archive of them."""
+    return all(
+        PurePosixPath(typed.partition("?")[0]).suffix.lower() in SUFFIXES
+        if is_address(typed)
+        else Path(typed).suffix.lower() in SUFFIXES and Path(typed).is_file()
+        for typed in inputs
     )
 
 

@@ -45,6 +45,6 @@ class Clock:
         return self.decode + self.inference + self.write
 
     def describe(self) -> str:
-        """Shares in per cent: ``decode 71 %, inference 26 %, write 3 %``."""
+        """Shares in per cent: ``decode 71%, inference 26%, write 3%``."""
         shares = {stage: getattr(self, stage) / self.busy if self.busy else 0 for stage in STAGES}
-        return ", ".join(f"{stage} {share:.0%}".replace("%", " %") for stage, share in shares.items())
+        return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())

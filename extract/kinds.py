@@ -57,7 +57,7 @@ def _image(path: Path) -> str | None:
 
 
 name_by(_image)
-FEATURE_CACHE = named(Kind("a feature cache", _is_cache, streams=False))
+FEATURE_CACHE = named(Kind("a feature cache", _is_cache, streams=False, replaceable=True))
 NPZ = named(
     Kind(
         "a file of NumPy arrays",
@@ -66,5 +66,5 @@ NPZ = named(
     )
 )
 PARQUET = named(Kind("a Parquet file", _is_parquet, streams=False))
-FAILURES = table("a table of failures", FAILURE_COLUMNS)
+FAILURES = table("a table of failures", FAILURE_COLUMNS, replaceable=True)
 DRAWING = named(Kind("a picture drawn by fc7", lambda path: png_says(path, DRAWN_BY)))

@@ -17,7 +17,7 @@ import typer
 from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import Notify, make_progress
+from fc7.models.common.progress import make_progress, notifier
 from fc7.models.store.preprocess_flags import (
     AntialiasOption,
     CropOption,
@@ -77,7 +77,7 @@ def list_networks(as_json: JsonOption = False) -> None:
     from fc7.models.listing import network_rows
     from fc7.models.network_table import network_table, table_legend
 
-    rows = network_rows(_notifier(quiet=False))
+    rows = network_rows(notifier(quiet=False))
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
 
 
@@ -97,7 +97,7 @@ def show(
 
     check_known(name)
     network = store.load(name) if name in store.names() else None
-    say = _notifier(quiet=False)
+    say = notifier(quiet=False)
     facts = stored_facts(network, say) if network is not None else catalogue_facts(catalog.entry(name), say)
     rows = layer_rows(network.spec.layers) if network is not None else []
     if as_json:
@@ -192,7 +192,7 @@ def pull(
         antialias=antialias,
     )
     wanted = PullOptions(from_url, sha256, unverified, arch, stated, layer, pool, replace, repin)
-    network = pull(name, make_progress(quiet), wanted, _notifier(quiet), trial=context.obj)
+    network = pull(name, make_progress(quiet), wanted, notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
     _say_done("was in the network store already" if was_here else how, network, began, quiet)
 
@@ -256,7 +256,7 @@ def import_file(
         prototxt=prototxt,
         mean=image,
         replace=replace,
-        notify=_notifier(quiet),
+        notify=notifier(quiet),
         trial=context.obj,
     )
     _say_done(f"imported from {file}", network, began, quiet)
@@ -288,7 +288,7 @@ def verify(
     typer.echo(f"{name}: every file is as it was saved")
     if run:
         network = store.load(name)
-        context.obj(network.graph_path, network.spec, _notifier(quiet=False))
+        context.obj(network.graph_path, network.spec, notifier(quiet=False))
         typer.echo(f"{name}: three pictures have the same features alone, once more and in a batch")
 
 
@@ -298,10 +298,6 @@ def remove(name: NameArgument) -> None:
 
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")
-
-
-def _notifier(quiet: bool) -> Notify:
-    return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))
 
 
 def _say_done(what: str, network: StoredNetwork, began: float, quiet: bool) -> None:

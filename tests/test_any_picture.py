@@ -43,7 +43,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     here = CommandLine(tmp_path_factory.mktemp("any")).with_tiny_network()
     write_pictures(here.folder / "imgs")
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--svm")
+    here.good("fit", "--force", "--svm")
     return here
 
 
@@ -184,7 +184,7 @@ def test_folders_without_an_image_are_named_at_extract_and_lost_classes_at_fit(c
     ran = cli.incomplete("extract", "lossy", "--network", "tiny", "-o", "lossy.h5")
     assert "no image in empty/, texts/\n" in ran.err
     assert "skipped cut/1.avif: truncated: the file ends before the picture does" in ran.out
-    found = read_json(cli.good("fit", "lossy.h5", "--svm", "-o", "lossy.onnx", "--json").out)
+    found = read_json(cli.good("fit", "--force", "lossy.h5", "--svm", "-o", "lossy.onnx", "--json").out)
     note = "class folders without a row, which the classifier does not know: "
     assert note + "broken (3 failed), cut (1 failed)" in found["notes"]
     # Where a manifest labels, folders are no classes.
@@ -192,7 +192,7 @@ def test_folders_without_an_image_are_named_at_extract_and_lost_classes_at_fit(c
     rows = [f"{path.relative_to(folder).as_posix()},{i % 2}\n" for i, path in enumerate(named)]
     (cli.folder / "rows.csv").write_text("path,label\n" + "".join(rows))
     cli.incomplete("extract", "lossy", "--labels", "rows.csv", "--network", "tiny", "-o", "rows.h5")
-    assert "class folders" not in cli.good("fit", "rows.h5", "--svm", "-o", "rows.onnx").text
+    assert "class folders" not in cli.good("fit", "--force", "rows.h5", "--svm", "-o", "rows.onnx").text
 
 
 def test_a_shard_with_one_label_missing_trains_on_the_others(cli: CommandLine) -> None:
@@ -206,6 +206,6 @@ def test_a_shard_with_one_label_missing_trains_on_the_others(cli: CommandLine) -
             shard.writestr(f"{key}.json", json.dumps({"label": number}))
     ran = cli.good("extract", "shard.zip", "--network", "tiny", "-o", "shard.h5")
     assert "shard.zip: 1 of 24 images have no label in a .cls or .json; these have none" in ran.err
-    cli.good("fit", "shard.h5", "--svm", "-o", "shard.onnx")
+    cli.good("fit", "--force", "shard.h5", "--svm", "-o", "shard.onnx")
     lines = cli.good("classify", "shard.h5", "-m", "shard.onnx", "-o", "-").out.splitlines()[1:]
     assert [line.split(",")[1] for line in lines] == [str(i % 3) for i in range(24)]

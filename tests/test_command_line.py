@@ -91,6 +91,32 @@ def test_what_the_table_says_of_a_command_is_so(group: str, name: str) -> None:
         assert " ".join(text.split()).startswith(line)
 
 
+def shown_help(*arguments: str) -> str:
+    return CliRunner().invoke(application(), [*arguments, "--help"], catch_exceptions=False).output
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, table in TABLES.items() for name in table]
+)
+def test_help_has_sections_two_examples_and_metavars_of_one_style(group: str, name: str) -> None:
+    text = shown_help(*group.split(), name)
+    assert len(re.findall(r"^ +(?:Example: )? *fc7 ", text, re.M)) == 2, text
+    assert not re.findall(r"<(?:path|str|int|float|list)\b[^>]*>", text)
+    assert text.index("What is printed:") > text.find("Options:")
+
+
+def test_what_most_calls_need_comes_first() -> None:
+    first = shown_help("fit").partition("Options:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  (-[^ ,]+)", first, re.M) == [
+        "--svm",
+        "--softmax",
+        "-C",
+        "--layer",
+        "-o",
+        "--force",
+    ]
+
+
 COMPLETES = """
 import sys
 sys.argv = ["fc7"]
@@ -317,7 +343,7 @@ def test_a_fit_that_cannot_be_is_explained(cli: CommandLine) -> None:
         for file in (one / colour).iterdir():
             file.unlink()
     cli.good("extract", "one-class", "--network", "tiny", "-o", "one.h5")
-    ran = cli("fit", "one.h5", "--svm")
+    ran = cli("fit", "--force", "one.h5", "--svm")
     assert ran.code == 2
     assert "red" in ran.err
 

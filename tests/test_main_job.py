@@ -20,7 +20,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     write_pictures(here.folder / "imgs")
     write_pictures(here.folder / "new", per_class=3, start=100)
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--svm")
+    here.good("fit", "--force", "--svm")
     return here
 
 
@@ -52,11 +52,11 @@ def test_the_cache_opens_without_us(cli: CommandLine) -> None:
 
 
 def test_fit_prints_what_it_measured(cli: CommandLine) -> None:
-    ran = cli.good("fit", "--softmax", "-o", "softmax.onnx")
+    ran = cli.good("fit", "--force", "--softmax", "-o", "softmax.onnx")
     for word in ["accuracy", "95 %", "recall", "confusion", "C", *COLOURS]:
         assert word in ran.out
     # 8 a class at 0.7: 5.6 rounds to 6, so 6 + 6 + 6 and 2 + 2 + 2.
-    answer = read_json(cli.good("fit", "--svm", "--json", "-o", "again.onnx").out)
+    answer = read_json(cli.good("fit", "--force", "--svm", "--json", "-o", "again.onnx").out)
     assert answer["n_train"] == 18
     assert answer["n_test"] == 6
 
@@ -73,7 +73,7 @@ def test_the_classifier_runs_in_onnx_runtime_without_us(cli: CommandLine) -> Non
 
 
 def test_neither_flag_keeps_the_better_and_says_so(cli: CommandLine) -> None:
-    ran = cli.good("fit", "-o", "better.onnx")
+    ran = cli.good("fit", "--force", "-o", "better.onnx")
     assert "svm" in ran.out
     assert "softmax" in ran.out
 

@@ -32,7 +32,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     for colour, name in zip(COLOURS, CLASSES, strict=True):
         (images / colour).rename(images / name)
     line.good("extract", "imgs", "--network", "tiny", "-o", "f.h5")
-    ran = line("fit", "f.h5", "--svm", "--normalize", "none", "-o", "c.onnx", env=POOR[0])
+    ran = line("fit", "--force", "f.h5", "--svm", "--normalize", "none", "-o", "c.onnx", env=POOR[0])
     assert ran.code == 0, ran.text
     assert all(name in ran.out for name in CLASSES)
     assert "wrote c.onnx" in ran.out

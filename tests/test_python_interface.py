@@ -66,8 +66,8 @@ def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(sto
     written = classify_images([store / "imgs"], store / "c.onnx", store / "p.csv")
     assert list(map(repr, written.rows)) == list(map(repr, done.rows))
     lines = {line["path"]: line for line in lines_of(store / "p.csv") if not line["error"]}
-    assert [row.path for row in done.rows] == list(lines)
-    assert done.n_rejected == [row.label for row in done.rows].count("unknown") == 9
+    assert [path for path, _, _ in done.rows] == list(lines)
+    assert done.n_rejected == [label for _, label, _ in done.rows].count("unknown") == 9
     for path, label, probabilities in done.rows:
         assert label == lines[path]["label"]
         assert f"{probabilities[done.classes.index(lines[path]['label_1'])]:.6f}" == lines[path]["score"]

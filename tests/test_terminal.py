@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -85,12 +86,15 @@ def test_the_bar_is_drawn_and_what_is_printed_beside_it_is_guarded(monkeypatch: 
     bar = Bar(Console(file=beneath(sys.stderr), force_terminal=True, width=100))
     bar.start(3, "reading \x1b]0;mine\x07")
     print("a note of \x9b2J", file=sys.stderr)
+    typer.echo("a photo of Zoë \x9b3J", err=True)
     bar.finish()
     print("and \x1b[31m after", file=sys.stderr)
     drawn = screen.getvalue()
     assert "\x1b[?25h" in drawn
     assert r"reading \u001b]0;mine\u0007" in drawn
-    assert r"a note of \u009b2J" in drawn
+    # Each note clears the bar's line first, and the bar is drawn anew below it.
+    assert re.search(r"\x1b\[2Ka note of \\u009b2J\s*\n", drawn)
+    assert re.search(r"\x1b\[2Ka photo of Zoë \\u009b3J\s*\n", drawn)
     assert r"and \u001b[31m after" in drawn
     assert "\x9b" not in drawn
     assert "\x1b]0" not in drawn
@@ -137,7 +141,7 @@ def test_skipped_images_and_other_files_are_named_harmlessly(extracted: Ran) -> 
 
 
 def test_every_command_that_names_images_or_classes_is_harmless(cli: CommandLine, extracted: Ran) -> None:
-    fitted = cli("fit", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5")
+    fitted = cli("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5")
     assert fitted.code == 0, fitted.text
     harmless(fitted)
     assert "red" in harmless(cli("evaluate", "imgs"))
@@ -156,7 +160,7 @@ def test_predictions_in_a_pipe_hold_the_very_names_and_on_a_terminal_what_can_be
 ) -> None:
     import pty
 
-    cli.good("fit", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5", "-q")
+    cli.good("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact", "--test-size", "0.5", "-q")
     piped = cli("classify", "imgs", "-o", "-")
     assert not UNSEEN.search(piped.err)
     paths = [line["path"] for line in csv.DictReader(io.StringIO(piped.out, newline=""))]

@@ -21,13 +21,17 @@ from fc7.extract.commands.extract import (
     PrecisionOption,
     QuietOption,
     RayOption,
+    VerboseOption,
     WorkersOption,
     cluster_options,
-    notifier,
 )
 from fc7.models.common.command_table import parsed_by
+from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
+
+_PREDICTIONS = Path("predictions.csv")
 
 
 @parsed_by(AddressedCommand)
@@ -37,8 +41,26 @@ def classify(
     ],
     model: ModelOption = DEFAULT_MODEL,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the predictions go; - is stdout.")
-    ] = Path("predictions.csv"),
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where the predictions go; - is stdout. Default: predictions.csv; images that are named one "
+            "by one, and --json, are printed instead.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write a page that shows each image and its label.")
+    ] = None,
+    sort_into: Annotated[
+        Path | None,
+        typer.Option(
+            "--sort-into",
+            metavar="DIR",
+            help="Also copy the images into folders by label, in this new folder.",
+        ),
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="With --sort-into: hard links, not copies.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Label-score pairs in a line.")] = 5,
     form: Annotated[
         Literal["auto", "csv", "jsonl"], typer.Option("--format", help="auto goes by the suffix of -o.")
@@ -53,6 +75,7 @@ def classify(
     gpus_per_worker: GpusOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Classify new images: one line each with its label, its score and the next best.
@@ -61,24 +84,32 @@ def classify(
     classified. Scores are probabilities.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from fc7.classify.kinds import PREDICTIONS
-    from fc7.extract.call_inputs import guard_for
+    if link and sort_into is None:
+        raise UsageError("--link is for --sort-into; add it, or leave --link out")
+    from fc7.classify.kinds import PREDICTIONS, SHEET
+    from fc7.extract.call_inputs import are_images, guard_for
 
     # With -o - the predictions are stdout, and what is said about them must not be.
     to_stdout = str(output) == "-"
+    printed = output is None and (as_json or are_images(inputs))
     guard = guard_for(list(inputs), model, force=force)
-    out = output if to_stdout else guard.claim(output, PREDICTIONS)
-    from fc7.classify.commands.summaries import classify_json, classify_report
+    out = None if printed else output if to_stdout else guard.claim(output or _PREDICTIONS, PREDICTIONS)
+    sheet_out = None if html is None else guard.claim(html, SHEET, "--html", makes_folder=True)
+    from fc7.classify.commands.summaries import classify_json, classify_report, predictions_table
+    from fc7.classify.gallery.after import Shown, show_predictions
     from fc7.classify.predict.predict import classify_images
+    from fc7.classify.predict.score import list_unless_cache
     from fc7.extract.options import RunOptions
 
+    shown = Shown(sheet_out, sort_into, link)
+    say, progress = notifier(quiet, verbose), make_progress(quiet)
+    listing = list_unless_cache(inputs, say, labelled=False)
     summary = classify_images(
-        list(inputs),
+        [listing] if isinstance(listing, Path) else listing,
         model,
         out,
         top_k=top_k,
         form=None if form == "auto" else form,
-        keep_rows=False,
         options=RunOptions(
             device=device,
             precision=precision,
@@ -87,14 +118,20 @@ def classify(
             exact_decode=exact_decode,
             cluster=cluster_options(ray, workers, gpus_per_worker),
         ),
-        progress=make_progress(quiet),
-        notify=notifier(quiet),
+        keep_rows=printed or as_json or shown.wanted,
+        progress=progress,
+        notify=say,
     )
+    made = show_predictions(summary.predictions, listing, shown, f"{len(inputs)} inputs, {model}", progress)
     if as_json:
-        typer.echo(json.dumps(classify_json(summary), ensure_ascii=False, indent=2), err=to_stdout)
-    elif not quiet:
-        typer.echo(classify_report(summary), err=to_stdout)
-    if summary.failures:
+        told = {**classify_json(summary), **made.to_json()}
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2), err=to_stdout)
+    elif printed:
+        typer.echo(predictions_table(summary.predictions))
+    if not as_json and not quiet:
+        report = "\n".join([classify_report(summary), *made.lines()])
+        typer.echo(wrapped(report), err=to_stdout or printed)
+    if summary.failures or made.incomplete:
         raise typer.Exit(1)
 
 
@@ -102,6 +139,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything goes.")] = Path("fc7-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other shapes.")] = 0,
     force: ForceOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Do all of it on drawn shapes: images, features, two classifiers, predictions, a picture.
@@ -112,6 +150,6 @@ def demo(
     from fc7.classify.commands.demo import run_demo
     from fc7.classify.commands.demo_text import demo_report
 
-    summary = run_demo(folder, seed, force=force, say=notifier(quiet), progress=make_progress(quiet))
+    summary = run_demo(folder, seed, force=force, say=notifier(quiet, verbose), progress=make_progress(quiet))
     if not quiet:
         typer.echo(demo_report(summary))

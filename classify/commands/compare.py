@@ -18,10 +18,11 @@ from fc7.extract.commands.extract import (
     JsonOption,
     PrecisionOption,
     QuietOption,
-    notifier,
+    VerboseOption,
 )
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 
 def compare(
@@ -45,6 +46,7 @@ def compare(
     exact_decode: ExactDecodeOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say which of two classifiers is better, if the images can tell (McNemar's exact test).
@@ -76,14 +78,14 @@ def compare(
             device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
         ),
         progress=make_progress(quiet),
-        notify=notifier(quiet),
+        notify=notifier(quiet, verbose),
     )
     if out is not None:
         write_table(comparison.table(), out)
     if as_json:
         typer.echo(json.dumps(comparison.to_json(), ensure_ascii=False, indent=2))
     else:
-        typer.echo(comparison_report(comparison))
+        typer.echo(wrapped(comparison_report(comparison)))
         if csv is not None:
             typer.echo(f"wrote {csv}")
     if comparison.failures:

@@ -151,7 +151,7 @@ def _claimed(root: Path, force: bool) -> Mapping[str, Destination]:
     kinds = {PREDICTIONS_FILE: PREDICTIONS, ANSWERS: PREDICTIONS, MONTAGE: DRAWING}
     kinds |= {f"{head}.onnx": CLASSIFIER for head in HEADS}
     kinds |= dict.fromkeys(map(_tile, range(_ROWS * _COLUMNS)), DRAWING)
-    guard = CallFiles(force=force)
+    guard = CallFiles(force=force, again=True)
     features = guard.claim(root / FEATURES, FEATURE_CACHE, "FOLDER", makes_folder=True, spare=_not_of_shapes)
     return {FEATURES: features, **guard.folder(root, kinds, "FOLDER").files}
 

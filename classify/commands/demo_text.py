@@ -36,7 +36,7 @@ def demo_report(summary: DemoSummary) -> str:
         low, high = found.accuracy_interval
         lines.append(
             f"  {head + ':':<9}{found.accuracy:.1%} of {found.n} held-out ones right "
-            f"(95 % interval {low:.1%} to {high:.1%})"
+            f"(95% interval {low:.1%} to {high:.1%})"
         )
     lines.append(
         f"  {summary.n_right} of {summary.n_tiles} new ones right; {summary.folder / MONTAGE} shows each"
@@ -44,7 +44,7 @@ def demo_report(summary: DemoSummary) -> str:
     if not summary.network.trained:
         lines += [
             "",
-            "These weights are random: better than guessing (25 %), no more. A trained network does more.",
+            "These weights are random: better than guessing (25%), no more. A trained network does more.",
             *brought_by_pip(name),
             "The default network is downloaded by:",
             f"  {command_line('models', 'pull', 'alexnet')}",
@@ -59,12 +59,16 @@ def commands_by_hand(summary: DemoSummary) -> list[str]:
         command_line("shapes", root / SHAPES, "--count", str(COUNT), "--seed", seed),
         command_line("extract", root / SHAPES, "--network", name, "-o", root / FEATURES),
         *(
-            command_line("fit", root / FEATURES, f"--{head}", "--seed", seed, "-o", root / f"{head}.onnx")
+            command_line(
+                *("fit", root / FEATURES, f"--{head}", "--seed", seed, "-o", root / f"{head}.onnx", "--force")
+            )
             for head in HEADS
         ),
-        command_line("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS_FILE),
+        command_line(
+            *("classify", root / TILES, "-m", root / "svm.onnx", "-o", root / PREDICTIONS_FILE, "--force")
+        ),
     ]
     if summary.photographs:
         where = summary.photographs[0].parent
-        commands.append(command_line("imagenet", where, "--network", name, "-o", root / ANSWERS))
+        commands.append(command_line("imagenet", where, "--network", name, "-o", root / ANSWERS, "--force"))
     return commands

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption
+from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 from fc7.models.outputs.outputs import CallFiles
+
+if TYPE_CHECKING:
+    from fc7.classify.gallery.copies import Copied
 
 
 def duplicates(
@@ -29,8 +33,17 @@ def duplicates(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
     ] = None,
+    copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--copy",
+            metavar="DIR",
+            help="Also copy the images of each picture into a folder of this new folder.",
+        ),
+    ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """List images that are one picture: exact copies, and near-duplicates by features and by thumbnails.
@@ -45,15 +58,34 @@ def duplicates(
     out = (
         None if csv_file is None else CallFiles([features], force=force).claim(csv_file, DUPLICATES, "--csv")
     )
-    from fc7.classify.commands.duplicates_text import duplicates_csv, duplicates_json, duplicates_report
+    from fc7.classify.gallery.copies import copy_from_cache, new_folder
+
+    folder = None if copy is None else new_folder(copy, "--copy")
+    from fc7.classify.commands.duplicates_text import (
+        duplicates_csv,
+        duplicates_json,
+        duplicates_report,
+        folders_of,
+    )
     from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 
-    found = duplicates_of_cache(features, threshold, layer=layer or None, progress=make_progress(quiet))
+    progress = make_progress(quiet)
+    found = duplicates_of_cache(features, threshold, layer=layer or None, progress=progress)
     if out is not None:
         duplicates_csv(found, out)
     if as_json:
         typer.echo(json.dumps(duplicates_json(found), ensure_ascii=False, indent=2))
     else:
-        typer.echo(duplicates_report(found))
+        typer.echo(wrapped(duplicates_report(found, verbose)))
         if csv_file is not None and not quiet:
             typer.echo(f"wrote {csv_file}", err=True)
+    if folder is not None:
+        say_copied(copy_from_cache(features, folders_of(found), folder, "--copy", progress), quiet)
+
+
+def say_copied(copied: Copied, quiet: bool) -> None:
+    """Tell what was copied on stderr; exit code 1 if an image was not."""
+    if not quiet:
+        typer.echo(copied.describe(), err=True)
+    if copied.skipped:
+        raise typer.Exit(1)

@@ -13,11 +13,11 @@ from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed
 
 
-def duplicates_report(named: NamedDuplicates) -> str:
-    """All of it, for people."""
+def duplicates_report(named: NamedDuplicates, verbose: bool = False) -> str:
+    """All of it, for people; with `verbose` the thresholds too."""
     cache, found = named.cache, named.found
     images = counted(len(cache.paths), "image")
-    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found)}"]
+    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found, verbose)}"]
     conflicts = named.conflicts
     if conflicts:
         pairs = counted(len(conflicts), "pair")
@@ -57,6 +57,17 @@ def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
         "duplicates": [[_row_json(named, row) for row in rows] for rows in named.found.groups],
         "all_pairs": [_pair_json(named, pair) for pair in _ordered(named)],
     }
+
+
+def folders_of(named: NamedDuplicates) -> list[tuple[str, str]]:
+    """Path of each image that is there more than once, and a folder's name for each picture."""
+    y = named.cache.y
+    folders = []
+    for i, rows in enumerate(named.found.groups, 1):
+        labels = {str(y[row]) for row in rows if y[row]}
+        name = f"{i:04} labels differ" if len(labels) > 1 else " ".join([f"{i:04}", *labels])
+        folders += [(named.cache.paths[row], name) for row in rows]
+    return folders
 
 
 def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:

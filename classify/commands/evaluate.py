@@ -18,10 +18,11 @@ from fc7.extract.commands.extract import (
     JsonOption,
     PrecisionOption,
     QuietOption,
-    notifier,
+    VerboseOption,
 )
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 LabelsOption = Annotated[
     Path | None, typer.Option(help="A CSV or TSV of path, label and optionally group; for images.")
@@ -57,6 +58,7 @@ def evaluate(
     exact_decode: ExactDecodeOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Evaluate a classifier on labelled images.
@@ -86,13 +88,13 @@ def evaluate(
             device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
         ),
         progress=make_progress(quiet),
-        notify=notifier(quiet),
+        notify=notifier(quiet, verbose),
     )
     written = write_evaluation(evaluation, tables) if tables is not None else []
     if as_json:
         typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))
     else:
-        typer.echo(evaluation_report(evaluation))
+        typer.echo(wrapped(evaluation_report(evaluation)))
         for path in written:
             typer.echo(f"wrote {path}")
     if evaluation.failures:

@@ -10,9 +10,9 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption, notifier
+from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
 
 _DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
 
@@ -45,6 +45,7 @@ def export(
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Hand a classifier over to people and programs that do not have fc7.
@@ -82,7 +83,7 @@ def export(
             features=features,
             names=label_names,
             progress=make_progress(quiet),
-            notify=notifier(quiet),
+            notify=notifier(quiet, verbose),
         )
         done |= exported.to_json()
         said.append(exported.describe())

@@ -21,10 +21,11 @@ from fc7.classify.commands.options import (
     unpacked,
 )
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption
+from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 
 if TYPE_CHECKING:
     from fc7.classify.data.record import SplitRecord
@@ -71,6 +72,7 @@ def fit(
     output: Annotated[Path, typer.Option("-o", "--output", help="The classifier to write.")] = DEFAULT_MODEL,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Fit a linear classifier on cached features and evaluate it on images it has not seen.
@@ -112,7 +114,7 @@ def fit(
     if as_json:
         typer.echo(json.dumps(fit_json(result), ensure_ascii=False, indent=2))
     elif not quiet:
-        typer.echo(fit_report(result))
+        typer.echo(wrapped(fit_report(result, verbose)))
         typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fc7.classify.commands.metrics_text import WIDEST_MATRIX, WORST, evaluate_report, share_of
+from fc7.classify.commands.metrics_text import MOST_CLASSES, evaluate_report, share_of
 from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.result import FitResult
@@ -13,9 +13,40 @@ from fc7.models.common.names import padded, shortened, width_of
 from fc7.models.common.terminal import counted
 
 
-def fit_report(result: FitResult) -> str:
-    """Everything that `fit` found, for people."""
-    lines = [_counts(result), *_split(result), "", *cross_validation_report(result.tuned)]
+def fit_report(result: FitResult, verbose: bool = False) -> str:
+    """The accuracy, what it rests on, and what else `fit` found, for people.
+
+    Parameters
+    ----------
+    verbose : bool
+        Say every C that was tried, the solver and the thresholds too.
+    """
+    lines = [
+        evaluate_report(result.metrics, _rests_on(result)),
+        "",
+        _counts(result),
+        *_split(result, verbose),
+        "",
+        *cross_validation_report(result.tuned, verbose),
+        _chosen(result),
+    ]
+    if verbose:
+        lines.append(f"solver: {result.solver.describe()}{_folds_solver(result)}")
+    lines += _rejection_and_novelty(result, verbose)
+    kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
+    lines.append(f"the classifier that is kept was fitted on {kept}")
+    lines += [f"note: {note}" for note in result.notes]
+    lines.append(f"fitted in {result.seconds:.1f} s")
+    return "\n".join(lines)
+
+
+def _rests_on(result: FitResult) -> list[str]:
+    test, train = len(result.test), len(result.train)
+    return [f"evaluated on {counted(test, 'held-out image')}, fitted on {train}", *_leakage(result)]
+
+
+def _chosen(result: FitResult) -> str:
+    """The head and its settings, and what it was preferred to."""
     kind = result.classifier.normalizer.kind
     chosen = f"head: {result.classifier.head}, C = {result.C:g}, normalisation: {kind}"
     if result.classifier.identity.layer and any(tuned.layer for tuned in result.tuned):
@@ -30,21 +61,7 @@ def fit_report(result: FitResult) -> str:
             f" ({_named(best, result.tuned)} {best.peak.accuracy:.1%} against {_named(other, result.tuned)} "
             f"{other.peak.accuracy:.1%} in cross-validation: the better one is kept)"
         )
-    lines += [
-        chosen,
-        f"solver: {result.solver.describe()}{_folds_solver(result)}",
-        "",
-        f"evaluated on {len(result.test)} held-out images:",
-        evaluate_report(result.metrics),
-        "",
-        *_leakage(result),
-    ]
-    lines += _rejection_and_novelty(result)
-    kept = "every labelled image, the held-out ones too" if result.options.refit_all else "the train set only"
-    lines.append(f"the classifier that is kept was fitted on {kept}")
-    lines += [f"note: {note}" for note in result.notes]
-    lines.append(f"fitted in {result.seconds:.1f} s")
-    return "\n".join(lines)
+    return chosen
 
 
 def _folds_solver(result: FitResult) -> str:
@@ -69,15 +86,16 @@ def fit_json(result: FitResult) -> dict[str, object]:
     }
 
 
-def _rejection_and_novelty(result: FitResult) -> list[str]:
-    """The rejection threshold and the novelty limit, with what they did where the truth is known."""
+def _rejection_and_novelty(result: FitResult, verbose: bool) -> list[str]:
+    """What rejection and the novelty limit did where the truth is known, and with `verbose` the threshold."""
     lines = []
     rejection, novelty = result.rejection, result.novelty
     if rejection is not None and rejection.below:
         accepted = rejection.n_correct / rejection.n_accepted if rejection.n_accepted else math.nan
+        below = f" (below a probability of {rejection.below:.3f})" if verbose else ""
         lines.append(
-            f"rejected as {shortened(result.classifier.rejection_label)}: images whose best probability is "
-            f"below {rejection.below:.3f}; out of fold {rejection.n_accepted} of {rejection.n} images were "
+            f"rejected as {shortened(result.classifier.rejection_label)}: images that are too unsure{below}; "
+            f"out of fold {rejection.n_accepted} of {rejection.n} images were "
             f"accepted, {share_of(accepted)} of them right"
         )
     elif rejection is not None and rejection.reached:
@@ -92,20 +110,20 @@ def _rejection_and_novelty(result: FitResult) -> list[str]:
 
 def _counts(result: FitResult) -> str:
     rows = list(result.counts.items())
-    more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
+    more = max(0, len(rows) - MOST_CLASSES)
     if more:
-        rows = sorted(rows, key=lambda row: sum(row[1]))[:WORST]
+        rows = sorted(rows, key=lambda row: sum(row[1]))[:MOST_CLASSES]
     total = ("all classes", (len(result.train), len(result.test)))
     width = width_of([label for label, _ in (*rows, total)])
     lines = [f"{'class':{width}}  {'images':>7} {'train':>7} {'test':>7}"]
     lines += [f"{padded(label, width)}  {a + b:7} {a:7} {b:7}" for label, (a, b) in rows]
     if more:
-        lines.append(f"and {more} classes with as many images or more (--json has them)")
+        lines.append(f"and {counted(more, 'class', 'classes')} with as many images or more (--json has all)")
     label, (a, b) = total
     return "\n".join([*lines, f"{padded(label, width)}  {a + b:7} {a:7} {b:7}"])
 
 
-def _split(result: FitResult) -> list[str]:
+def _split(result: FitResult, verbose: bool) -> list[str]:
     """How the images were chosen and parted, where it is not the plain way, and the duplicates among them."""
     options = result.options
     lines = []
@@ -121,7 +139,7 @@ def _split(result: FitResult) -> list[str]:
         lines.append("the train set holds as many images of each class")
     found = result.duplicates
     if found is not None:
-        lines.append(f"duplicates: {duplicates_line(found)}")
+        lines.append(f"duplicates: {duplicates_line(found, verbose)}")
     return lines
 
 
@@ -136,20 +154,18 @@ def _fewer(result: FitResult, per_class: int) -> str:
     return f", but {few_of}: one at least of each is in the test set"
 
 
-def duplicates_line(found: Duplicates) -> str:
-    """How many there are and by which threshold, in a line."""
+def duplicates_line(found: Duplicates, verbose: bool) -> str:
+    """How many there are, and with `verbose` by which threshold, in a line."""
+    how = f" ({found.describe()})" if verbose else ""
     if not found.pairs:
-        return f"none ({found.describe()})"
+        return f"none{how}"
     grouped = sum(map(len, found.groups))
     left = counted(found.n_left_apart, "more pair is", "more pairs are")
     apart = f"; {left} near but not grouped, lest chains group a whole class" if found.n_left_apart else ""
     if not grouped:
-        return f"none grouped ({found.describe()}){apart}"
+        return f"none grouped{how}{apart}"
     exact = counted(found.n_exact, "of them an exact copy", "of them exact copies")
-    return (
-        f"{grouped} images are {counted(len(found.groups), 'picture')}, {exact} of another "
-        f"({found.describe()}){apart}"
-    )
+    return f"{grouped} images are {counted(len(found.groups), 'picture')}, {exact} of another{how}{apart}"
 
 
 def _leakage(result: FitResult) -> list[str]:
@@ -162,20 +178,18 @@ def _leakage(result: FitResult) -> list[str]:
         return [
             f"leaky {leak.leaky:.1%}  the given split: {copied}",
             f"clean {clean}  on the {leak.n_clean} others",
-            "",
         ]
     return [
         f"clean {leak.clean:.1%}  duplicates kept on one side, as above",
         f"leaky {leak.leaky:.1%}  what a split without regard to them would have claimed: {copied}, "
         f"{leak.straddling_correct} of these right",
-        "",
     ]
 
 
-def cross_validation_report(tuned: Sequence[Tuned]) -> list[str]:
-    """Every C that was tried, and where layers or normalisations were too, a table of what each reached."""
+def cross_validation_report(tuned: Sequence[Tuned], verbose: bool) -> list[str]:
+    """With `verbose` every C, and where layers or normalisations were tried, a table of what each reached."""
     lines = []
-    for each in tuned:
+    for each in tuned if verbose else ():
         cv_results = ", ".join(
             f"C {cv_result.C:g}: {cv_result.accuracy:.1%}" for cv_result in each.cv_results
         )

@@ -17,11 +17,11 @@ from fc7.extract.commands.extract import (
     NetworkOption,
     PrecisionOption,
     QuietOption,
-    notifier,
+    VerboseOption,
     preprocess_changes,
 )
 from fc7.models.common.command_table import parsed_by
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted
 
 
@@ -47,6 +47,7 @@ def imagenet(
     ] = None,
     crops: Annotated[int | None, typer.Option(help="1 (centre) or 10 (averaged).")] = None,
     force: ForceOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say which of ImageNet's 1000 classes the network sees, before any learning of yours.
@@ -78,7 +79,7 @@ def imagenet(
         top_k=top_k,
         form=None if form == "auto" else form,
         progress=make_progress(quiet),
-        notify=notifier(quiet),
+        notify=notifier(quiet, verbose),
     )
     if not quiet:
         skipped = f", {len(summary.failures)} unreadable" if summary.failures else ""

@@ -19,9 +19,10 @@ from fc7.classify.commands.options import (
     unpacked,
 )
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption
+from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 from fc7.models.outputs.outputs import CallFiles
 
 
@@ -43,6 +44,7 @@ def learning_curve(
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every repeat.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Say how accuracy grows with the images of each class, and whether more would help.
@@ -70,6 +72,6 @@ def learning_curve(
     if as_json:
         typer.echo(json.dumps(curve.to_json(), ensure_ascii=False, indent=2))
     else:
-        typer.echo(learning_curve_report(curve))
+        typer.echo(wrapped(learning_curve_report(curve, verbose)))
         if csv is not None:
             typer.echo(f"wrote {csv}")

@@ -11,20 +11,25 @@ from fc7.classify.predict.group_metrics import GroupMetrics
 from fc7.models.common.names import columns, padded, shortened, width_of
 from fc7.models.common.terminal import counted
 
-# A wider matrix does not fit a terminal's line, and its mistakes are listed too; one that no screen can
-# show is left to --json.
-_WIDEST_LINE, WIDEST_MATRIX = 15, 60
+# Above these a confusion matrix is left to --json, and the most frequent mistakes are listed.
+MOST_CLASSES = 20
+_WIDEST_LINE = 100
 _MISTAKES = 20
-# Of so many classes only the worst are shown.
-WORST = 20
 
 
-def evaluate_report(metrics: Metrics) -> str:
-    """Metrics and the confusion matrix, for people."""
+def evaluate_report(metrics: Metrics, rests_on: Sequence[str] = ()) -> str:
+    """Metrics and the confusion matrix, for people.
+
+    Parameters
+    ----------
+    rests_on : sequence of str
+        Lines that stand right below the accuracy.
+    """
     low, high = metrics.accuracy_interval
     lines = [
         f"accuracy           {metrics.accuracy:.1%}  ({metrics.n_correct} of {metrics.n}; "
-        f"95 % interval {low:.1%} to {high:.1%})",
+        f"95% interval {low:.1%} to {high:.1%})",
+        *rests_on,
         f"mean class recall  {metrics.mean_recall:.1%}",
     ]
     lines += [f"top-{k} accuracy     {share:.1%}" for k, share in sorted(metrics.top_k.items()) if k > 1]
@@ -58,14 +63,14 @@ def _at_threshold(metrics: Metrics) -> str:
     if not accepted:
         return shares + ")"
     low, high = wilson_interval(right, accepted)
-    return f"{shares}), {right / accepted:.1%} of them right (95 % interval {low:.1%} to {high:.1%})"
+    return f"{shares}), {right / accepted:.1%} of them right (95% interval {low:.1%} to {high:.1%})"
 
 
 def groups_report(groups: Sequence[GroupMetrics]) -> str:
     """Accuracy of the groups, the worst first."""
     shown = sorted(groups, key=lambda g: (g.accuracy, -g.n, g.group))[:_MISTAKES]
     width = max(columns(text) for text in ("group", *(shortened(g.group) for g in shown), "(none)"))
-    lines = [f"{'group':{width}}  accuracy  images  95 % interval"]
+    lines = [f"{'group':{width}}  accuracy  images  95% interval"]
     for g in shown:
         name = shortened(g.group) or "(none)"
         low, high = g.interval
@@ -92,10 +97,10 @@ def _per_class(metrics: Metrics) -> str:
         strict=True,
     )
     rows = list(table)
-    more = len(rows) - WORST if len(rows) > WIDEST_MATRIX else 0
+    more = max(0, len(rows) - MOST_CLASSES)
     if more:
         # Where there are too many to read, those to look at first; a metric that is undefined is no fault.
-        rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:WORST]
+        rows = sorted(rows, key=lambda row: (math.isnan(row[3]), row[3]))[:MOST_CLASSES]
     width = width_of([row[0] for row in rows])
     lines = [f"{'class':{width}}  precision  recall      F1  avg prec  support"]
     lines += [
@@ -104,15 +109,16 @@ def _per_class(metrics: Metrics) -> str:
         for label, p, r, f, ap, n in rows
     ]
     if more:
-        lines.append(f"and {more} classes with a better F1 (--json has them)")
+        lines.append(f"and {counted(more, 'class', 'classes')} with a better F1 (--json has all)")
     return "\n".join(lines)
 
 
 def _confusion(metrics: Metrics) -> str:
-    if len(metrics.labels) > WIDEST_MATRIX:
-        return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
     width = width_of(metrics.labels)
     cell = max(len(str(metrics.confusion.max())), len(f"({len(metrics.labels)})")) + 1
+    line = width + len("(10) ") + cell * len(metrics.labels)
+    if len(metrics.labels) > MOST_CLASSES or line > _WIDEST_LINE:
+        return f"{_mistakes(metrics)}\n(--json has the whole confusion matrix)"
     numbers = range(1, len(metrics.labels) + 1)
     lines = [
         "confusion matrix, rows are the truth, columns the prediction:",
@@ -120,8 +126,6 @@ def _confusion(metrics: Metrics) -> str:
     ]
     for i, label, row in zip(numbers, metrics.labels, metrics.confusion, strict=True):
         lines.append(f"{f'({i})':5}{padded(label, width)}" + "".join(f"{n:{cell}}" for n in row))
-    if len(metrics.labels) > _WIDEST_LINE:
-        lines += ["", _mistakes(metrics)]
     return "\n".join(lines)
 
 

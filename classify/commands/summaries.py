@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json
@@ -10,12 +11,13 @@ from fc7.classify.metrics.intervals import wilson_interval
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened
-from fc7.models.common.terminal import counted
+from fc7.models.common.terminal import counted, one_line
 
 if TYPE_CHECKING:
     from fc7.classify.predict.compare import Comparison
     from fc7.classify.predict.evaluate import Evaluation
     from fc7.classify.predict.predict import ClassifySummary
+    from fc7.classify.predict.predictions import Prediction
 
 _FAILURES_SHOWN = 20
 
@@ -51,6 +53,21 @@ def classify_report(summary: ClassifySummary) -> str:
     return "\n".join(lines)
 
 
+def predictions_table(predictions: Sequence[Prediction]) -> str:
+    """Each path, and below it the labels with their probabilities, as `imagenet` has it."""
+    lines: list[str] = []
+    for each in predictions:
+        lines.append(each.path)
+        if each.rejected:
+            lines.append(f"  {each.label}: too unsure for a label; the best guesses are")
+        lines += [f"  {score:6.1%}  {label}" for label, score in each.pairs]
+        if each.error:
+            lines.append(f"  unreadable: {each.error}")
+        if each.novelty > 1:
+            lines.append("  unlike anything in training: do not trust the label")
+    return "\n".join(map(one_line, lines))
+
+
 def classify_json(summary: ClassifySummary) -> dict[str, object]:
     """The same for a program."""
     return {
@@ -64,23 +81,24 @@ def classify_json(summary: ClassifySummary) -> dict[str, object]:
         "novel": summary.n_novel,
         "seconds": round(summary.seconds, 3),
         "nodes": nodes_json(summary.nodes),
+        "predictions": [prediction.to_json() for prediction in summary.predictions],
     }
 
 
 def evaluation_report(evaluation: Evaluation) -> str:
-    """The metrics, after what could not be evaluated."""
-    lines = _unread(evaluation.failures)
+    """The accuracy, what it rests on, and the other metrics."""
+    rests_on = _unread(evaluation.failures)
     if evaluation.unlabelled:
         n = evaluation.metrics.n + evaluation.left_out + evaluation.unlabelled
-        lines.append(left_out_note(evaluation.unlabelled, n))
+        rests_on.append(left_out_note(evaluation.unlabelled, n))
     if evaluation.left_out:
-        lines.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
+        rests_on.append(f"left out: {counted(evaluation.left_out, 'image')} that the classifier learned from")
     if evaluation.n_in_train:
-        lines.append(
+        rests_on.append(
             f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images: "
             "the metrics are too good; --held-out leaves them out"
         )
-    lines.append(evaluate_report(evaluation.metrics))
+    lines = [evaluate_report(evaluation.metrics, rests_on)]
     if evaluation.groups:
         lines += ["", groups_report(evaluation.groups)]
     n_novel = int((evaluation.rows.novelty > 1).sum())
@@ -104,29 +122,29 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
 
 
 def comparison_report(comparison: Comparison) -> str:
-    """Both accuracies, the test, the verdict, after what could not be read."""
+    """Both accuracies, the verdict, the test, and which images it rests on."""
     width = max(map(len, comparison.names))
-    lines = _unread(comparison.failures)
+    lines: list[str] = []
+    for name, right in zip(comparison.names, comparison.n_correct, strict=True):
+        low, high = wilson_interval(right, comparison.n)
+        lines.append(
+            f"{name:{width}}  {right / comparison.n:.1%}  ({right} of {comparison.n}; "
+            f"95% interval {low:.1%} to {high:.1%})"
+        )
+    low, high = comparison.difference_interval
+    test = comparison.test
+    lines += [
+        comparison.verdict,
+        f"{comparison.names[1]} minus {comparison.names[0]}: 95% interval {low:+.1%} to {high:+.1%}",
+        f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
+    ]
     if comparison.n_in_train:
         lines.append(f"left out: {counted(comparison.n_in_train, 'image')} that one of them learned from")
     if comparison.n_unmatched:
         lines.append(
             f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"
         )
-    for name, right in zip(comparison.names, comparison.n_correct, strict=True):
-        low, high = wilson_interval(right, comparison.n)
-        lines.append(
-            f"{name:{width}}  {right / comparison.n:.1%}  ({right} of {comparison.n}; "
-            f"95 % interval {low:.1%} to {high:.1%})"
-        )
-    low, high = comparison.difference_interval
-    test = comparison.test
-    lines += [
-        f"{comparison.names[1]} minus {comparison.names[0]}: 95 % interval {low:+.1%} to {high:+.1%}",
-        f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
-        comparison.verdict,
-        *(f"note: {note}" for note in comparison.notes),
-    ]
+    lines += [*_unread(comparison.failures), *(f"note: {note}" for note in comparison.notes)]
     return "\n".join(lines)
 
 

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from fc7.classify.commands.duplicates import say_copied
 from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C, unpacked
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import JsonOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
+from fc7.models.common.terminal import wrapped
 from fc7.models.outputs.outputs import CallFiles
 
 
@@ -30,6 +32,12 @@ def suspects(
     every: Annotated[
         bool, typer.Option("--all", help="Also list labels that are contradicted less surely.")
     ] = False,
+    copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--copy", metavar="DIR", help="Also copy those that are printed into folders of this new folder."
+        ),
+    ] = None,
     layer: Annotated[
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
     ] = "",
@@ -56,6 +64,9 @@ def suspects(
     from fc7.classify.kinds import SUSPECTS
 
     out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
+    from fc7.classify.gallery.copies import copy_from_cache, new_folder
+
+    folder = None if copy is None else new_folder(copy, "--copy")
     from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
@@ -69,12 +80,19 @@ def suspects(
         duplicates=selection.duplicates,
         seed=seed,
     )
-    found = cache_suspects(features, options, layer=layer or None, progress=make_progress(quiet))
+    progress = make_progress(quiet)
+    found = cache_suspects(features, options, layer=layer or None, progress=progress)
+    listed = found.listed(every)
     if out is not None:
-        write_suspects_csv(found.listed(every), out)
-    if as_json:
-        typer.echo(json.dumps(suspects_json(found, found.listed(every)[:top]), ensure_ascii=False, indent=2))
-        return
-    typer.echo(suspects_text(found, found.listed(every), top))
+        write_suspects_csv(listed, out)
+    typer.echo(
+        json.dumps(suspects_json(found, listed[:top]), ensure_ascii=False, indent=2)
+        if as_json
+        else wrapped(suspects_text(found, listed, top))
+    )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)
+    if folder is not None:
+        wanted = [(each.path, f"{each.label}, suggested {each.suggested}") for each in listed[:top]]
+        copied = copy_from_cache(features, wanted, folder, "--copy", progress)
+        say_copied(copied, quiet)

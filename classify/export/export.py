@@ -142,7 +142,7 @@ def export_full(
     """
     from fc7.extract.engine.engine import open_file
 
-    out = guard_for(images, cache=features).claim(out, FULL)
+    out = guard_for(images, cache=features, again=True).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
     target = out.place.target
     stored, spec, layer = find_network(classifier, progress, notify)

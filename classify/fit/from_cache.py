@@ -73,7 +73,7 @@ def fit_cache(
     >>> result.counts
     {'circle': (6, 2), 'rectangle': (6, 2), 'star': (6, 2), 'triangle': (6, 2)}
     """
-    options, guard = options or FitOptions(), CallFiles([features])
+    options, guard = options or FitOptions(), CallFiles([features], again=True)
     classifier_out = guard.claim(out, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     with CacheReader(features) as reader:

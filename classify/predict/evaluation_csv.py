@@ -40,7 +40,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path | Folder) -> lis
     Fc7Error
         If something cannot be written.
     """
-    folder = CallFiles().folder(folder, EVALUATION, "--csv")
+    folder = CallFiles(again=True).folder(folder, EVALUATION, "--csv")
     tables: Mapping[str, Rows] = {
         "figures.csv": _metrics(evaluation.metrics),
         "classes.csv": _classes(evaluation.metrics),

@@ -33,10 +33,11 @@ from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import Care
 from fc7.extract.worker.worker import NetworkRun, on_this_machine
 from fc7.models.common.errors import UsageError
+from fc7.models.common.names import shortened
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import one_line
-from fc7.models.network.imagenet_classes import imagenet_classes
+from fc7.models.network.imagenet_classes import ImagenetClass, imagenet_classes
 from fc7.models.network.spec import IMAGENET_CLASSES, LayerSpec, NetworkSpec, Pool, PreprocessSpec
 from fc7.models.outputs.outputs import Destination, Output
 from fc7.models.store.ensure import ensure_network
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from fc7.models.store.store import StoredNetwork
 
 Form = Literal["table", "csv"]
+# With what stands beside it on a line of 100 columns.
+_WIDEST_NAME = 76
 # A row of float16 probabilities adds up to 1 within a few thousandths.
 _SUM_TOLERANCE = 0.01
 
@@ -118,7 +121,7 @@ def imagenet_images(
     """
     started = time.perf_counter()
     if out is not None and not isinstance(out, Output) and not is_stdout(out):
-        out = guard_for(inputs).claim(out, PREDICTIONS)
+        out = guard_for(inputs, again=True).claim(out, PREDICTIONS)
     progress, options = progress or Silent(), options or ExtractOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     run = _network_run(stored, options)
@@ -228,12 +231,19 @@ class _TableWriter:
         classes = imagenet_classes()
         order = best_first(probabilities, self._k)
         blocks = [
-            (path, [f"  {row[c]:7.2%}  {classes[c].name} ({classes[c].wnid})" for c in best])
+            (
+                path,
+                [f"  {row[c]:6.1%}  {_named(classes[c])}" for c in best],
+            )
             for path, row, best in zip(paths, probabilities, order, strict=True)
         ]
         blocks += [(failure.path, [f"  unreadable: {failure.reason}"]) for failure in failures]
         for path, lines in sorted(blocks):
             print(one_line(self._root + path), *map(one_line, lines), sep="\n", file=self._stream)
+
+
+def _named(known: ImagenetClass) -> str:
+    return f"{shortened(known.name, _WIDEST_NAME)} ({known.wnid})"
 
 
 @contextmanager

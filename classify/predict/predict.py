@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import (
     ListedFailures,
-    PredictionWriter,
+    Prediction,
     is_stdout,
     open_predictions,
     shown_root,
@@ -35,27 +35,6 @@ from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
 
 
-class Prediction(NamedTuple):
-    """What a classifier says of one image.
-
-    Attributes
-    ----------
-    path : str
-        As in the file of predictions.
-    label : str
-        The most probable class, or what rejected images are called.
-    probabilities : ndarray of shape (n_classes,), float32
-        In the order of `ClassifySummary.classes`.
-    """
-
-    path: str
-    label: str
-    probabilities: NDArray[np.float32]
-
-    def __repr__(self) -> str:
-        return f"Prediction({self.path!r}, {self.label!r}, {self.probabilities.max():.3f})"
-
-
 @dataclass(frozen=True, slots=True)
 class ClassifySummary:
     """What `classify_images` did; images = classified + failures.
@@ -63,7 +42,7 @@ class ClassifySummary:
     Attributes
     ----------
     out : Path or None
-        None if there is no file of predictions.
+        None if no file was written.
     counts : dict of str to int
         Predicted label -> images; rejected ones are under `unknown`.
     unknown : str
@@ -74,7 +53,7 @@ class ClassifySummary:
         On a cluster, for each node its name, the images it did and the seconds it worked.
     classes : tuple of str
         The classifier's, in its order.
-    rows : list of Prediction
+    predictions : list of Prediction
         In the order of the listing; empty if they were not kept.
     """
 
@@ -90,13 +69,18 @@ class ClassifySummary:
     clock: Clock
     nodes: Mapping[str, tuple[int, float]]
     classes: tuple[str, ...]
-    rows: list[Prediction]
+    predictions: list[Prediction]
 
     def __repr__(self) -> str:
         where = "no file" if self.out is None else repr(str(self.out))
         failed = counted(len(self.failures), "failure")
         counts = f"{self.classified} classified, {failed}, {self.n_rejected} rejected"
         return f"ClassifySummary({where}: {counted(self.images, 'image')}, {counts})"
+
+    @property
+    def rows(self) -> list[tuple[str, str, NDArray[np.float32]]]:
+        """Path, label and probabilities of each image that could be read."""
+        return [(each.path, each.label, each.probabilities) for each in self.predictions if not each.error]
 
 
 def classify_images(
@@ -125,7 +109,7 @@ def classify_images(
     form : {"csv", "jsonl"} or None
         None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
     keep_rows : bool
-        Whether `ClassifySummary.rows` is filled. A million of them, of ten classes, take 320 MB.
+        Whether `ClassifySummary.predictions` is filled: about 1 kB an image.
     notify : callable
         Is given one-line notes.
 
@@ -157,19 +141,20 @@ def classify_images(
     started = time.perf_counter()
     if out is not None and not isinstance(out, Output) and not is_stdout(out):
         files = () if isinstance(model, Classifier) else (model,)
-        out = guard_for(inputs, *files).claim(out, PREDICTIONS)
+        out = guard_for(inputs, *files, again=True).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = list_unless_cache(inputs, notify, labelled=False)
     options = options or RunOptions()
     run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
-    rows: list[Prediction] = []
     counts = Counter[str]()
     n_novel = 0
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
-        _writer(out, form, classifier, top_k, root) as writer,
+        open_predictions(
+            out, form, classifier.classes_, top_k, root, classifier.rejection_label, keep=keep_rows
+        ) as writer,
         closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
@@ -177,16 +162,13 @@ def classify_images(
             failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)
-            labels = _labels(classifier, scored.probabilities, rejected)
-            counts.update(labels)
+            counts.update(
+                writer.write(
+                    scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
+                )
+            )
             n_novel += int(np.count_nonzero(scored.novelty > 1))
-            if writer is not None:
-                writer.write(scored.paths, scored.probabilities, failed, rejected, scored.novelty)
-            if keep_rows:
-                paths = [root + path for path in scored.paths]
-                rows += map(Prediction, paths, labels, scored.probabilities)
-        if writer is not None:
-            writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
+        writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
         failures += early.left
     classified = counts.total()
     return ClassifySummary(
@@ -202,27 +184,5 @@ def classify_images(
         run.clock,
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
         classifier.classes_,
-        rows,
+        writer.kept,
     )
-
-
-def _writer(
-    out: Destination | None,
-    form: Literal["csv", "jsonl"] | None,
-    classifier: Classifier,
-    top_k: int,
-    root: str,
-) -> AbstractContextManager[PredictionWriter | None]:
-    if out is None:
-        return nullcontext()
-    return open_predictions(out, form, classifier.classes_, top_k, root, classifier.rejection_label)
-
-
-def _labels(
-    classifier: Classifier, probabilities: NDArray[np.float32], rejected: NDArray[np.bool_]
-) -> list[str]:
-    best = probabilities.argmax(axis=1).tolist()
-    return [
-        classifier.rejection_label if unsure else classifier.classes_[c]
-        for c, unsure in zip(best, rejected.tolist(), strict=True)
-    ]

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
@@ -34,20 +34,70 @@ _MANY_CLASSES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What is said of one image that could be read.
+class Prediction:
+    """What is said of one image; of one that could not be read, `error` alone.
 
     Attributes
     ----------
+    path : str
+        As it opens from the current folder.
+    label : str
+        That of the first pair, or what rejected images are called.
     pairs : list of (str, float)
-        Label and probability, the best first.
+        Label and probability, the best first; empty where there is an error.
+    rejected : bool or None
+        None where nothing rejects.
     novelty : float
         NaN where it is not known.
+    sha256 : str
+        Of the content; empty where it is not known.
+    probabilities : ndarray of shape (n_classes,), float32
+        In the order of the classifier's classes; empty where there is an error.
     """
 
-    pairs: list[tuple[str, float]]
-    rejected: bool
-    novelty: float
+    path: str
+    label: str = ""
+    pairs: Sequence[tuple[str, float]] = ()
+    rejected: bool | None = None
+    novelty: float = math.nan
+    sha256: str = ""
+    error: str = ""
+    probabilities: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False
+    )
+
+    @property
+    def score(self) -> float:
+        """The highest probability; of an error 0."""
+        return self.pairs[0][1] if self.pairs else 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON lines have it."""
+        if self.error:
+            return {"path": self.path, "error": self.error}
+        top = [{"label": label, "score": round(score, 6)} for label, score in self.pairs]
+        line: dict[str, object] = {"path": self.path, "label": self.label, "score": top[0]["score"]}
+        if self.rejected is not None:
+            unlike = None if math.isnan(self.novelty) else round(self.novelty, 4)
+            line |= {"rejected": self.rejected, "novelty": unlike}
+        return line | {"top": top}
+
+    def cells(self, n_pairs: int, rejects: bool) -> list[str]:
+        """As a line of CSV has it.
+
+        Parameters
+        ----------
+        n_pairs : int
+            How many pairs a line holds.
+        rejects : bool
+            Whether it has the columns of rejection and novelty.
+        """
+        if self.error:
+            return [self.path, "", "", *[""] * (2 * n_pairs + 2 * rejects), self.error]
+        pairs = [value for label, score in self.pairs for value in (label, f"{score:.6f}")]
+        unlike = "" if math.isnan(self.novelty) else f"{self.novelty:.4f}"
+        unknown = [str(int(bool(self.rejected))), unlike] if rejects else []
+        return [self.path, self.label, pairs[1], *pairs, *unknown, ""]
 
 
 class ListedFailures:
@@ -77,19 +127,33 @@ def shown_root(listing: Listing) -> str:
 
 
 class PredictionWriter:
-    """Writes lines in the order of the listing. Use `open_predictions`."""
+    """Writes lines in the order of the listing. Use `open_predictions`.
+
+    Attributes
+    ----------
+    kept : list of Prediction
+        What was written so far; empty unless it was asked for.
+    """
 
     def __init__(
-        self, stream: TextIO, form: Form, classes: Sequence[str], top_k: int, root: str, unknown: str | None
+        self,
+        stream: TextIO | None,
+        form: Form,
+        classes: Sequence[str],
+        top_k: int,
+        root: str,
+        unknown: str | None,
+        keep: bool = False,
     ) -> None:
+        self.kept: list[Prediction] = []
+        self._keep = keep
         self._stream = stream
-        self._form = form
         self._classes = list(classes)
         self._k = min(top_k, len(self._classes))
         self._root = root
         self._unknown = unknown
-        self._csv = CsvRows(stream)
-        if form == "csv":
+        self._csv = CsvRows(stream) if stream is not None and form == "csv" else None
+        if self._csv is not None:
             pairs = [name for i in range(1, self._k + 1) for name in (f"label_{i}", f"score_{i}")]
             unknown_cells = [] if unknown is None else ["rejected", "novelty"]
             self._csv.write(["path", "label", "score", *pairs, *unknown_cells, "error"])
@@ -101,8 +165,9 @@ class PredictionWriter:
         failures: Sequence[Failure],
         rejected: NDArray[np.bool_] | None = None,
         novelty: NDArray[np.float32] | None = None,
-    ) -> None:
-        """One line for each image, failures merged in by path.
+        sha256: Sequence[str] = (),
+    ) -> list[str]:
+        """One line for each image, failures merged in by path; gives the labels that were written.
 
         Parameters
         ----------
@@ -110,49 +175,44 @@ class PredictionWriter:
         rejected : ndarray of shape (n_paths,), bool, or None
             None rejects none.
         novelty : ndarray of shape (n_paths,), float32, or None
+        sha256 : sequence of n_paths str, or empty
+            Content hashes, for those that are kept.
         """
         order = best_first(probabilities, self._k)
         rejected = np.zeros(len(paths), bool) if rejected is None else rejected
         novelty = np.full(len(paths), np.nan, np.float32) if novelty is None else novelty
-        lines: list[tuple[str, Line | str]] = [
-            (path, Line([(self._classes[c], float(row[c])) for c in best], bool(unsure), float(unlike)))
-            for path, row, best, unsure, unlike in zip(
-                paths, probabilities, order, rejected, novelty, strict=True
+        done = [
+            self._prediction(path, row, best, bool(unsure), float(unlike), digest)
+            for path, row, best, unsure, unlike, digest in zip(
+                paths, probabilities, order, rejected, novelty, sha256 or [""] * len(paths), strict=True
             )
         ]
-        lines += [(failure.path, failure.reason) for failure in failures]
-        for path, content in sorted(lines, key=lambda line: line[0]):
-            if self._form == "csv":
-                self._csv_line(self._root + path, content)
-            else:
-                self._json_line(self._root + path, content)
+        unread = [Prediction(self._root + failure.path, error=failure.reason) for failure in failures]
+        for prediction in sorted([*done, *unread], key=lambda prediction: prediction.path):
+            self._put(prediction)
+        return [prediction.label for prediction in done]
 
-    def _label(self, line: Line) -> str:
-        return self._unknown if line.rejected and self._unknown is not None else line.pairs[0][0]
+    def _prediction(
+        self,
+        path: str,
+        row: NDArray[np.float32],
+        best: NDArray[np.intp],
+        rejected: bool,
+        novelty: float,
+        sha256: str,
+    ) -> Prediction:
+        pairs = [(self._classes[c], float(row[c])) for c in best]
+        label = self._unknown if rejected and self._unknown is not None else pairs[0][0]
+        unsure = None if self._unknown is None else rejected
+        return Prediction(self._root + path, label, pairs, unsure, novelty, sha256, "", row)
 
-    def _csv_line(self, path: str, content: Line | str) -> None:
-        if isinstance(content, str):
-            unknown_cells = [] if self._unknown is None else ["", ""]
-            self._csv.write([path, "", "", *[""] * (2 * self._k), *unknown_cells, content])
-            return
-        pairs = [value for label, score in content.pairs for value in (label, f"{score:.6f}")]
-        unknown_cells = []
-        if self._unknown is not None:
-            unlike = "" if math.isnan(content.novelty) else f"{content.novelty:.4f}"
-            unknown_cells = [str(int(content.rejected)), unlike]
-        self._csv.write([path, self._label(content), pairs[1], *pairs, *unknown_cells, ""])
-
-    def _json_line(self, path: str, content: Line | str) -> None:
-        if isinstance(content, str):
-            line: dict[str, object] = {"path": path, "error": content}
-        else:
-            top = [{"label": label, "score": round(score, 6)} for label, score in content.pairs]
-            line = {"path": path, "label": self._label(content), "score": top[0]["score"]}
-            if self._unknown is not None:
-                unlike = None if math.isnan(content.novelty) else round(content.novelty, 4)
-                line |= {"rejected": content.rejected, "novelty": unlike}
-            line["top"] = top
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+    def _put(self, prediction: Prediction) -> None:
+        if self._keep:
+            self.kept.append(prediction)
+        if self._csv is not None:
+            self._csv.write(prediction.cells(self._k, self._unknown is not None))
+        elif self._stream is not None:
+            self._stream.write(json.dumps(prediction.to_json(), ensure_ascii=False) + "\n")
 
 
 def best_first(probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
@@ -182,42 +242,48 @@ def best_first(probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return best
 
 
-def is_stdout(out: Destination) -> bool:
+def is_stdout(out: Destination | None) -> bool:
     """Whether ``-`` was given as the place of an output."""
     return not isinstance(out, Output) and str(out) == "-"
 
 
 @contextmanager
 def open_predictions(
-    out: Destination,
+    out: Destination | None,
     form: Form | None,
     classes: Sequence[str],
     top_k: int,
     root: str = "",
     unknown: str | None = None,
+    *,
+    keep: bool = False,
 ) -> Iterator[PredictionWriter]:
     """A writer to `out`, which appears when the block ends well; ``-`` is stdout.
 
     Parameters
     ----------
-    out : str, Path or Output
-        On a terminal control characters of names are written out; into a file or a pipe go the very names.
+    out : str, Path, Output or None
+        None writes nothing. On a terminal control characters of names are written out; into a file or a pipe
+        go the very names.
     form : {"csv", "jsonl"} or None
         None goes by the suffix.
     root : str
         Put before every path.
     unknown : str or None
         What rejected images are called; None leaves out the columns of rejection and novelty.
+    keep : bool
+        Keep what was written, for who shows it.
 
     Raises
     ------
     StoppedError, Fc7Error
         As `classify.predict.prediction_file`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
-    if is_stdout(out):
-        yield PredictionWriter(data_stream(), form or "csv", classes, top_k, root, unknown)
+    if out is None or is_stdout(out):
+        stream = None if out is None else data_stream()
+        yield PredictionWriter(stream, form or "csv", classes, top_k, root, unknown, keep)
         return
     out = claimed(out, PREDICTIONS)
     form = form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")
     with prediction_file(out, header_lines=int(form == "csv")) as stream:
-        yield PredictionWriter(stream, form, classes, top_k, root, unknown)
+        yield PredictionWriter(stream, form, classes, top_k, root, unknown, keep)

@@ -83,7 +83,7 @@ def make_report(
     >>> done.out.name, done.missing, done.problem
     ('report.html', 0, '')
     """
-    guard = CallFiles([features, model])
+    guard = CallFiles([features, model], again=True)
     out = guard.claim(out, REPORT, makes_folder=True)
     folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
     data = gather(features, model, tsne=tsne, command=command, progress=progress)

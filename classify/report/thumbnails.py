@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc7.extract.records import ImageRef
+from fc7.extract.records import ImageRef, Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.common.progress import Progress, Silent
@@ -83,6 +83,28 @@ def find_originals(roots: Sequence[str], given: Sequence[str], cache: Path) -> O
     return Originals({}, problem)
 
 
+def read_original(originals: Originals, path: str, sha256: str) -> tuple[ImageRef, bytes | Pixels]:
+    """An image and what it holds, if it is what it was.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of what it held; empty if that is not known.
+
+    Raises
+    ------
+    ImageError
+        If it is not there, cannot be read, or is another one now.
+    """
+    ref = originals.refs.get(path)
+    if ref is None:
+        raise ImageError("not found")
+    data = ref.origin.read(ref)
+    if sha256 and hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest() != sha256:
+        raise ImageError("changed since it was read")
+    return ref, data
+
+
 def make_thumbnails(
     originals: Originals,
     wanted: Iterable[tuple[int, str, str]],
@@ -120,14 +142,8 @@ def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
     from fc7.extract.drawn.drawing import jpeg_bytes
     from fc7.extract.images.decode import shrink
 
-    ref = originals.refs.get(path)
-    if ref is None:
-        return Thumbnail(b"", 0, 0, "not found")
     try:
-        data = ref.origin.read(ref)
-        if hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest() != sha256:
-            return Thumbnail(b"", 0, 0, "changed since extract")
-        pixels = shrink(data, SIDE)
+        pixels = shrink(read_original(originals, path, sha256)[1], SIDE)
     except ImageError as exc:
         return Thumbnail(b"", 0, 0, str(exc))
     return Thumbnail(jpeg_bytes(pixels, _QUALITY), pixels.shape[1], pixels.shape[0])

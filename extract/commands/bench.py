@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fc7.extract.commands.extract import DeviceOption, JsonOption, PrecisionOption, QuietOption, notifier
+from fc7.extract.commands.extract import DeviceOption, JsonOption, PrecisionOption, QuietOption
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import make_progress
+from fc7.models.common.progress import make_progress, notifier
 
 
 def bench(

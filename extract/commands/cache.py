@@ -43,7 +43,7 @@ def _existing_cache(path: Path) -> Path:
 
 
 def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
-    """What is in it: network, layers, rows, labels, failures, how each run made it."""
+    """Describe a feature cache: network, layers, rows, labels, failures, how each run made it."""
     from fc7.extract.cache.info import describe
 
     found = describe(_existing_cache(file))

@@ -10,16 +10,19 @@ import typer
 import typer.core
 
 from fc7.extract.commands.cache import ForceOption
-from fc7.models.common.command_table import parsed_by
+from fc7.models.common.command_table import SectionedCommand, parsed_by
 from fc7.models.common.errors import Fc7Error, UsageError
-from fc7.models.common.progress import Notify, make_progress
-from fc7.models.common.terminal import counted
+from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import counted, wrapped
 from fc7.models.store.preprocess_flags import read, resizing
 
 if TYPE_CHECKING:
     from fc7.extract.options import ClusterOptions
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say more: the device, the solver, thresholds.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 DeviceOption = Annotated[
     Literal["auto", "cuda", "tensorrt", "cpu"],
@@ -68,7 +71,7 @@ ExactDecodeOption = Annotated[
 ]
 
 
-class AddressedCommand(typer.core.TyperCommand):
+class AddressedCommand(SectionedCommand):
     """A command whose ``--ray`` may stand without an address, and whose help tells the default network."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -178,6 +181,7 @@ def extract(
     workers: WorkersOption = None,
     gpus_per_worker: GpusOption = None,
     as_json: JsonOption = False,
+    verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Run the network over images once and keep the features in a feature cache (HDF5).
@@ -222,14 +226,14 @@ def extract(
         cluster=cluster_options(ray, workers, gpus_per_worker),
     )
     summary = extract_features(
-        list(images or ()), out, options, progress=make_progress(quiet), notify=notifier(quiet)
+        list(images or ()), out, options, progress=make_progress(quiet), notify=notifier(quiet, verbose)
     )
     if failures_out is not None:
         write_failures_csv(summary.failures, failures_out)
     if as_json:
         typer.echo(json.dumps(summary_json(summary), ensure_ascii=False, indent=2))
     elif not quiet:
-        typer.echo(summary_text(summary))
+        typer.echo(wrapped(summary_text(summary)))
     if not summary.rows or not options.allows(summary.unread, summary.images):
         raise Fc7Error(failed_text(summary))
 
@@ -304,8 +308,3 @@ def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -
     if crops is not None:
         changes["crops"] = crops
     return changes
-
-
-def notifier(quiet: bool) -> Notify:
-    """What prints one-line notes to stderr, or swallows them."""
-    return (lambda note: None) if quiet else (lambda note: typer.echo(note, err=True))

@@ -69,6 +69,19 @@ def jpeg_bytes(pixels: Pixels, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
+def png_bytes(pixels: Pixels) -> bytes:
+    """A PNG of pixels as an array of images holds them.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8
+    """
+    buffer = io.BytesIO()
+    grey = pixels.ndim == 3 and pixels.shape[2] == 1
+    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def save_png(pixels: Pixels, out: Destination) -> Path:
     """Write RGB pixels as a PNG; the file appears whole or not at all.
 
@@ -79,7 +92,7 @@ def save_png(pixels: Pixels, out: Destination) -> Path:
     Fc7Error
         If it cannot be written.
     """
-    out = CallFiles().claim(out, DRAWING, makes_folder=True)
+    out = CallFiles(again=True).claim(out, DRAWING, makes_folder=True)
     buffer, says = io.BytesIO(), PngInfo()
     says.add_text("Software", DRAWN_BY)
     Image.fromarray(pixels).save(buffer, "PNG", pnginfo=says)

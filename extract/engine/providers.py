@@ -10,6 +10,7 @@ from typing import Literal
 
 from fc7.models.common.errors import ProviderError
 from fc7.models.common.program import pip_install
+from fc7.models.common.progress import Detail
 
 Device = Literal["auto", "cuda", "tensorrt", "cpu"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -29,7 +30,7 @@ class Candidate:
     provider : str
         ONNX Runtime's name of it.
     why : str
-        One line for the user.
+        One line for the user; a `models.common.progress.Detail` where nothing is wrong.
     """
 
     provider: str
@@ -103,19 +104,25 @@ def candidates(device: Device, precision: Precision, machine: AvailableProviders
             raise ProviderError(no_gpu(device, "this ONNX Runtime is built without it"))
         if not machine.nvidia_driver:
             raise ProviderError(no_gpu(device, "no NVIDIA driver was found"))
-        return [Candidate(CUDA if device == "cuda" else TENSORRT, on_gpu, f"{device} in {on_gpu}: as asked")]
+        return [
+            Candidate(
+                CUDA if device == "cuda" else TENSORRT, on_gpu, Detail(f"{device} in {on_gpu}: as asked")
+            )
+        ]
     if device == "cpu":
-        return [Candidate(CPU, "fp32", "cpu: as asked")]
+        return [Candidate(CPU, "fp32", Detail("cpu: as asked"))]
     found: list[Candidate] = []
     reason = "no NVIDIA driver was found" if machine.cuda_built else "this ONNX Runtime has no CUDA provider"
     if machine.cuda_built and machine.nvidia_driver and precision != "bf16":
-        found.append(Candidate(CUDA, on_gpu, f"cuda in {on_gpu}: an NVIDIA driver was found"))
+        found.append(Candidate(CUDA, on_gpu, Detail(f"cuda in {on_gpu}: an NVIDIA driver was found")))
         reason = f"the CUDA provider did not start ({pip_install('fc7[cuda]')} brings its libraries)"
+    # To run on the CPU is worth a note only where there is a GPU.
+    told = str if machine.nvidia_driver else Detail
     if machine.openvino and precision != "fp16":
         half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
-        found.append(Candidate(OPENVINO, half, f"openvino on the CPU in {half}: {reason}"))
+        found.append(Candidate(OPENVINO, half, told(f"openvino on the CPU in {half}: {reason}")))
     if precision not in ("fp16", "bf16"):
-        found.append(Candidate(CPU, "fp32", f"cpu: {reason}"))
+        found.append(Candidate(CPU, "fp32", told(f"cpu: {reason}")))
     return found
 
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -61,10 +62,87 @@ def parsed_by(parser: type[typer.core.TyperCommand]) -> Callable[[Function], Fun
     return mark
 
 
+# Options of a name stand in one section of the help of every command; the first six of the others that a
+# command has, with its output and help, are those that most calls need.
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Speed and device": (
+        *("device", "precision", "batch_size", "jobs", "exact_decode"),
+        *("ray", "workers", "gpus_per_worker", "memory", "seconds"),
+    ),
+    "How images are prepared": (
+        *("resize", "antialias", "crops", "pool", "float16", "mean", "std", "scale", "order", "crop"),
+        *("interpolation", "mean_or_image", "preprocess"),
+    ),
+    "Labels and splits": (
+        *("labels", "group_by", "label_by", "split", "ordered", "per_class", "balance", "keep_split"),
+        *("include", "exclude", "duplicates", "test_size", "seed", "split_csv", "held_out"),
+    ),
+    "Learning": (
+        *("normalize", "one_se", "class_weight", "refit_all", "reject_precision", "reject_below"),
+        *("ovo", "repeats", "threshold"),
+    ),
+    "Failures and repair": (
+        *("on_error", "max_failures", "retry_failed", "verify", "repair", "remove_missing", "failures_csv"),
+    ),
+    "What is printed": ("as_json", "verbose", "quiet", "help"),
+}
+
+
+# Typer's words for what an option takes, and ours; choices show what there is to choose.
+_METAVARS = {
+    "<path>": "FILE",
+    "<str>": "TEXT",
+    "<list[str]>": "TEXT",
+    "<int>": "N",
+    "<int range>": "N",
+    "<float>": "NUMBER",
+    "<float range>": "NUMBER",
+}
+_TYPES = re.compile("|".join(map(re.escape, _METAVARS)))
+
+
+class SectionedCommand(typer.core.TyperCommand):
+    """A command whose help has its options in sections, those that most calls need first."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        for parameter in self.params:
+            if parameter.param_type_name == "argument" and parameter.metavar is None:
+                parameter.metavar = (parameter.name or "").upper()
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections that have options."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        sections |= {title: [] for title in _SECTIONS}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                sections[_section(option)].append(_in_our_words(option, *record))
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _in_our_words(option: Any, name: str, text: str) -> tuple[str, str]:
+    if option.param_type_name == "argument":
+        return name.partition(" <")[0], text
+    return _TYPES.sub(lambda found: _METAVARS[found[0]], name), text
+
+
+def _section(option: Any) -> str:
+    if option.param_type_name == "argument":
+        return "Arguments"
+    titles = (title for title, names in _SECTIONS.items() if option.name in names)
+    return next(titles, "Options")
+
+
 def _imported(name: str, row: Row) -> Any:
     module, function_name, _, example = row
     function = getattr(import_module(module), function_name)
     # Without rich's markup the help of every command is plain text and a third of the start-up time.
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=getattr(function, "parser", None), epilog=f"\b\nExample:  fc7 {example}")(function)
+    app.command(
+        name, cls=getattr(function, "parser", SectionedCommand), epilog=f"\b\nExample:  fc7 {example}"
+    )(function)
     return typer.main.get_command(app)

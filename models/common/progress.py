@@ -17,6 +17,12 @@ Notify = Callable[[str], None]
 """Is told what the user should know, a line each."""
 
 
+class Detail(str):
+    """A note of how things are where nothing is wrong; commands tell it with ``-v`` only."""
+
+    __slots__ = ()
+
+
 class Progress(Protocol):
     """Something that is told how far the work has come."""
 
@@ -57,6 +63,24 @@ def make_progress(quiet: bool) -> Progress:
 
     # The bar is made of escape sequences.
     return Bar(Console(file=beneath(sys.stderr)))
+
+
+def notifier(quiet: bool, verbose: bool = False) -> Notify:
+    """What prints notes to stderr, above the bar while there is one.
+
+    Parameters
+    ----------
+    quiet : bool
+        The user asked for no notes.
+    verbose : bool
+        The user asked for every `Detail`.
+    """
+
+    def say(note: str) -> None:
+        if not quiet and (verbose or not isinstance(note, Detail)):
+            print(note, file=sys.stderr, flush=True)
+
+    return say
 
 
 class Bar:

@@ -11,6 +11,7 @@ import codecs
 import io
 import re
 import sys
+import textwrap
 from typing import Any, TextIO, cast
 
 # Unicode's categories Cc (but line feed and tab), Cs, Zl and Zp; of Cf the characters that change the
@@ -52,6 +53,25 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
 
 
+def wrapped(text: str, width: int = 100) -> str:
+    """A text whose lines fit a terminal: what is longer goes on below, indented; words stay whole.
+
+    Examples
+    --------
+    >>> print(wrapped("  two words too many", width=12))
+      two words
+          too many
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        further = " " * (len(line) - len(line.lstrip(" ")) + 4)
+        fits = textwrap.TextWrapper(
+            width, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+        )
+        lines += [line] if len(line) <= width else fits.wrap(line)
+    return "\n".join(lines)
+
+
 class _Guarded:
     """A text stream that shows control characters, and what its encoding lacks."""
 
@@ -71,14 +91,13 @@ class _Guarded:
 
     @property
     def encoding(self) -> str:
-        return getattr(self.stream, "encoding", None) or "ascii"
-
-    @property
-    def buffer(self) -> Any:
-        # Click writes past a stream whose encoding it finds poor.
-        raise AttributeError("what goes past this stream goes past its guard")
+        # Rich's stand-in has none of its own.
+        return getattr(beneath(self.stream), "encoding", None) or "ascii"
 
     def __getattr__(self, name: str) -> Any:
+        # Click writes past a stream whose encoding it finds poor, into its buffer.
+        if name == "buffer":
+            raise AttributeError("what goes past this stream goes past its guard")
         return getattr(self.stream, name)
 
 

@@ -42,11 +42,14 @@ class Kind:
         Whether a file, which is there and not empty, is of this kind. May raise OSError.
     streams : bool
         It is written from beginning to end, and so may go to a pipe, a terminal or ``/dev/null``.
+    replaceable : bool
+        One that stands there is no result that would be lost: a run brings it up to date.
     """
 
     name: str
     recognises: Callable[[Path], bool]
     streams: bool = True
+    replaceable: bool = False
 
 
 _names: list[Callable[[Path], str | None]] = []
@@ -159,10 +162,10 @@ def first_line(path: Path) -> str:
         return ""
 
 
-def table(name: str, *headers: tuple[str, ...]) -> Kind:
+def table(name: str, *headers: tuple[str, ...], replaceable: bool = False) -> Kind:
     """The kind of a CSV table that is known by its header, this version's or an older one's."""
     known = {",".join(header) for header in headers}
-    return named(Kind(name, lambda path: first_line(path) in known))
+    return named(Kind(name, lambda path: first_line(path) in known, replaceable=replaceable))
 
 
 def png_says(path: Path, software: str) -> bool:

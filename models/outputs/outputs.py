@@ -2,8 +2,10 @@
 
 What stands at the place of an output is replaced only
 
-- if it is of the kind to be written (`models.outputs.kinds`) or empty, or the user gave ``--force``;
+- if the user gave ``--force``, or it is empty, or `Kind.replaceable`;
 - and if it is no file that the call itself reads, under whatever name, and no other output of the call.
+
+A function called from Python, and the demo in its folder, also replace a file of the kind to be written.
 
 Everything else is a `UsageError` that says what stands there and what was to be written. An output is tried
 before the work, with a file beside its place, and looked at again when it is finished
@@ -18,6 +20,7 @@ before the work, with a file beside its place, and looked at again when it is fi
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -60,6 +63,8 @@ class CallFiles:
         Files that the call reads; what is not there, and folders, count for nothing.
     force : bool
         Replace what stands at an output, whatever it is; never an input.
+    again : bool
+        Replace a file of the output's kind without `force`.
     listed : callable
         Gives the other files that the call reads, such as the images of its folders. Only asked
         when something stands at an output that fc7 would not have written there. Raises an `Fc7Error` if
@@ -70,11 +75,11 @@ class CallFiles:
     >>> text = Kind("a text", lambda path: path.read_bytes().startswith(b"text"))
     >>> CallFiles().claim("a.txt", text).write(b"text of mine").name
     'a.txt'
-    >>> CallFiles().claim("a.txt", text).write(b"text again").name
+    >>> CallFiles(again=True).claim("a.txt", text).write(b"text again").name
     'a.txt'
-    >>> CallFiles().claim("tiles.onnx", text)
+    >>> CallFiles().claim("a.txt", text)
     Traceback (most recent call last):
-    fc7.models.common.errors.UsageError: tiles.onnx: ... stands there, and a text was to be written; ...
+    fc7.models.common.errors.UsageError: a.txt: ... stands there, and a text was to be written; ...
     """
 
     def __init__(
@@ -82,9 +87,10 @@ class CallFiles:
         inputs: Iterable[str | Path] = (),
         *,
         force: bool = False,
+        again: bool = False,
         listed: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self.force = force
+        self.force, self.again = force, again
         self._inputs = list(map(str, inputs))
         self._listed = listed
         self._claimed: dict[str, Output] = {}
@@ -241,13 +247,16 @@ class Output:
     def beside(self, suffix: str, kind: Kind | None = None) -> Output:
         """What lies beside this output, under its name with `suffix`; of the same kind if not of another.
 
+        What a run before left there is replaced: who may write the output may write this.
+
         Raises
         ------
         UsageError, Fc7Error
             As `CallFiles.claim`.
         """
         target = self.place.target
-        return self.guard.claim(target.with_name(target.name + suffix), kind or self.kind, self.option)
+        kind = dataclasses.replace(kind or self.kind, replaceable=True)
+        return self.guard.claim(target.with_name(target.name + suffix), kind, self.option)
 
     def needs(self, n_bytes: int) -> str | None:
         """What to say where the disk has less than `n_bytes` free; None where it has more.
@@ -318,9 +327,10 @@ class Output:
             remedy += ", or pass --force to replace it" if listed is False else ""
         else:
             reason = None if force else self.spare(self.place.target)
-            if reason is None:
+            if reason is None and (force or not found.st_size or self.guard.again or self.kind.replaceable):
                 return
-            which, remedy = f", {reason}", f"{remedy}, or pass --force to replace it"
+            which = f", {reason}" if reason else ""
+            remedy += ", or pass --force to replace it"
         raise UsageError(
             f"{self.path}: {describe(self.place.target)} stands there{which}, "
             f"and {self.kind.name} was to be written; {remedy}"
@@ -361,8 +371,8 @@ Destination = str | Path | Output
 
 
 def claimed(out: Destination, kind: Kind, option: str = "-o") -> Output:
-    """`CallFiles.claim` for a function that reads no files."""
-    return CallFiles().claim(out, kind, option)
+    """`CallFiles.claim` for a function that reads no files; it replaces one of the kind."""
+    return CallFiles(again=True).claim(out, kind, option)
 
 
 def _is(found: os.stat_result) -> Callable[[str], bool]:

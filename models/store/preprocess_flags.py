@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 import typer
 import typer.core
 
+from fc7.models.common.command_table import SectionedCommand
 from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def options(preset: str | None, resize: Resizing | None, **stated: Any) -> Prepr
     )
 
 
-class OnceCommand(typer.core.TyperCommand):
+class OnceCommand(SectionedCommand):
     """A command that refuses an option given twice, of which the parser would take the last."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -74,6 +74,13 @@ CASES = [
         ("classifier.onnx", PHOTO),
     ),
     Case(
+        ("classify", "features.h5", "-m", "classifier.onnx", "-o", "fresh.csv", "--html", "{}"),
+        "--html",
+        "a sheet of predictions",
+        ("classifier.onnx", "features.h5"),
+        makes_folder=True,
+    ),
+    Case(
         ("imagenet", "imgs", "--network", "net", *CPU, "-o", "{}"),
         "--output",
         "a file of predictions",
@@ -153,6 +160,8 @@ STANDING = {
     "labels": ("a text file that begins with 'path,label,group,split'",),
     "text": ("a text file that begins with 'my notes'",),
 }
+# Folders that must be new or empty: tests/classify/gallery has their cases.
+NEW_FOLDERS = {("classify", "--sort-into"), ("suspects", "--copy"), ("duplicates", "--copy")}
 # Path options that are read; all others are outputs and have cases above.
 INPUTS = {
     ("extract", "--labels"),

@@ -1,8 +1,8 @@
 """Processes of the command line that start in 20 ms: forked from one that has loaded every library.
 
-To start Python and to load NumPy, ONNX Runtime and scikit-learn takes 0.4 to 2.5 s of processor time, and the
+To start Python and to load NumPy, ONNX Runtime and scikit-learn takes 0.4 to 2.5 s of CPU, and the
 tests run a thousand commands. Each still runs `cli.main` in a process of its own, with its own folder,
-environment, output and exit code. ``FC7_REAL_PROCESSES=1`` starts all of them as a user does; so does any test
+environment, output and exit code. ``FC7_REAL_PROCESSES=1`` starts all of them as a user does; so does a test
 that gives an environment of its own, and every test of kills, Ctrl-C, start-up and terminals.
 """
 

@@ -114,7 +114,7 @@ def test_a_network_of_huge_features_is_fitted_and_judged_from_the_command_line(t
     cli.good("extract", "imgs", "--network", "huge")
     with h5py.File(tmp_path / "features.h5") as file:
         assert file["features/embedding"][:].max() > 1e29
-    fitted = cli.good("fit", "--svm", "--json")
+    fitted = cli.good("fit", "--force", "--svm", "--json")
     assert "RuntimeWarning" not in fitted.err
     assert read_json(fitted.out)["accuracy"] > 0.9
     assert read_json(cli.good("evaluate", "features.h5", "--json").out)["accuracy"] > 0.9

@@ -16,7 +16,7 @@ def test_classify_says_unknown_where_it_is_too_unsure_and_flags_what_is_new(tmp_
     write_pictures(cli.folder / "imgs", 10)
     (cli.folder / "imgs" / "red").rename(cli.folder / "imgs" / "unknown")
     cli.good("extract", "imgs", "--network", "tiny")
-    ran = cli.good("fit", "--svm", "--reject-below", "0.9999")
+    ran = cli.good("fit", "--force", "--svm", "--reject-below", "0.9999")
     assert "rejected as rejected" in ran.out
     rng = np.random.default_rng(0)
     (cli.folder / "new").mkdir()

@@ -105,7 +105,7 @@ def test_it_ends_with_both_accuracies_and_they_are_those_of_the_held_out_shapes(
         )
         assert tested["n"] == 48
         low, high = tested["accuracy_interval"]
-        wanted = f"{tested['accuracy']:.1%} of 48 held-out ones right (95 % interval {low:.1%} to {high:.1%})"
+        wanted = f"{tested['accuracy']:.1%} of 48 held-out ones right (95% interval {low:.1%} to {high:.1%})"
         assert f"  {head + ':':<9}{wanted}\n" in ending
 
 

@@ -28,7 +28,7 @@ def test_a_fit_prints_counts_choice_figures_and_what_was_kept(result: FitResult)
     assert "all classes 60 42 18" in lines
     low, high = result.metrics.accuracy_interval
     right = result.metrics.n_correct
-    assert f"accuracy {right / 18:.1%} ({right} of 18; 95 % interval {low:.1%} to {high:.1%})" in lines
+    assert f"accuracy {right / 18:.1%} ({right} of 18; 95% interval {low:.1%} to {high:.1%})" in lines
     assert f"mean class recall {result.metrics.mean_recall:.1%}" in lines
     assert f"C = {result.C:g}" in text
     assert "against" in text

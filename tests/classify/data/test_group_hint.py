@@ -133,12 +133,12 @@ def test_the_pattern_of_the_note_works_when_pasted(cli: CommandLine) -> None:
     cli.good("extract", "signs", "--network", "tiny")
     (note,) = [
         note
-        for note in read_json(cli.good("fit", "--svm", "-C", "1", "--json").out)["notes"]
+        for note in read_json(cli.good("fit", "--force", "--svm", "-C", "1", "--json").out)["notes"]
         if "--group-by" in note
     ]
-    assert f"note: {note}\n" in cli.good("fit", "--svm", "-C", "1").out
+    assert f"note: {note}\n" in cli.good("fit", "--force", "--svm", "-C", "1").out
     cli.good("extract", "signs", "--network", "tiny", "--group-by", pattern_of(note))
-    found = read_json(cli.good("fit", "--svm", "-C", "1", "--split-csv", "s.csv", "--json").out)
+    found = read_json(cli.good("fit", "--force", "--svm", "-C", "1", "--split-csv", "s.csv", "--json").out)
     assert not any("--group-by" in note for note in found["notes"])
     lines = lines_of(cli.folder / "s.csv")
     assert len({line["group"] for line in lines}) == 8

@@ -116,14 +116,16 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 def test_the_table_of_a_split_is_taken_back_and_gives_the_same_split(cli: CommandLine) -> None:
-    cli.good("fit", "--svm", "-C", "1", "--seed", "3", "--split-csv", "split.csv")
+    cli.good("fit", "--force", "--svm", "-C", "1", "--seed", "3", "--split-csv", "split.csv")
     before = lines_of(cli.folder / "split.csv")
     assert list(before[0]) == ["path", "label", "group", "split", "sha256"]
     assert len(before) == 22
     assert {line["split"] for line in before} == {"train", "test"}
     cli.good("extract", "imgs", "--network", "tiny", "--labels", "split.csv", "-o", "again.h5")
     answer = read_json(
-        cli.good("fit", "again.h5", "--svm", "-C", "1", "-o", "b.onnx", "--split-csv", "b.csv", "--json").out
+        cli.good(
+            "fit", "--force", "again.h5", "--svm", "-C", "1", "-o", "b.onnx", "--split-csv", "b.csv", "--json"
+        ).out
     )
     assert answer["split"]["how"] == "column"
     assert lines_of(cli.folder / "b.csv") == before

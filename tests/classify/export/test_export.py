@@ -72,7 +72,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     write_pictures(here.folder / "imgs", per_class=10)
     varied_pictures(here.folder / "varied")
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--softmax", "-C", "0.1", "--reject-below", "0.5")
+    here.good("fit", "--force", "--softmax", "-C", "0.1", "--reject-below", "0.5")
     return here
 
 

@@ -31,7 +31,7 @@ def fitted(tmp_path: Path) -> CommandLine:
     cli = CommandLine(tmp_path).with_tiny_network()
     write_pictures(tmp_path / "imgs", per_class=4)
     cli.good("extract", "imgs", "--network", "tiny")
-    cli.good("fit", "--softmax", "-C", "1")
+    cli.good("fit", "--force", "--softmax", "-C", "1")
     onnx_that_says(tmp_path / "full.onnx", format="fc7-full")
     return cli
 

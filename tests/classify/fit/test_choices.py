@@ -140,11 +140,11 @@ def test_the_command_takes_every_choice_and_repeats_itself_byte_for_byte(tmp_pat
     run = CommandLine(tmp_path)
     layered_cache(tmp_path / "features.h5")
     options = ("--layer", "auto", "--normalize", "auto", "--one-se", "--class-weight", "balanced", "--json")
-    found = read_json(run.good("fit", *options).out)
+    found = read_json(run.good("fit", "--force", *options).out)
     assert (found["layer"], found["class_weight"], found["one_standard_error"]) == ("fc6", "balanced", True)
     assert len(found["tuning"]) == 2 * 3 * 2
     first = (tmp_path / "classifier.onnx").read_bytes()
-    assert run("fit", *options, env={"OMP_NUM_THREADS": "1"}).code == 0
+    assert run("fit", "--force", *options, env={"OMP_NUM_THREADS": "1"}).code == 0
     assert (tmp_path / "classifier.onnx").read_bytes() == first
 
 

@@ -152,7 +152,10 @@ def test_the_solver_is_named_with_its_tolerance_and_iterations(
         "tolerance": 1e-4,
         "iterations": small.solver.iterations,
     }
-    assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(small)
+    assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(
+        small, verbose=True
+    )
+    assert "solver: " not in fit_report(small)
     monkeypatch.setattr("fc7.classify.fit.training._LARGEST_COPY", 0)
     large = fit([10, 10], FitOptions(head=head))
     assert large.solver.name == "truncated Newton"

@@ -88,7 +88,7 @@ def test_the_command_keeps_the_sides_of_a_classifier(tmp_path: Path) -> None:
     cli = CommandLine(tmp_path).with_tiny_network()
     write_pictures(tmp_path / "imgs", per_class=8)
     cli.good("extract", "imgs", "--network", "tiny")
-    fit = ("fit", "--svm", "-C", "1", "--duplicates", "exact")
+    fit = ("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact")
     cli.good(*fit, "--split-csv", "first.csv")
     write_pictures(tmp_path / "imgs", per_class=11, start=8)
     cli.good("extract", "imgs", "--network", "tiny")
@@ -109,7 +109,7 @@ def test_the_command_keeps_the_sides_of_a_classifier(tmp_path: Path) -> None:
         ("old.onnx", "does not say which images"),
         ("none.onnx", "give a classifier that fit wrote"),
     ):
-        refused = cli("fit", "--keep-split", file)
+        refused = cli("fit", "--force", "--keep-split", file)
         assert refused.code == 2
         assert said in refused.err
 
@@ -118,7 +118,7 @@ def test_a_classifier_does_not_claim_what_had_no_effect(tmp_path: Path) -> None:
     cli = CommandLine(tmp_path).with_tiny_network()
     write_pictures(tmp_path / "imgs", per_class=8)
     cli.good("extract", "imgs", "--network", "tiny", "-o", "unsplit.h5")
-    fit = ("fit", "--svm", "-C", "1", "--duplicates", "exact")
+    fit = ("fit", "--force", "--svm", "-C", "1", "--duplicates", "exact")
     cli.good(*fit, "unsplit.h5", "--seed", "1", "-o", "earlier.onnx")
     cli.good(*fit, "unsplit.h5", "--split-csv", "split.csv")
     cli.good("extract", "imgs", "--network", "tiny", "--labels", "split.csv", "-o", "split.h5")

@@ -62,7 +62,8 @@ def test_hard_classes_with_few_images_want_more() -> None:
     found = curve(8, 4.0)
     assert found.more_would_help == "yes"
     text = learning_curve_report(found)
-    assert "evaluated on the same 1600 held-out images" in text
+    assert text.startswith(f"accuracy  {found.points[-1].mean:.1%}  with the whole train set (")
+    assert " of 1600 held-out images; 95% interval " in text
     assert found.verdict in text
     assert "more images would probably help" in found.verdict
     assert found.points[0].mean < found.points[-1].mean
@@ -144,7 +145,7 @@ def test_the_command_prints_the_curve_of_the_fit(tmp_path: Path) -> None:
     cli = CommandLine(tmp_path).with_tiny_network()
     write_pictures(tmp_path / "imgs", 10)
     cli.good("extract", "imgs", "--network", "tiny")
-    made = read_json(cli.good("fit", "--svm", "-C", "1", "--json").out)
+    made = read_json(cli.good("fit", "--force", "--svm", "-C", "1", "--json").out)
     ran = cli.good("learning-curve", "--svm", "-C", "1", "--csv", "curve.csv", "--json")
     said = read_json(ran.out)
     assert said["points"][-1]["accuracy"] == made["metrics"]["accuracy"]
@@ -165,7 +166,7 @@ def test_the_command_takes_fits_options_and_splits_as_fit_does(tmp_path: Path) -
         ("--ovo", "--exclude", "red", "--duplicates", "off", "--ordered", "--class-weight", "balanced"),
         ("--softmax", "--include", "red,green", "--per-class", "4", "--duplicates", "exact", "--one-se"),
     ):
-        made = read_json(cli.good("fit", *options, "--json").out)
+        made = read_json(cli.good("fit", "--force", *options, "--json").out)
         said = read_json(cli.good("learning-curve", *options, "--json").out)
         assert (said["head"], said["C"]) == (made["head"], made["C"])
         assert said["points"][-1]["accuracy"] == made["accuracy"]

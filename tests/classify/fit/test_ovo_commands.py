@@ -23,7 +23,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     write_pictures(here.folder / "imgs", per_class=10)
     varied_pictures(here.folder / "varied")
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--ovo", "--reject-below", "0.5")
+    here.good("fit", "--force", "--ovo", "--reject-below", "0.5")
     return here
 
 
@@ -46,7 +46,7 @@ def test_the_classifier_is_scikit_learns_one_vs_one_on_the_training_part(cli: Co
 
 
 def test_it_is_named_in_text_and_card_and_written_alike_again(cli: CommandLine) -> None:
-    said = cli.good("fit", "--svm", "--ovo", "--reject-below", "0.5", "-o", "again.onnx").out
+    said = cli.good("fit", "--force", "--svm", "--ovo", "--reject-below", "0.5", "-o", "again.onnx").out
     assert (cli.folder / "again.onnx").read_bytes() == (cli.folder / "classifier.onnx").read_bytes()
     assert "svm-ovo, 5-fold cross-validation in the train set" in said
     assert "head: svm-ovo, C = " in said
@@ -57,7 +57,7 @@ def test_it_is_named_in_text_and_card_and_written_alike_again(cli: CommandLine) 
 
 
 def test_softmax_has_no_pairs(cli: CommandLine) -> None:
-    ran = cli("fit", "--softmax", "--ovo", "-o", "none.onnx")
+    ran = cli("fit", "--force", "--softmax", "--ovo", "-o", "none.onnx")
     assert ran.code == 2
     assert "softmax is one problem of all classes and has no pairs" in ran.err
     assert not (cli.folder / "none.onnx").exists()
@@ -68,7 +68,7 @@ def test_it_is_judged_compared_and_reported(cli: CommandLine) -> None:
     judged = read_json(cli.good("evaluate", "features.h5", "--held-out", "--json").out)
     assert judged["accuracy"] == made["accuracy"]  # type: ignore[index]
     assert judged["n"] == made["n"] == 9  # type: ignore[index]
-    cli.good("fit", "--svm", "-o", "rest.onnx")
+    cli.good("fit", "--force", "--svm", "-o", "rest.onnx")
     assert "McNemar" in cli.good("compare", "classifier.onnx", "rest.onnx", "features.h5").out
     cli.good("report")
     page = (cli.folder / "report.html").read_text(encoding="utf-8")
@@ -95,7 +95,9 @@ def test_every_other_option_of_fit_goes_with_it(tmp_path: Path) -> None:
     layered_cache(tmp_path / "features.h5")
     options = ("--layer", "auto", "--normalize", "auto", "--one-se", "--class-weight", "balanced")
     found = read_json(
-        cli.good("fit", "--ovo", *options, "--reject-precision", "0.9", "--refit-all", "--json").out
+        cli.good(
+            "fit", "--force", "--ovo", *options, "--reject-precision", "0.9", "--refit-all", "--json"
+        ).out
     )
     assert (found["head"], found["layer"], found["class_weight"]) == ("svm-ovo", "fc6", "balanced")
     assert {(each["layer"], each["normalize"]) for each in found["tuning"]} == {

@@ -77,7 +77,7 @@ def test_two_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:
     cli = CommandLine(tmp_path).with_tiny_network()
     write_pictures(tmp_path / "imgs", per_class=4)
     cli.good("extract", "imgs", "--network", "tiny")
-    cli.good("fit", "--softmax", "-C", "1")
+    cli.good("fit", "--force", "--softmax", "-C", "1")
     with prediction_file(tmp_path / "p.csv") as stream:
         stream.write("mine\n")
         ran = cli("classify", "imgs", "-o", "p.csv")

@@ -36,7 +36,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     here = CommandLine(tmp_path_factory.mktemp("recovering")).with_tiny_network()
     write_pictures(here.folder / "imgs", per_class=8)
     here.good("extract", "imgs", "--network", "tiny")
-    here.good("fit", "--svm")
+    here.good("fit", "--force", "--svm")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FC7_HOME", str(here.store))
         bring(here.folder)

@@ -40,7 +40,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     here = CommandLine(tmp_path_factory.mktemp("report")).with_tiny_network()
     hostile_set(here)
     here.incomplete("extract", "--labels", "labels.csv", "--network", "tiny", "--quiet")
-    here.good("fit", "--softmax", "--quiet")
+    here.good("fit", "--force", "--softmax", "--quiet")
     here.good("report", "--plots", "drawn")
     return here
 
@@ -132,7 +132,7 @@ def test_the_headline_and_the_matrix_are_those_of_the_held_out_images(cli: Comma
     headline = page.section("headline")
     low, high = metrics.accuracy_interval
     assert f"{metrics.accuracy:.1%}".replace("%", " %") in headline
-    assert f"95 % interval {low:.1%} to {high:.1%}".replace("%", " %").replace("95  %", "95 %") in headline
+    assert f"95% interval {low:.1%} to {high:.1%}".replace("%", " %").replace("95  %", "95 %") in headline
     assert f"{metrics.n_correct} of {metrics.n} right" in headline
     for t, row in enumerate(metrics.confusion):
         for p, n in enumerate(row):
@@ -222,7 +222,7 @@ def test_moved_and_changed_images_get_no_wrong_picture(cli: CommandLine, tmp_pat
     page = Page(out)
     assert page.all("img")
     missing = [e.text for e in page.all("span", class_="none")]
-    assert set(missing) == {"changed since extract", "not found"}
+    assert set(missing) == {"changed since it was read", "not found"}
     named = [e.attributes["aria-label"] for e in page.all("span", class_="none")]
     assert all("green" in text for text in named)
     assert not any("green" in e.attributes["alt"] for e in page.all("img"))
@@ -243,7 +243,7 @@ def test_relative_roots_are_found_beside_the_cache_too(cli: CommandLine, tmp_pat
 
 
 def test_a_refitted_classifier_is_not_evaluated_on_what_it_has_seen(cli: CommandLine, tmp_path: Path) -> None:
-    cli.good("fit", "--softmax", "--refit-all", "-o", "all.onnx", "--quiet")
+    cli.good("fit", "--force", "--softmax", "--refit-all", "-o", "all.onnx", "--quiet")
     cli.good("report", "-m", "all.onnx", "-o", tmp_path / "r.html", "--tsne", "--quiet")
     page = Page(tmp_path / "r.html")
     assert "before the classifier was refitted" in page.section("headline")

@@ -23,7 +23,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = CommandLine(tmp_path_factory.mktemp("browser")).with_tiny_network()
     hostile_set(here, per_class=6)
     here.incomplete("extract", "--labels", "labels.csv", "--network", "tiny", "--quiet")
-    here.good("fit", "--softmax", "-C", "10", "--quiet")
+    here.good("fit", "--force", "--softmax", "-C", "10", "--quiet")
     here.good("report", "--quiet")
     return here.folder / "report.html"
 

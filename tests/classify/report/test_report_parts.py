@@ -57,7 +57,7 @@ def test_pictures_come_out_of_folders_archives_and_arrays(tmp_path: Path) -> Non
     made = make_thumbnails(found, [(1, path, hashlib.sha256(array[1].tobytes()).hexdigest())])
     assert mean_colour(made[1].jpeg) == 1
     wrong = make_thumbnails(found, [(1, path, hashlib.sha256(array[0].tobytes()).hexdigest())])
-    assert (wrong[1].jpeg, wrong[1].reason) == (b"", "changed since extract")
+    assert (wrong[1].jpeg, wrong[1].reason) == (b"", "changed since it was read")
 
 
 def test_two_sources_keep_the_names_of_their_joint_listing(tmp_path: Path) -> None:

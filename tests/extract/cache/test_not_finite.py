@@ -84,7 +84,7 @@ def test_classify_writes_an_error_line_for_it_and_answers_for_the_rest(
     cli: CommandLine, extracted: Path
 ) -> None:
     cli.incomplete("extract", extracted, "--network", "dark", "-o", "fit.h5")
-    cli.good("fit", "fit.h5", "--svm", "-o", "dark.onnx.h")
+    cli.good("fit", "--force", "fit.h5", "--svm", "-o", "dark.onnx.h")
     ran = cli("classify", extracted / "red", "-m", "dark.onnx.h", "-o", "dark.csv")
     assert ran.code == 1
     lines = {line["path"]: line for line in lines_of(cli.folder / "dark.csv")}
@@ -100,7 +100,7 @@ def test_old_rows_of_nan_are_found_by_verify_kept_from_classify_and_redone_by_re
 ) -> None:
     (extracted / "red" / "001.png").unlink()
     cli.good("extract", extracted, "--network", "dark", "-o", "old.h5")
-    cli.good("fit", "old.h5", "--svm", "-o", "old.onnx")
+    cli.good("fit", "--force", "old.h5", "--svm", "-o", "old.onnx")
     before = load_features(cli.folder / "old.h5")
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     plant_nan(cli.folder / "old.h5", extracted, "blue/002.png")
@@ -115,7 +115,7 @@ def test_old_rows_of_nan_are_found_by_verify_kept_from_classify_and_redone_by_re
     assert classified.code == 1
     errors = {line["path"]: line["error"] for line in lines_of(cli.folder / "old.csv")}
     assert [path for path, error in errors.items() if error] == ["blue/002.png"]
-    refused = cli("fit", "old.h5", "--svm", "-o", "new.onnx")
+    refused = cli("fit", "--force", "old.h5", "--svm", "-o", "new.onnx")
     assert refused.code == 2
     assert "'blue/002.png' first; extract --repair redoes such rows" in refused.err
 

@@ -55,7 +55,7 @@ def test_two_nodes_make_what_one_process_makes_and_say_what_each_did(
 def test_classify_gives_the_lines_of_one_process_in_the_same_order(
     cli: CommandLine, nodes: Nodes, tmp_path: Path
 ) -> None:
-    cli.good("fit", "whole.h5", "--svm", "-o", "c.onnx")
+    cli.good("fit", "--force", "whole.h5", "--svm", "-o", "c.onnx")
     alone = cli("classify", "imgs", "-m", "c.onnx", "-o", tmp_path / "alone.csv")
     together = cli(
         "classify", "imgs", "-m", "c.onnx", "-o", tmp_path / "ray.csv", "--json", "--ray", nodes.address

@@ -47,7 +47,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     cli = CommandLine(tmp_path_factory.mktemp("far")).with_tiny_network()
     write_pictures(cli.folder / "imgs", per_class=PER_CLASS)
     cli.good("extract", "imgs", "--network", "tiny", "-o", "local.h5")
-    cli.good("fit", "local.h5", "--svm", "-C", "1", "--quiet")
+    cli.good("fit", "--force", "local.h5", "--svm", "-C", "1", "--quiet")
     # What other tests of this process have put into the bucket lies elsewhere in it.
     with s3_bucket() as bucket, web_folder(cli.folder) as web, pytest.MonkeyPatch.context() as here:
         bucket.upload(cli.folder / "imgs", "far")

@@ -110,7 +110,7 @@ def test_zeroed_bytes_in_the_stored_weights_end_extract_and_classify(tmp_path: P
     cli = CommandLine(tmp_path)
     imgs = write_pictures(tmp_path / "imgs")
     cli.good("extract", imgs, "--network", "tiny")
-    cli.good("fit", "--svm")
+    cli.good("fit", "--force", "--svm")
     weights = store.load("tiny").folder / "network.weights"
     data = bytearray(weights.read_bytes())
     data[1000:1400] = bytes(400)

@@ -15,6 +15,7 @@ from fc7.extract.engine.providers import (
     candidates,
 )
 from fc7.models.common.errors import ProviderError
+from fc7.models.common.progress import Detail
 
 BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
 GPU = AvailableProviders(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
@@ -48,6 +49,24 @@ def test_the_best_there_is_comes_first(
     found = candidates(device, precision, machine)
     assert [(c.provider, c.precision) for c in found] == wanted
     assert all("\n" not in c.why for c in found)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "noteworthy"),
+    [
+        (BARE, "auto", []),
+        (INTEL, "auto", []),
+        (GPU, "cpu", []),
+        (ALL, "tensorrt", []),
+        (GPU, "auto", [CPU]),
+        (ALL, "auto", [OPENVINO, CPU]),
+    ],
+)
+def test_the_cpu_is_worth_a_note_where_there_is_a_gpu_that_was_not_refused(
+    machine: AvailableProviders, device: Device, noteworthy: list[str]
+) -> None:
+    found = candidates(device, "auto", machine)
+    assert [c.provider for c in found if not isinstance(c.why, Detail)] == noteworthy
 
 
 @pytest.mark.parametrize(

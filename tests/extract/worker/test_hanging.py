@@ -159,7 +159,7 @@ def test_a_network_that_is_never_loaded_is_not_measured(cli: CommandLine) -> Non
 
 
 def test_an_exported_file_that_is_never_loaded_is_not_written(cli: CommandLine) -> None:
-    cli.good("fit", "whole.h5", "--svm", "-C", "1")
+    cli.good("fit", "--force", "whole.h5", "--svm", "-C", "1")
     process = started(cli, "open", ["export", "--features", "whole.h5"], {"FC7_DEADLINE": "10"})
     code, said = ended(process)
     assert (code, said.splitlines()[-1]) == (1, "error: full.onnx has not been loaded within 10 s")

@@ -7,11 +7,13 @@ import io
 import pytest
 from rich.console import Console
 
-from fc7.models.common.progress import Bar, Silent, make_progress
+from fc7.models.common.progress import Bar, Detail, Silent, make_progress, notifier
 
 
 class Terminal(io.StringIO):
     """Text that says it is a terminal."""
+
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True
@@ -58,6 +60,19 @@ def test_the_cursor_comes_back_and_finishing_twice_is_nothing() -> None:
     bar.advance()
     assert ended.count(show_cursor) == 2
     assert screen.getvalue() == ended
+
+
+@pytest.mark.parametrize(
+    ("quiet", "verbose", "told"),
+    [(False, False, "wrong\n"), (False, True, "wrong\nas it should be\n"), (True, True, "")],
+)
+def test_where_nothing_is_wrong_nothing_is_said_unless_asked(
+    capsys: pytest.CaptureFixture[str], quiet: bool, verbose: bool, told: str
+) -> None:
+    say = notifier(quiet, verbose)
+    say("wrong")
+    say(Detail("as it should be"))
+    assert capsys.readouterr().err == told
 
 
 def test_silence_takes_the_same_calls() -> None:

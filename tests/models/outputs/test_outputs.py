@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import socket
@@ -33,10 +34,12 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("before", [None, b"", b"ours, older"])
-def test_nothing_emptiness_and_its_own_kind_are_replaced_whole(out: Path, before: bytes | None) -> None:
+def test_nothing_emptiness_and_with_again_its_own_kind_are_replaced_whole(
+    out: Path, before: bytes | None
+) -> None:
     if before is not None:
         out.write_bytes(before)
-    output = CallFiles().claim(out, OURS)
+    output = CallFiles(again=before is not None).claim(out, OURS)
     assert names(out.parent) == ([] if before is None else ["out"])
     assert output.write(b"ours, new") == out
     assert out.read_bytes() == b"ours, new"
@@ -52,6 +55,16 @@ def test_what_is_refused_leaves_nothing_behind(out: Path) -> None:
     assert out.read_bytes() == b"ours"
 
 
+def test_a_result_is_replaced_only_by_force_unless_its_kind_is_kept_up_to_date(out: Path) -> None:
+    out.write_bytes(b"ours, of ninety images")
+    with pytest.raises(UsageError, match=r"a text file .* stands there, and a file of ours was .* --force"):
+        CallFiles().claim(out, OURS)
+    assert out.read_bytes() == b"ours, of ninety images"
+    CallFiles().claim(out, dataclasses.replace(OURS, replaceable=True)).write(b"ours, brought up to date")
+    CallFiles(force=True).claim(out, OURS).write(b"ours, of one image")
+    assert out.read_bytes() == b"ours, of one image"
+
+
 def test_a_file_of_its_kind_may_be_spared_for_a_reason(out: Path) -> None:
     out.write_bytes(b"ours, of ninety images")
 
@@ -59,9 +72,9 @@ def test_a_file_of_its_kind_may_be_spared_for_a_reason(out: Path) -> None:
         return "which holds more" if b"ninety" in path.read_bytes() else None
 
     with pytest.raises(UsageError, match=r"stands there, which holds more, and a file of ours was"):
-        CallFiles().claim(out, OURS, spare=reason)
+        CallFiles(again=True).claim(out, OURS, spare=reason)
     CallFiles(force=True).claim(out, OURS, spare=reason).write(b"ours, of one image")
-    output = CallFiles().claim(out, OURS, spare=reason)
+    output = CallFiles(again=True).claim(out, OURS, spare=reason)
     out.write_bytes(b"ours, of ninety images")
     with pytest.raises(UsageError, match="which holds more"):
         output.write(b"ours, of one image")
@@ -76,17 +89,17 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(out: Path, tmp_path: Path
             (far / "real").write_bytes(before)
         else:
             out.symlink_to("far/real")
-        CallFiles().claim(out, OURS).write(b"ours, new")
+        CallFiles(again=True).claim(out, OURS).write(b"ours, new")
         assert out.is_symlink()
         assert (far / "real").read_bytes() == b"ours, new"
     (far / "real").write_bytes(b"theirs")
     with pytest.raises(UsageError, match="'theirs'"):
-        CallFiles().claim(out, OURS)
+        CallFiles(again=True).claim(out, OURS)
     assert (names(tmp_path), names(far)) == (["far", "out"], ["real"])
     out.unlink()
     out.symlink_to(out)
     with pytest.raises(UsageError, match=r"cannot be written \(Too many levels of symbolic links\)"):
-        CallFiles().claim(out, OURS)
+        CallFiles(again=True).claim(out, OURS)
 
 
 @posix
@@ -105,7 +118,7 @@ def test_a_link_that_is_turned_during_the_work_is_not_followed_anew(out: Path, t
 def test_who_might_read_the_old_one_may_read_the_new_one(out: Path) -> None:
     out.write_bytes(b"ours")
     out.chmod(0o640)
-    CallFiles().claim(out, OURS).write(b"ours, new")
+    CallFiles(again=True).claim(out, OURS).write(b"ours, new")
     assert out.stat().st_mode & 0o777 == 0o640
 
 
@@ -113,7 +126,7 @@ def test_who_might_read_the_old_one_may_read_the_new_one(out: Path) -> None:
 def test_what_appears_during_the_work_is_judged_too(out: Path, before: bytes | None) -> None:
     if before is not None:
         out.write_bytes(before)
-    output = CallFiles().claim(out, OURS)
+    output = CallFiles(again=True).claim(out, OURS)
     out.write_bytes(b"theirs")
     with pytest.raises(UsageError, match="'theirs'"):
         output.write(b"ours, new")

@@ -143,7 +143,7 @@ def test_the_rows_of_a_folder_serve_its_shells_list_and_evaluate_has_the_labels(
     assert (told["rows"], told["reused"], told["removed"], told["written"]) == (12, 12, 0, False)
     assert (tmp_path / "features.h5").read_bytes() == before
     assert "3 folders side by side" in again.err
-    cli.good("fit", "--svm", "-C", "1")
+    cli.good("fit", "--force", "--svm", "-C", "1")
     judged = cli.good("evaluate", *given, "--json")
     assert read_json(judged.out)["n"] == 12
     classified = cli.good("classify", *given)

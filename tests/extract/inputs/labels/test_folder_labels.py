@@ -38,7 +38,7 @@ def test_what_the_note_about_sessions_offers_works_when_pasted(cli: CommandLine)
     columns = [column(cli.folder / "days.h5", name) for name in ("label", "group")]
     assert set(zip(*columns, strict=True)) == set(days)
     # Whole days on one side of the split.
-    cli.good("fit", "days.h5", "--svm", "-C", "1", "--split-csv", "days.csv")
+    cli.good("fit", "--force", "days.h5", "--svm", "-C", "1", "--split-csv", "days.csv")
     lines = (cli.folder / "days.csv").read_text().splitlines()[1:]
     parts = {(line.split(",")[2], line.split(",")[3]) for line in lines}
     assert len(parts) == 6
@@ -79,7 +79,7 @@ def test_label_by_counts_what_it_leaves_out_and_contradicts_a_manifest(tmp_path:
 def test_evaluate_takes_label_by(cli: CommandLine) -> None:
     write_pictures(cli.folder / "plain", 6)
     cli.good("extract", "plain", "--network", "tiny", "-o", "plain.h5")
-    cli.good("fit", "plain.h5", "--svm", "-C", "1", "-o", "plain.onnx")
+    cli.good("fit", "--force", "plain.h5", "--svm", "-C", "1", "-o", "plain.onnx")
     named_pictures(cli.folder / "flat", *(f"{colour}.{i}.png" for colour in COLOURS for i in range(3)))
     found = read_json(
         cli.good("evaluate", "flat", "-m", "plain.onnx", "--label-by", r"^(\w+)\.", "--json").out
@@ -122,10 +122,12 @@ def test_numeric_classes_stand_in_the_order_of_their_numbers_everywhere(cli: Com
     names = [f"{c}/{'red' if c % 2 else 'blue'}{i}.png" for c in (0, 1, 2, 10) for i in range(4)]
     named_pictures(cli.folder / "numbers", *names)
     cli.good("extract", "numbers", "--network", "tiny", "-o", "numbers.h5")
-    found = read_json(cli.good("fit", "numbers.h5", "--svm", "-C", "1", "-o", "numbers.onnx", "--json").out)
+    found = read_json(
+        cli.good("fit", "--force", "numbers.h5", "--svm", "-C", "1", "-o", "numbers.onnx", "--json").out
+    )
     assert list(found["counts"]) == ["0", "1", "2", "10"]
     assert classes_of(found["metrics"]) == ["0", "1", "2", "10"]
-    ran = cli.good("fit", "numbers.h5", "--svm", "-C", "1", "-o", "numbers.onnx")
+    ran = cli.good("fit", "--force", "numbers.h5", "--svm", "-C", "1", "-o", "numbers.onnx")
     lines = [line.split() for line in ran.out.splitlines() if line[:1].isdigit()]
     table = [words[0] for words in lines if len(words) == 4]
     assert table == ["0", "1", "2", "10"]

@@ -72,7 +72,7 @@ def test_labels_of_both_unicode_forms_are_one_class_and_paths_stay(cli: CommandL
     cli.good("extract", "forms", "--network", "tiny", "-o", "forms.h5")
     assert column(cli.folder / "forms.h5", "label") == ["b", "b", NFC, NFC]
     assert column(cli.folder / "forms.h5", "path") == sorted(names)
-    cli.good("fit", "forms.h5", "--svm", "-C", "1", "-o", "forms.onnx")
+    cli.good("fit", "--force", "forms.h5", "--svm", "-C", "1", "-o", "forms.onnx")
     write(cli.folder / "truth.csv", f"path,label\n{NFD}/red1.png,{NFD}\nb/blue1.png,b\n")
     found = read_json(
         cli.good("evaluate", "forms", "--labels", "truth.csv", "-m", "forms.onnx", "--json").out
@@ -115,4 +115,4 @@ def test_include_takes_a_class_in_either_form(cli: CommandLine) -> None:
     named_pictures(cli.folder / "some", *(f"{name}/red{i}.png" for name in (NFC, "b", "c") for i in range(4)))
     cli.good("extract", "some", "--network", "tiny", "-o", "some.h5")
     options = ("--svm", "-C", "1", "--include", f"{NFD},b", "--json", "-o", "some.onnx")
-    assert list(read_json(cli.good("fit", "some.h5", *options).out)["counts"]) == ["b", NFC]
+    assert list(read_json(cli.good("fit", "--force", "some.h5", *options).out)["counts"]) == ["b", NFC]

@@ -42,24 +42,26 @@ def test_folders_of_a_split_are_no_classes_and_are_what_fit_splits_by(cli: Comma
         for path, label in zip(paths, column(kaggle, "label"), strict=True)
     )
     assert column(kaggle, "split") == [path.split("/")[0] for path in paths]
-    found = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--json").out)
+    found = read_json(cli.good("fit", "--force", kaggle, "--svm", "-C", "1", "--json").out)
     assert (found["split"]["how"], found["n_train"], found["n_test"]) == ("column", 24, 12)
     assert found["counts"] == {colour: [8, 4] for colour in ("blue", "green", "red")}
     assert "the given split holds 24 train, 12 val: train trained, val tested (--split)" in found["notes"]
 
 
 def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, kaggle: Path) -> None:
-    drawn = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--split", "draw", "--json").out)
+    drawn = read_json(cli.good("fit", "--force", kaggle, "--svm", "-C", "1", "--split", "draw", "--json").out)
     assert (drawn["split"]["how"], drawn["n_train"], drawn["n_test"]) == ("stratified", 24, 12)
     assert "--split draw: the split that the data came with is not used" in drawn["notes"]
-    turned = read_json(cli.good("fit", kaggle, "--svm", "-C", "1", "--split", "val:train", "--json").out)
+    turned = read_json(
+        cli.good("fit", "--force", kaggle, "--svm", "-C", "1", "--split", "val:train", "--json").out
+    )
     assert (turned["n_train"], turned["n_test"], turned["split"]["words"]) == (12, 24, "val:train")
-    ran = cli("fit", kaggle, "--split", "train:test")
+    ran = cli("fit", "--force", kaggle, "--split", "train:test")
     assert ran.code == 2
     assert (
         "holds 24 train, 12 val; needed are images of train to learn from and of test to test on" in ran.err
     )
-    assert cli("fit", kaggle, "--split", "train").code == 2
+    assert cli("fit", "--force", kaggle, "--split", "train").code == 2
 
 
 def test_images_of_val_and_test_judge_together(cli: CommandLine) -> None:
@@ -68,7 +70,9 @@ def test_images_of_val_and_test_judge_together(cli: CommandLine) -> None:
     cli.good("extract", "three", "--network", "tiny", "-o", "three.h5")
     counted = {}
     for option in ("train:val,test", "train:test", "train,val:test"):
-        found = read_json(cli.good("fit", "three.h5", "--svm", "-C", "1", "--split", option, "--json").out)
+        found = read_json(
+            cli.good("fit", "--force", "three.h5", "--svm", "-C", "1", "--split", option, "--json").out
+        )
         counted[option] = found["n_train"], found["n_test"]
     assert counted == {"train:val,test": (12, 24), "train:test": (12, 12), "train,val:test": (24, 12)}
 
@@ -134,7 +138,7 @@ def test_a_split_with_labelled_images_outside_is_not_used_and_they_are_named(tmp
 
 
 def test_classify_says_nothing_of_labels(cli: CommandLine, kaggle: Path) -> None:
-    cli.good("fit", kaggle, "--svm", "-C", "1")
+    cli.good("fit", "--force", kaggle, "--svm", "-C", "1")
     assert "sets of a split" not in cli.good("classify", "kaggle", "-o", "k.csv").text
     assert "sets of a split" in cli.good("evaluate", "kaggle").err
 
@@ -157,7 +161,7 @@ def test_a_part_whose_flat_images_all_fail_is_no_lost_class(cli: CommandLine) ->
         (folder / name).mkdir()
         (folder / name / "1.jpg").write_bytes(b"no picture")
     cli.incomplete("extract", folder, "--network", "tiny", "-o", "broken.h5")
-    found = read_json(cli.good("fit", "broken.h5", "--svm", "-C", "1", "--json").out)
+    found = read_json(cli.good("fit", "--force", "broken.h5", "--svm", "-C", "1", "--json").out)
     note = "class folders without a row, which the classifier does not know: torn (1 failed)"
     assert note in found["notes"]
 
@@ -176,7 +180,7 @@ def test_one_folder_in_a_part_that_judges_and_no_class_of_train_is_no_class(
     ) in ran.err
     assert "\n3 classes: 'blue' 4, 'green' 4, 'red' 4; 3 rows have no label\n" in ran.out
     assert set(column(cli.folder / "nested.h5", "split")) == {""}
-    found = read_json(cli.good("fit", "nested.h5", "--svm", "-C", "1", "--json").out)
+    found = read_json(cli.good("fit", "--force", "nested.h5", "--svm", "-C", "1", "--json").out)
     assert (found["split"]["how"], found["n_train"] + found["n_test"]) == ("stratified", 12)
     assert not any("class folders" in note for note in found["notes"])
 
@@ -254,7 +258,7 @@ def test_parts_of_a_split_below_the_classes_are_the_split(cli: CommandLine) -> N
         assert "hardly classes" not in ran.err
         columns = [column(cli.folder / "inner.h5", name) for name in ("label", "split")]
         assert set(zip(*columns, strict=True)) == set(parts)
-    found = read_json(cli.good("fit", "inner.h5", "--svm", "-C", "1", "--json").out)
+    found = read_json(cli.good("fit", "--force", "inner.h5", "--svm", "-C", "1", "--json").out)
     assert found["counts"] == {"blue": [4, 2], "red": [4, 2]}
 
 
@@ -284,7 +288,7 @@ def test_a_class_below_which_all_images_fail_is_named_and_its_parts_are_not(cli:
         (folder / "torn" / part).mkdir(parents=True)
         (folder / "torn" / part / "1.jpg").write_bytes(b"no picture")
     cli.incomplete("extract", folder, "--network", "tiny", "-o", "broken-inner.h5")
-    found = read_json(cli.good("fit", "broken-inner.h5", "--svm", "-C", "1", "--json").out)
+    found = read_json(cli.good("fit", "--force", "broken-inner.h5", "--svm", "-C", "1", "--json").out)
     lost = [note for note in found["notes"] if "class folders without a row" in note]
     assert lost == ["class folders without a row, which the classifier does not know: torn (2 failed)"]
 

@@ -42,7 +42,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory, bucket: Bucket) -> CommandLine
     bucket.upload(here.folder / "imgs", "imgs")
     bucket.put("imgs/empty/", b"")
     here.good("extract", "imgs", "--network", "tiny", "-o", "local.h5")
-    here.good("fit", "local.h5", "--svm", "-C", "1", "--quiet")
+    here.good("fit", "--force", "local.h5", "--svm", "-C", "1", "--quiet")
     return here
 
 

@@ -32,7 +32,7 @@ def test_lists_of_path_and_label_are_read(cli: CommandLine) -> None:
         Path(name).name for name in sorted(names)
     ]
     assert column(cli.folder / "caffe.h5", "label") == ["1"] * 3 + ["0"] * 3
-    cli.good("fit", "caffe.h5", "--svm", "-C", "1", "-o", "caffe.onnx")
+    cli.good("fit", "--force", "caffe.h5", "--svm", "-C", "1", "-o", "caffe.onnx")
     judged = cli("evaluate", "caffe.txt", "-m", "caffe.onnx", "--json")
     assert (judged.code, read_json(judged.out)["n"]) == (1, 6)
 
