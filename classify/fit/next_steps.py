@@ -49,7 +49,7 @@ class KnownBeside:
     features, model : str
         Files of the commands: the feature cache and the classifier.
     n_suspects : int
-        Labels that are probably wrong (`classify.fit.suspects`).
+        Labels that may be wrong (`classify.fit.suspects`).
     n_disagreeing : int
         Groups of copies with more than one label.
     learning : LearningCurve or None
@@ -103,9 +103,9 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
             command_line("duplicates", known.features),
         )
     if known.n_suspects:
-        are = counted(known.n_suspects, "label is", "labels are")
+        labels = counted(known.n_suspects, "label")
         yield NextStep(
-            f"{are} probably wrong: look at each, and correct those that are.",
+            f"{labels} may be wrong: look at each, and correct those that are.",
             command_line("suspects", known.features, "--csv", "suspects.csv"),
         )
 

@@ -126,8 +126,7 @@ class Suspects:
 
     def describe(self) -> list[str]:
         """How many labels are named, how many of them to expect to be wrong, and on which basis."""
-        are = counted(len(self.named), "label is", "labels are")
-        lines = [f"{are} probably wrong, of {self.labelled}"]
+        lines = [f"{len(self.named)} of {counted(self.labelled, 'label')} may be wrong"]
         if self.named:
             lines.append(
                 f"expect about {max(1, round(self.expected_wrong))} of them to be wrong: so many would be, "
@@ -139,8 +138,8 @@ class Suspects:
         )
         if self.is_weak:
             lines.append(
-                "caution: that is too weak to tell wrong labels from hard images; another network or layer, "
-                "or more images, makes the list better"
+                "caution: more of them may be hard images than wrong labels, as the classifier errs often; "
+                "another network or layer, or more images, makes the list better"
             )
         if self.n_unknown:
             images = counted(self.n_unknown, "image", "images")

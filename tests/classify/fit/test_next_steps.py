@@ -105,7 +105,7 @@ def test_labels_come_first_and_their_commands_have_the_cache() -> None:
     copies, labels = next_steps(None, {}, known)
     assert copies.sentence.startswith("2 pictures have copies under different labels")
     assert words(copies) == ["duplicates", "my features.h5"]
-    assert labels.sentence.startswith("1 label is probably wrong")
+    assert labels.sentence.startswith("1 label may be wrong")
     assert words(labels) == ["suspects", "my features.h5", "--csv", "suspects.csv"]
 
 
