@@ -53,7 +53,7 @@ def suspects(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """List images whose label is probably wrong, the most suspicious first.
+    """List images whose label may be wrong, the most suspicious first.
 
     Copies of one image with different labels come first. Then every labelled image is classified by
     softmax heads that have not seen it, its copies or its group; the less probable its own label, the

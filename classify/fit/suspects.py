@@ -1,4 +1,4 @@
-"""Images whose label is probably wrong: copies that disagree first, then what out-of-fold heads contradict.
+"""Images whose label may be wrong: copies that disagree first, then what out-of-fold heads contradict.
 
 The order is that of confident learning's "self-confidence" (Northcutt, Jiang & Chuang 2021, "Confident
 learning: estimating uncertainty in dataset labels", section 3.2): the probability that heads which have not

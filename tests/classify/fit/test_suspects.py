@@ -1,4 +1,4 @@
-"""Labels that are probably wrong: planted flips and copies that disagree come out on top."""
+"""Labels that may be wrong: planted flips and copies that disagree come out on top."""
 
 from __future__ import annotations
 
