@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fc7.classify.classifier.artifact import load_classifier as load_classifier
     from fc7.classify.classifier.artifact import save_classifier as save_classifier
+    from fc7.classify.fit.estimator import FeatureClassifier as FeatureClassifier
     from fc7.classify.fit.fit import FitOptions as FitOptions
     from fc7.classify.fit.fit import fit_classifier as fit_classifier
     from fc7.classify.fit.from_cache import fit_cache as fit_cache
     from fc7.classify.predict.predict import classify_images as classify_images
 
 __all__ = [
+    "FeatureClassifier",
     "FitOptions",
     "classify_images",
     "fit_cache",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FeatureClassifier": "fc7.classify.fit.estimator",
     "FitOptions": "fc7.classify.fit.fit",
     "classify_images": "fc7.classify.predict.predict",
     "fit_classifier": "fc7.classify.fit.fit",

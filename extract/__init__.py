@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +27,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     # Loaded on first use: the command line's help must not wait for NumPy and HDF5.
     if name in _HOMES:
-        from importlib import import_module
-
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'fc7.extract' has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fc7.extract.cache.commit.committed import Committed
 from fc7.extract.cache.format.identity import REMEDY
 from fc7.models.common.errors import MismatchError
 from fc7.models.common.program import own_call_with
@@ -51,7 +52,5 @@ def with_the_default_explained(exc: MismatchError, out: Path, default: DefaultNe
 
 
 def _network_of(cache: Path) -> str | None:
-    from fc7.extract.cache.commit.committed import Committed
-
     old = Committed.find(cache, repair=False)
     return None if old is None else old.header.identity.network

@@ -54,6 +54,8 @@ class RunOptions:
         batch keeps its own.
     jobs : int or None
         Images decoded at once; None is one a core. More than 8: in processes, from 100 images for each on.
+    threads : int or None
+        Of the network on the CPU, all calls together; None is one a core.
     exact_decode : bool
         Decode large JPEGs in full instead of at 1/2, 1/4 or 1/8 of their size; see
         `extract.images.decode.prepare`. Like engine and precision this is provenance, not identity: features
@@ -67,6 +69,7 @@ class RunOptions:
     precision: Precision = "auto"
     batch_size: int | None = None
     jobs: int | None = None
+    threads: int | None = None
     exact_decode: bool = False
     cluster: ClusterOptions | None = None
 

@@ -18,7 +18,9 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
+from fc7.extract.cluster.driver import NodeWork, RunReport, on_cluster
 from fc7.extract.engine.trial import try_network
+from fc7.extract.hints import hint, intel_cpu
 from fc7.extract.images import budget
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
@@ -61,8 +63,6 @@ from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
     from fc7.extract.cache.commit.row_locations import Record
-    from fc7.extract.cache.writer import CacheWriter
-    from fc7.extract.cluster.driver import NodeWork
 
 
 def _ignore(_: str) -> None:
@@ -132,10 +132,10 @@ def extract_features(
         check_before_fetching(out.path, default)
     stored = ensure_network(options.network, progress or Silent(), notify=notify, trial=try_network)
     spec = _adapted(stored.spec, options)
-    layers = options.layers or (spec.default_layer,)
+    stored = dataclasses.replace(stored, spec=spec)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
-    run = _Run(listing, stored, spec, layers, out, options, progress or Silent(), notify)
+    run = _Run(listing, stored, out, options, progress or Silent(), notify)
     try:
         return run.carry_out(started)
     except MismatchError as exc:
@@ -158,8 +158,6 @@ class _Run:
         self,
         listing: Listing,
         stored: StoredNetwork,
-        spec: NetworkSpec,
-        layers: Sequence[str],
         output: Output,
         options: ExtractOptions,
         progress: Progress,
@@ -167,8 +165,8 @@ class _Run:
     ) -> None:
         self.listing = listing
         self.stored = stored
-        self.spec = spec
-        self.layers = tuple(dict.fromkeys(layers))
+        self.spec = stored.spec
+        self.layers = tuple(dict.fromkeys(options.layers or (self.spec.default_layer,)))
         self.output = output
         self.out = output.path
         self.options = options
@@ -187,7 +185,6 @@ class _Run:
         with CacheWriter(
             self.output,
             CacheIdentity.of(self.spec),
-            provenance={},
             layers=self.layers,
             dtype=self.options.storage,
             force=self.options.force,
@@ -367,18 +364,11 @@ class _Run:
                 )
             return
         forget(writer.work_folder)
-        from fc7.extract.cluster.driver import on_cluster
-
-        yield from on_cluster(
-            work,
-            run,
-            self.options.cluster,
-            clock=self.clock,
-            notify=self.notify,
-            keeping=Keeping(writer.work_folder, writer.segment_header, writer.storage),
-            number=writer.claim_number(),
-            nodes=self.nodes,
+        report = RunReport(self.clock, self.notify, self.nodes)
+        keeping = Keeping(
+            writer.work_folder, writer.segment_header, writer.storage, number=writer.claim_number()
         )
+        yield from on_cluster(work, run, report, keeping=keeping)
 
     def _too_many_failures(self, failed: Sequence[Failure], total: int) -> Fc7Error | None:
         """The error that ends the run, if what just failed is more than the user allows."""
@@ -445,7 +435,6 @@ class _Run:
         if self.options.cluster is not None or len(self.engines) != 1:
             return None
         from fc7.extract.engine.engine import this_machine
-        from fc7.extract.hints import hint, intel_cpu
 
         (engine,) = self.engines
         return hint(self.clock, engine, self.jobs, this_machine(), intel=intel_cpu())

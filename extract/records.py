@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.common.terminal import one_line
 
 Pixels = NDArray[np.uint8]
@@ -75,6 +76,11 @@ class ImageRef:
     def shown(self) -> str:
         """The path as the user would type it: under the place that was given."""
         return start_of(self.origin.name) + self.path
+
+    def marked(self, label: str | None, group: str | None, split: str | None) -> ImageRef:
+        """The same image with another label, group and split."""
+        # Not dataclasses.replace, which is slower: there may be millions.
+        return ImageRef(self.path, label, group, split, self.size, self.mtime_ns, self.origin, self.locator)
 
 
 def start_of(root: str) -> str:
@@ -158,6 +164,8 @@ class Listing:
     roots: tuple[str, ...]
     empty: tuple[str, ...] = ()
 
+    __repr__ = one_line_repr
+
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
@@ -177,6 +185,8 @@ class RowBlock:
     sha256: Sequence[str]
     features: Mapping[str, Features]
     thumbnails: NDArray[np.uint8] | None = None
+
+    __repr__ = one_line_repr
 
 
 class FeatureNetwork(Protocol):

@@ -82,6 +82,13 @@ class ExtractSummary:
     classes: Mapping[str, int] = field(default_factory=dict)
     unlabelled: str | None = None
 
+    def __repr__(self) -> str:
+        failed = counted(len(self.failures), "failure")
+        counts = f"{counted(self.images, 'image')}, {counted(self.rows, 'row')}, {failed}"
+        return (
+            f"ExtractSummary({str(self.out)!r}: {counts}, {self.extracted} extracted, {self.reused} reused)"
+        )
+
     @property
     def unread(self) -> int:
         """Images that could not be read now, whether a row of theirs was kept or not."""

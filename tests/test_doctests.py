@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import fc7
 from fc7.extract.drawn.shapes import make_shapes
+from fc7.models.store.importing import import_network as import_untried
 from tests.support import ROOT
 
 PACKAGE = ROOT / ".package" / "fc7"
@@ -73,9 +75,16 @@ def test_examples(
 
 @pytest.mark.parametrize("name", fc7.__all__)
 def test_what_fc7_offers_has_an_example(name: str) -> None:
-    offered = getattr(fc7, name)
-    # `import_network` is a function with one argument given.
-    assert EXAMPLE.search(getattr(offered, "func", offered).__doc__)
+    # A text under the heading, not a line that happens to look like one.
+    told = inspect.getdoc(getattr(fc7, name)) or ""
+    assert EXAMPLE.search(told.partition("\nExamples\n--------\n")[2])
+
+
+def test_help_shows_the_whole_call_of_import_network() -> None:
+    ours, stores = (inspect.signature(each).parameters for each in (fc7.import_network, import_untried))
+    assert inspect.isfunction(fc7.import_network)
+    assert [*ours, "trial"] == [*stores]
+    assert all(ours[name] == stores[name] for name in ours)
 
 
 def test_where_a_reader_is_told_to_start_there_is_an_example() -> None:

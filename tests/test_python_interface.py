@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fc7.classify import classify_images, fit_classifier, load_classifier, save_classifier
+from fc7.classify import FitOptions, classify_images, fit_classifier, load_classifier, save_classifier
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.extract import ExtractOptions, extract_features, load_features
+from fc7.extract.cache.reader import CacheReader
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.importing import import_network
 from tests.support import COLOURS, ROOT, lines_of, tiny_network, write_pictures
+from tests.test_pages import PAGES
 
 
 @pytest.fixture
@@ -43,18 +48,56 @@ def test_images_to_predictions_in_four_calls(store: Path) -> None:
     assert len(lines_of(store / "predictions.csv")) == 6
 
 
-def test_the_pages_python_runs_as_printed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(store: Path) -> None:
     write_pictures(store / "imgs", per_class=6)
+    (store / "imgs/blue/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    extract_features([store / "imgs"], store / "features.h5", ExtractOptions(network="tiny"))
+    X, *_ = features = load_features(store / "features.h5")
+    fitted = fit_classifier(features, options=FitOptions(head="svm", C=1.0)).classifier
+    sureness = fitted.predict_proba(X).max(axis=1)
+    save_classifier(replace(fitted, reject_below=float(np.median(sureness))), store / "c.onnx")
+    there = sorted(store.rglob("*"))
+    done = classify_images([store / "imgs"], store / "c.onnx")
+    assert sorted(store.rglob("*")) == there
+    assert done.out is None
+    assert done.classes == fitted.classes_ == ("blue", "green", "red")
+    assert [failure.path for failure in done.failures] == ["blue/broken.png"]
+
+    written = classify_images([store / "imgs"], store / "c.onnx", store / "p.csv")
+    assert list(map(repr, written.rows)) == list(map(repr, done.rows))
+    lines = {line["path"]: line for line in lines_of(store / "p.csv") if not line["error"]}
+    assert [path for path, _, _ in done.rows] == list(lines)
+    assert done.n_rejected == [label for _, label, _ in done.rows].count("unknown") == 9
+    for path, label, probabilities in done.rows:
+        assert label == lines[path]["label"]
+        assert f"{probabilities[done.classes.index(lines[path]['label_1'])]:.6f}" == lines[path]["score"]
+        assert probabilities.sum() == pytest.approx(1)
+    assert classify_images([store / "imgs"], store / "c.onnx", keep_rows=False).rows == []
+
+
+def test_the_pages_python_runs_as_printed(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(store / "imgs", per_class=8)
     write_pictures(store / "new", per_class=2, start=50)
     monkeypatch.chdir(store)
     monkeypatch.setenv("FC7_NETWORK", "tiny")
-    # The second page goes on with the features that the first one made.
-    for page in ("README.md", "classify/README.md"):
-        (code,) = re.findall(r"^```python\n(.+?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
-        exec(compile(code, page, "exec"), {})
-    assert len(lines_of(store / "predictions.csv")) == 6
-    X, y, _ = load_features(store / "features.h5")
-    assert list(load_classifier(store / "own.onnx").predict(X)) == list(y)
+    said = {}
+    # README.md comes first: the others go on with the features that it made.
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.+?)^```$", (ROOT / page).read_text("utf-8"), re.M | re.S)
+        for code in blocks:
+            exec(compile(code, page, "exec"), {})
+        said[page] = capsys.readouterr().out.splitlines()
+    metrics, *rows = said["README.md"]
+    assert metrics.startswith("Metrics(accuracy=1.000: 6 of 6")
+    assert [row.split()[:2] for row in rows] == [
+        [f"new/{colour}/{i:03}.png", colour] for colour in sorted(COLOURS) for i in (50, 51)
+    ]
+    assert said["classify/README.md"] == ["['blue' 'blue' 'blue']", "[1. 1. 1. 1. 1.]"]
+    assert (store / "own.onnx").read_bytes() == (store / "classifier.onnx").read_bytes()
+    images = [classify_images([store / "new"], store / "everything.onnx").counts]
+    assert images == [dict.fromkeys(sorted(COLOURS), 2)]
 
 
 def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:
@@ -63,6 +106,53 @@ def test_a_classifier_from_arrays_can_be_kept(store: Path) -> None:
     result = fit_classifier(X, np.repeat(["a", "b", "c"], 10))
     save_classifier(result.classifier, store / "own.onnx")
     assert list(load_classifier(store / "own.onnx").predict(X[::10])) == ["a", "b", "c"]
+
+
+def records_of(value: object) -> Iterator[object]:
+    """A record and all that it holds, to the last."""
+    if is_dataclass(value):
+        yield value
+        value = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from records_of(item)
+
+
+def test_what_the_public_functions_give_shows_itself_in_one_line(store: Path) -> None:
+    write_pictures(store / "imgs", per_class=12)
+    shutil.copy(store / "imgs/red/000.png", store / "imgs/red/copy.png")
+    (store / "imgs/blue/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    extracted = extract_features([store / "imgs"], store / "features.h5", ExtractOptions(network="tiny"))
+    features = load_features(store / "features.h5")
+    options = FitOptions(reject_precision=0.9, normalize="standard")
+    fitted = fit_cache(store / "features.h5", store / "classifier.onnx", options)
+    classified = classify_images([store / "imgs"], fitted.classifier, store / "predictions.csv")
+    network = import_network(store / "tiny.onnx", "two", preprocess=caffe_preprocess(), layer="embedding")
+    with CacheReader(store / "features.h5") as reader:
+        columns = reader.columns()
+    found = {
+        type(record).__name__: repr(record)
+        for record in records_of([extracted, features, options, fitted, classified, network, columns])
+    }
+    assert {name for name, shown in found.items() if "\n" in shown or "array(" in shown} == set()
+    assert max(map(len, found.values())) < 1000
+    assert found["FeatureSet"] == "FeatureSet(37 rows of 64 features, embedding of tiny, 3 classes)"
+    assert "features.h5': 38 images, 37 rows, 1 failure, 37 extracted" in found["ExtractSummary"]
+    assert "predictions.csv': 38 images, 37 classified, 1 failure," in found["ClassifySummary"]
+    assert "Classifier(" in found["FitResult"]
+    assert "Metrics(accuracy=" in found["FitResult"]
+    assert found["RowColumns"].startswith("RowColumns(path=<37 items>, label=<37 items>")
+    assert {
+        "Duplicates",
+        "SplitRecord",
+        "NoveltyReference",
+        "Normalizer",
+        "Rejection",
+        "Tuned",
+    } <= found.keys()
+    assert {"CacheIdentity", "FeatureIdentity", "NetworkSpec", "Reliability", "Failure"} <= found.keys()
 
 
 def test_features_equal_the_networks_own_numbers(store: Path) -> None:

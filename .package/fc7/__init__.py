@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fc7.classify import FeatureClassifier as FeatureClassifier
     from fc7.classify import FitOptions as FitOptions
     from fc7.classify import classify_images as classify_images
     from fc7.classify import fit_cache as fit_cache
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExtractOptions",
+    "FeatureClassifier",
     "FitOptions",
     "classify_images",
     "extract_features",

@@ -17,9 +17,8 @@ from fc7.classify.data.rows import Table
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
 from fc7.classify.fit.next_steps import KnownBeside, NextStep, next_steps
-from fc7.classify.fit.out_of_fold import out_of_fold
-from fc7.classify.fit.result import FitOptions, FitResult
-from fc7.classify.fit.suspects import find_suspects
+from fc7.classify.fit.result import FitResult
+from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.extract.cache.reader import CacheReader
 from fc7.models.common.errors import DataError
 from fc7.models.common.names import shortened
@@ -148,19 +147,11 @@ def _known(result: FitResult, reader: CacheReader, model: Path, progress: Progre
 
 
 def _n_suspects(table: Table, result: FitResult, progress: Progress | None) -> int:
-    """As the command `suspects` counts them, with the head's own settings."""
-    options, copies = result.chosen, result.duplicates
-    settings = FitOptions(
-        C=options.C if options.head == "softmax" else None,
-        normalize=options.normalize,
-        class_weight=options.class_weight,
-    )
-    alike = None if copies is None else copies.group_names
+    """As many as the command `suspects` names."""
     try:
-        folds = out_of_fold(table, settings, alike=alike, progress=progress)
+        return len(search_table(table, result.duplicates, progress=progress).named)
     except DataError:  # too few images of each class to hold any out
         return 0
-    return len(find_suspects(table, folds, None if copies is None else copies.groups))
 
 
 def _is_large(result: FitResult, reader: CacheReader) -> bool:

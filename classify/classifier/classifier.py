@@ -18,6 +18,7 @@ from fc7.classify.classifier.votes import vote
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.record import SplitRecord
 from fc7.models.common.errors import DataError
+from fc7.models.common.terminal import counted, one_line
 
 if TYPE_CHECKING:
     from fc7.classify.classifier.novelty import NoveltyReference
@@ -81,6 +82,13 @@ class Classifier:
     novelty: NoveltyReference | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     split: SplitRecord | None = None
+
+    def __repr__(self) -> str:
+        made = self.identity
+        source = one_line(f"{made.layer} of {made.network}") if made.network else "an unnamed network"
+        head = f"{self.head}, C={self.C:g}, normalize={self.normalizer.kind!r}"
+        classes = counted(len(self.classes_), "class", "classes")
+        return f"Classifier({head}: {classes}, {counted(self.n_features, 'feature')}, {source})"
 
     @property
     def n_features(self) -> int:

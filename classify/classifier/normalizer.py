@@ -13,6 +13,8 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.models.common.record_repr import one_line_repr
+
 Float = TypeVar("Float", np.float32, np.float64)
 Normalization = Literal["l2", "standard", "none"]
 KINDS: tuple[Normalization, ...] = get_args(Normalization)
@@ -46,6 +48,8 @@ class Normalizer:
     kind: Normalization
     mean: NDArray[np.float64] | None = None
     std: NDArray[np.float64] | None = None
+
+    __repr__ = one_line_repr
 
     @classmethod
     def learn(

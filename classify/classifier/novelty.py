@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.classifier.product import RowProduct
 from fc7.classify.data.folds import ALWAYS_TRAINS
+from fc7.models.common.record_repr import one_line_repr
 
 # 16, 64 and 128 axes gave an AUROC of 0.9971, 0.9961 and 0.9957: the fewest are the smallest file.
 _AXES = 16
@@ -54,6 +55,8 @@ class NoveltyReference:
     mean: NDArray[np.float32]
     axes: NDArray[np.float32]
     limit: float = 1.0
+
+    __repr__ = one_line_repr
 
     def score(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         """How unlike the training rows each row is.

@@ -118,7 +118,7 @@ def classify(
             exact_decode=exact_decode,
             cluster=cluster_options(ray, workers, gpus_per_worker),
         ),
-        keep=printed or as_json or shown.wanted,
+        keep_rows=printed or as_json or shown.wanted,
         progress=progress,
         notify=say,
     )

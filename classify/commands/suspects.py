@@ -29,6 +29,9 @@ def suspects(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also list labels that are contradicted less surely.")
+    ] = False,
     copy: Annotated[
         Path | None,
         typer.Option(
@@ -50,11 +53,12 @@ def suspects(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """List images whose label is probably wrong, the most suspicious first.
+    """List images whose label may be wrong, the most suspicious first.
 
     Copies of one image with different labels come first. Then every labelled image is classified by
     softmax heads that have not seen it, its copies or its group; the less probable its own label, the
-    higher it stands. Nothing is changed: look at them and correct what is wrong.
+    higher it stands. Listed are labels far less probable than is usual for their class, with an estimate
+    of how many are wrong. Nothing is changed: look at them and correct what is wrong.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import SUSPECTS
@@ -78,16 +82,17 @@ def suspects(
     )
     progress = make_progress(quiet)
     found = cache_suspects(features, options, layer=layer or None, progress=progress)
+    listed = found.listed(every)
     if out is not None:
-        write_suspects_csv(found.suspects, out)
+        write_suspects_csv(listed, out)
     typer.echo(
-        json.dumps(suspects_json(found, top), ensure_ascii=False, indent=2)
+        json.dumps(suspects_json(found, listed[:top]), ensure_ascii=False, indent=2)
         if as_json
-        else wrapped(suspects_text(found, top))
+        else wrapped(suspects_text(found, listed, top))
     )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)
     if folder is not None:
-        wanted = [(each.path, f"{each.label}, rather {each.suggested}") for each in found.suspects[:top]]
+        wanted = [(each.path, f"{each.label}, suggested {each.suggested}") for each in listed[:top]]
         copied = copy_from_cache(features, wanted, folder, "--copy", progress)
         say_copied(copied, quiet)

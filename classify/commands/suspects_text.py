@@ -6,43 +6,46 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from fc7.classify.fit.suspects import Suspect
-from fc7.classify.fit.suspects_from_cache import FoundSuspects
+from fc7.classify.fit.suspects import Suspect, Suspects
 from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
 from fc7.models.common.names import shortened
+from fc7.models.common.terminal import counted
 from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed
 
 
-def suspects_text(found: FoundSuspects, top: int) -> str:
-    """The first `top` of them, a line each, for people."""
+def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int) -> str:
+    """The first `top` of those listed, a line each, then what they rest on, for people."""
     lines = [
-        f"{i:4}  {shortened(each.path, 60)}: labelled {shortened(each.label)}, "
-        f"rather {shortened(each.suggested)} ({_why(each)})"
-        for i, each in enumerate(found.suspects[:top], 1)
+        f"{i:4}  {shortened(each.path, 60)}: {shortened(each.label)}, suggested {shortened(each.suggested)} "
+        f"({_why(each)})"
+        for i, each in enumerate(listed[:top], 1)
     ]
-    more = len(found.suspects) - len(lines)
-    if more > 0:
-        lines.append(f"{more} more are less suspicious; --top and --csv give them")
-    lines.append(
-        f"{len(found.suspects)} of {found.labelled} labels are contradicted by copies or by heads that have "
-        f"not seen the image (softmax, C = {found.C:g}); an image may also just be hard: look at it"
-    )
-    if found.n_unknown:
-        lines.append(f"{found.n_unknown} images could not be classified: each is the only one of its class")
+    if len(listed) > len(lines):
+        lines.append(f"and {len(listed) - len(lines)} more; --top and --csv give them")
+    lines += found.describe()
+    if found.others and len(listed) == len(found.named):
+        lines.append(
+            f"{counted(len(found.others), 'other label is', 'other labels are')} contradicted less surely "
+            "and not listed; --all lists them too"
+        )
     if found.problem:
         lines.append(f"note: {found.problem}")
     return "\n".join(lines)
 
 
-def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
-    """The same for a program."""
+def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, object]:
+    """The same for a program, with those of `listed`."""
     return {
         "labelled": found.labelled,
-        "unjudged": found.n_unknown,
+        "unclassified": found.n_unknown,
         "C": found.C,
+        "accuracy": _number(found.accuracy),
         "notes": [found.problem] if found.problem else [],
-        "n_suspects": len(found.suspects),
+        "n_suspects": len(found.named),
+        "expected_wrong": round(found.expected_wrong, 3),
+        "weak": found.is_weak,
+        "n_others": len(found.others),
         "suspects": [
             {
                 "path": each.path,
@@ -50,9 +53,10 @@ def suspects_json(found: FoundSuspects, top: int) -> dict[str, object]:
                 "suggested": each.suggested,
                 "confidence": _number(each.confidence),
                 "suggested_confidence": _number(each.suggested_confidence),
+                "p_wrong": _number(each.p_wrong),
                 "copy": each.twin or None,
             }
-            for each in found.suspects[:top]
+            for each in listed
         ],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.network.spec import Pool
 
 POOLS: tuple[Pool, ...] = get_args(Pool)
@@ -33,3 +34,5 @@ class FeatureIdentity:
     preprocess: str = ""
     trained: bool = True
     pool: Pool = "flatten"
+
+    __repr__ = one_line_repr

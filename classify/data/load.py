@@ -9,7 +9,7 @@ from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.rows import Table, make_table
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
-from fc7.models.common.errors import UnknownLayerError
+from fc7.models.common.errors import UnknownLayerError, UsageError
 from fc7.models.network.spec import Pool
 
 EVERY_LAYER = "auto"
@@ -30,6 +30,24 @@ def one_layer(features: str | Path, layer: str | None) -> FeatureSet:
                 f"(only fit chooses by --layer {EVERY_LAYER}: name one)"
             )
         return reader.features(reader.layer(layer))
+
+
+def identity_given(features: FeatureSet | FeatureIdentity | None) -> FeatureIdentity:
+    """What made features, in whichever form a caller has it.
+
+    Raises
+    ------
+    UsageError
+        If it is something else, such as `FeatureSet.identity`, which is the whole cache's.
+    """
+    if isinstance(features, FeatureSet):
+        return identity_of(features.identity, features.layer)
+    if isinstance(features, FeatureIdentity | None):
+        return features or FeatureIdentity()
+    raise UsageError(
+        f"a {type(features).__name__} was found for what made the features; needed is the FeatureSet that "
+        "load_features gave, or a FeatureIdentity"
+    )
 
 
 def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:

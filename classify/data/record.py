@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.models.common.record_repr import one_line_repr
+
 Keys = NDArray[np.uint64]
 
 TRAIN, TEST, NEITHER = "train", "test", ""
@@ -46,6 +48,8 @@ class SplitRecord:
     train: Keys
     test: Keys
     differing: Mapping[str, Keys]
+
+    __repr__ = one_line_repr
 
     @classmethod
     def of(

@@ -27,6 +27,7 @@ from fc7.classify.duplicates.thresholds import FALSE_SHARE, SAME, Thresholds, ca
 from fc7.extract.images.thumbnails import GREYS as N_GREYS
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent
+from fc7.models.common.record_repr import one_line_repr
 
 Rows = NDArray[np.intp]
 
@@ -82,6 +83,8 @@ class Duplicates:
     classes: tuple[str, ...]
     thresholds: Thresholds
     greys: Thresholds | None = None
+
+    __repr__ = one_line_repr
 
     @property
     def group_names(self) -> list[str]:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.duplicates.distances import FeatureDistances
+from fc7.models.common.record_repr import one_line_repr
 
 FALSE_SHARE = 0.01
 """Share of images that calibration expects in a group with another by chance, between classes as inside."""
@@ -62,6 +63,8 @@ class Thresholds:
 
     between: float
     inside: NDArray[np.float64]
+
+    __repr__ = one_line_repr
 
 
 def calibrate(

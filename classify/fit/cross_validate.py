@@ -17,6 +17,7 @@ from fc7.classify.data.folds import ALWAYS_TRAINS
 from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.classify.fit.training import TrainingData
 from fc7.models.common.progress import Progress, Silent
+from fc7.models.common.record_repr import one_line_repr
 
 # Seven decades. On unit rows (l2) SVMs of image features peak between 0.1 and 100, softmax between 10 and
 # 10000 (measured on photographs, signs and hands with GoogLeNet and AlexNet features).
@@ -97,6 +98,8 @@ class Tuned:
     start: Fitted | None
     normalize: Normalization = "l2"
     layer: str = ""
+
+    __repr__ = one_line_repr
 
     def to_json(self) -> dict[str, object]:
         """Head, C and the result of every C, for programs."""

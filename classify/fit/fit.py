@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fc7.classify.data.identity import FeatureIdentity
+from fc7.classify.data.load import identity_given, table_of
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.fit.choose import Choice
 from fc7.classify.fit.flow import fit_rows
@@ -19,6 +20,8 @@ from fc7.classify.fit.problem import FittedClassifier, Positions, Problem
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
 from fc7.classify.fit.training import TrainingData
+from fc7.extract.cache.reader import FeatureSet
+from fc7.models.common.errors import UsageError
 
 if TYPE_CHECKING:
     from fc7.models.common.progress import Progress
@@ -39,28 +42,30 @@ class OtherLayer:
 
 
 def fit_classifier(
-    X: ArrayLike,
-    y: Sequence[Any] | NDArray[Any],
+    X: ArrayLike | FeatureSet,
+    y: Sequence[Any] | NDArray[Any] | None = None,
     *,
     paths: Sequence[str] | None = None,
     sha256: Sequence[str] | None = None,
     groups: Sequence[str | None] | NDArray[np.str_] | None = None,
     splits: Sequence[str | None] | NDArray[np.str_] | None = None,
     thumbnails: NDArray[np.uint8] | None = None,
-    identity: FeatureIdentity | None = None,
+    identity: FeatureIdentity | FeatureSet | None = None,
     others: Sequence[OtherLayer] = (),
     options: FitOptions | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
     """Fit a linear classifier on features and evaluate it on rows it has not seen.
 
+    What `load_features` gave, whole, has all that the command `fit` goes by: the result is the command's.
+
     Everything that is learned (normalisation, C, which head, calibration) is learned on the training
     part. The same rows and options give the same classifier, bit for bit.
 
     Parameters
     ----------
-    X : array_like of shape (n, n_features)
-        Converted to float32.
+    X : array_like of shape (n, n_features), or FeatureSet
+        Converted to float32. A `FeatureSet` brings `y` to `identity` itself.
     y : sequence of n labels
         Anything with a text form; None, NaN and the empty text mean no label.
     paths : sequence of n str, or None
@@ -74,8 +79,9 @@ def fit_classifier(
         ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
     thumbnails : ndarray of shape (n, 96), uint8, or None
         `extract.images.thumbnails` of the images, zeros where there is none; they find near-duplicates too.
-    identity : FeatureIdentity or None
-        What made the features; stored, so that others can be refused.
+    identity : FeatureIdentity, FeatureSet or None
+        What made the features. It is stored: the classifier finds the network for new images by it, and
+        refuses other features. Without it the classifier takes arrays only.
     others : sequence of OtherLayer
         Other features of the same rows. Cross-validation in the train set chooses between them and `X`;
         the split, its groups and the folds are those of `X`.
@@ -84,21 +90,47 @@ def fit_classifier(
 
     Raises
     ------
+    UsageError
+        If a `FeatureSet` is given together with columns of its own.
     DataError
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import fc7
+    >>> options = fc7.FitOptions(head="svm", C=1.0)
+    >>> fc7.fit_classifier(fc7.load_features("features.h5"), options=options).classifier
+    Classifier(svm, C=1, normalize='l2': 4 classes, 192 features, tiles of tiles)
+
+    Any other arrays will do:
+
+    >>> import numpy as np
     >>> y = np.repeat(["cat", "dog", "newt"], 20)
     >>> X = np.repeat(np.eye(3), 20, axis=0) + np.random.default_rng(0).normal(0, 0.1, (60, 3))
     >>> result = fc7.fit_classifier(X, y, options=fc7.FitOptions(head="svm"))
     >>> result.metrics.accuracy, result.classifier.predict([[0.1, 0.9, 0]])
     (1.0, array(['dog'], dtype='<U4'))
     """
-    table = make_table(X, y, paths=paths, sha256=sha256, groups=groups, splits=splits, thumbnails=thumbnails)
+    columns: dict[str, Any] = {"paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
+    columns["thumbnails"] = thumbnails
+    if isinstance(X, FeatureSet):
+        _refuse_second({"y": y, **columns, "identity": identity})
+        table, identity = table_of(X), X
+    elif y is None:
+        raise UsageError("X came without y; give a label for each row, or what load_features gave, whole")
+    else:
+        table = make_table(X, y, **columns)
+    identity = identity_given(identity)
     return fit_table(table, identity=identity, others=others, options=options, progress=progress)
+
+
+def _refuse_second(columns: dict[str, Any]) -> None:
+    given = [name for name, column in columns.items() if column is not None]
+    if given:
+        raise UsageError(
+            f"a FeatureSet and {', '.join(given)} were given, and the set has its own; give the set alone, "
+            "or its X with the columns of your choice"
+        )
 
 
 def fit_table(

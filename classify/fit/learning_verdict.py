@@ -20,6 +20,7 @@ import numpy as np
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.kinds import CURVE_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
+from fc7.models.common.record_repr import one_line_repr
 
 # The quantile of the normal distribution for one-sided 95 %.
 _Z = 1.6448536269514722
@@ -87,6 +88,8 @@ class LearningCurve:
     C: float
     seconds: float
     n_failed: int = 0
+
+    __repr__ = one_line_repr
 
     @property
     def problem(self) -> str:

@@ -1,8 +1,7 @@
 """What to do next with a classifier: advice that the data give, and none that they do not.
 
-Each rule looks at what was measured and says nothing where that is not known. The limits are conventions of
-this program, chosen so that a set without a fault gets no advice; tests/classify/fit/test_next_steps.py
-holds each to its edge.
+Each rule looks at what was measured and says nothing where that is not known; a set without a fault gets no
+advice. tests/classify/fit/test_next_steps.py holds each rule to its edge.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from fc7.classify.metrics.intervals import wilson_interval
 from fc7.models.common.names import shortened
 from fc7.models.common.program import command_line
 from fc7.models.common.terminal import counted
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
     from fc7.classify.fit.learning_verdict import LearningCurve
     from fc7.classify.metrics.metrics import Metrics
 
-# A class is weak if its recall is this much below the accuracy and more than one test image of it is wrong.
-_WEAKER, _WRONG = 0.1, 2
 _MOST_WEAK = 3
-# Predictions are unsure if their mean probability is below this.
+# Predictions are unsure if their mean probability is below this: a convention of this program.
 _UNSURE = 0.7
 
 
@@ -57,7 +53,7 @@ class KnownBeside:
     features, model : str
         Files of the commands: the feature cache and the classifier.
     n_suspects : int
-        Images whose label is contradicted (`classify.fit.suspects`).
+        Labels that may be wrong (`classify.fit.suspects`).
     n_disagreeing : int
         Groups of copies with more than one label.
     learning : LearningCurve or None
@@ -87,12 +83,12 @@ def next_steps(
 
     Examples
     --------
-    >>> known = KnownBeside("features.h5", "classifier.onnx", n_suspects=7)
+    >>> known = KnownBeside("features.h5", "classifier.onnx", n_disagreeing=2)
     >>> for step in next_steps(None, {}, known):
     ...     print(step.sentence)
     ...     print(step.command)
-    7 labels are contradicted by the other images: look at each, and correct those that are wrong.
-    fc7 suspects features.h5 --csv suspects.csv
+    2 pictures have copies under different labels: keep one label for each.
+    fc7 duplicates features.h5
     """
     return (
         *_labels(known),
@@ -111,9 +107,9 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
             command_line("duplicates", known.features),
         )
     if known.n_suspects:
-        are = counted(known.n_suspects, "label is", "labels are")
+        labels = counted(known.n_suspects, "label")
         yield NextStep(
-            f"{are} contradicted by the other images: look at each, and correct those that are wrong.",
+            f"{labels} may be wrong: look at each, and correct those that are.",
             command_line("suspects", known.features, "--csv", "suspects.csv"),
         )
 
@@ -121,17 +117,19 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
 def _weak_classes(
     metrics: Metrics, counts: Mapping[str, tuple[int, int]], known: KnownBeside
 ) -> Iterator[NextStep]:
-    wrong = metrics.support - metrics.confusion.diagonal()
-    # A label that the classifier does not know has recall 0; more test images of it would not help.
-    in_question = np.arange(len(metrics.labels)) < metrics.n_classes
-    weak = np.flatnonzero(in_question & (wrong >= _WRONG) & (metrics.recall <= metrics.accuracy - _WEAKER))
-    if not len(weak):
+    """Classes whose recall is below the accuracy of all even at the upper end of its 95 % interval."""
+    right, n = metrics.confusion.diagonal().tolist(), metrics.support.tolist()
+    # Labels that the classifier does not know come after its classes, and no image of them can be right.
+    weak = [
+        i for i in range(metrics.n_classes) if n[i] and wilson_interval(right[i], n[i])[1] < metrics.accuracy
+    ]
+    if not weak:
         return
-    worst = weak[np.argsort(metrics.recall[weak], kind="stable")][:_MOST_WEAK]
+    worst = sorted(weak, key=lambda i: right[i] / n[i])[:_MOST_WEAK]
     named = "; ".join(
-        f"class {shortened(metrics.labels[i])} ({metrics.support[i] - wrong[i]} of {metrics.support[i]} test "
+        f"class {shortened(metrics.labels[i])} ({right[i]} of {n[i]} test "
         f"images right, {counts.get(metrics.labels[i], (0, 0))[0]} in the train set)"
-        for i in worst.tolist()
+        for i in worst
     )
     more = f"; and {len(weak) - len(worst)} more" if len(weak) > len(worst) else ""
     yield NextStep(

@@ -172,6 +172,10 @@ class FitResult:
     duplicates: Duplicates | None = None
     leakage: Leakage | None = None
 
+    def __repr__(self) -> str:
+        images = f"{len(self.train)} images to train, {len(self.test)} to test"
+        return f"FitResult({self.classifier!r}, {self.metrics!r}, {images})"
+
     @property
     def C(self) -> float:  # noqa: N802
         """The C of the kept classifier."""

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fc7.classify.data.load import one_layer, table_of
 from fc7.classify.data.prepare import duplicates_of
+from fc7.classify.data.rows import Table
 from fc7.classify.data.selection import choose_classes
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.result import FitOptions
-from fc7.classify.fit.suspects import Suspect, find_suspects
+from fc7.classify.fit.suspects import Suspects, find_suspects
 from fc7.models.common.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class FoundSuspects:
-    """What `cache_suspects` found.
-
-    Attributes
-    ----------
-    suspects : tuple of Suspect
-        The most suspicious first.
-    labelled : int
-        Images with a label.
-    n_unknown : int
-        Those among them that nothing could classify: the only image or group of their class.
-    C : float
-        Of the heads that classified them.
-    problem : str
-        Which folds' heads did not converge; empty if all did.
-    """
-
-    suspects: tuple[Suspect, ...]
-    labelled: int
-    n_unknown: int
-    C: float
-    problem: str
 
 
 def cache_suspects(
@@ -45,7 +22,7 @@ def cache_suspects(
     *,
     layer: str | None = None,
     progress: Progress | None = None,
-) -> FoundSuspects:
+) -> Suspects:
     """Classify every labelled image of a cache by heads that have not seen it.
 
     Parameters
@@ -70,13 +47,28 @@ def cache_suspects(
     table = choose_classes(table, options.include, options.exclude)
     if options.duplicates == "off":
         table = replace(table, content=None)
-    copies = duplicates_of(table, options, progress)
+    return search_table(table, duplicates_of(table, options, progress), options, progress=progress)
+
+
+def search_table(
+    table: Table,
+    copies: Duplicates | None,
+    options: FitOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Suspects:
+    """The same on rows that are loaded: the one search that `suspects` and `report` share.
+
+    Parameters
+    ----------
+    copies : Duplicates or None
+        Of this table.
+
+    Raises
+    ------
+    DataError
+        If there are too few labels of each.
+    """
     alike = None if copies is None else copies.group_names
     held_out = out_of_fold(table, options, alike=alike, progress=progress)
-    return FoundSuspects(
-        suspects=tuple(find_suspects(table, held_out, None if copies is None else copies.groups)),
-        labelled=len(table.rows),
-        n_unknown=int((~held_out.known).sum()),
-        C=held_out.C,
-        problem=held_out.problem,
-    )
+    return find_suspects(table, held_out, None if copies is None else copies.groups)

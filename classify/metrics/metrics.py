@@ -89,6 +89,11 @@ class Metrics:
     n_accepted_correct: int
     unknown: dict[str, int]
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy_interval
+        right = f"{self.n_correct} of {self.n}, 95 % interval {low:.3f} to {high:.3f}"
+        return f"Metrics(accuracy={self.accuracy:.3f}: {right}, {len(self.labels)} labels)"
+
     @property
     def n_known(self) -> int:
         """Rows with a label that the classifier knows: those of `log_loss` and `brier`."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.models.common.record_repr import one_line_repr
+
 # As many as Guo et al. 2017, "On calibration of modern neural networks", take, if each can hold this many
 # images: the share that is right among 20 has a standard error of 0.11 at most (0.5 / sqrt(20)).
 MOST_BINS, IMAGES_OF_A_BIN = 15, 20
@@ -33,6 +35,8 @@ class Reliability:
     n: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+
+    __repr__ = one_line_repr
 
     @property
     def expected_error(self) -> float:

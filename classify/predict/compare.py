@@ -24,6 +24,7 @@ from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.record_repr import one_line_repr
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05
@@ -62,6 +63,8 @@ class Comparison:
     failures: list[Failure]
     notes: tuple[str, ...]
     seconds: float
+
+    __repr__ = one_line_repr
 
     @property
     def n(self) -> int:

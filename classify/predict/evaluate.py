@@ -25,6 +25,7 @@ from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import DataError, UsageError
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.record_repr import one_line_repr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +49,8 @@ class EvaluatedRows:
     probabilities: NDArray[np.float32]
     novelty: NDArray[np.float32]
     in_train: NDArray[np.bool_]
+
+    __repr__ = one_line_repr
 
     def take(self, which: NDArray[np.intp]) -> EvaluatedRows:
         """Some of the rows."""
@@ -73,6 +76,8 @@ class Scoring:
     rows: EvaluatedRows
     unlabelled: int
     failures: list[Failure]
+
+    __repr__ = one_line_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class Evaluation:
     unlabelled: int
     failures: list[Failure]
     seconds: float
+
+    __repr__ = one_line_repr
 
 
 def evaluate_images(

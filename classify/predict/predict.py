@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
@@ -29,6 +31,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
 
 NOVEL_SHOWN = 5
@@ -51,8 +54,10 @@ class ClassifySummary:
         Images that the classifier was too unsure of, and those unlike the images of training.
     nodes : mapping of str to (int, float)
         On a cluster, for each node its name, the images it did and the seconds it worked.
-    predictions : sequence of Prediction
-        In the order of the listing; empty unless they were to be kept.
+    classes : tuple of str
+        The classifier's, in its order.
+    predictions : list of Prediction
+        In the order of the listing; empty if they were not kept.
     novel : tuple of str
         Paths of the first `NOVEL_SHOWN` images that are unlike those of training.
     """
@@ -67,44 +72,57 @@ class ClassifySummary:
     n_novel: int
     seconds: float
     clock: Clock
-    nodes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    predictions: Sequence[Prediction] = ()
+    nodes: Mapping[str, tuple[int, float]]
+    classes: tuple[str, ...]
+    predictions: list[Prediction]
     novel: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        where = "no file" if self.out is None else repr(str(self.out))
+        failed = counted(len(self.failures), "failure")
+        counts = f"{self.classified} classified, {failed}, {self.n_rejected} rejected"
+        return f"ClassifySummary({where}: {counted(self.images, 'image')}, {counts})"
+
+    @property
+    def rows(self) -> list[tuple[str, str, NDArray[np.float32]]]:
+        """Path, label and probabilities of each image that could be read."""
+        return [(each.path, each.label, each.probabilities) for each in self.predictions if not each.error]
 
 
 def classify_images(
     inputs: Sequence[str | Path] | Listing,
     model: str | Path | Classifier = "classifier.onnx",
-    out: Destination | None = "predictions.csv",
+    out: Destination | None = None,
     *,
     top_k: int = 5,
     form: Literal["csv", "jsonl"] | None = None,
+    keep_rows: bool = True,
     options: RunOptions | None = None,
-    keep: bool = False,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> ClassifySummary:
-    """Classify images, folders or a feature cache into a file of predictions.
+    """Classify images, folders or a feature cache; give the predictions, and write them if a file is named.
 
     Parameters
     ----------
     inputs : sequence of str or Path, or Listing
         Images and folders, or one features.h5.
     out : str, Path, Output or None
-        ``-`` for stdout, None for no file. The file appears under its name when it is complete.
+        A file of predictions, which appears under its name when it is complete; ``-`` for stdout. None
+        writes nothing.
     top_k : int
-        How many label-score pairs a line gets, at most the number of classes.
+        How many label-score pairs a line of the file gets, at most the number of classes.
     form : {"csv", "jsonl"} or None
         None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
-    keep : bool
-        Keep all predictions in the summary, about 1 kB each.
+    keep_rows : bool
+        Whether `ClassifySummary.predictions` is filled: about 1 kB an image.
     notify : callable
         Is given one-line notes.
 
     Returns
     -------
     ClassifySummary
-        An image that cannot be read is a line with an ``error`` and one of `failures`.
+        An image that cannot be read is one of `failures`, and a line of the file with an ``error``.
 
     Raises
     ------
@@ -115,9 +133,14 @@ def classify_images(
     Examples
     --------
     >>> import fc7
+    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx")
+    >>> done
+    ClassifySummary(no file: 8 images, 8 classified, 0 failures, 0 rejected)
+    >>> path, label, probabilities = done.rows[0]
+    >>> path, done.classes, probabilities.shape
+    ('drawn/star/0000.jpg', ('circle', 'rectangle', 'star', 'triangle'), (4,))
+
     >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", top_k=2)
-    >>> done.images, done.classified, done.failures
-    (8, 8, [])
     >>> Path("new.csv").read_text().splitlines()[0]
     'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
@@ -130,13 +153,14 @@ def classify_images(
     options = options or RunOptions()
     run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
-    unknown = classifier.rejection_label
-    counts = dict.fromkeys(classifier.classes_, 0)
+    counts = Counter[str]()
     n_novel, novel = 0, list[str]()
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
-        open_predictions(out, form, classifier.classes_, top_k, root, unknown, keep=keep) as writer,
+        open_predictions(
+            out, form, classifier.classes_, top_k, root, classifier.rejection_label, keep=keep_rows
+        ) as writer,
         closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
@@ -144,28 +168,30 @@ def classify_images(
             failed = early.merged_into(scored.paths, scored.failures)
             failures += failed
             rejected = classifier.rejected(scored.probabilities)
-            for label in writer.write(
-                scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
-            ):
-                counts[label] = counts.get(label, 0) + 1
+            counts.update(
+                writer.write(
+                    scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
+                )
+            )
             unlike = np.flatnonzero(scored.novelty > 1).tolist()
             n_novel += len(unlike)
             novel += [root + scored.paths[i] for i in unlike[: NOVEL_SHOWN - len(novel)]]
         writer.write([], np.empty((0, len(classifier.classes_)), np.float32), early.left)
         failures += early.left
-    classified = sum(counts.values())
+    classified = counts.total()
     return ClassifySummary(
         out.path if isinstance(out, Output) else None,
         classified + len(failures),
         classified,
         failures,
-        counts,
-        unknown,
-        counts.get(unknown, 0),
+        {**dict.fromkeys(classifier.classes_, 0), **counts},
+        classifier.rejection_label,
+        counts[classifier.rejection_label],
         n_novel,
         time.perf_counter() - started,
         run.clock,
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
+        classifier.classes_,
         writer.kept,
         tuple(novel),
     )

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
@@ -51,6 +51,8 @@ class Prediction:
         NaN where it is not known.
     sha256 : str
         Of the content; empty where it is not known.
+    probabilities : ndarray of shape (n_classes,), float32
+        In the order of the classifier's classes; empty where there is an error.
     """
 
     path: str
@@ -60,6 +62,9 @@ class Prediction:
     novelty: float = math.nan
     sha256: str = ""
     error: str = ""
+    probabilities: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty(0, np.float32), compare=False, repr=False
+    )
 
     @property
     def score(self) -> float:
@@ -199,7 +204,7 @@ class PredictionWriter:
         pairs = [(self._classes[c], float(row[c])) for c in best]
         label = self._unknown if rejected and self._unknown is not None else pairs[0][0]
         unsure = None if self._unknown is None else rejected
-        return Prediction(self._root + path, label, pairs, unsure, novelty, sha256)
+        return Prediction(self._root + path, label, pairs, unsure, novelty, sha256, "", row)
 
     def _put(self, prediction: Prediction) -> None:
         if self._keep:

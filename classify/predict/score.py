@@ -12,19 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.data.matching import layer_for
+from fc7.classify.data.matching import check_identity, layer_for
 from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.scoring_run import ScoringRun
-from fc7.extract.cache.reader import CacheReader
-from fc7.extract.cluster.driver import on_cluster
 from fc7.extract.engine.trial import try_network
-from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
 from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
-from fc7.models.catalog import catalog
 from fc7.models.common.errors import MismatchError, UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
@@ -144,6 +140,9 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
     files = [path for path in map(Path, inputs) if path.suffix.lower() in _HDF5_SUFFIXES and path.is_file()]
     if not files:
         return None
+    # h5py takes its time to load, and photos do not need it.
+    from fc7.extract.inputs.arrays.hdf5_images import is_feature_cache
+
     caches = [path for path in files if is_feature_cache(path)]
     if not caches:
         return None
@@ -155,6 +154,8 @@ def _as_cache(inputs: Sequence[str | Path]) -> Path | None:
 
 
 def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iterator[Scored]:
+    from fc7.extract.cache.reader import CacheReader
+
     remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
         layer = layer_for(reader, path, classifier.identity, remedy)
@@ -191,15 +192,11 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
     if options.cluster is None:
         done = on_this_machine(listing.images, network, clock=run.clock, notify=notify, care=care)
     else:
-        done = on_cluster(
-            listing.images,
-            network,
-            options.cluster,
-            clock=run.clock,
-            notify=notify,
-            in_order=True,
-            nodes=run.nodes,
-        )
+        # Most calls are not on a cluster, and the start of one photo's classification is what users wait for.
+        from fc7.extract.cluster.driver import RunReport, on_cluster
+
+        report = RunReport(run.clock, notify, run.nodes)
+        done = on_cluster(listing.images, network, report, in_order=True)
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.
     with closing(done):
@@ -248,11 +245,16 @@ def find_network(
     Raises
     ------
     MismatchError
-        If no network of the store gives these features; the text says how to get it.
+        If no network of the store gives these features, or it is unknown which did; the text says what to do.
     """
     wanted = classifier.identity
-    if wanted.network not in store.names() and wanted.network in (*catalog.names(), catalog.UNTRAINED):
-        ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
+    check_identity(wanted)
+    if wanted.network not in store.names():
+        # Most classifiers are used where they were fitted, and have no need of the catalogue.
+        from fc7.models.catalog import catalog
+
+        if wanted.network in (*catalog.names(), catalog.UNTRAINED):
+            ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
     found = stored_network(classifier)
     if found is not None:
         return found

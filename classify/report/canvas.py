@@ -70,6 +70,12 @@ def whole_numbers(axes: Axes, which: Literal["x", "y"], largest: float) -> None:
         axes.locator_params(axis=which, integer=True)
 
 
+def share_axis(axes: Axes) -> None:
+    """A y axis of shares that shows none below 0 or above 1, whatever the error bars reach."""
+    low = max(axes.get_ylim()[0], 0.0)
+    axes.set_ylim(low, 1 + 0.05 * (1 - low) if axes.get_ylim()[1] > 1 else axes.get_ylim()[1])
+
+
 def legend_of(axes: Axes, palette: Palette, *, above: bool = False, beside: bool = False) -> None:
     """A legend in the palette's colours; names are never parsed."""
     where: dict[str, Any] = {}

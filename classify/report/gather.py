@@ -11,20 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.rejection import coverage_curve
 from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
+from fc7.classify.duplicates.find import Duplicates
 from fc7.classify.fit.next_steps import KnownBeside, next_steps
-from fc7.classify.fit.out_of_fold import out_of_fold
+from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
-from fc7.classify.fit.suspects import find_suspects
+from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.classify.report import image_grids
 from fc7.classify.report.copies import duplicate_grids
 from fc7.classify.report.evaluated import evaluate_cache
 from fc7.classify.report.feature_map import map_points
 from fc7.classify.report.learning import curve_of
-from fc7.classify.report.loading import LoadedCache, load_for
+from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
 from fc7.classify.report.report_data import ClassCount, CvPoint, ReportData
@@ -71,25 +73,17 @@ def gather(
         None if classifier.split is None else classifier.split.part_of(cache.rows.sha256, cache.rows.paths)
     )
     absent: dict[str, str] = {}
-    folds = None
     copies = None if table is None else duplicates_of(table, FitOptions(), progress)
+    suspects = evaluated = None
     if table is None:
         absent["suspects"] = absent["evaluated"] = "No image in this feature cache has a label."
     else:
         try:
-            folds = out_of_fold(
-                table,
-                FitOptions(
-                    C=classifier.C if classifier.head == "softmax" else None,
-                    normalize=classifier.normalizer.kind,
-                    class_weight=class_weight_of(made),
-                ),
-                alike=None if copies is None else copies.group_names,
-                progress=progress,
-            )
+            suspects = search_table(table, copies, progress=progress)
         except DataError as exc:
             absent["suspects"] = f"Nothing can be said of the labels: {exc}."
-    evaluated = None if table is None else evaluate_cache(table, parts, classifier, folds)
+        folds = _unseeing(table, copies, classifier, progress) if made.get("refit") == "all" else None
+        evaluated = evaluate_cache(table, parts, classifier, folds)
     if evaluated is None and "evaluated" not in absent:
         absent["evaluated"] = _why_not_evaluated(parts)
     learning = None
@@ -100,11 +94,6 @@ def gather(
         else:
             learning = curve
     paths = cache.rows.paths
-    suspects = (
-        []
-        if table is None or folds is None
-        else find_suspects(table, folds, None if copies is None else copies.groups)
-    )
     classes = evaluated.labels if evaluated is not None else classifier.classes_
     found = None
     if table is not None:
@@ -120,10 +109,10 @@ def gather(
     beside = KnownBeside(
         str(features),
         str(model),
-        n_suspects=len(suspects),
+        n_suspects=0 if suspects is None else len(suspects.named),
         n_disagreeing=duplicates.n_disagreeing,
         learning=learning,
-        untried_layers=_untried(cache, _list(made.get("tuning")), cache.rows.layer),
+        untried_layers=untried_layers(cache.layers, _list(made.get("tuning")), cache.rows.layer),
     )
     return ReportData(
         subject=subject(cache, classifier, table),
@@ -144,8 +133,7 @@ def gather(
         samples=() if table is None else image_grids.samples(table.labels, table.rows, paths),
         places=cache.header.roots,
         mistakes=() if evaluated is None else image_grids.mistakes(evaluated, paths),
-        suspects=tuple(suspects[: image_grids.MOST_SUSPECTS]),
-        n_suspects=len(suspects),
+        suspects=suspects,
         reliability=None if evaluated is None else evaluated.metrics.reliability,
         coverage=None if evaluated is None else coverage_curve(evaluated.confidence, evaluated.right),
         reject_below=classifier.reject_below or None,
@@ -159,7 +147,7 @@ def gather(
         provenance=provenance(cache, classifier, model, command),
         notes=(
             *(str(note) for note in _list(made.get("notes"))),
-            *([f"label errors: {folds.problem}"] if folds is not None and folds.problem else []),
+            *([f"label errors: {suspects.problem}"] if suspects is not None and suspects.problem else []),
             *([learning.problem] if learning is not None and learning.problem else []),
         ),
         absent=absent,
@@ -190,6 +178,22 @@ def _counts(
     return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
 
 
+def _unseeing(
+    table: Table, copies: Duplicates | None, classifier: Classifier, progress: Progress
+) -> OutOfFold | None:
+    """What heads like the classifier's say of images that they have not seen; None where nothing can."""
+    options = FitOptions(
+        C=classifier.C if classifier.head == "softmax" else None,
+        normalize=classifier.normalizer.kind,
+        class_weight=class_weight_of(classifier.metadata),
+    )
+    alike = None if copies is None else copies.group_names
+    try:
+        return out_of_fold(table, options, alike=alike, progress=progress)
+    except DataError:
+        return None
+
+
 def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     return tuple(
         CvPoint(
@@ -204,10 +208,25 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
     )
 
 
-def _untried(cache: LoadedCache, tuning: Sequence[Mapping[str, Any]], fitted: str) -> tuple[str, ...]:
-    """Layers of the cache that the cross-validation did not have."""
+def untried_layers(
+    layers: Sequence[str], tuning: Sequence[Mapping[str, Any]], fitted: str
+) -> tuple[str, ...]:
+    """Layers of a cache that the cross-validation did not have.
+
+    Parameters
+    ----------
+    tuning : sequence of mapping
+        As the classifier's metadata has it; without layers if one was given.
+    fitted : str
+        The classifier's own.
+
+    Examples
+    --------
+    >>> untried_layers(["pool5", "fc6", "fc7"], [{"head": "svm", "layer": "fc6"}], "fc7")
+    ('pool5',)
+    """
     tried = {fitted, *(str(tuned.get("layer", "")) for tuned in tuning)}
-    return tuple(layer for layer in cache.layers if layer not in tried)
+    return tuple(layer for layer in layers if layer not in tried)
 
 
 def _list(value: object) -> list[Any]:

@@ -11,6 +11,7 @@ from fc7.classify.report import plots as draw
 from fc7.classify.report.alternative_texts import alternative_texts
 from fc7.classify.report.canvas import render
 from fc7.classify.report.gather import gather
+from fc7.classify.report.image_grids import MOST_SUSPECTS
 from fc7.classify.report.page import render_page
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.report_data import ReportData
@@ -117,7 +118,9 @@ def _shown(data: ReportData) -> Iterator[tuple[int, str]]:
     for grid in grids:
         yield from ((shown.row, shown.path) for shown in grid.images)
     yield from ((shown.row, shown.path) for shown in data.mistakes)
-    yield from ((suspect.row, suspect.path) for suspect in data.suspects)
+    if data.suspects is not None:
+        shown = data.suspects.named[:MOST_SUSPECTS]
+        yield from ((suspect.row, suspect.path) for suspect in shown)
     yield from ((point.row, point.path) for point in data.map_points if point.pictured)
 
 

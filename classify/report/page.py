@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from fc7.classify.report.feature_map import HEIGHT, WIDTH
+from fc7.classify.report.image_grids import MOST_SUSPECTS
 from fc7.classify.report.palette import DARK, LIGHT, Palette
 from fc7.classify.report.plots import MARKERS, NAMED_BARS, marker_of, shade
 from fc7.classify.report.report_data import ImageGrid, ReportData
@@ -99,6 +100,7 @@ def render_page(
         dark=_css(DARK),
         side=SIDE,
         shades=_shades(data),
+        most_suspects=MOST_SUSPECTS,
         matrix=matrix,
         confusions=confusions,
         linked=_linked(data, matrix, confusions),

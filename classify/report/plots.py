@@ -15,7 +15,7 @@ from fc7.classify.classifier.rejection import Coverage
 from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.reliability import Reliability
-from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, whole_numbers
+from fc7.classify.report.canvas import Figure, figure_of, fill, legend_of, share_axis, whole_numbers
 from fc7.classify.report.palette import Palette
 from fc7.classify.report.report_data import ClassCount, CvPoint, Projection
 from fc7.models.common.names import shortened
@@ -166,7 +166,8 @@ def draw_coverage(found: Coverage, reject_below: float | None, palette: Palette)
     axes.set_xlabel("share of images accepted, the surest first")
     axes.set_ylabel("share of right predictions")
     axes.set_xlim(0, 1.02)
-    axes.set_ylim(max(0.0, float(found.accuracy.min()) - 0.05), 1.02)
+    axes.set_ylim(float(found.accuracy.min()) - 0.05, 1.02)
+    share_axis(axes)
     return figure
 
 
@@ -201,6 +202,7 @@ def draw_tuning(points: Sequence[CvPoint], palette: Palette) -> Figure:
     axes.set_xscale("log")
     axes.set_xlabel("C")
     axes.set_ylabel("accuracy in cross-validation")
+    share_axis(axes)
     legend_of(axes, palette)
     return figure
 
@@ -224,6 +226,7 @@ def draw_learning(found: LearningCurve, palette: Palette) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("training images per class")
     axes.set_ylabel("accuracy")
+    share_axis(axes)
     return figure
 
 

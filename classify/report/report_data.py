@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.rejection import Coverage
 from fc7.classify.fit.learning_verdict import LearningCurve
 from fc7.classify.fit.next_steps import NextStep
-from fc7.classify.fit.suspects import Suspect
+from fc7.classify.fit.suspects import Suspects
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.metrics.reliability import Reliability
 from fc7.extract.records import Failure
@@ -206,6 +206,8 @@ class ReportData:
         Where extract found the images.
     mistakes : tuple of Shown
         Most confident first.
+    suspects : Suspects or None
+        As the command `suspects` names them.
     coverage : Coverage or None
         Of the evaluated images.
     sha256 : tuple of str
@@ -231,8 +233,7 @@ class ReportData:
     samples: tuple[ImageGrid, ...]
     places: tuple[str, ...]
     mistakes: tuple[Shown, ...]
-    suspects: tuple[Suspect, ...]
-    n_suspects: int
+    suspects: Suspects | None
     reliability: Reliability | None
     coverage: Coverage | None
     reject_below: float | None

@@ -11,7 +11,7 @@ from pathlib import Path
 from fc7.extract.cache.commit.index import Entries
 from fc7.extract.cache.commit.join import join
 from fc7.extract.cache.commit.row_locations import RowLocations
-from fc7.extract.cache.commit.write import CommitResult, header_of, write_cache
+from fc7.extract.cache.commit.write import CommitResult, Contents, header_of, write_cache
 from fc7.extract.cache.format import files
 from fc7.extract.cache.format.header import CacheHeader, Run, merged_runs, open_cache
 from fc7.extract.cache.format.lock import Lock
@@ -100,9 +100,7 @@ def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitR
     header = header_of(
         headers[0].identity,
         "float16" if all(header.storage == "float16" for header in headers) else "float32",
-        rows,
-        failures,
-        tuple(dict.fromkeys(root for header in headers for root in header.roots)),
+        Contents(rows, failures, tuple(dict.fromkeys(root for header in headers for root in header.roots))),
         _merged_runs(headers, len(rows)),
     )
     temporary = files.tmp_path(out.place.target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.images.thumbnails import Thumbnails
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError
+from fc7.models.common.record_repr import one_line_repr
+from fc7.models.common.terminal import one_line
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20
@@ -56,7 +59,14 @@ class FeatureSet:
     identity: CacheIdentity
     roots: tuple[str, ...]
 
-    def __iter__(self) -> Iterator[NDArray[np.float32] | NDArray[np.str_] | list[str]]:
+    def __repr__(self) -> str:
+        rows, dim = self.X.shape
+        classes = len(np.unique(self.y[self.y != ""]))
+        source = one_line(f"{self.layer} of {self.identity.network}")
+        return f"FeatureSet({rows} rows of {dim} features, {source}, {classes} classes)"
+
+    # A union of their types would be wrong for each of the three that a caller unpacks.
+    def __iter__(self) -> Iterator[Any]:
         """`X`, `y` and `paths`."""
         return iter((self.X, self.y, self.paths))
 
@@ -83,6 +93,8 @@ class RowColumns:
     size: NDArray[np.int64]
     mtime_ns: NDArray[np.int64]
     sha256: list[str]
+
+    __repr__ = one_line_repr
 
 
 class CacheReader:

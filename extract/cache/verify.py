@@ -20,6 +20,7 @@ from fc7.extract.cache.format.columns import texts
 from fc7.extract.cache.format.header import CacheHeader, features_name, open_cache
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.remedy import IMAGES, extract_again
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.records import ImageRef, Listing
@@ -239,8 +240,6 @@ def _disagreements(file: SealedReader, entries: Entries) -> Iterator[str]:
 def _listing(images: str | Path | Listing) -> Listing:
     if isinstance(images, Listing):
         return images
-    from fc7.extract.inputs.listing import list_inputs
-
     return list_inputs([images])
 
 

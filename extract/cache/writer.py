@@ -27,6 +27,7 @@ from fc7.extract.cache.commit.row_locations import Record
 from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import (
     CommitResult,
+    Contents,
     check_records,
     header_of,
     rounded,
@@ -60,10 +61,6 @@ class CacheWriter:
         What the network can give: every layer, so that a cache of other layers is recognised.
     layers : sequence of str or None
         What this run wants; all of `identity` if None.
-    provenance : mapping of str to str
-        How rows of this run are made (engine, precision, versions). The attribute of that name may
-        be set later, up to the first `write_segment`. Leave times out: runs that differ in nothing
-        else are told apart by them.
     dtype : {"float32", "float16"}
         How features are kept in a new cache. An existing one of float16 stays so; one of float32
         becomes float16 if that is asked for.
@@ -76,6 +73,9 @@ class CacheWriter:
     ----------
     identity : CacheIdentity
         What the cache will hold: the layers wanted, and those it has already.
+    provenance : mapping of str to str
+        How rows are made from now on (engine, precision, versions); set before `write_segment`. Leave
+        times out: runs that differ in nothing else are told apart by them.
     notes : list of str
         What the user should be told: a dead process's lock, a damaged segment.
 
@@ -90,7 +90,7 @@ class CacheWriter:
     --------
     >>> from fc7.extract.cache.reader import load_features
     >>> identity = load_features("features.h5").identity
-    >>> with CacheWriter(Path("features.h5"), identity, provenance={}) as writer:
+    >>> with CacheWriter(Path("features.h5"), identity) as writer:
     ...     print(len(writer.known), writer.layers_needed, writer.storage)
     32 ('tiles',) float32
     """
@@ -100,7 +100,6 @@ class CacheWriter:
         path: Path | Output,
         identity: CacheIdentity,
         *,
-        provenance: Mapping[str, str],
         layers: Sequence[str] | None = None,
         dtype: Storage = "float32",
         force: bool = False,
@@ -109,7 +108,7 @@ class CacheWriter:
         self._output = CallFiles(force=force).claim(path, FEATURE_CACHE)
         self.path = self._output.path
         self.identity = identity
-        self.provenance = provenance
+        self.provenance: Mapping[str, str] = {}
         self.notes: list[str] = []
         # A link to a cache and the cache share one lock.
         self._target = self._output.place.target
@@ -270,9 +269,8 @@ class CacheWriter:
             return CommitResult(0, 0, written=False)
         known = self.known
         self._pending.refresh()
-        result = self._write_new_file(
-            images, failures, tuple(roots), known, moved or {}, stale, progress or Silent()
-        )
+        contents = Contents(images, failures, tuple(roots), stale)
+        result = self._write_new_file(contents, known, moved or {}, progress or Silent())
         self._pending.clear()
         self._index = None
         return result
@@ -306,28 +304,20 @@ class CacheWriter:
                 )
 
     def _write_new_file(
-        self,
-        images: Sequence[Record],
-        failures: Sequence[Failure],
-        roots: tuple[str, ...],
-        known: RowIndex,
-        moved: Mapping[str, str],
-        stale: Sequence[Failure],
-        progress: Progress,
+        self, contents: Contents, known: RowIndex, moved: Mapping[str, str], progress: Progress
     ) -> CommitResult:
+        records, failures = contents.records, contents.failures
         openers = [self._old.open] if self._old else []
         with Sources([*openers, *self._pending.openers()]) as sources:
             temporary = files.tmp_path(self._target)
             try:
-                locations = locate(self._joined(), known, images, moved, self.layers_needed)
+                locations = locate(self._joined(), known, records, moved, self.layers_needed)
                 old = self._old.header.runs if self._old else ()
                 new = self._pending.runs(locations.source, first=len(openers))
                 runs = merged_runs([*old, *new])
-                header = header_of(
-                    self.identity, self._storage, locations.records, failures, roots, runs, stale
-                )
+                header = header_of(self.identity, self._storage, contents, runs)
                 if self._old and unchanged(sources, self._old.header, header, locations, failures):
-                    return CommitResult(len(images), len(failures), written=False)
+                    return CommitResult(len(records), len(failures), written=False)
                 write_cache(temporary, header, locations, failures, sources, progress)
                 sources.close()  # Windows replaces no file that is open
                 self._output.put(temporary)
@@ -339,4 +329,4 @@ class CacheWriter:
             finally:
                 files.remove(temporary)
         self._force = self._repair = False
-        return CommitResult(len(images), len(failures), written=True)
+        return CommitResult(len(records), len(failures), written=True)

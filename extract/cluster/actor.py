@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fc7.extract.cache.format.header import tool_version
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result, WorkerReady
+from fc7.extract.engine.providers import candidates
 from fc7.extract.records import ImageRef, Origin
 from fc7.extract.worker.in_flight import InFlight, left_in
 from fc7.extract.worker.worker import Keeping, NetworkRun, Worker
@@ -30,7 +31,6 @@ class Actor:
     def __init__(self) -> None:
         self._worker: Worker | None = None
         self._origins: Sequence[Origin] = ()
-        self._keeps = False
         self._in_flight: InFlight | None = None
 
     def hello(self, greeting: Greeting) -> Introduction:
@@ -42,7 +42,6 @@ class Actor:
             If this machine cannot serve the device or precision asked for.
         """
         from fc7.extract.engine.engine import this_machine
-        from fc7.extract.engine.providers import candidates
 
         best = candidates(greeting.device, greeting.precision, this_machine())[0]
         return Introduction(
@@ -81,7 +80,6 @@ class Actor:
         if files is not None:
             run = dataclasses.replace(run, graph_path=_unpacked(files) / run.graph_path.name)
         self._origins = origins
-        self._keeps = keeping is not None
         # Without it the worker is as good; after a death more images are suspects. Under this suffix what a
         # dead worker leaves is swept away with segments that were not finished.
         if keeping is not None:
@@ -91,7 +89,7 @@ class Actor:
         self._worker = Worker(run, keeping, n_images)
         session = self._worker.session
         reading = self._in_flight.path if self._in_flight else None
-        return WorkerReady(session.engine.why, session.batch_size, self._worker.provenance, reading)
+        return WorkerReady(session.engine.why, session.batch_size, reading)
 
     def process(self, parcel: Parcel) -> Result:
         """Finish a parcel.
@@ -112,14 +110,15 @@ class Actor:
             return reading.holding(parcel.start + positions[id(ref)]) if reading else nullcontext()
 
         try:
-            block, failures, clock = self._worker.process(refs, parcel.name, watch)
+            finished, clock = self._worker.process(refs, parcel.name, watch)
         except HungError:
             # An image: the driver sees by that file which, as if the image had ended this process.
             if reading and left_in(reading.path):
                 os._exit(1)
             raise
-        rows = [positions[id(ref)] for ref in block.refs]
-        return Result(rows, block.sha256, block.features, failures, self._keeps, clock, block.thumbnails)
+        rows = [positions[id(ref)] for ref in finished.block.refs]
+        block = dataclasses.replace(finished.block, refs=())
+        return Result(rows, dataclasses.replace(finished, block=block), clock)
 
 
 def _sees_folder(probe: Path | None, word: bytes) -> bool:

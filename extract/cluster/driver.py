@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from fc7.extract.clock import Clock
 from fc7.extract.cluster.backend import Backend, Broken, Gone, Outcome, Ticket
@@ -49,14 +48,38 @@ class NodeWork:
         return self.ended - self.began
 
 
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """Where a run on a cluster says what it does.
+
+    Attributes
+    ----------
+    clock : Clock
+        Is told where the workers' time went, all of them together.
+    notify : callable
+        Is told which workers take part, and which are lost.
+    nodes : dict of str to NodeWork
+        By the node's name; filled as chunks are finished.
+    """
+
+    clock: Clock
+    notify: Notify
+    nodes: dict[str, NodeWork] = field(default_factory=dict)
+
+
 def on_cluster(
-    images: Sequence[ImageRef], run: NetworkRun, options: ClusterOptions, **details: Any
+    images: Sequence[ImageRef],
+    run: NetworkRun,
+    report: RunReport,
+    *,
+    keeping: Keeping | None = None,
+    in_order: bool = False,
 ) -> Generator[Finished]:
-    """Run images on the cluster that the user chose.
+    """Run images on the cluster that the user chose, that of ``run.how``.
 
     Parameters
     ----------
-    images, run, options, **details
+    images, run, report, keeping, in_order
         As for `Driver`.
 
     Raises
@@ -68,8 +91,9 @@ def on_cluster(
     """
     from fc7.extract.cluster.ray_backend import connect
 
+    options = run.how.cluster or ClusterOptions()
     with connect(options.address) as backend:
-        yield from Driver(backend, images, run, options, **details).finished()
+        yield from Driver(backend, images, run, report, keeping=keeping, in_order=in_order).finished()
 
 
 class Driver:
@@ -81,21 +105,10 @@ class Driver:
         Sorted by path.
     run : NetworkRun
         Its threads, and images decoded at once, unless given, are each worker's share of its node.
-    clock : Clock
-        Is told where the workers' time went, all of them together.
     keeping : Keeping or None
         None lets all workers hand rows back.
-    number : str
-        What the names of this run's segments begin with: they count as newer than those before.
     in_order : bool
         Give images back in the order of `images`.
-    nodes : dict or None
-        The dictionary to fill.
-
-    Attributes
-    ----------
-    nodes : dict of str to NodeWork
-        By the node's name; filled as chunks are finished.
     """
 
     def __init__(
@@ -103,23 +116,18 @@ class Driver:
         backend: Backend,
         images: Sequence[ImageRef],
         run: NetworkRun,
-        options: ClusterOptions,
+        report: RunReport,
         *,
-        clock: Clock,
-        notify: Notify,
         keeping: Keeping | None = None,
-        number: str = "",
         in_order: bool = False,
-        nodes: dict[str, NodeWork] | None = None,
     ) -> None:
-        self.nodes = {} if nodes is None else nodes
+        options = run.how.cluster or ClusterOptions()
+        self._report = report
         self._backend = backend
         self._images = images
         self._spec = run.spec
-        self._clock = clock
-        self._notify = notify
         self._in_order = in_order
-        self._number = number
+        self._number = "" if keeping is None else keeping.number
         self._about = run.spec.to_json() + repr(run.layers)
         self._bytes_a_row = 4 * sum(run.spec.layer(layer).dim(run.spec.pool) for layer in run.layers)
         self._chunks = ChunkQueue(len(images))
@@ -216,7 +224,7 @@ class Driver:
     def _tell_loss(self, member: Member, reason: str) -> None:
         if member.holds:
             images = sum(len(chunk) for chunk, _ in member.holds.values())
-            self._notify(
+            self._report.notify(
                 f"lost a worker on {member.slot.node.name} ({reason}); "
                 f"{counted(images, 'image is', 'images are')} done again"
             )
@@ -282,20 +290,20 @@ class Driver:
             wanted = int(len(chunk) / max(now - since, 1e-3) * _CHUNK_SECONDS)
             member.size = min(2 * member.size, wanted)
         member.alone = False
+        clock = self._report.clock
         for stage in Clock.__slots__:
-            setattr(self._clock, stage, getattr(self._clock, stage) + getattr(result.clock, stage))
-        work = self.nodes.setdefault(member.slot.node.name, NodeWork(0, since, now))
+            setattr(clock, stage, getattr(clock, stage) + getattr(result.clock, stage))
+        work = self._report.nodes.setdefault(member.slot.node.name, NodeWork(0, since, now))
         work.images += len(chunk)
         work.ended = now
         assert member.ready is not None
         refs = [self._images[chunk.start + i] for i in result.rows]
-        block = RowBlock(refs, result.sha256, result.features, result.thumbnails)
-        return chunk.start, Finished(block, result.failures, result.kept, member.ready.provenance)
+        return chunk.start, replace(result.finished, block=replace(result.finished.block, refs=refs))
 
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._notify(text)
+            self._report.notify(text)
 
 
 def _allowed(member: Member) -> float:

@@ -104,8 +104,9 @@ class Handshake:
                 "and this process writes them"
             )
         cores = max(1, int(slot.cpus))
-        how = dataclasses.replace(self.run.how, jobs=self.run.how.jobs or cores)
-        run = dataclasses.replace(self.run, threads=self.run.threads or cores, how=how)
+        how = self.run.how
+        how = dataclasses.replace(how, jobs=how.jobs or cores, threads=how.threads or cores)
+        run = dataclasses.replace(self.run, how=how)
         return (
             run,
             keeping,

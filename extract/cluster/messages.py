@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fc7.extract.clock import Clock
-from fc7.extract.records import Failure, Features, ImageRef, Origin
+from fc7.extract.records import ImageRef, Origin
+from fc7.extract.worker.worker import Finished
 
 if TYPE_CHECKING:
     from fc7.extract.engine.providers import Device, Precision
@@ -77,7 +75,6 @@ class WorkerReady:
 
     why: str
     batch_size: int
-    provenance: Mapping[str, str]
     in_flight: Path | None = None
 
 
@@ -155,18 +152,10 @@ class Result:
     ----------
     rows : sequence of int
         Positions in the parcel of the images that gave a row.
-    features : mapping of str to ndarray of shape (n_rows, dim), float32
-        Empty if they are `kept`.
-    kept : bool
-        The worker has written the segment.
-    thumbnails : ndarray of shape (n_rows, 96), uint8, or None
-        None if they are `kept`.
+    finished : Finished
+        As the worker gave it, but without the images themselves: the driver has them.
     """
 
     rows: Sequence[int]
-    sha256: Sequence[str]
-    features: Mapping[str, Features]
-    failures: Sequence[Failure]
-    kept: bool
+    finished: Finished
     clock: Clock
-    thumbnails: NDArray[np.uint8] | None = None

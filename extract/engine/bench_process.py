@@ -60,7 +60,10 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     threads = default_jobs()
     session = loaded(
         lambda: open_session(
-            network.graph_path, spec, [layer], RunOptions(device=device, precision=precision), threads=threads
+            network.graph_path,
+            spec,
+            [layer],
+            RunOptions(device=device, precision=precision, threads=threads),
         )
     )
     shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)

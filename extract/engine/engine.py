@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,10 @@ from fc7.extract.engine.providers import (
     TENSORRT,
     AvailableProviders,
     Candidate,
-    Device,
-    Precision,
     candidates,
     no_gpu,
 )
+from fc7.extract.options import RunOptions
 from fc7.models.common.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
 from fc7.models.common.progress import Notify
 from fc7.models.graph.prepare import Runnable
@@ -61,6 +61,22 @@ _NO_MEMORY = (
     *("failed to allocate memory", "out of memory", "alloc_failed", "bad_alloc", "bad allocation"),
     "cannot allocate memory",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the calls of an engine share the CPU.
+
+    Attributes
+    ----------
+    calls : int
+        How many threads will call it at the same time.
+    threads : int
+        Of all these calls together.
+    """
+
+    calls: int
+    threads: int
 
 
 class Engine:
@@ -130,13 +146,13 @@ class Engine:
     def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         if self.provider not in (CUDA, TENSORRT):
             return list(self._session.run(outputs, feeds))
-        [(name, images)] = feeds.items()
+        [images] = feeds.values()
         if self._bound is None:
             with self._binding:
                 if self._bound is None:
                     first = list(self._session.run(outputs, feeds))
                     self._bound = BoundRuns(
-                        self._session, outputs, name, images, first, self._calls_at_once, _ORT_ERRORS
+                        self._session, outputs, feeds, first, self._calls_at_once, _ORT_ERRORS
                     )
                     if not self._bound.works:
                         problem = self._bound.problem
@@ -165,12 +181,10 @@ def _no_memory(provider: str, why: str) -> str:
 def open_engine(
     prepare: Callable[[bool], Runnable],
     name: str,
-    device: Device,
-    precision: Precision,
+    how: RunOptions,
     *,
     batch_size: Callable[[Candidate], int],
-    calls_at_once: int = 1,
-    threads: int,
+    sharing: Sharing,
     notify: Notify = lambda note: None,
 ) -> Engine:
     """A live session on the best device there is, or on the one asked for.
@@ -181,14 +195,10 @@ def open_engine(
         Gives the graph; in half precision if its argument is True.
     name : str
         The network's, for messages.
-    device : {"auto", "cuda", "tensorrt", "cpu"}
-    precision : {"auto", "fp32", "fp16", "bf16"}
+    how : RunOptions
+        Its device and precision.
     batch_size : callable
         For a candidate: the graph will never see more images at once; on a GPU and in OpenVINO never fewer.
-    calls_at_once : int
-        How many threads will call it at the same time.
-    threads : int
-        Of all these calls together, on the CPU.
     notify : callable
         Is told in one line what is slower than it should be.
 
@@ -201,14 +211,14 @@ def open_engine(
     WeightsError
         If ONNX Runtime refuses the graph.
     """
-    possible = candidates(device, precision, this_machine())
+    possible = candidates(how.device, how.precision, this_machine())
     for chosen in possible:
         last = chosen is possible[-1]
         try:
             # TensorRT chooses itself what it computes in half precision.
             in_half = chosen.precision == "fp16" and chosen.provider == CUDA
             batch = batch_size(chosen)
-            session = _create(prepare(in_half), chosen, batch, calls_at_once, threads)
+            session = _create(prepare(in_half), chosen, batch, sharing)
         except _ORT_ERRORS as exc:
             if not last:
                 continue
@@ -222,8 +232,8 @@ def open_engine(
             ) from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
-            return Engine(session, chosen, batch, calls_at_once, notify)
-    asked = "tensorrt" if device == "tensorrt" else "cuda"
+            return Engine(session, chosen, batch, sharing.calls, notify)
+    asked = "tensorrt" if how.device == "tensorrt" else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 
 
@@ -282,9 +292,9 @@ def _openvino_device() -> Any:
     return next((d for d in found if d.ep_metadata.get("ov_device") == "CPU"), None)
 
 
-def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_once: int, threads: int) -> Any:
+def _create(prepared: Runnable, chosen: Candidate, batch_size: int, sharing: Sharing) -> Any:
     options = _quiet()
-    options.intra_op_num_threads = -(-threads // calls_at_once)
+    options.intra_op_num_threads = -(-sharing.threads // sharing.calls)
     # Threads that spin while they wait take the cores that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(
@@ -295,8 +305,8 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, calls_at_onc
     if chosen.provider == OPENVINO:
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if chosen.precision == "bf16" else "f32",
-            "INFERENCE_NUM_THREADS": str(threads),
-            "NUM_STREAMS": str(calls_at_once),
+            "INFERENCE_NUM_THREADS": str(sharing.threads),
+            "NUM_STREAMS": str(sharing.calls),
         }
         config = {"load_config": json.dumps({"CPU": settings})}
         options.add_provider_for_devices([_openvino_device()], config)

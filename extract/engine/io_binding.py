@@ -93,8 +93,8 @@ class BoundRuns:
     session : onnxruntime.InferenceSession
     outputs : sequence of str
         Names of the graph's outputs.
-    images : ndarray of shape (n, height, width, 3), uint8
-        The first batch.
+    feeds : dict of str to ndarray of shape (n, height, width, 3), uint8
+        The graph's input and the first batch.
     first : list of ndarray
         Its rows, of the ordinary way.
     errors : tuple of exception types
@@ -112,12 +112,12 @@ class BoundRuns:
         self,
         session: Any,
         outputs: Sequence[str],
-        input_name: str,
-        images: Pixels,
+        feeds: dict[str, Pixels],
         first: Results,
         calls_at_once: int,
         errors: tuple[type[Exception], ...],
     ) -> None:
+        [(input_name, images)] = feeds.items()
         self._shape = images.shape
         self._free: SimpleQueue[_Buffers] = SimpleQueue()
         self.works = False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.extract.engine.engine import Engine, open_engine
+from fc7.extract.engine.engine import Engine, Sharing, open_engine
 from fc7.extract.engine.providers import Candidate
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Features, Pixels
@@ -174,7 +174,6 @@ def open_session(
     how: RunOptions | None = None,
     *,
     n_images: int | None = None,
-    threads: int | None = None,
     notify: Notify | None = None,
 ) -> Session:
     """Load a network of the store.
@@ -186,13 +185,11 @@ def open_session(
     layers : sequence of str
         Names in `spec`; the graph ends at them.
     how : RunOptions or None
-        Its device, precision and batch; None takes the defaults.
+        Its device, precision, batch and threads; None takes the defaults.
     n_images : int or None
         How many there are to run, crops counted. A default batch is not larger: one image would cost
         as much as a full batch where the engine compiles for one size; and few are shared out among the
         calls that run at the same time.
-    threads : int or None
-        Of all calls together, on the CPU; None takes every core.
     notify : callable or None
         Is told in one line when the batch was halved, or a GPU cannot be used as it should be.
 
@@ -219,10 +216,10 @@ def open_session(
             f"network {spec.name!r} is bound to batches of {prepared.batch}, -b asks for {how.batch_size}; "
             "leave out -b"
         )
-    cores = threads or default_jobs()
-    calls = min(CALLS_AT_ONCE, cores)
+    cores = how.threads or default_jobs()
+    sharing = Sharing(min(CALLS_AT_ONCE, cores), cores)
     largest = 4 * max((math.prod(layer.shape) for layer in spec.layers), default=0)
-    share = None if n_images is None else max(1, -(-n_images // calls))
+    share = None if n_images is None else max(1, -(-n_images // sharing.calls))
     say = notify or (lambda note: None)
 
     def prepare(half: bool) -> Runnable:
@@ -237,13 +234,11 @@ def open_session(
             opened = open_engine(
                 prepare,
                 spec.name,
-                how.device,
-                how.precision,
+                how,
                 batch_size=size,
-                calls_at_once=calls,
-                threads=cores,
+                sharing=sharing,
                 notify=say,
             )
         return opened, compare_files
 
-    return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, calls)
+    return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, sharing.calls)

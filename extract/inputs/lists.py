@@ -1,19 +1,21 @@
 """A text list of image paths, or the same from stdin: one a line, or with zero bytes between them."""
 
 # Strings, not Path objects, as in `extract.inputs.sources`: a list may name millions.
-# ruff: noqa: PTH100, PTH112, PTH118, PTH119, PTH120
+# ruff: noqa: PTH100, PTH112, PTH119, PTH120
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import is_address
-from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, FolderWalk, escape
+from fc7.extract.inputs.places.folders import FolderOrigin, FolderWalk, escape
+from fc7.extract.inputs.places.join import ListedSource, join
 from fc7.extract.inputs.tables.labelled_lists import labelled_lines
 from fc7.extract.inputs.tables.list_lines import FOLDER, paths_of_list
-from fc7.extract.records import Failure, Listing
+from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow
+from fc7.extract.inputs.tables.named_files import find_named, named_files, nearest_folder
+from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError, UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.common.unicode_forms import on_disk
@@ -58,7 +60,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
     remote = {number: line.strip() for number, line in lines.items() if is_address(line.strip())}
     if not remote:
         return _list_files(lines, base, name)
-    from fc7.extract.inputs.places.join import ListedSource, join
+    # fsspec's room takes its time to load, and few lists name addresses.
     from fc7.extract.inputs.remote.lists import list_lines
 
     sources = list_lines(remote, name)
@@ -71,37 +73,19 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
 
 
 def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
-    spoilt = {number: line for number, line in lines.items() if "\0" in line}
-    full = {
-        number: os.path.normpath(os.path.join(base, on_disk(line, base)))
-        for number, line in lines.items()
-        if number not in spoilt
-    }
-    files = {number: path for number, path in full.items() if not os.path.isdir(path)}
+    rows = [ManifestRow(number, line, _label(line), None, None) for number, line in lines.items()]
+    manifest = Manifest(name, rows)
+    named = named_files(manifest, base, on_disk)
+    files = [(row, path) for row, path in named if not os.path.isdir(path)]
     if not files:
-        what = f"only folders ({len(full)}); give those as they are" if full else "nothing"
-        if spoilt:
-            what = f"no file, and {len(spoilt)} of its lines hold a zero byte"
+        what = f"only folders ({len(named)}); give those as they are" if named else "nothing"
+        if spoilt := len(rows) - len(named):
+            what = f"no file, and {spoilt} of its lines hold a zero byte"
         raise UsageError(f"{name} names {what}; one image path a line is needed")
-    origin = _origin(list(files.values()), base)
-    found = FolderWalk(origin)
-    found.ignored[FOLDER] += len(full) - len(files)
-    found.failures += [
-        Failure(escape(line), f"named in {name} line {number}, {ZERO_BYTE}", 0, 0)
-        for number, line in spoilt.items()
-    ]
-    seen: set[str] = set()
-    for number, path in files.items():
-        if path in seen:
-            continue
-        seen.add(path)
-        before = len(found.failures)
-        relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
-        found.add_file(relative, _label(lines[number]), listed=True)
-        if len(found.failures) > before:
-            failure = found.failures.pop()
-            why = failure.reason if os.path.lexists(path) else "not found"
-            found.failures.append(replace(failure, reason=f"named in {name} line {number}, {why}"))
+    folder = nearest_folder(files, name)
+    origin = FolderOrigin(escape(_shown(folder, base)), folder)
+    found = find_named(manifest, files, origin, repeated="dropped", any_suffix=False)
+    found.ignored[FOLDER] += len(named) - len(files)
     if not found.images:
         _refuse(found, name)
     return found.listing()
@@ -127,14 +111,6 @@ def read_list(path: Path, name: str, notify: Notify) -> Listing:
 def _label(line: str) -> str | None:
     last = os.path.basename(os.path.dirname(line))
     return None if last in ("", ".", "..") else escape(last)
-
-
-def _origin(full: list[str], base: str) -> FolderOrigin:
-    try:
-        folder = os.path.commonpath([os.path.dirname(path) for path in full])
-    except ValueError as exc:
-        raise UsageError("the listed paths lie on different drives; make one list for each") from exc
-    return FolderOrigin(escape(_shown(folder, base)), folder)
 
 
 def _shown(folder: str, base: str) -> str:

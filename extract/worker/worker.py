@@ -14,6 +14,7 @@ from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
 from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
+from fc7.extract.engine.trial import check, tried_layers
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
@@ -39,8 +40,6 @@ class NetworkRun:
         ``network.onnx``.
     how : RunOptions
         Its cluster is left to whoever chose this process.
-    threads : int or None
-        Inside one operator; None chooses.
     thumbnails : bool
         Whether rows get `extract.images.thumbnails` of their images: those that are kept.
     """
@@ -49,7 +48,6 @@ class NetworkRun:
     spec: NetworkSpec
     layers: tuple[str, ...]
     how: RunOptions = field(default_factory=RunOptions)
-    threads: int | None = None
     thumbnails: bool = False
 
     @property
@@ -89,7 +87,6 @@ class NetworkRun:
 
     def _opened(self, notify: Notify | None, n_images: int | None) -> Session:
         from fc7.extract.engine.session import open_session
-        from fc7.extract.engine.trial import check, tried_layers
 
         session = open_session(
             self.graph_path,
@@ -97,7 +94,6 @@ class NetworkRun:
             self.layers,
             self.how,
             n_images=None if n_images is None else n_images * self.spec.preprocess.crops,
-            threads=self.threads,
             notify=notify,
         )
         # What rows of the graphs that we build depend on is known.
@@ -113,7 +109,7 @@ class Finished:
     Attributes
     ----------
     block : RowBlock
-        Without features if they are `kept`.
+        Without features and thumbnails if they are `kept`.
     kept : bool
         They lie in a finished segment already.
     provenance : mapping of str to str or None
@@ -138,11 +134,14 @@ class Keeping:
         All but how this worker makes its rows.
     storage : {"float32", "float16"}
         How the cache will store them.
+    number : str
+        What the names of this run's segments begin with: they count as newer than those before.
     """
 
     folder: Path
     header: SegmentHeader
     storage: Storage
+    number: str = ""
 
 
 def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
@@ -234,7 +233,7 @@ class Worker:
 
     def process(
         self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext
-    ) -> tuple[RowBlock, list[Failure], Clock]:
+    ) -> tuple[Finished, Clock]:
         """Finish some images.
 
         Parameters
@@ -246,9 +245,8 @@ class Worker:
 
         Returns
         -------
-        block : RowBlock
-            Without features if they were written; durable then.
-        failures : list of Failure
+        finished : Finished
+            `kept` if they were written; durable then.
         clock : Clock
 
         Raises
@@ -269,12 +267,13 @@ class Worker:
             gathered.add(block, failures)
         rows = gathered.joined()
         if self._keeping is None:
-            return rows, gathered.failures, clock
+            return Finished(rows, gathered.failures, provenance=self.provenance), clock
         for layer, features in rows.features.items():
             rounded(features, self._keeping.storage, layer)
         header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
         write_segment(self._keeping.folder, name, header, rows, gathered.failures)
-        return dataclasses.replace(rows, features={}), gathered.failures, clock
+        kept = dataclasses.replace(rows, features={}, thumbnails=None)
+        return Finished(kept, gathered.failures, kept=True, provenance=self.provenance), clock
 
 
 class _TakingTurns:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from subprocess import list2cmdline
 
 _SCRIPT, _COMMAND = "cli.py", "fc7"
 
@@ -68,8 +69,6 @@ def pasted(words: Sequence[str]) -> str:
     """Words as one line that a shell of this system takes apart into them again."""
     if os.name != "nt":
         return shlex.join(words)
-    from subprocess import list2cmdline
-
     return list2cmdline(words)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fc7.models.common.errors import UnknownLayerError, UsageError
+from fc7.models.common.record_repr import one_line_repr
 
 IMAGENET_CLASSES = (1000, 1001)
 """How many ImageNet has, and TensorFlow's count of them with a background in front."""
@@ -72,6 +73,8 @@ class PreprocessSpec:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     image_mean: bool = False
+
+    __repr__ = one_line_repr
 
     def __post_init__(self) -> None:
         if self.crops not in (1, 10):
@@ -224,6 +227,8 @@ class NetworkSpec:
     pool: Pool = "flatten"
     source: str = ""
     licence: str = ""
+
+    __repr__ = one_line_repr
 
     def layer(self, name: str) -> LayerSpec:
         """The layer called `name`; its tensor's and its node's names will do.

@@ -53,7 +53,7 @@ def ensure_network(
     name = default_network().name if name is None else name
     if name in store.names():
         return store.load(name)
-    # The catalogue, the web and onnx take their time to load, and most runs have their network.
+    # The catalogue and the web take their time to load, and most runs have their network.
     from fc7.models.catalog import catalog
     from fc7.models.store.availability import check_known
     from fc7.models.store.installed import is_installed

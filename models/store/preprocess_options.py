@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from fc7.models.catalog.entry import PREPROCESS_PRESETS
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
 from fc7.models.network.spec import ChannelOrder, Interpolation, PreprocessSpec, Resize
@@ -77,8 +78,6 @@ class PreprocessOptions:
             If there is no such preset.
         """
         if isinstance(given, str):
-            from fc7.models.catalog.entry import PREPROCESS_PRESETS
-
             if given not in PREPROCESS_PRESETS:
                 raise UsageError(f"no preset {given!r}: there are {', '.join(PREPROCESS_PRESETS)}")
             return cls(PREPROCESS_PRESETS[given])

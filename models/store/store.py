@@ -28,6 +28,7 @@ from fc7.models.common.errors import Fc7Error, UnknownNetworkError, UsageError, 
 from fc7.models.common.locks import exclusive
 from fc7.models.common.names import guess
 from fc7.models.common.program import command_line
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.network.spec import NetworkSpec
 from fc7.models.store.integrity import GRAPH_FILE, SPEC_FILE, SUMS_FILE, recorded_sums, write_crcs
 from fc7.models.store.paths import check_name, is_name, store_root
@@ -62,6 +63,8 @@ class StoredNetwork:
     spec: NetworkSpec
     folder: Path
     graph_path: Path
+
+    __repr__ = one_line_repr
 
     @property
     def size(self) -> int:

@@ -16,6 +16,7 @@ from fc7.models.network.canonical import CanonicalWeights, WeightsFile, canonica
 from fc7.models.weights.caffe_model import alexnet_weights, read_caffemodel
 from fc7.models.weights.match_architecture import fit_architecture, matching_plans
 from fc7.models.weights.npy_dict import read_npy_dict
+from fc7.models.weights.onnx_file import OtherGraph, read_onnx
 from fc7.models.weights.safetensors_file import read_safetensors
 from fc7.models.weights.sniffing import Format, sniff
 from fc7.models.weights.state_dict import from_state_dict, unwrapped
@@ -106,8 +107,6 @@ def _caffe(path: Path, arch: str | None) -> WeightsFile:
 
 
 def _onnx(path: Path, arch: str | None) -> WeightsFile | None:
-    from fc7.models.weights.onnx_file import OtherGraph, read_onnx
-
     found = read_onnx(path)
     if isinstance(found, OtherGraph):
         if arch is None:

@@ -143,16 +143,11 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_: o
 
 
 def _typed_tensor(
-    storage: object,
-    offset: object,
-    size: object,
-    stride: object,
-    _grad: object,
-    _hooks: object,
-    kind: object,
-    _metadata: object = None,
+    storage: object, offset: object, size: object, stride: object, *rest: object
 ) -> StorageView:
     """``_rebuild_tensor_v3``: the storage is bytes, the tensor says what they are."""
+    # Gradients and hooks come first; what follows is metadata of the tensor.
+    kind = rest[2] if len(rest) > 2 else None
     if not isinstance(storage, Storage) or not isinstance(kind, StorageType):
         raise ValueError("a tensor of unknown form")
     typed = Storage(storage.key, kind.code, storage.n_bytes // item_size(kind.code))

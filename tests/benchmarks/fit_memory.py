@@ -31,7 +31,7 @@ def make_cache(path: Path, n: int, n_features: int, n_classes: int) -> None:
     refs = [
         ImageRef(f"{y[i]}/{i:08}.jpg", str(y[i]), None, None, i, i, ORIGIN, k) for k, i in enumerate(order)
     ]
-    with CacheWriter(path, identity(("fc7",), dims={"fc7": n_features}), provenance={}) as writer:
+    with CacheWriter(path, identity(("fc7",), dims={"fc7": n_features})) as writer:
         for start in range(0, n, _SEGMENT):
             some = slice(start, start + _SEGMENT)
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in order[some]]

@@ -61,7 +61,7 @@ def commit(folder: Path, n_rows: int, dim: int) -> str:
     thumbnails = rng.integers(1, 256, (per_segment, LENGTH), np.uint8)
     path = folder / "features.h5"
     network = identity(("fc7",), dims={"fc7": dim})
-    with CacheWriter(path, network, provenance={}) as writer:
+    with CacheWriter(path, network) as writer:
         started = Stopwatch()
         for start in range(0, n_rows, per_segment):
             some = refs[start : start + per_segment]
@@ -75,7 +75,7 @@ def commit(folder: Path, n_rows: int, dim: int) -> str:
         committed = str(started)
     above = megabytes("VmHWM") - before
     started = Stopwatch()
-    with CacheWriter(path, network, provenance={}) as writer:
+    with CacheWriter(path, network) as writer:
         found = str(started)
         work = make_plan(refs, writer.known, writer.known_failures, ["fc7"]).work
         result = writer.commit(refs, [], roots=["imgs"])
@@ -122,7 +122,7 @@ def duplicates(folder: Path, n_rows: int, dim: int) -> str:
     X[-planted:] = X[:planted] * (1 + rng.normal(0, 0.05, (planted, dim)).astype(np.float32))
     greys[-planted:] = greys[:planted]
     path = folder / "features.h5"
-    with CacheWriter(path, identity(("fc7",), dims={"fc7": dim}), provenance={}) as writer:
+    with CacheWriter(path, identity(("fc7",), dims={"fc7": dim})) as writer:
         for start in range(0, n_rows, 2048):
             some = order[start : start + 2048]
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in some]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.votes import vote
+from fc7.models.common.record_repr import one_line_repr
 
 # scikit-learn's own for both solvers.
 TOLERANCE = 1e-4
@@ -69,6 +70,8 @@ class Fitted:
     converged: bool
     solver: Solver
     one_vs_one: bool = False
+
+    __repr__ = one_line_repr
 
     def scores(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Decision values of rows (n, n_features), of shape (n, n_classes)."""

@@ -93,21 +93,63 @@ class PackedPaths:
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
-    """The rows of one file, before they are joined with others.
+class MadeFrom:
+    """What rows were made from.
 
     Attributes
     ----------
     size, mtime_ns : ndarray of shape (n,), int64
     sha256 : ndarray of shape (n, 32), uint8
+    """
+
+    size: Ints
+    mtime_ns: Ints
+    sha256: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, parts: Sequence[MadeFrom]) -> MadeFrom:
+        """One after the other."""
+        return cls(
+            np.concatenate([np.empty(0, np.int64), *(part.size for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.mtime_ns for part in parts)]),
+            np.concatenate([np.empty((0, 32), np.uint8), *(part.sha256 for part in parts)]),
+        )
+
+    def taken(self, positions: Ints) -> MadeFrom:
+        """Those at `positions`, in that order."""
+        return MadeFrom(self.size[positions], self.mtime_ns[positions], self.sha256[positions])
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the layers of rows lie.
+
+    Attributes
+    ----------
+    source, row : ndarray of shape (n_layers, n), int32 and int64
+        Number of the file that holds a layer's features (-1: none does), and the row there.
+    """
+
+    source: NDArray[np.int32]
+    row: Ints
+
+    def taken(self, positions: Ints) -> Places:
+        """Those of the rows at `positions`, in that order."""
+        return Places(self.source[:, positions], self.row[:, positions])
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The rows of one file, before they are joined with others.
+
+    Attributes
+    ----------
     lost : mapping of str to sequence of range
         Layer -> rows whose features are damaged.
     """
 
     paths: PackedPaths
-    size: Ints
-    mtime_ns: Ints
-    sha256: NDArray[np.uint8]
+    made_from: MadeFrom
     layers: tuple[str, ...]
     lost: Mapping[str, Sequence[range]]
     failures: list[Failure]
@@ -122,9 +164,11 @@ class Entries:
             raise CacheCorruptError(f"{file.path}: dataset sha256 holds no hex digits") from exc
         return cls(
             paths=PackedPaths.of(file.pieces("path")),
-            size=_whole(file, "size"),
-            mtime_ns=_whole(file, "mtime_ns"),
-            sha256=np.frombuffer(digests, np.uint8).reshape(-1, 32),
+            made_from=MadeFrom(
+                _whole(file, "size"),
+                _whole(file, "mtime_ns"),
+                np.frombuffer(digests, np.uint8).reshape(-1, 32),
+            ),
             layers=tuple(layers),
             lost=lost,
             failures=read_failures(file),
@@ -149,10 +193,10 @@ class RowIndex(Mapping[str, KnownRow]):
 
     Attributes
     ----------
-    size, mtime_ns : ndarray of shape (n_rows,), int64
-    sha256 : ndarray of shape (n_rows, 32), uint8
-    source, row : ndarray of shape (n_layers, n_rows), int32 and int64
-        Number of the file that holds a layer's features (-1: none does), and the row there.
+    size, mtime_ns, sha256 : ndarray
+        As in `MadeFrom`.
+    source, row : ndarray
+        As in `Places`.
     failures : dict of str to Failure
         The images that last gave no row.
     """
@@ -160,23 +204,20 @@ class RowIndex(Mapping[str, KnownRow]):
     def __init__(
         self,
         paths: PackedPaths,
+        made_from: MadeFrom,
         layers: tuple[str, ...],
-        size: Ints,
-        mtime_ns: Ints,
-        sha256: NDArray[np.uint8],
-        source: NDArray[np.int32],
-        row: Ints,
+        places: Places,
         failures: dict[str, Failure],
     ) -> None:
         self.layers = layers
-        self.size = size
-        self.mtime_ns = mtime_ns
-        self.sha256 = sha256
-        self.source = source
-        self.row = row
+        self.size = made_from.size
+        self.mtime_ns = made_from.mtime_ns
+        self.sha256 = made_from.sha256
+        self.source = places.source
+        self.row = places.row
         self.failures = failures
         self._paths = paths
-        self._has = np.packbits(source >= 0, axis=0)
+        self._has = np.packbits(places.source >= 0, axis=0)
         self._layer_sets: dict[bytes, frozenset[str]] = {}
         self._by_content: tuple[NDArray[np.uint64], Ints] | None = None
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fc7.extract.cache.commit.index import Entries, PackedPaths, RowIndex
+from fc7.extract.cache.commit.index import Entries, MadeFrom, PackedPaths, Places, RowIndex
 from fc7.extract.cache.format.sources import Ints
 from fc7.extract.records import Failure
 
@@ -30,12 +28,10 @@ def join(files: Sequence[Entries]) -> RowIndex:
     layers = tuple(dict.fromkeys(layer for entries in files for layer in entries.layers))
     paths = PackedPaths(
         b"".join(entries.paths.blob for entries in files),
-        _together([entries.paths.lengths for entries in files], np.empty(0, np.int64)),
+        np.concatenate([np.empty(0, np.int64), *(entries.paths.lengths for entries in files)]),
     )
-    source, row = _places(files, layers)
-    size = _together([entries.size for entries in files], np.empty(0, np.int64))
-    mtime_ns = _together([entries.mtime_ns for entries in files], np.empty(0, np.int64))
-    sha256 = _together([entries.sha256 for entries in files], np.empty((0, 32), np.uint8))
+    places = _places(files, layers)
+    made_from = MadeFrom.of([entries.made_from for entries in files])
     newest = np.repeat(np.arange(len(files)), [len(entries.paths) for entries in files])
 
     order, starts = _sorted_groups(paths)
@@ -43,12 +39,7 @@ def join(files: Sequence[Entries]) -> RowIndex:
     for position, group in _doubles(order, starts):
         kept = group[0]
         for later in group[1:]:
-            if np.array_equal(sha256[kept], sha256[later]):
-                lacking = source[:, kept] < 0
-                source[lacking, kept], row[lacking, kept] = source[lacking, later], row[lacking, later]
-                size[kept], mtime_ns[kept] = size[later], mtime_ns[later]
-            else:
-                kept = later
+            kept = _kept(made_from, places, kept, later)
             newest[kept] = newest[later]
         chosen[position] = kept
 
@@ -58,16 +49,22 @@ def join(files: Sequence[Entries]) -> RowIndex:
         staying = np.setdiff1d(np.arange(len(chosen)), failed_rows)
         chosen, distinct = chosen[staying], distinct.taken(staying)
     if distinct is not paths:
-        size, mtime_ns, sha256 = size[chosen], mtime_ns[chosen], sha256[chosen]
-        source, row = source[:, chosen], row[:, chosen]
-    return RowIndex(distinct, layers, size, mtime_ns, sha256, source, row, failures)
+        made_from, places = made_from.taken(chosen), places.taken(chosen)
+    return RowIndex(distinct, made_from, layers, places, failures)
 
 
-def _together(arrays: list[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate([empty, *arrays])
+def _kept(made_from: MadeFrom, places: Places, earlier: int, later: int) -> int:
+    """Which of two rows of one path stays; the earlier one takes what it lacks from an equal later one."""
+    if not np.array_equal(made_from.sha256[earlier], made_from.sha256[later]):
+        return later
+    lacking = places.source[:, earlier] < 0
+    for column in (places.source, places.row):
+        column[lacking, earlier] = column[lacking, later]
+    made_from.size[earlier], made_from.mtime_ns[earlier] = made_from.size[later], made_from.mtime_ns[later]
+    return earlier
 
 
-def _places(files: Sequence[Entries], layers: tuple[str, ...]) -> tuple[NDArray[np.int32], Ints]:
+def _places(files: Sequence[Entries], layers: tuple[str, ...]) -> Places:
     """Which file holds each layer of each entry, and in which row."""
     counts = [len(entries.paths) for entries in files]
     source = np.full((len(layers), sum(counts)), -1, np.int32)
@@ -81,7 +78,7 @@ def _places(files: Sequence[Entries], layers: tuple[str, ...]) -> tuple[NDArray[
             for lost in entries.lost.get(layer, ()):
                 source[at, begin + lost.start : begin + lost.stop] = -1
         begin += count
-    return source, row
+    return Places(source, row)
 
 
 def _sorted_groups(paths: PackedPaths) -> tuple[Ints, Ints]:

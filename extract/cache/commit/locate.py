@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.extract.cache.commit.index import RowIndex
+from fc7.extract.cache.commit.index import Places, RowIndex
 from fc7.extract.cache.commit.row_locations import Record, RowLocations
 from fc7.extract.cache.format.sources import Ints
 from fc7.models.common.errors import CacheError
@@ -44,22 +44,22 @@ def locate(
     """
     at = np.fromiter((index.find(record.path) for record in records), np.int64, len(records))
     _check(index, at, records, moved)
-    source, row = _places(index, at, layers)
+    places = _places(index, at, layers)
     if moved:
         stays = np.array([record.path not in moved for record in records])
         before = np.array([known.find(moved.get(record.path, "")) for record in records], np.int64)
-        old_source, old_row = _places(known, before, layers)
+        old = _places(known, before, layers)
         # Layers that are lacking under the old name may have been made under the new one.
-        own = stays | ((old_source < 0) & _same_content(index, at, known, before))
-        source, row = np.where(own, source, old_source), np.where(own, row, old_row)
-    lacking = np.flatnonzero((source < 0).any(axis=0))
+        own = stays | ((old.source < 0) & _same_content(index, at, known, before))
+        places = Places(np.where(own, places.source, old.source), np.where(own, places.row, old.row))
+    lacking = np.flatnonzero((places.source < 0).any(axis=0))
     if len(lacking):
         raise CacheError(
             f"{len(lacking)} of {len(records)} images have no features yet "
             f"({records[int(lacking[0])].path}, ...); nothing was written, what is finished is kept: run the "
             "same command again"
         )
-    return RowLocations(records, source, row)
+    return RowLocations(records, places.source, places.row)
 
 
 def _check(index: RowIndex, at: Ints, records: Sequence[Record], moved: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ def _check(index: RowIndex, at: Ints, records: Sequence[Record], moved: Mapping[
             )
 
 
-def _places(index: RowIndex, at: Ints, layers: Sequence[str]) -> tuple[NDArray[np.int32], Ints]:
+def _places(index: RowIndex, at: Ints, layers: Sequence[str]) -> Places:
     """File and row of each layer, shape (n_layers, n); -1 for what is not there."""
     source, row = np.full((len(layers), len(at)), -1, np.int32), np.zeros((len(layers), len(at)), np.int64)
     there = at >= 0
@@ -84,7 +84,7 @@ def _places(index: RowIndex, at: Ints, layers: Sequence[str]) -> tuple[NDArray[n
         if layer in index.layers:
             j = index.layers.index(layer)
             source[i, there], row[i, there] = index.source[j, at[there]], index.row[j, at[there]]
-    return source, row
+    return Places(source, row)
 
 
 def _same_content(index: RowIndex, at: Ints, known: RowIndex, before: Ints) -> NDArray[np.bool_]:

@@ -49,28 +49,45 @@ class CommitResult:
     written: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a cache is to hold.
+
+    Attributes
+    ----------
+    records : sequence of Record
+        What its rows are about; sorted by path.
+    failures : sequence of Failure
+        Sorted by path.
+    roots : tuple of str
+        Where the images lie.
+    stale : sequence of Failure
+        Why some of the images, whose rows are kept, cannot be looked at.
+    """
+
+    records: Sequence[Record]
+    failures: Sequence[Failure]
+    roots: tuple[str, ...]
+    stale: Sequence[Failure] = ()
+
+
 def header_of(
-    identity: CacheIdentity,
-    storage: Storage,
-    records: Sequence[Record],
-    failures: Sequence[Failure],
-    roots: tuple[str, ...],
-    runs: tuple[Run, ...],
-    stale: Sequence[Failure] = (),
+    identity: CacheIdentity, storage: Storage, contents: Contents, runs: tuple[Run, ...]
 ) -> CacheHeader:
     """What a new file says of itself: its own counts, and this fc7's version."""
+    records = contents.records
     return CacheHeader(
         identity=identity,
         storage=storage,
         rows=len(records),
-        failures=len(failures),
+        failures=len(contents.failures),
         labelled=sum(1 for record in records if record.label),
         classes=len({record.label for record in records if record.label}),
-        roots=roots,
+        roots=contents.roots,
         runs=runs,
         tool_version=tool_version(),
-        stale=len(stale),
-        stale_rows=stale_named(stale),
+        stale=len(contents.stale),
+        stale_rows=stale_named(contents.stale),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fc7.models.common.errors import MismatchError, UnknownLayerError
+from fc7.models.common.record_repr import one_line_repr
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec, combined_fingerprint
 
 REMEDY = "choose another -o, or pass --force to replace it once the new one is complete"
@@ -36,6 +37,8 @@ class CacheIdentity:
     preprocess: PreprocessSpec
     trained: bool
     pool: str
+
+    __repr__ = one_line_repr
 
     @classmethod
     def of(cls, spec: NetworkSpec) -> CacheIdentity:

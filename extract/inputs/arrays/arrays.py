@@ -24,6 +24,7 @@ from fc7.extract.inputs.places.join import ListedSource
 from fc7.models.common.errors import SourceError
 from fc7.models.common.files import refuse_pipe
 from fc7.models.common.progress import Notify
+from fc7.models.weights.pickles import load_plain
 
 PICKLE_SUFFIXES = (".p", ".pickle", ".pkl")
 NAMES_FILE = "signnames.csv"
@@ -159,8 +160,6 @@ def _objects(typed: str, exc: BaseException) -> str | None:
 
 
 def _pickled(path: Path, typed: str) -> dict[str, NDArray[Any]]:
-    from fc7.models.weights.pickles import load_plain
-
     try:
         with path.open("rb") as stream:
             # Python 2's strings hold the array data; latin1 keeps every byte.

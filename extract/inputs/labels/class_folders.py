@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from fc7.extract.inputs.places.folders import FolderWalk, escape
 from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
@@ -48,7 +47,7 @@ def label_class_folders(found: FolderWalk, folders: Collection[str], notify: Not
     for i, ref in enumerate(found.images):
         folder = ref.path.rpartition("/")[0]
         if folder in labels:
-            found.images[i] = replace(ref, label=labels[folder])
+            found.images[i] = ref.marked(labels[folder], ref.group, ref.split)
     notify(f"{len(names)} folders side by side: the name of each is the label of its images ({shown})")
 
 

@@ -82,7 +82,7 @@ def label_by_folders(
     for ref, folder, label in zip(images, folders, labels, strict=True):
         own_split = split_of.get(folder, ref.split)
         same = label == ref.label and own_split == ref.split
-        settled.append(ref if same else _changed(ref, label, own_split))
+        settled.append(ref if same else ref.marked(label, ref.group, own_split))
     return settled
 
 
@@ -92,7 +92,7 @@ def normalised(images: Sequence[ImageRef], notify: Notify) -> list[ImageRef]:
     settled = []
     for ref in images:
         label = None if ref.label is None else forms.setdefault(ref.label, normal(ref.label))
-        settled.append(ref if label == ref.label else _changed(ref, label, ref.split))
+        settled.append(ref if label == ref.label else ref.marked(label, ref.group, ref.split))
     names = in_order(forms.values())
     for note in lookalikes(names):
         notify(note)
@@ -163,11 +163,6 @@ def _flat_note(images: Sequence[ImageRef], labels: Sequence[str | None]) -> list
         f"{what}; if file names tell the class ({some(in_order(found))}), give {OPTION} '{_FIRST_WORD}', "
         "else --labels a table of path,label"
     ]
-
-
-def _changed(ref: ImageRef, label: str | None, split: str | None) -> ImageRef:
-    # Not dataclasses.replace, which is slower: there may be millions.
-    return ImageRef(ref.path, label, ref.group, split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
 
 
 def _folder(ref: ImageRef) -> str:

@@ -76,9 +76,7 @@ def add_groups(images: Sequence[ImageRef], pattern: str, notify: Notify) -> list
             found = group_of(ref.path, compiled)
             # One string for all images of a group.
             group = None if found is None else groups.setdefault(found, found)
-        grouped.append(
-            ImageRef(ref.path, ref.label, group, ref.split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
-        )
+        grouped.append(ref.marked(ref.label, group, ref.split))
     without = sum(ref.group is None for ref in grouped)
     count = len({ref.group for ref in grouped} - {None})
     note = f"{OPTION}: {counted(count, 'group')} in {counted(len(grouped), 'image')}"

@@ -1,22 +1,23 @@
 """What a manifest says, put on the images of a listing; or a listing made of what it names."""
 
 # Strings, not Path objects, as in `extract.inputs.sources`: there may be millions.
-# ruff: noqa: PTH100, PTH113, PTH118, PTH120
+# ruff: noqa: PTH100, PTH113, PTH118
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import posixpath
-import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import is_address, parse, redacted
 from fc7.extract.inputs.places.folders import ZERO_BYTE, FolderOrigin, escape
 from fc7.extract.inputs.places.join import ListedSource, join
+from fc7.extract.inputs.remote.lists import Named, list_named, refusal
 from fc7.extract.inputs.tables.manifests import Manifest, ManifestRow, list_mistakes
+from fc7.extract.inputs.tables.named_files import find_named, named_files, nearest_folder
 from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Notify
@@ -109,8 +110,6 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     remote = [row for row in manifest.rows if is_address(row.path)]
     if not remote:
         return _list_files(manifest, folder, typed)
-    from fc7.extract.inputs.remote.lists import Named, list_named, refusal
-
     named, refused = list[Named](), list[Failure]()
     for row in remote:
         where = f"named in {manifest.name} line {row.line}"
@@ -130,43 +129,20 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
 def _list_files(manifest: Manifest, folder: Path, typed: str) -> Listing:
     """`list_manifest` where every row is a path of this disk."""
     base = str(folder)
-    rows = [row for row in manifest.rows if "\0" not in row.path]
-    full = [os.path.normpath(os.path.join(base, _native(row.path, base))) for row in rows]
-    inside = all(path.startswith(os.path.join(base, "")) for path in full)
-    origin = FolderOrigin(typed, base) if inside else _around(full)
-    images, mistakes = list[ImageRef](), list[str]()
-    failures = [
-        Failure(row.path, f"named in {manifest.name} line {row.line}, {ZERO_BYTE}", 0, 0)
-        for row in manifest.rows
-        if "\0" in row.path
-    ]
-    seen: dict[str, ManifestRow] = {}
-    for row, path in zip(rows, full, strict=True):
-        relative = path[len(origin.folder) :].replace(os.sep, "/").lstrip("/")
-        if path in seen:
-            mistakes.append(f"line {row.line}: {row.path!r} again, it is also in line {seen[path].line}")
-            continue
-        seen[path] = row
-        found = _look(path)
-        if isinstance(found, str):
-            reason = f"named in {manifest.name} line {row.line}, {found}"
-            failures.append(Failure(escape(relative), reason, 0, 0))
-        else:
-            ref = ImageRef(
-                escape(relative), None, None, None, found.st_size, found.st_mtime_ns, origin, relative
-            )
-            images.append(_labelled(ref, row))
-    if mistakes:
-        raise UsageError(list_mistakes(manifest.name, mistakes))
-    if not images:
+    files = named_files(manifest, base, _native)
+    if all(path.startswith(os.path.join(base, "")) for _, path in files):
+        origin = FolderOrigin(typed, base)
+    else:
+        around = nearest_folder(files, manifest.name)
+        origin = FolderOrigin(escape(around), around)
+    found = find_named(manifest, files, origin, repeated="mistake", any_suffix=True)
+    if not found.images:
         raise UsageError(
-            f"{manifest.name}: none of the {len(failures)} files it names can be read; the first is "
+            f"{manifest.name}: none of the {len(found.failures)} files it names can be read; the first is "
             f"{redacted(manifest.rows[0].path)!r}, looked for in '{typed}'. Paths start at the folder of the "
             "list or table; if they start at another, give that folder as IMAGES and this file to --labels"
         )
-    images.sort(key=lambda ref: ref.path)
-    failures.sort(key=lambda failure: failure.path)
-    return Listing(images, failures, {}, (origin.name,))
+    return found.listing()
 
 
 class _Finder:
@@ -236,8 +212,7 @@ class _Finder:
 
 
 def _labelled(ref: ImageRef, row: ManifestRow | None) -> ImageRef:
-    label, group, split = (None, None, None) if row is None else (row.label, row.group, row.split)
-    return ImageRef(ref.path, label, group, split, ref.size, ref.mtime_ns, ref.origin, ref.locator)
+    return ref.marked(None, None, None) if row is None else ref.marked(row.label, row.group, row.split)
 
 
 def _native(path: str, base: str) -> str:
@@ -250,25 +225,3 @@ def _native(path: str, base: str) -> str:
     if "\\" in path and os.sep == "/" and not os.path.lexists(os.path.join(base, path)):
         path = path.replace("\\", "/")
     return on_disk(path, base)
-
-
-def _around(full: Sequence[str]) -> FolderOrigin:
-    try:
-        folder = os.path.commonpath([os.path.dirname(path) for path in full])
-    except ValueError as exc:
-        raise UsageError("the paths of the manifest lie on different drives; make one for each") from exc
-    return FolderOrigin(escape(folder), folder)
-
-
-def _look(path: str) -> os.stat_result | str:
-    """A file's state, or why it is no file to be read."""
-    place = Path(path)
-    try:
-        found = place.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return f"a broken link to {str(place.readlink())!r}" if place.is_symlink() else "not found"
-    except (OSError, ValueError) as exc:
-        return f"cannot be read: {getattr(exc, 'strerror', None) or exc}"
-    if stat.S_ISREG(found.st_mode):
-        return found
-    return "a folder" if stat.S_ISDIR(found.st_mode) else "not a file but a pipe, socket or device"

@@ -22,8 +22,8 @@ HIDDEN, NO_SUFFIX, LINKED_AGAIN = "hidden", "no suffix", "linked again"
 ZERO_BYTE = "its name holds a zero byte"
 """Reason of a failure: no file system has such a file, archives, tables and web pages may name one."""
 
-NO_IMAGE = "no image by its suffix or first bytes"
-"""Reason of a failure: a list names it as one."""
+NO_IMAGE, NOT_FOUND = "no image by its suffix or first bytes", "not found"
+"""Reasons of a failure: a list names it as an image."""
 
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread: decoding takes several times its size in memory."""
@@ -159,22 +159,13 @@ class FolderWalk:
         """Whether a folder of this `identity` was listed."""
         return folder in self._seen
 
-    def add_file(self, relative: str, label: str | None, *, listed: bool = False) -> None:
-        """List one file that was named directly.
-
-        Parameters
-        ----------
-        relative : str
-            As for `add_folders`.
-        listed : bool
-            Whether a list names it: what is no image is then a failure, else one of many files of a shell's
-            ``imgs/*``.
-        """
+    def add_file(self, relative: str, label: str | None) -> None:
+        """List one file that was named directly, or count it where it is no image; `relative` as above."""
         name = relative.rpartition("/")[2]
         if may_hold_image(name) and not os.path.lexists(self.origin.path(relative)):
-            self.failures.append(Failure(escape(relative), "not found", 0, 0))
+            self.failures.append(Failure(escape(relative), NOT_FOUND, 0, 0))
             return
-        self._file(relative, escape(relative), name, label, listed=listed and not is_hidden(name))
+        self._file(relative, escape(relative), name, label)
 
     def folders_without_images(self) -> list[str]:
         """Folders below those given that hold no image, readable or not, nor do those in them; sorted."""
@@ -233,30 +224,38 @@ class FolderWalk:
         name: str,
         label: str | None,
         entry: os.DirEntry[str] | None = None,
-        *,
-        listed: bool = False,
     ) -> None:
+        path = self.origin.path(relative)
         other = not_an_image(name)
-        if other is not None and not holds_image(self.origin.path(relative)):
-            if listed:
-                self.failures.append(Failure(shown, NO_IMAGE, 0, 0))
-            else:
-                self.ignored[other] += 1
+        if other is not None and not holds_image(path):
+            self.ignored[other] += 1
             return
-        try:
-            status = entry.stat() if entry is not None else os.stat(self.origin.path(relative))
-        except OSError as exc:
-            reason = _why_not(self.origin.path(relative), exc)
-            self.failures.append(Failure(shown, reason, 0, 0))
-            return
-        if not stat.S_ISREG(status.st_mode):
-            self.failures.append(Failure(shown, "not a file but a pipe, socket or device", 0, 0))
+        status = look(path, entry)
+        if isinstance(status, str):
+            self.failures.append(Failure(shown, status, 0, 0))
             return
         # One string for both where nothing had to be escaped: millions of paths are kept.
         locator = shown if shown == relative else relative
         self.images.append(
             ImageRef(shown, label, None, None, status.st_size, status.st_mtime_ns, self.origin, locator)
         )
+
+
+def look(path: str, entry: os.DirEntry[str] | None = None) -> os.stat_result | str:
+    """A file's state, or why it is no file to be read.
+
+    Parameters
+    ----------
+    entry : os.DirEntry or None
+        Its entry in a folder, where that is at hand.
+    """
+    try:
+        status = os.stat(path) if entry is None else entry.stat()
+    except (OSError, ValueError) as exc:
+        return _why_not(path, exc)
+    if stat.S_ISREG(status.st_mode):
+        return status
+    return "a folder" if stat.S_ISDIR(status.st_mode) else "not a file but a pipe, socket or device"
 
 
 def identity(path: str) -> tuple[int, int | str]:
@@ -351,7 +350,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _why_not(path: str, exc: OSError) -> str:
+def _why_not(path: str, exc: OSError | ValueError) -> str:
     if os.path.islink(path):
         return f"broken link to {os.readlink(path)!r}"
-    return f"cannot be read: {exc.strerror or exc}"
+    if isinstance(exc, FileNotFoundError | NotADirectoryError):
+        return NOT_FOUND
+    return f"cannot be read: {getattr(exc, 'strerror', None) or exc}"

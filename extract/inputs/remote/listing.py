@@ -16,6 +16,7 @@ from fc7.extract.inputs.places.addresses import Address, common_folder, parse
 from fc7.extract.inputs.places.folders import escape, not_an_image
 from fc7.extract.inputs.places.join import ListedSource
 from fc7.extract.inputs.remote.errors import StoreError
+from fc7.extract.inputs.remote.lists import list_remote_list
 from fc7.extract.inputs.remote.store import READERS, open_store
 from fc7.extract.inputs.remote.walk import RemoteOrigin, RemoteWalk, check_single, look, unlisted, walk
 from fc7.extract.inputs.remote.web_pages import is_html
@@ -165,6 +166,4 @@ def _read(address: Address) -> bytes:
 
 
 def _listed(address: Address, data: bytes, notify: Notify) -> list[ListedSource]:
-    from fc7.extract.inputs.remote.lists import list_remote_list
-
     return list_remote_list(address, data, notify)

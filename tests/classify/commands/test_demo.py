@@ -277,7 +277,7 @@ def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
         raise PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
-    monkeypatch.setattr("fc7.models.store.installed.distribution", not_installed)
+    monkeypatch.setattr("importlib.metadata.distribution", not_installed)
     monkeypatch.setattr("fc7.classify.commands.demo.COUNT", 5)
     said: list[str] = []
     summary = run_demo(tmp_path / "made", say=said.append)

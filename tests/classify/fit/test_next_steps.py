@@ -69,17 +69,17 @@ def test_weak_classes_are_named_with_their_images() -> None:
 @pytest.mark.parametrize(
     ("right", "advised"),
     [
-        # Accuracy 0.9: a class at 0.8 is ten points below it, one at 0.85 is not.
-        ({"a": (20, 20), "b": (16, 20)}, True),
-        ({"a": (19, 20), "b": (17, 20)}, False),
-        # One wrong image is none too many, however few there are.
-        ({"a": (20, 20), "b": (1, 2)}, False),
+        # Wilson's interval of 13 in 20 ends at 0.819, that of 14 in 20 at 0.855; the accuracies are 0.825
+        # and 0.85.
+        ({"a": (20, 20), "b": (13, 20)}, True),
+        ({"a": (20, 20), "b": (14, 20)}, False),
+        # None in 2 may be chance: the interval ends at 0.658.
+        ({"a": (10, 20), "b": (0, 2)}, False),
         ({"a": (20, 20), "b": (0, 2)}, True),
+        ({"a": (20, 20), "b": (0, 0)}, False),
     ],
 )
-def test_a_class_is_weak_from_ten_points_and_two_images(
-    right: dict[str, tuple[int, int]], advised: bool
-) -> None:
+def test_a_class_is_weak_if_its_few_images_can_tell(right: dict[str, tuple[int, int]], advised: bool) -> None:
     assert bool(next_steps(metrics(right), {}, NOTHING)) == advised
 
 
@@ -105,7 +105,7 @@ def test_labels_come_first_and_their_commands_have_the_cache() -> None:
     copies, labels = next_steps(None, {}, known)
     assert copies.sentence.startswith("2 pictures have copies under different labels")
     assert words(copies) == ["duplicates", "my features.h5"]
-    assert labels.sentence.startswith("1 label is contradicted")
+    assert labels.sentence.startswith("1 label may be wrong")
     assert words(labels) == ["suspects", "my features.h5", "--csv", "suspects.csv"]
 
 

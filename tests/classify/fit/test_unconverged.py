@@ -85,14 +85,15 @@ def test_it_is_said_in_text_json_and_the_file(tmp_path: Path, monkeypatch: pytes
         assert (trial["converged"], trial["failed_folds"]) == (False, [1, 2, 3, 4, 5])
 
     suspects = cache_suspects(cache, FitOptions(C=1e4))
-    assert f"note: {said}" in suspects_text(suspects, 5)
-    assert suspects_json(suspects, 5)["notes"] == [said]
+    assert f"note: {said}" in suspects_text(suspects, suspects.named, 5)
+    assert suspects_json(suspects, suspects.named)["notes"] == [said]
     curve = learning_curve_of_cache(cache, options)
     assert f"note: {curve.n_failed} of the " in learning_curve_report(curve)
     assert curve.to_json()["notes"] == [curve.problem]
     notes = gather(cache, tmp_path / "c.onnx").notes
     assert said in notes
-    assert f"label errors: {said}" in notes
+    # The search for label errors chooses a C of its own.
+    assert any(note.startswith("label errors: the softmax did not converge") for note in notes)
     assert any("fits of the learning curve did not converge" in note for note in notes)
 
 

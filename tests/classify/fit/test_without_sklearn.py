@@ -56,6 +56,14 @@ print(json.dumps([c.predict(X).tolist(), c.predict_proba(X).tolist(), c.novelty_
     np.testing.assert_array_equal(novelty, here.novelty_score(X))
 
 
+def test_the_public_names_come_without_but_for_the_estimator() -> None:
+    run("""
+import fc7
+for name in set(fc7.__all__) - {"FeatureClassifier"}:
+    getattr(fc7, name)
+""")
+
+
 @pytest.mark.parametrize(
     "module",
     [

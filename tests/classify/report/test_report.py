@@ -151,6 +151,10 @@ def test_what_is_wrong_with_the_data_is_named(page: Page) -> None:
     duplicates = page.section("duplicates")
     assert "2 images lie in 1 groups" in duplicates or "labels differ" in duplicates
     assert "copy.png" in duplicates
+    advice = page.section("next")
+    assert "1 picture has copies under different labels" in advice
+    assert "duplicates features.h5" in advice
+    assert "suspects features.h5 --csv suspects.csv" in advice
     failures = page.section("failures")
     assert "1 of 39 images could not be read" in failures
     assert "broken<i>.png" in failures
@@ -162,6 +166,10 @@ def test_provenance_says_how_to_have_it_again(cli: CommandLine, page: Page) -> N
     for needed in (features.fingerprint, "tiny", "seed 0", "CPUExecutionProvider", "scikit-learn", "numpy"):
         assert needed in text, needed
     assert "fc7 report --plots drawn" in text
+    assert not re.search(r"stratified|n train|test size|CPUExecutionProvider,? precision", text)
+    counts = load_classifier(cli.folder / "classifier.onnx").metadata["split"]
+    assert isinstance(counts, dict)
+    assert f"{counts['n_train']} images train and {counts['n_test']} test" in text
     assert features.identity.preprocess.describe() in text
 
 
@@ -178,6 +186,12 @@ def test_thumbnails_are_small_pictures_of_the_right_images(page: Page) -> None:
             assert mean.argmax() == ("red", "green", "blue").index(colour)
             seen.add(colour)
     assert seen == set(HOSTILE)
+
+
+def test_names_of_files_are_whole(page: Page) -> None:
+    names = page.all("span", class_="file", title="imgs/red'\"<b>00.png")
+    assert names
+    assert {e.text for e in names} == {"imgs/red'\"<b>00.png"}
 
 
 def test_plots_are_written_as_png_and_svg(cli: CommandLine) -> None:

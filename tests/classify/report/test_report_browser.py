@@ -83,20 +83,35 @@ def test_the_policy_lets_the_map_run_and_nothing_else(report: Path, tmp_path: Pa
     ]
 
 
-def test_arrow_keys_show_the_images_of_the_map_from_left_to_right(report: Path, tmp_path: Path) -> None:
+def scripted(report: Path, folder: Path, script: str) -> Page:
+    """The page after a script that its policy would not allow."""
     text = report.read_text("utf-8")
     policy = re.search(r"<meta http-equiv[^>]*>", text)
     assert policy is not None
-    press = """<script>
+    page = folder / "scripted.html"
+    text = text.replace(policy[0], "").replace("</body>", f"<script>{script}</script></body>")
+    page.write_text(text, "utf-8")
+    (folder / "dom.html").write_text(browse(page.as_uri(), folder / "profile", "--dump-dom"), "utf-8")
+    return Page(folder / "dom.html")
+
+
+def test_a_narrow_page_neither_overflows_nor_cuts_names(report: Path, tmp_path: Path) -> None:
+    measure = """
+      document.documentElement.style.width = "400px";
+      const cut = [...document.querySelectorAll(".file, .said, .matrix th, dd, li")].filter(
+        (e) => e.scrollWidth > e.clientWidth && e.clientWidth > 0);
+      document.title = `${document.body.scrollWidth} ${document.documentElement.scrollWidth <= innerWidth} `
+        + cut.length;"""
+    assert scripted(report, tmp_path, measure).all("title")[0].text == "400 true 0"
+
+
+def test_arrow_keys_show_the_images_of_the_map_from_left_to_right(report: Path, tmp_path: Path) -> None:
+    press = """
       const board = document.querySelector(".board > svg");
       board.focus();
       for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft"])
-        board.dispatchEvent(new KeyboardEvent("keydown", { key }));
-    </script>"""
-    page = tmp_path / "r.html"
-    page.write_text(text.replace(policy[0], "").replace("</body>", press + "</body>"), "utf-8")
-    (tmp_path / "dom.html").write_text(browse(page.as_uri(), tmp_path / "profile", "--dump-dom"), "utf-8")
-    found = Page(tmp_path / "dom.html")
+        board.dispatchEvent(new KeyboardEvent("keydown", { key }));"""
+    found = scripted(report, tmp_path, press)
     points = [e for e in found.all("use") if "data-path" in e.attributes]
     second = sorted(points, key=lambda e: float(e.attributes["x"]))[1].attributes
     shown = found.one("div", class_="chosen")

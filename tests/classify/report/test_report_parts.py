@@ -13,7 +13,7 @@ from PIL import Image
 
 from fc7.classify.metrics.metrics import compute_metrics
 from fc7.classify.report import image_grids
-from fc7.classify.report.canvas import render
+from fc7.classify.report.canvas import figure_of, render, share_axis
 from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.plots import draw_classes, draw_confusion, shade
@@ -202,6 +202,16 @@ def test_the_map_is_bounded_and_repeatable_and_knows_its_limits() -> None:
     assert project(X[:2], code[:2], rows[:2]) is None
     assert project(np.ones((9, 4), np.float32), code[:9], rows[:9]) is None
     assert project(X[:4, :1], code[:4], rows[:4], tsne=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [((-0.2, 1.3), (0, 1.05)), ((0.5, 1.1), (0.5, 1.025)), ((0.2, 0.9), (0.2, 0.9))]
+)
+def test_an_axis_of_shares_ends_at_one(given: tuple[float, float], expected: tuple[float, float]) -> None:
+    _, axes = figure_of(LIGHT)
+    axes.set_ylim(*given)
+    share_axis(axes)
+    assert axes.get_ylim() == pytest.approx(expected)
 
 
 def test_shades_of_the_matrix() -> None:

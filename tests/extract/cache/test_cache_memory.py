@@ -28,7 +28,7 @@ def megabytes(name):
 
 refs = [ImageRef(f"class/{i:08}.jpg", "class", None, None, i, i, ORIGIN, i) for i in range(n_rows)]
 rows = np.ones((per_segment, dim), np.float32)
-with CacheWriter(path, identity(("fc7",), dims={"fc7": dim}), provenance={}) as writer:
+with CacheWriter(path, identity(("fc7",), dims={"fc7": dim})) as writer:
     for start in range(0, n_rows, per_segment):
         some = refs[start : start + per_segment]
         digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + len(some))]

@@ -132,7 +132,7 @@ def plant_nan(cache: Path, folder: Path, path: str) -> None:
     features = load_features(cache).X[:1].copy()
     features[0, 3] = np.nan
     identity = CacheIdentity.of(store.load("dark").spec)
-    with CacheWriter(cache, identity, provenance={}, layers=["embedding"]) as writer:
+    with CacheWriter(cache, identity, layers=["embedding"]) as writer:
         writer.write_segment(RowBlock([ref], ["0" * 64], {"embedding": features}), [])
         writer.commit(listing.images, listing.failures, roots=listing.roots)
 

@@ -20,7 +20,7 @@ from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result,
 from fc7.extract.cluster.slots import Node, Slot
 from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
 from fc7.extract.worker.in_flight import InFlight
-from fc7.extract.worker.worker import Keeping, NetworkRun
+from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.support.fakes import MemoryOrigin
 from tests.support.models.fake_networks import fake_files
@@ -69,10 +69,10 @@ class FakeWorker:
     ) -> Outcome:
         self.keeping, self.run, self.origins = keeping, run, origins
         self.backend.opened.append((self.slot.node.name, run, files))
-        about = {"provider": "fake", "precision": str(run.how.precision)}
+        self.about = {"provider": "fake", "precision": str(run.how.precision)}
         if keeping is not None and self.backend.tells:
             self.in_flight = InFlight(keeping.folder / f"in-flight-{id(self)}.partial")
-        return WorkerReady("fake: as asked", BATCH, about, self.in_flight.path if self.in_flight else None)
+        return WorkerReady("fake: as asked", BATCH, self.in_flight.path if self.in_flight else None)
 
     def process(self, parcel: Parcel) -> Outcome:
         backend = self.backend
@@ -106,11 +106,13 @@ class FakeWorker:
             {LAYER: np.array([feature_of(path, dim) for path in paths]).reshape(-1, dim)} if paths else {}
         )
         if self.keeping is None:
-            return Result(rows, sha, features, failures, False, Clock(1.0, 2.0, 3.0))
+            finished = Finished(RowBlock((), sha, features), failures, provenance=self.about)
+            return Result(rows, finished, Clock(1.0, 2.0, 3.0))
         refs = parcel.refs(self.origins)
         block = RowBlock([refs[i] for i in rows], sha, features)
         write_segment(self.keeping.folder, parcel.name, self.keeping.header, block, failures)
-        return Result(rows, sha, {}, failures, True, Clock(1.0, 2.0, 3.0))
+        kept = Finished(RowBlock((), sha, {}), failures, kept=True, provenance=self.about)
+        return Result(rows, kept, Clock(1.0, 2.0, 3.0))
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fc7.extract.cluster import driver
 from fc7.extract.cluster import workers as pool
 from fc7.extract.cluster.backend import Outcome
 from fc7.extract.cluster.chunks import Chunk
-from fc7.extract.cluster.driver import Driver, _allowed
+from fc7.extract.cluster.driver import Driver, RunReport, _allowed
 from fc7.extract.cluster.messages import Greeting, Parcel
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.cluster.workers import Member
@@ -59,16 +60,15 @@ class Ran:
         network = folder / "network"
         network.mkdir(exist_ok=True)
         run = network_run(network)
+        run = replace(run, how=replace(run.how, cluster=options))
         header = SegmentHeader(CacheIdentity.of(run.spec), {})
+        report = RunReport(self.clock, self.notes.append)
         driver = Driver(
             backend,
             refs,
             run,
-            options or ClusterOptions(),
-            clock=self.clock,
-            notify=self.notes.append,
-            keeping=Keeping(self.work, header, "float32") if shared else None,
-            number="000007",
+            report,
+            keeping=Keeping(self.work, header, "float32", number="000007") if shared else None,
             in_order=in_order,
         )
         self.done: list[Finished] = []
@@ -78,7 +78,7 @@ class Ran:
             if len(self.done) == stop_after:
                 break
         finished.close()  # type: ignore[attr-defined]
-        self.nodes = driver.nodes
+        self.nodes = report.nodes
 
     @property
     def paths(self) -> list[str]:
@@ -392,7 +392,7 @@ def test_rows_of_one_run_are_of_one_precision(tmp_path: Path) -> None:
 def test_workers_get_their_share_of_the_cores(tmp_path: Path) -> None:
     backend = FakeBackend([node("a", 8)])
     Ran(backend, tmp_path, images(50), options=ClusterOptions(workers=2))
-    assert [(run.threads, run.jobs) for _, run, _ in backend.opened] == [(4, 4)] * 2
+    assert [(run.how.threads, run.jobs) for _, run, _ in backend.opened] == [(4, 4)] * 2
 
 
 def test_a_node_that_does_not_see_the_images_takes_no_part_and_says_so(tmp_path: Path) -> None:

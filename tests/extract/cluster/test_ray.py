@@ -105,7 +105,7 @@ def test_a_task_that_the_engine_runs_twice_is_one_segment(
     for worker in workers:
         backend.wait([backend.call(worker, "open", run, keeping, 20, [refs[0].origin], None)], 120)
         [(_, result)] = backend.wait([backend.call(worker, "process", parcel)], 120)
-        assert result.kept
+        assert result.finished.kept
         [segment] = list_segments(tmp_path)
         with open_segment(segment) as file:
             rows = segment_info(file).rows

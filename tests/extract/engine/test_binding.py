@@ -94,7 +94,7 @@ class Card:
 
 @pytest.fixture
 def card(tmp_path: Path) -> tuple[Card, list[str], str]:
-    session = open_session(*network(tmp_path), ["map", "mean"], RunOptions(device="cpu"), threads=1)
+    session = open_session(*network(tmp_path), ["map", "mean"], RunOptions(device="cpu", threads=1))
     live = session.engine._session
     return Card(live), [output.name for output in live.get_outputs()][:2], live.get_inputs()[0].name
 
@@ -147,7 +147,7 @@ def test_a_way_that_gives_other_rows_or_none_is_not_taken_and_said_once(
 def test_a_session_that_cannot_bind_is_run_the_ordinary_way() -> None:
     session = SimpleNamespace(run=lambda outputs, feeds: [feeds["x"].astype(np.float32)])
     pixels = images(2)
-    bound = BoundRuns(session, ["y"], "x", pixels, [pixels.astype(np.float32)], 1, (RuntimeException,))
+    bound = BoundRuns(session, ["y"], {"x": pixels}, [pixels.astype(np.float32)], 1, (RuntimeException,))
     assert not bound.works
     assert not bound.takes(pixels)
 

@@ -121,7 +121,7 @@ def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path)
 
     def size(n_images: int | None, batch_size: int | None = None) -> int:
         session = open_session(
-            path, spec, ["map"], RunOptions(device="cpu", batch_size=batch_size), n_images=n_images, threads=1
+            path, spec, ["map"], RunOptions(device="cpu", batch_size=batch_size, threads=1), n_images=n_images
         )
         return session.batch_size
 
@@ -132,16 +132,16 @@ def test_a_default_batch_is_not_larger_than_what_there_is_to_run(tmp_path: Path)
 def test_few_images_are_shared_out_among_the_calls(tmp_path: Path) -> None:
     path, spec = network(tmp_path)
     sessions = [
-        open_session(path, spec, ["map"], RunOptions(device="cpu"), n_images=n, threads=4)
+        open_session(path, spec, ["map"], RunOptions(device="cpu", threads=4), n_images=n)
         for n in (1, 2, 9, 20, 5000)
     ]
     assert [session.batch_size for session in sessions] == [1, 1, 5, 10, 16]
     assert {session.calls_at_once for session in sessions} == {2}
-    assert open_session(path, spec, ["map"], RunOptions(device="cpu"), threads=1).calls_at_once == 1
+    assert open_session(path, spec, ["map"], RunOptions(device="cpu", threads=1)).calls_at_once == 1
 
 
 def test_two_calls_at_once_give_what_one_gives(tmp_path: Path) -> None:
-    session = open_session(*network(tmp_path), ["map"], RunOptions(device="cpu", batch_size=4), threads=2)
+    session = open_session(*network(tmp_path), ["map"], RunOptions(device="cpu", batch_size=4, threads=2))
     batches = [images(4, seed) for seed in range(20)]
     alone = [session.run(batch)["map"] for batch in batches]
     with ThreadPoolExecutor(session.calls_at_once) as pool:

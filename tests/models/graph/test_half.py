@@ -81,13 +81,17 @@ class InHalf(Session):
     """What a GPU is handed, computed by the CPU provider: it rounds to half where the graph says so."""
 
     def __init__(self, path: Path, spec: NetworkSpec, layers: list[str]) -> None:
-        from fc7.extract.engine.engine import open_engine
+        from fc7.extract.engine.engine import Sharing, open_engine
 
         prepared = runnable(path, spec, layers, fp16=True)
         super().__init__(
             lambda batch: (
                 open_engine(
-                    lambda _: prepared, "small", "cpu", "fp32", batch_size=lambda _: batch or 16, threads=1
+                    lambda _: prepared,
+                    "small",
+                    RunOptions(device="cpu", precision="fp32"),
+                    batch_size=lambda _: batch or 16,
+                    sharing=Sharing(1, 1),
                 ),
                 lambda: None,
             ),

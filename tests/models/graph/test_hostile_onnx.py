@@ -228,7 +228,7 @@ def test_flipped_bytes_give_a_network_or_a_message(tmp_path: Path, flips: list[t
     try:
         stored = bring(path)
         session = open_session(
-            stored.graph_path, stored.spec, ["pool"], RunOptions(device="cpu", batch_size=1), threads=1
+            stored.graph_path, stored.spec, ["pool"], RunOptions(device="cpu", batch_size=1, threads=1)
         )
         crop = stored.spec.preprocess
         if crop.crop_height * crop.crop_width <= 1 << 20:
@@ -288,7 +288,7 @@ def test_the_skeleton_itself_is_sound(tmp_path: Path) -> None:
     path.write_bytes(SKELETON)
     stored = bring(path)
     session = open_session(
-        stored.graph_path, stored.spec, ["pool"], RunOptions(device="cpu", batch_size=3), threads=1
+        stored.graph_path, stored.spec, ["pool"], RunOptions(device="cpu", batch_size=3, threads=1)
     )
     assert session.run(images(3))["pool"].shape == (3, 16)
     assert numpy_helper.to_array(onnx.load_model(str(path)).graph.initializer[0]).sum() == 3

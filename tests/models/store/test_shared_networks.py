@@ -45,7 +45,7 @@ def pictures(n: int, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def session(stored: StoredNetwork, layers: list[str], batch: int | None = None) -> Session:
     return open_session(
-        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch), threads=2
+        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch, threads=2)
     )
 
 

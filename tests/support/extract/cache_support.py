@@ -102,7 +102,11 @@ def block(
 
 def writer(path: Path, layers: Sequence[str] = ("fc7",), **options: Any) -> CacheWriter:
     given: dict[str, Any] = {"identity": identity(), "provenance": {"provider": "test"}, "layers": layers}
-    return CacheWriter(path, **{**given, **options})
+    given |= options
+    provenance = given.pop("provenance")
+    made = CacheWriter(path, **given)
+    made.provenance = provenance
+    return made
 
 
 def write(

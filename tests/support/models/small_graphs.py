@@ -99,7 +99,7 @@ def run(
 ) -> dict[str, Features]:
     """Features by the product; a network bound to a batch is given that."""
     session = open_session(
-        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch), threads=1
+        stored.graph_path, stored.spec, layers, RunOptions(device="cpu", batch_size=batch, threads=1)
     )
     size = session.batch_size
     parts = [session.run(pixels[i : i + size]) for i in range(0, len(pixels), size)]
