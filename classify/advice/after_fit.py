@@ -29,8 +29,8 @@ from fc7.models.common.terminal import counted
 # Errors of always predicting one class that a classifier which is not poor avoids.
 _AVOIDED = 0.75
 # Numbers in the training rows times classes. Out-of-fold predictions and a learning curve of two draws took
-# 5 s of processor time at 1.3e7 (602 traffic signs of 43 classes, 512 features); above this their commands are
-# named instead.
+# 5 s of processor time at 1.3e7 (602 traffic signs of 43 classes, 512 features). Above this limit their
+# commands are named instead.
 _MOST = 5e7
 _REPEATS = 2
 # A class with fewer training images is named.
