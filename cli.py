@@ -60,6 +60,13 @@ COMMANDS: "dict[str, Row]" = {
         "Which of two is better.",
         "compare a.onnx b.onnx features.h5",
     ),
+    "choose": (
+        "fc7.classify.commands.choose",
+        "choose",
+        "Which network suits these images.",
+        "choose imgs/ --networks efficientnet-lite0,alexnet:pool5 --svm\n"
+        "          fc7 choose imgs/ --networks all --csv networks.csv",
+    ),
     "learning-curve": (
         "fc7.classify.commands.learning_curve",
         "learning_curve",
