@@ -235,7 +235,7 @@ def test_what_is_said_of_a_header_is_what_decoding_takes(tmp_path: Path) -> None
         lines.append(f"{tmp_path / name}\t{how}")
     (tmp_path / "first.png").write_bytes(encoded(Image.new("RGB", (200, 200)), "PNG"))
     took = said = np.zeros(len(names))
-    # A kernel that is short of memory takes pages of a picture back while it is decoded: the most of three counts.
+    # A kernel that is short of memory takes pages back while a picture is decoded: the most of three counts.
     for _ in range(3):
         ran = subprocess.run(
             [sys.executable, "-c", MEASURE, str(tmp_path / "first.png")],
