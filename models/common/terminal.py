@@ -58,7 +58,7 @@ def wrapped(text: str, width: int = 100) -> str:
 
     Examples
     --------
-    >>> print(wrapped("  two words too many", width=12))
+    >>> print(wrapped("  two words too many", width=14))
       two words
           too many
     """
