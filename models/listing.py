@@ -191,7 +191,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     line("features", f"{facts['features']}, {facts['dim']} numbers an image{pooled}")
     line("fingerprint", facts.get("fingerprint"))
     tops = (("top-1", facts.get("top1")), ("top-5", facts.get("top5")))
-    accuracy = ", ".join(f"{top} {value} %" for top, value in tops if value is not None)
+    accuracy = ", ".join(f"{top} {value}%" for top, value in tops if value is not None)
     line("accuracy", accuracy and f"{accuracy} ({facts['accuracy_source']})")
     if facts.get("params") is not None:
         line("size", f"{facts['params']:,} parameters, {facts['macs']:,} multiplications an image")

@@ -120,7 +120,7 @@ def run_demo(
     summary = extract_features([root / SHAPES], files[FEATURES], options, progress=bar, notify=say)
     say(summary_text(summary))
 
-    say("3. fitting two classifiers, each tested on the 30 % held out")
+    say("3. fitting two classifiers, each tested on the 30% held out")
     metrics = fit_heads(root, files, seed, bar)
     for head, found in metrics.items():
         say(f"   {head}: {found.n_correct} of {found.n} right")

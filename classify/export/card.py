@@ -141,7 +141,7 @@ def _method(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[st
     lines = [
         "- accuracy: share of the test images whose most probable class is right",
         "- mean class recall: the mean of each class's share, however many images it has",
-        "- intervals: Wilson's, 95 %, for test images drawn at random from those to come",
+        "- intervals: Wilson's, 95%, for test images drawn at random from those to come",
         f"- probabilities: calibration {plain(str(made.get('calibration', MISSING)))}, "
         f"scale {classifier.scale:.4g}",
     ]

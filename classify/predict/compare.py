@@ -188,7 +188,7 @@ def compare_classifiers(
     pairs, n_unmatched = _matched(*sides)
     if not len(pairs):
         raise DataError(
-            "the two inputs have no labelled image in common; needed are the same images, by path and content"
+            "the two inputs have no labelled image in common; give the same images, by path and content"
         )
     left, right = sides[0].take(pairs[:, 0]), sides[1].take(pairs[:, 1])
     unseen = np.flatnonzero(~(left.in_train | right.in_train))

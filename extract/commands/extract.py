@@ -285,7 +285,7 @@ def failure_limit(text: str) -> float | None:
         return None
     number = text.removesuffix("%")
     if not number.isdecimal() or (text.endswith("%") and int(number) >= 100):
-        raise UsageError(f"--max-failures {text!r} was found; needed is a number, or a share such as 5%")
+        raise UsageError(f"--max-failures {text!r} was found; give a number, or a share such as 5%")
     return int(number) / 100 if text.endswith("%") else int(number)
 
 

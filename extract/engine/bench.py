@@ -123,8 +123,8 @@ def _chosen(names: Iterable[str]) -> list[str]:
             store.load(name)  # says that it is not here, and what is
     if not (chosen or here):
         raise UsageError(
-            f"found no network in the network store {store.store_root()}; needed is one to measure: "
-            f"`{command_line('models', 'list')}` shows what there is"
+            f"the network store {store.store_root()} holds no network to measure; "
+            f"`{command_line('models', 'list')}` shows which can be brought"
         )
     return chosen or here
 

@@ -74,7 +74,7 @@ class Measured:
             and all(isinstance(number, int) and number > 0 for number in numbers)
             and all(isinstance(text, str) for text in texts)
         ):
-            raise ValueError(f"{self} is no measurement")
+            raise ValueError(f"{self} is not a measurement")
 
     @property
     def ms_per_image(self) -> float:

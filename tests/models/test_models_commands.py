@@ -288,7 +288,7 @@ def test_show_of_a_network_that_is_not_here_says_where_it_is_fetched_from() -> N
         assert source.filename in text
         assert (source.sha256 or source.sha1 or "?") in text
         assert all(url in text for url in source.urls)
-    assert "top-1 57.1 %, top-5 80.2 % (BVLC/caffe" in text
+    assert "top-1 57.1%, top-5 80.2% (BVLC/caffe" in text
     assert "never published" in run("show", "inception-v2")
     assert "fc6 (4096)" in run("show", "alexnet", "--layers")
     with pytest.raises(UnknownNetworkError, match=r"Did you mean 'alexnet'\?"):

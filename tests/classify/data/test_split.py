@@ -235,7 +235,7 @@ def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
     "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
 )
 def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
-    with pytest.raises(UsageError, match="needed is which of train, val and test train and which test"):
+    with pytest.raises(UsageError, match="give the sets that train and those that test"):
         SplitValues.parse(option)
 
 
@@ -251,11 +251,11 @@ def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
         (["train", "", "test"], "1 of 3 labelled images have no split, row 1 first"),
         (
             ["train", "train"],
-            "holds 2 train; needed are images of train to learn from",
+            "holds 2 train; fit needs images of train to learn from",
         ),
         (
             ["val", "test"],
-            "holds 1 test, 1 val; needed are images of train",
+            "holds 1 test, 1 val; fit needs images of train",
         ),
     ],
 )

@@ -189,7 +189,7 @@ def test_a_test_size_outside_0_and_1_is_refused(test_size: float) -> None:
 
 @pytest.mark.parametrize("C", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_c_that_is_no_positive_number_is_refused(C: float) -> None:
-    with pytest.raises(UsageError, match="needed is auto or a number above 0"):
+    with pytest.raises(UsageError, match="give auto or a number above 0"):
         FitOptions(C=C)
 
 

@@ -154,8 +154,8 @@ def test_undefined_figures_are_null_for_programs() -> None:
     ("truth", "P", "message"),
     [
         ([], np.empty((0, 2)), "no labelled image"),
-        (["a"], np.ones((1, 3)), r"shape \(1, 3\) were found; needed is \(1, 2\)"),
-        (["a"], np.array([[np.nan, 1]]), "1 of 1 rows have probabilities that are no numbers"),
+        (["a"], np.ones((1, 3)), r"shape \(1, 3\) were found; give \(1, 2\)"),
+        (["a"], np.array([[np.nan, 1]]), "1 of 1 rows have probabilities that are not numbers"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:

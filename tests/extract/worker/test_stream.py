@@ -159,8 +159,8 @@ def test_nothing_in_gives_nothing_out() -> None:
 @pytest.mark.parametrize(
     ("clock", "text"),
     [
-        (Clock(7.1, 2.6, 0.3), "decode 71 %, inference 26 %, write 3 %"),
-        (Clock(), "decode 0 %, inference 0 %, write 0 %"),
+        (Clock(7.1, 2.6, 0.3), "decode 71%, inference 26%, write 3%"),
+        (Clock(), "decode 0%, inference 0%, write 0%"),
     ],
 )
 def test_the_clock_speaks_in_per_cent(clock: Clock, text: str) -> None:

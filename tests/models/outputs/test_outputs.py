@@ -204,7 +204,7 @@ def test_a_socket_is_refused(out: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(out.parent)  # its name may have a hundred letters
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("out")
-        with pytest.raises(UsageError, match="what stands there is no file"):
+        with pytest.raises(UsageError, match="what stands there is not a file"):
             CallFiles(force=True).claim("out", OURS)
     assert out.is_socket()
 

@@ -58,9 +58,7 @@ def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, ka
     assert (turned["n_train"], turned["n_test"], turned["split"]["words"]) == (12, 24, "val:train")
     ran = cli("fit", "--force", kaggle, "--split", "train:test")
     assert ran.code == 2
-    assert (
-        "holds 24 train, 12 val; needed are images of train to learn from and of test to test on" in ran.err
-    )
+    assert "holds 24 train, 12 val; fit needs images of train to learn from and of test to test on" in ran.err
     assert cli("fit", "--force", kaggle, "--split", "train").code == 2
 
 
