@@ -64,6 +64,13 @@ COMMANDS: "dict[str, Row]" = {
         "Compare two classifiers.",
         "compare a.onnx b.onnx features.h5\n          fc7 compare a.onnx b.onnx a.h5 --features-b b.h5",
     ),
+    "choose": (
+        "fc7.classify.commands.choose",
+        "choose",
+        "Choose a network by your own images.",
+        "choose imgs/ --networks efficientnet-lite0,alexnet:pool5 --svm\n"
+        "          fc7 choose imgs/ --networks all --csv networks.csv",
+    ),
     "learning-curve": (
         "fc7.classify.commands.learning_curve",
         "learning_curve",

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     from fc7.classify.fit.fit import FitOptions as FitOptions
     from fc7.classify.fit.fit import fit_classifier as fit_classifier
     from fc7.classify.fit.from_cache import fit_cache as fit_cache
+    from fc7.classify.network_choice.choose_network import ChoiceOptions as ChoiceOptions
+    from fc7.classify.network_choice.choose_network import choose_network as choose_network
     from fc7.classify.predict.predict import classify_images as classify_images
 
 __all__ = [
+    "ChoiceOptions",
     "FeatureClassifier",
     "FitOptions",
+    "choose_network",
     "classify_images",
     "fit_cache",
     "fit_classifier",
@@ -25,7 +29,9 @@ __all__ = [
 
 _HOMES = {
     "FeatureClassifier": "fc7.classify.fit.estimator",
+    "ChoiceOptions": "fc7.classify.network_choice.choose_network",
     "FitOptions": "fc7.classify.fit.fit",
+    "choose_network": "fc7.classify.network_choice.choose_network",
     "classify_images": "fc7.classify.predict.predict",
     "fit_classifier": "fc7.classify.fit.fit",
     "fit_cache": "fc7.classify.fit.from_cache",

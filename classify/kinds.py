@@ -20,6 +20,11 @@ DRAWN_BY = "fc7 report"
 # The last column is also what tells the table from one that somebody wrote for `extract --labels`.
 SPLIT_COLUMNS = ("path", "label", "group", "split", "sha256")
 COMPARISON_COLUMNS = ("path", "truth", "first", "second", "first_correct", "second_correct")
+NETWORK_COLUMNS = (
+    *("network", "layer", "accuracy", "low", "high", "n_correct", "n_test"),
+    *("images_per_second", "measured_by", "bytes", "dim", "fit_seconds", "head", "C", "p_value", "features"),
+    "error",
+)
 CURVE_COLUMNS = ("share", "n_train", "images_per_class", "draw", "accuracy")
 SUSPECT_COLUMNS = ("path", "label", "suggested", "confidence", "suggested_confidence", "copy")
 _SIDES = tuple(f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split"))
@@ -123,6 +128,7 @@ PLOTS = {
 PREDICTIONS = named(Kind("a file of predictions", _is_predictions))
 SPLIT = table("a table of the split", SPLIT_COLUMNS)
 COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
+NETWORKS = table("a table of networks", NETWORK_COLUMNS)
 CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)

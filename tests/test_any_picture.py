@@ -87,7 +87,7 @@ def check_lines(lines: list[dict[str, str]], start: str) -> None:
 def test_classify_reads_every_kind_names_what_it_cannot_and_counts_the_rest(
     cli: CommandLine, new: Path, blocked: dict[str, str]
 ) -> None:
-    ran = cli("classify", "new", env=blocked)
+    ran = cli("classify", "--force", "new", env=blocked)
     assert ran.code == 1
     check_lines(lines_of(cli.folder / "predictions.csv"), "new/")
     assert "not images: 1 .jpg_original, 1 .nef, 1 .txt, 1 no suffix" in ran.err
@@ -96,12 +96,12 @@ def test_classify_reads_every_kind_names_what_it_cannot_and_counts_the_rest(
 def test_classify_does_so_when_the_shell_names_the_files(
     cli: CommandLine, new: Path, blocked: dict[str, str]
 ) -> None:
-    ran = cli("classify", *sorted(f"new/{path.name}" for path in new.iterdir()), env=blocked)
+    ran = cli("classify", "--force", *sorted(f"new/{path.name}" for path in new.iterdir()), env=blocked)
     assert ran.code == 1
     check_lines(lines_of(cli.folder / "predictions.csv"), "new/")
     cli.good("classify", "new/d", "-o", "one.csv")
     assert [line["label"] for line in lines_of(cli.folder / "one.csv")] == ["red"]
-    ran = cli("classify", "new/r.nef")
+    ran = cli("classify", "--force", "new/r.nef")
     assert ran.code == 2
     assert "'new/r.nef': no images by suffix or first bytes" in ran.err
 
@@ -111,7 +111,7 @@ def test_classify_does_so_in_archives(
     cli: CommandLine, new: Path, blocked: dict[str, str], form: str
 ) -> None:
     file = shutil.make_archive(str(cli.folder / "packed"), {"zip": "zip", "tar.gz": "gztar"}[form], new)
-    ran = cli("classify", Path(file).name, env=blocked)
+    ran = cli("classify", "--force", Path(file).name, env=blocked)
     assert ran.code == 1
     check_lines(lines_of(cli.folder / "predictions.csv"), f"{Path(file).name}/")
     assert "not images: 1 .jpg_original, 1 .nef, 1 .txt, 1 no suffix" in ran.err
@@ -120,7 +120,7 @@ def test_classify_does_so_in_archives(
 def test_classify_does_so_in_lists(cli: CommandLine, new: Path, blocked: dict[str, str]) -> None:
     names = [*sorted(path.name for path in new.iterdir()), "gone.jpg_large", "gone.txt"]
     (cli.folder / "list.txt").write_text("".join(f"new/{name}\n" for name in names))
-    ran = cli("classify", "list.txt", env=blocked)
+    ran = cli("classify", "--force", "list.txt", env=blocked)
     assert ran.code == 1
     lines = {line["path"].removeprefix("new/"): line for line in lines_of(cli.folder / "predictions.csv")}
     no_images = {name: f"named in list.txt line {names.index(name) + 1}, no image" for name in OTHERS}

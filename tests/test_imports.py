@@ -65,6 +65,7 @@ LIGHT = [
     "classify/kinds.py",
     "classify/commands/model_option.py",
     "classify/commands/export.py",
+    "classify/commands/choose.py",
     "classify/commands/duplicates.py",
     "classify/commands/fit.py",
     "classify/commands/evaluate.py",

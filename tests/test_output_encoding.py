@@ -47,7 +47,7 @@ def test_csv_and_json_on_a_pipe_are_utf8_whatever_python_was_told(
     assert ran.code == 0, ran.text
     rows = list(csv.DictReader(io.StringIO(ran.out)))
     assert {(row["path"].split("/")[1], row["label"]) for row in rows} == {(name, name) for name in CLASSES}
-    ran = fitted("classify", "imgs", "-m", "c.onnx", "-o", "p.csv", "--json", env=poor)
+    ran = fitted("classify", "imgs", "-m", "c.onnx", "-o", "p.csv", "--force", "--json", env=poor)
     assert set(read_json(ran.out)["counts"]) == set(CLASSES)
     assert [row["label"] for row in lines_of(fitted.folder / "p.csv")] == [row["label"] for row in rows]
 

@@ -18,8 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fc7.classify import ChoiceOptions as ChoiceOptions
     from fc7.classify import FeatureClassifier as FeatureClassifier
     from fc7.classify import FitOptions as FitOptions
+    from fc7.classify import choose_network as choose_network
     from fc7.classify import classify_images as classify_images
     from fc7.classify import fit_cache as fit_cache
     from fc7.classify import fit_classifier as fit_classifier
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ChoiceOptions",
     "ExtractOptions",
     "FeatureClassifier",
     "FitOptions",
+    "choose_network",
     "classify_images",
     "extract_features",
     "fit_cache",

@@ -1,7 +1,8 @@
-"""What `classify` and `evaluate` say when they are done, for people and for programs."""
+"""What commands say when they are done, for people and for programs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,31 @@ from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened
 from fc7.models.common.terminal import counted, one_line
+from fc7.models.common.text_table import fitted_table
 
 if TYPE_CHECKING:
+    from fc7.classify.fit.learning_verdict import LearningCurve
+    from fc7.classify.network_choice.result import NetworkChoice, NetworkResult
     from fc7.classify.predict.compare import Comparison
     from fc7.classify.predict.evaluate import Evaluation
     from fc7.classify.predict.predict import ClassifySummary
     from fc7.classify.predict.predictions import Prediction
 
 _FAILURES_SHOWN = 20
+# Heading of the table of `choose` -> is it a number, set flush right?
+_NETWORK_COLUMNS = {
+    "NETWORK": False,
+    "LAYER": False,
+    "ACCURACY": True,
+    "95% INTERVAL": True,
+    "IMAGES/S": True,
+    "MB": True,
+    "FEATURES": True,
+    "FIT S": True,
+}
+_WIDTH = 100
+# What gives way to the width, and how far.
+_LEAST = (("LAYER", 12), ("NETWORK", 17))
 
 
 def classify_report(summary: ClassifySummary) -> str:
@@ -176,6 +194,69 @@ def comparison_report(comparison: Comparison) -> str:
             f"left out: {counted(comparison.n_unmatched, 'image')} without a partner of the same label"
         )
     lines += [*_unread(comparison.failures), *(f"note: {note}" for note in comparison.notes)]
+    return "\n".join(lines)
+
+
+def choice_report(choice: NetworkChoice) -> str:
+    """A table of the networks, the test of the best two, which to take and how to go on."""
+    rows = [_network_cells(result) for result in choice.results]
+    lines = [
+        *_unread(choice.failures),
+        *choice.notes,
+        f"trained on {choice.n_train} and tested on the same {counted(len(choice.paths), 'image')}:",
+        fitted_table(_NETWORK_COLUMNS, rows, _WIDTH, _LEAST),
+    ]
+    if any(result.speed is not None and result.speed.measured_by == "bench" for result in choice.results):
+        lines.append("*: by `models bench`, from pixels to features; the others from file to row")
+    lines += [f"failed: {name}: {one_line(reason)}" for name, reason in choice.failed]
+    if choice.comparison is not None:
+        lines.append(f"the best two, by McNemar's exact test: {choice.comparison.verdict}")
+    lines += [choice.recommendation, *([choice.caution] if choice.caution else [])]
+    return "\n".join([*lines, f"go on with: {choice.next_command}"])
+
+
+def _network_cells(result: NetworkResult) -> tuple[str, ...]:
+    metrics, speed = result.fit.metrics, result.speed
+    low, high = metrics.accuracy_interval
+    mark = "" if speed is None or speed.measured_by == "extract" else "*"
+    return (
+        result.network,
+        result.layer,
+        f"{metrics.accuracy:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        "-" if speed is None else f"{speed.images_per_second:.1f}{mark}",
+        f"{result.size / 1e6:.1f}",
+        str(result.dim),
+        f"{result.fit.seconds:.1f}",
+    )
+
+
+def learning_curve_report(curve: LearningCurve, verbose: bool = False) -> str:
+    """The accuracy, whether more images would help, and a line for each size of the train set.
+
+    Parameters
+    ----------
+    verbose : bool
+        Say with which C, and how long it took.
+    """
+    low, high = wilson_interval(curve.n_correct, curve.n_test)
+    lines = [
+        f"accuracy  {curve.n_correct / curve.n_test:.1%}  with the whole train set ({curve.n_correct} of "
+        f"{curve.n_test} held-out images; 95% interval {low:.1%} to {high:.1%})",
+        curve.verdict,
+        "",
+        "images per class  training images  accuracy  spread  repeats",
+    ]
+    for point in curve.points:
+        spread = "-" if math.isnan(point.spread) else f"{point.spread:.1%}"
+        lines.append(
+            f"{point.images_per_class:16.1f}  {point.n_train:15.0f}  {point.mean:8.1%}  {spread:>6}  "
+            f"{len(point.accuracies):5}"
+        )
+    if verbose:
+        lines.append(f"{curve.head}, C = {curve.C:g}, measured in {curve.seconds:.1f} s")
+    if curve.problem:
+        lines.append(f"note: {curve.problem}")
     return "\n".join(lines)
 
 

@@ -1,1 +1,3 @@
-"""Rows to a fitted and evaluated classifier. Start at `classify.fit.fit`."""
+"""Rows to a fitted and evaluated classifier. `classify.fit.flow` is the way from split to
+result, `choose` and `cross_validate` decide head and C.
+"""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fc7.extract.cache.format.files import list_segments, lock_path, work_path
 from fc7.extract.cache.format.header import CacheHeader, Run, open_cache
-from fc7.extract.cache.format.lock import Owner
 from fc7.models.common.terminal import one_line
 
 
@@ -147,5 +146,8 @@ def describe(path: str | Path) -> CacheInfo:
 def _writer(lock: Path) -> str | None:
     if not lock.exists():
         return None
+    # A cache is seldom locked, and to tell who holds a lock loads processes and files.
+    from fc7.extract.cache.format.lock import Owner
+
     owner = Owner.read(lock)
     return owner.describe() if owner is not None and not owner.is_dead() else None

@@ -41,6 +41,8 @@ TEXTS: list[tuple[Kind, str, bool]] = [
     (kinds.DUPLICATES, f"cosine,exact,different_labels,{','.join(kinds.DUPLICATE_COLUMNS[4:])}\n", True),
     (kinds.SUSPECTS, "path,label,suggested,confidence,suggested_confidence,copy\n", True),
     (kinds.SUSPECTS, "path,label,suggested,confidence,suggested_confidence,copy,looked at\n", False),
+    (kinds.NETWORKS, f"{','.join(kinds.NETWORK_COLUMNS)}\n", True),
+    (kinds.NETWORKS, "network,layer,accuracy\n", False),
     (EVALUATION["figures.csv"], "figure,value\nn,200\n", True),
     (EVALUATION["figures.csv"], "figure,value\nwidth,20 cm\n", False),
     (EVALUATION["confusion.csv"], ",a,b\na,1,0\nb,0,1\n", False),

@@ -130,7 +130,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(cli: CommandLine) -> N
 def interrupt_after(cli: CommandLine, seconds: float) -> tuple[int, str]:
     """Start extract with one decode thread and press Ctrl-C so long after it has begun."""
     process = subprocess.Popen(
-        command((*ARGUMENTS, "-j", "1")),
+        command((*ARGUMENTS, "-j", "1", "-v")),
         cwd=cli.folder,
         env=cli.environment(),
         stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ Run = Callable[[list[str]], tuple[int, str]]
 CPU = ("--device", "cpu")
 EXTRACT = ("extract", "imgs", "--labels", "labels.csv", "--network", "tiny", *CPU)
 FIT = ("fit", "features.h5", "--svm", "-C", "1", "--duplicates", "off", "--keep-split", "kept.onnx")
+CHOOSE = ("choose", "imgs", "--labels", "labels.csv", "--networks", "tiny", "--svm", "-C", "1", *CPU)
 EXPORT = ("export", "-m", "classifier.onnx", "--features", "features.h5", "--images", "imgs")
 REPORT = ("report", "features.h5", "-m", "classifier.onnx", "--images", "imgs", "-o", "{}/report.html")
 REPORT_PLOTS = (*REPORT, "--plots", "{}")
@@ -106,6 +107,14 @@ CASES = [
         ("features.h5",),
         makes_folder=True,
     ),
+    *folder_cases((*CHOOSE, "-o", "{}"), "--output", {"tiny.h5": "a feature cache"}, "labels.csv", PHOTO),
+    Case(
+        (*CHOOSE, "-o", "fresh", "--csv", "{}"),
+        "--csv",
+        "a table of networks",
+        ("labels.csv", PHOTO),
+        makes_folder=True,
+    ),
     Case((*EXPORT, "-o", "{}"), "--output", "a full.onnx", ("classifier.onnx", "features.h5", PHOTO)),
     Case(
         (*EXPORT, "--format", "skops", "-o", "{}"),
@@ -174,6 +183,7 @@ INPUTS = {
     ("compare", "second"),
     ("compare", "--features-b"),
     ("compare", "--labels"),
+    ("choose", "--labels"),
     ("learning-curve", "features"),
     ("export", "--model"),
     ("export", "--features"),

@@ -109,7 +109,7 @@ def _become(asked: dict[str, Any], fds: Sequence[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
-    sys.argv = ["cli.py", *asked["arguments"]]
+    sys.argv = [str(ROOT / "cli.py"), *asked["arguments"]]
     code = 1
     try:
         from fc7.cli import main

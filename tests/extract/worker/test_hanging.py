@@ -200,7 +200,7 @@ def stopped(cli: CommandLine, env: Mapping[str, str]) -> tuple[subprocess.Popen[
     """A run some of whose decoding processes are stopped, when the first image was decoded."""
     (cli.folder / "f.h5").unlink(missing_ok=True)
     process = subprocess.Popen(
-        command([*ARGUMENTS[:-4], "-j", "9", "--json"]),
+        command([*ARGUMENTS[:-4], "-j", "9", "--json", "-v"]),
         cwd=cli.folder,
         env=cli.environment(env),
         stdout=subprocess.PIPE,

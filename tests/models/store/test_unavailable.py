@@ -209,7 +209,7 @@ def test_a_package_that_is_not_installed_is_told_in_the_same_screen(
     monkeypatch.setenv("FC7_HOME", str(tmp_path))
     for door in (
         "fc7.models.store.unavailable",
-        "fc7.models.store.ensure",
+        "fc7.models.store.installed",
         "fc7.models.store.availability",
     ):
         monkeypatch.setattr(f"{door}.is_installed", lambda source: False)
