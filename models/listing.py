@@ -45,7 +45,7 @@ def network_rows(notify: Notify | None = None) -> list[Row]:
     """
     say = notify or (lambda note: None)
     here = store.names()
-    figures = measured_here(notify)
+    measured = measured_here(notify)
     try:
         default = default_network().name
     except UsageError as exc:
@@ -58,7 +58,7 @@ def network_rows(notify: Notify | None = None) -> list[Row]:
             "default": name == default,
             **(_stored_row(name) if name in here else _catalogue_row(catalog.entry(name))),
             **_package(name),
-            "measured": asdict(figures[name]) if name in figures else None,
+            "measured": asdict(measured[name]) if name in measured else None,
         }
         for name in names
     ]

@@ -216,7 +216,7 @@ def _check_range(spec: PreprocessSpec, scale_stated: bool, say: Notify) -> None:
     Raises
     ------
     UsageError
-        If no pixel can be as bright as the mean; or if the numbers are doubtful and the scale is not stated.
+        If no pixel can be as bright as the mean; or if the numbers are improbable and no scale is stated.
     """
     white = 255 * spec.scale
     found = (

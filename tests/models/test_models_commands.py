@@ -238,7 +238,7 @@ def test_default_says_what_is_and_who_chose_it(root: Path, monkeypatch: pytest.M
     monkeypatch.setenv("FC7_NETWORK", "resnet18")
     result = models_command("default", "vgg19", "--json")
     assert json.loads(result.stdout) == {"name": "resnet18", "chosen_by": "environment"}
-    assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK goes before it\n"
+    assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK takes precedence\n"
     monkeypatch.delenv("FC7_NETWORK")
     assert run("default", "--unset").startswith("alexnet, ")
     assert run("default", "--unset").startswith("alexnet, ")

@@ -222,7 +222,7 @@ def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
         ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test tested (--split)"),
     ],
 )
-def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
+def test_a_given_split_is_kept_and_the_option_says_which_words_test(
     option: str, train: list[int], test: list[int], said: str
 ) -> None:
     words = ["train", "test", "val", "train", "test"]
@@ -232,7 +232,7 @@ def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
 
 
 @pytest.mark.parametrize(
-    "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
+    "option", ["train", "train:train", "train:", "train:val:test", "train:exam", "", "train;val"]
 )
 def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
     with pytest.raises(UsageError, match="give the sets that train and those that test"):
@@ -264,7 +264,7 @@ def test_a_split_column_with_holes_or_one_part_is_refused(words: list[str], mess
         column_split(words, sides(), np.arange(len(words)), lambda i: f"row {i}")
 
 
-def test_groups_that_are_all_needed_in_training_leave_nothing_to_judge_with() -> None:
+def test_groups_that_are_all_needed_in_training_leave_nothing_to_test_with() -> None:
     groups = ["u", "u", "v", "v"]
     with pytest.raises(DataError, match="no image can be held out as the test set"):
         stratified_split(np.array([0, 1, 0, 2]), grouped(groups), 0.3, ["a", "b", "c"])

@@ -119,7 +119,7 @@ def test_an_export_is_tried_on_the_others(cli: CommandLine) -> None:
     assert f"not tried on {LETHAL}: it ended 2 runs that read nothing else" in last.stderr
     assert read_json(last.stdout)["images"] == 23
     assert left(cli) == []
-    assert read_json(cli.good("export", "--images", "imgs", "--json").out)["images"] == 24
+    assert read_json(cli.good("export", "--images", "imgs", "--json", "--force").out)["images"] == 24
 
 
 @needs_pwrite
