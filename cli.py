@@ -247,7 +247,7 @@ def application() -> "typer.Typer":
         typer.Typer(cls=CacheCommands, no_args_is_help=True),
         name="cache",
         short_help="Describe, check or convert a cache.",
-        help="Look into a features.h5, check it, join two, hand it to other tools.",
+        help="Describe a feature cache, check it, merge two, convert it for other tools.",
     )
 
     @app.callback()
@@ -261,7 +261,7 @@ def application() -> "typer.Typer":
             help="Print the version and stop.",
         ),
     ) -> None:
-        """Frozen AlexNet features once, an honest linear classifier in seconds.
+        """Transfer learning for images: features of a frozen network once, a linear probe in seconds.
 
         Three steps: extract (images to features.h5), fit (features to a classifier), classify (new images
         to predictions.csv). `fc7 demo` shows all of it on drawn shapes.
@@ -338,9 +338,9 @@ def _run() -> None:
             _fail(f"stdout: cannot be written ({exc.strerror}); free the disk or send it elsewhere", 1)
         # The second is what CPython says where the system starts no more threads.
         if isinstance(exc, MemoryError) or str(exc) == "can't start new thread":
-            _fail("memory or threads ran out; end what else takes them, or ask for less with -j and -b", 1)
+            _fail("memory or threads ran out; end other programs, or take less with -j and -b", 1)
         _fail(
-            f"fc7 met something it does not know: {type(exc).__name__}: {exc}. This is a fault of ours; "
+            f"fc7 met an error it does not know: {type(exc).__name__}: {exc}. The fault is fc7's; "
             "FC7_TRACEBACK=1 shows where, please report it",
             1,
         )

@@ -64,7 +64,7 @@ def _is_predictions(path: Path) -> bool:
 
 
 def _is_confusion(path: Path) -> bool:
-    """A square table with an empty corner, which anybody may have made, beside figures that we wrote."""
+    """A square table with an empty corner, which anybody may have made, beside metrics that we wrote."""
     figures = path.with_name("figures.csv")
     text = io.StringIO(head(path).decode("utf-8", "surrogateescape"), newline="")
     header, *rows = itertools.islice(csv.reader(text), 2)

@@ -64,7 +64,7 @@ class Patience:
                 return float(fixed)
             except ValueError as exc:
                 raise UsageError(
-                    f"FC7_DEADLINE={fixed!r} was found; needed is a number of seconds, or leave it unset"
+                    f"FC7_DEADLINE={fixed!r} was found; give a number of seconds, or leave it unset"
                 ) from exc
         if not self._amount:
             return _UNKNOWN

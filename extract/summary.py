@@ -101,7 +101,7 @@ class ExtractSummary:
 
 
 def summary_text(summary: ExtractSummary) -> str:
-    """A few lines: the failures with their reasons, what was ignored, the figures, the file."""
+    """A few lines: the failures with their reasons, what was ignored, counts and speed, the file."""
     lines = [f"skipped {failure.text}" for failure in summary.failures[:_FAILURES_SHOWN]]
     more = len(summary.failures) - _FAILURES_SHOWN
     if more > 0:
@@ -135,12 +135,13 @@ def summary_text(summary: ExtractSummary) -> str:
 def failed_text(summary: ExtractSummary) -> str:
     """What to say at the end where some images, or all, could not be read, and how to go on."""
     if not summary.rows:
-        return f"none of {summary.images} images gave a row; the first: {summary.failures[0].text}"
+        images = counted(summary.images, "image")
+        return f"none of {images} gave a row; the first: {summary.failures[0].text}"
     return (
         f"{summary.unread} of {summary.images} images could not be read (the first: "
-        f"{(summary.failures or summary.stale)[0].text}); {summary.out} keeps the rows of {summary.rows}, "
-        f"and fit can go on with them: {command_line('fit', summary.out)}. --max-failures says how many may "
-        "fail without an error"
+        f"{(summary.failures or summary.stale)[0].text}); fit can go on with "
+        f"{counted(summary.rows, 'row')}: {command_line('fit', summary.out)}; --max-failures "
+        f"{summary.unread} allows so many"
     )
 
 

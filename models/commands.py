@@ -114,7 +114,7 @@ def show(
 
 def default(
     name: Annotated[str | None, typer.Argument(help="The network that is meant where none is named.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Take the network store's default away.")] = False,
+    unset: Annotated[bool, typer.Option("--unset", help="Remove the network store's default.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say which network --network means if it is not given, or choose another.
@@ -129,7 +129,7 @@ def default(
     if name is not None:
         path = keep_default(name)
         if chosen_default().chosen_by == "environment":
-            typer.echo(f"{name} is kept in {path}; {chosen_default().why} goes before it", err=True)
+            typer.echo(f"{name} is kept in {path}; {chosen_default().why} takes precedence", err=True)
     elif unset:
         forget_default()
     chosen = default_network()

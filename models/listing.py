@@ -45,7 +45,7 @@ def network_rows(notify: Notify | None = None) -> list[Row]:
     """
     say = notify or (lambda note: None)
     here = store.names()
-    figures = measured_here(notify)
+    measured = measured_here(notify)
     try:
         default = default_network().name
     except UsageError as exc:
@@ -58,7 +58,7 @@ def network_rows(notify: Notify | None = None) -> list[Row]:
             "default": name == default,
             **(_stored_row(name) if name in here else _catalogue_row(catalog.entry(name))),
             **_package(name),
-            "measured": asdict(figures[name]) if name in figures else None,
+            "measured": asdict(measured[name]) if name in measured else None,
         }
         for name in names
     ]
@@ -191,7 +191,7 @@ def facts_text(facts: Mapping[str, Any]) -> str:
     line("features", f"{facts['features']}, {facts['dim']} numbers an image{pooled}")
     line("fingerprint", facts.get("fingerprint"))
     tops = (("top-1", facts.get("top1")), ("top-5", facts.get("top5")))
-    accuracy = ", ".join(f"{top} {value} %" for top, value in tops if value is not None)
+    accuracy = ", ".join(f"{top} {value}%" for top, value in tops if value is not None)
     line("accuracy", accuracy and f"{accuracy} ({facts['accuracy_source']})")
     if facts.get("params") is not None:
         line("size", f"{facts['params']:,} parameters, {facts['macs']:,} multiplications an image")

@@ -53,7 +53,7 @@ def test_the_cache_opens_without_us(cli: CommandLine) -> None:
 
 def test_fit_prints_what_it_measured(cli: CommandLine) -> None:
     ran = cli.good("fit", "--force", "--softmax", "-o", "softmax.onnx")
-    for word in ["accuracy", "95%", "recall", "confusion", "C", *COLOURS]:
+    for word in ["accuracy", "95% interval", "recall", "confusion", "C", *COLOURS]:
         assert word in ran.out
     # 8 a class at 0.7: 5.6 rounds to 6, so 6 + 6 + 6 and 2 + 2 + 2.
     answer = read_json(cli.good("fit", "--force", "--svm", "--json", "-o", "again.onnx").out)

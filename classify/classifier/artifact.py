@@ -146,7 +146,7 @@ def load_classifier(path: str | Path) -> Classifier:
     except OSError as exc:
         raise ClassifierError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
     except DecodeError as exc:
-        raise ClassifierError(f"{path}: damaged, or no ONNX file; fit again, or give another -m") from exc
+        raise ClassifierError(f"{path}: damaged, or not an ONNX file; fit again, or give another -m") from exc
     meta = {entry.key: entry.value for entry in model.metadata_props}
     _check_format(path, meta)
     try:

@@ -31,7 +31,7 @@ def check_arrays(classifier: Classifier, arrays: Arrays, version: int) -> None:
     K, d, one_vs_one = len(classifier.classes_), classifier.n_features, classifier.head == "svm-ovo"
     n_rows = n_pairs(K) if one_vs_one else K
     if len(classifier.coef_) != n_rows:
-        raise ValueError(f"coef has shape {classifier.coef_.shape}, needed is {(n_rows, d)}")
+        raise ValueError(f"coef has shape {classifier.coef_.shape}, not {(n_rows, d)}")
     fixed = fixed_arrays(K, one_vs_one=one_vs_one)
     shapes: dict[str, tuple[int, ...]] = {
         "coef": (n_rows, d),
@@ -44,7 +44,7 @@ def check_arrays(classifier: Classifier, arrays: Arrays, version: int) -> None:
     }
     for name, array in arrays.items():
         if array.shape != shapes.get(name, ()):
-            raise ValueError(f"{name} has shape {array.shape}, needed is {shapes.get(name, ())}")
+            raise ValueError(f"{name} has shape {array.shape}, not {shapes.get(name, ())}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinite numbers")
     expected = arrays_of(classifier, version)

@@ -120,14 +120,14 @@ def run_demo(
     summary = extract_features([root / SHAPES], files[FEATURES], options, progress=bar, notify=say)
     say(summary_text(summary))
 
-    say("3. fitting two classifiers, each tested on the 30 % held out")
+    say("3. fitting two classifiers, each tested on the 30% held out")
     metrics = fit_heads(root, files, seed, bar)
     for head, found in metrics.items():
         say(f"   {head}: {found.n_correct} of {found.n} right")
 
     say(f"4. classifying {_ROWS * _COLUMNS} new shapes")
     n_right, n_tiles = classify_new_shapes(root, files, seed, say, bar)
-    say(f"   {n_right} of {n_tiles} right; wrote {root / MONTAGE}")
+    say(f"   {n_right} of {n_tiles} shapes shapes right; wrote {root / MONTAGE}")
 
     say("5. the network's own 1000 classes on photographs")
     photographs = name_photographs(files[ANSWERS], network, say, bar)
@@ -205,7 +205,7 @@ def classify_new_shapes(
         save_png(tile, files[_tile(i)])
     predictions = files[PREDICTIONS_FILE]
     classify_images([root / TILES], root / "svm.onnx", predictions, progress=progress, notify=say)
-    # The folder may hold pictures of the user's own; they are classified too, and no part of the figures.
+    # The folder may hold pictures of the user's own; they are classified too, and are not counted.
     lines = {"/".join(Path(line["path"]).parts[-2:]): line for line in _lines(root / PREDICTIONS_FILE)}
     found = [(line["label"], float(line["score"])) for line in (lines[_tile(i)] for i in range(len(tiles)))]
     shown = [

@@ -22,7 +22,7 @@ def demo_report(summary: DemoSummary) -> str:
     name = summary.network.name
     lines = [
         "",
-        "the same by hand:",
+        "the same, command by command:",
         *(f"  {command}" for command in commands_by_hand(summary)),
         "",
         "on your own photographs, a folder for each class (imgs/cat/001.jpg, imgs/dog/001.jpg, ...):",
@@ -35,18 +35,18 @@ def demo_report(summary: DemoSummary) -> str:
     for head, found in summary.metrics.items():
         low, high = found.accuracy_interval
         lines.append(
-            f"  {head + ':':<9}{found.accuracy:.1%} of {found.n} held-out ones right "
+            f"  {head + ':':<9}{found.accuracy:.1%} of {found.n} held-out images right "
             f"(95% interval {low:.1%} to {high:.1%})"
         )
     lines.append(
-        f"  {summary.n_right} of {summary.n_tiles} new ones right; {summary.folder / MONTAGE} shows each"
+        f"  {summary.n_right} of {summary.n_tiles} new shapes right; {summary.folder / MONTAGE} shows each"
     )
     if not summary.network.trained:
         lines += [
             "",
-            "These weights are random: better than guessing (25%), no more. A trained network does more.",
+            "The weights are random: better than guessing (25%), no more. A trained network does more.",
             *brought_by_pip(name),
-            "The default network is downloaded by:",
+            "This downloads the default network:",
             f"  {command_line('models', 'pull', 'alexnet')}",
         ]
     return "\n".join(lines)

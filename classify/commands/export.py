@@ -29,10 +29,13 @@ def export(
     ] = "onnx",
     images: Annotated[
         list[str] | None,
-        typer.Option(metavar="INPUT", help="Images to try full.onnx on; may be given again. Default: next."),
+        typer.Option(
+            metavar="INPUT", help="Images to try full.onnx on; may be repeated. Default: those of --features."
+        ),
     ] = None,
     features: Annotated[
-        Path, typer.Option(help="A feature cache whose images it is tried on; without it, drawn pictures.")
+        Path,
+        typer.Option(help="A feature cache; full.onnx is tried on its images, without it on drawn pictures."),
     ] = Path("features.h5"),
     label_names: Annotated[
         bool, typer.Option("--label-names", help="Also an output `name`: the label as a text.")
@@ -48,7 +51,7 @@ def export(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Hand a classifier over to people and programs that do not have fc7.
+    """Export a classifier for people and programs that do not have fc7.
 
     full.onnx takes pictures of the network's size (uint8, n, height, width, 3, RGB) and gives label,
     probabilities and rejected; its metadata has the labels and says how to resize. It is written only if

@@ -150,6 +150,6 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([kMGT]?)B", text.strip(), re.IGNORECASE)
     if found is None:
-        raise UsageError(f"--memory {text} was found; needed is a size such as 500MB or 4GB")
+        raise UsageError(f"--memory {text} was found; give a size such as 500MB or 4GB")
     power = ["", "k", "m", "g", "t"].index(found[2].lower())
     return int(float(found[1]) * 1000**power)

@@ -1,4 +1,4 @@
-"""Figures as `fit` and `evaluate` print them, with their sample size, and the confusion matrix."""
+"""Metrics as `fit` and `evaluate` print them, with their sample size, and the confusion matrix."""
 
 from __future__ import annotations
 

@@ -166,5 +166,5 @@ def parse_C(text: str) -> float | None:  # noqa: N802
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        raise UsageError(f"-C {text} was found; needed is auto or a number above 0")
+        raise UsageError(f"-C {text} was found; give auto or a number above 0")
     return value

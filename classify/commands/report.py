@@ -32,7 +32,7 @@ def report(
         Path | None, typer.Option(metavar="DIR", help="Write each plot there too, as PNG and SVG.")
     ] = None,
     tsne: Annotated[
-        bool, typer.Option("--tsne", help="Map the features by t-SNE; PCA is at once, t-SNE takes longer.")
+        bool, typer.Option("--tsne", help="Map the features by t-SNE, which takes longer than PCA.")
     ] = False,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -76,8 +76,8 @@ def report(
         say(f"no pictures: {made.problem}; give the place of the images with --images")
     elif made.missing:
         say(
-            f"{made.missing} of {made.pictures + made.missing} pictures are missing: images moved or "
-            "changed; if they moved, give their place with --images"
+            f"{made.missing} of {made.pictures + made.missing} pictures are missing, as images moved or "
+            "changed; give the place of moved images with --images"
         )
     if not quiet:
         for path in made.plots:

@@ -63,12 +63,12 @@ def classify_report(summary: ClassifySummary) -> str:
             f"above 1), do not trust {label}: {novel_names(summary.novel, summary.n_novel, where)}"
         )
     rate = f", {summary.classified / summary.seconds:.0f} images/s" if summary.seconds else ""
-    figures = (
+    done = (
         f"{counted(summary.images, 'image')}, {summary.classified} classified, "
         f"{counted(len(summary.failures), 'failure')}, "
         f"{summary.seconds:.1f} s{rate}"
     )
-    lines.append(", ".join([figures, *nodes_text(summary.nodes)]))
+    lines.append(", ".join([done, *nodes_text(summary.nodes)]))
     if summary.out is not None:
         lines.append(f"wrote {summary.out}")
     return "\n".join(lines)
@@ -264,11 +264,8 @@ def _unread(failures: list[Failure]) -> list[str]:
     """Those that are in no metric, and what follows."""
     if not failures:
         return []
-    found = counted(len(failures), "image")
-    return [
-        *_failures(failures),
-        f"{found} could not be read: not evaluated and in no metric, and the exit code is 1",
-    ]
+    found = counted(len(failures), "unreadable image is", "unreadable images are")
+    return [*_failures(failures), f"{found} not evaluated, so the exit code is 1"]
 
 
 def _failures(failures: list[Failure]) -> list[str]:

@@ -24,10 +24,12 @@ def suspects(
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
-    top: Annotated[int, typer.Option(min=1, help="How many are printed.")] = 30,
+    top: Annotated[int, typer.Option(min=1, help="Suspects that are printed.")] = 30,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write all of them here, best suspects first."),
+        typer.Option(
+            "--csv", metavar="FILE", help="Also write all suspects here, the most suspicious first."
+        ),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also list labels that are contradicted less surely.")
@@ -35,7 +37,7 @@ def suspects(
     copy: Annotated[
         Path | None,
         typer.Option(
-            "--copy", metavar="DIR", help="Also copy those that are printed into folders of this new folder."
+            "--copy", metavar="DIR", help="Also copy the printed suspects into folders of this new folder."
         ),
     ] = None,
     layer: Annotated[

@@ -45,7 +45,7 @@ def identity_given(features: FeatureSet | FeatureIdentity | None) -> FeatureIden
     if isinstance(features, FeatureIdentity | None):
         return features or FeatureIdentity()
     raise UsageError(
-        f"a {type(features).__name__} was found for what made the features; needed is the FeatureSet that "
+        f"a {type(features).__name__} was found for what made the features; give the FeatureSet that "
         "load_features gave, or a FeatureIdentity"
     )
 

@@ -60,10 +60,10 @@ class SplitOptions:
         if self.duplicates not in DUPLICATES:
             parse_cosine("--duplicates", self.duplicates, DUPLICATES)
         if self.per_class is not None and self.per_class < 1:
-            raise UsageError(f"--per-class {self.per_class} was found; needed is a number from 1")
+            raise UsageError(f"--per-class {self.per_class} was found; give a number from 1")
         if not 0 < self.test_size < 1:
             raise DataError(
-                f"--test-size {self.test_size:g} was found; needed is a share between 0 and 1, such as 0.3"
+                f"--test-size {self.test_size:g} was found; give a share between 0 and 1, such as 0.3"
             )
 
 
@@ -81,5 +81,5 @@ def parse_cosine(option: str, text: str, words: Sequence[str] = ()) -> float:
         value = math.nan
     if not 0 < value <= 1:
         needed = ", ".join([*words, "a cosine above 0 and up to 1, such as 0.9"])
-        raise UsageError(f"{option} {text} was found; needed is {needed}")
+        raise UsageError(f"{option} {text} was found; give {needed}")
     return value

@@ -168,7 +168,7 @@ def _unpacked(text: str, n_bytes: int) -> Keys:
     except binascii.Error as exc:
         raise ValueError(f"the split is not base64: {exc}") from exc
     if len(data) % n_bytes:
-        raise ValueError(f"the split has {len(data)} bytes; needed are {n_bytes} for an image")
+        raise ValueError(f"the split has {len(data)} bytes, and each image takes {n_bytes}")
     return _from_bytes(data, n_bytes)
 
 

@@ -91,15 +91,13 @@ def make_table(
     with np.errstate(over="ignore"):
         features = np.empty((len(y), 0), np.float32) if X is None else np.asarray(X, np.float32)
     if X is not None and (features.ndim != 2 or 0 in features.shape):
-        raise DataError(f"features of shape {features.shape} were found; needed is (n_images, n_features)")
+        raise DataError(f"features of shape {features.shape} were found; give (n_images, n_features)")
     n = len(features)
     columns = {"y": y, "paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
     columns["thumbnails"] = thumbnails
     for name, column in columns.items():
         if column is not None and len(column) != n:
-            raise DataError(
-                f"{name} has {len(column)} entries for {n} rows of features; needed is one for each"
-            )
+            raise DataError(f"{name} has {len(column)} entries for {n} rows of features; give one for each")
     labels = list(map(normal, _texts(y)))
     rows = np.array([i for i, label in enumerate(labels) if label], np.intp)
     if not len(rows):
@@ -191,7 +189,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
     if len(classes) < 2:
         raise DataError(
             f"all {len(labels)} labelled images to learn from are of one class, {classes[0]!r}; "
-            "needed are two classes or more"
+            "give two classes or more"
         )
     if not halved:
         return classes
@@ -201,7 +199,7 @@ def check_classes(labels: Sequence[str], content: Sequence[str] | None, *, halve
     if single:
         what = "one image" if counts[single[0]] == 1 else "one image and copies of it"
         raise DataError(
-            f"{len(single)} of {len(classes)} classes have {what}: {name_some(single)}; needed are two, "
+            f"{len(single)} of {len(classes)} classes have {what}: {name_some(single)}; each needs two, "
             "one to train on and one to test on: add images, or leave these classes out"
         )
     return classes

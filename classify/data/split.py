@@ -120,7 +120,7 @@ def stratified_split(
     if side.all():
         raise DataError(
             "no image can be held out as the test set: every group, or image with its copies, is the only "
-            "one of some class; needed are two of at least one class: add images, or declare finer groups"
+            "one of some class; one class at least needs two: add images, or declare finer groups"
         )
     asked = "--test-size" if per_class is None else "--per-class"
     whole = "copies and groups stay whole" if not fixed else "kept images stay, copies and groups stay whole"
@@ -254,7 +254,7 @@ def column_split(
     found = ", ".join(f"{n} {value}" for value, n in zip(*np.unique(values, return_counts=True), strict=True))
     if not len(train) or not len(test):
         raise DataError(
-            f"the given split holds {found}; needed are images of {_joined(sides.train)} to learn from and "
+            f"the given split holds {found}; fit needs images of {_joined(sides.train)} to learn from and "
             f"of {_joined(sides.test)} to test on (--split)"
         )
     notes = []

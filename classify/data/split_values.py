@@ -45,7 +45,7 @@ class SplitValues:
         sides = [frozenset(SPLIT_VALUES.get(word, "") for word in side) for side in written]
         if len(sides) != 2 or "" in sides[0] | sides[1] or sides[0] & sides[1]:
             raise UsageError(
-                f"--split {text!r} was found; needed is which of train, val and test train and which test, "
+                f"--split {text!r} was found; give the sets that train and those that test, "
                 f"such as train:test or train,val:test, or {DRAW} to draw a split all the same"
             )
         return cls(*sides)

@@ -20,6 +20,7 @@ from fc7.classify.kinds import CARD, card_end
 from fc7.classify.predict.score import stored_network
 from fc7.models.catalog.catalog import entry, names
 from fc7.models.common.durable import explained
+from fc7.models.common.terminal import counted
 from fc7.models.network.spec import PreprocessSpec
 from fc7.models.outputs.outputs import Destination, claimed
 
@@ -141,7 +142,7 @@ def _method(classifier: Classifier, made: Mapping[str, Any], metrics: Mapping[st
     lines = [
         "- accuracy: share of the test images whose most probable class is right",
         "- mean class recall: the mean of each class's share, however many images it has",
-        "- intervals: Wilson's, 95 %, for test images drawn at random from those to come",
+        "- intervals: Wilson's, 95%, for test images drawn at random from those to come",
         f"- probabilities: calibration {plain(str(made.get('calibration', MISSING)))}, "
         f"scale {classifier.scale:.4g}",
     ]
@@ -181,10 +182,10 @@ def _data(made: Mapping[str, Any]) -> list[str]:
 def _copies(found: Mapping[str, Any]) -> list[str]:
     if not is_number(found.get("groups")):
         return ["Near-duplicates were not searched for, or what was found was not recorded."]
-    tied = "1 group" if found["groups"] == 1 else f"{found['groups']} groups"
+    groups = counted(int(found["groups"]), "group")
     lines = [
-        f"Near-duplicates: {tied} of {found.get('images')} images "
-        f"({found.get('exact_copies')} exact copies); each was kept on one side of a split that was drawn."
+        f"Near-duplicates: {groups} of {found.get('images')} images "
+        f"({found.get('exact_copies')} exact copies); a split that was drawn keeps each on one side."
     ]
     leak = Leakage.from_json(found)
     if leak is not None:
@@ -200,7 +201,7 @@ def _copies(found: Mapping[str, Any]) -> list[str]:
 def _people() -> list[str]:
     return [
         "The file does not know who or what the images show, whether those shown agreed, or what a wrong "
-        "prediction costs. Whoever hands it on should add that here. A network that was trained on ImageNet "
+        "prediction costs. Add that here before you pass the file on. A network that was trained on ImageNet "
         "sees with that collection's choice of pictures and words."
     ]
 

@@ -44,6 +44,7 @@ from fc7.extract.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside
 from fc7.models.common.errors import ClassifierError
 from fc7.models.common.progress import Notify, Progress, Silent
+from fc7.models.common.terminal import counted
 from fc7.models.graph.fusion import fuse, write_model
 from fc7.models.graph.prepare import prepared, runnable
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec
@@ -90,8 +91,8 @@ class Exported:
         shape = ", ".join(map(str, self.input_shape))
         return (
             f"images uint8 ({shape}) RGB -> {', '.join(self.outputs)}; opset {self.opset}\n"
-            f"tried on {self.images} images of {self.source}: probabilities differ from those of classify by "
-            f"at most {self.difference:.1e}\n"
+            f"tried on {counted(self.images, 'image')} of {self.source}: probabilities differ from those of "
+            f"classify by at most {self.difference:.1e}\n"
             f"wrote {' and '.join(map(str, self.files))}, {self.size / 1e6:.1f} MB"
         )
 

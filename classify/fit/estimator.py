@@ -218,7 +218,7 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _options(self) -> FitOptions:
         if self.C != _AUTO and not isinstance(self.C, Real):
-            raise ValueError(f"C={self.C!r} was found; needed is 'auto' or a number above 0")
+            raise ValueError(f"C={self.C!r} was found; give 'auto' or a number above 0")
         try:
             return FitOptions(
                 head=None if self.head == _AUTO else self.head,
@@ -256,7 +256,7 @@ def _check_names(names: Sequence[str], labels: NDArray[Any]) -> None:
             "fit(X[y != ''], y[y != ''])"
         )
     if len(names) < 2:
-        raise ValueError(f"all {len(labels)} rows are of one class, {names[0]!r}; needed are two or more")
+        raise ValueError(f"all {len(labels)} rows are of one class, {names[0]!r}; give two or more")
 
 
 def _choose(

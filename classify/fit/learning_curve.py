@@ -79,12 +79,10 @@ def learning_curve(
     """
     head, C, normalize = options.head, options.C, options.normalize
     if head is None or C is None or normalize == "auto":
-        raise UsageError(
-            f"head {head}, C {C} and normalize {normalize!r} were found; needed is a choice of all three"
-        )
+        raise UsageError(f"head {head}, C {C} and normalize {normalize!r} were found; give all three")
     (X, y), (X_test, y_test) = train, test
     if repeats < 2:
-        raise UsageError(f"--repeats {repeats} was found; needed are 2 at least, to see the spread")
+        raise UsageError(f"--repeats {repeats} was found; give 2 at least, which show a spread")
     started = time.perf_counter()
     progress = progress or Silent()
     n_classes = int(y.max()) + 1

@@ -88,7 +88,7 @@ def out_of_fold(
     """
     options = options or FitOptions()
     if options.normalize == "auto":
-        raise UsageError(f"normalize 'auto' was found; needed is one of {', '.join(KINDS)}")
+        raise UsageError(f"normalize 'auto' was found; give one of {', '.join(KINDS)}")
     normalize: Normalization = options.normalize
     classes = tuple(in_order(table.labels))
     y = codes_of(table.labels, classes)
@@ -97,7 +97,7 @@ def out_of_fold(
     fold = make_folds(y, group, len(classes))
     if len(np.unique(y[fold >= 0])) < 2:
         raise DataError(
-            f"{len(classes)} classes in {len(y)} labelled images were found; needed are two classes of two "
+            f"{len(classes)} classes in {len(y)} labelled images were found; give two classes of two "
             "images or groups each, so that each image can be compared with others of its class"
         )
     X, large = table.X[table.rows], len(y) * table.X.shape[1] * len(classes) > _LARGE

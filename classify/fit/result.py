@@ -57,7 +57,7 @@ class FitOptions(SplitOptions):
     ('l2', 0)
     >>> FitOptions(C=0)
     Traceback (most recent call last):
-    fc7.models.common.errors.UsageError: -C 0 was found; needed is auto or a number above 0
+    fc7.models.common.errors.UsageError: -C 0 was found; give auto or a number above 0
     """
 
     head: Head | None = None
@@ -72,7 +72,7 @@ class FitOptions(SplitOptions):
     def __post_init__(self) -> None:
         SplitOptions.__post_init__(self)
         if self.C is not None and not 0 < self.C < math.inf:
-            raise UsageError(f"-C {self.C:g} was found; needed is auto or a number above 0")
+            raise UsageError(f"-C {self.C:g} was found; give auto or a number above 0")
         if self.reject_precision is not None and self.reject_below is not None:
             raise UsageError("found --reject-precision and --reject-below; give one of them, or neither")
         for option, share in (
@@ -80,17 +80,15 @@ class FitOptions(SplitOptions):
             ("--reject-below", self.reject_below),
         ):
             if share is not None and not 0 < share < 1:
-                raise UsageError(
-                    f"{option} {share:g} was found; needed is a share between 0 and 1, such as 0.95"
-                )
+                raise UsageError(f"{option} {share:g} was found; give a share between 0 and 1, such as 0.95")
         if self.head not in (*HEADS, None) or self.normalize not in (*KINDS, "auto"):
             raise UsageError(
-                f"head {self.head!r} and normalize {self.normalize!r} were found; needed are a head of "
+                f"head {self.head!r} and normalize {self.normalize!r} were found; give a head of "
                 f"{', '.join(HEADS)} or None and a normalisation of {', '.join(KINDS)} or auto"
             )
         if self.class_weight not in CLASS_WEIGHTS:
             raise UsageError(
-                f"class weight {self.class_weight!r} was found; needed is one of {', '.join(CLASS_WEIGHTS)}"
+                f"class weight {self.class_weight!r} was found; give one of {', '.join(CLASS_WEIGHTS)}"
             )
 
     @property

@@ -9,8 +9,8 @@ head is of anything else, while two classes that look alike have large margins w
 
 A contradiction is not yet an error: where the heads are weak, most of what they contradict is right. Named
 are labels that pass two thresholds. One is the class's own, as in that paper (section 3.1), whose threshold
-is the mean self-confidence of the images that bear the label: heads that doubt a whole class say little of
-one image of it. The other is on the odds: were `PRIOR` of the labels changed at random to any other class,
+is the mean self-confidence of the images that bear the label: heads unsure of a class say little of one
+image of it. The other is on the odds: were `PRIOR` of the labels changed at random to another class,
 Bayes' rule gives the probability that this one was, and their sum is how many of the named ones to expect to
 be wrong. With 5 % flipped, two networks and four sets, three draws each, the first k, k flips, hold as many
 flips as before, and 0.9 to 2.1 times k are named, where 1 to 10 times k were contradicted; the paper's own
@@ -129,11 +129,11 @@ class Suspects:
         lines = [f"{len(self.named)} of {counted(self.labelled, 'label')} may be wrong"]
         if self.named:
             lines.append(
-                f"expect about {max(1, round(self.expected_wrong))} of them to be wrong: so many would be, "
-                f"had {PRIOR:.0%} of all labels been changed at random"
+                f"about {max(1, round(self.expected_wrong))} of them would be wrong if {PRIOR:.0%} of all "
+                "labels were changed at random"
             )
         lines.append(
-            f"basis: softmax (C = {self.C:g}) fitted without the image, its copies and its group gives "
+            f"basis: softmax (C = {self.C:g}), fitted without the image, its copies and its group, gives "
             f"{self.accuracy:.1%} of the images their own label"
         )
         if self.is_weak:

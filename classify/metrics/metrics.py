@@ -91,7 +91,7 @@ class Metrics:
 
     def __repr__(self) -> str:
         low, high = self.accuracy_interval
-        right = f"{self.n_correct} of {self.n}, 95 % interval {low:.3f} to {high:.3f}"
+        right = f"{self.n_correct} of {self.n}, 95% interval {low:.3f} to {high:.3f}"
         return f"Metrics(accuracy={self.accuracy:.3f}: {right}, {len(self.labels)} labels)"
 
     @property
@@ -182,15 +182,15 @@ def compute_metrics(
     truth = [str(label) for label in y_true]
     P = np.asarray(probabilities, np.float64)
     if not truth:
-        raise DataError("there is no labelled image to evaluate on; needed is one at least")
+        raise DataError("there is no labelled image to evaluate on; give one at least")
     if P.shape != (len(truth), len(classes)):
         raise DataError(
-            f"probabilities of shape {P.shape} were found; needed is {(len(truth), len(classes))}, a row for "
+            f"probabilities of shape {P.shape} were found; give {(len(truth), len(classes))}, a row for "
             "each label and a column for each class"
         )
     bad = np.count_nonzero(~np.isfinite(P).all(axis=1))
     if bad:
-        raise DataError(f"{bad} of {len(P)} rows have probabilities that are no numbers; score them again")
+        raise DataError(f"{bad} of {len(P)} rows have probabilities that are not numbers; score them again")
     K = len(classes)
     labels = (*classes, *in_order(set(truth) - set(classes)))
     code = {label: i for i, label in enumerate(labels)}

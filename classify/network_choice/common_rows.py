@@ -102,7 +102,7 @@ def common_rows(caches: Sequence[Path]) -> CommonRows:
     common = sorted(set(places[0]).intersection(*places[1:]))
     if not common:
         raise DataError(
-            f"{', '.join(map(str, caches))} have no image in common; needed are rows of the same images: "
+            f"{', '.join(map(str, caches))} have no image in common; "
             "remove these files, and run the same command again"
         )
     at = [np.array([place[key] for key in common], np.intp) for place in places]

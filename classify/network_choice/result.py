@@ -169,7 +169,7 @@ class NetworkChoice:
         low, high = test.difference_interval
         return (
             f"take {chosen.name}: it is the {by} of the {len(among)} that the test does not tell apart. Its "
-            f"accuracy minus that of {self.best.name}: 95 % interval {low:+.1%} to {high:+.1%}; {self._power}"
+            f"accuracy minus that of {self.best.name}: 95% interval {low:+.1%} to {high:+.1%}; {self._power}"
         )
 
     @property

@@ -25,6 +25,7 @@ from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.record_repr import one_line_repr
+from fc7.models.common.terminal import counted
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05
@@ -93,8 +94,8 @@ class Comparison:
         """In plain words."""
         b, c = self.test.b, self.test.c
         counts = (
-            f"of {self.n} images {b + c} tell them apart: {b} that only {self.names[0]} has right, "
-            f"{c} that only {self.names[1]} has right"
+            f"{b + c} of {self.n} images tell them apart; only {self.names[0]} is right on {b}, "
+            f"only {self.names[1]} on {c}"
         )
         if self.better is not None:
             return f"{self.better} is better (p = {self.test.p_value:.2g}): {counts}"
@@ -188,7 +189,7 @@ def compare_classifiers(
     pairs, n_unmatched = _matched(*sides)
     if not len(pairs):
         raise DataError(
-            "the two inputs have no labelled image in common; needed are the same images, by path and content"
+            "the two inputs have no labelled image in common; give the same images, by path and content"
         )
     left, right = sides[0].take(pairs[:, 0]), sides[1].take(pairs[:, 1])
     unseen = np.flatnonzero(~(left.in_train | right.in_train))
@@ -276,5 +277,8 @@ def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[st
     ]
     missing = set(classifiers[0].classes_) ^ set(classifiers[1].classes_)
     if missing:
-        notes.append(f"{len(missing)} classes are known to only one of them; the other is wrong about those")
+        notes.append(
+            f"{counted(len(missing), 'class is', 'classes are')} known to one classifier only; the other "
+            "is wrong about their images"
+        )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Judge a classifier on labelled images or on a cache."""
+"""Evaluate a classifier on labelled images or on a cache."""
 
 from __future__ import annotations
 

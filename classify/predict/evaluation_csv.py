@@ -77,8 +77,8 @@ def _metrics(metrics: Metrics) -> Iterator[tuple[object, ...]]:
 def _classes(metrics: Metrics) -> Iterator[tuple[object, ...]]:
     yield CLASS_COLUMNS
     for i, label in enumerate(metrics.labels):
-        figures = (metrics.precision, metrics.recall, metrics.f1, metrics.average_precision)
-        numbers = (float(column[i]) for column in figures)
+        of_classes = (metrics.precision, metrics.recall, metrics.f1, metrics.average_precision)
+        numbers = (float(column[i]) for column in of_classes)
         yield label, int(metrics.support[i]), *numbers, i < metrics.n_classes
 
 

@@ -47,7 +47,7 @@ class GroupMetrics:
 
 
 def group_metrics(groups: Sequence[str], correct: NDArray[np.bool_]) -> tuple[GroupMetrics, ...]:
-    """Figures of each group, sorted by name.
+    """Metrics of each group, sorted by name.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def alternative_texts(data: ReportData) -> dict[str, str]:
     if data.reliability is not None:
         n = data.reliability.n.tolist()
         texts["reliability"] = (
-            "Reliability: how often predictions of a given probability are right, with 95 % intervals. On "
+            "Reliability: how often predictions of a given probability are right, with 95% intervals. On "
             f"the dashed line they are as sure as they are right. {counted(sum(n), 'test image')} make "
             f"{counted(len(n), 'bin')} of equal counts ({', '.join(map(str, n))}), one for each "
             f"{IMAGES_OF_A_BIN} up to {MOST_BINS}; images of equal probability share a bin "

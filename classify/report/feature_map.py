@@ -13,7 +13,7 @@ from fc7.classify.report.report_data import MapPoint, Projection
 WIDTH, HEIGHT = 700, 480
 """Size of the map in its own units; points lie inside it by a margin that holds a marker."""
 _MARGIN = 12
-# 4 KB a picture; among them at most so many mistakes, lest a weak classifier's map shows nothing else.
+# 4 KB a picture; among them at most so many mistakes, as a weak classifier's map would show nothing else.
 MOST_PICTURES, MOST_MISTAKES = 400, 200
 
 

@@ -81,7 +81,7 @@ def render_page(
     environment.filters.update(
         name=lambda text: shortened(text, _LONGEST_NAME),
         path=lambda text: shortened(text, _LONGEST_PATH),
-        percent=lambda share: "–" if math.isnan(share) else f"{share:.1%}".replace("%", " %"),
+        percent=lambda share: "–" if math.isnan(share) else f"{share:.1%}",
         uri=lambda picture: "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii"),
     )
     confusions, matrix = _confusions(data), _matrix(data)

@@ -137,7 +137,7 @@ def draw_reliability(found: Reliability, palette: Palette) -> Figure:
         capsize=3,
         linewidth=1.5,
         elinewidth=1,
-        label="test images of a bin, 95 % interval",
+        label="test images of a bin, 95% interval",
     )
     axes.set_xlabel("probability of the prediction")
     axes.set_ylabel("share of right predictions")

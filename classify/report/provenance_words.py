@@ -48,7 +48,7 @@ def split_in_words(split: object) -> str:
     Examples
     --------
     >>> split_in_words({"how": "stratified", "n_train": 280, "n_test": 120, "test_size": 0.3, "seed": 0})
-    '280 images train and 120 test; drawn in each class with seed 0, 30 % of each for the test set'
+    '280 images train and 120 test; drawn in each class with seed 0, 30% of each for the test set'
     """
     if not isinstance(split, Mapping):
         return "not recorded"
@@ -70,7 +70,7 @@ def _drawn(split: Mapping[str, Any]) -> str:
     size = (
         f"{counted(split['per_class'], 'image')} of each for the train set"
         if split.get("per_class")
-        else f"{split['test_size'] * 100:.3g} % of each for the test set"
+        else f"{split['test_size'] * 100:.3g}% of each for the test set"
     )
     kept = ", images of an earlier split on their sides" if split.get("kept") else ""
     return f"drawn in each class {order}, {size}{kept}"

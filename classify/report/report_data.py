@@ -169,7 +169,7 @@ class DuplicateGrids:
         What counted as a duplicate.
     leakage : tuple of (name, accuracy, low, high)
         Accuracy with its 95 % interval with the copies kept on one side, and with copies on both; empty if
-        no copy was tied, or that is not known.
+        no copy was grouped, or that is not known.
     """
 
     grids: tuple[ImageGrid, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fc7.extract.cache.format.files import list_segments, lock_path, work_path
 from fc7.extract.cache.format.header import CacheHeader, Run, open_cache
-from fc7.models.common.terminal import one_line
+from fc7.models.common.terminal import counted, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,12 @@ class CacheInfo:
         header = self.header
         identity = header.identity
         trained = "" if identity.trained else " (random weights: features only good for trying the tool)"
+        classes = counted(header.classes, "class", "classes")
         lines = [
             ("file", f"{self.path}, {self.size / 1e6:,.1f} MB, format version {self.format_version}"),
             ("written", f"{self.written:%Y-%m-%d %H:%M:%S %z} by fc7 {header.tool_version}"),
             ("images", f"{header.rows + header.failures:,}"),
-            ("rows", f"{header.rows:,}, {header.labelled:,} labelled, {header.classes:,} classes"),
+            ("rows", f"{header.rows:,}, {header.labelled:,} labelled, {classes}"),
             ("failures", f"{header.failures:,}"),
             *_stale_lines(header),
             ("network", f"{identity.network}{trained}"),
@@ -59,7 +60,9 @@ class CacheInfo:
             *(("run", _run_text(run)) for run in header.runs),
         ]
         if self.segments:
-            lines.append(("unfinished", f"{self.segments} segments; run the same extract again to go on"))
+            lines.append(
+                ("unfinished", f"{counted(self.segments, 'segment')}; run the same extract again to go on")
+            )
         if self.writer:
             lines.append(("locked by", self.writer))
         return "\n".join(f"{name:<12}{one_line(value)}" for name, value in lines)
@@ -113,7 +116,7 @@ def _stale_lines(header: CacheHeader) -> list[tuple[str, str]]:
 
 def _run_text(run: Run) -> str:
     about = ", ".join(f"{key} {value}" for key, value in sorted(run.items()) if key != "rows")
-    return f"{run.get('rows', 0):,} rows: {about or 'nothing recorded'}"
+    return f"{counted(int(run.get('rows', 0)), 'row')}: {about or 'nothing recorded'}"
 
 
 def describe(path: str | Path) -> CacheInfo:

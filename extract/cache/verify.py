@@ -26,7 +26,7 @@ from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.records import ImageRef, Listing
 from fc7.models.common.errors import CacheCorruptError, ImageError
 from fc7.models.common.progress import Progress, Silent
-from fc7.models.common.terminal import one_line
+from fc7.models.common.terminal import counted, one_line
 
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
@@ -80,12 +80,13 @@ class VerifyReport:
     def text(self) -> str:
         """For people: a summary, then every finding on a line."""
         state = "damaged" if self.problems else "whole"
-        lines = [f"{self.path}: {state}, {self.rows:,} rows, {self.failures:,} failures"]
+        held = f"{counted(self.rows, 'row')}, {counted(self.failures, 'failure')}"
+        lines = [f"{self.path}: {state}, {held}"]
         lines += [f"damaged: {problem}" for problem in self.problems]
         if self.images is not None:
             lines.append(
-                f"{self.images:,} images: {len(self.changed):,} changed, {len(self.missing):,} missing, "
-                f"{len(self.unreadable):,} unreadable, {len(self.new):,} new"
+                f"{counted(self.images, 'image')}: {len(self.changed):,} changed, "
+                f"{len(self.missing):,} missing, {len(self.unreadable):,} unreadable, {len(self.new):,} new"
             )
             for kind in ("changed", "missing", "unreadable", "new"):
                 lines += [f"{kind}: {one_line(path)}" for path in getattr(self, kind)]

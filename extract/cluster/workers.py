@@ -18,6 +18,7 @@ from fc7.extract.options import ClusterOptions
 from fc7.extract.patience import Patience
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
+from fc7.models.common.terminal import counted
 
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 30.0
@@ -243,6 +244,6 @@ class WorkerPool:
         elif time.monotonic() - self._at_rest > _PATIENCE_SECONDS:
             cores = sum(node.cpus for node in self._alive)
             self._say(
-                f"still waiting for workers: the cluster has {len(self._alive)} nodes with {cores:g} cores, "
-                "too few or in use; Ctrl-C stops, and what was done is kept"
+                f"still waiting for workers: the cluster has {counted(len(self._alive), 'node')} with "
+                f"{counted(int(cores), 'core')}, too few or in use; Ctrl-C stops, and what was done is kept"
             )

@@ -148,13 +148,14 @@ def extract(
         ),
     ] = None,
     on_error: Annotated[
-        Literal["skip", "fail"], typer.Option(help="An unreadable image: list and go on, or stop.")
+        Literal["skip", "fail"],
+        typer.Option(help="At an unreadable image: list it and go on, or stop."),
     ] = "skip",
     max_failures: Annotated[
         str,
         typer.Option(
             metavar="N|P%",
-            help="So many may fail: exit 0 up to there, stop with exit 1 beyond. Default: none.",
+            help="Images that may fail: exit 0 up to these, stop with exit 1 beyond. Default: none.",
         ),
     ] = "",
     retry_failed: Annotated[
@@ -285,7 +286,7 @@ def failure_limit(text: str) -> float | None:
         return None
     number = text.removesuffix("%")
     if not number.isdecimal() or (text.endswith("%") and int(number) >= 100):
-        raise UsageError(f"--max-failures {text!r} was found; needed is a number, or a share such as 5%")
+        raise UsageError(f"--max-failures {text!r} was found; give a number, or a share such as 5%")
     return int(number) / 100 if text.endswith("%") else int(number)
 
 

@@ -188,7 +188,7 @@ def make_shapes(
         If a file cannot be written.
     """
     if count < 1 or seed < 0:
-        raise UsageError(f"count is {count} and seed {seed}; needed are at least 1 and at least 0")
+        raise UsageError(f"count is {count} and seed {seed}; give 1 or more and 0 or more")
     folder, bar = Path(folder), progress or Silent()
     with explained(folder, "FOLDER", UsageError):
         present = _present(folder)
@@ -282,6 +282,6 @@ def _present(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir():
-        raise UsageError(f"{folder} is a file; needed is a folder to write into")
+        raise UsageError(f"{folder} is a file; give a folder to write into")
     paths = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
     return {path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)}

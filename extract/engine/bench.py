@@ -1,4 +1,4 @@
-"""Measure networks of the store, each in a process of its own, and keep the figures in the store."""
+"""Measure networks of the network store, each in a process of its own, and keep the results there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMNS = {"NETWORK": False, "IMG/S": True, "MS/IMG": True, "PEAK MB": True, "E
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A network that gave no figures, and why."""
+    """A network that was not measured, and why."""
 
     name: str
     reason: str
@@ -44,7 +44,7 @@ class Benched:
     measured : dict of str to Measured
         In the order asked for.
     kept_in : Path or None
-        The store's file with the figures; None where it could not be written.
+        The network store's file with the measurements; None where it could not be written.
     """
 
     measured: dict[str, Measured]
@@ -72,7 +72,7 @@ def bench_networks(
     seconds : float
         For each network; see `extract.engine.bench_process.measure`.
     notify : callable or None
-        Is told in one line if the figures could not be kept.
+        Is told in one line if the measurements could not be kept.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def bench_networks(
     UsageError
         If the store is empty.
     StoppedError
-        On Ctrl-C; the figures so far are kept.
+        On Ctrl-C; the measurements so far are kept.
     """
     say = notify or (lambda note: None)
     chosen = _chosen(names)
@@ -123,8 +123,8 @@ def _chosen(names: Iterable[str]) -> list[str]:
             store.load(name)  # says that it is not here, and what is
     if not (chosen or here):
         raise UsageError(
-            f"found no network in the network store {store.store_root()}; needed is one to measure: "
-            f"`{command_line('models', 'list')}` shows what there is"
+            f"the network store {store.store_root()} holds no network to measure; "
+            f"`{command_line('models', 'list')}` shows which can be brought"
         )
     return chosen or here
 

@@ -1,7 +1,7 @@
 """How fast one network runs, measured in a process that holds nothing else: ``-m
 fc7.extract.engine.bench_process``.
 
-The process prints one line of JSON: the figures, or ``error`` and ``exit_code``.
+The process prints one line of JSON: the measurements, or ``error`` and ``exit_code``.
 """
 
 from __future__ import annotations

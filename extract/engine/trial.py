@@ -218,7 +218,7 @@ def _distance(rows: Features, others: Features) -> float:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} % of their length"
+    return f"{100 * share:.2g}% of their length"
 
 
 def _named(cause: Literal["random", "mixing"], graph_path: Path, tensors: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ What a file is, its first bytes say; its name does not count. A file that is cut
 Pillow lets through. Of TIFF, Pillow reads what it reads right (8-bit samples side by side, JPEG, fax); the
 rest of what has no compression, or one of any bytes, is read by arithmetic (`extract.images.tiff.layout`,
 `extract.images.tiff.samples`, `extract.images.tiff_pixels`), and what neither reads is refused by its reason.
-``python -m tests.benchmarks.tiff_matrix`` judges 5565 kinds of file by two other readers. Some damage cannot
+``python -m tests.benchmarks.tiff_matrix`` reads 5565 kinds of file by three readers. Some damage cannot
 be seen: changed bytes where a format has no checksum (all but PNG); a plain-text PPM cut within its last
 number; a JPEG that was cut within its last two blocks of 8x8, or within the last scan of a progressive one,
 *and* then given a new end marker; JPEG or fax data inside a TIFF that ends early where the TIFF says it does.

@@ -285,8 +285,8 @@ def _unknown(names: Sequence[str]) -> str:
     kinds = " ".join(suffix for suffixes, _ in _READERS for suffix in suffixes)
     hint = "; a table of labels goes to --labels" if names[0].lower().endswith((".csv", ".tsv")) else ""
     return (
-        f"{shown}: no images by suffix or first bytes{hint}. Read are folders, images "
-        f"({' '.join(formats.SUFFIXES)}), {kinds}, addresses (s3://bucket/imgs), and - for a list from stdin"
+        f"{shown}: not images by suffix or first bytes{hint}. Give folders, images "
+        f"({' '.join(formats.SUFFIXES)}), {kinds}, addresses (s3://bucket/imgs), or - for a list from stdin"
     )
 
 

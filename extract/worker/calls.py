@@ -15,6 +15,7 @@ from fc7.extract.images.thumbnails import thumbnail
 from fc7.extract.patience import STEP, Patience, close, wait_for
 from fc7.extract.records import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
 from fc7.models.common.errors import HungError
+from fc7.models.common.terminal import counted
 
 _Answer = tuple[dict[str, Features], float]
 
@@ -114,7 +115,9 @@ class Calls:
             nonlocal waited
             waited += STEP
             if waited > allowed:
-                raise HungError(f"the network has not answered for {allowed:,.0f} s ({images} images)")
+                raise HungError(
+                    f"the network has not answered for {allowed:,.0f} s ({counted(images, 'image')})"
+                )
 
         features, seconds = wait_for(call, look)
         self._patience.tell(images, seconds)

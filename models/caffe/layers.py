@@ -220,7 +220,7 @@ def reshape(site: Site) -> list[Shape]:
     end = len(old) if count == -1 else start + count
     if not 0 <= start <= end <= len(old) or any(size < -1 for size in dims) or dims.count(-1) > 1:
         raise site.error(
-            f"reshapes axes {start} to {end} of {len(old)} to ({listed(dims)}), which is no shape"
+            f"reshapes axes {start} to {end} of {len(old)} to ({listed(dims)}), which is not a shape"
         )
     if any(size == 0 and start + i >= len(old) for i, size in enumerate(dims)):
         raise site.error(f"keeps a size that its input of shape {old} does not have")
@@ -283,7 +283,7 @@ def _times_blob(site: Site, axis: int) -> list[Shape]:
     if axis != 0 or first.shape[: len(second.shape)] != second.shape:
         raise site.error(
             f"multiplies blobs of shapes {_shapes(site.inputs)} along axis {axis}; "
-            "needed are equal first sizes and axis 0"
+            "their first sizes must be equal, and the axis 0"
         )
     wide = second.name
     if ones:

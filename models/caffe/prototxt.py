@@ -57,7 +57,9 @@ def read_prototxt(path: Path) -> Block:
             f"{path}: cannot be read ({exc.strerror or exc}); give the path of a deploy.prototxt"
         ) from exc
     if len(raw) > _MAX_BYTES:
-        raise UnsafeFileError(f"{path}: more than {_MAX_BYTES >> 20} MiB, which is no network description")
+        raise UnsafeFileError(
+            f"{path}: more than {_MAX_BYTES >> 20} MiB, too much for the description of a network"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
@@ -166,7 +168,9 @@ class _Parser:
         return token
 
     def _error(self, what: str, line: int) -> WeightsError:
-        return WeightsError(f"{self._file}, line {line}: {what}; it is no description of a Caffe network")
+        return WeightsError(
+            f"{self._file}, line {line}: {what}; it is not the description of a Caffe network"
+        )
 
 
 def _tokens(text: str, file: str) -> Iterator[_Token]:
@@ -176,7 +180,7 @@ def _tokens(text: str, file: str) -> Iterator[_Token]:
         if found is None:
             shown = listed([text[here : here + 20].split("\n")[0]])
             raise WeightsError(
-                f"{file}, line {line}: cannot be read from {shown} on; it is no Caffe prototxt"
+                f"{file}, line {line}: cannot be read from {shown} on; it is not a Caffe prototxt"
             )
         kind = str(found.lastgroup)
         if kind != "space":

@@ -30,7 +30,7 @@ _DINOV2 = dataclasses.replace(torch_preprocess(224, 256), interpolation="bicubic
 TRANSFORMERS: tuple[CatalogEntry, ...] = (
     CatalogEntry(
         "dinov2-small",
-        "DINOv2 ViT-S/14, learned without labels; nearest neighbours: 79.0 % on ImageNet (its MODEL_CARD.md)",
+        "DINOv2 ViT-S/14, learned without labels; nearest neighbours: 79.0% on ImageNet (its MODEL_CARD.md)",
         "onnx",
         # Size: the pointer's, as many public repositories repeat it. Hash: the publisher's page
         # huggingface.co/Xenova/dinov2-small/blob/<this revision>/onnx/model.onnx.

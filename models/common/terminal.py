@@ -49,8 +49,8 @@ def one_line(text: str) -> str:
 
 
 def counted(n: int, one: str, many: str = "") -> str:
-    """A number and what is counted: ``1 image``, ``2 images``; `many` where it is not `one` with an s."""
-    return f"{n} {one}" if n == 1 else f"{n} {many or one + 's'}"
+    """A number and what is counted: ``1 image``, ``2,000 images``; `many` where it is not `one` with an s."""
+    return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"
 
 
 def wrapped(text: str, width: int = 100) -> str:

@@ -158,7 +158,7 @@ def _check_text(model: ModelProto, name: str) -> None:
         names += [attribute.name for attribute in node.attribute]
     if not all(isinstance(found, str) for found in names):
         raise WeightsError(
-            f"{name}: has names that are no text; the file is damaged. Fetch or export it again"
+            f"{name}: has names that are not text; the file is damaged. Fetch or export it again"
         )
 
 

@@ -54,7 +54,7 @@ def find_layer(layers: Iterable[LayerSpec], model: ModelProto, wanted: str, file
         raise UnknownLayerError(f"{file}: {exc}") from exc
     if tensor not in by_tensor:
         raise UsageError(
-            f"{file}: {wanted!r} is no row of floating-point numbers of a fixed size for each image; "
+            f"{file}: {wanted!r} is not a row of floating-point numbers of one size for each image; "
             "choose another --layer"
         )
     return by_tensor[tensor]

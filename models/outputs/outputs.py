@@ -238,7 +238,7 @@ class Output:
             raise self.refusal(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(
-                f"{self.path}: what stands there is no file, and {self.kind.name} was to be written; "
+                f"{self.path}: what stands there is not a file, and {self.kind.name} was to be written; "
                 f"give {self.option} the name of a file"
             )
         self._check_file(found)

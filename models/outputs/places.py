@@ -128,7 +128,7 @@ class OutputPlace:
             try:
                 os.link(finished, self.target)
             except FileExistsError:
-                continue  # it appeared just now, and is judged as well
+                continue  # it appeared just now, and is checked as well
             except OSError:
                 finished.replace(self.target)
             else:

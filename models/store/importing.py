@@ -297,9 +297,9 @@ def _save_freed(
             freed = dataclasses.replace(spec, layers=layers)
             stored = _save(graph, freed, replace, try_to_its_end, say)
     if stored is None:
-        say(f"{file}: is bound to batches of {bound}, and runs so")
+        say(f"{file}: the network is bound to batches of {bound} and runs with these")
     else:
-        say(f"{file}: was bound to batches of {bound}; tried with others, and it takes any now")
+        say(f"{file}: the network was bound to batches of {bound}; tried with others, it now takes any")
     return stored
 
 

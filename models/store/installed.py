@@ -60,8 +60,8 @@ def installed_file(source: WeightSource) -> Path | None:
         raise WeightsError(f"{path}: cannot be read ({exc.strerror or exc}); {again}") from exc
     if size != source.size or digest != source.sha256:
         raise WeightsError(
-            f"{path}: has {size} bytes and sha256 {digest}; published were {source.size} bytes and sha256 "
-            f"{source.sha256}. The file was altered or damaged; {again}"
+            f"{path}: has {size} bytes and sha256 {digest} in place of the published {source.size} bytes "
+            f"and sha256 {source.sha256}. The file was altered or damaged; {again}"
         )
     return path
 

@@ -4,7 +4,7 @@
 
     {"hosts": {<host name>: {<network>: Measured, ...}, ...}}
 
-Figures belong to a machine and to a network as it was: a store that was copied or is shared shows each
+Measurements belong to a machine and to a network as it was: a store that was copied or is shared shows each
 machine its own, and a network that was replaced has none.
 """
 
@@ -74,7 +74,7 @@ class Measured:
             and all(isinstance(number, int) and number > 0 for number in numbers)
             and all(isinstance(text, str) for text in texts)
         ):
-            raise ValueError(f"{self} is no measurement")
+            raise ValueError(f"{self} is not a measurement")
 
     @property
     def ms_per_image(self) -> float:
@@ -88,7 +88,7 @@ class Measured:
 
 
 def host_name() -> str:
-    """The machine's name on its network, which tells one machine's figures from another's."""
+    """The machine's name on its network, which tells one machine's measurements from another's."""
     return platform.node() or "unknown"
 
 
@@ -105,7 +105,7 @@ def measured_here(notify: Notify | None = None) -> dict[str, Measured]:
 
 
 def keep(name: str, measured: Measured, notify: Notify | None = None) -> Path:
-    """Write one network's figures over those it had on this machine; returns the file.
+    """Write one network's measurements over those it had on this machine; returns the file.
 
     A kill leaves the old file or the new one. A damaged file is replaced.
 
@@ -139,8 +139,8 @@ def _read(notify: Notify) -> dict[str, dict[str, Measured]]:
         hosts: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["hosts"]
         return {
             host: {
-                name: Measured(**{key: value for key, value in figures.items() if key in needed})
-                for name, figures in networks.items()
+                name: Measured(**{key: value for key, value in values.items() if key in needed})
+                for name, values in networks.items()
             }
             for host, networks in hosts.items()
         }

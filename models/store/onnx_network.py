@@ -62,7 +62,7 @@ def kept_network(
         size = (preprocess.crop_height, preprocess.crop_width)
         if len(inputs) > 1:
             image = image_input(model).name
-            say(f"{file}: has the inputs {', '.join(inputs)}; kept is what {image} alone feeds")
+            say(f"{file}: has the inputs {', '.join(inputs)}; what {image} alone feeds is kept")
         model = with_image(model, fixed_batch(model), size)
         if fixed_batch(model) is None:
             # A Reshape to one image inside may belie the batch that its input promises.

@@ -54,7 +54,7 @@ def check_name(name: str) -> str:
     """
     if not is_name(name):
         raise UsageError(
-            f"{name!r} cannot be a network's name; needed are letters, digits, dots, dashes and underscores, "
+            f"{name!r} cannot be a network's name; give letters, digits, dots, dashes and underscores, "
             "a letter or digit first, no dot last, and none of Windows' device names (con, nul, com1, ...)"
         )
     return name

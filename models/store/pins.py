@@ -53,7 +53,7 @@ class Pin:
     def __post_init__(self) -> None:
         texts = (self.sha256, self.date, *self.urls)
         if not all(isinstance(text, str) for text in texts) or not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"{self} is no pin")
+            raise ValueError(f"{self} is not a pin")
 
 
 def pinned(network: str, file: str) -> Pin | None:

@@ -122,7 +122,7 @@ def read(option: str, reader: Callable[[str], T]) -> Callable[[str], T]:
         try:
             return reader(text)
         except ValueError as exc:
-            raise UsageError(f"{option} {text!r} was found; needed is {exc}") from exc
+            raise UsageError(f"{option} {text!r} was found; give {exc}") from exc
 
     return parse
 

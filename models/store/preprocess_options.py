@@ -216,7 +216,7 @@ def _check_range(spec: PreprocessSpec, scale_stated: bool, say: Notify) -> None:
     Raises
     ------
     UsageError
-        If no pixel can be as bright as the mean; or if the numbers are doubtful and the scale is not stated.
+        If no pixel can be as bright as the mean; or if the numbers are improbable and no scale is stated.
     """
     white = 255 * spec.scale
     found = (
@@ -225,8 +225,9 @@ def _check_range(spec: PreprocessSpec, scale_stated: bool, say: Notify) -> None:
     )
     if not all(0 <= value <= white * 1.001 for value in spec.mean):
         raise UsageError(
-            f"{found}: no pixel is that. Computed is (pixel * scale - mean) / std; give a mean of that range "
-            "or another --scale. For (pixel - mean) * s, as Caffe and OpenCV scale, give --scale 1 --std 1/s"
+            f"{found}: no pixel is that. fc7 computes (pixel * scale - mean) / std; give a mean of that "
+            "range or another --scale. For (pixel - mean) * s, as Caffe and OpenCV scale, give "
+            "--scale 1 --std 1/s"
         )
     if 0 < max(spec.mean) < white * _LEAST_MEAN:
         warning = "almost nothing is subtracted"

@@ -196,7 +196,9 @@ def verify(name: str) -> None:
     if not {SPEC_FILE, GRAPH_FILE} <= recorded.keys():
         raise WeightsError(f"{folder / SUMS_FILE}: does not name {SPEC_FILE} and {GRAPH_FILE}; {again}")
     faults = [
-        f"{file} has sha256 {found[file]}, recorded was {digest}" if file in found else f"{file} is missing"
+        f"{file} has sha256 {found[file]}, not the recorded {digest}"
+        if file in found
+        else f"{file} is missing"
         for file, digest in recorded.items()
         if found.get(file) != digest
     ]

@@ -152,7 +152,7 @@ class Walk:
             raise PartedError("a convolution is not square, or is dilated")
         group = op.number("group", 1)
         if not isinstance(group, int):
-            raise PartedError("a convolution's group is no whole number")
+            raise PartedError("a convolution's group is not a whole number")
         if self._count(CONVS) < len(CONVS):
             name = CONVS[self._count(CONVS)]
             step = Conv(name, weight.shape[0], size[0], strides[0], pads[0], group)
@@ -201,7 +201,7 @@ class Walk:
         # An Add lines up from the right: on a map, only (channels, 1, 1) is one number a channel.
         place = 3 if added and self._on_map else 1
         if bias is None or bias.size != outputs or bias.shape[::-1][place - 1 : place] != (outputs,):
-            raise PartedError(f"the bias of {layer} is no constant of its size")
+            raise PartedError(f"the bias of {layer} is not a constant of its size")
         self.arrays[f"{layer}.bias"] = bias.reshape(-1)
         self._lacks_bias = ""
 
@@ -232,5 +232,5 @@ class Walk:
     def _weight(self, op: Op, dimensions: int) -> NDArray[Any]:
         found = self._constant(op.inputs[1]) if len(op.inputs) > 1 else None
         if found is None or found.ndim != dimensions:
-            raise PartedError(f"the weights of a {op.kind} are no constant of {dimensions} dimensions")
+            raise PartedError(f"the weights of a {op.kind} are not a constant of {dimensions} dimensions")
         return found

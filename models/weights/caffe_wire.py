@@ -109,7 +109,7 @@ class Wire:
         if field.wire_type == VARINT:
             return [signed(field.value)]
         if field.wire_type != BYTES:
-            raise self._damaged(f"field {field.number} is no list of whole numbers")
+            raise self._damaged(f"field {field.number} is not a list of whole numbers")
         values, here = [], 0
         while here < len(field.data):
             self._count()

@@ -26,7 +26,7 @@ _MAX_HEADER = 10_000
 _HEADER = re.compile(
     r"\{\s*'descr':\s*'([^']*)',\s*'fortran_order':\s*(?:True|False),\s*'shape':\s*\(([0-9L, ]*)\),?\s*\}\s*"
 )
-_ADVICE = "Needed is a dict of layer name to [weights, biases], as bvlc_alexnet.npy"
+_ADVICE = "Give a dict of layer name to [weights, biases], as bvlc_alexnet.npy"
 
 
 def read_npy_dict(path: Path) -> dict[str, NDArray[Any]]:
@@ -103,7 +103,7 @@ def _channels_first(weights: NDArray[Any], channels: int, name: str) -> NDArray[
     side = math.isqrt(inputs // channels) if channels else 0
     if not channels or side * side * channels != inputs:
         raise WeightsError(
-            f"{name}: fc6 takes {inputs} numbers, which is no square map of conv5's {channels} channels"
+            f"{name}: fc6 takes {inputs} numbers, which is not a square map of conv5's {channels} channels"
         )
     cells = weights.reshape(side, side, channels, outputs)
     return cells.transpose(3, 2, 0, 1).reshape(outputs, inputs)
@@ -118,7 +118,7 @@ def _layers(found: dict[Any, Any], name: str) -> dict[str, tuple[NDArray[Any], N
             layers[layer] = _pair(named.pop(layer), layer, name)
     if named or not layers:
         raise WeightsError(
-            f"{name}: a dict with {listed(found)}; needed {', '.join(CONVS + DENSES)} and nothing else"
+            f"{name}: a dict with {listed(found)}; give {', '.join(CONVS + DENSES)} and nothing else"
         )
     return layers
 
@@ -130,7 +130,7 @@ def _pair(value: Any, layer: str, name: str) -> tuple[NDArray[Any], NDArray[Any]
         value = value.tolist()
     is_pair = isinstance(value, list | tuple) and len(value) == 2
     if not is_pair or not all(isinstance(part, np.ndarray) for part in value):
-        raise WeightsError(f"{name}: {layer} is no pair of arrays. {_ADVICE}")
+        raise WeightsError(f"{name}: {layer} is not a pair of arrays. {_ADVICE}")
     return value[0], value[1]
 
 

@@ -168,7 +168,7 @@ class _PlainUnpickler(pickle._Unpickler):
         arguments, target = self.stack.pop(), self.stack.pop()
         # Whatever can be called came from `names`.
         if not callable(target) or not isinstance(arguments, tuple):
-            raise ValueError(f"a call of something that is no name ({type(target).__name__})")
+            raise ValueError(f"a call of something that is not a name ({type(target).__name__})")
         self.spend(arguments, _DICT_ENTRY)
         self.append(target(*arguments))
 
@@ -226,7 +226,7 @@ class _Opcodes(dict[int, _Step]):
 
 
 def _refuse(what: str) -> NoReturn:
-    raise RefusedError(f"asks for {listed([what])}, which is no plain data, and nothing of it was run")
+    raise RefusedError(f"asks for {listed([what])}, which is not plain data, and nothing of it was run")
 
 
 def _refused(what: str) -> _Step:
@@ -276,7 +276,7 @@ def _ordered(pairs: object = None) -> OrderedDict[Any, Any]:
     if pairs is None:
         return OrderedDict()
     if not isinstance(pairs, list):  # Python 2 wrote a list of pairs
-        raise ValueError("an OrderedDict of something that is no list")
+        raise ValueError("an OrderedDict of something that is not a list")
     return OrderedDict((_plain_key(key), value) for key, value in pairs)
 
 

@@ -91,7 +91,7 @@ def _read_header(stream: BinaryIO, size: int, name: str) -> tuple[dict[str, Any]
             f"{name}: a damaged safetensors header ({str(exc)[:100]}); fetch the file again"
         ) from exc
     if not isinstance(header, dict):
-        raise WeightsError(f"{name}: a safetensors header that is no JSON object; fetch the file again")
+        raise WeightsError(f"{name}: a safetensors header that is not a JSON object; fetch the file again")
     header.pop("__metadata__", None)
     return header, 8 + length
 

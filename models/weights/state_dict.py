@@ -47,7 +47,7 @@ def from_state_dict(arrays: Mapping[str, NDArray[Any]], name: str) -> CanonicalW
             return canonical({scheme[key]: array for key, array in bare.items()}, name)
     strangers = [key for key in bare if not any(key in scheme for scheme in _SCHEMES)]
     raise WeightsError(
-        f"{name}: not the weights of an AlexNet. Found {listed(strangers or bare)}; needed "
+        f"{name}: not the weights of an AlexNet. It holds {listed(strangers or bare)} in place of "
         f"{', '.join(f'{key}.*' for key in _POSITIONS)} (torchvision) or conv1.* to conv5.*, fc6.* to fc8.*. "
         "Another network is imported by way of ONNX"
     )

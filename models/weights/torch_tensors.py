@@ -160,7 +160,7 @@ def _parameter(data: object, *_: object) -> object:
 
 def _size(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if not isinstance(sizes, tuple):
-        raise ValueError("a torch.Size that is no tuple")
+        raise ValueError("a torch.Size that is not a tuple")
     return sizes
 
 

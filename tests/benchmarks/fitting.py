@@ -1,12 +1,12 @@
 """``python -m tests.benchmarks.fitting``: `fit` against scikit-learn's plain grid search, interleaved.
 
 Both get the same train set of the same rows, scaled to unit length, the same seven values of C and the
-same five folds (ours, given to the reference as ``cv``), and are judged on the same test set. The reference
+same five folds (ours, given to the reference as ``cv``), evaluated on the same test set. The reference
 is what the documentation of scikit-learn shows: ``GridSearchCV(LinearSVC(), {"C": values})`` and the same of
 ``LogisticRegression()``. Where all of it would take hours, ``--reference-folds 1`` runs one of its five folds
 and counts it five times, and ``--reference-minutes 20`` begins with no further C after that; a value that was
 not run counts nothing, so that the ratio is then a lower bound. What was run is in the output. Ours is all
-that `fit` does: also the search for duplicates, the calibration and the judging.
+that `fit` does: also the search for duplicates, the calibration and the evaluation.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every set (a folder of folders) is extracted in single precision and in the other one, as `extract` does it.
 Said are the cosines between the two rows of an image, and the accuracy of both heads on the same test images
 of the same splits. A CPU that does not multiply bfloat16 lets OpenVINO emulate it: the numbers are rounded
-where they would be, slowly, so that accuracy can be judged there and speed cannot.
+where they would be, slowly, so that accuracy can be measured there and speed cannot.
 """
 
 from __future__ import annotations

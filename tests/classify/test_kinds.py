@@ -49,7 +49,7 @@ TEXTS: list[tuple[Kind, str, bool]] = [
     (
         kinds.REPORT,
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="x">\n'
-        '<meta name="referrer" content="z">\n<title>Classifier report: 90 % accuracy</title>\n',
+        '<meta name="referrer" content="z">\n<title>Classifier report: 90.0% accuracy</title>\n',
         True,
     ),
     (kinds.REPORT, '<!DOCTYPE html>\n<html lang="en">\n<head>\n<title>Classifier report</title>\n', False),

@@ -238,7 +238,7 @@ def test_default_says_what_is_and_who_chose_it(root: Path, monkeypatch: pytest.M
     monkeypatch.setenv("FC7_NETWORK", "resnet18")
     result = models_command("default", "vgg19", "--json")
     assert json.loads(result.stdout) == {"name": "resnet18", "chosen_by": "environment"}
-    assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK goes before it\n"
+    assert result.stderr == f"vgg19 is kept in {kept}; FC7_NETWORK takes precedence\n"
     monkeypatch.delenv("FC7_NETWORK")
     assert run("default", "--unset").startswith("alexnet, ")
     assert run("default", "--unset").startswith("alexnet, ")
@@ -288,7 +288,7 @@ def test_show_of_a_network_that_is_not_here_says_where_it_is_fetched_from() -> N
         assert source.filename in text
         assert (source.sha256 or source.sha1 or "?") in text
         assert all(url in text for url in source.urls)
-    assert "top-1 57.1 %, top-5 80.2 % (BVLC/caffe" in text
+    assert "top-1 57.1%, top-5 80.2% (BVLC/caffe" in text
     assert "never published" in run("show", "inception-v2")
     assert "fc6 (4096)" in run("show", "alexnet", "--layers")
     with pytest.raises(UnknownNetworkError, match=r"Did you mean 'alexnet'\?"):

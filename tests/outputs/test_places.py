@@ -42,7 +42,7 @@ def test_a_place_is_tried_before_the_work(place: Path, there: Path, run: Run, ca
     before = everything(place)
     if case.file:
         put(place / "standing" / "text", there)
-        told = ["is a file where a folder is needed", "needed is a folder to write into"]
+        told = ["is a file where a folder is needed", "give a folder to write into"]
     else:
         there.mkdir()
         told = ["it is a folder; choose another"]

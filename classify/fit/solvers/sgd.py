@@ -29,7 +29,7 @@ from fc7.models.common.progress import Progress
 # Passes over the rows: ten, and of few rows as many as give so many steps. From 10 to 20 passes 2,800 drawn
 # rows gained at most 0.3 points, from 5 to 10 up to 1.3.
 _EPOCHS, _STEPS = 10, 5_000
-# A part is made of so many pieces of the cache at least, lest neighbours fill it.
+# A part is made of so many pieces of the cache at least, so that neighbours do not fill it.
 _PIECES = 64
 
 Rows = NDArray[np.intp]

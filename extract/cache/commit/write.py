@@ -107,7 +107,7 @@ def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> Non
     failed = {failure.path for failure in failures}
     both = [record.path for record in records if record.path in failed]
     if both or len(failed) != len(failures):
-        raise CacheError(f"{len(both) or 1} images are listed twice, as failures or as both ({both[:1]})")
+        raise CacheError(f"images are listed twice, as failures or as both: {both[:1] or 'failures'}")
 
 
 def unchanged(

@@ -72,7 +72,7 @@ def start_of(pid: int) -> str | None:
 
 
 def is_alive(pid: int, start: str) -> bool:
-    """Whether the process `pid` that began at `start` still runs; True in doubt."""
+    """Whether the process `pid` that began at `start` still runs; True where that is not known."""
     found = start_of(pid)
     return found is not None and (found == start or not found or not start)
 

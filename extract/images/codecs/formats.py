@@ -115,7 +115,7 @@ def is_worth_a_look(suffix: str) -> bool:
 
 
 def begins_as_image(head: bytes) -> bool:
-    """Whether the first `HEAD_BYTES` of a file leave no doubt that it is an image."""
+    """Whether the first `HEAD_BYTES` of a file show that it is an image."""
     kind = _kind_of(head)
     return kind is not None and (kind not in _LONGER or _LONGER[kind].match(head) is not None)
 

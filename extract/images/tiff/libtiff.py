@@ -1,4 +1,4 @@
-"""Hear libtiff's errors while Pillow decodes a TIFF.
+"""Record libtiff's errors while Pillow decodes a TIFF.
 
 libtiff reports errors through a process-wide handler. Pillow does not set it, so they are
 printed on the terminal, and fax data is filled up without an error where a code does

@@ -120,7 +120,7 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
             counted.finish()
     except _DAMAGE as exc:
         raise SourceError(
-            f"{name}: a damaged tar file, or none ({exc or type(exc).__name__}); copy or download it again"
+            f"{name}: a damaged tar file, or not one ({exc or type(exc).__name__}); copy or download it again"
         ) from exc
     listing = members.listing(origin, notify)
     if isinstance(origin, CompressedTarOrigin) and kind is not None:

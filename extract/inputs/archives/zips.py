@@ -155,7 +155,7 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
                 entries = archive.infolist()
     except _DAMAGE as exc:
         raise SourceError(
-            f"{name}: a damaged zip file, or none ({exc}); copy or download it again. "
+            f"{name}: a damaged zip file, or not one ({exc}); copy or download it again. "
             "A part of a split archive must be joined first"
         ) from exc
     _decode_names(entries, name, notify)

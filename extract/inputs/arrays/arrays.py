@@ -121,7 +121,7 @@ def _stacked(
 def _npy(path: Path, typed: str) -> Stacked:
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise SourceError(f"{typed}: a damaged .npy file, or none: it lacks NumPy's first bytes")
+            raise SourceError(f"{typed}: a damaged .npy file, or not one: it lacks NumPy's first bytes")
     try:
         # Mapped only to have NumPy check the header against the file; a claim may overflow its product.
         with np.errstate(over="ignore"):
@@ -144,10 +144,12 @@ def _npz(path: Path, typed: str) -> dict[str, NDArray[Any]]:
         check_expansion(typed, expanded, stored)
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise SourceError(f"{typed}: this is no .npz file; give it its right suffix")
+                raise SourceError(f"{typed}: this is not an .npz file; give it its right suffix")
             return {key: file[key] for key in file.files}
     except _DAMAGE as exc:
-        raise SourceError(_objects(typed, exc) or f"{typed}: a damaged .npz file, or none ({exc})") from exc
+        raise SourceError(
+            _objects(typed, exc) or f"{typed}: a damaged .npz file, or not one ({exc})"
+        ) from exc
 
 
 def _objects(typed: str, exc: BaseException) -> str | None:

@@ -105,7 +105,7 @@ def list_hdf5(path: Path, typed: str, notify: Notify) -> ListedSource:
         start = raw.read(len(_MATLAB_73))
     if start == _MATLAB_5:
         raise SourceError(f"{typed}: an older MATLAB file; save it again with save(..., '-v7.3')")
-    with _border(typed, "a damaged HDF5 file, or none"):
+    with _border(typed, "a damaged HDF5 file, or not one"):
         file = h5py.File(path, "r", locking=False)
     try:
         with _border(typed, "its contents cannot be read"):
@@ -290,7 +290,7 @@ def _labels(file: Any, key: str, typed: str) -> NDArray[Any]:
 
 def _units(values: NDArray[Any]) -> str:
     if values.dtype != np.uint16:
-        raise SourceError("labels in a cell array that are no texts; use cellstr or numbers")
+        raise SourceError("labels in a cell array that are not texts; use cellstr or numbers")
     return values.reshape(-1).astype("<u2").tobytes().decode("utf-16-le", "replace")
 
 

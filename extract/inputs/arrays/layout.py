@@ -269,7 +269,7 @@ def label_texts(labels: NDArray[Any], count: int, name: str) -> list[str]:
         raise SourceError(f"{name}: labels of shape {labels.shape} for {count} images; one each is needed")
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels) & (labels == np.round(labels))).all():
-            raise SourceError(f"{name}: labels that are no whole numbers; classes are needed, not measures")
+            raise SourceError(f"{name}: labels that are not whole numbers; classes are needed, not measures")
         labels = labels.astype(np.int64)
     if labels.ndim == 2:
         if labels.dtype.kind not in "biu" or not ((labels == 1).sum(1) == 1).all() or labels.sum() != count:

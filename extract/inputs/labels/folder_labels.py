@@ -47,7 +47,7 @@ def label_by_folders(
     -------
     list of ImageRef
         Images directly in a part of a split have no label, and all have its split if there are images of
-        classes to learn from and to judge with, and none of a class outside.
+        classes to learn from and to test with, and none of a class outside.
     """
     folders = [_folder(ref) for ref in images]
     split = find_split_folders(folders)

@@ -93,7 +93,7 @@ def useful_groups(paths: Sequence[str], labels: Sequence[str], pattern: re.Patte
     """How many groups a pattern makes of some images, if it is worth proposing; else 0.
 
     Its groups must be of one label each; most images must share theirs with another, and most labels have
-    two groups or more: one to learn from, one to judge with.
+    two groups or more: one to learn from, one to test with.
     """
     label_of: dict[str, str] = {}
     size: Counter[str] = Counter()

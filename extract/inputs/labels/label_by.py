@@ -40,7 +40,7 @@ class LabelRule:
         if re.fullmatch(r"-?[0-9]{1,3}", text):
             if int(text) == 0:
                 raise UsageError(
-                    f"{OPTION} 0 was found; needed is 1 for the outermost folder, 2 for the one below it, or "
+                    f"{OPTION} 0 was found; give 1 for the outermost folder, 2 for the one below it, or "
                     "-1 for the folder an image lies in, -2 for the one around it"
                 )
             return cls(int(text), None)

@@ -3,7 +3,7 @@
 ::
 
     data/train/ants/1.jpg   trains, ants           data/ants/train/1.jpg   trains, ants
-    data/val/ants/2.jpg     judges, ants           data/ants/test/2.jpg    judges, ants
+    data/val/ants/2.jpg     tests, ants            data/ants/test/2.jpg    tests, ants
     data/test/3.jpg         no label
     data/test/test/3.jpg    no label: no class of data/train has this name
 
@@ -78,7 +78,7 @@ class SplitFolders:
         return self.below(folder)[-1]
 
     def without_classes(self, classes: Mapping[str, str | None], *, said: bool = False) -> frozenset[str]:
-        """The parts that judge and whose folders are no classes: none has the name of one that trains.
+        """The parts that test and whose folders are no classes: none has the name of one that trains.
 
         They are also called as folders of no class are (``test/images``), or there is one alone. Several of
         other names are classes that nothing was learned of.
@@ -120,10 +120,10 @@ def is_no_class(name: str) -> bool:
 def find_split_folders(folders: Iterable[str]) -> SplitFolders:
     """Which of the folders around some images are parts of a split.
 
-    They are where one that trains holds folders with images, and one that judges lies beside it, of the same
+    They are where one that trains holds folders with images, and one that tests lies beside it, of the same
     name but for the word and its number. Alone, or where ``train`` holds nothing but images, such a name may
     well be a class: a railway's. It is none where several folders hold a part that trains and one that
-    judges, and nothing else: these are the classes.
+    tests, and nothing else: these are the classes.
 
     Parameters
     ----------

@@ -93,9 +93,9 @@ class SplitSets:
         names = ", ".join(sorted(set(map(_name, self.split.split_of))))
         note = f"{names}{' in the classes' if self.split.inner else ''}: sets of a split, and no classes"
         if self.split_of():
-            note += f"; it is kept ({shown} images), and fit tests on what is not in train (--split)"
+            note += f"; the split is kept ({shown} images), and fit tests on what is not in train (--split)"
         elif self.has_both_sides:
-            note += f"; it is not used, as images with a label lie outside, {self.outside} first"
+            note += f"; the split is not used, as images with a label lie outside, {self.outside} first"
         if unnamed:
             inside = sorted(self._folders_of_no_class())
             note += (

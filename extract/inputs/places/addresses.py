@@ -124,16 +124,16 @@ def parse(text: str) -> Address:
         try:
             split = urlsplit(text)
         except ValueError as exc:  # a bracket left open, as of an IPv6 address
-            raise UsageError(f"{redacted(text)}: no address ({exc}); needed is {scheme}://HOST/PATH") from exc
+            raise UsageError(f"{redacted(text)}: not an address ({exc}); give {scheme}://HOST/PATH") from exc
         query = f"?{split.query}" if split.query else ""
         host = split.netloc
         path = quoted(split.path)
         if not split.hostname:
-            raise UsageError(f"{redacted(text)}: no host is named; needed is {scheme}://HOST/PATH")
+            raise UsageError(f"{redacted(text)}: no host is named; give {scheme}://HOST/PATH")
         return Address(f"{scheme}://{host}", path.strip("/"), query)
     if scheme in _BUCKETS:
         if not host:
-            raise UsageError(f"{redacted(text)}: no bucket is named; needed is {scheme}://BUCKET/PATH")
+            raise UsageError(f"{redacted(text)}: no bucket is named; give {scheme}://BUCKET/PATH")
         if "@" in host or ("?" in path and "=" in path.partition("?")[2]):
             raise UsageError(
                 f"{redacted(text)}: keys and signatures do not belong into a {scheme}:// address; put keys "

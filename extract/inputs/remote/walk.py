@@ -172,7 +172,7 @@ def _list(origin: RemoteOrigin, folder: _RemoteFolder, page: bytes | None) -> li
     except StoreError as fault:
         return fault
     if not is_html(data):
-        return StoreError("the server gives no page with its files", "other")
+        return StoreError("the server sends no page that lists its files", "other")
     base = "/".join(filter(None, (origin.address.head, origin.address.path, folder.locator))) + "/"
     return [Entry(link.rstrip("/"), link.endswith("/"), 0, 0) for link in links_below(data, base)]
 
@@ -227,8 +227,8 @@ def check_single(found: RemoteWalk, locator: str, where: str) -> None:
     path = escape(found.origin.address.plain(locator))
     if path in found.images and found.images[path].locator != locator:
         raise UsageError(
-            f"{where}: {path} again, with something else after the question mark; that may be a secret and "
-            "is no part of an image's path, so give each image an address of its own"
+            f"{where}: {path} again, with something else after the question mark; give each "
+            "image an address of its own, as that may be a secret and is not part of an image's path"
         )
 
 

@@ -101,7 +101,7 @@ def test_what_is_learned_from_huge_features_is_what_is_learned_from_small_ones()
         assert huge.duplicates.groups == small.duplicates.groups != []
 
 
-def test_a_network_of_huge_features_is_fitted_and_judged_from_the_command_line(tmp_path: Path) -> None:
+def test_a_network_of_huge_features_is_fitted_and_evaluated_from_the_command_line(tmp_path: Path) -> None:
     cli = CommandLine(tmp_path)
     network = onnx.load(tiny_network(tmp_path / "huge.onnx"))
     for tensor in network.graph.initializer:

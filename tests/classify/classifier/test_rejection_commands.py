@@ -50,4 +50,4 @@ def test_a_share_out_of_range_is_a_wrong_call(tmp_path: Path) -> None:
     (tmp_path / "features.h5").write_bytes(b"")
     ran = CommandLine(tmp_path)("fit", "--reject-precision", "95")
     assert ran.code == 2
-    assert "--reject-precision 95 was found; needed is a share between 0 and 1, such as 0.95" in ran.err
+    assert "--reject-precision 95 was found; give a share between 0 and 1, such as 0.95" in ran.err

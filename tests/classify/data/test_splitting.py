@@ -103,7 +103,7 @@ def test_an_unknown_class_is_named_with_similar_ones(options: dict[str, Any], me
         prepared(["cat", "dog", "sneaker"] * 4, FitOptions(**options))
 
 
-def test_few_shots_train_on_n_of_each_class_and_judge_on_the_rest() -> None:
+def test_few_shots_train_on_n_of_each_class_and_test_on_the_rest() -> None:
     labels = ["a"] * 20 + ["b"] * 9 + ["c"] * 4 + ["d"] * 2
     part = prepared(labels, FitOptions(per_class=5))
     assert counts(part, "train") == {"a": 5, "b": 5, "c": 3, "d": 1}

@@ -293,5 +293,5 @@ def test_accuracies_within_the_noise_are_those_whose_intervals_overlap() -> None
 
 @pytest.mark.parametrize("text", ["much", "0", "-1", "1.5", "nan"])
 def test_a_threshold_that_is_no_cosine_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--duplicates .* needed is auto, exact, off, a cosine"):
+    with pytest.raises(UsageError, match=r"--duplicates .* give auto, exact, off, a cosine"):
         FitOptions(duplicates=text)

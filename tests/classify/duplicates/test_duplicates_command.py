@@ -83,7 +83,7 @@ def test_a_threshold_of_ones_own_is_used_and_checked(cli: CommandLine) -> None:
     assert answer["groups"] < 6
     ran = cli("duplicates", "--threshold", "high")
     assert ran.code == 2
-    assert "--threshold high was found; needed is auto, a cosine above 0" in ran.err
+    assert "--threshold high was found; give auto, a cosine above 0" in ran.err
     assert cli("duplicates", "nothing.h5").code == 2
 
 

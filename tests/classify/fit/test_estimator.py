@@ -138,10 +138,10 @@ def test_random_state_decides_the_folds_and_none_is_repeatable() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"C": 0}, "C 0 was found; needed is auto or a number above 0"),
-        ({"C": "much"}, "C='much' was found; needed is 'auto' or a number above 0"),
-        ({"head": "tree"}, "'tree' and normalize 'l2' were found; needed are a head of svm"),
-        ({"normalize": "l1"}, "needed are .* a normalisation of l2, standard, none or auto"),
+        ({"C": 0}, "C 0 was found; give auto or a number above 0"),
+        ({"C": "much"}, "C='much' was found; give 'auto' or a number above 0"),
+        ({"head": "tree"}, "'tree' and normalize 'l2' were found; give a head of svm"),
+        ({"normalize": "l1"}, "give .* a normalisation of l2, standard, none or auto"),
     ],
 )
 def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) -> None:
@@ -154,7 +154,7 @@ def test_rows_without_a_label_and_a_single_class_are_refused() -> None:
     y[[1, 2]] = ""
     with pytest.raises(ValueError, match="2 of 8 rows have an empty label; leave them out"):
         FeatureClassifier().fit(X, y)
-    with pytest.raises(ValueError, match="all 4 rows are of one class, 'class 1'; needed are two"):
+    with pytest.raises(ValueError, match="all 4 rows are of one class, 'class 1'; give two"):
         FeatureClassifier().fit(X[4:], y[4:])
 
 
@@ -189,5 +189,5 @@ def test_it_becomes_a_classifier_for_the_features_it_was_fitted_on(tmp_path: Pat
     for others in (load_features(tmp_path / "features.h5", "fc7"), replace(features, X=features.X * 2)):
         with pytest.raises(ValueError, match=r"FeatureSet\(40 rows .* was fitted on none of these rows"):
             estimator.to_classifier(others)
-    with pytest.raises(UsageError, match=r"a CacheIdentity was found .* needed is the FeatureSet"):
+    with pytest.raises(UsageError, match=r"a CacheIdentity was found .* give the FeatureSet"):
         estimator.to_classifier(features.identity)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""From rows to a judged classifier: nothing leaks, nothing is hidden, the same rows give the same file."""
+"""From rows to a evaluated classifier: nothing leaks, nothing is hidden, the same rows give the same file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_separable_classes_are_told_apart() -> None:
     assert result.notes == ()
 
 
-def test_labels_drawn_at_random_are_judged_as_chance() -> None:
+def test_labels_drawn_at_random_are_evaluated_as_guesses() -> None:
     # 4096 features separate 140 training rows perfectly; honest figures must not be moved by that.
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 4096)), np.tile(["a", "b"], 100)
@@ -189,7 +189,7 @@ def test_a_test_size_outside_0_and_1_is_refused(test_size: float) -> None:
 
 @pytest.mark.parametrize("C", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_c_that_is_no_positive_number_is_refused(C: float) -> None:
-    with pytest.raises(UsageError, match="needed is auto or a number above 0"):
+    with pytest.raises(UsageError, match="give auto or a number above 0"):
         FitOptions(C=C)
 
 

@@ -68,7 +68,7 @@ def test_the_set_comes_alone_and_arrays_come_with_labels(tmp_path: Path) -> None
         UsageError, match="X came without y; give a label for each row, or what load_features"
     ):
         fit_classifier(features.X)
-    with pytest.raises(UsageError, match="a CacheIdentity was found for what made the features; needed is"):
+    with pytest.raises(UsageError, match="a CacheIdentity was found for what made the features; give"):
         fit_classifier(features.X, features.y, identity=features.identity)  # type: ignore[arg-type]
 
 

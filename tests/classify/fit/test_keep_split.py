@@ -1,4 +1,4 @@
-"""``fit --keep-split``: who has judged goes on judging, however many images are added."""
+"""``fit --keep-split``: tested images stay tested, however many images are added."""
 
 from __future__ import annotations
 

@@ -192,5 +192,5 @@ def test_a_size_is_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["4", "-1GB", "GB", "4GiB", "1e3MB", ""])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="needed is a size"):
+    with pytest.raises(UsageError, match="give a size"):
         parse_bytes(text)

@@ -63,11 +63,11 @@ def test_softmax_has_no_pairs(cli: CommandLine) -> None:
     assert not (cli.folder / "none.onnx").exists()
 
 
-def test_it_is_judged_compared_and_reported(cli: CommandLine) -> None:
+def test_it_is_evaluated_compared_and_reported(cli: CommandLine) -> None:
     made = load_classifier(cli.folder / "classifier.onnx").metadata["metrics"]
-    judged = read_json(cli.good("evaluate", "features.h5", "--held-out", "--json").out)
-    assert judged["accuracy"] == made["accuracy"]  # type: ignore[index]
-    assert judged["n"] == made["n"] == 9  # type: ignore[index]
+    evaluated = read_json(cli.good("evaluate", "features.h5", "--held-out", "--json").out)
+    assert evaluated["accuracy"] == made["accuracy"]  # type: ignore[index]
+    assert evaluated["n"] == made["n"] == 9  # type: ignore[index]
     cli.good("fit", "--force", "--svm", "-o", "rest.onnx")
     assert "McNemar" in cli.good("compare", "classifier.onnx", "rest.onnx", "features.h5").out
     cli.good("report")

@@ -47,7 +47,7 @@ def fitted(per_class: list[int], **options: Any) -> Any:
         ([10] * 4, 0.3, 28, 12),
         ([15] * 5, 0.3, 55, 20),
         ([6, 2], 0.4, 5, 3),
-        # Never an empty part: half up would leave nothing to judge with.
+        # Never an empty part: half up would leave nothing to test with.
         ([2, 2], 0.1, 2, 2),
         ([2, 2], 0.9, 2, 2),
     ],

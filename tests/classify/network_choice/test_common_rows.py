@@ -99,5 +99,5 @@ def test_caches_of_other_images_have_nothing_in_common(place: Path, monkeypatch:
     monkeypatch.setenv("FC7_HOME", str(place / "store"))
     write_pictures(place / "others", per_class=2, start=90)
     fc7.extract_features([place / "others"], place / "others.h5", fc7.ExtractOptions(network="two"))
-    with pytest.raises(DataError, match=r"have no image in common; needed are rows of the same images"):
+    with pytest.raises(DataError, match=r"have no image in common; remove these files"):
         common_rows([place / "one.h5", place / "others.h5"])

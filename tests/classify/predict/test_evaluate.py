@@ -154,11 +154,11 @@ def test_undefined_figures_are_null_for_programs() -> None:
     ("truth", "P", "message"),
     [
         ([], np.empty((0, 2)), "no labelled image"),
-        (["a"], np.ones((1, 3)), r"shape \(1, 3\) were found; needed is \(1, 2\)"),
-        (["a"], np.array([[np.nan, 1]]), "1 of 1 rows have probabilities that are no numbers"),
+        (["a"], np.ones((1, 3)), r"shape \(1, 3\) were found; give \(1, 2\)"),
+        (["a"], np.array([[np.nan, 1]]), "1 of 1 rows have probabilities that are not numbers"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:
+def test_what_cannot_be_evaluated_is_refused(truth: list[str], P: np.ndarray, message: str) -> None:
     with pytest.raises(DataError, match=message):
         compute_metrics(truth, P, ["a", "b"])
 
@@ -239,7 +239,7 @@ def test_true_probabilities_have_a_small_calibration_error_and_boastful_ones_a_l
     assert reliability_bins(np.minimum(confidence + 0.2, 1), correct).expected_error > 0.1
 
 
-def test_groups_are_judged_each_by_itself() -> None:
+def test_groups_are_evaluated_each_by_itself() -> None:
     groups = group_metrics(["x", "", "x", "y"], np.array([True, True, False, True]))
     assert [(g.group, g.n, g.n_correct) for g in groups] == [("", 1, 1), ("x", 2, 1), ("y", 1, 1)]
     assert groups[1].interval == wilson_interval(1, 2)

@@ -21,7 +21,7 @@ DRAWN = {"how": "stratified", "n_train": 280, "n_test": 120, "test_size": 0.3, "
     [
         (
             DRAWN,
-            "280 images train and 120 test; drawn in each class with seed 4, 30 % of each for the test set",
+            "280 images train and 120 test; drawn in each class with seed 4, 30% of each for the test set",
         ),
         (
             {**DRAWN, "per_class": 1, "balance": True, "kept": True},
@@ -31,7 +31,7 @@ DRAWN = {"how": "stratified", "n_train": 280, "n_test": 120, "test_size": 0.3, "
         ),
         (
             {**DRAWN, "ordered": True, "exclude": ["a", "b"]},
-            "280 images train and 120 test; drawn in each class in the order of the paths, 30 % of each for "
+            "280 images train and 120 test; drawn in each class in the order of the paths, 30% of each for "
             "the test set; without the classes a, b",
         ),
         (

@@ -44,7 +44,7 @@ def test_sources_are_hashed_again_and_what_differs_is_listed(tmp_path: Path) -> 
     assert report.unreadable == ["unreadable"]
     assert report.new == ["new"]
     text = report.text()
-    assert text.splitlines()[0] == f"{path}: whole, 4 rows, 1 failures"
+    assert text.splitlines()[0] == f"{path}: whole, 4 rows, 1 failure"
     assert "5 images: 1 changed, 1 missing, 1 unreadable, 1 new" in text
     assert "changed: changed" in text
 

@@ -191,7 +191,7 @@ def test_foreign_files_are_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
     with pytest.raises(UsageError, match=r"holds 1 files that are not of this set, such as holiday\.jpg"):
         make_shapes(tmp_path, 2, seed=1)
-    with pytest.raises(UsageError, match="is a file; needed is a folder"):
+    with pytest.raises(UsageError, match="is a file; give a folder"):
         make_shapes(tmp_path / "holiday.jpg", 2)
     make_shapes(tmp_path, 2, seed=2, force=True)
     assert make_shapes(tmp_path, 2, seed=2, force=True).written == 0
@@ -200,7 +200,7 @@ def test_foreign_files_are_never_overwritten(tmp_path: Path) -> None:
 
 def test_a_wrong_count_seed_or_class_is_refused(tmp_path: Path) -> None:
     for count, seed in ((0, 0), (-1, 0), (1, -1)):
-        with pytest.raises(UsageError, match="needed are at least 1 and at least 0"):
+        with pytest.raises(UsageError, match="give 1 or more and 0 or more"):
             make_shapes(tmp_path, count, seed)
     with pytest.raises(UsageError, match="there are circle, rectangle, triangle, star"):
         random_shape("hexagon", stream(0))

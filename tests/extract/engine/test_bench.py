@@ -275,7 +275,7 @@ def test_a_network_that_is_not_here_is_said_before_anything_is_measured(
     with pytest.raises(UnknownNetworkError, match="it has mine"):
         bench_networks(["mine", "other"], Silent())
     store.remove("mine")
-    with pytest.raises(UsageError, match="models list` shows what there is"):
+    with pytest.raises(UsageError, match="models list` shows which can be brought"):
         bench_networks([], Silent())
 
 

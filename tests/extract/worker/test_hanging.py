@@ -252,7 +252,7 @@ def test_the_deadline_is_the_users_to_set(cli: CommandLine) -> None:
     ran = cli("extract", "imgs", "--network", "tiny", "-o", "set.h5", env={"FC7_DEADLINE": "soon"})
     assert (ran.code, ran.err.splitlines()[-1]) == (
         2,
-        "error: FC7_DEADLINE='soon' was found; needed is a number of seconds, or leave it unset",
+        "error: FC7_DEADLINE='soon' was found; give a number of seconds, or leave it unset",
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("FC7_DEADLINE", "7.5")

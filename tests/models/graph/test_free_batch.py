@@ -154,7 +154,7 @@ def test_rows_that_stay_apart_are_freed_and_equal_one_by_one(case: str, tmp_path
     notes: list[str] = []
     path = write(made, tmp_path)
     stored = import_network(path, "net", preprocess=PLAIN, layer=out, notify=notes.append)
-    assert "takes any now" in "".join(notes)
+    assert "it now takes any" in "".join(notes)
     close(run(stored, [out], images(3), 3)[out], by_itself(made, [out], images(3))[out])
 
 
@@ -168,7 +168,7 @@ def test_rows_that_mix_keep_their_batch_and_are_right_in_it(case: str, tmp_path:
     notes: list[str] = []
     stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="pool", notify=notes.append)
     assert batch_of(stored) == 1
-    assert "bound to batches of 1, and runs so" in "".join(notes)
+    assert "bound to batches of 1 and runs with these" in "".join(notes)
     close(run(stored, ["pool"], images())["pool"], by_itself(made, ["pool"], images())["pool"])
 
 

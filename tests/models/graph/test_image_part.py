@@ -137,7 +137,7 @@ def test_the_image_tower_of_a_clip_export_gives_what_the_whole_graph_gives(
     close(run(stored, [layer], pixels)[layer], wanted.reshape(3, -1))
     assert notes == [
         "net.onnx: has the inputs input_ids, pixel_values, attention_mask; "
-        "kept is what pixel_values alone feeds"
+        "what pixel_values alone feeds is kept"
     ]
 
 

@@ -123,7 +123,7 @@ def test_who_might_read_the_old_one_may_read_the_new_one(out: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [None, b"ours"])
-def test_what_appears_during_the_work_is_judged_too(out: Path, before: bytes | None) -> None:
+def test_what_appears_during_the_work_is_checked_too(out: Path, before: bytes | None) -> None:
     if before is not None:
         out.write_bytes(before)
     output = CallFiles(again=True).claim(out, OURS)
@@ -204,7 +204,7 @@ def test_a_socket_is_refused(out: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(out.parent)  # its name may have a hundred letters
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("out")
-        with pytest.raises(UsageError, match="what stands there is no file"):
+        with pytest.raises(UsageError, match="what stands there is not a file"):
             CallFiles(force=True).claim("out", OURS)
     assert out.is_socket()
 

@@ -74,7 +74,7 @@ def test_an_altered_file_is_refused_with_both_hashes(line: CommandLine, tmp_path
     (folder / INSIDE).write_bytes(b"x" * 18_826_032)
     ran = line("models", "pull", NAME, env={"PYTHONPATH": str(folder)})
     assert ran.code == 1
-    assert f"published were 18826032 bytes and sha256 {SOURCE.sha256}" in ran.err
+    assert f"in place of the published 18826032 bytes and sha256 {SOURCE.sha256}" in ran.err
     assert re.search(r"altered or damaged; install it again: \S+ -m pip install --force-reinstall", ran.err)
     assert (folder / INSIDE).is_file()
     assert not (line.store / "networks" / NAME).exists()

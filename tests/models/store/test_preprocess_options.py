@@ -192,12 +192,12 @@ def test_a_graph_that_takes_any_size_is_given_the_crop(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "two numbers": (["--mean", "0.1,0.2"], "--mean '0.1,0.2' was found; needed is one number, or three"),
+    "two numbers": (["--mean", "0.1,0.2"], "--mean '0.1,0.2' was found; give one number, or three"),
     "four numbers": (["--std", "1,2,3,4"], "not 4"),
-    "not a number": (["--mean", "nan"], "--mean 'nan' was found; needed is a finite number"),
+    "not a number": (["--mean", "nan"], "--mean 'nan' was found; give a finite number"),
     "an endless number": (["--mean", "0,0,1e400"], "a finite number"),
-    "a deviation of zero": (["--std", "1,0,1"], "--std '1,0,1' was found; needed is a number above 0"),
-    "a negative scale": (["--scale", "-1/255"], "--scale '-1/255' was found; needed is a number above 0"),
+    "a deviation of zero": (["--std", "1,0,1"], "--std '1,0,1' was found; give a number above 0"),
+    "a negative scale": (["--scale", "-1/255"], "--scale '-1/255' was found; give a number above 0"),
     "a fraction of nothing": (["--scale", "1/0"], "a finite number, or a fraction such as 1/255"),
     "words": (["--scale", "units"], "such as 1/255"),
     "an unknown resize": (["--resize", "fit"], "warp, short or pad"),

@@ -119,7 +119,7 @@ def test_a_flipped_bit_and_a_missing_file_are_found() -> None:
     weights = folder / "network.weights"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    with pytest.raises(WeightsError, match=r"network\.weights has sha256 \w{64}, recorded was \w{64}"):
+    with pytest.raises(WeightsError, match=r"network\.weights has sha256 \w{64}, not the recorded \w{64}"):
         store.verify("mine")
     weights.unlink()
     with pytest.raises(WeightsError, match=r"network\.weights is missing; copy, pull or import"):

@@ -124,14 +124,14 @@ def test_names_that_are_no_alexnets_are_listed_with_those_needed() -> None:
     weights = {**wf.torchvision_names(wf.small_weights()), "features.1.weight": np.ones(4, np.float32)}
     with pytest.raises(
         WeightsError,
-        match=r"Found features\.1\.weight; needed features\.0\.\*.*classifier\.6\.\* \(torchvision\)",
+        match=r"It holds features\.1\.weight in place of features\.0\.\*.*classifier\.6\.\* \(torchvision\)",
     ):
         from_state_dict(weights, "f")
     many = {f"layer{i}.weight": np.ones(1, np.float32) for i in range(200)}
-    with pytest.raises(WeightsError, match=r"layer7\.weight and 192 more; needed") as error:
+    with pytest.raises(WeightsError, match=r"layer7\.weight and 192 more in place of") as error:
         from_state_dict(many, "f")
     assert len(str(error.value)) < 600
-    with pytest.raises(WeightsError, match="Found nothing; needed"):
+    with pytest.raises(WeightsError, match="It holds nothing in place of"):
         from_state_dict({}, "f")
 
 

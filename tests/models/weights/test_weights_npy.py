@@ -83,14 +83,17 @@ FLAT = wf.p_list(wf.p_array(np.zeros((3, 4), np.float32)), wf.p_array(np.zeros(4
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (dict_of({"conv1": PAIR, "conv1_1": PAIR}), "a dict with conv1, conv1_1; needed conv1, conv2"),
-        (dict_of({}), "a dict with nothing; needed conv1, conv2"),
-        (dict_of({"conv1": wf.p_list(wf.p_int(1), wf.p_int(2))}), "conv1 is no pair of arrays"),
+        (dict_of({"conv1": PAIR, "conv1_1": PAIR}), "a dict with conv1, conv1_1; give conv1, conv2"),
+        (dict_of({}), "a dict with nothing; give conv1, conv2"),
+        (dict_of({"conv1": wf.p_list(wf.p_int(1), wf.p_int(2))}), "conv1 is not a pair of arrays"),
         (
             dict_of({"conv1": FLAT}),
             r"conv1 has weights \(3, 4\) and biases \(4,\), needed 4 dimensions and 1",
         ),
-        (dict_of({"conv5": PAIR, "fc6": FLAT}), "fc6 takes 3 numbers, which is no square map of conv5's 4"),
+        (
+            dict_of({"conv5": PAIR, "fc6": FLAT}),
+            "fc6 takes 3 numbers, which is not a square map of conv5's 4",
+        ),
         (wf.npy_of(wf.p_dump(wf.p_list(PAIR))), "holds a list"),
         (wf.npy_of(b"", descr="<f4", shape="(3, 4)"), r"an array of type <f4 and shape \(3, 4\)"),
         (wf.npy_of(b"", shape="(3,)"), r"an array of type \|O and shape \(3,\)"),

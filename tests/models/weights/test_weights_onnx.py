@@ -191,7 +191,7 @@ def test_a_missing_relu_a_branch_and_a_learned_bias_are_noticed(tmp_path: Path) 
     assert "it branches after" in reason(tmp_path, model)
     model = alexnet(wf.small_weights())
     model.graph.node[0].input[2] = "computed"
-    assert reason(tmp_path, model) == "the bias of conv1 is no constant of its size"
+    assert reason(tmp_path, model) == "the bias of conv1 is not a constant of its size"
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 1, 1, 4), (4, 1), (1,)])
@@ -200,7 +200,7 @@ def test_an_add_along_another_axis_is_no_bias(tmp_path: Path, shape: tuple[int, 
     name = next(node for node in model.graph.node if node.op_type == "Add").input[1]
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == name)
     bias.CopyFrom(numpy_helper.from_array(np.ones(shape, np.float32), name))
-    assert reason(tmp_path, model) == "the bias of conv1 is no constant of its size"
+    assert reason(tmp_path, model) == "the bias of conv1 is not a constant of its size"
 
 
 def test_shape_arithmetic_beside_the_image_is_no_branch(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_arrays_that_claim_the_impossible_are_refused(tmp_path: Path) -> None:
 def test_quantised_weights_are_not_taken_for_numbers(tmp_path: Path) -> None:
     model = alexnet(wf.small_weights())
     model.graph.initializer[0].data_type = TensorProto.INT8
-    assert "no constant of 4 dimensions" in reason(tmp_path, model)
+    assert "not a constant of 4 dimensions" in reason(tmp_path, model)
 
 
 def test_a_file_of_two_gibibytes_is_named_before_it_is_read(tmp_path: Path) -> None:

@@ -144,8 +144,8 @@ def test_the_rows_of_a_folder_serve_its_shells_list_and_evaluate_has_the_labels(
     assert (tmp_path / "features.h5").read_bytes() == before
     assert "3 folders side by side" in again.err
     cli.good("fit", "--force", "--svm", "-C", "1")
-    judged = cli.good("evaluate", *given, "--json")
-    assert read_json(judged.out)["n"] == 12
+    evaluated = cli.good("evaluate", *given, "--json")
+    assert read_json(evaluated.out)["n"] == 12
     classified = cli.good("classify", *given)
     assert "side by side" not in classified.text
 

@@ -21,7 +21,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 @pytest.fixture(scope="module")
 def kaggle(cli: CommandLine) -> Path:
-    """24 images to learn from, 12 to judge with, 4 flat ones without a label; with its cache."""
+    """24 images to learn from, 12 to test with, 4 flat ones without a label; with its cache."""
     folder = cli.folder / "kaggle"
     write_pictures(folder / "train", 8)
     write_pictures(folder / "val", 4, start=20)
@@ -48,7 +48,7 @@ def test_folders_of_a_split_are_no_classes_and_are_what_fit_splits_by(cli: Comma
     assert "the given split holds 24 train, 12 val: train trained, val tested (--split)" in found["notes"]
 
 
-def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, kaggle: Path) -> None:
+def test_split_says_which_values_test_or_that_one_is_drawn(cli: CommandLine, kaggle: Path) -> None:
     drawn = read_json(cli.good("fit", "--force", kaggle, "--svm", "-C", "1", "--split", "draw", "--json").out)
     assert (drawn["split"]["how"], drawn["n_train"], drawn["n_test"]) == ("stratified", 24, 12)
     assert "--split draw: the split that the data came with is not used" in drawn["notes"]
@@ -58,13 +58,11 @@ def test_split_says_which_values_judge_or_that_one_is_drawn(cli: CommandLine, ka
     assert (turned["n_train"], turned["n_test"], turned["split"]["words"]) == (12, 24, "val:train")
     ran = cli("fit", "--force", kaggle, "--split", "train:test")
     assert ran.code == 2
-    assert (
-        "holds 24 train, 12 val; needed are images of train to learn from and of test to test on" in ran.err
-    )
+    assert "holds 24 train, 12 val; fit needs images of train to learn from and of test to test on" in ran.err
     assert cli("fit", "--force", kaggle, "--split", "train").code == 2
 
 
-def test_images_of_val_and_test_judge_together(cli: CommandLine) -> None:
+def test_images_of_val_and_test_are_tested_together(cli: CommandLine) -> None:
     for part, start in (("Train", 0), ("valid", 20), ("testing", 40)):
         write_pictures(cli.folder / "three" / part, 4, start=start)
     cli.good("extract", "three", "--network", "tiny", "-o", "three.h5")
@@ -114,12 +112,12 @@ def test_the_two_parts_may_be_given_side_by_side(tmp_path: Path) -> None:
         # Vehicles: no class folders below.
         (["train/1.png", "car/2.png", "test/3.png"], ["car", "test", "train"]),
         (["train/a/1.png", "train/b/2.png", "other/c/3.png"], ["c", "a", "b"]),
-        # Nothing judges, yet test is no class.
+        # Nothing tests, yet test is no class.
         (["train/a/1.png", "train/b/2.png", "test/3.png"], [None, "a", "b"]),
         (["val/a/1.png", "test/a/2.png"], ["a", "a"]),
     ],
 )
-def test_without_classes_to_learn_from_and_to_judge_with_there_is_no_split(
+def test_without_classes_to_learn_from_and_to_test_with_there_is_no_split(
     tmp_path: Path, names: list[str], found: list[str | None]
 ) -> None:
     folder = pictures(tmp_path / "x", *names)
@@ -167,7 +165,7 @@ def test_a_part_whose_flat_images_all_fail_is_no_lost_class(cli: CommandLine) ->
 
 
 @pytest.mark.parametrize("inside", ["test", "images", "unknown", "1"])
-def test_one_folder_in_a_part_that_judges_and_no_class_of_train_is_no_class(
+def test_one_folder_in_a_part_that_tests_and_no_class_of_train_is_no_class(
     cli: CommandLine, inside: str
 ) -> None:
     folder = cli.folder / f"nested-{inside}"

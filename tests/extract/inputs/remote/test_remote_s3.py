@@ -109,8 +109,8 @@ def test_classify_and_evaluate_take_addresses(cli: CommandLine, bucket: Bucket) 
     assert found[f"{IMGS}/blue/001.png"] == "blue"
     assert found[f"{IMGS}/red/odd name+%20ä.png"] == "red"
     assert len(found) == 6
-    judged = cli("evaluate", IMGS, "--json", env=bucket.environment)
-    assert judged.code == 0, judged.text
+    evaluated = cli("evaluate", IMGS, "--json", env=bucket.environment)
+    assert evaluated.code == 0, evaluated.text
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")

@@ -33,8 +33,8 @@ def test_lists_of_path_and_label_are_read(cli: CommandLine) -> None:
     ]
     assert column(cli.folder / "caffe.h5", "label") == ["1"] * 3 + ["0"] * 3
     cli.good("fit", "--force", "caffe.h5", "--svm", "-C", "1", "-o", "caffe.onnx")
-    judged = cli("evaluate", "caffe.txt", "-m", "caffe.onnx", "--json")
-    assert (judged.code, read_json(judged.out)["n"]) == (1, 6)
+    evaluated = cli("evaluate", "caffe.txt", "-m", "caffe.onnx", "--json")
+    assert (evaluated.code, read_json(evaluated.out)["n"]) == (1, 6)
 
 
 def test_a_path_with_two_labels_is_refused_and_paths_with_blanks_are_none(tmp_path: Path) -> None:

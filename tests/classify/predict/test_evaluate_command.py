@@ -17,7 +17,7 @@ ODD = {"red": '=cmd|"x"!A1', "green": "a, b\r\n<b>c</b>", "blue": "unknown"}
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """Noisy pictures under odd names, a cache with groups, a classifier that rejects."""
-    here = CommandLine(tmp_path_factory.mktemp("judging")).with_tiny_network()
+    here = CommandLine(tmp_path_factory.mktemp("evaluate")).with_tiny_network()
     write_pictures(here.folder / "imgs", 10)
     with (here.folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
@@ -81,7 +81,7 @@ def test_every_table_agrees_with_scikit_learn(cli: CommandLine) -> None:
     assert float(figures["expected_calibration_error"]) == said["expected_calibration_error"]
 
 
-def test_groups_of_the_cache_or_of_the_path_are_judged(cli: CommandLine) -> None:
+def test_groups_of_the_cache_or_of_the_path_are_evaluated(cli: CommandLine) -> None:
     own = read_json(cli.good("evaluate", "features.h5", "--json").out)["groups"]
     assert len(own) == 15
     assert sum(group["n"] for group in own) == 30
@@ -142,5 +142,5 @@ def test_images_that_extract_could_not_read_are_told_beside_the_exit_code(cli: C
     ran = cli("evaluate", "torn.h5")
     assert ran.code == 1
     assert "skipped red/x.png: " in ran.out
-    assert "1 image could not be read: not evaluated and in no metric, and the exit code is 1" in ran.out
+    assert "1 unreadable image is not evaluated, so the exit code is 1" in ran.out
     assert "exit code" not in cli.good("evaluate", "features.h5").out
