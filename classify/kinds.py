@@ -128,7 +128,8 @@ PLOTS = {
 PREDICTIONS = named(Kind("a file of predictions", _is_predictions))
 SPLIT = table("a table of the split", SPLIT_COLUMNS)
 COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
-NETWORKS = table("a table of networks", NETWORK_COLUMNS)
+# As the feature caches of the same command, it is brought up to date.
+NETWORKS = table("a table of networks", NETWORK_COLUMNS, replaceable=True)
 CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)

@@ -60,12 +60,9 @@ def another_network(reader: CacheReader) -> Iterator[NextStep]:
         best = here[0]
         published = "" if best.top1 is None else f", {best.top1:.1f}% top-1 on ImageNet"
         yield NextStep(
-            f"Another network may tell these images apart better: {best.name} is here{published}"
-            f"{_options_of_before(reader)}.",
-            command_line(
-                *("extract", *reader.header.roots, "--network", best.name),
-                *("-o", _beside(reader.path, best.name)),
-            ),
+            f"Another network may tell these images apart better: {best.name} is here{published}. Compare "
+            f"both on the same test images{_options_of_before(reader)}.",
+            command_line("choose", *reader.header.roots, "--networks", f"{current},{best.name}"),
         )
         return
     sized = [

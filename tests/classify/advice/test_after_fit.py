@@ -90,10 +90,10 @@ def test_a_poor_accuracy_gets_what_the_data_say(tmp_path: Path) -> None:
     result = fitted(cache)
     advice = after_fit(result, cache, tmp_path / "c.onnx")
     assert advice.why.startswith("the accuracy is poor: always predicting cat would reach 50.0%")
-    assert [command[0] for command in commands(advice)][-3:] == ["extract", "extract", "report"]
+    assert [command[0] for command in commands(advice)][-3:] == ["extract", "choose", "report"]
     other = advice.steps[-2]
     assert "other is here, 70.0% top-1 on ImageNet." in other.sentence
-    assert "--network other -o" in other.command
+    assert shlex.split(other.command)[-3:] == ["imgs", "--networks", "alexnet,other"]
     wrong = result.metrics.n - result.metrics.n_correct
     assert f"the {wrong} test images that are predicted wrong" in advice.steps[-1].sentence
     assert not any("train on fewer" in step.sentence for step in advice.steps)

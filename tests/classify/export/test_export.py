@@ -100,7 +100,7 @@ def run_script(script: str, folder: Path, pictures: list[str]) -> list[list[str]
 
 
 def test_the_file_is_valid_states_what_it_is_and_carries_the_labels(cli: CommandLine) -> None:
-    answer = read_json(cli.good("export", "-o", "full.onnx", "--json").out)
+    answer = read_json(cli.good("export", "--force", "-o", "full.onnx", "--json").out)
     assert answer["files"] == ["full.onnx"]
     assert answer["source"].startswith("imgs (features.h5)")
     assert (answer["images"], answer["input_shape"]) == (24, ["n", 32, 32, 3])
@@ -125,7 +125,7 @@ def test_the_file_is_valid_states_what_it_is_and_carries_the_labels(cli: Command
 
 
 def test_it_answers_as_classify_does_on_images_it_was_not_tried_on(cli: CommandLine) -> None:
-    cli.good("export", "-o", "full.onnx", "--images", "varied", "--label-names")
+    cli.good("export", "--force", "-o", "full.onnx", "--images", "varied", "--label-names")
     cli.good("classify", "varied", "imgs", "-o", "p.csv", "--top-k", "3", "--device", "cpu", "--exact-decode")
     spec = fit_crop(caffe_preprocess(), (32, 32))
     lines = lines_of(cli.folder / "p.csv")
@@ -270,7 +270,7 @@ def test_a_resize_that_pillow_cannot_do_is_not_pretended(here: Path) -> None:
 
 def test_with_the_example_on_stdout_everything_else_is_on_stderr(cli: CommandLine) -> None:
     alone = cli.good("export", "--example")
-    both = cli.good("export", "-o", "full.onnx", "--example")
+    both = cli.good("export", "--force", "-o", "full.onnx", "--example")
     assert both.out == alone.out
     assert alone.out.startswith("import json, os, sys, numpy\n")
     assert "wrote full.onnx" in both.err

@@ -21,7 +21,7 @@ import os, signal, sys
 from fc7.classify.export import export
 export.flush = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 from fc7 import cli
-sys.argv = ["fc7", "export", "-o", "full.onnx"]
+sys.argv = ["fc7", "export", "--force", "-o", "full.onnx"]
 cli.main()
 """
 
@@ -49,7 +49,7 @@ def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (fitted.folder / "full.onnx").read_bytes() == older
     assert any(path.name.endswith(".part") for path in fitted.folder.iterdir())
-    fitted.good("export", "-o", "full.onnx")
+    fitted.good("export", "--force", "-o", "full.onnx")
     assert {path.name for path in fitted.folder.iterdir()} == before
     assert (fitted.folder / "full.onnx").stat().st_size > 1000
 
@@ -57,7 +57,7 @@ def test_what_a_killed_export_leaves_goes_with_the_next(fitted: CommandLine) -> 
 def test_two_exports_of_one_file_do_not_mix(fitted: CommandLine) -> None:
     older = (fitted.folder / "full.onnx").read_bytes()
     with exclusive(fitted.folder / ".full.onnx.lock"):
-        ran = fitted("export", "-o", "full.onnx")
+        ran = fitted("export", "--force", "-o", "full.onnx")
     assert ran.code == 1
     assert "full.onnx: another process is writing it; wait for it, or choose another -o" in ran.err
     assert (fitted.folder / "full.onnx").read_bytes() == older

@@ -160,7 +160,7 @@ def test_the_command_says_so_and_repeats_itself_byte_for_byte(tmp_path: Path) ->
     run = CommandLine(tmp_path)
     cache_of(tmp_path / "features.h5", [40, 60, 50])
     few = ("--memory", "5kB", "--normalize", "standard", "--class-weight", "balanced", "--refit-all")
-    first = run("fit", "--svm", "-C", "1", *few, "-o", "a.onnx")
+    first = run("fit", "--svm", "-C", "1", *few, "-o", "a.onnx", "-v")
     assert first.code == 0, first.text
     assert "solver: SGD, hinge (SGDClassifier, out of core), " in first.out
     assert "were chosen on" in first.out

@@ -46,11 +46,11 @@ def test_the_classifier_is_scikit_learns_one_vs_one_on_the_training_part(cli: Co
 
 
 def test_it_is_named_in_text_and_card_and_written_alike_again(cli: CommandLine) -> None:
-    said = cli.good("fit", "--force", "--svm", "--ovo", "--reject-below", "0.5", "-o", "again.onnx").out
+    said = cli.good("fit", "--force", "--svm", "--ovo", "--reject-below", "0.5", "-o", "again.onnx", "-v").out
     assert (cli.folder / "again.onnx").read_bytes() == (cli.folder / "classifier.onnx").read_bytes()
     assert "svm-ovo, 5-fold cross-validation in the train set" in said
     assert "head: svm-ovo, C = " in said
-    cli.good("export", "--card", "card.md")
+    cli.good("export", "--force", "--card", "card.md")
     assert "3 linear support vector machines, one for each pair of classes" in (
         cli.folder / "card.md"
     ).read_text(encoding="utf-8")
@@ -76,10 +76,10 @@ def test_it_is_evaluated_compared_and_reported(cli: CommandLine) -> None:
 
 
 def test_the_exported_file_and_its_script_answer_as_classify_does(cli: CommandLine) -> None:
-    exported = read_json(cli.good("export", "-o", "full.onnx", "--images", "varied", "--json").out)
+    exported = read_json(cli.good("export", "--force", "-o", "full.onnx", "--images", "varied", "--json").out)
     assert exported["difference"] <= 1e-4
     cli.good("classify", "varied", "-o", "p.csv", "--device", "cpu", "--exact-decode")
-    script = cli.good("export", "--example", "-o", "full.onnx").out
+    script = cli.good("export", "--force", "--example", "-o", "full.onnx").out
     lines = lines_of(cli.folder / "p.csv")
     pictures = [str(cli.folder / line["path"]) for line in lines]
     script = script.replace("full.onnx", str(cli.folder / "full.onnx"))

@@ -114,12 +114,12 @@ def test_so_it_is_where_no_file_is_written(cli: CommandLine, command: Sequence[s
 
 @needs_pwrite
 def test_an_export_is_tried_on_the_others(cli: CommandLine) -> None:
-    last = the_fourth_run(cli, "export", "--images", "imgs", "--json")
+    last = the_fourth_run(cli, "export", "--force", "--images", "imgs", "--json")
     assert last.returncode == 0, last.stderr
     assert f"not tried on {LETHAL}: it ended 2 runs that read nothing else" in last.stderr
     assert read_json(last.stdout)["images"] == 23
     assert left(cli) == []
-    assert read_json(cli.good("export", "--images", "imgs", "--json", "--force").out)["images"] == 24
+    assert read_json(cli.good("export", "--force", "--images", "imgs", "--json").out)["images"] == 24
 
 
 @needs_pwrite

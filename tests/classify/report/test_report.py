@@ -216,7 +216,7 @@ def test_moved_and_changed_images_get_no_wrong_picture(cli: CommandLine, tmp_pat
         Image.new("RGB", (40, 40), "black").save(changed)
         removed.unlink()
     out = tmp_path / "r.html"
-    ran = cli.good("report", "-o", out, "--images", moved)
+    ran = cli.good("report", "--force", "-o", out, "--images", moved)
     assert "pictures are missing" in ran.err
     assert "give their place with --images" in ran.err
     page = Page(out)
@@ -227,7 +227,7 @@ def test_moved_and_changed_images_get_no_wrong_picture(cli: CommandLine, tmp_pat
     assert all("green" in text for text in named)
     assert not any("green" in e.attributes["alt"] for e in page.all("img"))
 
-    ran = cli.good("report", "-o", out, "--images", tmp_path / "nowhere")
+    ran = cli.good("report", "--force", "-o", out, "--images", tmp_path / "nowhere")
     assert "no pictures" in ran.err
     page = Page(out)
     assert not page.all("img")
@@ -285,6 +285,6 @@ def test_wrong_calls_say_what_is_needed(cli: CommandLine, tmp_path: Path) -> Non
     (block / "matplotlib/__init__.py").write_text(
         "raise ModuleNotFoundError('No module named matplotlib', name='matplotlib')"
     )
-    ran = cli("report", env={"PYTHONPATH": str(block)})
+    ran = cli("report", "--force", env={"PYTHONPATH": str(block)})
     assert ran.code == 2
     assert " -m pip install 'fc7[report]'" in ran.err

@@ -94,6 +94,6 @@ def test_the_command_line_decodes_fast_unless_told_not_to(tmp_path: Path) -> Non
     fc7.good("fit", "full.h5", "--svm", "-C", "1", "--test-size", "0.34", "-o", "c.onnx")
     scores = {}
     for options in ((), ("--exact-decode",)):
-        fc7.good("classify", "photos", "-m", "c.onnx", "-o", "p.csv", *options)
+        fc7.good("classify", "photos", "-m", "c.onnx", "-o", "p.csv", "--force", *options)
         scores[options] = json.dumps(lines_of(tmp_path / "p.csv"))
     assert scores[()] != scores["--exact-decode",]
