@@ -1,4 +1,4 @@
-"""McNemar's test: do two classifiers that predicted the same images differ by more than chance?
+"""McNemar's test: do two classifiers that predicted the same images differ by more than noise?
 
 Only the images that one of them gets right and the other wrong can tell. If the two were equally good, each
 of those n = b + c images would fall to either side like a coin, so the number b has a binomial distribution

@@ -84,7 +84,7 @@ class Comparison:
 
     @property
     def better(self) -> str | None:
-        """The name of the better one, or None if chance could as well have made the difference."""
+        """The name of the better one, or None if the test does not tell them apart."""
         if self.test.p_value >= _LEVEL:
             return None
         return self.names[0] if self.test.b > self.test.c else self.names[1]

@@ -13,7 +13,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
 from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
-from fc7.classify.report.provenance_words import (
+from fc7.classify.report.provenance_text import (
     calibration_in_words,
     pool_in_words,
     run_in_words,

@@ -7,8 +7,8 @@ crashes takes all with it. So a run keeps what it is reading and decoding in a s
 1. The images in it are tried one at a time, while no other is read or decoded, and in a decoding process. If
    that ends, it is the image's failure, which is tried again next time, and the run goes on.
 2. If the run dies with it nevertheless, as where a container's processes are all ended together, the image
-   that was being tried is to blame; once it may be chance. After `TRIES` such deaths the image is a failure
-   by name without another try. A cache keeps that until its file changes or failures are tried again
+   that was being tried counts as the cause; once it may be another. After `TRIES` such deaths the image is a
+   failure by name without another try. A cache keeps that until its file changes or failures are tried again
    (``--retry-failed``).
 
 So one picture that ends whatever decodes it costs one run, and at most three.

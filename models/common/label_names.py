@@ -44,7 +44,7 @@ def lookalikes(classes: Sequence[str]) -> list[str]:
     """A sentence for each set of class names that people cannot, or hardly, tell apart."""
     same: dict[str, list[str]] = {}
     for name in classes:
-        same.setdefault(seen_as(name), []).append(name)
+        same.setdefault(folded_name(name), []).append(name)
     return [
         f"classes {', '.join(repr(name) for name in names)} differ only in case, spaces, Unicode form or "
         "characters that cannot be seen; they were kept apart: if one class is meant, give them one name"
@@ -53,7 +53,7 @@ def lookalikes(classes: Sequence[str]) -> list[str]:
     ]
 
 
-def seen_as(name: str) -> str:
+def folded_name(name: str) -> str:
     """A name without case, spacing and what is not drawn, as most of Unicode's category Cf."""
     drawn = (
         c

@@ -1,6 +1,6 @@
 """Where every row's features lie, and what the row was made from; about 130 bytes a row.
 
-`joining` makes one of the committed file and the segments of work that came after it.
+`extract.cache.commit.join` makes one of the committed file and the segments of work that came after it.
 """
 
 from __future__ import annotations

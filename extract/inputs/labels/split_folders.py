@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fc7.extract.inputs.tables.manifests import SPLIT_VALUES
-from fc7.models.common.label_names import seen_as
+from fc7.models.common.label_names import folded_name
 
 # Kaggle's sets call so what predictions are wanted of.
 _FOLDER_WORDS = {**SPLIT_VALUES, "pred": "test"}
@@ -94,7 +94,7 @@ class SplitFolders:
         for folder, name in classes.items():
             part = self.around(folder)
             if part is not None and name is not None and part not in self.inner:
-                found[part].add(seen_as(name))
+                found[part].add(folded_name(name))
         learned = {name for part, names in found.items() if self.split_of[part] == "train" for name in names}
         return frozenset(
             part

@@ -6,7 +6,7 @@ import pytest
 
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.report.copies import leakage_rows
-from fc7.classify.report.provenance_words import (
+from fc7.classify.report.provenance_text import (
     calibration_in_words,
     run_in_words,
     split_in_words,
