@@ -218,7 +218,7 @@ def test_moved_and_changed_images_get_no_wrong_picture(cli: CommandLine, tmp_pat
     out = tmp_path / "r.html"
     ran = cli.good("report", "--force", "-o", out, "--images", moved)
     assert "pictures are missing" in ran.err
-    assert "give their place with --images" in ran.err
+    assert "give the place of moved images with --images" in ran.err
     page = Page(out)
     assert page.all("img")
     missing = [e.text for e in page.all("span", class_="none")]
