@@ -28,8 +28,9 @@ def kaggle(cli: CommandLine) -> Path:
     named_pictures(folder / "test", *(f"red{i}.png" for i in range(4)))
     ran = cli.good("extract", folder, "--network", "tiny", "-o", "kaggle.h5")
     assert (
-        "test/, train/, val/: sets of a split, and no classes; the split is kept (train/ 24, val/ 12 "
-        "images), and fit tests on what is not in train (--split); 4 images without a class folder have no label"
+        "test/, train/, val/: sets of a split, and no classes; the split is kept "
+        "(train/ 24, val/ 12 images), and fit tests on what is not in train (--split); "
+        "4 images without a class folder have no label"
     ) in ran.err
     assert "\n3 classes: 'blue' 12, 'green' 12, 'red' 12; 4 rows have no label\n" in ran.out
     return cli.folder / "kaggle.h5"
