@@ -103,7 +103,7 @@ def test_classify_does_so_when_the_shell_names_the_files(
     assert [line["label"] for line in lines_of(cli.folder / "one.csv")] == ["red"]
     ran = cli("classify", "--force", "new/r.nef")
     assert ran.code == 2
-    assert "'new/r.nef': no images by suffix or first bytes" in ran.err
+    assert "'new/r.nef': not images by suffix or first bytes" in ran.err
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz"])

@@ -173,9 +173,7 @@ def _words(exc: Exception) -> str:
 
 
 def _no_memory(provider: str, why: str) -> str:
-    return (
-        f"{provider} ran out of memory: {why}; choose a smaller batch with -b, or end what else takes memory"
-    )
+    return f"{provider} ran out of memory: {why}; choose a smaller batch with -b, or end other programs"
 
 
 def open_engine(

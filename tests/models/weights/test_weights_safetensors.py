@@ -94,7 +94,7 @@ def place(begin: Any, end: Any, dtype: Any = "F32", shape: Any = None) -> dict[s
         ({"w": place(0, 16, dtype=7)}, "lacks its dtype, shape or offsets"),
         ({"w": {"dtype": "F32"}}, "lacks its dtype, shape or offsets"),
         ({"w": 3}, "lacks its dtype, shape or offsets"),
-        ([1], "no JSON object"),
+        ([1], "not a JSON object"),
         (b'{"w": {}, "w": {}}', "one name twice"),
         (b'{"w": ', "a damaged safetensors header"),
         (b"\xff\xfe{}", "a damaged safetensors header"),

@@ -140,8 +140,8 @@ def test_one_hot_labels_are_the_number_of_the_column(tmp_path: Path) -> None:
     ("y", "says"),
     [
         (np.arange(4), r"labels of shape \(4,\) for 3 images"),
-        (np.array([0.5, 1, 2]), "no whole numbers"),
-        (np.array([np.nan, 1, 2]), "no whole numbers"),
+        (np.array([0.5, 1, 2]), "not whole numbers"),
+        (np.array([np.nan, 1, 2]), "not whole numbers"),
         (np.ones((3, 2), int), "not one-hot"),
         (np.array([1j, 2, 3]), "label of type complex"),
     ],

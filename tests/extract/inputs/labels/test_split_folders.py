@@ -28,8 +28,9 @@ def kaggle(cli: CommandLine) -> Path:
     named_pictures(folder / "test", *(f"red{i}.png" for i in range(4)))
     ran = cli.good("extract", folder, "--network", "tiny", "-o", "kaggle.h5")
     assert (
-        "test/, train/, val/: sets of a split, and no classes; it is kept (train/ 24, val/ 12 images), and "
-        "fit tests on what is not in train (--split); 4 images without a class folder have no label"
+        "test/, train/, val/: sets of a split, and no classes; the split is kept "
+        "(train/ 24, val/ 12 images), and fit tests on what is not in train (--split); "
+        "4 images without a class folder have no label"
     ) in ran.err
     assert "\n3 classes: 'blue' 12, 'green' 12, 'red' 12; 4 rows have no label\n" in ran.out
     return cli.folder / "kaggle.h5"
@@ -130,8 +131,8 @@ def test_a_split_with_labelled_images_outside_is_not_used_and_they_are_named(tmp
     assert set(splits(folder).values()) == {None}
     (note,) = notes(folder)
     assert note == (
-        "train/, val/: sets of a split, and no classes; it is not used, as images with a label lie outside, "
-        "extra/b/3.png first"
+        "train/, val/: sets of a split, and no classes; the split is not used, as images with a label lie "
+        "outside, extra/b/3.png first"
     )
 
 
@@ -249,8 +250,8 @@ def test_parts_of_a_split_below_the_classes_are_the_split(cli: CommandLine) -> N
     for rule in ([], ["--label-by", "1"]):
         ran = cli.good("extract", "inner", "--network", "tiny", "-o", "inner.h5", *rule)
         assert (
-            "test/, train/ in the classes: sets of a split, and no classes; it is kept (test/ 4, train/ 8 "
-            "images), and fit tests on what is not in train (--split)\n"
+            "test/, train/ in the classes: sets of a split, and no classes; the split is kept (test/ 4, "
+            "train/ 8 images), and fit tests on what is not in train (--split)\n"
         ) in ran.err
         assert "are one class" not in ran.err
         assert "hardly classes" not in ran.err
