@@ -30,7 +30,7 @@ from tests.outputs.cases import (
 )
 
 # They bring up to date what they wrote before.
-UPDATES = {("extract",), ("shapes",), ("demo",)}
+UPDATES = {("extract",), ("choose",), ("shapes",), ("demo",)}
 
 
 @pytest.mark.parametrize("standing", STANDING)

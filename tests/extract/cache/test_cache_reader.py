@@ -118,7 +118,7 @@ def test_unfinished_work_and_a_writer_are_shown(tmp_path: Path) -> None:
     run(path, PETS)
     with pytest.raises(CrashError):
         run(path, {**PETS, "new": Image("new")}, crash_after=1)
-    assert "unfinished  1 segments; run the same extract again" in describe(path).text()
+    assert "unfinished  1 segment; run the same extract again" in describe(path).text()
     with writer(path):
         assert "locked by   process" in describe(path).text()
 

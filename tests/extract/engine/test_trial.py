@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[ModelProto, str]] = {
     ),
     "the mean of the batch": (
         minus_the_mean_of_the_batch(),
-        r"layer 'out' depends on the batch: .* % of their length .*\(ReduceMean 'centre' over axis 0\)",
+        r"layer 'out' depends on the batch: .*% of their length .*\(ReduceMean 'centre' over axis 0\)",
     ),
     "the mean of a fixed batch of two": (
         minus_the_mean_of_the_batch(2),
@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[ModelProto, str]] = {
     ),
     "noise": (
         noisy("RandomNormalLike"),
-        r"layer 'out' draws at random: .* % of their length away \(RandomNormalLike 'noise'\)\. .*inference",
+        r"layer 'out' draws at random: .*% of their length away \(RandomNormalLike 'noise'\)\. .*inference",
     ),
     "noise with a seed": (noisy("RandomUniformLike", seed=7.0), r"\(RandomUniformLike 'noise'\)"),
     "draws with the picture's own chances": (
