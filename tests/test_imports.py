@@ -56,6 +56,7 @@ LIGHT = [
     "models/outputs/places.py",
     "extract/commands/extract.py",
     "extract/commands/cache.py",
+    "extract/commands/options.py",
     "extract/call_inputs.py",
     "extract/kinds.py",
     "extract/options.py",

@@ -17,17 +17,9 @@ from fc7.classify.commands.options import (
     SelectionArguments,
     SplitArguments,
     fit_options,
-    unpacked,
 )
-from fc7.extract.commands.extract import (
-    BatchOption,
-    DeviceOption,
-    ExactDecodeOption,
-    JobsOption,
-    JsonOption,
-    PrecisionOption,
-    QuietOption,
-)
+from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import wrapped
@@ -38,6 +30,7 @@ def choose(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
+    run: RunArguments,
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGES", help="Labelled images, as extract takes them: a folder a class."),
@@ -63,11 +56,6 @@ def choose(
     normalize: NormalizeArgument = "l2",
     one_se: OneSeArgument = False,
     class_weight: ClassWeightArgument = "none",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try unchanged images that failed again.")
     ] = False,
@@ -106,11 +94,7 @@ def choose(
     from fc7.models.outputs.csv_rows import write_table
 
     given = ExtractOptions(
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        jobs=jobs,
-        exact_decode=exact_decode,
+        **run.fields,
         labels=labels,
         group_by=group_by,
         label_by=label_by,

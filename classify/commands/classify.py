@@ -10,22 +10,15 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import (
-    AddressedCommand,
-    BatchOption,
-    DeviceOption,
-    ExactDecodeOption,
-    GpusOption,
-    JobsOption,
+from fc7.extract.commands.extract import AddressedCommand
+from fc7.extract.commands.options import (
+    ClusterArguments,
     JsonOption,
-    PrecisionOption,
     QuietOption,
-    RayOption,
+    RunArguments,
     VerboseOption,
-    WorkersOption,
-    cluster_options,
 )
-from fc7.models.common.command_table import parsed_by
+from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
@@ -35,10 +28,13 @@ _PREDICTIONS = Path("predictions.csv")
 
 
 @parsed_by(AddressedCommand)
+@unpacked
 def classify(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT", help="Images, folders, addresses, or one features.h5.")
     ],
+    run: RunArguments,
+    cluster: ClusterArguments,
     model: ModelOption = DEFAULT_MODEL,
     output: Annotated[
         Path | None,
@@ -65,14 +61,6 @@ def classify(
     form: Annotated[
         Literal["auto", "csv", "jsonl"], typer.Option("--format", help="auto goes by the suffix of -o.")
     ] = "auto",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
-    ray: RayOption = None,
-    workers: WorkersOption = None,
-    gpus_per_worker: GpusOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -111,12 +99,8 @@ def classify(
         top_k=top_k,
         form=None if form == "auto" else form,
         options=RunOptions(
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            jobs=jobs,
-            exact_decode=exact_decode,
-            cluster=cluster_options(ray, workers, gpus_per_worker),
+            **run.fields,
+            cluster=cluster.options,
         ),
         keep_rows=printed or as_json or shown.wanted,
         progress=progress,

@@ -10,21 +10,14 @@ import typer
 
 from fc7.classify.commands.evaluate import LabelsOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import (
-    BatchOption,
-    DeviceOption,
-    ExactDecodeOption,
-    JobsOption,
-    JsonOption,
-    PrecisionOption,
-    QuietOption,
-    VerboseOption,
-)
+from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import wrapped
 
 
+@unpacked
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="A classifier that fit wrote.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
@@ -32,6 +25,7 @@ def compare(
         list[str],
         typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
     ],
+    run: RunArguments,
     features_b: Annotated[
         Path | None, typer.Option("--features-b", help="B's features.h5 of the same images.")
     ] = None,
@@ -39,11 +33,6 @@ def compare(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Also write both predictions of every image.")
     ] = None,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -74,9 +63,7 @@ def compare(
         list(inputs),
         second_inputs=None if features_b is None else [features_b],
         labels=labels,
-        options=RunOptions(
-            device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
-        ),
+        options=RunOptions(**run.fields),
         progress=make_progress(quiet),
         notify=notifier(quiet, verbose),
     )

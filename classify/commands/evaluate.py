@@ -10,16 +10,8 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import (
-    BatchOption,
-    DeviceOption,
-    ExactDecodeOption,
-    JobsOption,
-    JsonOption,
-    PrecisionOption,
-    QuietOption,
-    VerboseOption,
-)
+from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import wrapped
@@ -35,11 +27,13 @@ GroupOption = Annotated[
 ]
 
 
+@unpacked
 def evaluate(
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
     ],
+    run: RunArguments,
     model: ModelOption = DEFAULT_MODEL,
     labels: LabelsOption = None,
     group_by: GroupOption = None,
@@ -51,11 +45,6 @@ def evaluate(
         Path | None,
         typer.Option("--csv", help="Also write metrics, classes, confusion, images, groups here."),
     ] = None,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -84,9 +73,7 @@ def evaluate(
         group_by=group_by,
         label_by=label_by,
         held_out=held_out,
-        options=RunOptions(
-            device=device, precision=precision, batch_size=batch_size, jobs=jobs, exact_decode=exact_decode
-        ),
+        options=RunOptions(**run.fields),
         progress=make_progress(quiet),
         notify=notifier(quiet, verbose),
     )

@@ -10,7 +10,7 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
+from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 

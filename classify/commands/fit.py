@@ -18,10 +18,10 @@ from fc7.classify.commands.options import (
     SelectionArguments,
     SplitArguments,
     fit_options,
-    unpacked,
 )
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption, VerboseOption
+from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress

@@ -8,44 +8,31 @@ from typing import Annotated, Literal
 import typer
 
 from fc7.extract.commands.cache import ForceOption
-from fc7.extract.commands.extract import (
-    AddressedCommand,
-    BatchOption,
-    DeviceOption,
-    ExactDecodeOption,
-    JobsOption,
+from fc7.extract.commands.extract import AddressedCommand
+from fc7.extract.commands.options import (
     NetworkOption,
-    PrecisionOption,
+    PreprocessArguments,
     QuietOption,
+    RunArguments,
     VerboseOption,
-    preprocess_changes,
 )
-from fc7.models.common.command_table import parsed_by
+from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted
 
 
 @parsed_by(AddressedCommand)
+@unpacked
 def imagenet(
     images: Annotated[list[str], typer.Argument(help="Images and folders.")],
+    run: RunArguments,
+    preprocess: PreprocessArguments,
     network: NetworkOption = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes for an image.")] = 5,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file; default: stdout.")] = None,
     form: Annotated[
         Literal["auto", "table", "csv"], typer.Option("--format", help="auto goes by the suffix of -o.")
     ] = "auto",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
-    resize: Annotated[
-        str, typer.Option(help="warp, short or pad, or with a size: warp:256. Default: the network's.")
-    ] = "",
-    antialias: Annotated[
-        bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
-    ] = None,
-    crops: Annotated[int | None, typer.Option(help="1 (centre) or 10 (averaged).")] = None,
     force: ForceOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -65,12 +52,8 @@ def imagenet(
 
     options = ExtractOptions(
         network=network,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        jobs=jobs,
-        exact_decode=exact_decode,
-        preprocess=preprocess_changes(resize, antialias, crops),
+        **run.fields,
+        preprocess=preprocess.changes,
     )
     summary = imagenet_images(
         list(images),

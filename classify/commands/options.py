@@ -1,16 +1,13 @@
 """Options that several commands of this room share, said once.
 
-A command takes a dataclass of them as one parameter; `unpacked` shows its fields to Typer as options.
+A command takes a dataclass of them as one parameter (`models.common.command_table.unpacked`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -122,33 +119,6 @@ def fit_options(
         **dataclasses.asdict(split),
         **others,
     )
-
-
-def unpacked(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with the fields of its dataclass parameters in their place, as Typer reads a signature."""
-    signature = inspect.signature(command, eval_str=True)
-    groups: dict[str, Any] = {}
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in signature.parameters.items():
-        if not dataclasses.is_dataclass(parameter.annotation):
-            parameters.append(parameter)
-            continue
-        groups[name] = parameter.annotation
-        hints = get_type_hints(parameter.annotation, include_extras=True)
-        parameters += [
-            inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=hints[field.name])
-            for field in dataclasses.fields(parameter.annotation)
-        ]
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        for name, kind in groups.items():
-            given[name] = kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
-        command(**given)
-
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
 
 
 def parse_C(text: str) -> float | None:  # noqa: N802

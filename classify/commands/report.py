@@ -11,7 +11,7 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import QuietOption
+from fc7.extract.commands.options import QuietOption
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line, pip_install
 from fc7.models.common.progress import make_progress, notifier

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from fc7.classify.commands.duplicates import say_copied
-from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C, unpacked
+from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C
 from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.extract import JsonOption, QuietOption
+from fc7.extract.commands.options import JsonOption, QuietOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import wrapped

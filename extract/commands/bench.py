@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fc7.extract.commands.extract import DeviceOption, JsonOption, PrecisionOption, QuietOption
+from fc7.extract.commands.options import DeviceOption, JsonOption, PrecisionOption, QuietOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 

@@ -4,71 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 import typer.core
 
 from fc7.extract.commands.cache import ForceOption
-from fc7.models.common.command_table import SectionedCommand, parsed_by
+from fc7.extract.commands.options import (
+    ClusterArguments,
+    JsonOption,
+    NetworkOption,
+    PreprocessArguments,
+    QuietOption,
+    RunArguments,
+    VerboseOption,
+)
+from fc7.models.common.command_table import SectionedCommand, parsed_by, unpacked
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted, wrapped
-from fc7.models.store.preprocess_flags import read, resizing
-
-if TYPE_CHECKING:
-    from fc7.extract.options import ClusterOptions
-
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say more: the device, the solver, thresholds.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-DeviceOption = Annotated[
-    Literal["auto", "cuda", "tensorrt", "cpu"],
-    typer.Option(help="auto takes a GPU if a live session has it; cuda and tensorrt fail without one."),
-]
-PrecisionOption = Annotated[
-    Literal["auto", "fp32", "fp16", "bf16"],
-    typer.Option(help="auto: bf16 on CPUs that have it, else fp32; fp16: GPUs."),
-]
-BatchOption = Annotated[
-    int | None, typer.Option("-b", "--batch-size", min=1, max=4096, help="Images in one call of the network.")
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        metavar="[ADDRESS]",
-        help="Run on a Ray cluster: at host:port, else the one that runs here, else a local one on all cores "
-        "and GPUs.",
-    ),
-]
-NetworkOption = Annotated[
-    str | None, typer.Option(help="A network of `models list` or an imported one.", metavar="NAME")
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="With --ray: workers in all. Default: one a GPU, up to four on a node without."),
-]
-GpusOption = Annotated[
-    float | None,
-    typer.Option(min=0, help="With --ray: GPUs a worker, 0.5 for two on one, 0 for none. Default: 1."),
-]
-JobsOption = Annotated[
-    int | None,
-    typer.Option(
-        "-j",
-        "--jobs",
-        min=1,
-        max=256,
-        help="Images decoded at once; default: one a core. Above 8: in processes.",
-    ),
-]
-ExactDecodeOption = Annotated[
-    bool,
-    typer.Option("--exact-decode", help="Decode large JPEGs in full: slower, features equal to 0.999."),
-]
 
 
 class AddressedCommand(SectionedCommand):
@@ -91,7 +45,11 @@ class AddressedCommand(SectionedCommand):
 
 
 @parsed_by(AddressedCommand)
+@unpacked
 def extract(
+    run: RunArguments,
+    cluster: ClusterArguments,
+    preprocess: PreprocessArguments,
     images: Annotated[
         list[str] | None,
         typer.Argument(
@@ -107,23 +65,6 @@ def extract(
     layer: Annotated[
         str, typer.Option(help="Layers, comma-separated: fc7,fc6,pool5. Default: the network's own.")
     ] = "",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    batch_size: BatchOption = None,
-    jobs: JobsOption = None,
-    exact_decode: ExactDecodeOption = False,
-    resize: Annotated[
-        str,
-        typer.Option(
-            help="warp, short or pad, or with a size: warp:256, warp:128x256. Default: the network's."
-        ),
-    ] = "",
-    antialias: Annotated[
-        bool | None, typer.Option("--antialias/--no-antialias", help="Average over skipped pixels, or not.")
-    ] = None,
-    crops: Annotated[
-        int | None, typer.Option(help="1 (centre) or 10 (corners, centre, mirrored; averaged).")
-    ] = None,
     pool: Annotated[
         Literal["flatten", "avg", "max", "token"] | None,
         typer.Option(
@@ -178,9 +119,6 @@ def extract(
     failures_csv: Annotated[
         Path | None, typer.Option(help="Write every skipped image with its reason here.")
     ] = None,
-    ray: RayOption = None,
-    workers: WorkersOption = None,
-    gpus_per_worker: GpusOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -206,12 +144,8 @@ def extract(
     options = ExtractOptions(
         network=network,
         layers=tuple(name.strip() for name in layer.split(",") if name.strip()),
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        jobs=jobs,
-        exact_decode=exact_decode,
-        preprocess=preprocess_changes(resize, antialias, crops),
+        **run.fields,
+        preprocess=preprocess.changes,
         pool=pool,
         storage="float16" if float16 else "float32",
         on_error=on_error,
@@ -224,7 +158,7 @@ def extract(
         repair=repair,
         remove_missing=remove_missing,
         force=force,
-        cluster=cluster_options(ray, workers, gpus_per_worker),
+        cluster=cluster.options,
     )
     summary = extract_features(
         list(images or ()), out, options, progress=make_progress(quiet), notify=notifier(quiet, verbose)
@@ -255,25 +189,6 @@ def shapes(
         typer.echo(f"wrote {counted(summary.images, 'image')} of {classes} to {folder}")
 
 
-def cluster_options(
-    address: str | None, workers: int | None, gpus_per_worker: float | None
-) -> ClusterOptions | None:
-    """What the three options say; None without ``--ray``.
-
-    Raises
-    ------
-    UsageError
-        If there is something to say of workers and no ``--ray``.
-    """
-    if address is None:
-        if workers is not None or gpus_per_worker is not None:
-            raise UsageError("--workers and --gpus-per-worker are for a cluster; add --ray")
-        return None
-    from fc7.extract.options import ClusterOptions
-
-    return ClusterOptions(address, workers, gpus_per_worker)
-
-
 def failure_limit(text: str) -> float | None:
     """A number of images, or a share below 1 for ``5%``; None for no limit.
 
@@ -288,24 +203,3 @@ def failure_limit(text: str) -> float | None:
     if not number.isdecimal() or (text.endswith("%") and int(number) >= 100):
         raise UsageError(f"--max-failures {text!r} was found; give a number, or a share such as 5%")
     return int(number) / 100 if text.endswith("%") else int(number)
-
-
-def preprocess_changes(resize: str, antialias: bool | None, crops: int | None) -> dict[str, object]:
-    """Fields of `PreprocessSpec` that the command line overrides.
-
-    Raises
-    ------
-    UsageError
-        If `resize` is not MODE or MODE:SIZE.
-    """
-    changes: dict[str, object] = {}
-    if resize:
-        mode, size = read("--resize", resizing)(resize)
-        changes["resize"] = mode
-        if size is not None:
-            changes["resize_height"], changes["resize_width"] = size
-    if antialias is not None:
-        changes["antialias"] = antialias
-    if crops is not None:
-        changes["crops"] = crops
-    return changes

@@ -10,10 +10,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import typer
 import typer.core
@@ -60,6 +63,33 @@ def parsed_by(parser: type[typer.core.TyperCommand]) -> Callable[[Function], Fun
         return function
 
     return mark
+
+
+def unpacked(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the fields of its dataclass parameters in their place, as Typer reads a signature."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if not dataclasses.is_dataclass(parameter.annotation):
+            parameters.append(parameter)
+            continue
+        groups[name] = parameter.annotation
+        hints = get_type_hints(parameter.annotation, include_extras=True)
+        parameters += [
+            inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=hints[field.name])
+            for field in dataclasses.fields(parameter.annotation)
+        ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+        command(**given)
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 # Options of a name stand in one section of the help of every command; the first six of the others that a
