@@ -13,11 +13,11 @@ from pathlib import Path
 
 from fc7.classify.advice.other_features import another_network, earlier_layers
 from fc7.classify.data.load import table_of
-from fc7.classify.data.rows import Table
+from fc7.classify.data.rows import Table, first_of
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
-from fc7.classify.fit.next_steps import KnownBeside, NextStep, next_steps
-from fc7.classify.fit.result import FitResult
+from fc7.classify.fit.next_steps import KnownBeside, NextStep, next_steps, untried_layers
+from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.extract.cache.reader import CacheReader
 from fc7.models.common.errors import DataError
@@ -28,12 +28,12 @@ from fc7.models.common.terminal import counted
 
 # Errors of always predicting one class that a classifier which is not poor avoids.
 _AVOIDED = 0.75
-# Numbers in the training rows times classes. Out-of-fold predictions and a learning curve of two draws took
-# 5 s of processor time at 1.3e7 (602 traffic signs of 43 classes, 512 features). Above this limit their
-# commands are named instead.
+# Numbers in the rows of the cache, which are all read, times classes. Out-of-fold predictions and a learning
+# curve of two draws took 5 s of processor time at 1.9e7 (860 traffic signs of 43 classes, 512 features).
+# Above this limit their commands are named instead.
 _MOST = 5e7
 _REPEATS = 2
-# A class with fewer training images is named.
+# A class with fewer training images is named; a convention of this program.
 _FEW = 10
 _MOST_NAMED = 3
 
@@ -122,7 +122,7 @@ def after_fit(
             *_few_images(result, features),
             *(() if known.untried_layers else earlier_layers(reader)),
             *another_network(reader),
-            *_unmeasured(result, reader),
+            *_unmeasured(result, reader, known),
             *_report(result, features, model),
         )
     return Advice(why, steps)
@@ -130,9 +130,13 @@ def after_fit(
 
 def _known(result: FitResult, reader: CacheReader, model: Path, progress: Progress | None) -> KnownBeside:
     layer = result.classifier.identity.layer
-    tried = {layer, *(tuned.layer for tuned in result.tuned)}
-    untried = tuple(name for name in reader.layers if name not in tried)
-    known = KnownBeside(str(reader.path), str(model), untried_layers=untried)
+    known = KnownBeside(
+        str(reader.path),
+        str(model),
+        untried_layers=untried_layers(reader.layers, [layer, *(tuned.layer for tuned in result.tuned)]),
+        layer=("--layer", layer) if len(reader.layers) > 1 else (),
+        classes=_classes(result.options),
+    )
     if _is_large(result, reader):
         return known
     found = reader.features(layer)
@@ -147,6 +151,12 @@ def _known(result: FitResult, reader: CacheReader, model: Path, progress: Progre
     )
 
 
+def _classes(options: FitOptions) -> tuple[str, ...]:
+    """Options with which a command reads the classes that were fitted on."""
+    include = [word for name in options.include for word in ("--include", name)]
+    return (*include, *(word for name in options.exclude for word in ("--exclude", name)))
+
+
 def _n_suspects(table: Table, result: FitResult, progress: Progress | None) -> int:
     """As many as the command `suspects` names."""
     try:
@@ -157,33 +167,32 @@ def _n_suspects(table: Table, result: FitResult, progress: Progress | None) -> i
 
 def _is_large(result: FitResult, reader: CacheReader) -> bool:
     classifier = result.classifier
-    return len(result.train) * classifier.n_features * len(classifier.classes_) > _MOST
+    return reader.n_rows * classifier.n_features * len(classifier.classes_) > _MOST
 
 
 def _few_images(result: FitResult, features: Path) -> Iterator[NextStep]:
     few = sorted((n, label) for label, (n, _) in result.counts.items() if 0 < n < _FEW)
     if not few:
         return
-    named = ", ".join(f"{shortened(label)} ({n})" for n, label in few[:_MOST_NAMED])
-    more = f" and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else ""
+    named = first_of([f"{shortened(label)} ({n})" for n, label in few], _MOST_NAMED)
     have = counted(len(few), "class trains", "classes train")
     yield NextStep(
-        f"{have} on fewer than {_FEW} images, add images there: {named}{more}.",
+        f"{have} on fewer than {_FEW} images, add images there: {named}.",
         command_line("cache", "info", str(features)),
     )
 
 
-def _unmeasured(result: FitResult, reader: CacheReader) -> Iterator[NextStep]:
+def _unmeasured(result: FitResult, reader: CacheReader, known: KnownBeside) -> Iterator[NextStep]:
     if not _is_large(result, reader):
         return
     n = len(result.train)
     yield NextStep(
         f"Whether more images would help was not measured here, with {n} training images.",
-        command_line("learning-curve", str(reader.path)),
+        command_line("learning-curve", *known.rows),
     )
     yield NextStep(
         f"Whether labels are wrong was not measured here, with {n} training images.",
-        command_line("suspects", str(reader.path), "--csv", "suspects.csv"),
+        command_line("suspects", *known.rows),
     )
 
 

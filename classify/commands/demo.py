@@ -127,7 +127,7 @@ def run_demo(
 
     say(f"4. classifying {_ROWS * _COLUMNS} new shapes")
     n_right, n_tiles = classify_new_shapes(root, files, seed, say, bar)
-    say(f"   {n_right} of {n_tiles} shapes shapes right; wrote {root / MONTAGE}")
+    say(f"   {n_right} of {n_tiles} new shapes right; wrote {root / MONTAGE}")
 
     say("5. the network's own 1000 classes on photographs")
     photographs = name_photographs(files[ANSWERS], network, say, bar)

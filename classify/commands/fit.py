@@ -115,16 +115,17 @@ def fit(
     )
     if quiet and not as_json:
         return
+    if not as_json:
+        # Before the advice, whose measurements take their time and may be stopped.
+        typer.echo(wrapped(fit_report(result, verbose)))
+        typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
     advice = after_fit(
         result, features, output, wants_layers=layer == EVERY_LAYER, progress=make_progress(quiet)
     )
     if as_json:
         typer.echo(json.dumps(fit_json(result, advice), ensure_ascii=False, indent=2))
-    else:
-        typer.echo(wrapped(fit_report(result, verbose)))
-        typer.echo(f"wrote {output}" + (f" and {split_csv}" if split_csv else ""))
-        if advice.steps:
-            typer.echo(advice_report(advice))
+    elif advice.steps:
+        typer.echo(advice_report(advice))
 
 
 def _split_of(model: Path) -> SplitRecord:

@@ -6,8 +6,9 @@ advice. tests/classify/fit/test_next_steps.py holds each rule to its edge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fc7.classify.metrics.intervals import wilson_interval
@@ -59,6 +60,8 @@ class KnownBeside:
     learning : LearningCurve or None
     untried_layers : tuple of str
         Layers of the cache that nobody has fitted.
+    layer, classes : tuple of str
+        Options that give a command the layer and the classes of the fit, where the cache has others.
     """
 
     features: str
@@ -67,6 +70,35 @@ class KnownBeside:
     n_disagreeing: int = 0
     learning: LearningCurve | None = None
     untried_layers: tuple[str, ...] = ()
+    layer: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The feature cache, and what names the rows of the fit in it."""
+        return (self.features, *self.layer, *self.classes)
+
+    def classifier(self, suffix: str) -> tuple[str, str]:
+        """``-o`` with another name than `model`, which a fit does not replace."""
+        model = Path(self.model)
+        return "-o", str(model.with_name(f"{model.stem}-{suffix}{model.suffix}"))
+
+
+def untried_layers(layers: Sequence[str], tried: Iterable[str]) -> tuple[str, ...]:
+    """Layers of a cache that no classifier was fitted on.
+
+    Parameters
+    ----------
+    tried : iterable of str
+        The classifier's own, and those of its cross-validation.
+
+    Examples
+    --------
+    >>> untried_layers(["pool5", "fc6", "fc7"], ["fc7", "fc6", ""])
+    ('pool5',)
+    """
+    known = set(tried)
+    return tuple(layer for layer in layers if layer not in known)
 
 
 def next_steps(
@@ -104,13 +136,13 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
         have = counted(known.n_disagreeing, "picture has copies", "pictures have copies")
         yield NextStep(
             f"{have} under different labels: keep one label for each.",
-            command_line("duplicates", known.features),
+            command_line("duplicates", known.features, *known.layer),
         )
     if known.n_suspects:
         labels = counted(known.n_suspects, "label")
         yield NextStep(
             f"{labels} may be wrong: look at each, and correct those that are.",
-            command_line("suspects", known.features, "--csv", "suspects.csv"),
+            command_line("suspects", *known.rows),
         )
 
 
@@ -135,7 +167,7 @@ def _weak_classes(
     yield NextStep(
         f"{counted(len(weak), 'class is', 'classes are')} weaker than the rest, add images there first: "
         f"{named}{more}.",
-        command_line("evaluate", known.features, "-m", known.model, "--held-out", "--csv", "tables"),
+        command_line("evaluate", known.features, "-m", known.model, "--held-out"),
     )
 
 
@@ -143,7 +175,7 @@ def _more_images(known: KnownBeside) -> Iterator[NextStep]:
     if known.learning is not None and known.learning.more_would_help == "yes":
         yield NextStep(
             f"The learning curve still rises: {known.learning.verdict}.",
-            command_line("learning-curve", known.features),
+            command_line("learning-curve", *known.rows),
         )
 
 
@@ -153,7 +185,7 @@ def _layers(known: KnownBeside) -> Iterator[NextStep]:
         yield NextStep(
             f"The feature cache has {have} that no classifier was fitted on here "
             f"({', '.join(known.untried_layers)}): compare all of them.",
-            command_line("fit", known.features, "--layer", "auto"),
+            command_line("fit", known.features, "--layer", "auto", *known.classifier("layers")),
         )
 
 
@@ -163,5 +195,5 @@ def _unsure(metrics: Metrics, known: KnownBeside) -> Iterator[NextStep]:
         yield NextStep(
             f"Predictions have a probability of {mean:.1%} on average: let the classifier answer unknown "
             "where it is unsure.",
-            command_line("fit", known.features, "--reject-precision", "0.95"),
+            command_line("fit", *known.rows, "--reject-precision", "0.95", *known.classifier("rejecting")),
         )

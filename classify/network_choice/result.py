@@ -197,7 +197,8 @@ class NetworkChoice:
         """What fits a classifier on the features of the recommended network."""
         chosen = self.recommended
         head = {"svm": "--svm", "softmax": "--softmax", "svm-ovo": "--ovo"}[chosen.fit.classifier.head]
-        return command_line("fit", chosen.features, "--layer", chosen.layer, head)
+        out = Path(chosen.features).with_suffix(".onnx")
+        return command_line("fit", chosen.features, "--layer", chosen.layer, head, "-o", str(out))
 
     def to_json(self) -> dict[str, object]:
         """For programs."""

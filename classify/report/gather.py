@@ -17,7 +17,7 @@ from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates
-from fc7.classify.fit.next_steps import KnownBeside, next_steps
+from fc7.classify.fit.next_steps import KnownBeside, next_steps, untried_layers
 from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.classify.fit.suspects_from_cache import search_table
@@ -112,7 +112,10 @@ def gather(
         n_suspects=0 if suspects is None else len(suspects.named),
         n_disagreeing=duplicates.n_disagreeing,
         learning=learning,
-        untried_layers=untried_layers(cache.layers, _list(made.get("tuning")), cache.rows.layer),
+        untried_layers=untried_layers(
+            cache.layers, [cache.rows.layer, *(str(t.get("layer", "")) for t in _list(made.get("tuning")))]
+        ),
+        layer=("--layer", cache.rows.layer) if len(cache.layers) > 1 else (),
     )
     return ReportData(
         subject=subject(cache, classifier, table),
@@ -206,27 +209,6 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
         for i, tuned in enumerate(_list(made.get("tuning")))
         for point in tuned["trials"]
     )
-
-
-def untried_layers(
-    layers: Sequence[str], tuning: Sequence[Mapping[str, Any]], fitted: str
-) -> tuple[str, ...]:
-    """Layers of a cache that the cross-validation did not have.
-
-    Parameters
-    ----------
-    tuning : sequence of mapping
-        As the classifier's metadata has it; without layers if one was given.
-    fitted : str
-        The classifier's own.
-
-    Examples
-    --------
-    >>> untried_layers(["pool5", "fc6", "fc7"], [{"head": "svm", "layer": "fc6"}], "fc7")
-    ('pool5',)
-    """
-    tried = {fitted, *(str(tuned.get("layer", "")) for tuned in tuning)}
-    return tuple(layer for layer in layers if layer not in tried)
 
 
 def _list(value: object) -> list[Any]:

@@ -20,6 +20,7 @@ from fc7.extract.records import RowBlock
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from fc7.models.store.availability import ReadyNetwork
 from fc7.models.store.store import StoredNetwork
+from tests.support import CommandLine
 from tests.support.extract.cache_support import Image, identity, refs, sha, writer
 
 HERE = [ReadyNetwork("alexnet", "store", 57.1, True), ReadyNetwork("other", "store", 70.0, True)]
@@ -105,7 +106,7 @@ def test_a_poor_accuracy_gets_what_the_data_say(tmp_path: Path) -> None:
 def test_layers_of_the_cache_go_before_layers_to_extract(tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "f.h5", told_apart=False, layers=("fc6", "fc7"))
     found = commands(after_fit(fitted(cache), cache, tmp_path / "c.onnx"))
-    assert ["fit", str(cache), "--layer", "auto"] in found
+    assert ["fit", str(cache), "--layer", "auto", "-o", str(tmp_path / "c-layers.onnx")] in found
     assert not any("--layer" in command for command in found if command[0] == "extract")
 
 
@@ -131,11 +132,11 @@ def test_classes_with_few_images_are_named(tmp_path: Path) -> None:
 def test_what_takes_long_is_left_to_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = cache_of(tmp_path / "f.h5", told_apart=False)
     result = fitted(cache)
-    monkeypatch.setattr(module, "_MOST", len(result.train) * 3 * 2 - 1)
+    monkeypatch.setattr(module, "_MOST", 60 * 3 * 2 - 1)
     steps = after_fit(result, cache, tmp_path / "c.onnx").steps
     unmeasured = [step for step in steps if "was not measured here" in step.sentence]
     assert [shlex.split(step.command)[1] for step in unmeasured] == ["learning-curve", "suspects"]
-    monkeypatch.setattr(module, "_MOST", len(result.train) * 3 * 2)
+    monkeypatch.setattr(module, "_MOST", 60 * 3 * 2)
     steps = after_fit(result, cache, tmp_path / "c.onnx").steps
     assert not any("was not measured here" in step.sentence for step in steps)
 
@@ -172,3 +173,37 @@ def test_layers_of_an_unlisted_network_are_those_before_its_reductions(
     with CacheReader(tmp_path / "f.h5") as reader:
         (step,) = other_features.earlier_layers(reader)
     assert "--layer fc7,d,c --pool avg" in step.command
+
+
+def test_what_is_advised_runs_on_the_layer_that_was_fitted(tmp_path: Path) -> None:
+    """The cache has another layer, which commands take by default, and the classifier's name is taken."""
+    run = CommandLine(tmp_path)
+    cache_of(tmp_path / "f.h5", told_apart=False, layers=("fc6", "fc7"), n_cats=20)
+    text = run.good("fit", "f.h5", "--svm", "-C", "1", "--layer", "fc6", "--duplicates", "exact").out
+    advised = [line.partition("cli.py ")[2] for line in text.splitlines() if "cli.py " in line]
+    commands = [command for command in map(shlex.split, advised) if command[0] not in ("choose", "models")]
+    rejecting = next(command for command in commands if "--reject-precision" in command)
+    assert rejecting[2:4] == ["--layer", "fc6"]
+    for command in commands:
+        run.good(*command)
+
+
+def test_the_classes_of_a_fit_are_those_of_the_commands(tmp_path: Path) -> None:
+    cache = cache_of(tmp_path / "f.h5", told_apart=False)
+    options = FitOptions(head="svm", C=1.0, duplicates="exact", include=("cat", "dog"))
+    result = fit_cache(cache, tmp_path / "c.onnx", options)
+    found = commands(after_fit(result, cache, tmp_path / "c.onnx"))
+    rejecting = next(command for command in found if "--reject-precision" in command)
+    assert rejecting[2:6] == ["--include", "cat", "--include", "dog"]
+
+
+def test_a_cache_that_is_large_is_not_read_for_a_small_train_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = cache_of(tmp_path / "f.h5", told_apart=False)
+    options = FitOptions(head="svm", C=1.0, duplicates="exact", per_class=2)
+    result = fit_cache(cache, tmp_path / "c.onnx", options)
+    # 60 rows of 3 numbers and two classes are 360; of the train set they are 24.
+    monkeypatch.setattr(module, "_MOST", 359)
+    names = [command[0] for command in commands(after_fit(result, cache, tmp_path / "c.onnx"))]
+    assert names.count("learning-curve") == names.count("suspects") == 1

@@ -61,8 +61,6 @@ def test_weak_classes_are_named_with_their_images() -> None:
         "-m",
         "classifier.onnx",
         "--held-out",
-        "--csv",
-        "tables",
     ]
 
 
@@ -106,7 +104,7 @@ def test_labels_come_first_and_their_commands_have_the_cache() -> None:
     assert copies.sentence.startswith("2 pictures have copies under different labels")
     assert words(copies) == ["duplicates", "my features.h5"]
     assert labels.sentence.startswith("1 label may be wrong")
-    assert words(labels) == ["suspects", "my features.h5", "--csv", "suspects.csv"]
+    assert words(labels) == ["suspects", "my features.h5"]
 
 
 @pytest.mark.parametrize(("gain", "error", "advised"), [(0.05, 0.01, True), (0.05, 0.04, False)])
@@ -122,7 +120,7 @@ def test_layers_that_nobody_tried() -> None:
     step = only(next_steps(None, {}, replace(NOTHING, untried_layers=("fc6", "pool5"))))
     assert "2 layers" in step.sentence
     assert "(fc6, pool5)" in step.sentence
-    assert words(step) == ["fit", "features.h5", "--layer", "auto"]
+    assert words(step) == ["fit", "features.h5", "--layer", "auto", "-o", "classifier-layers.onnx"]
 
 
 @pytest.mark.parametrize(
@@ -131,5 +129,6 @@ def test_layers_that_nobody_tried() -> None:
 def test_unsure_predictions_may_be_rejected(sure: float, reject_below: float, advised: bool) -> None:
     found = metrics({"a": (10, 10), "b": (10, 10)}, sure, reject_below)
     steps = next_steps(found, {}, NOTHING)
-    assert [words(step) for step in steps] == [["fit", "features.h5", "--reject-precision", "0.95"]] * advised
+    command = ["fit", "features.h5", "--reject-precision", "0.95", "-o", "classifier-rejecting.onnx"]
+    assert [words(step) for step in steps] == [command] * advised
     assert all("69.0%" in step.sentence for step in steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,7 +116,7 @@ def test_the_command_prints_a_table_and_writes_it(cli: CommandLine) -> None:
     assert "the best of 2 accuracies on one test set is too good a number" in ran.out
     words = next(line for line in lines if line.startswith("go on with: ")).split(" fit ")[1]
     assert words.startswith("choose/")
-    assert words.endswith(".h5 --layer embedding --svm")
+    assert re.fullmatch(r"(choose/\w+)\.h5 --layer embedding --svm -o \1\.onnx", words)
     cli.good("fit", *words.split(), "-C", "1")
     table = lines_of(cli.folder / "tables/networks.csv")
     assert {line["network"] for line in table} == {"one", "two"}
