@@ -16,7 +16,7 @@ from fc7.classify.data.load import table_of
 from fc7.classify.data.rows import Table, first_of
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
-from fc7.classify.fit.next_steps import KnownBeside, NextStep, next_steps, untried_layers
+from fc7.classify.fit.next_steps import Advice, KnownBeside, NextStep, next_steps, untried_layers
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.extract.cache.reader import CacheReader
@@ -66,23 +66,6 @@ class Baseline:
         [True, False]
         """
         return high < self.accuracy + _AVOIDED * (1 - self.accuracy)
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What to try next, and why.
-
-    Attributes
-    ----------
-    why : str
-        A sentence on the accuracy; empty if it is not poor.
-    """
-
-    why: str = ""
-    steps: tuple[NextStep, ...] = ()
-
-
-NO_ADVICE = Advice()
 
 
 def after_fit(

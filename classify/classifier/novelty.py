@@ -27,6 +27,8 @@ from fc7.models.common.record_repr import one_line_repr
 
 # 16, 64 and 128 axes gave an AUROC of 0.9971, 0.9961 and 0.9957: the fewest are the smallest file.
 _AXES = 16
+NOVEL_SHOWN = 5
+"""So many images that are unlike those of training are named."""
 # Of the training rows this share is to pass unflagged.
 _PASS = 0.99
 # The axes are found from this many rows, evenly spaced: sixteen need no more, and a fit has to take seconds.

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fc7.classify.commands.fit_text import duplicates_line
-from fc7.classify.duplicates.find import Pair
-from fc7.classify.fit.duplicates_of_cache import NamedDuplicates
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from fc7.models.common.terminal import counted, one_line
 from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed
+
+if TYPE_CHECKING:
+    from fc7.classify.duplicates.find import Duplicates, Pair
+    from fc7.classify.fit.duplicates_of_cache import NamedDuplicates
+
+
+def duplicates_line(found: Duplicates, verbose: bool) -> str:
+    """How many there are, and with `verbose` by which threshold, in a line."""
+    how = f" ({found.describe()})" if verbose else ""
+    if not found.pairs:
+        return f"none were found{how}"
+    grouped = sum(map(len, found.groups))
+    left = counted(found.n_left_apart, "other near pair was", "other near pairs were")
+    why = ", as chains of pairs join different pictures" if verbose else ""
+    apart = f"; {left} left apart{why}" if found.n_left_apart else ""
+    if not grouped:
+        return f"none were grouped{how}{apart}"
+    pictures, exact = len(found.groups), _n_exact(found)
+    kinds = [
+        counted(n, one, many)
+        for n, one, many in (
+            (exact, "exact copy", "exact copies"),
+            (grouped - pictures - exact, "near-copy", "near-copies"),
+        )
+        if n
+    ]
+    return f"{grouped} images show {counted(pictures, 'picture')} ({', '.join(kinds)}){how}{apart}"
+
+
+def _n_exact(found: Duplicates) -> int:
+    """Exact copies of a grouped image; a pair that is left apart is in no group."""
+    return sum(pair.exact and found.group[pair.first] == found.group[pair.second] for pair in found.pairs)
 
 
 def duplicates_report(named: NamedDuplicates, verbose: bool = False) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fc7.classify.advice.after_fit import NO_ADVICE, Advice
 from fc7.classify.classifier.rejection import TradeOff
-from fc7.classify.commands.metrics_text import MOST_CLASSES, evaluate_report, share_of
-from fc7.classify.commands.summaries import novel_names
-from fc7.classify.duplicates.find import Duplicates
+from fc7.classify.commands.duplicates_text import duplicates_line
+from fc7.classify.commands.metrics_text import MOST_CLASSES, evaluate_report, novel_names, share_of
 from fc7.classify.fit.cross_validate import Tuned
+from fc7.classify.fit.next_steps import NO_ADVICE, Advice
 from fc7.classify.fit.result import FitResult
 from fc7.classify.metrics.intervals import Proportion
 from fc7.models.common.names import padded, shortened, width_of
@@ -179,34 +178,6 @@ def _fewer(result: FitResult, per_class: int) -> str:
     return f", but {few_of}: one at least of each is in the test set"
 
 
-def duplicates_line(found: Duplicates, verbose: bool) -> str:
-    """How many there are, and with `verbose` by which threshold, in a line."""
-    how = f" ({found.describe()})" if verbose else ""
-    if not found.pairs:
-        return f"none were found{how}"
-    grouped = sum(map(len, found.groups))
-    left = counted(found.n_left_apart, "other near pair was", "other near pairs were")
-    why = ", as chains of pairs join different pictures" if verbose else ""
-    apart = f"; {left} left apart{why}" if found.n_left_apart else ""
-    if not grouped:
-        return f"none were grouped{how}{apart}"
-    pictures, exact = len(found.groups), _n_exact(found)
-    kinds = [
-        counted(n, one, many)
-        for n, one, many in (
-            (exact, "exact copy", "exact copies"),
-            (grouped - pictures - exact, "near-copy", "near-copies"),
-        )
-        if n
-    ]
-    return f"{grouped} images show {counted(pictures, 'picture')} ({', '.join(kinds)}){how}{apart}"
-
-
-def _n_exact(found: Duplicates) -> int:
-    """Exact copies of a grouped image; a pair that is left apart is in no group."""
-    return sum(pair.exact and found.group[pair.first] == found.group[pair.second] for pair in found.pairs)
-
-
 def _copies(result: FitResult, verbose: bool) -> list[str]:
     """What was looked for so that no test image is known from training, what was found, and what was not."""
     return [_looked_for(result, verbose), *_leakage(result), *_sessions(result)]
@@ -229,17 +200,15 @@ def _leakage(result: FitResult) -> list[str]:
     if leak is None:
         return []
     images = counted(leak.copied.n, "test image has", "test images have")
-    noise = "within" if leak.within_noise else "more than"
-    compared = f"the difference is {noise} the noise of {min(leak.both_sides.n, leak.one_side.n)} images"
     if leak.how == "redrawn":
         return [
             f"accuracy with copies on both sides of the split: {leak.both_sides.describe()}, where {images} "
-            f"a copy in training; {compared}"
+            f"a copy in training; {leak.comparison}"
         ]
     copied = f"{images} a copy{', or an image of its group,' if result.grouped else ''} in training"
     if not leak.one_side.n:
         return [f"{copied}: no other test image is left"]
-    return [f"{copied}; accuracy of the others: {leak.one_side.describe()}; {compared}"]
+    return [f"{copied}; accuracy of the others: {leak.one_side.describe()}; {leak.comparison}"]
 
 
 def _sessions(result: FitResult) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fc7.classify.classifier.novelty import NOVEL_SHOWN
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.group_metrics import GroupMetrics
@@ -147,3 +148,18 @@ def _mistakes(metrics: Metrics) -> str:
 def share_of(value: float) -> str:
     """In per cent; a dash where there is none."""
     return "-" if math.isnan(value) else f"{value:.1%}"
+
+
+def novel_names(paths: Sequence[str], n: int, where: str) -> str:
+    """The first of n paths, and where all of them are.
+
+    Examples
+    --------
+    >>> novel_names(["a.jpg", "b.jpg"], 2, "--json")
+    'a.jpg, b.jpg'
+    >>> novel_names(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], 9, "--json")
+    'a.jpg, b.jpg, c.jpg, d.jpg, e.jpg and 4 more (all: --json)'
+    """
+    shown = ", ".join(paths[:NOVEL_SHOWN])
+    more = n - len(paths[:NOVEL_SHOWN])
+    return f"{shown} and {more} more (all: {where})" if more else shown

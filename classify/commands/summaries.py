@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json
+from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json, novel_names
 from fc7.classify.data.rows import left_out_note
 from fc7.classify.metrics.intervals import wilson_interval
-from fc7.classify.predict.predict import NOVEL_SHOWN
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
 from fc7.models.common.names import shortened
@@ -110,21 +109,6 @@ def _novel(evaluation: Evaluation) -> list[str]:
     """Paths of the images that are unlike those of training, the farthest first."""
     novelty = evaluation.rows.novelty
     return [evaluation.rows.paths[i] for i in (-novelty).argsort(kind="stable") if novelty[i] > 1]
-
-
-def novel_names(paths: Sequence[str], n: int, where: str) -> str:
-    """The first of n paths, and where all of them are.
-
-    Examples
-    --------
-    >>> novel_names(["a.jpg", "b.jpg"], 2, "--json")
-    'a.jpg, b.jpg'
-    >>> novel_names(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], 9, "--json")
-    'a.jpg, b.jpg, c.jpg, d.jpg, e.jpg and 4 more (all: --json)'
-    """
-    shown = ", ".join(paths[:NOVEL_SHOWN])
-    more = n - len(paths[:NOVEL_SHOWN])
-    return f"{shown} and {more} more (all: {where})" if more else shown
 
 
 def evaluation_report(evaluation: Evaluation) -> str:

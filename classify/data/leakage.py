@@ -42,9 +42,20 @@ class Leakage:
     copied: Proportion
 
     @property
-    def within_noise(self) -> bool:
-        """Whether the 95 % intervals overlap, so that these test images cannot tell the accuracies apart."""
-        return self.both_sides.overlaps(self.one_side)
+    def within_noise(self) -> bool | None:
+        """Whether the 95 % intervals overlap, so that these test images cannot tell the accuracies apart.
+
+        None where every test image has a copy in training.
+        """
+        return self.both_sides.overlaps(self.one_side) if self.one_side.n else None
+
+    @property
+    def comparison(self) -> str:
+        """The same as a clause; empty for None."""
+        if self.within_noise is None:
+            return ""
+        noise = "within" if self.within_noise else "more than"
+        return f"the difference is {noise} the noise of {min(self.both_sides.n, self.one_side.n)} images"
 
     def to_json(self) -> dict[str, object]:
         """For the record in classifier.onnx and for programs."""

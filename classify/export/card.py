@@ -189,12 +189,11 @@ def _copies(found: Mapping[str, Any]) -> list[str]:
     ]
     leak = Leakage.from_json(found)
     if leak is not None:
-        noise = "within the noise" if leak.within_noise else "more than the noise"
-        lines.append(
-            f"Accuracy with copies on both sides of the split: {leak.both_sides.describe()}; with each "
-            f"picture on one side: {leak.one_side.describe()}. The difference is {noise} of "
-            f"{leak.both_sides.n} test images."
-        )
+        lines.append(f"Accuracy with copies on both sides of the split: {leak.both_sides.describe()}.")
+        if leak.one_side.n:
+            drawn = leak.how == "redrawn"
+            of = "with each picture on one side" if drawn else "of test images without a copy in training"
+            lines.append(f"Accuracy {of}: {leak.one_side.describe()}; {leak.comparison}.")
     return lines
 
 

@@ -46,6 +46,23 @@ class NextStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """What to try next, and why.
+
+    Attributes
+    ----------
+    why : str
+        A sentence on the accuracy; empty if it is not poor.
+    """
+
+    why: str = ""
+    steps: tuple[NextStep, ...] = ()
+
+
+NO_ADVICE = Advice()
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBeside:
     """What else is known of a fit; None and empty where nobody looked.
 

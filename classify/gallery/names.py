@@ -34,7 +34,7 @@ class FreeNames:
         stem, free, number = name.removesuffix(suffix), name, self._taken.get(_key(name), 0)
         while _key(free) in self._taken:
             number += 1
-            free = f"{stem}-{number + 1}{suffix}" if number else name
+            free = f"{stem}-{number + 1}{suffix}"
         self._taken[_key(name)] = number
         self._taken.setdefault(_key(free), 0)
         return free
@@ -47,7 +47,8 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _safe(name: str) -> str:
-    text = _FORBIDDEN.sub("_", name).encode("utf-8", "replace")
+    # A name that is not text first: what stands for its bytes is a question mark, which Windows forbids.
+    text = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode()).encode()
     suffix = PurePosixPath(text.decode()).suffix.encode()
     if len(text) > _MOST_BYTES:
         text = text[: _MOST_BYTES - len(suffix)] + suffix if len(suffix) < 20 else text[:_MOST_BYTES]

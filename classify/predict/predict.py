@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.classifier.novelty import NOVEL_SHOWN
 from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.predictions import (
     ListedFailures,
@@ -33,9 +34,6 @@ from fc7.extract.records import Failure, Listing
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
-
-NOVEL_SHOWN = 5
-"""So many images that are unlike those of training are named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def split_in_words(split: object) -> str:
     >>> split_in_words({"how": "stratified", "n_train": 280, "n_test": 120, "test_size": 0.3, "seed": 0})
     '280 images train and 120 test; drawn in each class with seed 0, 30% of each for the test set'
     """
-    if not isinstance(split, Mapping):
+    if not isinstance(split, Mapping) or not {"how", "n_train", "n_test"}.issubset(split):
         return "not recorded"
     said = [f"{counted(split['n_train'], 'image')} train and {split['n_test']} test"]
     if split["how"] == "stratified":
@@ -66,14 +66,15 @@ def split_in_words(split: object) -> str:
 
 
 def _drawn(split: Mapping[str, Any]) -> str:
-    order = "in the order of the paths" if split.get("ordered") else f"with seed {split['seed']}"
-    size = (
-        f"{counted(split['per_class'], 'image')} of each for the train set"
-        if split.get("per_class")
-        else f"{split['test_size'] * 100:.3g}% of each for the test set"
-    )
+    seed = f"with seed {split.get('seed', 'not recorded')}"
+    order = "in the order of the paths" if split.get("ordered") else seed
+    size = ""
+    if split.get("per_class"):
+        size = f", {counted(split['per_class'], 'image')} of each for the train set"
+    elif split.get("test_size"):
+        size = f", {split['test_size'] * 100:.3g}% of each for the test set"
     kept = ", images of an earlier split on their sides" if split.get("kept") else ""
-    return f"drawn in each class {order}, {size}{kept}"
+    return f"drawn in each class {order}{size}{kept}"
 
 
 def calibration_in_words(recorded: object) -> str:

@@ -242,8 +242,9 @@ class WorkerPool:
         if self.ready:
             self._at_rest = time.monotonic()
         elif time.monotonic() - self._at_rest > _PATIENCE_SECONDS:
-            cores = sum(node.cpus for node in self._alive)
+            cpus = sum(node.cpus for node in self._alive)
+            cores = "1 core" if cpus == 1 else f"{cpus:g} cores"
             self._say(
                 f"still waiting for workers: the cluster has {counted(len(self._alive), 'node')} with "
-                f"{counted(int(cores), 'core')}, too few or in use; Ctrl-C stops, and what was done is kept"
+                f"{cores}, too few or in use; Ctrl-C stops, and what was done is kept"
             )

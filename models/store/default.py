@@ -66,7 +66,6 @@ def default_network() -> DefaultNetwork:
     if chosen.name in store.names():
         return chosen
     # It brings the catalogue, which a network of the store does not need.
-    # It brings the catalogue, which a network of the store does not need.
     from fc7.models.store.availability import check_known
 
     try:

@@ -289,6 +289,8 @@ def test_accuracies_within_the_noise_are_those_whose_intervals_overlap() -> None
     both, copied = Proportion(90, 100), Proportion(5, 5)
     assert Leakage("redrawn", both, Proportion(82, 100), copied).within_noise
     assert not Leakage("redrawn", both, Proportion(70, 100), copied).within_noise
+    alone = Leakage("given", Proportion(5, 5), Proportion(0, 0), copied)
+    assert (alone.within_noise, alone.comparison) == (None, "")
 
 
 @pytest.mark.parametrize("text", ["much", "0", "-1", "1.5", "nan"])

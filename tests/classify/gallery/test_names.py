@@ -24,6 +24,7 @@ from fc7.classify.gallery.names import FreeNames, safe_names
         ("ends. ", "ends"),
         (".hidden", "_.hidden"),
         ("NUL", "_NUL"),
+        ("\udcff.jpg", "_.jpg"),
         ("com1.jpg", "_com1.jpg"),
         ("a\nb\x00c", "a_b_c"),
         ("x" * 300, "x" * 180),

@@ -39,6 +39,11 @@ DRAWN = {"how": "stratified", "n_train": 280, "n_test": 120, "test_size": 0.3, "
             "1 image train and 2 test; given with the images; only the classes c",
         ),
         (None, "not recorded"),
+        ({}, "not recorded"),
+        (
+            {"how": "stratified", "n_train": 2, "n_test": 1},
+            "2 images train and 1 test; drawn in each class with seed not recorded",
+        ),
     ],
 )
 def test_a_split_in_words(split: object, expected: str) -> None:
