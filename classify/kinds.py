@@ -26,7 +26,8 @@ NETWORK_COLUMNS = (
     "error",
 )
 CURVE_COLUMNS = ("share", "n_train", "images_per_class", "draw", "accuracy")
-SUSPECT_COLUMNS = ("path", "label", "suggested", "confidence", "suggested_confidence", "copy")
+_SUSPECT_COLUMNS_BEFORE_ODDS = ("path", "label", "suggested", "confidence", "suggested_confidence", "copy")
+SUSPECT_COLUMNS = (*_SUSPECT_COLUMNS_BEFORE_ODDS, "p_wrong")
 _SIDES = tuple(f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split"))
 DUPLICATE_COLUMNS = ("cosine", "exact", "thumbnails", "different_labels", *_SIDES)
 _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS = ("cosine", "exact", "different_labels", *_SIDES)
@@ -128,10 +129,10 @@ PLOTS = {
 PREDICTIONS = named(Kind("a file of predictions", _is_predictions))
 SPLIT = table("a table of the split", SPLIT_COLUMNS)
 COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
-# As the feature caches of the same command, it is brought up to date.
+# As the feature caches of the same command, it is written anew without a question.
 NETWORKS = table("a table of networks", NETWORK_COLUMNS, replaceable=True)
 CURVE = table("a table of a learning curve", CURVE_COLUMNS)
-SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS)
+SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS, _SUSPECT_COLUMNS_BEFORE_ODDS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)
 EVALUATION = {
     "figures.csv": named(Kind("a table of metrics", _is_metrics)),

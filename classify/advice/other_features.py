@@ -73,7 +73,8 @@ def another_network(reader: CacheReader) -> Iterator[NextStep]:
     ]
     if not sized:
         return
-    # Published accuracy for each doubling of the download: bytes matter by their order of magnitude.
+    # Published accuracy for each doubling of the download: bytes matter by their order of magnitude. That is
+    # a convention of this program.
     name, top1, size = max(sized, key=lambda one: one[1] / one[2].bit_length())
     yield NextStep(
         f"Another network may tell these images apart better: {name} ({top1:.1f}% top-1 on "

@@ -114,8 +114,8 @@ def choose(
     if as_json:
         typer.echo(json.dumps(choice.to_json(), ensure_ascii=False, indent=2))
     else:
-        *told, command = choice_report(choice).rsplit("\n", 1)
-        typer.echo("\n".join([*map(wrapped, told), command]))
+        typer.echo(wrapped(choice_report(choice)))
+        typer.echo(f"go on with: {choice.next_command}")
         if csv is not None:
             typer.echo(f"wrote {csv}")
     if choice.failed or choice.failures:

@@ -86,27 +86,24 @@ def classify(
     from fc7.classify.commands.summaries import classify_json, classify_report, predictions_table
     from fc7.classify.gallery.after import Shown, show_predictions
     from fc7.classify.predict.predict import classify_images
-    from fc7.classify.predict.score import list_unless_cache
     from fc7.extract.options import RunOptions
 
     shown = Shown(sheet_out, sort_into, link)
     say, progress = notifier(quiet, verbose), make_progress(quiet)
-    listing = list_unless_cache(inputs, say, labelled=False)
     summary = classify_images(
-        [listing] if isinstance(listing, Path) else listing,
+        list(inputs),
         model,
         out,
         top_k=top_k,
         form=None if form == "auto" else form,
-        options=RunOptions(
-            **run.fields,
-            cluster=cluster.options,
-        ),
+        options=RunOptions(**run.fields, cluster=cluster.options),
         keep_rows=printed or as_json or shown.wanted,
         progress=progress,
         notify=say,
     )
-    made = show_predictions(summary.predictions, listing, shown, f"{len(inputs)} inputs, {model}", progress)
+    made = show_predictions(
+        summary.predictions, summary.inputs, shown, f"{len(inputs)} inputs, {model}", progress
+    )
     if as_json:
         told = {**classify_json(summary), **made.to_json()}
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2), err=to_stdout)

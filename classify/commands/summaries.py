@@ -196,7 +196,7 @@ def choice_report(choice: NetworkChoice) -> str:
     if choice.comparison is not None:
         lines.append(f"the best two, by McNemar's exact test: {choice.comparison.verdict}")
     lines += [choice.recommendation, *([choice.caution] if choice.caution else [])]
-    return "\n".join([*lines, f"go on with: {choice.next_command}"])
+    return "\n".join(lines)
 
 
 def _network_cells(result: NetworkResult) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, objec
 
 
 def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
-    """All of them, ``path,label,suggested,confidence,suggested_confidence,copy``, best suspects first.
+    """All of them, best suspects first; `SUSPECT_COLUMNS` are its columns.
 
     Raises
     ------
@@ -73,7 +73,10 @@ def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
     """
     out = claimed(out, SUSPECTS, "--csv")
     lines = (
-        (s.path, s.label, s.suggested, _six(s.confidence), _six(s.suggested_confidence), s.twin)
+        (
+            *(s.path, s.label, s.suggested, _six(s.confidence), _six(s.suggested_confidence)),
+            *(s.twin, _six(s.p_wrong)),
+        )
         for s in suspects
     )
     return write_table([SUSPECT_COLUMNS, *lines], out)

@@ -56,6 +56,8 @@ class ClassifySummary:
         The classifier's, in its order.
     predictions : list of Prediction
         In the order of the listing; empty if they were not kept.
+    inputs : Listing or Path
+        What was classified: images as they were listed, or a feature cache.
     novel : tuple of str
         Paths of the first `NOVEL_SHOWN` images that are unlike those of training.
     """
@@ -73,6 +75,7 @@ class ClassifySummary:
     nodes: Mapping[str, tuple[int, float]]
     classes: tuple[str, ...]
     predictions: list[Prediction]
+    inputs: Listing | Path
     novel: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -147,7 +150,7 @@ def classify_images(
         files = () if isinstance(model, Classifier) else (model,)
         out = guard_for(inputs, *files, again=True).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
-    listing = list_unless_cache(inputs, notify, labelled=False)
+    listing = listed = list_unless_cache(inputs, notify, labelled=False)
     options = options or RunOptions()
     run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
@@ -191,5 +194,6 @@ def classify_images(
         {name: (work.images, work.seconds) for name, work in run.nodes.items()},
         classifier.classes_,
         writer.kept,
+        listed,
         tuple(novel),
     )

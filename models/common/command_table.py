@@ -92,8 +92,8 @@ def unpacked(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-# Options of a name stand in one section of the help of every command; the first six of the others that a
-# command has, with its output and help, are those that most calls need.
+# Options of a name stand in one section of the help of every command. The others stand first: they are what
+# most calls need.
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Speed and device": (
         *("device", "precision", "batch_size", "jobs", "exact_decode"),
@@ -101,7 +101,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "How images are prepared": (
         *("resize", "antialias", "crops", "pool", "float16", "mean", "std", "scale", "order", "crop"),
-        *("interpolation", "mean_or_image", "preprocess"),
+        *("interpolation", "preprocess"),
     ),
     "Labels and splits": (
         *("labels", "group_by", "label_by", "split", "ordered", "per_class", "balance", "keep_split"),
