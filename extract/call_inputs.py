@@ -15,6 +15,7 @@ from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.kinds import FEATURE_CACHE
 from fc7.models.common.errors import Fc7Error, UsageError
+from fc7.models.common.files import Inputs, each_of
 from fc7.models.outputs.outputs import CallFiles
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _ON_DISK = "file://"
 
 
 def guard_for(
-    images: Sequence[str | Path] | Listing,
+    images: Inputs | Listing,
     *files: str | Path | None,
     labels: Path | None = None,
     cache: Path | None = None,
@@ -46,6 +47,8 @@ def guard_for(
     force, again : bool
         As `CallFiles` takes them.
     """
+    if isinstance(images, str | Path | Sequence):
+        images = each_of(images)
     given = list(_on_disk(images)) if isinstance(images, Sequence) else []
     return CallFiles(
         [*given, *(file for file in (*files, labels, cache) if file is not None)],

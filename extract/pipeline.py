@@ -9,7 +9,6 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fc7.extract.cache.format.identity import CacheIdentity
@@ -18,7 +17,6 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.cache_network import check_before_fetching, with_the_default_explained
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
-from fc7.extract.cluster.driver import NodeWork, RunReport, on_cluster
 from fc7.extract.engine.trial import try_network
 from fc7.extract.hints import hint, intel_cpu
 from fc7.extract.images import budget
@@ -53,6 +51,7 @@ from fc7.models.common.errors import (
     UsageError,
     WeightsError,
 )
+from fc7.models.common.files import Inputs
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.stopping import is_pressed_again
 from fc7.models.network.spec import NetworkSpec
@@ -63,6 +62,7 @@ from fc7.models.store.store import StoredNetwork
 
 if TYPE_CHECKING:
     from fc7.extract.cache.commit.row_locations import Record
+    from fc7.extract.cluster.driver import NodeWork
 
 
 def _ignore(_: str) -> None:
@@ -70,7 +70,7 @@ def _ignore(_: str) -> None:
 
 
 def extract_features(
-    images: Sequence[str | Path] | Listing,
+    images: Inputs | Listing,
     out: Destination = "features.h5",
     options: ExtractOptions | None = None,
     *,
@@ -81,7 +81,7 @@ def extract_features(
 
     Parameters
     ----------
-    images : sequence of str or Path, or Listing
+    images : str, Path, sequence of these, or Listing
         Files and folders (recursive; the label of an image is its folder's name), lists, arrays
         and archives (`extract.inputs.listing`), or a listing from elsewhere.
     out : str, Path or Output
@@ -364,6 +364,9 @@ class _Run:
                 )
             return
         forget(writer.work_folder)
+        # Most runs are not on a cluster, and an unchanged one is to cost little.
+        from fc7.extract.cluster.driver import RunReport, on_cluster
+
         report = RunReport(self.clock, self.notify, self.nodes)
         keeping = Keeping(
             writer.work_folder, writer.segment_header, writer.storage, number=writer.claim_number()

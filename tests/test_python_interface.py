@@ -46,6 +46,11 @@ def test_images_to_predictions_in_four_calls(store: Path) -> None:
     done = classify_images([store / "new"], store / "classifier.onnx", store / "predictions.csv")
     assert done.counts == dict.fromkeys(sorted(COLOURS), 2)
     assert len(lines_of(store / "predictions.csv")) == 6
+    # A lone path, as text or not, is not taken letter by letter.
+    assert classify_images(store / "new", store / "classifier.onnx").counts == done.counts
+    assert classify_images(str(store / "new"), store / "classifier.onnx").counts == done.counts
+    again = extract_features(str(store / "imgs"), store / "features.h5", ExtractOptions(network="tiny"))
+    assert (again.rows, again.reused) == (18, 18)
 
 
 def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(store: Path) -> None:

@@ -63,3 +63,7 @@ def __getattr__(name: str) -> "Any":
         if name in room.__all__:
             return getattr(room, name)
     raise AttributeError(f"module 'fc7' has no attribute {name!r}")
+
+
+def __dir__() -> "list[str]":
+    return [*__all__, "__version__"]

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fc7.classify.advice.other_features import another_network, earlier_layers
+from fc7.classify.advice.other_features import another_network, earlier_layers, options_of_before
 from fc7.classify.data.load import table_of
 from fc7.classify.data.rows import Table, first_of
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
-from fc7.classify.fit.next_steps import Advice, KnownBeside, NextStep, next_steps, untried_layers
+from fc7.classify.fit.next_steps import NO_ADVICE, Advice, KnownBeside, NextStep, next_steps, untried_layers
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.extract.cache.reader import CacheReader
 from fc7.models.common.errors import DataError
-from fc7.models.common.names import shortened
+from fc7.models.common.names import label_text, shortened
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Progress
 from fc7.models.common.terminal import counted
@@ -94,17 +94,19 @@ def after_fit(
     with CacheReader(features) as reader:
         if not baseline.leaves_poor(result.metrics.accuracy_interval[1]):
             lacks = wants_layers and len(reader.layers) == 1
-            return Advice(steps=tuple(earlier_layers(reader)) if lacks else ())
-        known = _known(result, reader, model, progress)
+            if not lacks:
+                return NO_ADVICE
+            return Advice(steps=tuple(earlier_layers(reader, options_of_before(reader))))
+        known, before = _known(result, reader, model, progress), options_of_before(reader)
         why = (
-            f"the accuracy is poor: always predicting {shortened(baseline.label)} would reach "
+            f"the accuracy is poor: always predicting {label_text(baseline.label)} would reach "
             f"{baseline.accuracy:.1%}, and more than a quarter of those errors remain"
         )
         steps = (
             *next_steps(result.metrics, result.counts, known),
             *_few_images(result, features),
-            *(() if known.untried_layers else earlier_layers(reader)),
-            *another_network(reader),
+            *(() if known.untried_layers else earlier_layers(reader, before)),
+            *another_network(reader, before),
             *_unmeasured(result, reader, known),
             *_report(result, features, model),
         )

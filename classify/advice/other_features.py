@@ -21,11 +21,16 @@ _MOST_LAYERS = 2
 _MOST_FEATURES = 16384
 
 
-def earlier_layers(reader: CacheReader) -> Iterator[NextStep]:
+def earlier_layers(reader: CacheReader, given_before: str) -> Iterator[NextStep]:
     """How to extract layers of the network before the cache's earliest; none if the network is not here.
 
     For a network of the catalogue they are those it lists; for another one the last before each reduction
     of the map.
+
+    Parameters
+    ----------
+    given_before : str
+        As `options_of_before` gives it.
     """
     identity = reader.identity
     spec = _spec_of(identity.network)
@@ -44,7 +49,7 @@ def earlier_layers(reader: CacheReader) -> Iterator[NextStep]:
     yield NextStep(
         f"The feature cache has no layer before {names[first]}, and images unlike those of ImageNet are "
         f"often told apart better by an earlier one: extract {' and '.join(reversed(earlier))} too"
-        f"{_options_of_before(reader)}, then fit --layer auto.",
+        f"{given_before}, then fit --layer auto.",
         command_line(
             *("extract", *reader.header.roots, "--network", identity.network),
             *("--layer", ",".join(latest_first), *flags, "-o", _beside(reader.path, "layers")),
@@ -52,7 +57,7 @@ def earlier_layers(reader: CacheReader) -> Iterator[NextStep]:
     )
 
 
-def another_network(reader: CacheReader) -> Iterator[NextStep]:
+def another_network(reader: CacheReader, given_before: str) -> Iterator[NextStep]:
     """The most accurate network that is here, or else one to download; by published top-1 on ImageNet."""
     current = reader.identity.network
     here = [ready for ready in ready_networks() if ready.name != current]
@@ -61,7 +66,7 @@ def another_network(reader: CacheReader) -> Iterator[NextStep]:
         published = "" if best.top1 is None else f", {best.top1:.1f}% top-1 on ImageNet"
         yield NextStep(
             f"Another network may tell these images apart better: {best.name} is here{published}. Compare "
-            f"both on the same test images{_options_of_before(reader)}.",
+            f"both on the same test images{given_before}.",
             command_line("choose", *reader.header.roots, "--networks", f"{current},{best.name}"),
         )
         return
@@ -83,7 +88,7 @@ def another_network(reader: CacheReader) -> Iterator[NextStep]:
     )
 
 
-def _options_of_before(reader: CacheReader) -> str:
+def options_of_before(reader: CacheReader) -> str:
     """What a command that extracts again must be given too, where the folders alone do not tell it."""
     columns = reader.columns()
     of_folders = all(
@@ -103,11 +108,11 @@ def _spec_of(network: str) -> NetworkSpec | None:
 
 def _listed(spec: NetworkSpec) -> list[str]:
     """What the catalogue lists of it, but for what stands before an activation (fc6_pre before fc6)."""
-    for entry in catalog.NETWORKS:
-        if entry.name == spec.name:
-            names = {layer.name for layer in spec.layers}
-            return [name for name, _ in entry.layers if name in names and not name.endswith("_pre")]
-    return []
+    if spec.name not in catalog.names():
+        return []
+    names = {layer.name for layer in spec.layers}
+    listed = catalog.entry(spec.name).layers
+    return [name for name, _ in listed if name in names and not name.endswith("_pre")]
 
 
 def _before_reductions(spec: NetworkSpec) -> list[str]:

@@ -22,7 +22,7 @@ from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
-from fc7.models.common.terminal import wrapped
+from fc7.models.common.terminal import counted, wrapped
 
 _PREDICTIONS = Path("predictions.csv")
 
@@ -102,7 +102,7 @@ def classify(
         notify=say,
     )
     made = show_predictions(
-        summary.predictions, summary.inputs, shown, f"{len(inputs)} inputs, {model}", progress
+        summary.predictions, summary.inputs, shown, f"{counted(len(inputs), 'input')}, {model}", progress
     )
     if as_json:
         told = {**classify_json(summary), **made.to_json()}

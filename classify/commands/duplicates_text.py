@@ -35,7 +35,9 @@ def duplicates_line(found: Duplicates, verbose: bool) -> str:
         )
         if n
     ]
-    return f"{grouped} images show {counted(pictures, 'picture')} ({', '.join(kinds)}){how}{apart}"
+    # That near-copies are one picture is what a threshold says, and may be wrong.
+    are = "show" if exact == grouped - pictures else "look like"
+    return f"{grouped} images {are} {counted(pictures, 'picture')} ({', '.join(kinds)}){how}{apart}"
 
 
 def _n_exact(found: Duplicates) -> int:

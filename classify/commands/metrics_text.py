@@ -9,7 +9,7 @@ from fc7.classify.classifier.novelty import NOVEL_SHOWN
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.metrics import Metrics
 from fc7.classify.predict.group_metrics import GroupMetrics
-from fc7.models.common.names import columns, padded, shortened, width_of
+from fc7.models.common.names import columns, label_text, padded, shortened, width_of
 from fc7.models.common.terminal import counted
 
 # Above these a confusion matrix is left to --json, and the most frequent mistakes are listed.
@@ -41,7 +41,7 @@ def evaluate_report(metrics: Metrics, rests_on: Sequence[str] = ()) -> str:
             f"Brier score        {metrics.brier:.3f}  (0 to 2){_of_known(metrics)}",
         ]
     bins = counted(len(metrics.reliability.n), "bin")
-    lines.append(f"calibration error  {metrics.reliability.expected_error:.3f}  ({bins} of equal counts)")
+    lines.append(f"calibration error  {metrics.reliability.expected_error:.1%}  ({bins} of equal counts)")
     if metrics.reject_below:
         lines.append(_at_threshold(metrics))
     if metrics.unknown:
@@ -140,7 +140,7 @@ def _mistakes(metrics: Metrics) -> str:
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     lines = ["most frequent confusions:"]
     lines += [
-        f"{n:5}  {shortened(truth)} taken for {shortened(guess)}" for n, truth, guess in pairs[:_MISTAKES]
+        f"{n:5}  {label_text(truth)} taken for {label_text(guess)}" for n, truth, guess in pairs[:_MISTAKES]
     ]
     return "\n".join(lines) if pairs else "no confusions"
 

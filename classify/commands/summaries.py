@@ -11,7 +11,7 @@ from fc7.classify.data.rows import left_out_note
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.extract.records import Failure
 from fc7.extract.summary import nodes_json, nodes_text
-from fc7.models.common.names import shortened
+from fc7.models.common.names import label_text, shortened
 from fc7.models.common.terminal import counted, one_line
 from fc7.models.common.text_table import fitted_table
 
@@ -44,7 +44,7 @@ def classify_report(summary: ClassifySummary) -> str:
     """A few lines: failures, how many of each label, the metrics, the file."""
     lines = _failures(summary.failures)
     counts = sorted(summary.counts.items(), key=lambda item: -item[1])
-    found = [f"{n} {shortened(label)}" for label, n in counts if n][:10]
+    found = [f"{n} {label_text(label)}" for label, n in counts if n][:10]
     if found:
         more = sum(1 for _, n in counts if n) - len(found)
         lines.append(", ".join(found) + (f", {counted(more, 'more label')}" if more > 0 else ""))

@@ -136,7 +136,7 @@ def next_steps(
     >>> for step in next_steps(None, {}, known):
     ...     print(step.sentence)
     ...     print(step.command)
-    2 pictures have copies under different labels: keep one label for each.
+    2 groups of look-alikes have different labels: look at each, and correct those that are wrong.
     fc7 duplicates features.h5
     """
     return (
@@ -150,9 +150,9 @@ def next_steps(
 
 def _labels(known: KnownBeside) -> Iterator[NextStep]:
     if known.n_disagreeing:
-        have = counted(known.n_disagreeing, "picture has copies", "pictures have copies")
+        have = counted(known.n_disagreeing, "group of look-alikes has", "groups of look-alikes have")
         yield NextStep(
-            f"{have} under different labels: keep one label for each.",
+            f"{have} different labels: look at each, and correct those that are wrong.",
             command_line("duplicates", known.features, *known.layer),
         )
     if known.n_suspects:

@@ -63,7 +63,7 @@ class Suspect:
         The same of `suggested`.
     p_wrong : float
         Probability that `label` is wrong, by Bayes' rule, had `PRIOR` of the labels been changed at random;
-        1 for one that copies outvote.
+        1 for one that exact copies outvote, and a half for one that near-copies do and no head has seen.
     twin : str
         Path of a copy labelled `suggested`; empty if it has none.
     """
@@ -122,8 +122,9 @@ class Suspects:
 
     @property
     def is_weak(self) -> bool:
-        """Whether to expect less than half of `named` to be wrong, or the heads to err that often."""
-        return bool(self.named) and (2 * self.expected_wrong < len(self.named) or self.accuracy < _WEAK)
+        """Whether to expect less than half of `named` to be wrong, or the heads err often."""
+        few_wrong = bool(self.named) and 2 * self.expected_wrong < len(self.named)
+        return few_wrong or self.accuracy < _WEAK
 
     def describe(self) -> list[str]:
         """How many labels are named, how many of them to expect to be wrong, and on which basis."""
@@ -138,9 +139,10 @@ class Suspects:
             f"{self.accuracy:.1%} of the images their own label"
         )
         if self.is_weak:
+            why = "more of them may be hard images than wrong labels" if self.named else "little can be found"
             lines.append(
-                "caution: more of them may be hard images than wrong labels, as the classifier errs often; "
-                "another network or layer, or more images, makes the list better"
+                f"caution: {why}, as the classifier errs often; another network or layer, or more images, "
+                "makes the list better"
             )
         if self.n_unknown:
             images = counted(self.n_unknown, "image")
@@ -169,6 +171,12 @@ def find_suspects(
     for group in _copies(table) if alike is None else alike:
         copied.update(_outvoted(list(group), held_out))
 
+    def odds(i: int, twin: int) -> float:
+        if twin >= 0 and table.content is not None and table.content[i] == table.content[twin] != "":
+            return 1.0
+        # That two images look the same may be wrong: heads that have not seen them say more.
+        return float(p_wrong[i]) if held_out.known[i] else 0.5
+
     def suspect(i: int) -> Suspect:
         c, twin = copied.get(i, (int(best[i]), -1))
         return Suspect(
@@ -178,7 +186,7 @@ def find_suspects(
             suggested=held_out.classes[c],
             confidence=float(own[i]),
             suggested_confidence=float(held_out.probabilities[i, c]),
-            p_wrong=1.0 if i in copied else float(p_wrong[i]),
+            p_wrong=odds(i, twin),
             twin="" if twin < 0 else _path(table, twin),
         )
 

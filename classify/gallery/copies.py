@@ -203,5 +203,10 @@ def _put(ref: ImageRef, data: bytes, target: Path, link: bool) -> bool:
         else:
             return True
     with target.open("xb") as stream:
-        stream.write(data)
+        try:
+            stream.write(data)
+            stream.flush()
+        except BaseException:  # a full disk, or Ctrl-C: half an image would pass for one
+            target.unlink(missing_ok=True)
+            raise
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fc7.classify.report.palette import DARK, LIGHT, Palette
+from fc7.classify.report.palette import DARK, LIGHT
 from fc7.classify.report.thumbnails import SIDE
 
 _RULES = """
@@ -26,9 +26,5 @@ figcaption span { display: block; }
 
 def style() -> str:
     """The style sheet."""
-    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}"
-    return f":root {{ {_variables(LIGHT)} --side:{SIDE}px }}\n{dark}{_RULES}"
-
-
-def _variables(palette: Palette) -> str:
-    return "".join(f"--{name}:{colour};" for name, colour in palette.names().items())
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {DARK.css()} }} }}"
+    return f":root {{ {LIGHT.css()} --side:{SIDE}px }}\n{dark}{_RULES}"

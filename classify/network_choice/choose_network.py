@@ -20,6 +20,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import Fc7Error, StoppedError
+from fc7.models.common.files import Inputs
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Folder
 
@@ -50,7 +51,7 @@ class ChoiceOptions:
 
 
 def choose_network(
-    images: Sequence[str | Path] | Listing,
+    images: Inputs | Listing,
     folder: str | Path | Folder = "choose",
     options: ChoiceOptions | None = None,
     *,
@@ -65,7 +66,7 @@ def choose_network(
 
     Parameters
     ----------
-    images : sequence of str or Path, or Listing
+    images : str, Path, sequence of these, or Listing
         As `extract_features` takes them; they need labels.
     folder : str, Path or Folder
         Where the feature caches go: ``NETWORK.h5``.

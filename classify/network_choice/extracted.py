@@ -113,8 +113,10 @@ def extract_all(
         except _OF_ALL:
             raise
         except Fc7Error as exc:
-            failed.append((network, str(exc)))
-            notify(f"{network} failed: {exc}")
+            # What follows is a way out for `extract`, and this call goes on.
+            reason = str(exc).partition("\n")[0]
+            failed.append((network, reason))
+            notify(f"{network} failed: {reason}")
             continue
         done.append(found)
         notify(_said(found.summary))

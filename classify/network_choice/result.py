@@ -156,7 +156,7 @@ class NetworkChoice:
         """Which to take and why, in plain words."""
         chosen, among = self.recommended, self.not_told_apart
         if len(self.results) == 1:
-            return f"{chosen.name} is the only network that was tried"
+            return f"{chosen.name} is the only network that gave features"
         if len(among) == 1:
             return f"take {chosen.name}: it is better than every other one"
         by = "fastest" if self.has_speeds else "smallest"

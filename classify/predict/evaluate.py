@@ -24,6 +24,7 @@ from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import DataError, UsageError
+from fc7.models.common.files import Inputs
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.record_repr import one_line_repr
 
@@ -112,7 +113,7 @@ class Evaluation:
 
 
 def evaluate_images(
-    inputs: Sequence[str | Path] | Listing,
+    inputs: Inputs | Listing,
     model: str | Path | Classifier = "classifier.onnx",
     *,
     labels: str | Path | None = None,

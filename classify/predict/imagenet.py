@@ -33,6 +33,7 @@ from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import Care
 from fc7.extract.worker.worker import NetworkRun, on_this_machine
 from fc7.models.common.errors import UsageError
+from fc7.models.common.files import Inputs, each_of
 from fc7.models.common.names import shortened
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress, Silent
@@ -78,7 +79,7 @@ class _Writer(Protocol):
 
 
 def imagenet_images(
-    inputs: Sequence[str | Path] | Listing,
+    inputs: Inputs | Listing,
     out: Destination | None = None,
     options: ExtractOptions | None = None,
     *,
@@ -125,7 +126,7 @@ def imagenet_images(
     progress, options = progress or Silent(), options or ExtractOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     run = _network_run(stored, options)
-    listing = inputs if isinstance(inputs, Listing) else list_images(inputs)
+    listing = inputs if isinstance(inputs, Listing) else list_images(each_of(inputs))
     note_ignored(listing, notify)
     failures: list[Failure] = []
     classified = 0

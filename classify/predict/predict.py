@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
+from fc7.models.common.files import Inputs
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.terminal import counted
 from fc7.models.outputs.outputs import Destination, Output
@@ -91,7 +92,7 @@ class ClassifySummary:
 
 
 def classify_images(
-    inputs: Sequence[str | Path] | Listing,
+    inputs: Inputs | Listing,
     model: str | Path | Classifier = "classifier.onnx",
     out: Destination | None = None,
     *,
@@ -106,7 +107,7 @@ def classify_images(
 
     Parameters
     ----------
-    inputs : sequence of str or Path, or Listing
+    inputs : str, Path, sequence of these, or Listing
         Images and folders, or one features.h5.
     out : str, Path, Output or None
         A file of predictions, which appears under its name when it is complete; ``-`` for stdout. None

@@ -22,6 +22,7 @@ from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
 from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
 from fc7.models.common.errors import MismatchError, UsageError
+from fc7.models.common.files import Inputs, each_of
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
 from fc7.models.network.spec import NetworkSpec, PreprocessSpec
@@ -90,7 +91,7 @@ def score_inputs(
 
 
 def list_unless_cache(
-    inputs: Sequence[str | Path] | Listing,
+    inputs: Inputs | Listing,
     notify: Notify,
     *,
     labels: Path | None = None,
@@ -120,6 +121,7 @@ def list_unless_cache(
     """
     if isinstance(inputs, Listing):
         return inputs
+    inputs = each_of(inputs)
     cache = _as_cache(inputs)
     if cache is not None:
         option = "--labels" if labels is not None else "--label-by" if label_by is not None else ""

@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from fc7.classify.report.feature_map import HEIGHT, WIDTH
 from fc7.classify.report.image_grids import MOST_SUSPECTS
-from fc7.classify.report.palette import DARK, LIGHT, Palette
+from fc7.classify.report.palette import DARK, LIGHT
 from fc7.classify.report.plots import MARKERS, NAMED_BARS, marker_of, shade
 from fc7.classify.report.report_data import ImageGrid, ReportData
 from fc7.classify.report.thumbnails import SIDE, Thumbnail
@@ -96,8 +96,8 @@ def render_page(
         no_pictures=no_pictures,
         plots={name: Markup(svg) for name, svg in plots.items()},
         alts=alts,
-        light=_css(LIGHT),
-        dark=_css(DARK),
+        light=Markup(LIGHT.css()),
+        dark=Markup(DARK.css()),
         side=SIDE,
         shades=_shades(data),
         most_suspects=MOST_SUSPECTS,
@@ -113,11 +113,6 @@ def render_page(
         open_rows=_OPEN_ROWS,
         isnan=math.isnan,
     )
-
-
-def _css(palette: Palette) -> Markup:
-    # Only our own constants: nothing in here is the user's.
-    return Markup("".join(f"--{name}:{colour};" for name, colour in palette.names().items()))
 
 
 def _shades(data: ReportData) -> list[list[int]]:

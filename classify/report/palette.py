@@ -60,6 +60,10 @@ class Palette:
                 named.update({f"{name}-{i}": colour for i, colour in enumerate(value)})
         return named
 
+    def css(self) -> str:
+        """The same as declarations of a style sheet; nothing in here is the user's."""
+        return "".join(f"--{name}:{colour};" for name, colour in self.names().items())
+
 
 LIGHT = Palette(
     page="#ffffff",

@@ -44,14 +44,14 @@ from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.inputs.tables.list_lines import SUFFIXES as LIST_SUFFIXES
 from fc7.extract.records import Listing
 from fc7.models.common.errors import SourceError, UsageError
-from fc7.models.common.files import is_pipe, refuse_pipe
+from fc7.models.common.files import Inputs, each_of, is_pipe, refuse_pipe
 from fc7.models.common.progress import Notify
 
 _Reader = Callable[[Path, str, Notify], ListedSource]
 
 
 def list_inputs(
-    inputs: Sequence[str | Path],
+    inputs: Inputs,
     *,
     labels: Path | None = None,
     group_by: str | None = None,
@@ -102,7 +102,7 @@ def list_inputs(
     >>> len(listing.images), listing.images[0].path, listing.images[0].label, listing.roots
     (32, 'circle/0000.jpg', 'circle', ('drawn',))
     """
-    notify = notify or _silent
+    inputs, notify = each_of(inputs), notify or _silent
     of_labels = notify if labelled else _silent
     rule = None if label_by is None else LabelRule.parse(label_by)
     if labels is not None and rule is not None:

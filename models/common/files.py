@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import stat
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 from fc7.models.common.errors import UsageError
+
+Inputs = str | Path | Sequence[str | Path]
+"""A path or several, as Python's callers give them."""
+
+
+def each_of(inputs: Inputs) -> Sequence[str | Path]:
+    """Several paths: a lone one is a sequence of letters to Python, or none.
+
+    Examples
+    --------
+    >>> each_of("imgs/"), each_of(["a", "b"])
+    (['imgs/'], ['a', 'b'])
+    """
+    return [inputs] if isinstance(inputs, str | PurePath) else inputs
 
 
 def refuse_pipe(path: Path) -> None:

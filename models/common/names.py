@@ -15,6 +15,18 @@ def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
+def label_text(label: str) -> str:
+    """A label beside numbers: `shortened`, in quotes if it is a number itself.
+
+    Examples
+    --------
+    >>> f"19 {label_text('7')}, 2 {label_text('stop')}"
+    "19 '7', 2 stop"
+    """
+    text = shortened(label)
+    return repr(text) if text.strip().replace(".", "").isdecimal() else text
+
+
 def columns(text: str) -> int:
     """Terminal columns: ideographs take two, combining marks none."""
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -148,7 +148,7 @@ def test_without_a_network_here_one_to_download_is_named(
     cache = cache_of(tmp_path / "f.h5", told_apart=False)
     monkeypatch.setattr(other_features, "ready_networks", lambda: HERE[:1])
     with CacheReader(cache) as reader:
-        (step,) = other_features.another_network(reader)
+        (step,) = other_features.another_network(reader, "")
     # Of those with a published accuracy and size: 69.48 of 14 MB (24 bits) is the most for a bit.
     assert shlex.split(step.command)[1:] == ["models", "pull", "mobilenet-v2"]
     assert "mobilenet-v2 (69.5% top-1 on ImageNet, 14 MB to download)" in step.sentence
@@ -162,7 +162,7 @@ def test_layers_of_an_unlisted_network_are_those_before_its_reductions(
     spec = NetworkSpec("mine", "onnx", caffe_preprocess(), layers, "fc7")
     monkeypatch.setattr("fc7.models.store.store.load", lambda name: StoredNetwork(spec, tmp_path, tmp_path))
     with CacheReader(cache_of(tmp_path / "f.h5", told_apart=False)) as reader:
-        (step,) = other_features.earlier_layers(reader)
+        (step,) = other_features.earlier_layers(reader, "")
     assert "--layer fc7,d,c" in step.command
     assert "--pool" not in step.command
     # 16 x 25 x 25 numbers are 10,000; of 64 x 25 x 25, 40,000, one number a channel is taken.
@@ -172,7 +172,7 @@ def test_layers_of_an_unlisted_network_are_those_before_its_reductions(
     )
     spec = replace(spec, layers=layers)
     with CacheReader(tmp_path / "f.h5") as reader:
-        (step,) = other_features.earlier_layers(reader)
+        (step,) = other_features.earlier_layers(reader, "")
     assert "--layer fc7,d,c --pool avg" in step.command
 
 

@@ -93,8 +93,9 @@ def test_fit_keeps_them_on_one_side_and_prints_both_accuracies(cli: CommandLine)
     assert all(len({part[path] for path in pair}) == 1 for pair in PLANTED)
     text = one_line(ran.out)
     assert (
-        "copies and near-copies were looked for: 12 images show 6 pictures (1 exact copy, 5 near-copies); "
-        "each picture is on one side of the split accuracy with copies on both sides of the split: "
+        "copies and near-copies were looked for: 12 images look like 6 pictures (1 exact copy, 5 "
+        "near-copies); each picture is on one side of the split accuracy with copies on both sides of the "
+        "split: "
     ) in text
     assert "not looked for: several photographs of one object or session" in text
     both = read_json(

@@ -101,7 +101,7 @@ def test_a_label_that_the_classifier_does_not_know_is_no_weak_class() -> None:
 def test_labels_come_first_and_their_commands_have_the_cache() -> None:
     known = replace(NOTHING, features="my features.h5", n_suspects=1, n_disagreeing=2)
     copies, labels = next_steps(None, {}, known)
-    assert copies.sentence.startswith("2 pictures have copies under different labels")
+    assert copies.sentence.startswith("2 groups of look-alikes have different labels")
     assert words(copies) == ["duplicates", "my features.h5"]
     assert labels.sentence.startswith("1 label may be wrong")
     assert words(labels) == ["suspects", "my features.h5"]

@@ -145,7 +145,7 @@ def test_a_network_that_fails_is_named_and_the_others_go_on(cli: CommandLine) ->
         store.remove("broken")
     assert "failed: broken: " in ran.out
     assert "network.onnx is missing" in " ".join(ran.out.split())
-    assert "one is the only network that was tried" in ran.out
+    assert "one is the only network that gave features" in ran.out
     with (cli.folder / "partly.csv").open(newline="") as stream:
         header, first, second = csv.reader(stream)
     assert (first[0], second[0]) == ("one", "broken")
