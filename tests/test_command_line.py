@@ -52,6 +52,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"numpy", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "scipy"}
 
 
+def test_a_fit_on_few_images_does_not_wait_for_scikit_learn(cli: CommandLine) -> None:
+    out = str(cli.folder / "few.onnx")
+    loaded = loaded_by("fit", str(cli.folder / "features.h5"), "--svm", "-C", "1", "-o", out, store=cli.store)
+    assert "fc7.classify.fit.solvers.few_rows" in loaded
+    assert not {name.split(".")[0] for name in loaded} & {"sklearn", "scipy"}
+
+
 # What `main` itself needs, before it knows which command is called, and the table.
 ALWAYS = {
     f"fc7.models.common.{name}" for name in ("command_table", "errors", "interrupts", "stopping", "terminal")

@@ -33,6 +33,8 @@ NOVEL_SHOWN = 5
 _PASS = 0.99
 # The axes are found from this many rows, evenly spaced: sixteen need no more, and a fit has to take seconds.
 _ROWS_FOR_AXES = 2048
+# Up to so many rows or features the axes are exact: that takes less than to load scikit-learn.
+_EXACT = 768
 _BLOCK_ROWS = 4096
 # Distances of unit rows below this are the rounding of float32.
 _SMALLEST_LIMIT = 1e-5
@@ -144,11 +146,26 @@ def learn_reference(
     n_axes = min(_AXES, (min(unit.shape) - 1) // 2)
     if n_axes == 0:
         return NoveltyReference(mean, np.zeros((1, X.shape[1]), np.float32), limit)
-    # Not at the top: who only scores need not load scikit-learn, which takes half a second.
+    return NoveltyReference(mean, _leading_axes(unit - mean, n_axes), limit)
+
+
+def _leading_axes(centred: NDArray[np.float32], n_axes: int) -> NDArray[np.float32]:
+    if min(centred.shape) <= _EXACT:
+        # Of X X' or X' X, whichever is smaller; its eigenvalues rise.
+        wide = centred.shape[0] < centred.shape[1]
+        side = (centred if wide else centred.T).astype(np.float64)
+        _, vectors = np.linalg.eigh(side @ side.T)
+        leading = vectors[:, : -n_axes - 1 : -1]
+        axes = (side.T @ leading if wide else leading).T
+        # Where the rows vary along fewer directions, the rest of the axes are zero and take nothing away.
+        lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+        axes = np.where(lengths > _SMALLEST_LIMIT, axes / np.maximum(lengths, _SMALLEST_LIMIT), 0)
+        return np.asarray(axes, np.float32)
+    # Not at the top: scikit-learn takes a second to load, which few rows and who only scores can do without.
     from sklearn.utils.extmath import randomized_svd
 
-    _, _, axes = randomized_svd(unit - mean, n_axes, n_iter=2, random_state=0)
-    return NoveltyReference(mean, axes.astype(np.float32), limit)
+    _, _, axes = randomized_svd(centred, n_axes, n_iter=2, random_state=0)
+    return np.asarray(axes, np.float32)
 
 
 def _spaced(n: int) -> NDArray[np.intp]:

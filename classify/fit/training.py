@@ -12,6 +12,7 @@ from fc7.classify.classifier.classifier import Head
 from fc7.classify.classifier.normalizer import Normalization, Normalizer
 from fc7.classify.classifier.products import Design
 from fc7.classify.data.folds import ALWAYS_TRAINS
+from fc7.classify.fit.solvers.few_rows import fit_few_rows, is_quick
 from fc7.classify.fit.solvers.heads import Fitted, HeadFitter
 from fc7.classify.fit.solvers.one_vs_one import fit_pairs
 from fc7.classify.fit.solvers.pair_path import PairPath
@@ -130,12 +131,14 @@ class TrainingData:
         if head == "svm-ovo":
             balanced = self.class_weight == "balanced"
             return fit_pairs(self._X, self.y, C, balanced=balanced, tolerance=_TOLERANCE[head])
+        everything = np.ones((len(self.y), 1), np.bool_)
+        if head == "svm" and is_quick(len(self.y), self.n_classes):
+            return fit_few_rows(self._X, self.y, C, self._weights(everything))
         rows = self._coordinates()
         fitter = HeadFitter(head, self.class_weight)
         if head == "svm" and rows.size <= _LARGEST_COPY:
             fitted = fitter.fit(self._X if self._rotation is None else self._rotation.coordinates, self.y, C)
         else:
-            everything = np.ones((len(self.y), 1), np.bool_)
             path = Path(head, Design(rows), self.y, everything, self._weights(everything), _TOLERANCE[head])
             # Standardised folds are fitted on the features, where the rows may now have coordinates.
             if start is not None and start.coef.shape[1] == rows.shape[1]:

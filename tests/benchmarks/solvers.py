@@ -1,8 +1,9 @@
 """``python -m tests.benchmarks.solvers``: CPU seconds of an SVM at one C, by liblinear's solvers and ours.
 
 The dual and ours (`classify.fit.solvers.newton` at the tolerance of the kept head) are run as `fit` runs
-them, on coordinates where these are fewer; the primal on the features. The accuracy is on rows that are left
-out.
+them, on coordinates where these are fewer; the primal on the features; `classify.fit.solvers.few_rows` where
+`fit` takes it. What scikit-learn takes to load is not counted (`tests.benchmarks.few_rows` counts it). The
+accuracy is on rows that are left out.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.fit import training
+from fc7.classify.fit.solvers import few_rows
 from fc7.classify.fit.solvers.heads import TOLERANCE
 from fc7.classify.fit.training import TrainingData
 from tests.benchmarks.feature_rows import feature_rows
 
+MOST_WORK = few_rows._MOST_WORK
 SHAPES = ("400x4096x10", "2000x4096x20", "4000x4096x43", "8000x512x10", "20000x256x10")
 Predict = Callable[[NDArray[np.float32]], NDArray[np.intp]]
 
 
-def in_product(X: NDArray[np.float32], y: NDArray[np.intp], C: float, largest_copy: int) -> Predict:
-    """As `fit` does it, liblinear's dual up to so many numbers."""
-    training._LARGEST_COPY = largest_copy
+def in_product(
+    X: NDArray[np.float32], y: NDArray[np.intp], C: float, largest_copy: int, most_work: float = 0
+) -> Predict:
+    """As `fit` does it, liblinear's dual up to so many numbers, and inner products up to so much work."""
+    training._LARGEST_COPY, few_rows._MOST_WORK = largest_copy, most_work
     fitted = TrainingData(X.copy(), y, "none").fit("svm", C)
     return lambda rows: fitted.scores(rows).argmax(axis=1)
 
@@ -57,6 +62,8 @@ def main() -> None:
                 "ours": partial(in_product, X[:n], y[:n], C, 0),
                 "dual": partial(in_product, X[:n], y[:n], C, X.size),
             }
+            if float(n) ** 3 * n_classes <= MOST_WORK:
+                ways["few rows"] = partial(in_product, X[:n], y[:n], C, X.size, MOST_WORK)
             if not chosen.no_primal:
                 ways["primal"] = partial(primal, X[:n], y[:n], C)
             found = []

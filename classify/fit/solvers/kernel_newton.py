@@ -92,6 +92,14 @@ def _square(kernel: Array, which: NDArray[np.intp], b: Array) -> Array:
 def _newton_point(kernel: Array, which: NDArray[np.intp], values: Array, signs: Array, costs: Array) -> Array:
     """The optimum if the rows inside the margin stay the same: (K + 1 / 2c) b = sign on them, 0 elsewhere."""
     inside = (signs * values < 1) & (costs > 0)
+    if len(which) == 1:
+        # Many rows: those outside the margin are left out, where side by side they are masked.
+        few = np.flatnonzero(inside[0])
+        system = kernel[which[0]][np.ix_(few, few)]
+        system[np.diag_indices_from(system)] += 1 / (2 * costs[0, few])
+        alone = np.zeros_like(values)
+        alone[0, few] = np.linalg.solve(system, signs[0, few])
+        return alone
     systems: Array = kernel[which] * (inside[:, :, None] & inside[:, None, :])
     diagonal = np.arange(systems.shape[1])
     systems[:, diagonal, diagonal] += np.where(inside, 1 / (2 * np.maximum(costs, _TINY)), 1)

@@ -48,6 +48,37 @@ class SquaredHinge:
     signs: Floats
     weights: Floats
 
+    @classmethod
+    def one_vs_rest(
+        cls,
+        y: Indices,
+        inside: NDArray[np.bool_],
+        class_weight: NDArray[np.float64],
+        problems: Indices,
+        C: float,
+    ) -> SquaredHinge:
+        """Each class against the others, in each of some choices of rows.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,), intp
+            Class codes.
+        inside : ndarray of shape (n, n_problems) or (n, 1), bool
+            Which rows each problem fits on.
+        class_weight : ndarray of shape (n_choices, n_classes), float64
+            Multiplies C for the class's rows.
+        problems : ndarray of shape (n_problems,), intp
+            Which are meant: class c of choice i is number ``i * n_classes + c``.
+        """
+        n_classes = class_weight.shape[1]
+        positive = (problems % n_classes) == y[:, None]
+        own = class_weight.reshape(-1)[problems]
+        # Of two classes each is the other's rest, and has its own weight there too.
+        rest = class_weight[:, ::-1].reshape(-1)[problems] if n_classes == 2 else 1.0
+        costs = (C * np.where(positive, own, rest) * inside).astype(np.float32)
+        signs = np.where(positive, 1, -1).astype(np.float32)
+        return cls(signs[:, :, None], costs[:, :, None])
+
     @property
     def penalises_intercept(self) -> bool:
         """See `Loss`."""

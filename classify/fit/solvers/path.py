@@ -132,13 +132,7 @@ class Path:
             of_row = self._class_weight[choice].T[self._y]
             weights = ((C / 2 if self._halves else C) * of_row * inside).astype(np.float32)
             return CrossEntropy(targets[:, None, :], weights[:, :, None])
-        positive = (block % self.n_classes) == self._y[:, None]
-        own = self._class_weight.reshape(-1)[block]
-        # Of two classes each is the other's rest, and has its own weight there too.
-        rest = self._class_weight[:, ::-1].reshape(-1)[block] if self.n_classes == 2 else 1.0
-        costs = (C * np.where(positive, own, rest) * inside).astype(np.float32)
-        signs = np.where(positive, 1, -1).astype(np.float32)
-        return SquaredHinge(signs[:, :, None], costs[:, :, None])
+        return SquaredHinge.one_vs_rest(self._y, inside, self._class_weight, block, C)
 
     def _each_tolerance(self, tolerance: float) -> NDArray[np.float64]:
         if self.head == "softmax":

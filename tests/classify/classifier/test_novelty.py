@@ -27,8 +27,14 @@ def dealt(n: int, n_folds: int = 5) -> np.ndarray:
     return np.arange(n) % n_folds
 
 
-def test_the_score_is_the_reconstruction_error_of_scikit_learns_pca() -> None:
-    X, new = near_a_plane(200, 1), near_a_plane(30, 2)
+@pytest.mark.parametrize(("n", "n_features"), [(200, 60), (50, 300)])
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_score_is_the_reconstruction_error_of_scikit_learns_pca(
+    n: int, n_features: int, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not exact:
+        monkeypatch.setattr("fc7.classify.classifier.novelty._EXACT", 0)
+    X, new = near_a_plane(n, 1, n_features), near_a_plane(30, 2, n_features)
     reference = learn_reference(X, limit=0.5)
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     pca = PCA(16, svd_solver="full").fit(unit.astype(np.float64))
@@ -42,6 +48,14 @@ def test_the_axes_are_orthonormal_and_the_same_every_time() -> None:
     first, second = learn_reference(X), learn_reference(X)
     np.testing.assert_allclose(first.axes @ first.axes.T, np.eye(16), atol=1e-5)
     assert first.axes.tobytes() == second.axes.tobytes()
+
+
+def test_rows_that_vary_along_fewer_directions_than_there_are_axes_lie_on_them() -> None:
+    rng = np.random.default_rng(0)
+    X = (5 + rng.normal(size=(60, 3)) @ rng.normal(size=(3, 80))).astype(np.float32)
+    reference = learn_reference(X)
+    assert reference.axes.shape == (16, 80)
+    assert reference.score(X).max() < 1e-4
 
 
 def test_rows_off_the_plane_are_told_from_rows_on_it() -> None:

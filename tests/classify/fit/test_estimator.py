@@ -162,7 +162,7 @@ def test_it_warns_where_c_is_unproved_and_where_a_solver_stopped(monkeypatch: py
     X, y = blobs([1, 1])
     with pytest.warns(UserWarning, match="too few images for cross-validation"):
         FeatureClassifier().fit(X, y)
-    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 1)
+    monkeypatch.setattr("fc7.classify.fit.solvers.kernel_newton._STEPS", 1)
     X, y = blobs([20, 20, 20], spread=4.0)
     with pytest.warns(ConvergenceWarning, match="svm did not converge at C=1e"):
         FeatureClassifier("svm", C=1e6, calibrate=False).fit(X, y)

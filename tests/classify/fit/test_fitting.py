@@ -138,24 +138,28 @@ def test_the_solver_is_named_with_its_tolerance_and_iterations(
     head: Head, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = fit([10, 10], FitOptions(head=head))
-    library = {
-        "svm": "liblinear, dual (LinearSVC)",
-        "softmax": "truncated Newton, then L-BFGS (LogisticRegression)",
+    name, tolerance = {
+        "svm": ("Newton on inner products", 1e-8),
+        "softmax": ("truncated Newton, then L-BFGS (LogisticRegression)", 1e-4),
     }[head]
-    assert (small.solver.name, small.solver.tolerance) == (library, 1e-4)
+    assert (small.solver.name, small.solver.tolerance) == (name, tolerance)
     assert small.solver.iterations > 0
     folds = small.record()["tuning"][0]["solver"]  # type: ignore[index]
     assert folds["name"] == "truncated Newton"
     assert folds["iterations"] > 0
     assert small.classifier.metadata["solver"] == {
-        "name": library,
-        "tolerance": 1e-4,
+        "name": name,
+        "tolerance": tolerance,
         "iterations": small.solver.iterations,
     }
-    assert f"solver: {library}, tolerance 0.0001, {small.solver.iterations} iteration" in fit_report(
+    assert f"solver: {name}, tolerance {tolerance:g}, {small.solver.iterations} iteration" in fit_report(
         small, verbose=True
     )
     assert "solver: " not in fit_report(small)
+    monkeypatch.setattr("fc7.classify.fit.solvers.few_rows._MOST_WORK", 0)
+    if head == "svm":
+        more = fit([10, 10], FitOptions(head=head))
+        assert (more.solver.name, more.solver.tolerance) == ("liblinear, dual (LinearSVC)", 1e-4)
     monkeypatch.setattr("fc7.classify.fit.training._LARGEST_COPY", 0)
     large = fit([10, 10], FitOptions(head=head))
     assert large.solver.name == "truncated Newton"
@@ -174,7 +178,7 @@ def test_probabilities_are_calibrated_better_than_a_plain_sigmoid_of_margins() -
 
 
 def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 2)
+    monkeypatch.setattr("fc7.classify.fit.solvers.kernel_newton._STEPS", 1)
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
     notes = fit([20, 20, 20], FitOptions(head="svm", C=1e6), spread=3.0).notes
     assert any("the svm did not converge at C = 1e+06 in fold" in note for note in notes)
