@@ -104,6 +104,12 @@ COMMANDS: "dict[str, Row]" = {
         "Find labels that may be wrong.",
         "suspects features.h5 --csv suspects.csv\n          fc7 suspects --top 50 --copy wrong/",
     ),
+    "similar": (
+        "fc7.classify.commands.similar",
+        "similar",
+        "Find images that look like others.",
+        "similar photo.jpg features.h5 -k 12\n          fc7 similar new/ --html similar.html",
+    ),
     "demo": (
         "fc7.classify.commands.classify",
         "demo",

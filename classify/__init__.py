@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fc7.classify.network_choice.choose_network import ChoiceOptions as ChoiceOptions
     from fc7.classify.network_choice.choose_network import choose_network as choose_network
     from fc7.classify.predict.predict import classify_images as classify_images
+    from fc7.classify.similar.similar import similar_images as similar_images
 
 __all__ = [
     "ChoiceOptions",
@@ -25,6 +26,7 @@ __all__ = [
     "fit_classifier",
     "load_classifier",
     "save_classifier",
+    "similar_images",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "fit_cache": "fc7.classify.fit.from_cache",
     "load_classifier": "fc7.classify.classifier.artifact",
     "save_classifier": "fc7.classify.classifier.artifact",
+    "similar_images": "fc7.classify.similar.similar",
 }
 
 

@@ -31,6 +31,7 @@ SUSPECT_COLUMNS = (*_SUSPECT_COLUMNS_BEFORE_ODDS, "p_wrong")
 _SIDES = tuple(f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split"))
 DUPLICATE_COLUMNS = ("cosine", "exact", "thumbnails", "different_labels", *_SIDES)
 _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS = ("cosine", "exact", "different_labels", *_SIDES)
+SIMILAR_COLUMNS = ("query", "rank", "path", "label", "cosine", "same_file", "sha256")
 METRIC_COLUMNS = ("figure", "value")
 CLASS_COLUMNS = ("label", "support", "precision", "recall", "f1", "average_precision", "known")
 IMAGE_COLUMNS = (
@@ -48,9 +49,9 @@ _REPORT = re.compile(
     rb'(<meta name="generator" content="fc7 '
     rb"|<meta http-equiv[^\n]+\n(<meta [^\n]+\n)*<title>Classifier report)"
 )
-_SHEET = re.compile(
+_SHEET = (
     rb'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    rb'<meta name="viewport"[^\n]+\n<meta name="generator" content="fc7 classify '
+    rb'<meta name="viewport"[^\n]+\n<meta name="generator" content="fc7 %s '
 )
 _CARD_END = re.compile(rb"<!-- fc7 card ([0-9a-f]{64}) -->\n\Z")
 # A graph whose arrays lie beside it has none over 1 KiB of its own.
@@ -97,6 +98,10 @@ def _is_arrays(path: Path) -> bool:
     return path.name.encode() in graph.read_bytes()
 
 
+def _is_sheet_of(path: Path, command: bytes) -> bool:
+    return bool(re.match(_SHEET % command, head(path, 4096)))
+
+
 def _is_plot(path: Path) -> bool:
     return png_says(path, DRAWN_BY) or f"<dc:title>{DRAWN_BY}</dc:title>".encode() in head(path, 4096)
 
@@ -118,7 +123,8 @@ SKOPS = named(
 )
 CARD = named(Kind("a model card", _is_card))
 REPORT = named(Kind("a report", lambda path: bool(_REPORT.match(head(path, 4096)))))
-SHEET = named(Kind("a sheet of predictions", lambda path: bool(_SHEET.match(head(path, 4096)))))
+SHEET = named(Kind("a sheet of predictions", lambda path: _is_sheet_of(path, b"classify")))
+SIMILAR_SHEET = named(Kind("a sheet of similar images", lambda path: _is_sheet_of(path, b"similar")))
 PLOT = named(Kind("a plot of a report", _is_plot))
 PLOTS = {
     f"{name}.{form}": PLOT
@@ -133,6 +139,7 @@ COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
 NETWORKS = table("a table of networks", NETWORK_COLUMNS, replaceable=True)
 CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS, _SUSPECT_COLUMNS_BEFORE_ODDS)
+SIMILAR = table("a table of similar images", SIMILAR_COLUMNS)
 DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)
 EVALUATION = {
     "figures.csv": named(Kind("a table of metrics", _is_metrics)),

@@ -75,6 +75,7 @@ LIGHT = [
     "classify/commands/imagenet.py",
     "classify/commands/report.py",
     "classify/commands/suspects.py",
+    "classify/commands/similar.py",
 ]
 HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fc7.classify import fit_classifier as fit_classifier
     from fc7.classify import load_classifier as load_classifier
     from fc7.classify import save_classifier as save_classifier
+    from fc7.classify import similar_images as similar_images
     from fc7.extract import ExtractOptions as ExtractOptions
     from fc7.extract import extract_features as extract_features
     from fc7.extract import import_network as import_network
@@ -48,6 +49,7 @@ __all__ = [
     "load_classifier",
     "load_features",
     "save_classifier",
+    "similar_images",
 ]
 
 

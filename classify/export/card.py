@@ -17,7 +17,7 @@ from fc7.classify.data.leakage import Leakage
 from fc7.classify.export.card_metrics import MISSING, is_number, mapping, metrics_text
 from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
-from fc7.classify.predict.score import stored_network
+from fc7.classify.predict.networks import stored_network
 from fc7.models.catalog.catalog import entry, names
 from fc7.models.common.durable import explained
 from fc7.models.common.terminal import counted
@@ -50,7 +50,7 @@ def _licence(classifier: Classifier) -> str:
 
     Of a network that is not in the store only the name is known: the catalogue's terms are said to be that.
     """
-    found = stored_network(classifier)
+    found = stored_network(classifier.identity)
     if found is not None:
         return found[1].licence
     name = classifier.identity.network

@@ -37,8 +37,8 @@ from fc7.classify.export.check import TOLERANCE, compare, our_predictions, predi
 from fc7.classify.export.check_images import check_images
 from fc7.classify.export.example import before_the_network, example_script
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
+from fc7.classify.predict.networks import find_network
 from fc7.classify.predict.recovery import recover_from_crash
-from fc7.classify.predict.score import find_network
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.patience import loaded
 from fc7.models.common.durable import explained, flush, room_beside
@@ -146,7 +146,7 @@ def export_full(
     out = guard_for(images, cache=features, again=True).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
     target = out.place.target
-    stored, spec, layer = find_network(classifier, progress, notify)
+    stored, spec, layer = find_network(classifier.identity, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
     sample = check_images(images, features, classifier, notify)
@@ -199,7 +199,7 @@ def example_of(classifier: Classifier, file: str | Path) -> str:
     UsageError
         If Pillow cannot do the classifier's resize.
     """
-    stored, spec, layer = find_network(classifier, Silent())
+    stored, spec, layer = find_network(classifier.identity, Silent())
     batch = runnable(stored.graph_path, spec, [layer]).batch
     return example_script(spec.preprocess, str(file), batch)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.classify.gallery.copies import Copied, Sorted, copy_images, new_folder
-from fc7.classify.gallery.sheet import Sheet, write_sheet
+from fc7.classify.gallery.page import Sheet
+from fc7.classify.gallery.sheet import write_sheet
 from fc7.classify.predict.predictions import Prediction, shown_root
 from fc7.classify.report.thumbnails import Originals, find_originals
 from fc7.extract.records import Listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,27 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.data.matching import check_identity, layer_for
+from fc7.classify.data.matching import layer_for
 from fc7.classify.predict.batching import batch_rows, batched
+from fc7.classify.predict.networks import find_network
 from fc7.classify.predict.scoring_run import ScoringRun
-from fc7.extract.engine.trial import try_network
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
 from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
-from fc7.models.common.errors import MismatchError, UsageError
+from fc7.models.common.errors import UsageError
 from fc7.models.common.files import Inputs, each_of
-from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify, Progress
-from fc7.models.network.spec import NetworkSpec, PreprocessSpec
-from fc7.models.store import store
-from fc7.models.store.ensure import ensure_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from fc7.models.store.store import StoredNetwork
 
 _NOT_FINITE = "its features hold NaN or infinity; extract --repair redoes them"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -186,7 +179,7 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
 
 def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, care: Care) -> Iterator[Scored]:
     options, progress, notify = run.options, run.progress, run.notify
-    stored, spec, layer = find_network(classifier, progress, notify)
+    stored, spec, layer = find_network(classifier.identity, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
@@ -230,56 +223,3 @@ def score_finished(
             *classifier.proba_and_novelty(X),
             failures,
         )
-
-
-def find_network(
-    classifier: Classifier, progress: Progress, notify: Notify = lambda note: None
-) -> tuple[StoredNetwork, NetworkSpec, str]:
-    """The network in the store that gives the features a classifier was fitted on.
-
-    Returns
-    -------
-    stored : StoredNetwork
-    spec : NetworkSpec
-        With the preprocessing of the fit, should it differ from the network's own.
-    layer : str
-
-    Raises
-    ------
-    MismatchError
-        If no network of the store gives these features, or it is unknown which did; the text says what to do.
-    """
-    wanted = classifier.identity
-    check_identity(wanted)
-    if wanted.network not in store.names():
-        # Most classifiers are used where they were fitted, and have no need of the catalogue.
-        from fc7.models.catalog import catalog
-
-        if wanted.network in (*catalog.names(), catalog.UNTRAINED):
-            ensure_network(wanted.network, progress, need="this", notify=notify, trial=try_network)
-    found = stored_network(classifier)
-    if found is not None:
-        return found
-    raise MismatchError(
-        f"the classifier wants {wanted.layer} of network {wanted.network!r} (fingerprint "
-        f"{wanted.fingerprint[:12]}), and no network in the network store {store.store_root()} gives it: "
-        f"import the very file it was fitted with "
-        f"(`{command_line('models', 'import', 'FILE', '--as', wanted.network)}`), or fit again"
-    )
-
-
-def stored_network(classifier: Classifier) -> tuple[StoredNetwork, NetworkSpec, str] | None:
-    """As `find_network`, or None if the store does not have it; nothing is fetched."""
-    wanted = classifier.identity
-    try:
-        preprocess = PreprocessSpec.from_json(wanted.preprocess)
-    except (ValueError, KeyError, TypeError):
-        # It was fitted on rows from elsewhere, and whoever gave them did not say how they were made.
-        return None
-    for name in sorted(store.names(), key=lambda name: name != wanted.network):
-        stored = store.load(name)
-        spec = dataclasses.replace(stored.spec, preprocess=preprocess, pool=wanted.pool)
-        for layer in spec.layers:
-            if spec.fingerprint(layer.name) == wanted.fingerprint:
-                return stored, spec, layer.name
-    return None

@@ -125,6 +125,19 @@ CASES = [
     Case((*EXPORT, "--card", "{}"), "--card", "a model card", ("classifier.onnx", "features.h5", PHOTO)),
     Case(("duplicates", "features.h5", "--csv", "{}"), "--csv", "a table of duplicates", ("features.h5",)),
     Case(("suspects", "features.h5", "--csv", "{}"), "--csv", "a table of suspects", ("features.h5",)),
+    Case(
+        ("similar", PHOTO, "features.h5", "--csv", "{}"),
+        "--csv",
+        "a table of similar images",
+        ("features.h5", PHOTO),
+    ),
+    Case(
+        ("similar", PHOTO, "features.h5", "--html", "{}"),
+        "--html",
+        "a sheet of similar images",
+        ("features.h5", PHOTO),
+        makes_folder=True,
+    ),
     *folder_cases(
         REPORT_PLOTS, "--output", {"report.html": "a report"}, "features.h5", "classifier.onnx", PHOTO
     ),

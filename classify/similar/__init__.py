@@ -1,0 +1,1 @@
+"""Images that look alike to the network: the nearest rows of a feature cache."""
