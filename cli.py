@@ -110,6 +110,12 @@ COMMANDS: "dict[str, Row]" = {
         "Find images that look like others.",
         "similar photo.jpg features.h5 -k 12\n          fc7 similar new/ --html similar.html",
     ),
+    "watch": (
+        "fc7.classify.commands.watch",
+        "watch",
+        "Classify images as they arrive.",
+        "watch incoming/ -m classifier.onnx -o incoming.csv\n          fc7 watch incoming/ --once",
+    ),
     "demo": (
         "fc7.classify.commands.classify",
         "demo",

@@ -133,6 +133,8 @@ PLOTS = {
 }
 """What ``report --plots`` may write; which of them the data decide."""
 PREDICTIONS = named(Kind("a file of predictions", _is_predictions))
+WATCHED = Kind("a file of predictions", _is_predictions, replaceable=True)
+"""What ``watch`` adds lines to."""
 SPLIT = table("a table of the split", SPLIT_COLUMNS)
 COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
 # As the feature caches of the same command, it is written anew without a question.

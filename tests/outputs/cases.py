@@ -82,6 +82,13 @@ CASES = [
         makes_folder=True,
     ),
     Case(
+        ("watch", "imgs", "-m", "classifier.onnx", *CPU, "--once", "--settle", "0", "-o", "{}"),
+        "--output",
+        "a file of predictions",
+        ("classifier.onnx", PHOTO),
+        makes_folder=True,
+    ),
+    Case(
         ("imagenet", "imgs", "--network", "net", *CPU, "-o", "{}"),
         "--output",
         "a file of predictions",
@@ -190,6 +197,8 @@ INPUTS = {
     ("fit", "features"),
     ("fit", "--keep-split"),
     ("classify", "--model"),
+    ("watch", "folder"),
+    ("watch", "--model"),
     ("evaluate", "--model"),
     ("evaluate", "--labels"),
     ("compare", "first"),

@@ -65,6 +65,8 @@ WRITERS = {
     "extract/cluster/actor.py",
     "extract/cluster/handshake.py",
     "classify/predict/prediction_file.py",
+    # At the end of a file, which is checked first.
+    "classify/watch/appended.py",
     # Into a new folder, under names that are free.
     "classify/gallery/copies.py",
 }

@@ -30,7 +30,7 @@ from tests.outputs.cases import (
 )
 
 # They bring up to date what they wrote before.
-UPDATES = {("extract",), ("choose",), ("shapes",), ("demo",)}
+UPDATES = {("extract",), ("choose",), ("watch",), ("shapes",), ("demo",)}
 
 
 @pytest.mark.parametrize("standing", STANDING)

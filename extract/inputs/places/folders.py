@@ -25,6 +25,9 @@ ZERO_BYTE = "its name holds a zero byte"
 NO_IMAGE, NOT_FOUND = "no image by its suffix or first bytes", "not found"
 """Reasons of a failure: a list names it as an image."""
 
+VANISHED = "vanished after it was listed"
+"""Reason of a failure: it was there a moment before."""
+
 MAX_FILE_BYTES = 1 << 30
 """A larger file is refused unread: decoding takes several times its size in memory."""
 
@@ -93,7 +96,7 @@ class FolderOrigin:
                 data = file.read(ref.size + 1)
                 now = os.fstat(file.fileno()).st_size if len(data) > ref.size else len(data)
         except FileNotFoundError as exc:
-            raise ImageError("vanished after it was listed") from exc
+            raise ImageError(VANISHED) from exc
         except OSError as exc:
             raise ImageError(f"cannot be read: {exc.strerror or exc}") from exc
         if len(data) != ref.size:
