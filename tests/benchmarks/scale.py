@@ -1,7 +1,7 @@
-"""``python -m tests.benchmarks.scale``: a commit, a listing, a search for duplicates; seconds, peak memory.
+"""``python -m tests.benchmarks.scale``: a commit, a listing, duplicates, similar images; seconds and memory.
 
 Each measurement is a process of its own, so that its peak is its own. Nothing is read from images:
-rows and files are made up, because none of the three opens any.
+rows and files are made up, because none of them opens any.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
+from fc7.classify.similar.nearest import nearest_rows
+from fc7.classify.similar.similar import similar_images
+from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.images.thumbnails import LENGTH
 from fc7.extract.inputs.listing import list_inputs
@@ -146,13 +149,40 @@ def search(path: str) -> None:
     print(f"{len(found.groups)} groups, {took:.0f} s ({used:.0f} s of CPU), peak {megabytes('VmHWM'):.0f} MB")
 
 
+def similar(folder: Path, n_rows: int, dim: int) -> str:
+    """Twelve nearest rows of one row and of twenty, from a cache of random rows."""
+    commit(folder, n_rows, dim)
+    command = "import sys; from tests.benchmarks.scale import nearest; nearest(int(sys.argv[2]), sys.argv[1])"
+    said = []
+    for n in ("1", "20"):
+        own = [sys.executable, "-c", command, str(folder / "features.h5"), n]
+        said.append(subprocess.run(own, cwd=_ROOT, check=True, capture_output=True, text=True).stdout.strip())
+    return f"similar among {n_rows} rows x {dim}: {'; '.join(said)}"
+
+
+def nearest(n_queries: int, path: str) -> None:
+    """In a process of its own; prints what it took, reading the file included, and comparing alone."""
+    with CacheReader(path) as reader:
+        queries = reader.columns(slice(0, n_queries)).path
+    started = Stopwatch()
+    similar_images(queries, path)
+    from_file, peak = str(started), megabytes("VmHWM")
+    X = load_features(path).X
+    started = Stopwatch()
+    nearest_rows(X[:n_queries], [(slice(0, len(X)), X)], 12)
+    print(f"{n_queries} of them: {from_file} out of the file, peak {peak:.0f} MB; {started} in memory")
+
+
 def main() -> None:
     """Each measurement in a process and a folder of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scale")
     parser.add_argument(
         "what",
         nargs="*",
-        default=["commit:2000000:8", "commit:100000:4096", "listing:2000000", "duplicates:50000:4096"],
+        default=[
+            *("commit:2000000:8", "commit:100000:4096", "listing:2000000"),
+            *("duplicates:50000:4096", "similar:100000:4096"),
+        ],
     )
     parser.add_argument("--folder", type=Path, default=None, help="where 10 GB may be written for a while")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
@@ -168,6 +198,7 @@ def main() -> None:
                 "commit": commit,
                 "listing": listing,
                 "duplicates": duplicates,
+                "similar": similar,
             }
             print(measures[kind](Path(temporary), *map(int, sizes)), flush=True)
 
