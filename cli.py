@@ -102,7 +102,7 @@ COMMANDS: "dict[str, Row]" = {
         "fc7.classify.commands.suspects",
         "suspects",
         "Find labels that may be wrong.",
-        "suspects features.h5 --csv suspects.csv\n          fc7 suspects --top 50 --copy wrong/",
+        "suspects features.h5 --csv fixes.csv\n          fc7 suspects --top 50 --copy wrong/",
     ),
     "similar": (
         "fc7.classify.commands.similar",

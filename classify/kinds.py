@@ -26,10 +26,18 @@ NETWORK_COLUMNS = (
     "error",
 )
 CURVE_COLUMNS = ("share", "n_train", "images_per_class", "draw", "accuracy")
+# Tables of suspects and of duplicates begin as a table for `--corrections` does.
+_CORRECTION_COLUMNS = ("path", "sha256", "label", "suggested")
 _SUSPECT_COLUMNS_BEFORE_ODDS = ("path", "label", "suggested", "confidence", "suggested_confidence", "copy")
-SUSPECT_COLUMNS = (*_SUSPECT_COLUMNS_BEFORE_ODDS, "p_wrong")
+_SUSPECT_COLUMNS_BEFORE_CONTENT = (*_SUSPECT_COLUMNS_BEFORE_ODDS, "p_wrong")
+SUSPECT_COLUMNS = (*_CORRECTION_COLUMNS, "confidence", "suggested_confidence", "copy", "p_wrong")
 _SIDES = tuple(f"{name}_{side}" for side in (1, 2) for name in ("group", "path", "label", "split"))
-DUPLICATE_COLUMNS = ("cosine", "exact", "thumbnails", "different_labels", *_SIDES)
+_DUPLICATE_COLUMNS_OF_PAIRS = ("cosine", "exact", "thumbnails", "different_labels", *_SIDES)
+DUPLICATE_COLUMNS = (
+    *_CORRECTION_COLUMNS,
+    *("group", "split", "cosine", "exact", "thumbnails", "different_labels"),
+    *("other_group", "other_path", "other_label", "other_split"),
+)
 _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS = ("cosine", "exact", "different_labels", *_SIDES)
 SIMILAR_COLUMNS = ("query", "rank", "path", "label", "cosine", "same_file", "sha256")
 METRIC_COLUMNS = ("figure", "value")
@@ -140,9 +148,16 @@ COMPARISON = table("a table of a comparison", COMPARISON_COLUMNS)
 # As the feature caches of the same command, it is written anew without a question.
 NETWORKS = table("a table of networks", NETWORK_COLUMNS, replaceable=True)
 CURVE = table("a table of a learning curve", CURVE_COLUMNS)
-SUSPECTS = table("a table of suspects", SUSPECT_COLUMNS, _SUSPECT_COLUMNS_BEFORE_ODDS)
+SUSPECTS = table(
+    "a table of suspects", SUSPECT_COLUMNS, _SUSPECT_COLUMNS_BEFORE_CONTENT, _SUSPECT_COLUMNS_BEFORE_ODDS
+)
 SIMILAR = table("a table of similar images", SIMILAR_COLUMNS)
-DUPLICATES = table("a table of duplicates", DUPLICATE_COLUMNS, _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS)
+DUPLICATES = table(
+    "a table of duplicates",
+    DUPLICATE_COLUMNS,
+    _DUPLICATE_COLUMNS_OF_PAIRS,
+    _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS,
+)
 EVALUATION = {
     "figures.csv": named(Kind("a table of metrics", _is_metrics)),
     "classes.csv": table("a table of classes", CLASS_COLUMNS),

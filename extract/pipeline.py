@@ -22,6 +22,7 @@ from fc7.extract.hints import hint, intel_cpu
 from fc7.extract.images import budget
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.lost_labels import check_labels, fit_with_corrections, labels_of
 from fc7.extract.options import ExtractOptions
 from fc7.extract.plan import (
     check_missing,
@@ -92,8 +93,8 @@ def extract_features(
     Raises
     ------
     UsageError
-        If there are no images, `out` was made by another network, layer or preprocessing, or something
-        else stands there (`models.outputs.outputs`).
+        If there are no images, `out` was made by another network, layer or preprocessing, something else
+        stands there (`models.outputs.outputs`), or most of its rows or labels would go.
     Fc7Error
         If the disk is too full for `out`, something hangs, a store refuses its credentials, or an image
         fails and `options.on_error` is "fail"; what was done is kept.
@@ -218,6 +219,7 @@ class _Run:
             moved = find_moved(near, known, writer.rows_with_sha256, self._hashes, self.layers, edited)
             missing = set(plan.missing).difference(self.unreadable.stale, moved.values())
             self._check_missing(missing, len(known), writer.roots)
+            self._check_labels()
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
@@ -272,11 +274,28 @@ class _Run:
         """
         why = check_missing(missing, n_rows, (roots, self.listing.roots), self.listing.empty)
         if why is not None and not self.options.remove_missing:
+            labels = self.options.labels
+            also = "" if labels is None else f"; corrections: {fit_with_corrections(self.out, labels)}"
             raise UsageError(
                 f"{self.out} holds {n_rows:,} rows, and {len(missing):,} of them are of images that are not "
                 f"among those given ({min(missing)}, ...): {why}. Nothing was changed; --remove-missing "
-                "takes these rows out, another -o keeps them"
+                f"takes these rows out, another -o keeps them{also}"
             )
+
+    def _check_labels(self) -> None:
+        """Stop before anything is done if most labels would go by what the user gave.
+
+        Raises
+        ------
+        UsageError
+        """
+        options = self.options
+        named = options.labels is not None or options.label_by is not None
+        if not named or options.remove_missing or options.force:
+            return
+        why = check_labels(self.listing.images, labels_of(self.out), self.out, options)
+        if why is not None:
+            raise UsageError(why)
 
     def _check_room(self, kept: int, new: int, layers: Sequence[str]) -> None:
         """Whether the disk holds the segments of new rows, and beside them the file of `layers` to come."""

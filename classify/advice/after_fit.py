@@ -16,7 +16,15 @@ from fc7.classify.data.load import table_of
 from fc7.classify.data.rows import Table, first_of
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.learning_curve_from_cache import curve_of_fit
-from fc7.classify.fit.next_steps import NO_ADVICE, Advice, KnownBeside, NextStep, next_steps, untried_layers
+from fc7.classify.fit.next_steps import (
+    NO_ADVICE,
+    Advice,
+    KnownBeside,
+    NextStep,
+    next_steps,
+    option_of,
+    untried_layers,
+)
 from fc7.classify.fit.result import FitOptions, FitResult
 from fc7.classify.fit.suspects_from_cache import search_table
 from fc7.extract.cache.reader import CacheReader
@@ -91,7 +99,7 @@ def after_fit(
         If the cache cannot be read.
     """
     baseline = Baseline.of(result)
-    with CacheReader(features) as reader:
+    with CacheReader(features, result.options.corrections) as reader:
         if not baseline.leaves_poor(result.metrics.accuracy_interval[1]):
             lacks = wants_layers and len(reader.layers) == 1
             if not lacks:
@@ -108,7 +116,7 @@ def after_fit(
             *(() if known.untried_layers else earlier_layers(reader, before)),
             *another_network(reader, before),
             *_unmeasured(result, reader, known),
-            *_report(result, features, model),
+            *_report(result, known),
         )
     return Advice(why, steps)
 
@@ -121,6 +129,7 @@ def _known(result: FitResult, reader: CacheReader, model: Path, progress: Progre
         untried_layers=untried_layers(reader.layers, [layer, *(tuned.layer for tuned in result.tuned)]),
         layer=("--layer", layer) if len(reader.layers) > 1 else (),
         classes=_classes(result.options),
+        corrections=option_of(result.corrected),
     )
     if _is_large(result, reader):
         return known
@@ -181,7 +190,10 @@ def _unmeasured(result: FitResult, reader: CacheReader, known: KnownBeside) -> I
     )
 
 
-def _report(result: FitResult, features: Path, model: Path) -> Iterator[NextStep]:
+def _report(result: FitResult, known: KnownBeside) -> Iterator[NextStep]:
     wrong = result.metrics.n - result.metrics.n_correct
     images = counted(wrong, "test image that is predicted wrong", "test images that are predicted wrong")
-    yield NextStep(f"The report shows the {images}.", command_line("report", str(features), "-m", str(model)))
+    yield NextStep(
+        f"The report shows the {images}.",
+        command_line("report", known.features, "-m", known.model, *known.corrections),
+    )

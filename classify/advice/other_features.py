@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
-from fc7.classify.fit.next_steps import NextStep
+from fc7.classify.fit.next_steps import NextStep, option_of
 from fc7.extract.cache.reader import CacheReader
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import Fc7Error
-from fc7.models.common.program import command_line
+from fc7.models.common.program import command_line, pasted
 from fc7.models.network.spec import NetworkSpec, Pool
 from fc7.models.store import store
 from fc7.models.store.availability import ready_networks
@@ -45,11 +45,12 @@ def earlier_layers(reader: CacheReader, given_before: str) -> Iterator[NextStep]
     if not earlier or pool is None:
         return
     flags = [] if pool == given else ["--pool", pool]
+    fit = pasted(["fit", "--layer", "auto", *option_of(reader.corrected)])
     latest_first = [*reversed(reader.layers), *reversed(earlier)]
     yield NextStep(
         f"The feature cache has no layer before {names[first]}, and images unlike those of ImageNet are "
         f"often told apart better by an earlier one: extract {' and '.join(reversed(earlier))} too"
-        f"{given_before}, then fit --layer auto.",
+        f"{given_before}, then {fit}.",
         command_line(
             *("extract", *reader.header.roots, "--network", identity.network),
             *("--layer", ",".join(latest_first), *flags, "-o", _beside(reader.path, "layers")),
@@ -67,7 +68,10 @@ def another_network(reader: CacheReader, given_before: str) -> Iterator[NextStep
         yield NextStep(
             f"Another network may tell these images apart better: {best.name} is here{published}. Compare "
             f"both on the same test images{given_before}.",
-            command_line("choose", *reader.header.roots, "--networks", f"{current},{best.name}"),
+            command_line(
+                *("choose", *reader.header.roots, "--networks", f"{current},{best.name}"),
+                *option_of(reader.corrected),
+            ),
         )
         return
     sized = [
@@ -91,9 +95,11 @@ def another_network(reader: CacheReader, given_before: str) -> Iterator[NextStep
 def options_of_before(reader: CacheReader) -> str:
     """What a command that extracts again must be given too, where the folders alone do not tell it."""
     columns = reader.columns()
+    corrected = set() if reader.corrected is None else {image.path for image in reader.corrected.images}
     of_folders = all(
         not label or label in path.split("/")[:-1]
         for path, label in zip(columns.path, columns.label, strict=True)
+        if path not in corrected
     )
     wanted = [*([] if of_folders else ["--labels"]), *(["--group-by"] if any(columns.group) else [])]
     return f" (add the {' and '.join(wanted)} of before)" if wanted else ""

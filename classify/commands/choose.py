@@ -11,6 +11,7 @@ import typer
 from fc7.classify.commands.evaluate import LabelByOption
 from fc7.classify.commands.options import (
     ClassWeightArgument,
+    CorrectionsArguments,
     HeadArguments,
     NormalizeArgument,
     OneSeArgument,
@@ -31,6 +32,7 @@ def choose(
     split: SplitArguments,
     selection: SelectionArguments,
     run: RunArguments,
+    corrected: CorrectionsArguments,
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGES", help="Labelled images, as extract takes them: a folder a class."),
@@ -78,14 +80,20 @@ def choose(
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
     wanted = fit_options(
-        head, selection, split, normalize=normalize, one_se=one_se, class_weight=class_weight
+        head,
+        selection,
+        split,
+        normalize=normalize,
+        one_se=one_se,
+        class_weight=class_weight,
+        corrections=corrected.corrections,
     )
     from fc7.classify.kinds import NETWORKS
     from fc7.classify.network_choice.candidates import caches_of, candidates_of
     from fc7.extract.call_inputs import guard_for
 
     candidates = candidates_of(networks or ())
-    guard = guard_for(list(images or ()), labels=labels, force=force)
+    guard = guard_for(list(images or ()), corrected.corrections, labels=labels, force=force)
     folder = guard.folder(output, caches_of(candidates), "-o")
     out = None if csv is None else guard.claim(csv, NETWORKS, "--csv", makes_folder=True)
     from fc7.classify.commands.summaries import choice_report

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fc7.classify.commands.evaluate import LabelsOption
+from fc7.classify.commands.options import CorrectionsArguments
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
 from fc7.models.common.command_table import unpacked
@@ -26,6 +27,7 @@ def compare(
         typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
     ],
     run: RunArguments,
+    corrected: CorrectionsArguments,
     features_b: Annotated[
         Path | None, typer.Option("--features-b", help="B's features.h5 of the same images.")
     ] = None,
@@ -50,7 +52,8 @@ def compare(
     from fc7.classify.kinds import COMPARISON
     from fc7.extract.call_inputs import guard_for
 
-    guard = guard_for(list(inputs), first, second, features_b, labels=labels, force=force)
+    read = (first, second, features_b, corrected.corrections)
+    guard = guard_for(list(inputs), *read, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
     from fc7.classify.commands.summaries import comparison_report
     from fc7.classify.predict.compare import compare_classifiers
@@ -63,6 +66,7 @@ def compare(
         list(inputs),
         second_inputs=None if features_b is None else [features_b],
         labels=labels,
+        corrections=corrected.corrections,
         options=RunOptions(**run.fields),
         progress=make_progress(quiet),
         notify=notifier(quiet, verbose),

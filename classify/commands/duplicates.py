@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fc7.classify.commands.options import CorrectionsArguments
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import wrapped
-from fc7.models.outputs.outputs import CallFiles
 
 if TYPE_CHECKING:
     from fc7.classify.gallery.copies import Copied
 
 
+@unpacked
 def duplicates(
+    corrected: CorrectionsArguments,
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
@@ -31,7 +34,7 @@ def duplicates(
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
     ] = "",
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Also write every pair as a line of this file.")
+        Path | None, typer.Option("--csv", help="Also write every such image as a line of this file.")
     ] = None,
     copy: Annotated[
         Path | None,
@@ -50,14 +53,15 @@ def duplicates(
 
     Pairs under two labels come first: where both show one picture, one label is wrong. Near-duplicates are
     what a network can hardly tell apart, and what is the same in 8 x 8 greys, unless the colours differ:
-    copies stored again, scaled, cropped or brightened a little, and frames of one film.
+    copies stored again, scaled, cropped or brightened a little, and frames of one film. The file of --csv,
+    its column label edited, is one for fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import DUPLICATES
+    from fc7.extract.call_inputs import guard_for
 
-    out = (
-        None if csv_file is None else CallFiles([features], force=force).claim(csv_file, DUPLICATES, "--csv")
-    )
+    guard = guard_for((), features, corrected.corrections, force=force)
+    out = None if csv_file is None else guard.claim(csv_file, DUPLICATES, "--csv")
     from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
@@ -70,7 +74,9 @@ def duplicates(
     from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 
     progress = make_progress(quiet)
-    found = duplicates_of_cache(features, threshold, layer=layer or None, progress=progress)
+    found = duplicates_of_cache(
+        features, threshold, layer=layer or None, corrections=corrected.corrections, progress=progress
+    )
     if out is not None:
         duplicates_csv(found, out)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fc7.classify.commands.suspects_text import corrected_lines
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from fc7.models.common.terminal import counted, one_line
 from fc7.models.outputs.csv_rows import write_table
@@ -49,7 +50,10 @@ def duplicates_report(named: NamedDuplicates, verbose: bool = False) -> str:
     """All of it, for people; with `verbose` the thresholds too."""
     cache, found = named.cache, named.found
     images = counted(len(cache.paths), "image")
-    lines = [f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found, verbose)}"]
+    lines = [
+        f"{images} of {cache.identity.network}, {cache.layer}: {duplicates_line(found, verbose)}",
+        *(() if cache.corrected is None else cache.corrected.lines),
+    ]
     conflicts = named.conflicts
     if conflicts:
         pairs = counted(len(conflicts), "pair")
@@ -84,6 +88,7 @@ def duplicates_json(named: NamedDuplicates) -> dict[str, object]:
         "layer": cache.layer,
         "n": len(cache.paths),
         **named.found.to_json(),
+        "corrections": None if cache.corrected is None else cache.corrected.to_json(),
         "label_conflicts": [_pair_json(named, pair) for pair in named.conflicts],
         "split_conflicts": [_pair_json(named, pair) for pair in named.straddling],
         "duplicates": [[_row_json(named, row) for row in rows] for rows in named.found.groups],
@@ -103,10 +108,15 @@ def folders_of(named: NamedDuplicates) -> list[tuple[str, str]]:
 
 
 def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
-    """Write a line for each pair, those under two labels first.
+    """Write a line for each image that is in a pair, those under two labels first.
 
-    Columns: ``cosine,exact,thumbnails,different_labels``, then ``group_1,path_1,label_1,split_1`` and
-    the same of 2; rows of one picture have the same number as group. `thumbnails`: found by these.
+    Columns: ``path,sha256,label,suggested,group,split`` of the image, ``cosine,exact,thumbnails,
+    different_labels`` of its pair, one under two labels if it is in one, else the nearest, and
+    ``other_group,other_path,other_label,other_split`` of the other image of that. Rows of one picture have
+    the same number as group. `thumbnails`: found by these. `suggested`: the label of more than half of the
+    picture's labelled images, where this one's is another.
+
+    The table is one of corrections that corrects nothing yet; those that were given come last.
 
     Raises
     ------
@@ -116,16 +126,24 @@ def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
         If it cannot be written.
     """
     out = claimed(out, DUPLICATES, "--csv")
-    return write_table([DUPLICATE_COLUMNS, *(_cells(named, pair) for pair in _ordered(named))], out)
+    pair_of: dict[int, Pair] = {}
+    for pair in _ordered(named):
+        for row in (pair.first, pair.second):
+            pair_of.setdefault(row, pair)
+    suggested = named.suggested
+    lines = [_cells(named, row, pair, suggested.get(row, "")) for row, pair in pair_of.items()]
+    listed = {named.cache.paths[row] for row in pair_of}
+    before = corrected_lines(named.cache.corrected, listed, len(DUPLICATE_COLUMNS))
+    return write_table([DUPLICATE_COLUMNS, *lines, *before], out)
 
 
-def _cells(named: NamedDuplicates, pair: Pair) -> list[object]:
+def _cells(named: NamedDuplicates, row: int, pair: Pair, suggested: str) -> list[object]:
     cache, group = named.cache, named.found.group
+    other = pair.second if row == pair.first else pair.first
     flags = [str(flag).lower() for flag in (pair.exact, pair.greys, named.conflicting(pair))]
-    sides = [
-        (group[row], cache.paths[row], cache.y[row], cache.splits[row]) for row in (pair.first, pair.second)
-    ]
-    return [f"{pair.cosine:.6f}", *flags, *sides[0], *sides[1]]
+    image = (cache.paths[row], cache.sha256[row], cache.y[row], suggested, group[row], cache.splits[row])
+    beside = (group[other], cache.paths[other], cache.y[other], cache.splits[other])
+    return [*image, f"{pair.cosine:.6f}", *flags, *beside]
 
 
 def _ordered(named: NamedDuplicates) -> list[Pair]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.options import CorrectionsArguments
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
 from fc7.models.common.command_table import unpacked
@@ -34,6 +35,7 @@ def evaluate(
         typer.Argument(metavar="INPUT", help="Labelled images (folder a class) or one features.h5."),
     ],
     run: RunArguments,
+    corrected: CorrectionsArguments,
     model: ModelOption = DEFAULT_MODEL,
     labels: LabelsOption = None,
     group_by: GroupOption = None,
@@ -59,7 +61,7 @@ def evaluate(
     from fc7.classify.kinds import EVALUATION
     from fc7.extract.call_inputs import guard_for
 
-    guard = guard_for(list(inputs), model, labels=labels, force=force)
+    guard = guard_for(list(inputs), model, corrected.corrections, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
     from fc7.classify.commands.summaries import evaluation_json, evaluation_report
     from fc7.classify.predict.evaluate import evaluate_images
@@ -73,6 +75,7 @@ def evaluate(
         group_by=group_by,
         label_by=label_by,
         held_out=held_out,
+        corrections=corrected.corrections,
         options=RunOptions(**run.fields),
         progress=make_progress(quiet),
         notify=notifier(quiet, verbose),

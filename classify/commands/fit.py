@@ -12,6 +12,7 @@ import typer
 from fc7.classify.commands.model_option import DEFAULT_MODEL
 from fc7.classify.commands.options import (
     ClassWeightArgument,
+    CorrectionsArguments,
     HeadArguments,
     NormalizeArgument,
     OneSeArgument,
@@ -36,6 +37,7 @@ def fit(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
+    corrected: CorrectionsArguments,
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
@@ -91,12 +93,13 @@ def fit(
         reject_precision=reject_precision,
         reject_below=reject_below,
         keep_split=None if keep_split is None else _split_of(keep_split),
+        corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import CLASSIFIER, SPLIT
     from fc7.extract.call_inputs import guard_for
 
-    guard = guard_for((), features, keep_split, force=force)
+    guard = guard_for((), features, keep_split, corrected.corrections, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from fc7.classify.advice.after_fit import after_fit

@@ -44,7 +44,11 @@ def fit_report(result: FitResult, verbose: bool = False) -> str:
 
 def _rests_on(result: FitResult, verbose: bool) -> list[str]:
     test, train = len(result.test), len(result.train)
-    return [f"evaluated on {counted(test, 'held-out image')}, fitted on {train}", *_copies(result, verbose)]
+    return [
+        f"evaluated on {counted(test, 'held-out image')}, fitted on {train}",
+        *([] if result.corrected is None else result.corrected.lines),
+        *_copies(result, verbose),
+    ]
 
 
 def _chosen(result: FitResult) -> str:

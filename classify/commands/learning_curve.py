@@ -10,6 +10,7 @@ import typer
 
 from fc7.classify.commands.options import (
     ClassWeightArgument,
+    CorrectionsArguments,
     HeadArguments,
     NormalizeArgument,
     OneSeArgument,
@@ -23,7 +24,6 @@ from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import wrapped
-from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
@@ -31,6 +31,7 @@ def learning_curve(
     head: HeadArguments,
     split: SplitArguments,
     selection: SelectionArguments,
+    corrected: CorrectionsArguments,
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
@@ -53,12 +54,19 @@ def learning_curve(
     1/4, 1/8, ... are drawn.
     """
     options = fit_options(
-        head, selection, split, normalize=normalize, one_se=one_se, class_weight=class_weight
+        head,
+        selection,
+        split,
+        normalize=normalize,
+        one_se=one_se,
+        class_weight=class_weight,
+        corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import CURVE
+    from fc7.extract.call_inputs import guard_for
 
-    guard = CallFiles([features], force=force)
+    guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from fc7.classify.commands.summaries import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -62,6 +63,19 @@ class HeadArguments:
         if self.svm and self.softmax:
             raise UsageError("found --svm and --softmax; give one of them, or neither to keep the better")
         return "svm-ovo" if self.ovo else "svm" if self.svm else "softmax" if self.softmax else None
+
+
+@dataclass(frozen=True)
+class CorrectionsArguments:
+    """Labels that go before those of the feature cache."""
+
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV of path or sha256, and label: labels that go before those of the feature cache, as "
+            "suspects --csv writes it; an empty one takes the image out."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,19 @@ from typing import Annotated
 import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
+from fc7.classify.commands.options import CorrectionsArguments
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import QuietOption
+from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line, pip_install
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted
 
 
+@unpacked
 def report(
+    corrected: CorrectionsArguments,
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
@@ -48,7 +52,7 @@ def report(
     from fc7.classify.kinds import PLOTS, REPORT
     from fc7.extract.call_inputs import guard_for
 
-    guard = guard_for(images or (), model, cache=features, force=force)
+    guard = guard_for(images or (), model, corrected.corrections, cache=features, force=force)
     out = guard.claim(output, REPORT, makes_folder=True)
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
 
@@ -68,10 +72,13 @@ def report(
         out,
         images=images or (),
         plots=plots_out,
+        corrections=corrected.corrections,
         tsne=tsne,
         command=shlex.join(["fc7", *sys.argv[1:]]),
         progress=make_progress(quiet),
     )
+    for note in made.notes:
+        say(note)
     if made.problem:
         say(f"no pictures: {made.problem}; give the place of the images with --images")
     elif made.missing:

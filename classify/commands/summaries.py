@@ -124,6 +124,7 @@ def evaluation_report(evaluation: Evaluation) -> str:
             f"the classifier learned from {evaluation.n_in_train} of these {evaluation.metrics.n} images, "
             "which raises the accuracy; --held-out leaves them out"
         )
+    rests_on += [*([] if evaluation.corrected is None else evaluation.corrected.lines), *evaluation.notes]
     lines = [evaluate_report(evaluation.metrics, rests_on)]
     if evaluation.groups:
         lines += ["", groups_report(evaluation.groups)]
@@ -149,6 +150,8 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, object]:
         "novel": len(novel),
         "novel_images": novel,
         "unlabelled": evaluation.unlabelled,
+        "corrections": None if evaluation.corrected is None else evaluation.corrected.to_json(),
+        "notes": list(evaluation.notes),
         "failures": [{"path": failure.path, "reason": failure.reason} for failure in evaluation.failures],
         "seconds": round(evaluation.seconds, 3),
     }
@@ -171,6 +174,8 @@ def comparison_report(comparison: Comparison) -> str:
         f"{comparison.names[1]} minus {comparison.names[0]}: 95% interval {low:+.1%} to {high:+.1%}",
         f"McNemar's exact test, two-sided: p = {test.p_value:.3g} (mid-p {test.mid_p:.3g})",
     ]
+    if comparison.corrected is not None:
+        lines += comparison.corrected.lines
     if comparison.n_in_train:
         lines.append(f"left out: {counted(comparison.n_in_train, 'image')} that one of them learned from")
     if comparison.n_unmatched:
@@ -227,6 +232,7 @@ def learning_curve_report(curve: LearningCurve, verbose: bool = False) -> str:
     lines = [
         f"accuracy  {curve.n_correct / curve.n_test:.1%}  with the whole train set ({curve.n_correct} of "
         f"{curve.n_test} held-out images; 95% interval {low:.1%} to {high:.1%})",
+        *([] if curve.corrected is None else curve.corrected.lines),
         curve.verdict,
         "",
         "images per class  training images  accuracy  spread  repeats",

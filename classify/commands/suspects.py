@@ -9,19 +9,24 @@ from typing import Annotated, Literal
 import typer
 
 from fc7.classify.commands.duplicates import say_copied
-from fc7.classify.commands.options import ClassWeightArgument, SelectionArguments, parse_C
+from fc7.classify.commands.options import (
+    ClassWeightArgument,
+    CorrectionsArguments,
+    SelectionArguments,
+    parse_C,
+)
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import JsonOption, QuietOption
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import wrapped
-from fc7.models.outputs.outputs import CallFiles
 
 
 @unpacked
 def suspects(
     selection: SelectionArguments,
+    corrected: CorrectionsArguments,
     features: Annotated[Path, typer.Argument(help="The feature cache that extract made.")] = Path(
         "features.h5"
     ),
@@ -29,7 +34,10 @@ def suspects(
     table: Annotated[
         Path | None,
         typer.Option(
-            "--csv", metavar="FILE", help="Also write all suspects here, the most suspicious first."
+            "--csv",
+            metavar="FILE",
+            help="Also write all suspects here, the most suspicious first; with the column label edited a "
+            "file for --corrections.",
         ),
     ] = None,
     every: Annotated[
@@ -61,12 +69,15 @@ def suspects(
     Copies of one image with different labels come first. Then every labelled image is classified by
     softmax heads that have not seen it, its copies or its group; the less probable its own label, the
     higher it stands. Listed are labels far less probable than is usual for their class, with an estimate
-    of how many are wrong. Nothing is changed: look at them and correct what is wrong.
+    of how many are wrong. Nothing is changed: look at them, correct the column label of the file of --csv
+    (empty takes the image out), and give that file to fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     from fc7.classify.kinds import SUSPECTS
+    from fc7.extract.call_inputs import guard_for
 
-    out = None if table is None else CallFiles([features], force=force).claim(table, SUSPECTS, "--csv")
+    guard = guard_for((), features, corrected.corrections, force=force)
+    out = None if table is None else guard.claim(table, SUSPECTS, "--csv")
     from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
@@ -82,12 +93,13 @@ def suspects(
         exclude=tuple(selection.exclude or ()),
         duplicates=selection.duplicates,
         seed=seed,
+        corrections=corrected.corrections,
     )
     progress = make_progress(quiet)
     found = cache_suspects(features, options, layer=layer or None, progress=progress)
     listed = found.listed(every)
     if out is not None:
-        write_suspects_csv(listed, out)
+        write_suspects_csv(listed, out, found.corrected)
     typer.echo(
         json.dumps(suspects_json(found, listed[:top]), ensure_ascii=False, indent=2)
         if as_json

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fc7.classify.fit.suspects import Suspect, Suspects
 from fc7.classify.kinds import SUSPECT_COLUMNS, SUSPECTS
+from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.names import shortened
 from fc7.models.common.terminal import counted
 from fc7.models.outputs.csv_rows import write_table
@@ -46,6 +47,7 @@ def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, objec
         "expected_wrong": round(found.expected_wrong, 3),
         "weak": found.is_weak,
         "n_others": len(found.others),
+        "corrections": None if found.corrected is None else found.corrected.to_json(),
         "suspects": [
             {
                 "path": each.path,
@@ -61,8 +63,18 @@ def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, objec
     }
 
 
-def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
+def write_suspects_csv(
+    suspects: Sequence[Suspect], out: Destination, corrected: Corrected | None = None
+) -> Path:
     """All of them, best suspects first; `SUSPECT_COLUMNS` are its columns.
+
+    The table is one of corrections that corrects nothing yet. Those that were given come last, so that it
+    can take their place.
+
+    Parameters
+    ----------
+    corrected : Corrected or None
+        What was given.
 
     Raises
     ------
@@ -74,12 +86,22 @@ def write_suspects_csv(suspects: Sequence[Suspect], out: Destination) -> Path:
     out = claimed(out, SUSPECTS, "--csv")
     lines = (
         (
-            *(s.path, s.label, s.suggested, _six(s.confidence), _six(s.suggested_confidence)),
+            *(s.path, s.sha256, s.label, s.suggested, _six(s.confidence), _six(s.suggested_confidence)),
             *(s.twin, _six(s.p_wrong)),
         )
         for s in suspects
     )
-    return write_table([SUSPECT_COLUMNS, *lines], out)
+    before = corrected_lines(corrected, {s.path for s in suspects}, len(SUSPECT_COLUMNS))
+    return write_table([SUSPECT_COLUMNS, *lines, *before], out)
+
+
+def corrected_lines(
+    corrected: Corrected | None, listed: Collection[str], width: int
+) -> Iterator[tuple[str, ...]]:
+    """Corrections of images that a table does not list, as lines of it: path, sha256, label, then nothing."""
+    for image in () if corrected is None else corrected.images:
+        if image.path not in listed:
+            yield (image.path, image.sha256, image.label, *[""] * (width - 3))
 
 
 def _six(p: float) -> str:

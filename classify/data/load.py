@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
+
+import numpy as np
 
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.rows import Table, make_table
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
+from fc7.extract.inputs.tables.corrections import Corrections, corrections_given
 from fc7.models.common.errors import UnknownLayerError, UsageError
 from fc7.models.network.spec import Pool
 
@@ -16,14 +20,17 @@ EVERY_LAYER = "auto"
 """A layer's name to `fit`: cross-validate all of them and keep the best."""
 
 
-def one_layer(features: str | Path, layer: str | None) -> FeatureSet:
+def one_layer(
+    features: str | Path, layer: str | None, corrections: Corrections | str | Path | None = None
+) -> FeatureSet:
     """`load_features` for a command that chooses no layer, which it says to who hoped for that.
 
     Raises
     ------
-    UnknownLayerError, CacheError, CacheCorruptError
+    UnknownLayerError, CacheError, CacheCorruptError, UsageError, SourceError
+        As `load_features`.
     """
-    with CacheReader(features) as reader:
+    with CacheReader(features, corrections) as reader:
         if layer == EVERY_LAYER and layer not in reader.layers:
             raise UnknownLayerError(
                 f"{reader.path} has no layer {layer!r}; it has {', '.join(reader.layers)} "
@@ -50,6 +57,26 @@ def identity_given(features: FeatureSet | FeatureIdentity | None) -> FeatureIden
     )
 
 
+def corrected_set(found: FeatureSet, given: Corrections | str | Path | None) -> FeatureSet:
+    """Features with corrections over their labels; as they are without any.
+
+    Raises
+    ------
+    UsageError, SourceError
+        As `load_features`; or if the labels have been corrected already.
+    """
+    corrections = corrections_given(given)
+    if corrections is None:
+        return found
+    if found.corrected is not None:
+        raise UsageError(
+            f"the features were loaded with the corrections {found.corrected.file}, and the options name "
+            f"{corrections.file}; give them to one of the two"
+        )
+    labels, corrected = corrections.over(found.paths, found.sha256, found.y.tolist())
+    return replace(found, y=np.array(labels, np.str_), corrected=corrected)
+
+
 def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:
     """The labelled rows of a layer.
 
@@ -71,6 +98,7 @@ def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:
         groups=found.groups,
         splits=found.splits if given_split else None,
         thumbnails=found.thumbnails,
+        corrected=found.corrected,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split_values import GIVEN, SplitValues
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.errors import DataError, UsageError
 
 DUPLICATES = ("auto", "exact", "off")
@@ -42,6 +44,8 @@ class SplitOptions:
     keep_split : SplitRecord or None
         The split of an earlier fit: images that it knows keep their sides, and the others are drawn so that
         the shares come as near as they can.
+    corrections : Corrections, str, Path or None
+        Or their file: labels that go before those of the feature cache (`load_features`).
     """
 
     test_size: float = 0.3
@@ -54,6 +58,7 @@ class SplitOptions:
     duplicates: str = "auto"
     split: str = GIVEN
     keep_split: SplitRecord | None = None
+    corrections: Corrections | str | Path | None = None
 
     def __post_init__(self) -> None:
         SplitValues.parse(self.split)

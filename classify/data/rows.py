@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.terminal import counted
@@ -35,6 +36,8 @@ class Table:
         Lower case. None if no row has one.
     thumbnails : ndarray of shape (n_labelled, 96), uint8, or None
         As a cache holds them: zeros where there is none.
+    corrected : Corrected or None
+        What corrections did to the labels of all rows that were given.
     """
 
     X: NDArray[np.float32]
@@ -45,6 +48,7 @@ class Table:
     groups: list[str] | None
     splits: list[str] | None
     thumbnails: NDArray[np.uint8] | None = None
+    corrected: Corrected | None = None
 
     def with_features(self, X: NDArray[np.float32]) -> Table:
         """The same rows with other features, (n, n_features) float32.
@@ -72,6 +76,7 @@ def make_table(
     groups: Sequence[str | None] | NDArray[np.str_] | None,
     splits: Sequence[str | None] | NDArray[np.str_] | None,
     thumbnails: NDArray[np.uint8] | None = None,
+    corrected: Corrected | None = None,
 ) -> Table:
     """Check what was given and keep the labelled rows.
 
@@ -82,6 +87,8 @@ def make_table(
         checks them.
     y, paths, sha256, groups, splits, thumbnails
         As `classify.fit.fit.fit_classifier`. Without X `paths` are needed.
+    corrected : Corrected or None
+        What was done to `y`.
 
     Raises
     ------
@@ -125,6 +132,7 @@ def make_table(
         groups=labelled(groups),
         splits=words if any(words) else None,
         thumbnails=None if thumbnails is None else thumbnails[rows],
+        corrected=corrected,
     )
     check_finite(table.X, table.rows, table.name)
     return table

@@ -18,6 +18,7 @@ from fc7.classify.export.card_metrics import MISSING, is_number, mapping, metric
 from fc7.classify.export.markdown import plain, table
 from fc7.classify.kinds import CARD, card_end
 from fc7.classify.predict.networks import stored_network
+from fc7.classify.predict.same_truth import corrections_in_words, corrections_recorded
 from fc7.models.catalog.catalog import entry, names
 from fc7.models.common.durable import explained
 from fc7.models.common.terminal import counted
@@ -170,6 +171,9 @@ def _data(made: Mapping[str, Any]) -> list[str]:
     ]
     n_train, n_test = split.get("n_train"), split.get("n_test")
     lines = [f"Split: {text}.", ""]
+    recorded = corrections_recorded(made)
+    if recorded is not None:
+        lines += [f"Corrections of the labels: {plain(corrections_in_words(recorded))}.", ""]
     if counts:
         lines += table(
             ("class", "learned from", "tested on"), [*counts, ("all classes", str(n_train), str(n_test))]

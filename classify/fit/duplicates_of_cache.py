@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fc7.classify.data.options import parse_cosine
 from fc7.classify.data.rows import check_finite
 from fc7.classify.duplicates.find import Duplicates, Pair, find_duplicates
 from fc7.extract.cache.reader import FeatureSet
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.progress import Progress
 
 
@@ -33,6 +35,17 @@ class NamedDuplicates:
         split = self.cache.splits
         return [p for p in self.found.pairs if {split[p.first], split[p.second]} == {"train", "test"}]
 
+    @property
+    def suggested(self) -> dict[int, str]:
+        """Row -> what more than half of the labelled images of its picture are labelled, where it is not."""
+        found = {}
+        for rows in self.found.groups:
+            votes = Counter(str(self.cache.y[row]) for row in rows if self.cache.y[row])
+            label, most = votes.most_common(1)[0] if votes else ("", 0)
+            if 2 * most > votes.total():
+                found.update({row: label for row in rows if self.cache.y[row] not in ("", label)})
+        return found
+
     def conflicting(self, pair: Pair) -> bool:
         """Whether the two have labels, and different ones."""
         first, second = self.cache.y[pair.first], self.cache.y[pair.second]
@@ -44,6 +57,7 @@ def duplicates_of_cache(
     threshold: str = "auto",
     *,
     layer: str | None = None,
+    corrections: Corrections | str | Path | None = None,
     progress: Progress | None = None,
 ) -> NamedDuplicates:
     """Load features and find the images that are one picture.
@@ -56,6 +70,8 @@ def duplicates_of_cache(
         ``auto``, or a cosine above 0 and up to 1.
     layer : str or None
         Which layer of the cache; None for its only or last one.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them.
 
     Raises
     ------
@@ -67,7 +83,7 @@ def duplicates_of_cache(
         If the cache cannot be read.
     """
     cosine = None if threshold == "auto" else parse_cosine("--threshold", threshold, ("auto",))
-    cache = one_layer(features, layer)
+    cache = one_layer(features, layer, corrections)
     rows = np.arange(len(cache.paths))
     check_finite(cache.X, rows, lambda i: repr(cache.paths[i]))
     found = find_duplicates(

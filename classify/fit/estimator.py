@@ -214,7 +214,10 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         parts = np.where(trained, TRAIN, NEITHER).tolist()
         split = SplitRecord.of(parts, features.sha256, features.paths)
-        return replace(self.classifier_, identity=identity, split=split)
+        made = dict(self.classifier_.metadata)
+        if features.corrected is not None:
+            made["corrections"] = features.corrected.to_json()
+        return replace(self.classifier_, identity=identity, split=split, metadata=made)
 
     def _options(self) -> FitOptions:
         if self.C != _AUTO and not isinstance(self.C, Real):

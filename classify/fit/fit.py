@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fc7.classify.data.identity import FeatureIdentity
-from fc7.classify.data.load import identity_given, table_of
+from fc7.classify.data.load import corrected_set, identity_given, table_of
 from fc7.classify.data.rows import Table, make_table
 from fc7.classify.fit.choose import Choice
 from fc7.classify.fit.flow import fit_rows
@@ -91,7 +91,7 @@ def fit_classifier(
     Raises
     ------
     UsageError
-        If a `FeatureSet` is given together with columns of its own.
+        If a `FeatureSet` is given together with columns of its own, or corrections without one.
     DataError
         Under two classes, a class with one image, no labels, NaN, columns of unequal length.
 
@@ -115,9 +115,14 @@ def fit_classifier(
     columns["thumbnails"] = thumbnails
     if isinstance(X, FeatureSet):
         _refuse_second({"y": y, **columns, "identity": identity})
-        table, identity = table_of(X), X
+        table, identity = table_of(corrected_set(X, None if options is None else options.corrections)), X
     elif y is None:
         raise UsageError("X came without y; give a label for each row, or what load_features gave, whole")
+    elif options is not None and options.corrections is not None:
+        raise UsageError(
+            "FitOptions.corrections and a y were given; correct y itself, or give what load_features gave, "
+            "whole"
+        )
     else:
         table = make_table(X, y, **columns)
     identity = identity_given(identity)
@@ -146,7 +151,7 @@ def fit_table(
     Parameters
     ----------
     identity, others, options, progress
-        As `fit_classifier`.
+        As `fit_classifier`; the table has been corrected.
 
     Raises
     ------

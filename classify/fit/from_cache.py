@@ -21,6 +21,7 @@ from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.extract.cache.reader import CacheReader, FeatureSet, RowColumns, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
+from fc7.extract.inputs.tables.corrections import corrections_given
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress
@@ -62,7 +63,8 @@ def fit_cache(
     Raises
     ------
     UsageError, DataError
-        If the rows cannot be fitted, the cache has no such layer, or something else stands at an output.
+        If the rows cannot be fitted, the cache has no such layer, something else stands at an output, or
+        `FitOptions.corrections` cannot be used.
     CacheError
         If the cache cannot be read.
 
@@ -76,7 +78,9 @@ def fit_cache(
     options, guard = options or FitOptions(), CallFiles([features], again=True)
     classifier_out = guard.claim(out, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
-    with CacheReader(features) as reader:
+    # Read once: what is fitted on is what was checked.
+    options = dataclasses.replace(options, corrections=corrections_given(options.corrections))
+    with CacheReader(features, options.corrections) as reader:
         name = reader.layers[-1] if layer == EVERY_LAYER else reader.layer(layer)
         dim = reader.identity.dims[name]
         if 4 * reader.n_rows * dim > memory:
@@ -91,7 +95,7 @@ def fit_cache(
             _write(result, classifier_out, split_out, known)
             return result
         failures = reader.failures()
-    found = load_features(features, None if layer == EVERY_LAYER else layer)
+    found = load_features(features, None if layer == EVERY_LAYER else layer, corrections=options.corrections)
     earlier = found.identity.layers[-2::-1] if layer == EVERY_LAYER else ()
     result = fit_table(
         table_of(found),
@@ -117,7 +121,12 @@ def _noted(
     """With a note on class folders of which no image could be read, where folders are what names classes."""
     failed = [failure.path for failure in failures]
     classes = _classes_by_folder([*paths, *failed])
-    if any(label and label != classes[_folder_of(path)] for path, label in zip(paths, labels, strict=True)):
+    corrected = set() if result.corrected is None else {image.path for image in result.corrected.images}
+    if any(
+        label and label != classes[_folder_of(path)]
+        for path, label in zip(paths, labels, strict=True)
+        if path not in corrected
+    ):
         return result
     counts = Counter(name for path in failed if (name := classes[_folder_of(path)]) is not None)
     lost = sorted(set(counts).difference(labels))
@@ -186,7 +195,13 @@ def _in_parts(
 
     known = reader.columns()
     table = make_table(
-        None, known.label, paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split
+        None,
+        known.label,
+        paths=known.path,
+        sha256=known.sha256,
+        groups=known.group,
+        splits=known.split,
+        corrected=reader.corrected,
     )
     return fit_out_of_core(table, _Layer(reader, layer), memory, options, progress)
 

@@ -38,10 +38,10 @@ def learning_curve_of_cache(
     """
     started = time.perf_counter()
     options = replace(options or FitOptions(), refit_all=False)
-    found = one_layer(features, layer)
+    found = one_layer(features, layer, options.corrections)
     result = fit_table(table_of(found), options=options, progress=progress)
     curve = curve_of_fit(found, result, repeats=repeats, progress=progress)
-    return replace(curve, seconds=time.perf_counter() - started)
+    return replace(curve, seconds=time.perf_counter() - started, corrected=found.corrected)
 
 
 def curve_of_fit(

@@ -20,6 +20,7 @@ import numpy as np
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.kinds import CURVE_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
+from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.record_repr import one_line_repr
 
 # The quantile of the normal distribution for one-sided 95 %.
@@ -77,6 +78,8 @@ class LearningCurve:
     head : {"svm", "softmax", "svm-ovo"}
     n_failed : int
         Fits that did not converge.
+    corrected : Corrected or None
+        What corrections did to the labels.
     """
 
     points: tuple[CurvePoint, ...]
@@ -88,6 +91,7 @@ class LearningCurve:
     C: float
     seconds: float
     n_failed: int = 0
+    corrected: Corrected | None = None
 
     __repr__ = one_line_repr
 
@@ -144,6 +148,7 @@ class LearningCurve:
             "head": self.head,
             "C": self.C,
             "notes": [self.problem] if self.problem else [],
+            "corrections": None if self.corrected is None else self.corrected.to_json(),
             "seconds": round(self.seconds, 3),
         }
 

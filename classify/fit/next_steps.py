@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fc7.classify.metrics.intervals import wilson_interval
+from fc7.extract.inputs.tables.corrections import OPTION, Corrected
 from fc7.models.common.names import shortened
 from fc7.models.common.program import command_line
 from fc7.models.common.terminal import counted
@@ -77,8 +78,9 @@ class KnownBeside:
     learning : LearningCurve or None
     untried_layers : tuple of str
         Layers of the cache that nobody has fitted.
-    layer, classes : tuple of str
-        Options that give a command the layer and the classes of the fit, where the cache has others.
+    layer, classes, corrections : tuple of str
+        Options that give a command the layer and the classes of the fit, where the cache has others, and its
+        labels.
     """
 
     features: str
@@ -89,16 +91,27 @@ class KnownBeside:
     untried_layers: tuple[str, ...] = ()
     layer: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The feature cache, and what names the rows of the fit in it."""
-        return (self.features, *self.layer, *self.classes)
+        """The feature cache, and what names the rows of the fit in it and their labels."""
+        return (self.features, *self.layer, *self.classes, *self.corrections)
+
+    @property
+    def fixes(self) -> str:
+        """Where labels are to be corrected: no file that holds corrections already."""
+        return "fixes.csv" if "fixes.csv" not in self.corrections else "fixes-2.csv"
 
     def classifier(self, suffix: str) -> tuple[str, str]:
         """``-o`` with another name than `model`, which a fit does not replace."""
         model = Path(self.model)
         return "-o", str(model.with_name(f"{model.stem}-{suffix}{model.suffix}"))
+
+
+def option_of(corrected: Corrected | None) -> tuple[str, ...]:
+    """The option that gives a command the corrections of the fit."""
+    return () if corrected is None else (OPTION, corrected.file)
 
 
 def untried_layers(layers: Sequence[str], tried: Iterable[str]) -> tuple[str, ...]:
@@ -153,13 +166,14 @@ def _labels(known: KnownBeside) -> Iterator[NextStep]:
         have = counted(known.n_disagreeing, "group of look-alikes has", "groups of look-alikes have")
         yield NextStep(
             f"{have} different labels: look at each, and correct those that are wrong.",
-            command_line("duplicates", known.features, *known.layer),
+            command_line("duplicates", known.features, *known.layer, *known.corrections),
         )
     if known.n_suspects:
         labels = counted(known.n_suspects, "label")
         yield NextStep(
-            f"{labels} may be wrong: look at each, and correct those that are.",
-            command_line("suspects", *known.rows),
+            f"{labels} may be wrong: look at each, correct those that are, in the column label of "
+            f"{known.fixes} (empty takes an image out), then fit with {OPTION} {known.fixes}.",
+            command_line("suspects", *known.rows, "--csv", known.fixes),
         )
 
 
@@ -184,7 +198,7 @@ def _weak_classes(
     yield NextStep(
         f"{counted(len(weak), 'class is', 'classes are')} weaker than the rest, add images there first: "
         f"{named}{more}.",
-        command_line("evaluate", known.features, "-m", known.model, "--held-out"),
+        command_line("evaluate", known.features, "-m", known.model, "--held-out", *known.corrections),
     )
 
 
@@ -202,7 +216,9 @@ def _layers(known: KnownBeside) -> Iterator[NextStep]:
         yield NextStep(
             f"The feature cache has {have} that no classifier was fitted on here "
             f"({', '.join(known.untried_layers)}): compare all of them.",
-            command_line("fit", known.features, "--layer", "auto", *known.classifier("layers")),
+            command_line(
+                "fit", known.features, "--layer", "auto", *known.corrections, *known.classifier("layers")
+            ),
         )
 
 

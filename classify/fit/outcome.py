@@ -117,7 +117,7 @@ def result_of(
 
 
 def recorded(result: FitResult, table: Table, started: float) -> FitResult:
-    """With the time it took, rows left out, and the record in the classifier.
+    """With the time it took, rows left out, corrections, and the record in the classifier.
 
     Parameters
     ----------
@@ -127,8 +127,15 @@ def recorded(result: FitResult, table: Table, started: float) -> FitResult:
         By `time.perf_counter`.
     """
     left_out = len(table.X) - len(table.rows)
-    notes = [left_out_note(left_out, len(table.X))] if left_out else []
-    result = replace(result, notes=(*notes, *result.notes), seconds=time.perf_counter() - started)
+    if table.corrected is not None:
+        left_out -= table.corrected.n_removed
+    notes = [left_out_note(left_out, len(table.X))] if left_out > 0 else []
+    result = replace(
+        result,
+        notes=(*notes, *result.notes),
+        seconds=time.perf_counter() - started,
+        corrected=table.corrected,
+    )
     record = SplitRecord.of(result.parts[table.rows].tolist(), table.content, table.paths)
     return replace(result, classifier=replace(result.classifier, metadata=result.record(), split=record))
 

@@ -23,6 +23,7 @@ from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.solvers.heads import Solver
 from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.metrics.metrics import Metrics
+from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.errors import UsageError
 
 
@@ -146,6 +147,8 @@ class FitResult:
         Among the labelled rows of the chosen classes; None if they were not searched for.
     leakage : Leakage or None
         What copies on both sides do to the accuracy; None if no split parts any.
+    corrected : Corrected or None
+        What corrections did to the labels; None if there were none.
     """
 
     classifier: Classifier
@@ -169,6 +172,7 @@ class FitResult:
     group_hint: str | None = None
     duplicates: Duplicates | None = None
     leakage: Leakage | None = None
+    corrected: Corrected | None = None
 
     def __repr__(self) -> str:
         images = f"{len(self.train)} images to train, {len(self.test)} to test"
@@ -212,6 +216,7 @@ class FitResult:
                 **(self.duplicates.to_json() if self.duplicates else {}),
                 **(self.leakage.to_json() if self.leakage else {}),
             },
+            **({} if self.corrected is None else {"corrections": self.corrected.to_json()}),
             "counts": {label: list(parts) for label, parts in self.counts.items()},
             "class_weight": self.options.class_weight,
             "one_standard_error": self.options.one_se,

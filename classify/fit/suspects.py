@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.data.rows import Table
 from fc7.classify.fit.out_of_fold import OutOfFold
+from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.record_repr import one_line_repr
 from fc7.models.common.terminal import counted
 
@@ -66,6 +67,8 @@ class Suspect:
         1 for one that exact copies outvote, and a half for one that near-copies do and no head has seen.
     twin : str
         Path of a copy labelled `suggested`; empty if it has none.
+    sha256 : str
+        Of its file; empty where it is not known.
     """
 
     row: int
@@ -76,6 +79,7 @@ class Suspect:
     suggested_confidence: float
     p_wrong: float
     twin: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class Suspects:
         Of the heads.
     problem : str
         Which folds' heads did not converge; empty if all did.
+    corrected : Corrected or None
+        What corrections did to the labels.
     """
 
     named: tuple[Suspect, ...]
@@ -108,6 +114,7 @@ class Suspects:
     accuracy: float
     C: float
     problem: str = ""
+    corrected: Corrected | None = None
 
     __repr__ = one_line_repr
 
@@ -128,7 +135,8 @@ class Suspects:
 
     def describe(self) -> list[str]:
         """How many labels are named, how many of them to expect to be wrong, and on which basis."""
-        lines = [f"{len(self.named)} of {counted(self.labelled, 'label')} may be wrong"]
+        lines = [] if self.corrected is None else list(self.corrected.lines)
+        lines.append(f"{len(self.named)} of {counted(self.labelled, 'label')} may be wrong")
         if self.named:
             lines.append(
                 f"about {max(1, round(self.expected_wrong))} of them would be wrong if {PRIOR:.0%} of all "
@@ -188,6 +196,7 @@ def find_suspects(
             suggested_confidence=float(held_out.probabilities[i, c]),
             p_wrong=odds(i, twin),
             twin="" if twin < 0 else _path(table, twin),
+            sha256="" if table.content is None else table.content[i],
         )
 
     ahead = held_out.known & (others.max(axis=1) > own)
@@ -204,6 +213,7 @@ def find_suspects(
         accuracy=float(np.mean(~ahead[held_out.known])) if held_out.known.any() else float("nan"),
         C=held_out.C,
         problem=held_out.problem,
+        corrected=table.corrected,
     )
 
 

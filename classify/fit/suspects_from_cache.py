@@ -28,8 +28,8 @@ def cache_suspects(
     Parameters
     ----------
     options : FitOptions or None
-        What `classify.fit.out_of_fold.out_of_fold` takes of it, its classes and its duplicates. Rows of
-        other classes are neither classified nor learned from.
+        What `classify.fit.out_of_fold.out_of_fold` takes of it, its classes, duplicates and corrections.
+        Rows of other classes are neither classified nor learned from.
     layer : str or None
         The only or last one if None.
 
@@ -43,7 +43,7 @@ def cache_suspects(
         If the cache cannot be read.
     """
     options = options or FitOptions()
-    table = table_of(one_layer(features, layer), given_split=False)
+    table = table_of(one_layer(features, layer, options.corrections), given_split=False)
     table = choose_classes(table, options.include, options.exclude)
     if options.duplicates == "off":
         table = replace(table, content=None)

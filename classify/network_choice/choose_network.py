@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fc7.classify.data.rows import check_classes, make_table
@@ -16,6 +16,7 @@ from fc7.classify.network_choice.fitted import fit_all
 from fc7.classify.network_choice.result import NetworkChoice
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.tables.corrections import corrections_given
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.durable import explained
@@ -96,6 +97,8 @@ def choose_network(
     options, progress = options or ChoiceOptions(), progress or Silent()
     candidates = candidates_of(options.networks)
     given = options.extract
+    # Read before the networks take their time.
+    fit = replace(options.fit, corrections=corrections_given(options.fit.corrections))
     guard = guard_for(images, labels=given.labels, force=given.force)
     place = guard.folder(folder, caches_of(candidates), "-o")
     listing = images
@@ -103,7 +106,7 @@ def choose_network(
         listing = list_inputs(
             listing, labels=given.labels, group_by=given.group_by, label_by=given.label_by, notify=notify
         )
-    _check_labels(listing, options.fit)
+    _check_labels(listing, fit)
     if not options.networks:
         notify(f"no --networks, so all of the network store: {', '.join(c.network for c in candidates)}")
     with explained(place.path, "-o"):
@@ -113,7 +116,7 @@ def choose_network(
         if not extracted:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed)
             raise Fc7Error(f"no network gave features of these images: {reasons}")
-        fitted = fit_all(extracted, options.fit, progress)
+        fitted = fit_all(extracted, fit, progress)
     except KeyboardInterrupt as exc:
         raise StoppedError(
             f"stopped; the features that were extracted are kept in {place.path}: run the same command again "
@@ -139,6 +142,8 @@ def _check_labels(listing: Listing, options: FitOptions) -> None:
     ------
     UsageError
     """
+    if options.corrections is not None:
+        return  # which labels there are is known when the contents are
     images = listing.images
     labels, paths = [image.label for image in images], [image.path for image in images]
     table = make_table(None, labels, paths=paths, sha256=None, groups=None, splits=None)

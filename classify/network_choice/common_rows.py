@@ -19,6 +19,7 @@ from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.data.split_values import GIVEN
 from fc7.classify.fit.result import FitOptions
 from fc7.extract.cache.reader import CacheReader, RowColumns
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.errors import DataError
 from fc7.models.common.terminal import counted
 
@@ -78,12 +79,16 @@ class CommonRows:
         if self.n_left_out:
             found = counted(self.n_left_out, "image")
             notes.append(f"left out: {found} of which not every network has a row")
-        if unlabelled := n_common - len(self.table.rows):
+        unlabelled = n_common - len(self.table.rows)
+        if (corrected := self.table.corrected) is not None:
+            notes += corrected.lines
+            unlabelled -= corrected.n_removed
+        if unlabelled > 0:
             notes.append(left_out_note(unlabelled, n_common))
         return notes
 
 
-def common_rows(caches: Sequence[Path]) -> CommonRows:
+def common_rows(caches: Sequence[Path], corrections: Corrections | None = None) -> CommonRows:
     """Find the images that are in each of `caches`, by path, content and label.
 
     Group and split are those of the first cache.
@@ -93,11 +98,15 @@ def common_rows(caches: Sequence[Path]) -> CommonRows:
     DataError
         If they have no image in common, or none of those has a label.
     CacheError
+    UsageError
+        If the corrections contradict themselves or name no image of a cache.
     """
     columns = []
+    corrected = []
     for cache in caches:
-        with CacheReader(cache) as reader:
+        with CacheReader(cache, corrections) as reader:
             columns.append(reader.columns())
+            corrected.append(reader.corrected)
     places = [{key: i for i, key in enumerate(_keys(found))} for found in columns]
     common = sorted(set(places[0]).intersection(*places[1:]))
     if not common:
@@ -115,6 +124,7 @@ def common_rows(caches: Sequence[Path]) -> CommonRows:
         sha256=[first.sha256[i] for i in chosen],
         groups=[first.group[i] for i in chosen],
         splits=[first.split[i] for i in chosen],
+        corrected=corrected[0],
     )
     n_all = len({path for found in columns for path in found.path})
     return CommonRows(table, dict(zip(caches, at, strict=True)), n_all - len(common))

@@ -18,6 +18,7 @@ from fc7.classify.network_choice.labelled_progress import LabelledProgress
 from fc7.classify.network_choice.result import NetworkResult
 from fc7.classify.predict.compare import Comparison
 from fc7.extract.cache.reader import CacheReader
+from fc7.extract.inputs.tables.corrections import corrections_given
 from fc7.models.common.errors import CacheError, DataError
 from fc7.models.common.progress import Progress
 
@@ -47,7 +48,7 @@ def fit_all(extracted: Sequence[Extracted], options: FitOptions, progress: Progr
         If the images that all have in common cannot be split, or no network's features are finite.
     UsageError, CacheError
     """
-    rows = common_rows([each.cache for each in extracted])
+    rows = common_rows([each.cache for each in extracted], corrections_given(options.corrections))
     chosen = rows.of_classes(options)
     near: list[list[str]] = []
     usable: list[tuple[Extracted, str]] = []

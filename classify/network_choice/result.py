@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.classify.fit.next_steps import option_of
 from fc7.classify.fit.result import FitResult
 from fc7.classify.kinds import NETWORK_COLUMNS
 from fc7.classify.predict.compare import Comparison
@@ -198,7 +199,8 @@ class NetworkChoice:
         chosen = self.recommended
         head = {"svm": "--svm", "softmax": "--softmax", "svm-ovo": "--ovo"}[chosen.fit.classifier.head]
         out = Path(chosen.features).with_suffix(".onnx")
-        return command_line("fit", chosen.features, "--layer", chosen.layer, head, "-o", str(out))
+        labels = option_of(chosen.fit.corrected)
+        return command_line("fit", chosen.features, "--layer", chosen.layer, head, *labels, "-o", str(out))
 
     def to_json(self) -> dict[str, object]:
         """For programs."""

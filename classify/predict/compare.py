@@ -16,16 +16,17 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import COMPARISON_COLUMNS
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
+from fc7.classify.predict.comparison_notes import comparison_notes
 from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache
 from fc7.classify.predict.scoring_run import ScoringRun
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.common.record_repr import one_line_repr
-from fc7.models.common.terminal import counted
 
 # The usual level; below it the difference is called one.
 _LEVEL = 0.05
@@ -49,6 +50,8 @@ class Comparison:
         Labelled images that only one of the two could be asked about, or with different labels.
     failures : list of Failure
         Images that could not be read, sorted by path; each once.
+    corrected : Corrected or None
+        What corrections did to the labels of the first's images.
     """
 
     names: tuple[str, str]
@@ -64,6 +67,7 @@ class Comparison:
     failures: list[Failure]
     notes: tuple[str, ...]
     seconds: float
+    corrected: Corrected | None = None
 
     __repr__ = one_line_repr
 
@@ -130,6 +134,7 @@ class Comparison:
             "unmatched": self.n_unmatched,
             "failures": [{"path": failure.path, "reason": failure.reason} for failure in self.failures],
             "notes": list(self.notes),
+            "corrections": None if self.corrected is None else self.corrected.to_json(),
             "seconds": round(self.seconds, 3),
         }
 
@@ -148,6 +153,7 @@ def compare_classifiers(
     *,
     second_inputs: Sequence[str | Path] | None = None,
     labels: str | Path | None = None,
+    corrections: Corrections | str | Path | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -166,6 +172,8 @@ def compare_classifiers(
         content.
     labels : str, Path or None
         A manifest of path and label, for images.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them.
 
     Raises
     ------
@@ -174,6 +182,7 @@ def compare_classifiers(
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
+    corrections = corrections_given(corrections)
     files = Path(first), Path(second)
     classifiers = [load_classifier(path) for path in files]
     scored = _scored(
@@ -184,6 +193,7 @@ def compare_classifiers(
             if given is not None
         ],
         ScoringRun(options or RunOptions(), progress or Silent(), notify),
+        corrections,
     )
     sides = [side.rows for side in scored]
     pairs, n_unmatched = _matched(*sides)
@@ -218,8 +228,9 @@ def compare_classifiers(
         n_in_train=len(pairs) - len(unseen),
         n_unmatched=n_unmatched,
         failures=_unread(scored),
-        notes=_notes(files, classifiers),
+        notes=comparison_notes(files, classifiers, scored),
         seconds=time.perf_counter() - started,
+        corrected=scored[0].corrected,
     )
 
 
@@ -227,6 +238,7 @@ def _scored(
     classifiers: Sequence[Classifier],
     listings: Sequence[Listing | Path],
     run: ScoringRun,
+    corrections: Corrections | None,
 ) -> list[Scoring]:
     """What each classifier says of its listing, or of the one that there is."""
     with ExitStack() as stack:
@@ -236,7 +248,7 @@ def _scored(
             for listing in listings
         ]
         return [
-            score_labelled(listing, classifier, run, care)
+            score_labelled(listing, classifier, run, care, corrections=corrections)
             for classifier, (listing, care) in zip(classifiers, (recovered[0], recovered[-1]), strict=True)
         ]
 
@@ -267,18 +279,3 @@ def _predictions(classifier: Classifier, rows: EvaluatedRows) -> list[str]:
 def _names(first: Path, second: Path) -> tuple[str, str]:
     """The files' names; with their folders where these are the same."""
     return (first.name, second.name) if first.name != second.name else (str(first), str(second))
-
-
-def _notes(files: Sequence[Path], classifiers: Sequence[Classifier]) -> tuple[str, ...]:
-    notes = [
-        f"{path} keeps no record of what it learned from (an older fc7 made it): its accuracy may be too high"
-        for path, classifier in zip(files, classifiers, strict=True)
-        if classifier.split is None
-    ]
-    missing = set(classifiers[0].classes_) ^ set(classifiers[1].classes_)
-    if missing:
-        notes.append(
-            f"{counted(len(missing), 'class is', 'classes are')} known to one classifier only; the other "
-            "is wrong about their images"
-        )
-    return tuple(notes)

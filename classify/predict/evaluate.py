@@ -16,10 +16,12 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.classify.predict.group_metrics import GroupMetrics, group_metrics
 from fc7.classify.predict.recovery import recover_unless_cache
+from fc7.classify.predict.same_truth import other_truth
 from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.classify.predict.train_overlap import in_train_set
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care
@@ -72,11 +74,14 @@ class Scoring:
     ----------
     unlabelled : int
         Images without a label, which cannot be evaluated.
+    corrected : Corrected or None
+        What corrections did to the labels.
     """
 
     rows: EvaluatedRows
     unlabelled: int
     failures: list[Failure]
+    corrected: Corrected | None = None
 
     __repr__ = one_line_repr
 
@@ -97,6 +102,10 @@ class Evaluation:
         Images that it learned from and that were not evaluated for that.
     unlabelled : int
         Images without a label, which cannot be evaluated.
+    corrected : Corrected or None
+        What corrections did to the labels.
+    notes : tuple of str
+        Whether the labels are those of the fit (`classify.predict.same_truth`), a sentence each.
     """
 
     metrics: Metrics
@@ -108,6 +117,8 @@ class Evaluation:
     unlabelled: int
     failures: list[Failure]
     seconds: float
+    corrected: Corrected | None = None
+    notes: tuple[str, ...] = ()
 
     __repr__ = one_line_repr
 
@@ -120,6 +131,7 @@ def evaluate_images(
     group_by: str | None = None,
     label_by: str | None = None,
     held_out: bool = False,
+    corrections: Corrections | str | Path | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -138,6 +150,8 @@ def evaluate_images(
         As `extract.inputs.listing.list_inputs`, for images.
     held_out : bool
         Leave out the images that the classifier learned from.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them; over the labels of images too.
     notify : callable
         Is given one-line notes.
 
@@ -148,6 +162,7 @@ def evaluate_images(
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
+    corrections = corrections_given(corrections)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     if held_out and classifier.split is None:
         raise UsageError(
@@ -164,7 +179,7 @@ def evaluate_images(
     options = options or RunOptions()
     with recover_unless_cache(listing, None, options, notify) as (listing, care):
         run = ScoringRun(options, progress or Silent(), notify)
-        scoring = score_labelled(listing, classifier, run, care, group_by=group_by)
+        scoring = score_labelled(listing, classifier, run, care, group_by=group_by, corrections=corrections)
     rows = scoring.rows
     if held_out:
         rows = rows.take(np.flatnonzero(~rows.in_train))
@@ -187,6 +202,8 @@ def evaluate_images(
         unlabelled=scoring.unlabelled,
         failures=scoring.failures,
         seconds=time.perf_counter() - started,
+        corrected=scoring.corrected,
+        notes=tuple(other_truth(classifier, scoring.corrected, scoring.rows.sha256, scoring.rows.paths)),
     )
 
 
@@ -197,6 +214,7 @@ def score_labelled(
     care: Care,
     *,
     group_by: str | None = None,
+    corrections: Corrections | None = None,
 ) -> Scoring:
     """Score every labelled image of a listing or a cache.
 
@@ -206,6 +224,8 @@ def score_labelled(
         As `classify.predict.recovery.recover_unless_cache` gives them.
     group_by : str or None
         As for `evaluate_images`; a listing has its groups already.
+    corrections : Corrections or None
+        Labels that go before those of the listing or the cache.
 
     Raises
     ------
@@ -219,22 +239,23 @@ def score_labelled(
     sha256: list[str] = []
     probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
     novelty = [np.empty(0, np.float32)]
-    unlabelled = 0
     failures = list(listing.failures) if isinstance(listing, Listing) else []
     with closing(score_inputs(listing, classifier, run, care)) as done:
         for scored in done:
-            known = [i for i, label in enumerate(scored.labels) if label is not None]
-            unlabelled += len(scored.labels) - len(known)
-            truth += [label for label in scored.labels if label is not None]
-            paths += [scored.paths[i] for i in known]
-            groups += [scored.groups[i] for i in known]
-            sha256 += [scored.sha256[i] for i in known]
-            probabilities.append(scored.probabilities[known])
-            novelty.append(scored.novelty[known])
+            truth += [label or "" for label in scored.labels]
+            paths += scored.paths
+            groups += scored.groups
+            sha256 += scored.sha256
+            probabilities.append(scored.probabilities)
+            novelty.append(scored.novelty)
             failures += scored.failures
-    if not truth:
+    corrected = None
+    if corrections is not None:
+        truth, corrected = corrections.over(paths, sha256, truth)
+    known = np.array([i for i, label in enumerate(truth) if label], np.intp)
+    if not len(known):
         raise DataError(
-            f"none of the {unlabelled} images has a label; put them into one folder per class, or give "
+            f"none of the {len(truth)} images has a label; put them into one folder per class, or give "
             "--labels or --label-by; classify needs no labels"
         )
     if group_by is not None and not isinstance(listing, Listing):
@@ -248,7 +269,9 @@ def score_labelled(
         np.concatenate(novelty),
         in_train_set(classifier, sha256, paths),
     )
-    return Scoring(rows, unlabelled, failures)
+    removed = 0 if corrected is None else corrected.n_removed
+    rows = rows if len(known) == len(truth) else rows.take(known)
+    return Scoring(rows, len(truth) - len(known) - removed, failures, corrected)
 
 
 def _groups_by_path(paths: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:

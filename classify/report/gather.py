@@ -17,10 +17,11 @@ from fc7.classify.data.prepare import duplicates_of
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.data.rows import Table
 from fc7.classify.duplicates.find import Duplicates
-from fc7.classify.fit.next_steps import KnownBeside, next_steps, untried_layers
+from fc7.classify.fit.next_steps import KnownBeside, next_steps, option_of, untried_layers
 from fc7.classify.fit.out_of_fold import OutOfFold, out_of_fold
 from fc7.classify.fit.result import FitOptions, class_weight_of
 from fc7.classify.fit.suspects_from_cache import search_table
+from fc7.classify.predict.same_truth import other_truth
 from fc7.classify.report import image_grids
 from fc7.classify.report.copies import duplicate_grids
 from fc7.classify.report.evaluated import evaluate_cache
@@ -30,6 +31,7 @@ from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
 from fc7.classify.report.report_data import ClassCount, CvPoint, ReportData
+from fc7.extract.inputs.tables.corrections import Corrections, corrections_given
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent
@@ -39,6 +41,7 @@ def gather(
     features: str | Path,
     model: str | Path,
     *,
+    corrections: Corrections | str | Path | None = None,
     tsne: bool = False,
     command: str = "",
     progress: Progress | None = None,
@@ -51,6 +54,8 @@ def gather(
         A cache with the layer that the classifier was fitted on.
     model : str or Path
         A classifier that fit wrote.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them.
     tsne : bool
         Whether the map of the features is t-SNE's and not PCA's.
     command : str
@@ -67,7 +72,7 @@ def gather(
     model = Path(model)
     classifier = load_classifier(model)
     made = classifier.metadata
-    cache = load_for(Path(features), classifier)
+    cache = load_for(Path(features), classifier, corrections_given(corrections))
     table = cache.table()
     parts = (
         None if classifier.split is None else classifier.split.part_of(cache.rows.sha256, cache.rows.paths)
@@ -116,10 +121,13 @@ def gather(
             cache.layers, [cache.rows.layer, *(str(t.get("layer", "")) for t in _list(made.get("tuning")))]
         ),
         layer=("--layer", cache.rows.layer) if len(cache.layers) > 1 else (),
+        corrections=option_of(cache.rows.corrected),
     )
+    corrected = cache.rows.corrected
+    other = other_truth(classifier, corrected, cache.rows.sha256, cache.rows.paths, writes=True)
     return ReportData(
         subject=subject(cache, classifier, table),
-        warnings=warnings(cache, evaluated),
+        warnings=warnings(cache, evaluated, other),
         next_steps=next_steps(
             None if evaluated is None else evaluated.metrics,
             {count.label: (count.train, count.test) for count in counts},
@@ -148,6 +156,7 @@ def gather(
         failures=tuple(cache.failures),
         sha256=tuple(cache.rows.sha256),
         provenance=provenance(cache, classifier, model, command),
+        truth=(*(() if corrected is None else corrected.lines), *other),
         notes=(
             *(str(note) for note in _list(made.get("notes"))),
             *([f"label errors: {suspects.problem}"] if suspects is not None and suspects.problem else []),

@@ -11,6 +11,7 @@ from fc7.classify.data.matching import layer_for
 from fc7.classify.data.rows import Table
 from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.cache.reader import CacheReader, FeatureSet
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.extract.records import Failure
 
 
@@ -48,8 +49,8 @@ class LoadedCache:
         return table_of(self.rows, given_split=False) if self.rows.y.any() else None
 
 
-def load_for(path: Path, classifier: Classifier) -> LoadedCache:
-    """Read the layer whose fingerprint the classifier has.
+def load_for(path: Path, classifier: Classifier, corrections: Corrections | None = None) -> LoadedCache:
+    """Read the layer whose fingerprint the classifier has, with corrections over the labels.
 
     Raises
     ------
@@ -57,8 +58,10 @@ def load_for(path: Path, classifier: Classifier) -> LoadedCache:
         If the cache does not have it.
     CacheError
         If the cache cannot be read.
+    UsageError
+        If the corrections contradict themselves or name no image of the cache.
     """
-    with CacheReader(path) as reader:
+    with CacheReader(path, corrections) as reader:
         layer = layer_for(
             reader, path, classifier.identity, "give the feature cache it was fitted on, or fit again"
         )

@@ -17,6 +17,7 @@ from fc7.classify.report.palette import LIGHT, stand_ins, variables
 from fc7.classify.report.report_data import ReportData
 from fc7.classify.report.svg import inline
 from fc7.classify.report.thumbnails import find_originals, make_thumbnails
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.durable import explained
 from fc7.models.common.progress import Progress
 from fc7.models.outputs.outputs import CallFiles, Destination, Folder, Output
@@ -36,6 +37,8 @@ class ReportSummary:
         Why no image could be found; empty if some were.
     plots : tuple of Path
         Files written beside it.
+    notes : tuple of str
+        What was done to the labels, and whether the classifier was fitted on the same.
     """
 
     out: Path
@@ -44,6 +47,7 @@ class ReportSummary:
     missing: int
     problem: str
     plots: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def make_report(
@@ -53,6 +57,7 @@ def make_report(
     *,
     images: Sequence[str] = (),
     plots: str | Path | Folder | None = None,
+    corrections: Corrections | str | Path | None = None,
     tsne: bool = False,
     command: str = "",
     progress: Progress | None = None,
@@ -61,7 +66,7 @@ def make_report(
 
     Parameters
     ----------
-    features, model, tsne, command, progress
+    features, model, corrections, tsne, command, progress
         As `classify.report.gather.gather`.
     images : sequence of str
         Where the images lie now, if not where extract found them.
@@ -86,7 +91,7 @@ def make_report(
     guard = CallFiles([features, model], again=True)
     out = guard.claim(out, REPORT, makes_folder=True)
     folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
-    data = gather(features, model, tsne=tsne, command=command, progress=progress)
+    data = gather(features, model, corrections=corrections, tsne=tsne, command=command, progress=progress)
     originals = find_originals(data.places, images, Path(features))
     pictures = make_thumbnails(
         originals, {(row, path, data.sha256[row]) for row, path in _shown(data)}, progress
@@ -108,7 +113,13 @@ def make_report(
             written.append(_write(folder.files[f"{name}.svg"], render(figure(LIGHT), "svg")))
     shown = sum(bool(picture.jpeg) for picture in pictures.values())
     return ReportSummary(
-        out.path, len(data_bytes), shown, len(pictures) - shown, originals.problem, tuple(written)
+        out.path,
+        len(data_bytes),
+        shown,
+        len(pictures) - shown,
+        originals.problem,
+        tuple(written),
+        data.truth,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.rows import Table
+from fc7.classify.predict.same_truth import corrections_in_words, corrections_recorded
 from fc7.classify.report.evaluated import EvaluatedImages
 from fc7.classify.report.loading import LoadedCache
 from fc7.classify.report.provenance_text import (
@@ -34,6 +35,7 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
             "Of these",
             f"{cache.n_images:,} found, {cache.header.rows:,} read, {labelled:,} labelled",
         ),
+        *(() if cache.rows.corrected is None else (("Corrections", "; ".join(cache.rows.corrected.lines)),)),
         (
             "Features",
             f"{cache.rows.layer} of {classifier.identity.network}, "
@@ -47,9 +49,9 @@ def subject(cache: LoadedCache, classifier: Classifier, table: Table | None) -> 
     )
 
 
-def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None) -> tuple[str, ...]:
-    """What a reader must know before any metric, a sentence each."""
-    found = []
+def warnings(cache: LoadedCache, evaluated: EvaluatedImages | None, other: Sequence[str]) -> tuple[str, ...]:
+    """What a reader must know before any metric, a sentence each; `other` is what `other_truth` says."""
+    found = [f"{note[0].upper()}{note[1:]}." for note in other]
     if not cache.header.identity.trained:
         found.append(
             f"Network {cache.header.identity.network!r} has random weights: enough to try the tool, no more."
@@ -104,6 +106,7 @@ def provenance(
 ) -> tuple[tuple[str, str], ...]:
     """Where the metrics come from, as names and values; for whoever wants to have them again."""
     identity, header, made = classifier.identity, cache.header, classifier.metadata
+    recorded = corrections_recorded(made)
     lines = [
         ("Network", identity.network + ("" if identity.trained else " (random weights)")),
         ("Layer", cache.rows.layer),
@@ -114,6 +117,7 @@ def provenance(
         *(("Extracted", run_in_words(run)) for run in header.runs),
         ("Classifier", f"{model}, SHA-256 {hashlib.sha256(model.read_bytes()).hexdigest()}"),
         ("Split", split_in_words(made.get("split"))),
+        ("Corrections", "" if recorded is None else corrections_in_words(recorded)),
         ("Calibration", calibration_in_words(made.get("calibration"))),
         ("Fitted with", versions_in_words(made.get("versions"))),
         ("Command", command),

@@ -217,6 +217,8 @@ class ReportData:
         What `fit` noted.
     absent : dict of str to str
         Section -> why it is not there.
+    truth : tuple of str
+        What corrections did to the labels, and whether the classifier was fitted on the same.
     """
 
     subject: tuple[tuple[str, str], ...]
@@ -247,3 +249,4 @@ class ReportData:
     provenance: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     absent: dict[str, str]
+    truth: tuple[str, ...] = ()

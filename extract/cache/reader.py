@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,90 +13,29 @@ from fc7.extract.cache.commit.thumbnail_columns import read_thumbnails
 from fc7.extract.cache.format.columns import texts
 from fc7.extract.cache.format.header import CacheHeader, features_name, open_cache
 from fc7.extract.cache.format.identity import CacheIdentity
+from fc7.extract.cache.rows import FeatureSet as FeatureSet
+from fc7.extract.cache.rows import RowColumns as RowColumns
 from fc7.extract.images.thumbnails import Thumbnails
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError
-from fc7.models.common.record_repr import one_line_repr
-from fc7.models.common.terminal import one_line
 
 # `iter_blocks` gives fewer rows than asked for where they would take more than this.
 _BLOCK_BYTES = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureSet:
-    """All rows of one layer; ``X, y, paths = load_features(...)`` takes out the three most wanted.
-
-    Attributes
-    ----------
-    X : ndarray of shape (n_rows, dim), float32
-    y : ndarray of shape (n_rows,), str
-        Labels; empty for an image without one.
-    paths : list of str
-        Sorted, unique, relative to their root.
-    groups, splits : ndarray of shape (n_rows,), str
-        Empty where there is none.
-    sha256 : list of str
-        Hex digests of the image files.
-    thumbnails : ndarray of shape (n_rows, 96), uint8
-        8 x 8 greys of each image, then 4 x 4 Cb and Cr; zeros where there are none.
-    identity : CacheIdentity
-        Of the whole cache; ``identity.fingerprints[layer]`` is this layer's.
-    roots : tuple of str
-        Where the images lay.
-    """
-
-    X: NDArray[np.float32]
-    y: NDArray[np.str_]
-    paths: list[str]
-    groups: NDArray[np.str_]
-    splits: NDArray[np.str_]
-    sha256: list[str]
-    thumbnails: Thumbnails
-    layer: str
-    identity: CacheIdentity
-    roots: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        rows, dim = self.X.shape
-        classes = len(np.unique(self.y[self.y != ""]))
-        source = one_line(f"{self.layer} of {self.identity.network}")
-        return f"FeatureSet({rows} rows of {dim} features, {source}, {classes} classes)"
-
-    # A union of their types would be wrong for each of the three that a caller unpacks.
-    def __iter__(self) -> Iterator[Any]:
-        """`X`, `y` and `paths`."""
-        return iter((self.X, self.y, self.paths))
-
-    @property
-    def fingerprint(self) -> str:
-        """What made these features."""
-        return self.identity.fingerprints[self.layer]
-
-
-@dataclass(frozen=True, slots=True)
-class RowColumns:
-    """What rows are about; item i of every field is the same row.
-
-    Attributes
-    ----------
-    path, label, group, split, sha256 : list of str
-        Empty texts where there is no label, group or split.
-    """
-
-    path: list[str]
-    label: list[str]
-    group: list[str]
-    split: list[str]
-    size: NDArray[np.int64]
-    mtime_ns: NDArray[np.int64]
-    sha256: list[str]
-
-    __repr__ = one_line_repr
-
-
 class CacheReader:
     """An open cache; a context manager.
+
+    Parameters
+    ----------
+    corrections : Corrections, str, Path or None
+        Or their file: labels that go before those of the cache, in all that is read.
+
+    Attributes
+    ----------
+    corrected : Corrected or None
+        What they did.
 
     Raises
     ------
@@ -106,6 +43,8 @@ class CacheReader:
         If there is no cache, or one of a newer format version.
     CacheCorruptError
         If it is damaged.
+    UsageError, SourceError
+        If the corrections cannot be read, contradict themselves or name no image of the cache.
 
     Examples
     --------
@@ -114,11 +53,17 @@ class CacheReader:
     32 ('tiles',) [(20, 192), (12, 192)]
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, corrections: Corrections | str | Path | None = None) -> None:
         self.path = Path(path)
+        self.corrected: Corrected | None = None
+        self._labels: list[str] | None = None
+        corrections = corrections_given(corrections)
         self._file = open_cache(self.path)
         try:
             self.header = CacheHeader.read(self._file)
+            if corrections is not None:
+                known = self.columns()
+                self._labels, self.corrected = corrections.over(known.path, known.sha256, known.label)
         except BaseException:
             self._file.close()
             raise
@@ -232,9 +177,8 @@ class CacheReader:
             self._file.read(name, start, stop)
             for name in ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
         )
-        return RowColumns(
-            texts(path), texts(label), texts(group), texts(split), size, mtime_ns, texts(sha256)
-        )
+        labels = texts(label) if self._labels is None else self._labels[start:stop]
+        return RowColumns(texts(path), labels, texts(group), texts(split), size, mtime_ns, texts(sha256))
 
     def thumbnails(self) -> Thumbnails:
         """Greys and colours of each image, shape (n_rows, 96); zeros where there are none.
@@ -277,10 +221,13 @@ class CacheReader:
             layer=layer,
             identity=self.identity,
             roots=self.header.roots,
+            corrected=self.corrected,
         )
 
 
-def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
+def load_features(
+    path: str | Path, layer: str | None = None, *, corrections: Corrections | str | Path | None = None
+) -> FeatureSet:
     """Read all rows of a layer into memory.
 
     Parameters
@@ -289,6 +236,9 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
         A cache that `extract` made.
     layer : str or None
         The only or the last one if None.
+    corrections : str, Path, Corrections or None
+        A table of path or sha256, and label, whose labels go before those of the cache; an empty one takes
+        the image's label away (`extract.inputs.tables.corrections`).
 
     Raises
     ------
@@ -298,6 +248,8 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
         If there is no cache, or one of a newer format version.
     CacheCorruptError
         If a row or a text fails a checksum; nothing is returned then.
+    UsageError, SourceError
+        If the corrections cannot be read, contradict themselves or name no image of the cache.
 
     Examples
     --------
@@ -306,5 +258,5 @@ def load_features(path: str | Path, layer: str | None = None) -> FeatureSet:
     >>> X.shape, str(y[0]), paths[0]
     ((32, 192), 'circle', 'circle/0000.jpg')
     """
-    with CacheReader(path) as reader:
+    with CacheReader(path, corrections) as reader:
         return reader.features(reader.layer(layer))

@@ -106,7 +106,10 @@ def extract(
     repair: Annotated[bool, typer.Option("--repair", help="Check stored rows, redo damaged ones.")] = False,
     remove_missing: Annotated[
         bool,
-        typer.Option("--remove-missing", help="Take out rows of images that are gone, however many."),
+        typer.Option(
+            "--remove-missing",
+            help="Take out rows of images that are gone, and labels that --labels lacks, however many.",
+        ),
     ] = False,
     force: Annotated[
         bool,

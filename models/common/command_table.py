@@ -105,7 +105,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "Labels and splits": (
         *("labels", "group_by", "label_by", "split", "ordered", "per_class", "balance", "keep_split"),
-        *("include", "exclude", "duplicates", "test_size", "seed", "split_csv", "held_out"),
+        *("include", "exclude", "duplicates", "test_size", "seed", "split_csv", "held_out", "corrections"),
     ),
     "Learning": (
         *("normalize", "one_se", "class_weight", "refit_all", "reject_precision", "reject_below"),

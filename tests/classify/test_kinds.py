@@ -21,6 +21,7 @@ from tests.support.classify.blobs import fitted
 
 DATA = ROOT / "tests/data"
 EVALUATION = kinds.EVALUATION
+SIDES = "group_1,path_1,label_1,split_1,group_2,path_2,label_2,split_2"
 TEXTS: list[tuple[Kind, str, bool]] = [
     (FAILURES, "path,reason\r\na.jpg,truncated\r\n", True),
     (FAILURES, "path,reason,mine\n", False),
@@ -38,7 +39,11 @@ TEXTS: list[tuple[Kind, str, bool]] = [
     (kinds.SPLIT, "path,label,group,split,sha256\n", True),
     # As people write it for `extract --labels`, and as fc7 did before: it cannot be told whose it is.
     (kinds.SPLIT, "path,label,group,split\na.jpg,x,,train\n", False),
-    (kinds.DUPLICATES, f"cosine,exact,different_labels,{','.join(kinds.DUPLICATE_COLUMNS[4:])}\n", True),
+    (kinds.DUPLICATES, f"cosine,exact,different_labels,{SIDES}\n", True),
+    (kinds.DUPLICATES, f"cosine,exact,thumbnails,different_labels,{SIDES}\n", True),
+    (kinds.DUPLICATES, f"{','.join(kinds.DUPLICATE_COLUMNS)}\n", True),
+    (kinds.SUSPECTS, f"{','.join(kinds.SUSPECT_COLUMNS)}\n", True),
+    (kinds.SUSPECTS, "path,label,suggested,confidence,suggested_confidence,copy,p_wrong\n", True),
     (kinds.SUSPECTS, "path,label,suggested,confidence,suggested_confidence,copy\n", True),
     (kinds.SUSPECTS, "path,label,suggested,confidence,suggested_confidence,copy,looked at\n", False),
     (kinds.NETWORKS, f"{','.join(kinds.NETWORK_COLUMNS)}\n", True),

@@ -35,10 +35,12 @@ from fc7.models.common.files import refuse_pipe
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""
 
-_PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
-# Read where none of these is there: a table may number its rows and name files too.
-_ID_NAMES = ("id", "image_id", "image_name")
-_LABEL_NAMES = ("label", "class", "classid")
+PATH_NAMES = ("path", "filename", "file_name", "filepath", "file", "image")
+"""What the column of paths may be called."""
+ID_NAMES = ("id", "image_id", "image_name")
+"""The same where none of `PATH_NAMES` is there: a table may number its rows and name files too."""
+LABEL_NAMES = ("label", "class", "classid")
+"""What the column of labels may be called."""
 SPLIT_VALUES = {
     "train": "train",
     "training": "train",
@@ -97,8 +99,8 @@ class _ManifestColumns:
 
 def has_header(text: str, path: Path) -> bool:
     """Whether the first line of a table names the columns of paths and of labels."""
-    _, header = next(_records(text, _separator(text, path, ""), "", []), (1, []))
-    return _named(header, (*_PATH_NAMES, *_ID_NAMES)) and _named(header, _LABEL_NAMES)
+    _, header = next(records(text, separator_of(text, path), []), (1, []))
+    return is_header(header)
 
 
 def manifest_of(text: str, path: Path, name: str) -> Manifest:
@@ -120,7 +122,7 @@ def manifest_of(text: str, path: Path, name: str) -> Manifest:
         at most `MOST_MISTAKES` of them.
     """
     rows, mistakes = list[ManifestRow](), list[str]()
-    lines = _records(text, _separator(text, path, name), name, mistakes)
+    lines = records(text, separator_of(text, path), mistakes)
     _, header = next(lines, (1, []))
     columns = _columns(header, name)
     seen: dict[str, int] = {}
@@ -147,8 +149,8 @@ def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
     return f"{name}: {len(mistakes)} bad {lines}; nothing was done, repair them and run again\n  {shown}{end}"
 
 
-def text_of(path: Path, name: str) -> str:
-    """The text of the file of `--labels`.
+def text_of(path: Path, name: str, option: str = "--labels") -> str:
+    """The text of the file of an option.
 
     Raises
     ------
@@ -161,9 +163,9 @@ def text_of(path: Path, name: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError as exc:
-        raise UsageError(f"--labels {name}: no such file") from exc
+        raise UsageError(f"{option} {name}: no such file") from exc
     except OSError as exc:
-        raise SourceError(f"--labels {name}: cannot be read: {exc.strerror or exc}") from exc
+        raise SourceError(f"{option} {name}: cannot be read: {exc.strerror or exc}") from exc
     if data.startswith(_UTF_16):
         raise SourceError(f"{name}: is in UTF-16; save it as CSV in UTF-8")
     try:
@@ -176,18 +178,31 @@ def text_of(path: Path, name: str) -> str:
         ) from exc
 
 
-def _separator(text: str, path: Path, name: str) -> str:
+def is_header(fields: Sequence[str], keys: Sequence[str] = (*PATH_NAMES, *ID_NAMES)) -> bool:
+    """Whether a line names a column of `keys`, which images are known by, and one of labels."""
+    names = {field.strip().lower() for field in fields}
+    return not names.isdisjoint(keys) and not names.isdisjoint(LABEL_NAMES)
+
+
+def separator_of(text: str, path: Path, keys: Sequence[str] = (*PATH_NAMES, *ID_NAMES)) -> str:
+    """What separates the fields of a table; `keys` as `is_header` takes them."""
     if path.suffix.lower() in (".tsv", ".tab"):
         return "\t"
     for separator in _SEPARATORS:
-        _, header = next(_records(text, separator, name, []), (1, []))
-        if _named(header, (*_PATH_NAMES, *_ID_NAMES)) and _named(header, _LABEL_NAMES):
+        _, header = next(records(text, separator, []), (1, []))
+        if is_header(header, keys):
             return separator
     return ","
 
 
-def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Every line that is not empty, with the number it begins at."""
+def records(text: str, separator: str, mistakes: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Every line that is not empty, with the number it begins at; the header is the first.
+
+    Parameters
+    ----------
+    mistakes : list of str
+        Takes in what ends the table early.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
@@ -206,16 +221,22 @@ def _records(text: str, separator: str, name: str, mistakes: list[str]) -> Itera
 def _columns(header: Sequence[str], name: str) -> _ManifestColumns:
     names = [field.strip().lower() for field in header]
     return _ManifestColumns(
-        _column(names, _PATH_NAMES, name, _ID_NAMES),
-        _column(names, _LABEL_NAMES, name),
+        column(names, PATH_NAMES, name, ID_NAMES),
+        column(names, LABEL_NAMES, name),
         names.index("group") if "group" in names else None,
         names.index("split") if "split" in names else None,
         len(names),
     )
 
 
-def _column(names: Sequence[str], accepted: Sequence[str], name: str, last: Sequence[str] = ()) -> int:
-    """The column of the first accepted name, or of the only other one; then of the only one of `last`."""
+def column(names: Sequence[str], accepted: Sequence[str], name: str, last: Sequence[str] = ()) -> int:
+    """The column of the first accepted name, or of the only other one; then of the only one of `last`.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it cannot be told which of several it is.
+    """
     for candidates in (accepted[:1], accepted[1:], last):
         found = [i for i, column in enumerate(names) if column in candidates]
         if len(found) == 1:
@@ -230,17 +251,20 @@ def _column(names: Sequence[str], accepted: Sequence[str], name: str, last: Sequ
     )
 
 
-def _named(header: Sequence[str], accepted: Sequence[str]) -> bool:
-    return any(field.strip().lower() in accepted for field in header)
+def wrong_count(fields: Sequence[str], count: int) -> str | None:
+    """What to say of a line that has not as many fields as the header; None if it has."""
+    if len(fields) == count:
+        return None
+    hint = "; quote fields that hold the separator" if len(fields) > count else ""
+    return f"{len(fields)} fields, the header has {count}{hint}"
 
 
 def _row(
     line: int, fields: Sequence[str], columns: _ManifestColumns, seen: dict[str, int]
 ) -> ManifestRow | str:
     """A row, or what is wrong with it."""
-    if len(fields) != columns.count:
-        hint = "; quote fields that hold the separator" if len(fields) > columns.count else ""
-        return f"{len(fields)} fields, the header has {columns.count}{hint}"
+    if (why := wrong_count(fields, columns.count)) is not None:
+        return why
     path = fields[columns.path]
     if not path.strip():
         return "no path"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import shutil
 
 import numpy as np
@@ -66,11 +68,19 @@ def test_every_planted_copy_is_listed_and_wrong_labels_come_first(cli: CommandLi
     conflicts = {frozenset(i["path"] for i in pair["images"]) for pair in answer["label_conflicts"]}
     assert conflicts == {pair for pair in PLANTED if len({path.split("/")[0] for path in pair}) == 2}
     lines = lines_of(cli.folder / "pairs.csv")
-    assert [line["different_labels"] for line in lines] == ["true"] * 2 + ["false"] * 4
-    assert {frozenset((line["path_1"], line["path_2"])) for line in lines} == PLANTED
-    assert [line["exact"] for line in lines].count("true") == 1
+    # Two images of each pair have a line each.
+    assert [line["different_labels"] for line in lines] == ["true"] * 4 + ["false"] * 8
+    assert {frozenset((line["path"], line["other_path"])) for line in lines} == PLANTED
+    assert len({line["path"] for line in lines}) == 12
+    assert all(line["label"] == line["path"].split("/")[0] for line in lines)
+    for line in lines:
+        content = (cli.folder / "imgs" / line["path"]).read_bytes()
+        assert line["sha256"] == hashlib.sha256(content).hexdigest()
+    assert [line["exact"] for line in lines].count("true") == 2
     assert {line["thumbnails"] for line in lines if line["exact"] == "true"} == {"false"}
-    assert answer["found_by_thumbnails"] == [line["thumbnails"] for line in lines].count("true")
+    assert 2 * answer["found_by_thumbnails"] == [line["thumbnails"] for line in lines].count("true")
+    # One label against one: neither is that of most.
+    assert {line["suggested"] for line in lines} == {""}
     text = cli.good("duplicates").out
     assert text.index("2 pairs under two labels") < text.index("6 pictures that are there more than once")
     assert "cosine of centred features at least" not in text
@@ -154,6 +164,38 @@ def test_the_options_of_the_split_reach_the_classifier(cli: CommandLine) -> None
     ran = cli("fit", "--force", "--include", "bleu")
     assert ran.code == 2
     assert "similar are 'blue'" in ran.err
+
+
+def test_what_most_copies_are_labelled_is_suggested_and_the_table_is_one_of_corrections(
+    cli: CommandLine,
+) -> None:
+    folder = cli.folder / "votes"
+    for colour in ("red", "green", "blue"):
+        (folder / colour).mkdir(parents=True)
+        for i in range(10):
+            textured(colour, i).save(folder / colour / f"{i:03}.png")
+    for name in ("red/again.png", "green/wrong.png"):
+        shutil.copy(folder / "red/003.png", folder / name)
+    cli.good("extract", "votes", "--network", "tiny", "-o", "votes.h5")
+    cli.good("duplicates", "votes.h5", "--threshold", "1", "--csv", "votes.csv")
+    lines = {line["path"]: line for line in lines_of(cli.folder / "votes.csv")}
+    assert {path: line["suggested"] for path, line in lines.items()} == {
+        "red/003.png": "", "red/again.png": "", "green/wrong.png": "red",
+    }  # fmt: skip
+    for line in lines.values():
+        line["label"] = line["suggested"] or line["label"]
+    with (cli.folder / "votes.csv").open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, lines["red/003.png"])
+        table.writeheader()
+        table.writerows(lines.values())
+    ran = cli.good(
+        "duplicates", "votes.h5", "--threshold", "1", "--corrections", "votes.csv", "--csv", "next.csv"
+    )
+    assert "1 label corrected, 0 images taken out (votes.csv)" in ran.out
+    assert "under two labels" not in ran.out
+    assert {line["path"]: line["label"] for line in lines_of(cli.folder / "next.csv")} == {
+        path: line["label"] for path, line in lines.items()
+    }
 
 
 def test_an_unlabelled_cache_has_duplicates_too(cli: CommandLine) -> None:

@@ -104,7 +104,12 @@ def test_labels_come_first_and_their_commands_have_the_cache() -> None:
     assert copies.sentence.startswith("2 groups of look-alikes have different labels")
     assert words(copies) == ["duplicates", "my features.h5"]
     assert labels.sentence.startswith("1 label may be wrong")
-    assert words(labels) == ["suspects", "my features.h5"]
+    assert words(labels) == ["suspects", "my features.h5", "--csv", "fixes.csv"]
+    assert "then fit with --corrections fixes.csv" in labels.sentence
+    (again,) = next_steps(
+        None, {}, replace(NOTHING, n_suspects=1, corrections=("--corrections", "fixes.csv"))
+    )
+    assert words(again)[2:] == ["--corrections", "fixes.csv", "--csv", "fixes-2.csv"]
 
 
 @pytest.mark.parametrize(("gain", "error", "advised"), [(0.05, 0.01, True), (0.05, 0.04, False)])

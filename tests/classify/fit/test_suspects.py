@@ -188,7 +188,8 @@ def test_the_command_lists_them_as_text_json_and_csv(cli: CommandLine) -> None:
     assert lines_of(cli.folder / "wrong.csv")[0]["path"] == "green/=evil,\"'.png"
     with (cli.folder / "wrong.csv").open(newline="", encoding="utf-8") as stream:
         header = next(csv.reader(stream))
-    assert header == ["path", "label", "suggested", "confidence", "suggested_confidence", "copy", "p_wrong"]
+    assert header[:4] == ["path", "sha256", "label", "suggested"]
+    assert header[4:] == ["confidence", "suggested_confidence", "copy", "p_wrong"]
     found = read_json(cli.good("suspects", "features.h5", "--json", "-C", "10").out)
     assert (found["labelled"], found["unclassified"], found["C"]) == (25, 0, 10)
     best = found["suspects"][0]

@@ -154,7 +154,7 @@ def test_what_is_wrong_with_the_data_is_named(page: Page) -> None:
     advice = page.section("next")
     assert "1 group of look-alikes has different labels" in advice
     assert "duplicates features.h5" in advice
-    assert "suspects features.h5" in advice
+    assert "suspects features.h5 --csv fixes.csv" in advice
     failures = page.section("failures")
     assert "1 of 39 images could not be read" in failures
     assert "broken<i>.png" in failures
