@@ -96,7 +96,7 @@ def choose(
     guard = guard_for(list(images or ()), corrected.corrections, labels=labels, force=force)
     folder = guard.folder(output, caches_of(candidates), "-o")
     out = None if csv is None else guard.claim(csv, NETWORKS, "--csv", makes_folder=True)
-    from fc7.classify.commands.summaries import choice_report
+    from fc7.classify.commands.texts.summaries import choice_report
     from fc7.classify.network_choice.choose_network import ChoiceOptions, choose_network
     from fc7.extract.options import ExtractOptions
     from fc7.models.outputs.csv_rows import write_table

@@ -83,7 +83,7 @@ def classify(
     guard = guard_for(list(inputs), model, force=force)
     out = None if printed else output if to_stdout else guard.claim(output or _PREDICTIONS, PREDICTIONS)
     sheet_out = None if html is None else guard.claim(html, SHEET, "--html", makes_folder=True)
-    from fc7.classify.commands.summaries import classify_json, classify_report, predictions_table
+    from fc7.classify.commands.texts.summaries import classify_json, classify_report, predictions_table
     from fc7.classify.gallery.after import Shown, show_predictions
     from fc7.classify.predict.predict import classify_images
     from fc7.extract.options import RunOptions
@@ -129,7 +129,7 @@ def demo(
     photographs too; without any it has random weights. Nothing is downloaded.
     """
     from fc7.classify.commands.demo import run_demo
-    from fc7.classify.commands.demo_text import demo_report
+    from fc7.classify.commands.texts.demo_text import demo_report
 
     summary = run_demo(folder, seed, force=force, say=notifier(quiet, verbose), progress=make_progress(quiet))
     if not quiet:

@@ -55,7 +55,7 @@ def compare(
     read = (first, second, features_b, corrected.corrections)
     guard = guard_for(list(inputs), *read, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
-    from fc7.classify.commands.summaries import comparison_report
+    from fc7.classify.commands.texts.summaries import comparison_report
     from fc7.classify.predict.compare import compare_classifiers
     from fc7.extract.options import RunOptions
     from fc7.models.outputs.csv_rows import write_table

@@ -65,7 +65,7 @@ def duplicates(
     from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
-    from fc7.classify.commands.duplicates_text import (
+    from fc7.classify.commands.texts.duplicates_text import (
         duplicates_csv,
         duplicates_json,
         duplicates_report,

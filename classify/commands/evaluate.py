@@ -63,7 +63,7 @@ def evaluate(
 
     guard = guard_for(list(inputs), model, corrected.corrections, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
-    from fc7.classify.commands.summaries import evaluation_json, evaluation_report
+    from fc7.classify.commands.texts.summaries import evaluation_json, evaluation_report
     from fc7.classify.predict.evaluate import evaluate_images
     from fc7.classify.predict.evaluation_csv import write_evaluation
     from fc7.extract.options import RunOptions

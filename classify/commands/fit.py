@@ -103,7 +103,7 @@ def fit(
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     from fc7.classify.advice.after_fit import after_fit
-    from fc7.classify.commands.fit_text import advice_report, fit_json, fit_report
+    from fc7.classify.commands.texts.fit_text import advice_report, fit_json, fit_report
     from fc7.classify.data.load import EVERY_LAYER
     from fc7.classify.fit.from_cache import fit_cache
 

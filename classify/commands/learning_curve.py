@@ -68,7 +68,7 @@ def learning_curve(
 
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
-    from fc7.classify.commands.summaries import learning_curve_report
+    from fc7.classify.commands.texts.summaries import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
     from fc7.models.outputs.csv_rows import write_table
 

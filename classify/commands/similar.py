@@ -68,7 +68,7 @@ def similar(
     guard = guard_for(images, features, force=force)
     csv_out = None if table is None else guard.claim(table, SIMILAR, "--csv")
     html_out = None if html is None else guard.claim(html, SIMILAR_SHEET, "--html", makes_folder=True)
-    from fc7.classify.commands.similar_text import similar_json, similar_text, write_similar_csv
+    from fc7.classify.commands.texts.similar_text import similar_json, similar_text, write_similar_csv
     from fc7.classify.similar.similar import similar_images
     from fc7.extract.options import RunOptions
 

@@ -81,7 +81,7 @@ def suspects(
     from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
-    from fc7.classify.commands.suspects_text import suspects_json, suspects_text, write_suspects_csv
+    from fc7.classify.commands.texts.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
 

@@ -12,7 +12,7 @@ import pytest
 from fc7.classify.advice import after_fit as module
 from fc7.classify.advice import other_features
 from fc7.classify.advice.after_fit import Baseline, after_fit
-from fc7.classify.commands.fit_text import advice_report, fit_json
+from fc7.classify.commands.texts.fit_text import advice_report, fit_json
 from fc7.classify.fit.fit import FitOptions, FitResult
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.next_steps import Advice

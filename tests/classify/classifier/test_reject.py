@@ -16,7 +16,7 @@ from fc7.classify.classifier.rejection import (
     rejection_label,
     trade_offs,
 )
-from fc7.classify.commands.fit_text import fit_report
+from fc7.classify.commands.texts.fit_text import fit_report
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.metrics.intervals import wilson_interval, wilson_lower

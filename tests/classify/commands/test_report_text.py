@@ -8,8 +8,8 @@ from unicodedata import east_asian_width
 import numpy as np
 import pytest
 
-from fc7.classify.commands.fit_text import fit_json, fit_report
-from fc7.classify.commands.metrics_text import evaluate_report, metrics_json
+from fc7.classify.commands.texts.fit_text import fit_json, fit_report
+from fc7.classify.commands.texts.metrics_text import evaluate_report, metrics_json
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from fc7.classify.metrics.metrics import compute_metrics
 from tests.support.classify.blobs import blobs, names

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.classify.commands.fit_text import fit_report
+from fc7.classify.commands.texts.fit_text import fit_report
 from fc7.classify.data.leakage import Leakage
 from fc7.classify.duplicates import distances
 from fc7.classify.duplicates.distances import FeatureDistances

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.commands.fit_text import fit_json, fit_report
+from fc7.classify.commands.texts.fit_text import fit_json, fit_report
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.classify.fit.from_cache import fit_cache

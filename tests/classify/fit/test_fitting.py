@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.commands.fit_text import fit_report
+from fc7.classify.commands.texts.fit_text import fit_report
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
 from fc7.models.common.errors import DataError, UsageError
 from tests.support.classify.blobs import IDENTITY, blobs, names

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import normalize as unit_rows
 from sklearn.svm import LinearSVC
 
-from fc7.classify.commands.summaries import learning_curve_report
+from fc7.classify.commands.texts.summaries import learning_curve_report
 from fc7.classify.data.split_groups import count_table
 from fc7.classify.fit.learning_curve import CodedRows, LearningCurve, _draw, learning_curve
 from fc7.classify.fit.result import FitOptions

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fc7.classify.classifier.artifact import load_classifier
-from fc7.classify.commands.fit_text import fit_json, fit_report
-from fc7.classify.commands.summaries import learning_curve_report
-from fc7.classify.commands.suspects_text import suspects_json, suspects_text
+from fc7.classify.commands.texts.fit_text import fit_json, fit_report
+from fc7.classify.commands.texts.summaries import learning_curve_report
+from fc7.classify.commands.texts.suspects_text import suspects_json, suspects_text
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.fit import fit_classifier

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 import fc7
-from fc7.classify.commands.summaries import choice_report
+from fc7.classify.commands.texts.summaries import choice_report
 from fc7.classify.network_choice import extracted
 from fc7.classify.network_choice.candidates import candidates_of
 from fc7.classify.network_choice.result import NetworkChoice, Speed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fc7.classify.commands.suspects_text import corrected_lines
+from fc7.classify.commands.texts.suspects_text import corrected_lines
 from fc7.classify.kinds import DUPLICATE_COLUMNS, DUPLICATES
 from fc7.models.common.terminal import counted, one_line
 from fc7.models.outputs.csv_rows import write_table

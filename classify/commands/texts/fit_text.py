@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fc7.classify.classifier.rejection import TradeOff
-from fc7.classify.commands.duplicates_text import duplicates_line
-from fc7.classify.commands.metrics_text import MOST_CLASSES, evaluate_report, novel_names, share_of
+from fc7.classify.commands.texts.duplicates_text import duplicates_line
+from fc7.classify.commands.texts.metrics_text import MOST_CLASSES, evaluate_report, novel_names, share_of
 from fc7.classify.fit.cross_validate import Tuned
 from fc7.classify.fit.next_steps import NO_ADVICE, Advice
 from fc7.classify.fit.result import FitResult

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fc7.classify.commands.metrics_text import evaluate_report, groups_report, metrics_json, novel_names
+from fc7.classify.commands.texts.metrics_text import evaluate_report, groups_report, metrics_json, novel_names
 from fc7.classify.data.rows import left_out_note
 from fc7.classify.metrics.intervals import wilson_interval
 from fc7.extract.records import Failure
