@@ -129,7 +129,7 @@ def demo(
     photographs too; without any it has random weights. Nothing is downloaded.
     """
     from fc7.classify.commands.demo import run_demo
-    from fc7.classify.commands.texts.demo_text import demo_report
+    from fc7.classify.commands.demo_text import demo_report
 
     summary = run_demo(folder, seed, force=force, say=notifier(quiet, verbose), progress=make_progress(quiet))
     if not quiet:

@@ -21,7 +21,7 @@ from fc7.classify.commands.demo import (
     run_demo,
     sample_photographs,
 )
-from fc7.classify.commands.texts.demo_text import demo_report
+from fc7.classify.commands.demo_text import demo_report
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
