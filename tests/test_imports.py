@@ -26,7 +26,8 @@ DOORS = {
     ),
     "pillow_heif": ("extract/images/codecs/heif.py",),
     "imagecodecs": ("extract/images/codecs/codecs.py",),
-    "onnxruntime": ("extract/engine/engine.py",),
+    # The second reaches its quantiser alone, and runs nothing.
+    "onnxruntime": ("extract/engine/engine.py", "extract/engine/quantiser.py"),
     "fsspec": ("extract/inputs/remote/store.py",),
     "aiohttp": ("extract/inputs/remote/store.py",),
     "h5py": (
@@ -75,6 +76,7 @@ LIGHT = [
     "classify/commands/imagenet.py",
     "classify/commands/report.py",
     "classify/commands/suspects.py",
+    "classify/quantise/command.py",
 ]
 HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
 
