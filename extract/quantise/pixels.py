@@ -11,7 +11,7 @@ from fc7.models.common.progress import Progress
 from fc7.models.network.spec import PreprocessSpec
 
 MOST = 256
-"""The recipes of tests/benchmarks/NOTES.md were compared with 96; ranges hardly grow after the first few."""
+"""More than the 96 that the recipes of tests/benchmarks/NOTES.md were compared with."""
 
 
 def calibration_pixels(listing: Listing, spec: PreprocessSpec, progress: Progress) -> Pixels:
