@@ -13,7 +13,7 @@ the like).
 from __future__ import annotations
 
 import numpy as np
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, version_converter
 
 from fc7.models.common.errors import WeightsError
 from fc7.models.graph.files import constant_values, named_array
@@ -40,6 +40,8 @@ _MOVES = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", 
 # Attributes of ONNX Runtime's own operators that the plain ones lack.
 _OWN = ("channels_last", "opset")
 _SUFFIX = "_quantized"
+# DequantizeLinear has an axis, which a scale for each channel needs, from this operator set on.
+_PER_CHANNEL_OPSET = 13
 
 
 def qdq_form(model: ModelProto, name: str) -> ModelProto:
@@ -65,13 +67,22 @@ def qdq_form(model: ModelProto, name: str) -> ModelProto:
     rewriter = _Rewriter(model, name)
     for node in model.graph.node:
         rewriter.add(node)
-    return with_parts(
+    rewritten = with_parts(
         model,
         nodes=rewriter.nodes,
         initializers=[*model.graph.initializer, *rewriter.arrays],
         inputs=model.graph.input,
         outputs=model.graph.output,
     )
+    return raised(rewritten) if rewriter.by_channel else rewritten
+
+
+def raised(model: ModelProto) -> ModelProto:
+    """The graph in an operator set whose DequantizeLinear takes a scale for each channel."""
+    stamps = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if all(stamp >= _PER_CHANNEL_OPSET for stamp in stamps):
+        return model
+    return version_converter.convert_version(model, _PER_CHANNEL_OPSET)
 
 
 class _Rewriter:
@@ -79,6 +90,7 @@ class _Rewriter:
 
     def __init__(self, model: ModelProto, name: str) -> None:
         self.nodes: list[NodeProto] = []
+        self.by_channel = False
         self.arrays = list[TensorProto]()
         self._file = name
         self._constants = constant_values(model)
@@ -115,9 +127,10 @@ class _Rewriter:
                 "quantise it in the QDQ form"
             )
         axis = 0 if plain == "Conv" else _column_axis(node)
-        inputs = [
-            self._single(*node.input[place : place + 3], axis=axis if place else None) for place in places
-        ]
+        inputs = []
+        for place in places:
+            tensor, scale, zero = node.input[place : place + 3]
+            inputs.append(self._single(tensor, scale, zero, axis if place else None))
         bias = _BIAS.get(node.op_type, len(node.input))
         if bias < len(node.input) and node.input[bias]:
             inputs.append(self._bias(node, bias))
@@ -147,10 +160,11 @@ class _Rewriter:
         """The floating-point numbers that a tensor of integers stands for."""
         if tensor not in self._floats:
             name = f"{tensor} (float)"
-            channels = axis is not None and self._constant(scale).size > 1
-            attributes = {"axis": axis} if channels else {}
             pair = [part for part in (scale, zero) if part]
-            self.nodes.append(helper.make_node("DequantizeLinear", [tensor, *pair], [name], **attributes))
+            self.nodes.append(helper.make_node("DequantizeLinear", [tensor, *pair], [name]))
+            if axis is not None and self._constant(scale).size > 1:
+                self.nodes[-1].attribute.append(helper.make_attribute("axis", axis))
+                self.by_channel = True
             self._floats[tensor] = name
         return self._floats[tensor]
 
@@ -160,7 +174,7 @@ class _Rewriter:
         name = f"{node.output[0]} (scale of its bias)"
         self.arrays.append(named_array(scale.astype(np.float32), name))
         self._constants[name] = scale
-        return self._single(node.input[place], name, "", axis=0)
+        return self._single(node.input[place], name, "", 0)
 
     def _constant(self, name: str) -> np.ndarray:
         if name not in self._constants:

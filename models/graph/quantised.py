@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from onnx import ModelProto, NodeProto, TensorProto, version_converter
+from onnx import ModelProto, NodeProto, TensorProto
 
 from fc7.models.common.errors import WeightsError
 from fc7.models.graph.digest import tensor_digests
 from fc7.models.graph.files import damage
 from fc7.models.graph.intake import take_in
+from fc7.models.graph.qdq_form import raised
 from fc7.models.graph.surgery import (
     cut,
     image_input,
@@ -24,8 +25,6 @@ from fc7.models.network.spec import LayerSpec
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 """What is computed in integers; LRN, softmax and sums never are (tests/benchmarks/NOTES.md)."""
 _MARKS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
-# DequantizeLinear has an axis, which a scale for each channel needs, from this operator set on.
-_PER_CHANNEL_OPSET = 13
 
 
 def is_quantised(model: ModelProto) -> bool:
@@ -64,11 +63,9 @@ def to_quantise(model: ModelProto, name: str) -> ModelProto:
     ends = [out for node in model.graph.node for out in node.output if out and out not in read]
     # An end that others read would be renamed by the quantiser.
     model = cut(model, ends)
-    if any(
-        entry.domain in ("", "ai.onnx") and entry.version < _PER_CHANNEL_OPSET for entry in model.opset_import
-    ):
-        with damage(name):
-            model = take_in(version_converter.convert_version(model, _PER_CHANNEL_OPSET), name)
+    with damage(name):
+        if (newer := raised(model)) is not model:
+            model = take_in(newer, name)
     taken: set[str] = set()
     for node in model.graph.node:
         if not node.name or node.name in taken:
