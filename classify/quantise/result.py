@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fc7.classify.quantise.accuracy import AccuracyChange
 from fc7.extract.engine.side_by_side import Speeds
 from fc7.models.common.names import shortened
+from fc7.models.common.program import pip_install
 from fc7.models.common.record_repr import one_line_repr
 from fc7.models.common.terminal import counted
 
@@ -72,16 +73,22 @@ class QuantiseReport:
                 f"{MOST_LOSS} are allowed{noise}; use {self.of}, or quantise it on more images like yours"
             )
         if self.speeds.ratio < 1:
-            why = (
-                "this CPU has no instructions for 8-bit products (VNNI, AMX)"
-                if self.integer_products is False
-                else f"the engine is {self.speeds.engines[1]}, and OpenVINO gains most from integers"
-            )
             found.append(
-                f"WARNING: {self.name} is slower here than {self.of}, {self.speeds.ratio:.2f} times its "
-                f"rate: {why}"
+                f"WARNING: {self.name} is slower here than {self.of}, {self.speeds.ratio:.2f} times its rate"
+                f"{self._why_slow()}"
             )
         return found
+
+    def _why_slow(self) -> str:
+        if self.integer_products is False:
+            return ": this CPU has no instructions for 8-bit products (VNNI, AMX)"
+        if any(engine.endswith("bf16") for engine in self.speeds.engines):
+            return ": this CPU multiplies bfloat16 too, about as fast as integers"
+        if self.speeds.engines[1].startswith("CPUExecutionProvider"):
+            return (
+                f": ONNX Runtime's CPU provider gains nothing; {pip_install('fc7[openvino]')} brings OpenVINO"
+            )
+        return ""
 
     def to_text(self) -> str:
         """A few lines."""

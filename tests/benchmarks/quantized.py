@@ -162,7 +162,7 @@ def report(
         )
 
 
-def speed(networks: list[StoredNetwork], rounds: int = 5) -> None:
+def speed(networks: list[StoredNetwork], rounds: int) -> None:
     """Processor milliseconds for an image, medians of interleaved rounds."""
     ways = {
         "CPU provider fp32": RunOptions(device="cpu"),
@@ -173,6 +173,7 @@ def speed(networks: list[StoredNetwork], rounds: int = 5) -> None:
     for network in networks:
         for way, how in ways.items():
             layer = network.spec.default_layer
+            how = dataclasses.replace(how, batch_size=16)
             session = open_session(network.graph_path, network.spec, [layer], how)
             engine = f"{session.engine.provider} {session.engine.precision}"
             sessions[f"{network.spec.name}, {way} ({engine})"] = session, network.spec.preprocess
@@ -182,15 +183,13 @@ def speed(networks: list[StoredNetwork], rounds: int = 5) -> None:
             shape = (session.batch_size, spec.crop_height, spec.crop_width, 3)
             pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
             began = time.process_time()
-            for _ in range(-(-64 // session.batch_size)):
-                session.run(pixels)
+            session.run(pixels)
             if measured:
-                done = session.batch_size * -(-64 // session.batch_size)
-                times[name].append(1000 * (time.process_time() - began) / done)
+                times[name].append(1000 * (time.process_time() - began) / session.batch_size)
     first = next(iter(times.values()))
     for name, found in times.items():
         ratio = statistics.median(a / b for a, b in zip(first, found, strict=True))
-        print(f"{name}: {statistics.median(found):.2f} ms an image, {ratio:.2f} times the first")
+        print(f"{name}: {statistics.median(found):.2f} ms an image, {ratio:.2f} times as fast as the first")
 
 
 def main() -> None:
@@ -200,11 +199,12 @@ def main() -> None:
     parser.add_argument("--network", required=True, help="a network of the store")
     parser.add_argument("--splits", type=int, default=30)
     parser.add_argument("--recipe", choices=[*RECIPES, "ours"], action="append")
+    parser.add_argument("--rounds", type=int, default=5, help="with --speed")
     parser.add_argument("--speed", metavar="INTEGERS", help="compare speed with this network of the store")
     chosen = parser.parse_args()
     stored = store.load(chosen.network)
     if chosen.speed:
-        speed([stored, store.load(chosen.speed)])
+        speed([stored, store.load(chosen.speed)], chosen.rounds)
         return
     images = list_inputs(chosen.folders[:1])
     step = max(1, len(images.images) // _CALIBRATION)
