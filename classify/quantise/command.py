@@ -35,7 +35,7 @@ def quantize(
 ) -> None:
     """Make a network in 8-bit integers of one in the network store.
 
-    A quarter of the size, and faster with OpenVINO on a CPU that multiplies integers (VNNI) and not bfloat16.
+    A quarter of the size, and faster with OpenVINO on a CPU that multiplies integers (VNNI, AMX).
     Ranges are measured on up to 256 of the images. Layers whose integers move the features most stay in
     single precision. It is a network of its own: its features never mix with those of the original. Cosine,
     change of accuracy over 30 splits and speed are printed; a loss of more than 0.3 points is a warning,

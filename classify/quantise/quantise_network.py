@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fc7.classify.quantise.accuracy import AccuracyChange, accuracy_change
@@ -77,9 +77,9 @@ def quantise_network(
             else "nothing was added to the network store"
         )
         raise StoppedError(f"stopped; {where}") from exc
-    except Fc7Error as exc:
+    except Fc7Error:
         if made is not None:
-            exc.add_note(f"{options.name} is in the network store")
+            notify(f"{options.name} is in the network store, and was not compared with {name}")
         raise
     finally:
         progress.finish()
@@ -120,15 +120,6 @@ def _features(listing: Listing, network: str, layer: str, how: RunOptions, progr
     """The rows of all images that can be read, on one engine."""
     with tempfile.TemporaryDirectory(prefix="fc7-quantise-") as folder:
         out = Path(folder) / "features.h5"
-        chosen = ExtractOptions(
-            device=how.device,
-            precision=how.precision,
-            batch_size=how.batch_size,
-            jobs=how.jobs,
-            threads=how.threads,
-            exact_decode=how.exact_decode,
-            network=network,
-            layers=(layer,),
-        )
+        chosen = ExtractOptions(**asdict(how), network=network, layers=(layer,))
         extract_features(listing, out, chosen, progress=progress)
         return load_features(out)

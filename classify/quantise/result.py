@@ -83,7 +83,7 @@ class QuantiseReport:
         if self.integer_products is False:
             return ": this CPU has no instructions for 8-bit products (VNNI, AMX)"
         if any(engine.endswith("bf16") for engine in self.speeds.engines):
-            return ": this CPU multiplies bfloat16 too, about as fast as integers"
+            return ": this CPU multiplies bfloat16 too, which leaves integers less to gain"
         if self.speeds.engines[1].startswith("CPUExecutionProvider"):
             return (
                 f": ONNX Runtime's CPU provider gains nothing; {pip_install('fc7[openvino]')} brings OpenVINO"

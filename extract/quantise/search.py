@@ -14,7 +14,7 @@ from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.extract.records import Features, Pixels
 from fc7.models.common.errors import WeightsError
-from fc7.models.common.progress import Notify, Progress
+from fc7.models.common.progress import Detail, Notify, Progress
 from fc7.models.graph.files import GRAPH_FILE, load_graph, save_graph
 from fc7.models.graph.quantised import in_single, with_both
 
@@ -134,7 +134,8 @@ def leave_out_the_worst(
     single: list[str] = []
     order = [names[0]]
     while (found := cosine(single, measured.pixels, wanted)) < LEAST_COSINE:
-        notify(f"cosine {found:.5f} with {len(names) - len(single)} of {len(names)} layers in integers")
+        in_integers = f"{len(names) - len(single)} of {len(names)} layers in integers"
+        notify(Detail(f"cosine {found:.5f} with {in_integers}"))
         if len(single) == 1 and len(order) == 1:
             progress.start(len(names) - 1, "each layer alone")
             alone = {}
