@@ -37,6 +37,11 @@ class QuantiseOptions:
         Where its features come from; None for the original's own.
     replace : bool
         Whether a network of that name may be replaced.
+
+    Examples
+    --------
+    >>> QuantiseOptions("alexnet-small", layer="fc6").replace
+    False
     """
 
     name: str
