@@ -179,6 +179,13 @@ MODELS: "dict[str, Row]" = {
         "Measure how fast networks run on this machine.",
         "models bench alexnet --seconds 5\n          fc7 models bench --device cpu",
     ),
+    "quantize": (
+        "fc7.classify.quantise.command",
+        "quantize",
+        "Make a network in 8-bit integers of one in the network store.",
+        "models quantize alexnet --images imgs/\n"
+        "          fc7 models quantize googlenet --images imgs/ --as googlenet-signs --layer pool5",
+    ),
 }
 CACHE: "dict[str, Row]" = {
     "info": (

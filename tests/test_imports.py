@@ -26,7 +26,8 @@ DOORS = {
     ),
     "pillow_heif": ("extract/images/codecs/heif.py",),
     "imagecodecs": ("extract/images/codecs/codecs.py",),
-    "onnxruntime": ("extract/engine/engine.py",),
+    # The second reaches its quantiser alone, and runs nothing.
+    "onnxruntime": ("extract/engine/engine.py", "extract/engine/quantiser.py"),
     "fsspec": ("extract/inputs/remote/store.py",),
     "aiohttp": ("extract/inputs/remote/store.py",),
     "h5py": (
@@ -42,6 +43,7 @@ DOORS = {
     "ray": ("extract/cluster/ray_backend.py",),
     "matplotlib": ("classify/report/canvas.py",),
     "jinja2": ("classify/report/page.py",),
+    "watchfiles": ("classify/watch/watch.py",),
     "markupsafe": ("classify/report/page.py",),
 }
 # What every command, or its help, loads: it must not pull in anything heavy.
@@ -76,6 +78,8 @@ LIGHT = [
     "classify/commands/report.py",
     "classify/commands/suspects.py",
     "classify/commands/similar.py",
+    "classify/commands/watch.py",
+    "classify/quantise/command.py",
 ]
 HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
 

@@ -18,9 +18,10 @@ from typing import Any, cast
 import numpy as np
 
 from fc7.extract.engine.providers import Device, Precision
-from fc7.extract.engine.session import open_session
+from fc7.extract.engine.session import Session, open_session
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
+from fc7.extract.records import Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import ends_always
@@ -73,9 +74,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     began = time.perf_counter()
     with ThreadPoolExecutor(session.calls_at_once) as pool:
         while len(times) < FEWEST_RUNS or time.perf_counter() - began < seconds:
-            started = time.perf_counter()
-            list(pool.map(session.run, [pixels] * session.calls_at_once))
-            times.append(time.perf_counter() - started)
+            times.append(round_seconds(session, pixels, pool))
     return {
         "images_per_second": session.calls_at_once * session.batch_size / statistics.median(times),
         "peak_bytes": peak_bytes(),
@@ -86,6 +85,13 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
         "layer": layer,
         "fingerprint": spec.fingerprint(layer),
     }
+
+
+def round_seconds(session: Session, pixels: Pixels, pool: ThreadPoolExecutor) -> float:
+    """How long as many batches take as run at the same time."""
+    started = time.perf_counter()
+    list(pool.map(session.run, [pixels] * session.calls_at_once))
+    return time.perf_counter() - started
 
 
 def peak_bytes() -> int | None:

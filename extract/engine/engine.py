@@ -50,6 +50,8 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     MemoryError,
 )
+ENGINE_ERRORS = _ORT_ERRORS
+"""What ONNX Runtime and its tools raise."""
 # OrtLoggingLevel of onnxruntime_c_api.h. What fails is raised as well, with the same words, and told by fc7.
 _FATAL = 4
 ort.set_default_logger_severity(_FATAL)

@@ -118,6 +118,12 @@ UDACITY = architecture("alexnet-tf").preprocess
 # onnx/models vision/classification/imagenet_preprocess.py: short side 256 bilinear, centre 224, RGB in
 # 0-1, ImageNet mean and deviation. It is torchvision's recipe, and gives the same fingerprint.
 ZOO_224 = torch_preprocess(224)
+# What AlexNet was quantised and evaluated with, to which the ONNX zoo's alexnet/README.md refers: the whole
+# image at 224x224 (Pillow's default, bicubic), BGR, 0-255, minus VGG's means. intel/neural-compressor,
+# examples/onnxrt/onnx_model_zoo/alexnet/main.py.
+INTEL_224 = PreprocessSpec(
+    "warp", 224, 224, 224, 224, "BGR", interpolation="bicubic", mean=(103.939, 116.779, 123.68)
+)
 
 PREPROCESS_PRESETS: Mapping[str, PreprocessSpec] = MappingProxyType(
     {

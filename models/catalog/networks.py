@@ -15,7 +15,14 @@ Data only. How each kind of fact was come by:
 from __future__ import annotations
 
 from fc7.models.catalog.backbones import EFFICIENTNETS, TORCHVISION
-from fc7.models.catalog.entry import UDACITY, ZOO_224, CatalogEntry, WeightSource, round_caffe_preprocess
+from fc7.models.catalog.entry import (
+    INTEL_224,
+    UDACITY,
+    ZOO_224,
+    CatalogEntry,
+    WeightSource,
+    round_caffe_preprocess,
+)
 from fc7.models.catalog.transformers import TRANSFORMERS
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 
@@ -129,6 +136,27 @@ NETWORKS: tuple[CatalogEntry, ...] = (
         _ALEXNET_LAYERS,
         params=60_965_224,
         macs=749_108_768,
+    ),
+    CatalogEntry(
+        "alexnet-int8",
+        "BVLC AlexNet in 8-bit integers by Intel; which names its layers have was not published",
+        "onnx",
+        (
+            _zoo(
+                "alexnet/bvlcalexnet-12-int8",
+                60_984_008,
+                "d53bbedf100be79277cf55d78c72bdcb67d88786988561bf5d530f038e443c7b",
+            ),
+        ),
+        # ONNX zoo, alexnet/README.md: BSD-3, of weights that are BVLC's.
+        "BSD-3-Clause",
+        INTEL_224,
+        # The manifest names the output alone.
+        "prob_1",
+        (("prob_1", 1000),),
+        top1=54.68,
+        top5=78.23,
+        accuracy_source="ONNX zoo, alexnet/README.md, AlexNet-int8",
     ),
     *EFFICIENTNETS,
     *TORCHVISION,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper
 
 from fc7.models.common.errors import ProviderError
+from fc7.models.graph.quantised import is_quantised
 from fc7.models.graph.surgery import image_input, inferred_types, with_parts
 
 # What convolutional networks spend their time in, and what lies between. Sums of squares, exponentials,
@@ -39,8 +40,13 @@ def half(model: ModelProto) -> ModelProto:
     Raises
     ------
     ProviderError
-        If the graph has branches or loops.
+        If the graph has branches or loops, or is in 8-bit integers.
     """
+    if is_quantised(model):
+        raise ProviderError(
+            "8-bit integers were found, and the numbers between them stay in single precision; leave out "
+            "--precision, or use --precision fp32"
+        )
     kinds = inferred_types(model)
     kinds[image_input(model).name] = image_input(model).type.tensor_type.elem_type
     kinds.update((tensor.name, tensor.data_type) for tensor in model.graph.initializer)

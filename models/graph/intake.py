@@ -22,6 +22,7 @@ from fc7.models.common.errors import UnsafeFileError, WeightsError
 from fc7.models.common.program import pip_install
 from fc7.models.graph.files import damage
 from fc7.models.graph.image_part import image_part
+from fc7.models.graph.qdq_form import qdq_form
 from fc7.models.graph.surgery import (
     FED_TYPES,
     channels_last,
@@ -49,7 +50,8 @@ def take_in(model: ModelProto, name: str, layer: str | None = None) -> ModelProt
 
     Constant nodes become arrays of the graph, nodes stand in the order they are computed, arrays
     are no longer listed as inputs, and the IR version is one that every ONNX Runtime here reads. Of a
-    graph with several inputs the part that one image feeds is left (`models.graph.image_part`).
+    graph with several inputs the part that one image feeds is left (`models.graph.image_part`). Operators
+    on 8-bit integers stand between conversions (`models.graph.qdq_form`).
 
     Parameters
     ----------
@@ -84,6 +86,7 @@ def take_in(model: ModelProto, name: str, layer: str | None = None) -> ModelProt
             inputs=[image_input(model)],
             outputs=[untyped(value.name) for value in model.graph.output],
         )
+        taken = qdq_form(taken, name)
         taken.producer_name = model.producer_name
         _restamp(taken)
         _check_inference_only(taken, name)

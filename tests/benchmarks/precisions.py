@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-import numpy as np
-
 from fc7.classify.classifier.classifier import Head
-from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.quantise.accuracy import accuracy_change
 from fc7.extract.cache.reader import FeatureSet, load_features
 from fc7.extract.engine import engine as engines
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
+from fc7.extract.quantise.search import cosines
+from fc7.models.common.progress import Silent
 
-_C: dict[Head, float] = {"svm": 1.0, "softmax": 100.0}
+_HEADS: tuple[Head, ...] = ("svm", "softmax")
 
 
 def rows_of(folder: Path, out: Path, options: ExtractOptions) -> FeatureSet:
@@ -31,18 +31,6 @@ def rows_of(folder: Path, out: Path, options: ExtractOptions) -> FeatureSet:
     summary = extract_features([folder], out, options)
     print(f"  {summary.engine}", flush=True)
     return load_features(out)
-
-
-def accuracy(found: FeatureSet, head: Head, seed: int) -> float:
-    """On the test images of one split, in percent."""
-    fitted = fit_classifier(
-        found.X,
-        found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        options=FitOptions(head=head, C=_C[head], seed=seed, duplicates="exact"),
-    )
-    return 100 * fitted.metrics.accuracy
 
 
 def main() -> None:
@@ -68,21 +56,14 @@ def main() -> None:
                 )
                 for precision in ("fp32", chosen.precision)
             )
-            a, b = (found.X.astype(np.float64) for found in (single, other))
-            cosine = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+            cosine = cosines(single.X, other.X)
             print(f"  cosine of {len(cosine)} images: mean {cosine.mean():.6f}, least {cosine.min():.6f}")
-            for head in _C:
-                both = np.array(
-                    [
-                        [accuracy(found, head, seed) for found in (single, other)]
-                        for seed in range(chosen.splits)
-                    ]
-                )
-                difference = both[:, 1] - both[:, 0]
-                error = difference.std(ddof=1) / np.sqrt(chosen.splits)
+            for head in _HEADS:
+                change = accuracy_change(single, other, head, Silent(), chosen.splits)
                 print(
-                    f"  {head}: {both[:, 0].mean():.2f} and {both[:, 1].mean():.2f} %, difference "
-                    f"{difference.mean():+.2f} points (standard error {error:.2f}, {chosen.splits} splits)",
+                    f"  {head}: {change.before:.2f} and {change.after:.2f} %, difference "
+                    f"{change.change:+.2f} points (standard error {change.standard_error:.2f}, "
+                    f"{change.splits} splits)",
                     flush=True,
                 )
 

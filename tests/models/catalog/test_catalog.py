@@ -35,7 +35,7 @@ def named(entry: CatalogEntry) -> str:
 
 def test_the_catalogue_has_the_networks_of_the_field() -> None:
     assert catalog.names() == (
-        *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf"),
+        *("alexnet", "caffenet", "alexnet-owt", "alexnet-tf", "alexnet-int8"),
         *("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"),
         *("resnet50-v2", "mobilenet-v3-large", "convnext-tiny"),
         *("googlenet", "inception-v2", "vgg16", "vgg19"),
