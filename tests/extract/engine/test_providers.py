@@ -17,6 +17,7 @@ from fc7.extract.engine.providers import (
 from fc7.models.common.errors import ProviderError
 from fc7.models.common.progress import Detail
 
+pytestmark = pytest.mark.usefixtures("every_device")
 BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
 GPU = AvailableProviders(cuda_built=True, nvidia_driver=True, openvino=False, bf16=False)
 INTEL = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
