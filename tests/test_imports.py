@@ -27,6 +27,7 @@ DOORS = {
     "pillow_heif": ("extract/images/codecs/heif.py",),
     "imagecodecs": ("extract/images/codecs/codecs.py",),
     "onnxruntime": ("extract/engine/engine.py",),
+    "openvino": ("extract/engine/openvino_session.py",),
     "fsspec": ("extract/inputs/remote/store.py",),
     "aiohttp": ("extract/inputs/remote/store.py",),
     "h5py": (
@@ -76,7 +77,10 @@ LIGHT = [
     "classify/commands/report.py",
     "classify/commands/suspects.py",
 ]
-HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
+HEAVY = {
+    *("numpy", "ray", "h5py", "onnx", "onnxruntime", "openvino"),
+    *("sklearn", "PIL", "rich", "matplotlib", "jinja2"),
+}
 
 
 def imports(path: Path, *, top_level_only: bool = False, names: bool = False) -> set[str]:

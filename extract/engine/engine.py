@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,9 @@ from fc7.extract.engine.providers import (
     TENSORRT,
     AvailableProviders,
     Candidate,
-    candidates,
     multiplies_bf16,
     no_gpu,
 )
-from fc7.extract.options import RunOptions
 from fc7.models.common.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
 from fc7.models.common.progress import Notify
 from fc7.models.graph.prepare import Runnable
@@ -176,13 +174,13 @@ def _no_memory(provider: str, why: str) -> str:
 def open_engine(
     prepare: Callable[[bool], Runnable],
     name: str,
-    how: RunOptions,
+    possible: Sequence[Candidate],
     *,
     batch_size: Callable[[Candidate], int],
     sharing: Sharing,
     notify: Notify = lambda note: None,
 ) -> Engine:
-    """A live session on the best device there is, or on the one asked for.
+    """A live session of the first candidate that starts.
 
     Parameters
     ----------
@@ -190,8 +188,8 @@ def open_engine(
         Gives the graph; in half precision if its argument is True.
     name : str
         The network's, for messages.
-    how : RunOptions
-        Its device and precision.
+    possible : sequence of Candidate
+        Best first.
     batch_size : callable
         For a candidate: the graph will never see more images at once; on a GPU and in OpenVINO never fewer.
     notify : callable
@@ -206,7 +204,6 @@ def open_engine(
     WeightsError
         If ONNX Runtime refuses the graph.
     """
-    possible = candidates(how.device, how.precision, this_machine())
     for chosen in possible:
         last = chosen is possible[-1]
         try:
@@ -227,7 +224,7 @@ def open_engine(
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
             return Engine(session, chosen, batch, sharing.calls, notify)
-    asked = "tensorrt" if how.device == "tensorrt" else "cuda"
+    asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 
 
@@ -256,6 +253,11 @@ def this_machine() -> AvailableProviders:
         openvino=openvino_session.is_here(),
         bf16=multiplies_bf16(),
     )
+
+
+def versions() -> str:
+    """Of the engines for this machine's processor; OpenVINO is here."""
+    return f"onnxruntime {ort.__version__}, openvino {openvino_session.version()}"
 
 
 def nvidia_driver() -> bool:
