@@ -69,11 +69,12 @@ def run_whole(arguments: Sequence[str], folder: Path) -> Taken:
 
 
 def compare(ways: dict[str, Callable[[], Taken]], rounds: int, images: int) -> None:
-    """Each way once a round; print medians and ratios to the first."""
+    """Each way once a round; print every run, then medians and ratios to the first."""
     taken: dict[str, list[Taken]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():
             taken[name].append(run())
+            print(f"{name}: {taken[name][-1]}", flush=True)
     cpu = {name: statistics.median(one.cpu for one in runs) for name, runs in taken.items()}
     wall = {name: statistics.median(one.wall for one in runs) for name, runs in taken.items()}
     first = next(iter(ways))
@@ -103,7 +104,6 @@ def whole(network: str, earlier: Path | None, rounds: int, folder: Path) -> None
         ways = {
             "auto": extract(_ROOT / "cli.py"),
             "fp32": extract(_ROOT / "cli.py", "--precision", "fp32"),
-            "cpu": extract(_ROOT / "cli.py", "--device", "cpu"),
         }
         if earlier is not None:
             ways["earlier auto"] = extract(earlier / "cli.py")
