@@ -90,12 +90,12 @@ class OpenVinoSession:
         with _errors_as_one():
             openvino = runtime()
             core = openvino.Core()
-            graph, weights = weights_as_inputs(prepared)
-            model = core.read_model(graph)
+            apart = weights_as_inputs(prepared)
+            model = core.read_model(apart.graph)
             for parameter in model.get_parameters():
                 name = parameter.get_friendly_name()
-                if name in weights:
-                    constant = openvino.op.Constant(weights[name], shared_memory=True)
+                if name in apart.weights:
+                    constant = openvino.op.Constant(apart.weights[name], shared_memory=True)
                     for reader in parameter.output(0).get_target_inputs():
                         reader.replace_source_output(constant.output(0))
                     model.remove_parameter(parameter)
@@ -108,6 +108,7 @@ class OpenVinoSession:
                 "NUM_STREAMS": calls,
             }
             self._compiled = core.compile_model(model, "CPU", settings)
+            apart.give_back()
             self._free: SimpleQueue[Any] = SimpleQueue()
             for _ in range(calls):
                 self._free.put(self._compiled.create_infer_request())
