@@ -27,6 +27,8 @@ from fc7.extract.engine.providers import (
     TENSORRT,
     AvailableProviders,
     Candidate,
+    Device,
+    meant,
     multiplies_bf16,
     no_gpu,
 )
@@ -244,13 +246,14 @@ def open_file(path: Path) -> Engine:
     return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 
-def this_machine() -> AvailableProviders:
-    """Look at what is here; nothing is printed and nothing is loaded that could fail loudly."""
+def this_machine(device: Device = "auto") -> AvailableProviders:
+    """Look at what is here; nothing is printed, and nothing is loaded that `device` has no use for."""
+    may_be_used = meant(device) == "auto"
     return AvailableProviders(
         cuda_built=CUDA in ort.get_available_providers(),
         tensorrt_built=TENSORRT in ort.get_available_providers(),
         nvidia_driver=nvidia_driver(),
-        openvino=openvino_session.is_here(),
+        openvino=openvino_session.is_here() if may_be_used else openvino_session.is_installed(),
         bf16=multiplies_bf16(),
     )
 

@@ -48,9 +48,14 @@ def runtime() -> Any:
     return openvino
 
 
+def is_installed() -> bool:
+    """Whether there is a package of that name; nothing is loaded."""
+    return find_spec("openvino") is not None
+
+
 def is_here() -> bool:
     """Whether OpenVINO's runtime is installed and loads: `auto` promises a precision before it is used."""
-    if find_spec("openvino") is None:
+    if not is_installed():
         return False
     try:
         runtime()

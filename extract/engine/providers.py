@@ -69,7 +69,7 @@ class AvailableProviders:
     cuda_built, tensorrt_built, nvidia_driver : bool
         ONNX Runtime has the CUDA and the TensorRT provider; the driver's library loads.
     openvino : bool
-        OpenVINO's runtime is installed.
+        OpenVINO's runtime is installed, and loads where it may be used.
     bf16 : bool
         The CPU multiplies bfloat16 itself; see `multiplies_bf16`.
     """
@@ -96,8 +96,7 @@ def candidates(device: Device, precision: Precision, machine: AvailableProviders
     ProviderError
         If nothing on this machine can serve it; with what is missing and how to get it.
     """
-    if device == "auto":
-        device = _default_device()
+    device = meant(device)
     if precision == "fp16" and (device == "cpu" or not machine.nvidia_driver):
         raise ProviderError(
             "--precision fp16 needs an NVIDIA GPU (--device cuda, tensorrt or auto), and "
@@ -139,11 +138,18 @@ def candidates(device: Device, precision: Precision, machine: AvailableProviders
     return found
 
 
-def _default_device() -> Device:
-    named = os.environ.get("FC7_DEVICE") or "auto"
-    for device in get_args(Device):
-        if named == device:
-            return cast(Device, device)
+def meant(device: Device) -> Device:
+    """A device, or what ``FC7_DEVICE`` says where it is set and none is named.
+
+    Raises
+    ------
+    UsageError
+        If ``FC7_DEVICE`` names no device.
+    """
+    named = (os.environ.get("FC7_DEVICE") or "auto") if device == "auto" else device
+    for known in get_args(Device):
+        if named == known:
+            return cast(Device, known)
     raise UsageError(f"FC7_DEVICE={named!r} was found; give {', '.join(get_args(Device))}, or leave it unset")
 
 

@@ -240,7 +240,7 @@ def open_session(
 
         return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, sharing.calls)
 
-    possible = candidates(how.device, how.precision, this_machine())
+    possible = candidates(how.device, how.precision, this_machine(how.device))
     # A worker of several has been told its threads: what it measured would be what the others leave it.
     alone = (lambda one: session([one])) if how.threads is None else None
     return session(fastest_first(possible, spec, cores, n_images, alone))

@@ -35,6 +35,8 @@ from fc7.models.store import store
 from tests.benchmarks.pictures import PHOTOGRAPHS, make_set, picture
 
 _ROOT = Path(__file__).resolve().parents[2]
+# Else every run of a changed checkout compiles its modules anew.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 # What `tests.benchmarks.reference_loop` builds of PyTorch's layers.
 _REFERENCE = ("alexnet", "caffenet", "alexnet-owt")
 
@@ -58,7 +60,9 @@ def run_whole(arguments: Sequence[str], folder: Path) -> Taken:
     """
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
-        process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(
+            arguments, cwd=folder, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=said
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

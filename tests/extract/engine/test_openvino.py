@@ -37,7 +37,7 @@ HERE = AvailableProviders(cuda_built=False, nvidia_driver=False, openvino=True, 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "this_machine", lambda: HERE)
+    monkeypatch.setattr(sessions, "this_machine", lambda *_: HERE)
 
 
 def weights() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -157,7 +157,7 @@ def test_what_openvino_refuses_the_cpu_provider_runs(tmp_path: Path, monkeypatch
     session = open_session(*network(tmp_path), ["out"], RunOptions(precision="fp32"))
     assert session.engine.provider == CPU
     bf16 = AvailableProviders(cuda_built=False, nvidia_driver=False, openvino=True, bf16=True)
-    monkeypatch.setattr(sessions, "this_machine", lambda: bf16)
+    monkeypatch.setattr(sessions, "this_machine", lambda *_: bf16)
     with pytest.raises(WeightsError, match="OpenVINO refuses network 'small': no such operator"):
         open_session(*network(tmp_path), ["out"], RunOptions(precision="bf16"))
 
