@@ -102,7 +102,9 @@ def test_a_network_with_large_activations_takes_small_batches_on_a_cpu() -> None
     assert (cpu.batch_size(alexnet), cpu.batch_size(googlenet), cpu.batch_size(0)) == (16, 4, 16)
     openvino = candidates("auto", "fp32", AMX)[0]
     assert (openvino.batch_size(alexnet), openvino.batch_size(googlenet)) == (10, 4)
-    for machine, precision in ((GPU, "fp32"), (GPU, "fp16"), (AMX, "bf16")):
+    bf16 = candidates("auto", "bf16", AMX)[0]
+    assert (bf16.batch_size(alexnet), bf16.batch_size(googlenet)) == (32, 8)
+    for machine, precision in ((GPU, "fp32"), (GPU, "fp16")):
         best = candidates("auto", precision, machine)[0]  # type: ignore[arg-type]
         assert best.batch_size(googlenet) == 32
 
