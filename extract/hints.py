@@ -39,12 +39,10 @@ def hint(clock: Clock, engine: str, jobs: int, machine: AvailableProviders, *, i
         return f"-j {cores} would decode on all {cores} cores"
     if slowest != "inference":
         return None
-    if provider == CPU and intel and not machine.openvino:
+    if provider == CPU and (intel or machine.bf16) and not machine.openvino:
         return f"{pip_install('fc7[openvino]')} adds a faster engine for this CPU"
-    if provider == CPU and machine.openvino:
-        return "--device auto would take OpenVINO, which is faster on this CPU"
-    if provider == OPENVINO and precision == "fp32" and machine.bf16:
-        return "--precision bf16 is faster on this CPU"
+    if provider in (CPU, OPENVINO) and precision == "fp32" and machine.openvino and machine.bf16:
+        return "--device auto --precision bf16 is faster on this CPU"
     if provider == CUDA and precision == "fp32":
         return "--precision fp16 is faster on most GPUs"
     return None

@@ -45,10 +45,12 @@ class RunOptions:
     ----------
     device : {"auto", "cuda", "tensorrt", "cpu"}
         "cuda" and "tensorrt" are errors unless the live session really has that provider; "cpu" is
-        ONNX Runtime's own; "auto" is CUDA, then OpenVINO where it is installed, then the CPU.
+        ONNX Runtime's own; "auto" is what ``FC7_DEVICE`` says where it is set, else CUDA, then OpenVINO in
+        bf16, then what is faster in fp32 on this machine, OpenVINO or ONNX Runtime's own
+        (`extract.engine.fastest`).
     precision : {"auto", "fp32", "fp16", "bf16"}
-        "auto" is bf16 for OpenVINO on a CPU that multiplies it natively, else fp32; "fp16" is for
-        NVIDIA GPUs.
+        "auto" is bf16 for OpenVINO on a CPU that multiplies it itself, else fp32; "fp16" is for NVIDIA
+        GPUs.
     batch_size : int or None
         None takes the provider's (`extract.engine.providers.Candidate.batch_size`); a graph with a fixed
         batch keeps its own.

@@ -22,11 +22,21 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_default_network_of_the_users() -> Iterator[None]:
-    """Whoever runs the tests may have chosen a default network for their own work."""
+def no_choice_of_the_users() -> Iterator[None]:
+    """Whoever runs the tests may have chosen a default network, and their machine may have any engine.
+
+    Numbers and messages are those of ONNX Runtime's CPU provider, but where a test says otherwise.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("FC7_NETWORK", raising=False)
+        patch.setenv("FC7_DEVICE", "cpu")
         yield
+
+
+@pytest.fixture
+def every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` may take whatever there is."""
+    monkeypatch.delenv("FC7_DEVICE")
 
 
 @pytest.fixture

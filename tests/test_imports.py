@@ -28,6 +28,7 @@ DOORS = {
     "imagecodecs": ("extract/images/codecs/codecs.py",),
     # The second reaches its quantiser alone, and runs nothing.
     "onnxruntime": ("extract/engine/engine.py", "extract/engine/quantiser.py"),
+    "openvino": ("extract/engine/openvino_session.py",),
     "fsspec": ("extract/inputs/remote/store.py",),
     "aiohttp": ("extract/inputs/remote/store.py",),
     "h5py": (
@@ -81,7 +82,10 @@ LIGHT = [
     "classify/commands/watch.py",
     "classify/quantise/command.py",
 ]
-HEAVY = {"numpy", "ray", "h5py", "onnx", "onnxruntime", "sklearn", "PIL", "rich", "matplotlib", "jinja2"}
+HEAVY = {
+    *("numpy", "ray", "h5py", "onnx", "onnxruntime", "openvino"),
+    *("sklearn", "PIL", "rich", "matplotlib", "jinja2"),
+}
 
 
 def imports(path: Path, *, top_level_only: bool = False, names: bool = False) -> set[str]:

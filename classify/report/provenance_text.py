@@ -30,11 +30,15 @@ def run_in_words(run: Mapping[str, str | int]) -> str:
     --------
     >>> run_in_words({"rows": 860, "provider": "CPUExecutionProvider", "onnxruntime": "1.23.0"})
     '860 images, by ONNX Runtime 1.23.0 with CPUExecutionProvider'
+    >>> run_in_words({"rows": 1, "provider": "OpenVINO", "openvino": "2026.4.1", "precision": "bf16"})
+    '1 image, by OpenVINO 2026.4.1, computed in bf16'
     """
     facts = dict(run)
     said = [counted(int(facts.pop("rows", 0)), "image")]
     runtime, provider = facts.pop("onnxruntime", ""), facts.pop("provider", "")
     said += [f"by ONNX Runtime {runtime}" + (f" with {provider}" if provider else "")] if runtime else []
+    openvino = facts.pop("openvino", "")
+    said += [f"by {provider} {openvino}"] if openvino else []
     decoder, precision = facts.pop("decode", ""), facts.pop("precision", "")
     said += [_DECODERS.get(str(decoder), f"decoded by {decoder}")] if decoder else []
     said += [f"computed in {precision}"] if precision else []

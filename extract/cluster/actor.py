@@ -43,7 +43,7 @@ class Actor:
         """
         from fc7.extract.engine.engine import this_machine
 
-        best = candidates(greeting.device, greeting.precision, this_machine())[0]
+        best = candidates(greeting.device, greeting.precision, this_machine(greeting.device))[0]
         return Introduction(
             version=tool_version(),
             sees_folder=_sees_folder(greeting.probe, greeting.word),

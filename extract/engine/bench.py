@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fc7.models.common.cores import cpu_name
 from fc7.models.common.errors import Fc7Error, StoppedError, UsageError
 from fc7.models.common.own_python import command
 from fc7.models.common.program import command_line
@@ -154,18 +154,6 @@ def _measured(name: str, device: Device, precision: Precision, seconds: float) -
     if "error" in said:
         return Failed(name, said["error"], said["exit_code"])
     return Measured(**said, cpu=cpu_name(), date=datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-def cpu_name() -> str:
-    """The processor as its maker calls it, where the system says so; else its kind (``arm64``)."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass  # not Linux
-    return os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine()
 
 
 def bench_rows(benched: Benched) -> list[dict[str, Any]]:

@@ -10,18 +10,14 @@ import json
 import re
 import statistics
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
+from fc7.extract.engine.fastest import rates_of
 from fc7.extract.engine.providers import Device, Precision
-from fc7.extract.engine.session import Session, open_session
+from fc7.extract.engine.session import open_session
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
-from fc7.extract.records import Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.stopping import ends_always
@@ -43,7 +39,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
     Returns
     -------
     dict
-        images_per_second (from the median batch), peak_bytes (of this process; None if not known),
+        images_per_second (of the median run), peak_bytes (of this process; None if not known),
         engine, batch_size, threads, runs, layer, fingerprint: `models.store.measured.Measured`.
 
     Raises
@@ -67,31 +63,17 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
             RunOptions(device=device, precision=precision, threads=threads),
         )
     )
-    shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    session.run(pixels)
-    times: list[float] = []
-    began = time.perf_counter()
-    with ThreadPoolExecutor(session.calls_at_once) as pool:
-        while len(times) < FEWEST_RUNS or time.perf_counter() - began < seconds:
-            times.append(round_seconds(session, pixels, pool))
+    rates = rates_of(session, spec, seconds=seconds, fewest=FEWEST_RUNS)
     return {
-        "images_per_second": session.calls_at_once * session.batch_size / statistics.median(times),
+        "images_per_second": statistics.median(rates),
         "peak_bytes": peak_bytes(),
         "engine": f"{session.engine.provider} {session.engine.precision}",
         "batch_size": session.batch_size,
         "threads": threads,
-        "runs": len(times),
+        "runs": len(rates),
         "layer": layer,
         "fingerprint": spec.fingerprint(layer),
     }
-
-
-def round_seconds(session: Session, pixels: Pixels, pool: ThreadPoolExecutor) -> float:
-    """How long as many batches take as run at the same time."""
-    started = time.perf_counter()
-    list(pool.map(session.run, [pixels] * session.calls_at_once))
-    return time.perf_counter() - started
 
 
 def peak_bytes() -> int | None:

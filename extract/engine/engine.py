@@ -1,17 +1,13 @@
-"""ONNX Runtime sessions on the provider that `extract.engine.providers` chose. Its only importer in stage
-one.
-"""
+"""Live sessions on what `extract.engine.providers` chose. ONNX Runtime's only importer in stage one."""
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from fc7.extract.engine import openvino_session
 from fc7.extract.engine.io_binding import BoundRuns
 from fc7.extract.engine.providers import (
     CPU,
@@ -30,15 +27,15 @@ from fc7.extract.engine.providers import (
     TENSORRT,
     AvailableProviders,
     Candidate,
-    candidates,
+    Device,
+    meant,
+    multiplies_bf16,
     no_gpu,
 )
-from fc7.extract.options import RunOptions
 from fc7.models.common.errors import DeviceMemoryError, EngineError, ProviderError, WeightsError
 from fc7.models.common.progress import Notify
 from fc7.models.graph.prepare import Runnable
 
-_OPENVINO_PACKAGE = "onnxruntime_ep_openvino"
 # Every error class of ONNX Runtime derives from Exception directly, with no common base. A thread that cannot
 # be started and C++'s bad_alloc reach Python as its own errors.
 _ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -55,7 +52,6 @@ ENGINE_ERRORS = _ORT_ERRORS
 # OrtLoggingLevel of onnxruntime_c_api.h. What fails is raised as well, with the same words, and told by fc7.
 _FATAL = 4
 ort.set_default_logger_severity(_FATAL)
-_REGISTER_ERRORS: tuple[type[Exception], ...] = (*_ORT_ERRORS, OSError)
 # What a full device says: ONNX Runtime's arena (microsoft/onnxruntime issues 9939, 16307, 20038), CUDA
 # ("CUDA failure 2: out of memory", cudaErrorMemoryAllocation), cuBLAS, cuDNN, C++ (std::bad_alloc) and
 # pthread_create (ENOMEM).
@@ -87,13 +83,14 @@ class Engine:
     Attributes
     ----------
     provider : str
-        The first execution provider of the session itself, not of the request.
+        `extract.engine.providers.OPENVINO`, or the first execution provider of the session itself, not of
+        the request.
     precision : str
         Of the session: ``fp32``, ``fp16`` or ``bf16``.
     why : str
         What was chosen and for which reason, in one line.
-    version : str
-        ONNX Runtime's.
+    runtime, version : str
+        Whose session it is, ``onnxruntime`` or ``openvino``, and which one.
     batch_size : int
         What it was opened for.
     any_batch : bool
@@ -118,7 +115,7 @@ class Engine:
         self.provider = str(session.get_providers()[0])
         self.precision = chosen.precision
         self.why = chosen.why
-        self.version = str(ort.__version__)
+        self.runtime, self.version = _runtime(chosen)
         self.any_batch = self.provider == CPU
 
     def close(self) -> None:
@@ -181,13 +178,13 @@ def _no_memory(provider: str, why: str) -> str:
 def open_engine(
     prepare: Callable[[bool], Runnable],
     name: str,
-    how: RunOptions,
+    possible: Sequence[Candidate],
     *,
     batch_size: Callable[[Candidate], int],
     sharing: Sharing,
     notify: Notify = lambda note: None,
 ) -> Engine:
-    """A live session on the best device there is, or on the one asked for.
+    """A live session of the first candidate that starts.
 
     Parameters
     ----------
@@ -195,8 +192,8 @@ def open_engine(
         Gives the graph; in half precision if its argument is True.
     name : str
         The network's, for messages.
-    how : RunOptions
-        Its device and precision.
+    possible : sequence of Candidate
+        Best first.
     batch_size : callable
         For a candidate: the graph will never see more images at once; on a GPU and in OpenVINO never fewer.
     notify : callable
@@ -211,7 +208,6 @@ def open_engine(
     WeightsError
         If ONNX Runtime refuses the graph.
     """
-    possible = candidates(how.device, how.precision, this_machine())
     for chosen in possible:
         last = chosen is possible[-1]
         try:
@@ -227,13 +223,12 @@ def open_engine(
             if chosen.provider in (CUDA, TENSORRT):
                 asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
                 raise ProviderError(no_gpu(asked, f"the session failed: {_words(exc)}")) from exc
-            raise WeightsError(
-                f"ONNX Runtime {ort.__version__} refuses network {name!r}: {_words(exc)}"
-            ) from exc
+            runtime = "OpenVINO" if chosen.provider == OPENVINO else f"ONNX Runtime {ort.__version__}"
+            raise WeightsError(f"{runtime} refuses network {name!r}: {_words(exc)}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
             return Engine(session, chosen, batch, sharing.calls, notify)
-    asked = "tensorrt" if how.device == "tensorrt" else "cuda"
+    asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 
 
@@ -253,17 +248,21 @@ def open_file(path: Path) -> Engine:
     return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 
-def this_machine() -> AvailableProviders:
-    """Look at what is here; nothing is printed and nothing is loaded that could fail loudly."""
-    plugin = _openvino_device()
-    capabilities = plugin.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "") if plugin is not None else ""
+def this_machine(device: Device = "auto") -> AvailableProviders:
+    """Look at what is here; nothing is printed, and nothing is loaded that `device` has no use for."""
+    may_be_used = meant(device) == "auto"
     return AvailableProviders(
         cuda_built=CUDA in ort.get_available_providers(),
         tensorrt_built=TENSORRT in ort.get_available_providers(),
         nvidia_driver=nvidia_driver(),
-        openvino=plugin is not None and plugin.device.vendor == "Intel",
-        bf16="BF16" in capabilities.split(),
+        openvino=openvino_session.is_here() if may_be_used else openvino_session.is_installed(),
+        bf16=multiplies_bf16(),
     )
+
+
+def versions() -> str:
+    """Of the engines for this machine's processor; OpenVINO is here."""
+    return f"onnxruntime {ort.__version__}, openvino {openvino_session.version()}"
 
 
 def nvidia_driver() -> bool:
@@ -275,24 +274,18 @@ def nvidia_driver() -> bool:
     return True
 
 
-def _openvino_device() -> Any:
-    """The plug-in's CPU, registering the plug-in on first use; None where it is not installed."""
-    if find_spec(_OPENVINO_PACKAGE) is None:
-        return None
-    found = [d for d in ort.get_ep_devices() if d.ep_name == OPENVINO]
-    if not found:
-        import onnxruntime_ep_openvino as plugin
-
-        try:
-            ort.register_execution_provider_library("openvino", plugin.get_library_path())
-        except _REGISTER_ERRORS:
-            # Another ONNX Runtime than it was built for: the CPU provider serves.
-            return None
-        found = [d for d in ort.get_ep_devices() if d.ep_name == OPENVINO]
-    return next((d for d in found if d.ep_metadata.get("ov_device") == "CPU"), None)
+def _runtime(chosen: Candidate) -> tuple[str, str]:
+    """Whose session runs a candidate, and its version."""
+    if chosen.provider == OPENVINO:
+        return "openvino", openvino_session.version()
+    return "onnxruntime", str(ort.__version__)
 
 
 def _create(prepared: Runnable, chosen: Candidate, batch_size: int, sharing: Sharing) -> Any:
+    if chosen.provider == OPENVINO:
+        return openvino_session.OpenVinoSession(
+            prepared, chosen, batch_size, calls=sharing.calls, threads=sharing.threads
+        )
     options = _quiet()
     options.intra_op_num_threads = -(-sharing.threads // sharing.calls)
     # Threads that spin while they wait take the cores that decode the next images.
@@ -302,15 +295,6 @@ def _create(prepared: Runnable, chosen: Candidate, batch_size: int, sharing: Sha
     )
     if chosen.provider != CPU:
         options.add_free_dimension_override_by_name("n", batch_size)
-    if chosen.provider == OPENVINO:
-        settings = {
-            "INFERENCE_PRECISION_HINT": "bf16" if chosen.precision == "bf16" else "f32",
-            "INFERENCE_NUM_THREADS": str(sharing.threads),
-            "NUM_STREAMS": str(sharing.calls),
-        }
-        config = {"load_config": json.dumps({"CPU": settings})}
-        options.add_provider_for_devices([_openvino_device()], config)
-        return ort.InferenceSession(prepared.graph, options, enable_fallback=0)
     if chosen.provider in (CUDA, TENSORRT):
         ort.preload_dlls()
         # TF32 keeps 10 bits of mantissa: fp32 is said and fp32 is meant. Shapes are fixed, so a

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast, get_args
 
-from fc7.models.common.errors import ProviderError
+from fc7.models.common.errors import ProviderError, UsageError
 from fc7.models.common.program import pip_install
 from fc7.models.common.progress import Detail
 
 Device = Literal["auto", "cuda", "tensorrt", "cpu"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
-CUDA, OPENVINO, CPU = "CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"
-TENSORRT = "TensorrtExecutionProvider"
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+OPENVINO = "OpenVINO"
+"""OpenVINO's own runtime, beside ONNX Runtime's providers."""
 # AlexNet's largest has 1.2 MB; GoogLeNet's, SqueezeNet's, ResNet's and VGG's 3.2 MB and more.
 _SMALL_ACTIVATION = 2 << 20
 
@@ -28,7 +31,7 @@ class Candidate:
     Attributes
     ----------
     provider : str
-        ONNX Runtime's name of it.
+        ONNX Runtime's name of it, or `OPENVINO`.
     why : str
         One line for the user; a `models.common.progress.Detail` where nothing is wrong.
     """
@@ -43,15 +46,18 @@ class Candidate:
         In single precision on a CPU 16 for BVLC AlexNet, whose fully connected weights are read once a
         batch, and 4 for GoogLeNet and SqueezeNet, which are as fast with 4 as with 16 and take 480 and 270
         MB less (tests/benchmarks/NOTES.md). OpenVINO, which holds more, is as fast with 10 as with 16 and
-        takes 45 MB less. Where computing is faster, reading the weights counts more.
+        takes 45 MB less. Where computing is faster, reading the weights counts more: in bfloat16 32, and 8
+        for GoogLeNet and SqueezeNet, which take 176 and 100 MB less than with 32 and no more time.
 
         Parameters
         ----------
         largest : int
             Bytes of the network's largest activation for one image, in single precision.
         """
-        if self.provider not in (CPU, OPENVINO) or self.precision != "fp32":
+        if self.provider not in (CPU, OPENVINO):
             return 32
+        if self.precision == "bf16":
+            return 8 if largest > _SMALL_ACTIVATION else 32
         if largest > _SMALL_ACTIVATION:
             return 4
         return 16 if self.provider == CPU else 10
@@ -66,9 +72,9 @@ class AvailableProviders:
     cuda_built, tensorrt_built, nvidia_driver : bool
         ONNX Runtime has the CUDA and the TensorRT provider; the driver's library loads.
     openvino : bool
-        The plug-in is installed and sees an Intel CPU.
+        OpenVINO's runtime is installed, and loads where it may be used.
     bf16 : bool
-        That CPU multiplies bfloat16 natively.
+        The CPU multiplies bfloat16 itself; see `multiplies_bf16`.
     """
 
     cuda_built: bool
@@ -81,11 +87,19 @@ class AvailableProviders:
 def candidates(device: Device, precision: Precision, machine: AvailableProviders) -> list[Candidate]:
     """What to try for a request, best first.
 
+    Parameters
+    ----------
+    device : {"auto", "cuda", "tensorrt", "cpu"}
+        "auto" is what ``FC7_DEVICE`` says, where it is set.
+
     Raises
     ------
+    UsageError
+        If ``FC7_DEVICE`` names no device.
     ProviderError
         If nothing on this machine can serve it; with what is missing and how to get it.
     """
+    device = meant(device)
     if precision == "fp16" and (device == "cpu" or not machine.nvidia_driver):
         raise ProviderError(
             "--precision fp16 needs an NVIDIA GPU (--device cuda, tensorrt or auto), and "
@@ -94,8 +108,8 @@ def candidates(device: Device, precision: Precision, machine: AvailableProviders
         )
     if precision == "bf16" and not (device == "auto" and machine.openvino and machine.bf16):
         raise ProviderError(
-            "--precision bf16 needs --device auto, the OpenVINO plug-in "
-            f"({pip_install('fc7[openvino]')}) and a CPU with bfloat16 (AMX or AVX512-BF16); use fp32 or auto"
+            f"--precision bf16 needs --device auto, OpenVINO ({pip_install('fc7[openvino]')}) and a CPU with "
+            "bfloat16 (AMX or AVX512-BF16, as Linux tells); use fp32 or auto"
         )
     on_gpu: Literal["fp32", "fp16"] = "fp16" if precision == "fp16" else "fp32"
     if device in ("cuda", "tensorrt"):
@@ -120,10 +134,49 @@ def candidates(device: Device, precision: Precision, machine: AvailableProviders
     told = str if machine.nvidia_driver else Detail
     if machine.openvino and precision != "fp16":
         half: Literal["fp32", "bf16"] = "bf16" if machine.bf16 and precision != "fp32" else "fp32"
-        found.append(Candidate(OPENVINO, half, told(f"openvino on the CPU in {half}: {reason}")))
+        why = f"; it multiplies {half} itself" if half == "bf16" else ""
+        found.append(Candidate(OPENVINO, half, told(f"openvino on the CPU in {half}: {reason}{why}")))
     if precision not in ("fp16", "bf16"):
         found.append(Candidate(CPU, "fp32", told(f"cpu: {reason}")))
     return found
+
+
+def meant(device: Device) -> Device:
+    """A device, or what ``FC7_DEVICE`` says where it is set and none is named.
+
+    Raises
+    ------
+    UsageError
+        If ``FC7_DEVICE`` names no device.
+    """
+    named = (os.environ.get("FC7_DEVICE") or "auto") if device == "auto" else device
+    for known in get_args(Device):
+        if named == known:
+            return cast(Device, known)
+    raise UsageError(f"FC7_DEVICE={named!r} was found; give {', '.join(get_args(Device))}, or leave it unset")
+
+
+def multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    r"""Whether the processor has AMX or AVX512-BF16; False on a system that does not say.
+
+    OpenVINO names BF16 among a processor's capabilities wherever it can compute in it. With AVX-512 alone it
+    emulates it, slower than single precision (oneDNN, "Data Types": avx512_core emulates bf16).
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("cpuinfo").write_text("processor: 0\nflags: fpu avx2 avx512f avx512_bf16\n")
+    >>> multiplies_bf16(Path("cpuinfo"))
+    True
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    # The names are Linux's: arch/x86/include/asm/cpufeatures.h.
+    return any(
+        not {"amx_bf16", "avx512_bf16"}.isdisjoint(line.split()) for line in lines if line.startswith("flags")
+    )
 
 
 def no_gpu(device: str, found: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.extract.engine.engine import Engine, Sharing, open_engine
-from fc7.extract.engine.providers import Candidate
+from fc7.extract.engine.engine import Engine, Sharing, open_engine, this_machine
+from fc7.extract.engine.fastest import fastest_first
+from fc7.extract.engine.providers import Candidate, candidates
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Features, Pixels
 from fc7.models.common.cores import default_jobs
@@ -225,20 +226,21 @@ def open_session(
     def prepare(half: bool) -> Runnable:
         return runnable(graph_path, spec, layers, fp16=True) if half else prepared
 
-    def engine(batch: int | None) -> Opened:
-        def size(chosen: Candidate) -> int:
-            default = chosen.batch_size(largest)
-            return batch or min(default, share or default)
+    def session(possible: Sequence[Candidate]) -> Session:
+        def engine(batch: int | None) -> Opened:
+            def size(chosen: Candidate) -> int:
+                default = chosen.batch_size(largest)
+                return batch or min(default, share or default)
 
-        with unchanged(graph_path, spec) as compare_files:
-            opened = open_engine(
-                prepare,
-                spec.name,
-                how,
-                batch_size=size,
-                sharing=sharing,
-                notify=say,
-            )
-        return opened, compare_files
+            with unchanged(graph_path, spec) as compare_files:
+                opened = open_engine(
+                    prepare, spec.name, possible, batch_size=size, sharing=sharing, notify=say
+                )
+            return opened, compare_files
 
-    return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, sharing.calls)
+        return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, sharing.calls)
+
+    possible = candidates(how.device, how.precision, this_machine(how.device))
+    # A worker of several has been told its threads: what it measured would be what the others leave it.
+    alone = (lambda one: session([one])) if how.threads is None else None
+    return session(fastest_first(possible, spec, cores, n_images, alone))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.extract.engine.bench_process import round_seconds
+from fc7.extract.engine.fastest import round_seconds
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fc7.extract.engine.providers import OPENVINO
+from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
 from fc7.extract.records import Features, Pixels
 from fc7.models.common.errors import DeviceMemoryError, Fc7Error, UsageError, WeightsError
@@ -29,6 +31,12 @@ Between rounding and the least of what depends on a batch, both measured (tests/
 """
 REPEATED = 1e-5
 """The same for a picture that is run again as it was: only the order of a sum may differ then."""
+MISREAD = 0.2
+"""How far the features of one engine may lie from those of ONNX Runtime's CPU provider.
+
+Ten times what bfloat16 rounds (a cosine of 0.9998 is 0.02), and far below what a graph gives that is read
+wrong.
+"""
 
 _WHY_ONE = "the network is dead there, or its images are to be prepared in another way"
 
@@ -49,8 +57,8 @@ def try_network(graph_path: Path, spec: NetworkSpec, notify: Notify) -> None:
     Raises
     ------
     WeightsError
-        If the engine refuses the graph or fails at it, `check` does not pass, or all pictures, `plain` ones
-        too, give the same features.
+        If the engine refuses the graph or fails at it, `check` does not pass, OpenVINO gives other features
+        than ONNX Runtime, or all pictures, `plain` ones too, give the same features.
     UsageError
         If a layer has no row for each image.
     DeviceMemoryError
@@ -77,13 +85,30 @@ def _opened(graph_path: Path, spec: NetworkSpec) -> tuple[Session, dict[str, Fea
     # The engine is loaded when there is something to try: most runs of `extract` fetch nothing.
     from fc7.extract.engine.session import open_session
 
-    try:
-        session = open_session(graph_path, spec, tried_layers(spec))
-    except WeightsError as exc:
-        raise WeightsError(
-            f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"
-        ) from exc
-    return session, check(session, graph_path, spec)
+    def opened(how: RunOptions) -> Session:
+        try:
+            return open_session(graph_path, spec, tried_layers(spec), how)
+        except WeightsError as exc:
+            raise WeightsError(
+                f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"
+            ) from exc
+
+    session = opened(RunOptions())
+    features = check(session, graph_path, spec)
+    if session.engine.provider == OPENVINO:
+        # It reads ONNX by itself, and gives zeros where ONNX Runtime fails at an index out of bounds.
+        _compare(features, check(opened(RunOptions(device="cpu")), graph_path, spec), spec)
+    return session, features
+
+
+def _compare(features: dict[str, Features], reference: dict[str, Features], spec: NetworkSpec) -> None:
+    for layer, rows in reference.items():
+        if (apart := _distance(rows, features[layer])) > MISREAD:
+            raise WeightsError(
+                f"network {spec.name!r} cannot be used: OpenVINO gives features of layer {layer!r} "
+                f"{_percent(apart)} away from those of ONNX Runtime; with FC7_DEVICE=cpu in the environment "
+                "ONNX Runtime runs every network"
+            )
 
 
 def tried_layers(spec: NetworkSpec) -> list[str]:

@@ -150,7 +150,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
     return {
         "provider": engine.provider,
         "precision": engine.precision,
-        "onnxruntime": engine.version,
+        engine.runtime: engine.version,
         "decode": "exact" if run.how.exact_decode else "draft",
     }
 

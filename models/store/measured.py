@@ -1,31 +1,22 @@
-"""What `models bench` measured, kept beside the networks: ``<root>/measured.json``.
+"""What was measured on this machine, kept beside the networks (`models.store.host_file`).
 
-::
-
-    {"hosts": {<host name>: {<network>: Measured, ...}, ...}}
-
-Measurements belong to a machine and to a network as it was: a store that was copied or is shared shows each
-machine its own, and a network that was replaced has none.
+``<root>/measured.json`` is what `models bench` measured, ``<root>/engines.json`` which engine `auto` found
+faster. A network that was replaced has no measurements.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fc7.models.common.durable import write_whole
 from fc7.models.common.errors import Fc7Error
-from fc7.models.common.locks import exclusive
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import Notify
 from fc7.models.store import store
+from fc7.models.store.host_file import HostFile
 
-FILE = "measured.json"
+FILE, ENGINES = "measured.json", "engines.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +78,52 @@ class Measured:
         return "not known" if self.peak_bytes is None else f"{self.peak_bytes / 1e6:.0f}"
 
 
-def host_name() -> str:
-    """The machine's name on its network, which tells one machine's measurements from another's."""
-    return platform.node() or "unknown"
+@dataclass(frozen=True, slots=True)
+class EngineRates:
+    """Two engines that compute in single precision on this machine's processor, one after the other.
+
+    Attributes
+    ----------
+    openvino, onnxruntime : float
+        Images a second; 0 for one that refused the network.
+    versions : str
+        Of both: another one may be faster.
+    cpu : str
+        As its maker calls it.
+    threads : int
+        Of the network.
+    fingerprint : str
+        `NetworkSpec.fingerprint` of the network's default layer.
+    date : str
+        ISO 8601, UTC.
+    """
+
+    openvino: float
+    onnxruntime: float
+    versions: str
+    cpu: str
+    threads: int
+    fingerprint: str
+    date: str
+
+    def __post_init__(self) -> None:
+        rates = (self.openvino, self.onnxruntime)
+        if not (
+            all(isinstance(rate, int | float) and math.isfinite(rate) and rate >= 0 for rate in rates)
+            and isinstance(self.threads, int)
+            and all(isinstance(text, str) for text in (self.versions, self.cpu, self.fingerprint, self.date))
+        ):
+            raise ValueError(f"{self} is not a measurement")
+
+    def is_of(self, versions: str, cpu: str, threads: int, fingerprint: str) -> bool:
+        """Whether it was measured of this."""
+        found = (self.versions, self.cpu, self.threads, self.fingerprint)
+        return found == (versions, cpu, threads, fingerprint)
+
+
+def engine_rates() -> HostFile[EngineRates]:
+    """Which engine is faster, by network."""
+    return HostFile(ENGINES, EngineRates, "the next long run")
 
 
 def measured_here(notify: Notify | None = None) -> dict[str, Measured]:
@@ -100,7 +134,7 @@ def measured_here(notify: Notify | None = None) -> dict[str, Measured]:
     notify : callable or None
         Is told in one line of a damaged file, which counts as none.
     """
-    found = _read(notify or (lambda note: None)).get(host_name(), {})
+    found = _file().here(notify or (lambda note: None))
     return {name: measured for name, measured in found.items() if _is_still(name, measured)}
 
 
@@ -114,44 +148,11 @@ def keep(name: str, measured: Measured, notify: Notify | None = None) -> Path:
     Fc7Error
         If the store cannot be written.
     """
-    path = _path()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(path.with_name(f".{FILE}.lock"), wait=True):
-            hosts = _read(notify or (lambda note: None))
-            here = store.names()
-            known = {other: value for other, value in hosts.get(host_name(), {}).items() if other in here}
-            hosts[host_name()] = {**known, name: measured}
-            _replace(path, hosts)
-    except OSError as exc:
-        raise Fc7Error(f"{path}: cannot be written ({exc.strerror or exc}); make room or rights") from exc
-    return path
+    return _file().keep(name, measured, notify or (lambda note: None))
 
 
-def _path() -> Path:
-    return store.store_root() / FILE
-
-
-def _read(notify: Notify) -> dict[str, dict[str, Measured]]:
-    path = _path()
-    needed = {field.name for field in fields(Measured)}
-    try:
-        hosts: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))["hosts"]
-        return {
-            host: {
-                name: Measured(**{key: value for key, value in values.items() if key in needed})
-                for name, values in networks.items()
-            }
-            for host, networks in hosts.items()
-        }
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as exc:
-        notify(f"{path}: cannot be read ({exc.strerror or exc}); passed over")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
-        bench = command_line("models", "bench")
-        notify(f"{path}: damaged ({type(exc).__name__}); passed over, `{bench}` writes it anew")
-    return {}
+def _file() -> HostFile[Measured]:
+    return HostFile(FILE, Measured, f"`{command_line('models', 'bench')}`")
 
 
 def _is_still(name: str, measured: Measured) -> bool:
@@ -160,8 +161,3 @@ def _is_still(name: str, measured: Measured) -> bool:
     except Fc7Error:
         return False
     return spec.default_layer == measured.layer and spec.fingerprint(measured.layer) == measured.fingerprint
-
-
-def _replace(path: Path, hosts: Mapping[str, Mapping[str, Measured]]) -> None:
-    plain = {host: {name: asdict(m) for name, m in sorted(found.items())} for host, found in hosts.items()}
-    write_whole(path, (json.dumps({"hosts": plain}, ensure_ascii=False, indent=2) + "\n").encode())

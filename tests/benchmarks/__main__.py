@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fc7.extract.engine.engine import this_machine
-from fc7.extract.engine.providers import OPENVINO, Device, Precision
+from fc7.extract.engine.providers import Device, Precision
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.images.decode import prepare
 from fc7.extract.inputs.sources import list_images
@@ -66,9 +66,9 @@ def engines() -> list[tuple[str, Device, Precision]]:
     machine = this_machine()
     found: list[tuple[str, Device, Precision]] = [("cpu fp32", "cpu", "fp32")]
     if machine.openvino:
-        found.append((f"{OPENVINO.removesuffix('ExecutionProvider').lower()} fp32", "auto", "fp32"))
+        found.append(("auto fp32", "auto", "fp32"))
         if machine.bf16:
-            found.append(("openvino bf16", "auto", "bf16"))
+            found.append(("auto bf16", "auto", "bf16"))
     if machine.nvidia_driver and machine.cuda_built:
         found += [("cuda fp32", "cuda", "fp32"), ("cuda fp16", "cuda", "fp16")]
     if machine.nvidia_driver and machine.tensorrt_built:

@@ -51,9 +51,14 @@ SETS = {
 }
 
 
+PHOTOGRAPHS = "1000 photographs"
+"""A set of JPEGs of 500x375 and about 110 KB each, as those of ImageNet are."""
+
+
 def make_set(folder: Path, name: str) -> Path:
-    """Write one of `SETS` into its own folder, two classes; nothing is done if it is there."""
-    height, width, suffix, count = SETS[name]
+    """Write a set (of `SETS` or `PHOTOGRAPHS`) into its own folder, two classes, unless it is there."""
+    height, width, suffix, count = (375, 500, "jpg", 1000) if name == PHOTOGRAPHS else SETS[name]
+    quality = 92 if name == PHOTOGRAPHS else 88
     target = folder / name.replace(" ", "-")
     if target.exists():
         return target
@@ -61,6 +66,6 @@ def make_set(folder: Path, name: str) -> Path:
     for i in range(count):
         place = part / f"class-{i % 2}"
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture(height, width, i)).save(place / f"{i:05}.{suffix}", quality=88)
+        Image.fromarray(picture(height, width, i)).save(place / f"{i:05}.{suffix}", quality=quality)
     part.rename(target)
     return target

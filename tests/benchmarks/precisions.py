@@ -17,7 +17,8 @@ from unittest.mock import patch
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.quantise.accuracy import accuracy_change
 from fc7.extract.cache.reader import FeatureSet, load_features
-from fc7.extract.engine import engine as engines
+from fc7.extract.engine import session as sessions
+from fc7.extract.engine.engine import this_machine
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.quantise.search import cosines
@@ -41,11 +42,14 @@ def main() -> None:
     parser.add_argument("--precision", choices=("bf16", "fp16"), default="bf16")
     parser.add_argument("--splits", type=int, default=30)
     chosen = parser.parse_args()
-    machine = engines.this_machine()
+    machine = this_machine()
     if chosen.precision == "bf16" and not machine.bf16:
         print("this CPU does not multiply bfloat16: emulated")
         machine = replace(machine, bf16=True)
-    with tempfile.TemporaryDirectory() as temporary, patch.object(engines, "this_machine", lambda: machine):
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        patch.object(sessions, "this_machine", lambda *_: machine),
+    ):
         for folder in chosen.folders:
             print(f"{folder.name}, {chosen.network}:", flush=True)
             single, other = (

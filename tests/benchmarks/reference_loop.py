@@ -6,6 +6,7 @@ of the store's network, so both sides compute the same features.
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,17 @@ def images_per_second(paths: list[Path], spec: NetworkSpec, network: Any, *, bf1
         for batch in loader:
             done += len(network(batch.to(torch.bfloat16) if bf16 else batch).float().numpy())
     return done / (time.perf_counter() - started)
+
+
+def _main() -> None:
+    """``-m tests.benchmarks.reference_loop FOLDER NETWORK``, in single precision."""
+    from fc7.models.store import store
+
+    folder, name = sys.argv[1:]
+    network = store.load(name)
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    print(images_per_second(paths, network.spec, build(network.graph_path, network.spec.arch), bf16=False))
+
+
+if __name__ == "__main__":
+    _main()

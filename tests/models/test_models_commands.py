@@ -17,7 +17,7 @@ import pytest
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
-from fc7.models.store import measured, store
+from fc7.models.store import host_file, measured, store
 from fc7.models.store.preprocess_options import PreprocessOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support import ROOT
@@ -136,7 +136,7 @@ def test_the_whole_catalogue_with_long_names_and_measurements_fits_100_columns(
     assert table["b" * 24].split()[1:3] == ["*", "store"]
     assert table["siglip-base-patch16-224"].split()[1:3] == ["fetch", "57.1/80.2"]
     assert "1536" in table["siglip-base-patch16-224"]
-    monkeypatch.setattr(measured, "host_name", lambda: "another")
+    monkeypatch.setattr(host_file, "host_name", lambda: "another")
     assert "IMG/S" not in listed()[0]
 
 

@@ -23,7 +23,7 @@ from fc7.models.common.progress import Silent
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.network_table import network_table
-from fc7.models.store import measured, store
+from fc7.models.store import host_file, measured, store
 from fc7.models.store.importing import import_network
 from fc7.models.store.measured import Measured, keep, measured_here
 from fc7.models.store.store import StoredNetwork
@@ -166,7 +166,7 @@ def test_another_machines_figures_are_not_shown_and_not_lost(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep("mine", figures())
-    monkeypatch.setattr(measured, "host_name", lambda: "another")
+    monkeypatch.setattr(host_file, "host_name", lambda: "another")
     assert shown("mine") is None
     assert "IMG/S" not in network_table(network_rows())
     keep("mine", dataclasses.replace(figures(), images_per_second=7.0))
@@ -199,7 +199,7 @@ def test_the_table_shows_a_dash_where_nothing_was_measured(root: Path) -> None:
 )
 def test_a_damaged_file_is_passed_over_with_a_note_and_written_anew(root: Path, damage: bytes) -> None:
     file = root / measured.FILE
-    file.write_bytes(damage.replace(b"HOST", measured.host_name().encode()))
+    file.write_bytes(damage.replace(b"HOST", host_file.host_name().encode()))
     notes: list[str] = []
     assert measured_here(notes.append) == {}
     (note,) = notes
@@ -218,7 +218,7 @@ def test_a_damaged_file_is_passed_over_with_a_note_and_written_anew(root: Path, 
 def test_a_value_that_no_measurement_has_counts_as_damage(root: Path, field: str, value: object) -> None:
     file = keep("mine", figures())
     found = json.loads(file.read_text("utf-8"))
-    found["hosts"][measured.host_name()]["mine"][field] = value
+    found["hosts"][host_file.host_name()]["mine"][field] = value
     file.write_text(json.dumps(found), "utf-8")
     notes: list[str] = []
     assert measured_here(notes.append) == {}

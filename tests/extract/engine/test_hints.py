@@ -10,7 +10,8 @@ from fc7.extract.engine.providers import CPU, CUDA, OPENVINO, AvailableProviders
 from fc7.extract.hints import hint
 
 BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=False)
-PLUGGED = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
+INSTALLED = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=False)
+BF16_BARE = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=False, bf16=True)
 AMX = AvailableProviders(cuda_built=True, nvidia_driver=False, openvino=True, bf16=True)
 INFERENCE = Clock(decode=3, inference=90, write=2)
 DECODE = Clock(decode=90, inference=5, write=2)
@@ -21,9 +22,11 @@ DECODE = Clock(decode=90, inference=5, write=2)
     [
         (INFERENCE, f"{CPU} fp32", BARE, True, "pip install 'fc7[openvino]'"),
         (INFERENCE, f"{CPU} fp32", BARE, False, None),
-        (INFERENCE, f"{CPU} fp32", PLUGGED, True, "--device auto"),
+        (INFERENCE, f"{CPU} fp32", BF16_BARE, False, "pip install 'fc7[openvino]'"),
+        (INFERENCE, f"{CPU} fp32", INSTALLED, True, None),
+        (INFERENCE, f"{CPU} fp32", AMX, True, "--device auto"),
         (INFERENCE, f"{OPENVINO} fp32", AMX, True, "--precision bf16"),
-        (INFERENCE, f"{OPENVINO} fp32", PLUGGED, True, None),
+        (INFERENCE, f"{OPENVINO} fp32", INSTALLED, True, None),
         (INFERENCE, f"{OPENVINO} bf16", AMX, True, None),
         (INFERENCE, f"{CUDA} fp32", BARE, True, "--precision fp16"),
         (INFERENCE, f"{CUDA} fp16", BARE, True, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 import fc7.extract
 from fc7.cli import application
 from fc7.extract import ExtractOptions, extract_features
+from fc7.extract.engine.openvino_session import OpenVinoSession
 from fc7.extract.engine.session import open_session
 from fc7.extract.engine.trial import pictures, plain
 from fc7.models.catalog import catalog
@@ -310,3 +312,29 @@ def test_from_python_paths_and_presets_may_be_texts(folder: Path) -> None:
     assert stored.spec.preprocess.scale == pytest.approx(1 / 255)
     with pytest.raises(UsageError, match=r"no preset 'pytorch': there are .*torch"):
         fc7.extract.import_network(str(file), "other", layer="embedding", preprocess="pytorch")
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+@pytest.mark.usefixtures("every_device")
+@pytest.mark.parametrize("fault", ["a step that fails", "NaN", "one vector for all", "the mean of the batch"])
+def test_openvino_lets_no_fault_pass_that_the_cpu_provider_meets(folder: Path, fault: str) -> None:
+    """It gives zeros where an index is out of bounds."""
+    made, reason = FAULTS[fault]
+    with pytest.raises(WeightsError, match=reason):
+        import_by_command(write(made, folder))
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+@pytest.mark.usefixtures("every_device")
+def test_a_graph_that_openvino_reads_otherwise_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = OpenVinoSession.run
+    monkeypatch.setattr(
+        OpenVinoSession, "run", lambda self, *asked: [rows[:, ::-1] for rows in inner(self, *asked)]
+    )
+    good = write(behind_pool(NODE("Identity", ["pool"], ["out"])), folder)
+    with pytest.raises(WeightsError, match=r"OpenVINO gives features .* FC7_DEVICE=cpu"):
+        import_by_command(good)
+    monkeypatch.setenv("FC7_DEVICE", "cpu")
+    assert "imported" in import_by_command(good)

@@ -9,6 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fc7.extract.engine.engine import nvidia_driver
+from fc7.extract.engine.providers import CPU, Candidate
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Features
@@ -89,7 +90,7 @@ class InHalf(Session):
                 open_engine(
                     lambda _: prepared,
                     "small",
-                    RunOptions(device="cpu", precision="fp32"),
+                    [Candidate(CPU, "fp32", "cpu: as asked")],
                     batch_size=lambda _: batch or 16,
                     sharing=Sharing(1, 1),
                 ),
