@@ -16,6 +16,7 @@ from fc7.extract.cache.commit.index import Entries, RowIndex
 from fc7.extract.cache.commit.join import join
 from fc7.extract.cache.commit.soundness import unusable_features
 from fc7.extract.cache.commit.thumbnail_columns import thumbnail_names
+from fc7.extract.cache.format.checksums import checksums_of_rows
 from fc7.extract.cache.format.columns import texts
 from fc7.extract.cache.format.header import CacheHeader, features_name, open_cache
 from fc7.extract.cache.format.sealed_reader import SealedReader
@@ -31,8 +32,8 @@ from fc7.models.common.terminal import counted, one_line
 _ROW_COLUMNS = ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
 _FAILURE_COLUMNS = ("path", "reason", "size", "mtime_ns")
 # What `extract` does not need to go on with a cache: features are made anew from the images, and these
-# columns come from the listing, or are left out.
-_MADE_ANEW = ("features/", "label", "group", "split", "thumbnail", "colour")
+# columns come from the listing or from features, or are left out.
+_MADE_ANEW = ("features/", "checksums_of_rows/", "label", "group", "split", "thumbnail", "colour")
 # Images that are read at the same time lie in memory.
 _IMAGES_AT_ONCE = 64
 
@@ -207,7 +208,8 @@ def _wrong_counts(file: SealedReader, header: CacheHeader) -> Iterator[str]:
     """Columns that are not as long as the file says: images = rows + failures."""
     expected = dict.fromkeys(_ROW_COLUMNS, header.rows)
     expected |= {features_name(layer): header.rows for layer in header.identity.layers}
-    expected |= dict.fromkeys(thumbnail_names(file), header.rows)
+    sums = {checksums_of_rows(features_name(layer)) for layer in header.identity.layers}
+    expected |= dict.fromkeys([*thumbnail_names(file), *sums.intersection(file.names())], header.rows)
     expected |= {f"failures/{name}": header.failures for name in _FAILURE_COLUMNS}
     for name, rows in expected.items():
         found = file[name].shape[0]

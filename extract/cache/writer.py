@@ -18,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fc7.extract.cache.commit.committed import Committed
+from fc7.extract.cache.commit.features import rounded
 from fc7.extract.cache.commit.index import RowIndex
 from fc7.extract.cache.commit.join import join
 from fc7.extract.cache.commit.locate import locate
@@ -30,7 +33,6 @@ from fc7.extract.cache.commit.write import (
     Contents,
     check_records,
     header_of,
-    rounded,
     unchanged,
     write_cache,
 )
@@ -121,6 +123,7 @@ class CacheWriter:
         self._old: Committed | None = None
         self._pending = Pending(files.work_path(self._target))
         self._index: RowIndex | None = None
+        self._segments_known = 0
 
     def __enter__(self) -> CacheWriter:
         try:
@@ -164,7 +167,7 @@ class CacheWriter:
     @property
     def committed_ns(self) -> int | None:
         """When the known rows were written, nanoseconds since the epoch; None if that cannot be told."""
-        return self._old.written_ns if self._old and not self._pending.in_use else None
+        return self._old.written_ns if self._old and not len(self._pending) else None
 
     def kept_rows(self, paths: Sequence[str]) -> list[KeptRow]:
         """What is known of some rows, to commit them as they are.
@@ -219,7 +222,7 @@ class CacheWriter:
         if not block.refs and not failures:
             return
         for layer, rows in block.features.items():
-            rounded(rows, self._storage, layer)
+            rounded(rows, np.dtype(self._storage), layer)
         name = self._pending.next_name()
         write_segment(self.work_folder, name, self.segment_header, block, failures)
 
@@ -261,7 +264,7 @@ class CacheWriter:
             If an image has no features yet, or the file cannot be written. The old file is whole
             then, and finished segments are kept.
         CacheCorruptError
-            If features fail a checksum on the way.
+            If features that have to be decoded fail a checksum.
         """
         failures = sorted(failures, key=lambda failure: failure.path)
         check_records(images, failures)
@@ -282,6 +285,7 @@ class CacheWriter:
             self._old = Committed.find(self._target, repair=self._repair)
         self._settle_identity()
         self.notes += self._pending.recover(self._offered, self.layers_needed, forced=self._force)
+        self._segments_known = len(self._pending)
         return self._joined()
 
     def _joined(self) -> RowIndex:
@@ -311,7 +315,8 @@ class CacheWriter:
         with Sources([*openers, *self._pending.openers()]) as sources:
             temporary = files.tmp_path(self._target)
             try:
-                locations = locate(self._joined(), known, records, moved, self.layers_needed)
+                index = known if len(self._pending) == self._segments_known else self._joined()
+                locations = locate(index, known, records, moved, self.layers_needed)
                 old = self._old.header.runs if self._old else ()
                 new = self._pending.runs(locations.source, first=len(openers))
                 runs = merged_runs([*old, *new])

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fc7.extract.cache.commit.features import rounded
 from fc7.extract.cache.commit.segments import SegmentHeader, write_segment
-from fc7.extract.cache.commit.write import rounded
 from fc7.extract.cache.format.header import Storage
 from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import check, tried_layers
@@ -269,7 +271,7 @@ class Worker:
         if self._keeping is None:
             return Finished(rows, gathered.failures, provenance=self.provenance), clock
         for layer, features in rows.features.items():
-            rounded(features, self._keeping.storage, layer)
+            rounded(features, np.dtype(self._keeping.storage), layer)
         header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
         write_segment(self._keeping.folder, name, header, rows, gathered.failures)
         kept = dataclasses.replace(rows, features={}, thumbnails=None)

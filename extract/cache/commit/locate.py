@@ -42,7 +42,7 @@ def locate(
         If a record has no row, or only one of another size or time: it would get features that are
         not its own.
     """
-    at = np.fromiter((index.find(record.path) for record in records), np.int64, len(records))
+    at = index.find_all(record.path for record in records)
     _check(index, at, records, moved)
     places = _places(index, at, layers)
     if moved:
@@ -64,15 +64,18 @@ def locate(
 
 def _check(index: RowIndex, at: Ints, records: Sequence[Record], moved: Mapping[str, str]) -> None:
     """Nobody gets the features of what a file was before."""
-    for i, record in zip(at.tolist(), records, strict=True):
-        if i < 0 or record.path in moved:
-            continue
-        size, mtime_ns = index.size.item(i), index.mtime_ns.item(i)
-        if (size, mtime_ns) != (record.size, record.mtime_ns):
+    n = len(records)
+    size = np.fromiter((record.size for record in records), np.int64, n)
+    mtime_ns = np.fromiter((record.mtime_ns for record in records), np.int64, n)
+    changed = (at >= 0) & ((index.size[at] != size) | (index.mtime_ns[at] != mtime_ns))
+    for i in np.flatnonzero(changed).tolist():
+        record = records[i]
+        if record.path not in moved:
+            size_then, mtime_then = index.size[at[i]], index.mtime_ns[at[i]]
             raise CacheError(
                 f"{record.path} is listed with {record.size} bytes, mtime_ns {record.mtime_ns}, and its "
-                f"row was made from {size} bytes, mtime_ns {mtime_ns}; nothing was written: run the same "
-                "command again"
+                f"row was made from {size_then} bytes, mtime_ns {mtime_then}; nothing was written: run the "
+                "same command again"
             )
 
 

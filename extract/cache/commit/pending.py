@@ -103,10 +103,9 @@ class Pending:
         self._next = next_number(self.folder)
         return notes
 
-    @property
-    def in_use(self) -> bool:
-        """Whether there are segments that count."""
-        return bool(self._used)
+    def __len__(self) -> int:
+        """How many segments count."""
+        return len(self._used)
 
     def refresh(self) -> None:
         """Take in what was written since `recover`, here or by other processes."""

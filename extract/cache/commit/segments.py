@@ -7,7 +7,8 @@ shares. Equal work may be written twice under one name; the second copy replaces
 
     attributes                    format, format_version; network, layers, preprocessing ... as in
                                   a cache; forced (0 or 1), provenance (JSON)
-    /features/<layer> /path /size /mtime_ns /sha256 /thumbnail /colour /failures/... /checksums
+    /features/<layer> /checksums_of_rows/<layer> /path /size /mtime_ns /sha256 /thumbnail /colour
+    /failures/... /checksums
                                   as in a cache
 """
 
@@ -117,7 +118,7 @@ def write_segment(
                         f"of {identity.dims[layer]} numbers each"
                     )
                 about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
-                file.add(features_name(layer), rows.shape, "<f4", attributes=about).append(rows)
+                file.add_rows(features_name(layer), rows.shape, "<f4", about).append_rows(rows)
             write_columns(file, columns)
             write_thumbnails(file, block.thumbnails)
             write_columns(file, failure_columns(failures))

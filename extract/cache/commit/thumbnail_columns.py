@@ -41,19 +41,6 @@ def read_thumbnails(file: SealedReader) -> Thumbnails:
     return thumbnails
 
 
-def check_thumbnails(file: SealedReader) -> None:
-    """Read all of them and keep none.
-
-    Raises
-    ------
-    CacheCorruptError
-        If a checksum fails.
-    """
-    for name in thumbnail_names(file):
-        for _ in file.pieces(name):
-            pass
-
-
 def write_thumbnails(file: SealedWriter, thumbnails: Thumbnails | None) -> None:
     """Add the datasets to a segment, if they are known."""
     if thumbnails is not None and len(thumbnails):

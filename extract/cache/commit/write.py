@@ -1,17 +1,41 @@
-"""Old rows and segments become one new file, which then takes the old one's place."""
+"""Old rows and segments become one new file, which then takes the old one's place.
+
+Why a kill at any instant leaves a whole cache, and a flipped bit stays found (``test_cache_kill`` and
+``test_cache_moved`` hold it to that):
+
+1. Files that rows come from are only read. The new file is another one, ``features.h5.tmp``, of which nobody
+   reads a byte under that name: a kill before the rename leaves the old file as it was, and the next run
+   removes the rest. Where the file system clones, it copies what both files share before either changes it.
+2. The rename comes after the new file is complete, sealed and on the disk (fsync), and after every span that
+   was to be copied has been (`RowColumn.append` and `Target.close` settle them). It is atomic: there is the
+   old file or the new. Segments are removed after that; what a kill leaves of them holds rows that are equal.
+3. A row that moves as bytes is not looked at. Its two checksums move with it, read through the old file's
+   seal, and those of its new block and chunk are computed of them alone, never of the bytes. So bytes that
+   were not as they were sealed, or were damaged on the way, contradict the new file as they did the old:
+   HDF5's Fletcher-32 and our CRC-32 name the rows to every reader and to ``cache verify``, and
+   ``extract --repair`` redoes them. A commit vouches for nothing that it has not read, and so does not end at
+   a damaged row that moves.
+4. Rows that do not move (from files without checksums of rows or where these are damaged, into another type,
+   in runs too short to be worth it) are decoded, compared with the CRC-32 of their block and summed anew. One
+   that fails ends the commit, and the old file stays: new checksums of it would hide the damage.
+5. The library is told where a moved chunk lies by writing one that stands for it. If it kept that back, the
+   new file would hold that in place of rows; so this ends the commit, too (`Target.placed`).
+
+Equal rows give equal bytes, whatever the file was before and whichever rows moved.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fc7.extract.cache.commit.features import LayerRows, write_features
 from fc7.extract.cache.commit.row_locations import Record, RowLocations
-from fc7.extract.cache.commit.thumbnail_columns import check_thumbnails, copy_thumbnails
+from fc7.extract.cache.commit.thumbnail_columns import copy_thumbnails, thumbnail_names
+from fc7.extract.cache.format.checksums import checksums_of_rows
 from fc7.extract.cache.format.columns import failure_columns, same_columns, write_columns
 from fc7.extract.cache.format.header import (
     CacheHeader,
@@ -23,13 +47,10 @@ from fc7.extract.cache.format.header import (
 )
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_writer import SealedWriter
-from fc7.extract.cache.format.sources import Ints, Sources
+from fc7.extract.cache.format.sources import Sources
 from fc7.extract.records import Failure
-from fc7.models.common.errors import CacheCorruptError, CacheError, DataError
+from fc7.models.common.errors import CacheCorruptError, CacheError
 from fc7.models.common.progress import Progress
-
-# Features that are in memory at a time. Large enough that rows in any order are read in few passes.
-_PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,16 @@ def check_records(records: Sequence[Record], failures: Sequence[Failure]) -> Non
     ------
     CacheError
         If a path comes twice, out of order, or both as a row and as a failure.
+
+    Examples
+    --------
+    >>> from fc7.extract.cache.kept import KeptRow
+    >>> rows = [KeptRow(path, "cat", None, None, 70, 1) for path in ("cat/1.jpg", "cat/2.jpg")]
+    >>> check_records(rows, [Failure("cat/3.jpg", "cut short", 7, 1)])
+    >>> check_records(rows, [Failure("cat/2.jpg", "cut short", 7, 1)])
+    Traceback (most recent call last):
+    ...
+    fc7.models.common.errors.CacheError: images are listed twice, as failures or as both: ['cat/2.jpg']
     """
     previous = None
     for record in records:
@@ -129,11 +160,14 @@ def unchanged(
         return False
     try:
         old = sources[0]
-        check_thumbnails(old)
-        return same_columns(old, [*locations.columns(sources), *failure_columns(failures)])
+        if not same_columns(old, [*locations.columns(sources), *failure_columns(failures)]):
+            return False
+        sums = [checksums_of_rows(features_name(layer)) for layer in found.identity.layers]
+        old.check([*thumbnail_names(old), *sums])
     except CacheCorruptError:
-        # A damaged column is written anew: all of it comes from the listing.
+        # A damaged column is written anew: all of it comes from the listing, or is made of features.
         return False
+    return True
 
 
 def write_cache(
@@ -171,45 +205,10 @@ def write_cache(
     with SealedWriter(path, header.to_attributes()) as file:
         for i, layer in enumerate(identity.layers):
             about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
-            shape = (n, identity.dims[layer])
-            column = file.add(features_name(layer), shape, dtype, attributes=about)
-            for rows in _pieces(sources, layer, locations.source[i], locations.row[i], shape[1]):
-                column.append(rounded(rows, header.storage, layer))
-                progress.advance(len(rows))
+            column = file.add_rows(features_name(layer), (n, identity.dims[layer]), dtype, about)
+            layer_rows = LayerRows(layer, locations.source[i], locations.row[i])
+            write_features(column, layer_rows, sources, progress)
         write_columns(file, locations.columns(sources))
         copy_thumbnails(file, locations, sources)
         write_columns(file, failure_columns(failures))
     progress.finish()
-
-
-def _pieces(
-    sources: Sources, layer: str, source: NDArray[np.int32], row: Ints, dim: int
-) -> Iterator[NDArray[Any]]:
-    step = max(1, _PIECE_BYTES // (4 * dim))
-    for start in range(0, len(row), step):
-        yield sources.take(features_name(layer), source[start : start + step], row[start : start + step])
-
-
-def rounded(rows: NDArray[Any], storage: Storage, layer: str) -> NDArray[Any]:
-    """Features as they are stored.
-
-    Raises
-    ------
-    DataError
-        If a finite number would become infinite in float16.
-
-    Examples
-    --------
-    >>> rounded(np.array([[1 / 3, 65504]], np.float32), "float16", "fc7")
-    array([[3.333e-01, 6.550e+04]], dtype=float16)
-    """
-    if storage == "float32" or rows.dtype == np.float16:
-        return rows
-    with np.errstate(over="ignore"):
-        halves = rows.astype(np.float16)
-    if (np.isinf(halves) & np.isfinite(rows)).any():
-        largest = float(np.abs(rows[np.isfinite(rows)]).max())
-        raise DataError(
-            f"layer {layer} has values up to {largest:.6g}, and float16 ends at 65504: keep float32"
-        )
-    return halves

@@ -63,6 +63,11 @@ class Sealed:
     crcs: NDArray[np.uint32]
 
 
+def checksums_of_rows(name: str) -> str:
+    """Name of the dataset with the checksums of the rows of the dataset ``<group>/<name>``."""
+    return "checksums_of_rows/" + name.rpartition("/")[2]
+
+
 def rows_per_block(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Rows that make about 1 MiB, at least one."""
     row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))

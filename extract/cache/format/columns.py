@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -36,6 +35,8 @@ class ColumnData:
         Rows of one part.
     part : callable
         Gives some rows.
+    deflate : bool
+        Whether it is compressed: not digests, of which half would stay for most of a commit's own time.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ColumnData:
     n_rows: int
     step: int
     part: Callable[[slice], NDArray[Any]]
+    deflate: bool = True
 
     def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """(First row, rows), in order."""
@@ -59,13 +61,15 @@ def text_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
         If one holds a zero byte or is not valid Unicode; HDF5 could not give it back.
     """
     get = attrgetter(field)
-    # Neighbours mostly share their label: one of them is looked at.
-    distinct = (text or "" for text, _ in groupby(map(get, records)))
-    width = max((len(_encoded(text, name)) for text in distinct), default=0) or 1
+    parts = (records[start : start + _STEP] for start in range(0, len(records), _STEP))
+    width = max((_width(set(map(get, part)), name) for part in parts), default=0) or 1
     dtype = np.dtype(f"S{width}")
 
     def part(some: slice) -> NDArray[Any]:
-        return np.array([(get(record) or "").encode() for record in records[some]], dtype)
+        held = [*map(get, records[some])]
+        # Many share a label: each text is encoded once.
+        encoded = {text: (text or "").encode() for text in set(held)}
+        return np.array([*map(encoded.__getitem__, held)], dtype)
 
     return ColumnData(name, dtype, len(records), max(1, min(_STEP, _STEP_BYTES // width)), part)
 
@@ -86,7 +90,7 @@ def digest_column(name: str, digests: NDArray[np.uint8]) -> ColumnData:
     def part(some: slice) -> NDArray[Any]:
         return np.frombuffer(digests[some].tobytes().hex().encode(), _HEX)
 
-    return ColumnData(name, _HEX, len(digests), _STEP, part)
+    return ColumnData(name, _HEX, len(digests), _STEP, part, deflate=False)
 
 
 def copied_digests(name: str, sources: Sources, source: NDArray[np.int32], row: Ints) -> ColumnData:
@@ -95,7 +99,7 @@ def copied_digests(name: str, sources: Sources, source: NDArray[np.int32], row: 
     def part(some: slice) -> NDArray[Any]:
         return sources.take(name, source[some], row[some])
 
-    return ColumnData(name, _HEX, len(row), _STEP, part)
+    return ColumnData(name, _HEX, len(row), _STEP, part, deflate=False)
 
 
 def failure_columns(failures: Sequence[Failure]) -> list[ColumnData]:
@@ -113,14 +117,15 @@ def failure_columns(failures: Sequence[Failure]) -> list[ColumnData]:
 def write_columns(file: SealedWriter, columns: Iterable[ColumnData]) -> None:
     """Put columns into a file."""
     for column in columns:
-        into = file.add(column.name, (column.n_rows,), column.dtype, deflate=True)
+        into = file.add(column.name, (column.n_rows,), column.dtype, deflate=column.deflate)
         for _, block in column.blocks():
             into.append(block)
 
 
 def same_columns(file: SealedReader, columns: Iterable[ColumnData]) -> bool:
     """Whether a file holds just these columns."""
-    for column in columns:
+    # What is read fastest, and changes most, comes first.
+    for column in sorted(columns, key=lambda column: column.dtype.itemsize):
         if file[column.name].shape != (column.n_rows,):
             return False
         for start, block in column.blocks():
@@ -135,10 +140,15 @@ def texts(stored: NDArray[np.bytes_]) -> list[str]:
     return [seen.get(item) or seen.setdefault(item, item.decode()) for item in stored.tolist()]
 
 
-def _encoded(text: str, name: str) -> bytes:
-    if "\0" in text:
-        raise CacheError(f"{name} {text!r} holds a zero byte; a feature cache cannot keep that")
+def _width(texts: set[str | None], name: str) -> int:
+    """Bytes of the longest."""
+    given = [text for text in texts if text]
     try:
-        return text.encode()
+        encoded = [*map(str.encode, given)]
     except UnicodeEncodeError as exc:
+        text = exc.object
         raise CacheError(f"{name} {text!r} is not valid Unicode; a feature cache cannot keep that") from exc
+    for text in given if b"\0" in b"".join(encoded) else ():
+        if "\0" in text:
+            raise CacheError(f"{name} {text!r} holds a zero byte; a feature cache cannot keep that")
+    return max(map(len, encoded), default=0)

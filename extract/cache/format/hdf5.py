@@ -25,7 +25,9 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fc7.extract.cache.format.hdf5_filters import missing_filter
+from fc7.extract.cache.format.hdf5_filters import FLETCHER32, missing_filter, only_filters
+from fc7.extract.cache.format.raw import FLETCHER_BYTES, ChunkPlaces, RawFile
+from fc7.extract.cache.format.target import Part, Target
 from fc7.models.common.errors import CacheCorruptError, CacheError
 from fc7.models.common.files import refuse_pipe
 
@@ -48,7 +50,7 @@ class NewFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._target = _Target(path)
+        self._target = Target(path)
         try:
             # Chunks are written whole and once, so the library's own chunk cache only costs a copy.
             self._file = h5py.File(self._target, "w", libver=("v108", "v108"), rdcc_nbytes=0)
@@ -87,6 +89,28 @@ class NewFile:
             self._datasets[name][start : start + len(rows)] = rows.view(_stored(rows.dtype))
         self._target.check()
 
+    def write_chunk(self, name: str, start: int, parts: Sequence[Part]) -> None:
+        """Put a whole chunk, from row `start` on, as it is to lie in the file; the library computes nothing.
+
+        Parameters
+        ----------
+        parts : sequence of memoryview or Span
+            Together all its rows, zeros for those beyond the end of the dataset, and Fletcher-32.
+        """
+        data = self._datasets[name].id
+        size = sum(len(part) if isinstance(part, memoryview) else part.size for part in parts)
+        chunk: bytes | bytearray = self._target.stand_in(size)
+        if chunk:
+            self._target.place(parts)
+        else:
+            chunk = b"".join(part if isinstance(part, memoryview) else part.read() for part in parts)
+        data.write_direct_chunk((start, *(0 for _ in data.shape[1:])), chunk)
+        self._target.placed()
+
+    def settle(self) -> None:
+        """Copy what `write_chunk` was given; until then the files of spans must stay."""
+        self._target.settle()
+
     def set_attributes(self, name: str, values: Mapping[str, Attribute]) -> None:
         """Set attributes of a dataset or group (``/`` for the file)."""
         node = self._datasets.get(name)
@@ -110,64 +134,6 @@ class NewFile:
         self._target.abandon()
 
 
-class _Target:
-    """The file object HDF5 writes to; it keeps the first error and never lets the library see one."""
-
-    def __init__(self, path: Path) -> None:
-        self._raw = path.open("w+b", buffering=0)
-        self.error: BaseException | None = None
-
-    def check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        try:
-            self.check()
-            os.fsync(self._raw.fileno())
-        finally:
-            self._raw.close()
-
-    def abandon(self) -> None:
-        self._raw.close()
-
-    # What h5py's file-object driver calls.
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        return self._raw.read(size) or b""
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._raw.readinto(buffer) or 0
-
-    def write(self, data: memoryview) -> int:
-        if self.error is None:
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[self._raw.write(rest) :]
-            # Ctrl-C may land here too; it must not unwind through the library either.
-            except BaseException as exc:
-                self.error = exc
-        return len(data)
-
-    def truncate(self, size: int) -> int:
-        if self.error is None:
-            try:
-                self._raw.truncate(size)
-            except OSError as exc:
-                self.error = exc
-        return size
-
-    def flush(self) -> None:
-        pass  # unbuffered
-
-
 class OpenFile:
     """A file that is read; a context manager.
 
@@ -175,6 +141,11 @@ class OpenFile:
     ----------
     kind : str
         What the file should be, for messages: "a feature cache".
+
+    Attributes
+    ----------
+    raw : RawFile
+        Its bytes.
 
     Raises
     ------
@@ -192,6 +163,7 @@ class OpenFile:
         try:
             with path.open("rb") as stream:
                 empty = not stream.read(1)
+                status = os.fstat(stream.fileno())
         except FileNotFoundError as exc:
             raise CacheError(f"{path} does not exist; {kind} was expected there") from exc
         except IsADirectoryError as exc:
@@ -206,6 +178,7 @@ class OpenFile:
             # Our locks are files of our own; HDF5's need flock, which network shares may not have.
             self._file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
         self._nodes: dict[str, Any] = {}
+        self.raw = RawFile(path, status)
 
     def __enter__(self) -> OpenFile:
         return self
@@ -216,6 +189,7 @@ class OpenFile:
     def close(self) -> None:
         """Close; calling it again does nothing."""
         self._nodes.clear()
+        self.raw.close()
         with contextlib.suppress(*_LIBRARY_ERRORS):
             self._file.close()
 
@@ -235,6 +209,24 @@ class OpenFile:
         with self._border(f"dataset {name}, rows {start}-{stop - 1}"):
             rows: NDArray[Any] = self._node(name)[start:stop]
             return rows
+
+    def chunks(self, name: str) -> ChunkPlaces | None:
+        """Where the chunks of a dataset lie; None unless each is its rows and a Fletcher-32."""
+        with self._border(f"dataset {name}"):
+            node = self._node(name)
+            if node.chunks is None or not only_filters(node, FLETCHER32):
+                return None
+            rows = int(node.chunks[0])
+            row_bytes = node.dtype.itemsize * int(np.prod(node.shape[1:], dtype=np.int64))
+            starts = np.full(-(-node.shape[0] // rows), -1, np.int64)
+            whole = rows * row_bytes + FLETCHER_BYTES
+
+            def note(chunk: Any) -> None:
+                if chunk.size == whole and not chunk.filter_mask:
+                    starts[chunk.chunk_offset[0] // rows] = chunk.byte_offset
+
+            node.id.chunk_iter(note)
+            return ChunkPlaces(rows, row_bytes, starts) if (starts >= 0).all() else None
 
     def attributes(self, name: str) -> dict[str, Attribute]:
         """What a dataset, a group or (``/``) the file says in texts, lists of texts and whole numbers."""

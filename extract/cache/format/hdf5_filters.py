@@ -31,6 +31,7 @@ _NAMES = {
     32028: "SPERR",
     32033: "HTJ2K",
 }
+FLETCHER32 = h5py.h5z.FILTER_FLETCHER32
 # What hdf5plugin 7.1 registers (`hdf5plugin.FILTERS`).
 _IN_HDF5PLUGIN = frozenset({307, 32001, 32004, 32008, 32013, 32015, 32017, 32018, 32024, 32026, 32028, 32033})
 
@@ -56,6 +57,17 @@ def missing_filter(data: Any) -> str | None:
         else "save it with gzip where it can be read (h5repack -f GZIP=4 old.h5 new.h5)"
     )
     return f"compressed with {name}, which is not installed; {cure}"
+
+
+def only_filters(data: Any, *numbers: int) -> bool:
+    """Whether a dataset's chunks pass just these filters, in this order.
+
+    Parameters
+    ----------
+    data : h5py.Dataset
+    """
+    made = data.id.get_create_plist()
+    return tuple(made.get_filter(index)[0] for index in range(made.get_nfilters())) == numbers
 
 
 def _lacking(data: Any) -> tuple[int, str] | None:

@@ -4,6 +4,9 @@
 
     /features/<layer>            (n_rows, dim) float32 or float16; blocks of about 1 MiB, Fletcher-32;
                                  attributes: layer, fingerprint
+    /checksums_of_rows/<layer>   (n_rows, 2) uint32: CRC-32 and Fletcher-32 of each row, see `row_checksums`;
+                                 a commit moves rows by them. Files of before there were any have none,
+                                 readers need none
     /path /label /group /split   (n_rows,) UTF-8 of fixed length; path unique, rows sorted by its bytes;
                                  label, group and split are empty where there is none
     /size /mtime_ns /sha256      (n_rows,) int64, int64, 64 hex digits: what the row was made from
@@ -27,8 +30,8 @@ give the same bytes. A layer's name may hold ``/`` or ``%``; in the dataset's na
 ``%2F`` and ``%25``.
 
 To change the format: raise `FORMAT_VERSION`, keep the code that reads the older one, and keep a
-file of the older version in ``tests/data`` with a test that loads it. A new attribute that older
-readers may ignore needs no new version.
+file of the older version in ``tests/data`` with a test that loads it. A new attribute or dataset that older
+readers may ignore needs no new version: what the seal covers, the file says itself.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.extract.cache.format import checksums
-from fc7.extract.cache.format.checksums import BLOCK_BYTES, Sealed, block_crcs, seal
+from fc7.extract.cache.format.checksums import BLOCK_BYTES, Sealed, block_crcs, checksums_of_rows, seal
 from fc7.extract.cache.format.hdf5 import Attribute, OpenFile
+from fc7.extract.cache.format.raw import ChunkPlaces, RawFile
 from fc7.models.common.errors import CacheCorruptError, CacheError
 
 
@@ -53,6 +54,7 @@ class SealedReader:
             self._file.close()
             raise
         self._held: dict[str, tuple[int, NDArray[Any]]] = {}
+        self._chunks: dict[str, ChunkPlaces | None] = {}
 
     def __enter__(self) -> SealedReader:
         return self
@@ -102,12 +104,46 @@ class SealedReader:
             out[wanted] = self._one_block(name, number)[rows[wanted] - number * sealed.block]
         return out
 
+    def row_checksums(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.uint32] | None:
+        """What `row_checksums` said of some rows when they were made; None in files of before there were any.
+
+        Raises
+        ------
+        CacheCorruptError
+            If they fail a checksum themselves.
+        """
+        sums = checksums_of_rows(name)
+        return self.take(sums, rows) if sums in self._datasets else None
+
+    def chunks(self, name: str) -> ChunkPlaces | None:
+        """Where a dataset's rows lie; None unless they lie there as they are in memory."""
+        if name not in self._chunks:
+            self._chunks[name] = self._file.chunks(name)
+        return self._chunks[name]
+
+    @property
+    def raw(self) -> RawFile:
+        """The bytes of the file, which nothing checks."""
+        return self._file.raw
+
     def pieces(self, name: str, size: int = 8 * BLOCK_BYTES) -> Iterator[NDArray[Any]]:
         """The whole dataset in order, checked, in pieces of whole blocks of about `size` bytes."""
         sealed = self[name]
         step = sealed.block * max(1, size // BLOCK_BYTES)
         for start in range(0, sealed.shape[0], step):
             yield self.read(name, start, min(start + step, sealed.shape[0]))
+
+    def check(self, names: Iterable[str]) -> None:
+        """Read all of those datasets that there are, and keep nothing.
+
+        Raises
+        ------
+        CacheCorruptError
+            If a checksum fails.
+        """
+        for name in names:
+            for _ in self.pieces(name) if name in self._datasets else ():
+                pass
 
     def blocks(self, name: str) -> Iterator[tuple[range, NDArray[Any] | CacheCorruptError]]:
         """Read everything, block by block: each one's rows, or why they cannot be trusted."""

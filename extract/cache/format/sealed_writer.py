@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fc7.extract.cache.format import checksums
-from fc7.extract.cache.format.checksums import Sealed, block_crcs, rows_per_block, seal
+from fc7.extract.cache.format.checksums import checksums_of_rows, seal
+from fc7.extract.cache.format.column import Column
 from fc7.extract.cache.format.hdf5 import Attribute, NewFile
+from fc7.extract.cache.format.row_checksums import WIDTH
+from fc7.extract.cache.format.row_column import RowColumn
 
 
 class SealedWriter:
@@ -36,7 +38,7 @@ class SealedWriter:
     def __init__(self, path: Path, attributes: Mapping[str, Attribute]) -> None:
         self._file = NewFile(path)
         self._attributes = dict(attributes)
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, Column | RowColumn] = {}
 
     def __enter__(self) -> SealedWriter:
         return self
@@ -75,6 +77,25 @@ class SealedWriter:
         self._columns[name] = column
         return column
 
+    def add_rows(
+        self, name: str, shape: tuple[int, int], dtype: DTypeLike, attributes: Mapping[str, Attribute]
+    ) -> RowColumn:
+        """Make a dataset of numbers whose rows can be moved later, see `row_checksums`.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows first.
+        dtype : dtype
+            Of an even number of bytes.
+        attributes : mapping
+            Of `checksums.DATASET_ATTRIBUTES`.
+        """
+        sums = self.add(checksums_of_rows(name), (shape[0], WIDTH), "<u4")
+        column = RowColumn(self._file, name, shape, np.dtype(dtype), attributes, sums)
+        self._columns[name] = column
+        return column
+
     def _seal(self) -> None:
         self._file.set_attributes("/", self._attributes)
         datasets = {name: column.finish() for name, column in self._columns.items()}
@@ -90,54 +111,3 @@ class SealedWriter:
             "seal": seal(self._attributes, datasets),
         }
         self._file.set_attributes(checksums.NAME, about)
-
-
-class Column:
-    """A dataset on its way into a `SealedWriter`."""
-
-    def __init__(
-        self,
-        file: NewFile,
-        name: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        attributes: dict[str, Attribute],
-        deflate: bool,
-    ) -> None:
-        self._file = file
-        self._name = name
-        self._shape = shape
-        self._dtype = dtype
-        self._attributes = attributes
-        self._block = rows_per_block(shape, dtype)
-        self._crcs: list[NDArray[np.uint32]] = []
-        self._written = 0
-        self._waiting: NDArray[Any] = np.empty((0, *shape[1:]), dtype)
-        file.create(name, shape, dtype, chunk_rows=self._block, deflate=deflate)
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Add rows, of any number: whole blocks go to the file, the rest waits for more."""
-        rows = np.ascontiguousarray(rows, self._dtype)
-        if len(self._waiting):
-            missing = self._block - len(self._waiting)
-            self._waiting = np.concatenate([self._waiting, rows[:missing]])
-            rows = rows[missing:]
-            if len(self._waiting) < self._block:
-                return
-            self._write(self._waiting)
-        whole = len(rows) // self._block * self._block
-        self._write(rows[:whole])
-        self._waiting = rows[whole:].copy()
-
-    def finish(self) -> Sealed:
-        """Write what waits; what there is to seal."""
-        self._write(self._waiting)
-        if self._written != self._shape[0]:
-            raise ValueError(f"{self._name}: {self._written} rows were written, {self._shape[0]} announced")
-        crcs = np.concatenate([np.empty(0, "<u4"), *self._crcs])
-        return Sealed(self._shape, self._dtype, self._block, self._attributes, crcs)
-
-    def _write(self, rows: NDArray[Any]) -> None:
-        self._crcs.append(block_crcs(rows, self._block))
-        self._file.write(self._name, self._written, rows)
-        self._written += len(rows)

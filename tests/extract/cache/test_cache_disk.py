@@ -89,18 +89,18 @@ class FullDisk:
     """Answers every write after the first few with an error, as `os.write` would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, exc: BaseException) -> None:
-        from fc7.extract.cache.format import hdf5
+        from fc7.extract.cache.format.target import Target
 
         self.writes_left = PLENTY
-        real = hdf5._Target.write
+        real = Target.write
 
-        def write(target: hdf5._Target, data: memoryview) -> int:
+        def write(target: Target, data: memoryview) -> int:
             self.writes_left -= 1
             if self.writes_left < 0 and target.error is None:
                 target.error = exc
             return real(target, data)
 
-        monkeypatch.setattr(hdf5._Target, "write", write)
+        monkeypatch.setattr(Target, "write", write)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])

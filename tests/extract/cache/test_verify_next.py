@@ -80,6 +80,7 @@ def assert_mended(cli: CommandLine, name: str = "whole.h5") -> None:
 
 DATASETS = {
     **dict.fromkeys(("features/c", "features/embedding", "label", "group", "split"), "--repair"),
+    **dict.fromkeys(("checksums_of_rows/c", "checksums_of_rows/embedding"), "--repair"),
     **dict.fromkeys(("thumbnail", "colour"), "--repair"),
     **dict.fromkeys(("path", "size", "mtime_ns", "sha256"), "--force"),
     **dict.fromkeys((f"failures/{name}" for name in ("path", "reason", "size", "mtime_ns")), "--force"),
@@ -90,7 +91,9 @@ def test_every_dataset_of_a_cache_is_in_the_table(cli: CommandLine) -> None:
     assert DATASETS.keys() == chunks(cli.folder / "f.h5").keys() - {"checksums"}
 
 
-@pytest.mark.parametrize("name", ["features/embedding", "label", "thumbnail", "colour", "sha256"])
+@pytest.mark.parametrize(
+    "name", ["features/embedding", "checksums_of_rows/c", "label", "thumbnail", "colour", "sha256"]
+)
 def test_a_flipped_bit_is_mended_by_the_command_that_is_named(cli: CommandLine, name: str) -> None:
     flip(cli.folder / "f.h5", chunks(cli.folder / "f.h5")[name][0].start, 3)
     assert pasted(cli)[-1] == DATASETS[name]
