@@ -54,7 +54,7 @@ WRAPPED = re.compile(r"(?<=[^\n]{70})\n {4}(?=\S)")
 UNCLEAR = re.compile(
     r"\b(tie[ds]?|judge[ds]?|figures?|chance|doubt\w*|hands?|closeness|rather|lest|a good first)\b"
     r"|\b(is|are) no images?\b"
-    r"|\b1 (images|rows|classes|pictures|labels|failures|pairs|repeats)\b|\d %",
+    r"|\b1 (images(?!/s)|rows|classes|pictures|labels|failures|pairs|repeats)\b|\d %",
     re.IGNORECASE,
 )
 
