@@ -110,6 +110,13 @@ COMMANDS: "dict[str, Row]" = {
         "Find images that look like others.",
         "similar photo.jpg features.h5 -k 12\n          fc7 similar new/ --html similar.html",
     ),
+    "next": (
+        "fc7.classify.commands.next",
+        "next_",
+        "Choose the images to label next.",
+        "next features.h5 -n 50 --csv todo.csv\n"
+        "          fc7 next -n 20 --corrections done.csv --csv todo.csv --html todo.html",
+    ),
     "watch": (
         "fc7.classify.commands.watch",
         "watch",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fc7.classify.active_learning.next_images import next_images as next_images
     from fc7.classify.classifier.artifact import load_classifier as load_classifier
     from fc7.classify.classifier.artifact import save_classifier as save_classifier
     from fc7.classify.fit.estimator import FeatureClassifier as FeatureClassifier
@@ -25,6 +26,7 @@ __all__ = [
     "fit_cache",
     "fit_classifier",
     "load_classifier",
+    "next_images",
     "save_classifier",
     "similar_images",
 ]
@@ -38,6 +40,7 @@ _HOMES = {
     "fit_classifier": "fc7.classify.fit.fit",
     "fit_cache": "fc7.classify.fit.from_cache",
     "load_classifier": "fc7.classify.classifier.artifact",
+    "next_images": "fc7.classify.active_learning.next_images",
     "save_classifier": "fc7.classify.classifier.artifact",
     "similar_images": "fc7.classify.similar.similar",
 }

@@ -39,6 +39,7 @@ DUPLICATE_COLUMNS = (
     *("other_group", "other_path", "other_label", "other_split"),
 )
 _DUPLICATE_COLUMNS_BEFORE_THUMBNAILS = ("cosine", "exact", "different_labels", *_SIDES)
+NEXT_COLUMNS = (*_CORRECTION_COLUMNS, "probability", "second", "second_probability")
 SIMILAR_COLUMNS = ("query", "rank", "path", "label", "cosine", "same_file", "sha256")
 METRIC_COLUMNS = ("figure", "value")
 CLASS_COLUMNS = ("label", "support", "precision", "recall", "f1", "average_precision", "known")
@@ -132,6 +133,7 @@ SKOPS = named(
 CARD = named(Kind("a model card", _is_card))
 REPORT = named(Kind("a report", lambda path: bool(_REPORT.match(head(path, 4096)))))
 SHEET = named(Kind("a sheet of predictions", lambda path: _is_sheet_of(path, b"classify")))
+NEXT_SHEET = named(Kind("a sheet of images to label", lambda path: _is_sheet_of(path, b"next")))
 SIMILAR_SHEET = named(Kind("a sheet of similar images", lambda path: _is_sheet_of(path, b"similar")))
 PLOT = named(Kind("a plot of a report", _is_plot))
 PLOTS = {
@@ -151,6 +153,7 @@ CURVE = table("a table of a learning curve", CURVE_COLUMNS)
 SUSPECTS = table(
     "a table of suspects", SUSPECT_COLUMNS, _SUSPECT_COLUMNS_BEFORE_CONTENT, _SUSPECT_COLUMNS_BEFORE_ODDS
 )
+NEXT = table("a table of images to label", NEXT_COLUMNS)
 SIMILAR = table("a table of similar images", SIMILAR_COLUMNS)
 DUPLICATES = table(
     "a table of duplicates",

@@ -80,6 +80,7 @@ LIGHT = [
     "classify/commands/suspects.py",
     "classify/commands/similar.py",
     "classify/commands/watch.py",
+    "classify/commands/next.py",
     "classify/quantise/command.py",
 ]
 HEAVY = {

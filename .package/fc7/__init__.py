@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fc7.classify import fit_cache as fit_cache
     from fc7.classify import fit_classifier as fit_classifier
     from fc7.classify import load_classifier as load_classifier
+    from fc7.classify import next_images as next_images
     from fc7.classify import save_classifier as save_classifier
     from fc7.classify import similar_images as similar_images
     from fc7.extract import ExtractOptions as ExtractOptions
@@ -48,6 +49,7 @@ __all__ = [
     "import_network",
     "load_classifier",
     "load_features",
+    "next_images",
     "save_classifier",
     "similar_images",
 ]

@@ -50,6 +50,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Path("labels.csv").write_text("\n".join(["path,label", *lines]))
         extract_features(["imgs"], "features.h5", ExtractOptions("tiny", device="cpu"))
         shutil.copy("features.h5", "other.h5")
+        Path("flat").mkdir()
+        for path in images[::3]:
+            shutil.copy(path, Path("flat") / f"{path.parent.name}-{path.name}")
+        extract_features(["flat"], "unlabelled.h5", ExtractOptions("tiny", device="cpu"))
         for name, C in (("classifier.onnx", 1.0), ("kept.onnx", 0.01)):
             fit_cache("features.h5", name, FitOptions(head="svm", C=C, duplicates="off"))
         standing = here / "standing"

@@ -60,6 +60,10 @@ WRITERS = {
     "models/graph/fusion.py",
     "extract/cache/format/hdf5.py",
     "extract/cache/format/files.py",
+    "extract/cache/format/target.py",
+    # In a temporary folder, and in the network store.
+    "extract/quantise/search.py",
+    "extract/quantise/network.py",
     "extract/cache/format/lock.py",
     "extract/cache/npz.py",
     "extract/cluster/actor.py",
