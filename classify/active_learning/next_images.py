@@ -17,7 +17,6 @@ from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.load import one_layer
 from fc7.classify.data.matching import layer_for
 from fc7.classify.duplicates.find import find_duplicates
-from fc7.classify.fit.estimator import FeatureClassifier
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.inputs.tables.corrections import Corrected, Corrections
 from fc7.models.common.errors import DataError, UsageError
@@ -163,6 +162,9 @@ def _probabilities(
     if classifier is None:
         if len(names) < 2:
             return None, (), "no classifier: the images stand for all that have no label"
+        # scikit-learn's kind of object: no other public function waits for the library to be loaded.
+        from fc7.classify.fit.estimator import FeatureClassifier
+
         estimator = FeatureClassifier("svm")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
