@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fc7.classify.active_learning.select import Rows, margins, select
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.load import one_layer
 from fc7.classify.data.matching import layer_for
 from fc7.classify.duplicates.find import find_duplicates
@@ -25,6 +24,7 @@ from fc7.models.common.record_repr import one_line_repr
 
 # Of more images each would be compared with every other for minutes: then only exact copies count.
 _MOST_COMPARED = 50_000
+_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,8 @@ def next_images(
     notes: list[str] = []
     probabilities, classes, by = _probabilities(found, labelled, unlabelled, classifier, notes)
     pictures = _pictures(found, sound, notes, progress or Silent())
-    unit = Normalizer("l2").apply(found.X[unlabelled])
     margin = None if probabilities is None else margins(probabilities)
-    chosen = select(unit, n, margin, pictures[unlabelled], set(pictures[labelled].tolist()))
+    chosen = select(found.X, unlabelled, n, margin, pictures[unlabelled], set(pictures[labelled].tolist()))
     images = list(_named(found, unlabelled, chosen, probabilities, classes))
     return NextImages(images, len(unlabelled), len(labelled), by, found.corrected, tuple(notes))
 
@@ -176,7 +175,10 @@ def _probabilities(
         by = f"an SVM fitted on {len(labelled)} labelled images of {len(names)} classes"
     else:
         by = f"a classifier of {len(classifier.classes_)} classes"
-    return classifier.predict_proba(found.X[unlabelled]), tuple(classifier.classes_), by
+    # A part at a time: indexing makes copies.
+    parts = (unlabelled[start : start + _BLOCK_ROWS] for start in range(0, len(unlabelled), _BLOCK_ROWS))
+    probabilities = np.concatenate([classifier.predict_proba(found.X[rows]) for rows in parts])
+    return probabilities, tuple(classifier.classes_), by
 
 
 def _pictures(found: FeatureSet, sound: NDArray[np.bool_], notes: list[str], progress: Progress) -> Rows:

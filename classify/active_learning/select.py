@@ -11,10 +11,13 @@ Chosen by measurement (``python -m tests.benchmarks.active_learning`` repeats it
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fc7.classify.classifier.normalizer import Normalizer
 
 Rows = NDArray[np.intp]
 
@@ -23,6 +26,9 @@ Rows = NDArray[np.intp]
 CANDIDATES = 3
 # k-means on more rows than this takes longer than looking at the images it chooses.
 _MOST_ROWS = 20_000
+# k-means takes no weight of zero for every row.
+_LEAST_WEIGHT = 1e-6
+_UNIT = Normalizer("l2")
 
 
 def margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -39,39 +45,43 @@ def margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def select(
     X: NDArray[np.float32],
+    rows: Rows,
     n: int,
     margin: NDArray[np.float32] | None,
     pictures: Rows,
     seen: Collection[int] = (),
 ) -> Rows:
-    """Choose rows.
+    """Choose some of `rows`.
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features), float32
-        Features of unit length.
+    X : ndarray of shape (n_all, n_features), float32
+        Features as extracted.
+    rows : ndarray of shape (n_rows,), intp
+        Rows of X that have no label.
     n : int
         How many; all that there are if that is less.
     margin : ndarray of shape (n_rows,), float32, or None
-        As `margins` gives it; None where there is no classifier.
+        As `margins` gives it of `rows`; None where there is no classifier.
     pictures : ndarray of shape (n_rows,), intp
-        Rows of equal number are one picture, of which one is chosen at most.
+        Of `rows`: those of equal number are one picture, of which one is chosen at most.
     seen : collection of int
         Pictures that are labelled already.
 
     Returns
     -------
     ndarray of shape (at most n,), intp
-        The least sure first; representatives of the largest clusters first.
+        Positions in `rows`, the least sure first; representatives of the largest clusters first.
 
     Examples
     --------
     >>> X = np.eye(4, dtype=np.float32)
     >>> margin = np.array([0.9, 0.1, 0.3, 0.8], np.float32)
-    >>> select(X, 2, margin, np.arange(4)).tolist(), select(X, 2, margin, np.array([0, 1, 1, 2])).tolist()
-    ([1, 2], [1, 3])
+    >>> rows = np.arange(4)
+    >>> [select(X, rows, 2, margin, pictures).tolist() for pictures in (rows, np.array([0, 1, 1, 2]))]
+    [[1, 2], [1, 3]]
     """
-    order = np.arange(len(X)) if margin is None else np.argsort(margin, kind="stable")
+    order = np.arange(len(rows)) if margin is None else np.argsort(margin, kind="stable")
     # Of each picture the first in this order.
     _, first = np.unique(pictures[order], return_index=True)
     alone = order[np.sort(first)]
@@ -87,7 +97,7 @@ def select(
         weight = 1 - margin[candidates].astype(np.float64)
     if len(candidates) <= n:
         return candidates
-    nearest, size = _nearest_to_centres(X[candidates], n, weight)
+    nearest, size = _nearest_to_centres(_UNIT.apply(X[rows[candidates]]), n, weight)
     chosen = candidates[nearest]
     return chosen[np.argsort(-size if margin is None else margin[chosen], kind="stable")]
 
@@ -95,8 +105,12 @@ def select(
 def _nearest_to_centres(X: NDArray[np.float32], n: int, weight: NDArray[np.float64]) -> tuple[Rows, Rows]:
     """A row for each of n clusters, no row twice, and how many rows each cluster has."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    fitted = KMeans(n, n_init=1, random_state=0).fit(X, sample_weight=np.maximum(weight, 1e-6))
+    with warnings.catch_warnings():
+        # Of fewer different rows than clusters some clusters are empty, and their images the next nearest.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = KMeans(n, n_init=1, random_state=0).fit(X, sample_weight=np.maximum(weight, _LEAST_WEIGHT))
     distances = fitted.transform(X)
     size = np.bincount(fitted.labels_, minlength=n)
     taken: list[int] = []

@@ -18,7 +18,6 @@ import numpy as np
 from fc7.classify.active_learning.select import Rows, margins, select
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.duplicates.find import find_duplicates
 from fc7.classify.fit.estimator import FeatureClassifier
 from fc7.extract.cache.reader import FeatureSet, load_features
@@ -56,7 +55,7 @@ def labels_needed(found: FeatureSet, pictures: Rows, way: str, batch: int, seed:
     """How many labels one way of choosing takes."""
     pool, test = divided(found, np.random.default_rng(seed))
     goal = _ENOUGH * accuracy(fitted(found, pool), found, test)
-    unit, rng = Normalizer("l2").apply(found.X), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     labelled: Rows = np.empty(0, np.intp)
     classifier: Classifier | None = None
     while len(labelled) < len(pool):
@@ -68,10 +67,10 @@ def labels_needed(found: FeatureSet, pictures: Rows, way: str, batch: int, seed:
             if way == "margin" and margin is not None:
                 chosen = left[np.argsort(margin, kind="stable")[:batch]]
             else:
-                chosen = left[
-                    select(unit[left], batch, margin, pictures[left], set(pictures[labelled].tolist()))
-                ]
+                seen = set(pictures[labelled].tolist())
+                chosen = left[select(found.X, left, batch, margin, pictures[left], seen)]
                 if not len(chosen):
+                    # Copies of what is labelled are all that is left.
                     chosen = left
         labelled = np.concatenate([labelled, chosen])
         classifier = fitted(found, labelled)
