@@ -13,7 +13,7 @@ from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
-from fc7.models.common.progress import notifier
+from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted, wrapped
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def watch(
             typer.echo(f"{prediction.path}  {said}")
 
     options = WatchOptions(settle=settle, once=once, top_k=top_k, run=RunOptions(**run.fields))
-    done = watch_folder(folder, model, out, options, tell=tell, notify=say)
+    progress = make_progress(quiet)
+    done = watch_folder(folder, model, out, options, tell=tell, progress=progress, notify=say)
     if not quiet:
         labels = ", ".join(f"{n} {label}" for label, n in sorted(done.counts.items()))
         text = f"{counted(done.classified, 'image')} classified in {done.seconds:.0f} s"

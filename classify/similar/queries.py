@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from fc7.classify.predict.predictions import shown_root
 from fc7.classify.predict.recovery import recover_from_crash
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.cache.reader import CacheReader
+from fc7.extract.cache.rows import RowColumns
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.addresses import is_address
+from fc7.extract.inputs.tables.list_lines import STDIN
 from fc7.extract.records import Failure, Listing
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.worker import NetworkRun, on_this_machine
@@ -52,7 +55,9 @@ class Queries:
     failures: list[Failure]
 
 
-def read_queries(wanted: Sequence[str | Path], reader: CacheReader, layer: str, run: ScoringRun) -> Queries:
+def read_queries(
+    wanted: Sequence[str | Path], reader: CacheReader, columns: RowColumns, layer: str, run: ScoringRun
+) -> Queries:
     """Take rows out of the cache, and run its network over images that are given.
 
     Parameters
@@ -60,6 +65,8 @@ def read_queries(wanted: Sequence[str | Path], reader: CacheReader, layer: str, 
     wanted : sequence of str or Path
         Paths as the cache has them are its rows, unless a file or folder of that name is there; all else is
         whatever `extract` takes.
+    columns : RowColumns
+        Of all rows of the cache.
 
     Raises
     ------
@@ -68,13 +75,14 @@ def read_queries(wanted: Sequence[str | Path], reader: CacheReader, layer: str, 
     MismatchError
         If the network store does not have the cache's network.
     """
-    columns = reader.columns()
     number = {path: row for row, path in enumerate(columns.path)}
     given = list(map(str, wanted))
     rows = [number[name] for name in given if name in number and not Path(name).exists()]
     images = [name for name in given if name not in number or Path(name).exists()]
     for name in images:
-        if not is_address(name) and not Path(name).exists():
+        # Not every shell expands a pattern.
+        elsewhere = is_address(name) or name == STDIN or glob.has_magic(name)
+        if not elsewhere and not Path(name).exists():
             raise UsageError(
                 f"{name}: neither a file or folder here nor an image of {reader.path}; `"
                 f"{command_line('cache', 'to-npz', reader.path, '-o', 'features.npz')}` lists its paths"

@@ -99,7 +99,7 @@ def similar_images(
 ) -> SimilarImages:
     """Find the images of a feature cache that look most like others, to its network.
 
-    Every row is compared; memory does not grow with the cache.
+    Every row is compared, a part of the features at a time.
 
     Parameters
     ----------
@@ -138,11 +138,11 @@ def similar_images(
     run = ScoringRun(options or RunOptions(), progress or Silent(), notify)
     with CacheReader(features) as reader:
         layer = reader.layer(layer)
-        wanted = read_queries(each_of(queries), reader, layer, run)
+        columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
+        wanted = read_queries(each_of(queries), reader, columns, layer, run)
         started = time.perf_counter()
         found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), k, wanted.own_rows)
         seconds = time.perf_counter() - started
-        columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
     answers = [
         Query(path, sha256, tuple(_neighbours(columns, found.rows[i], found.cosines[i], sha256)))
         for i, (path, sha256) in enumerate(zip(wanted.paths, wanted.sha256, strict=True))

@@ -34,7 +34,7 @@ from fc7.extract.worker.read_ahead import Watch
 from fc7.extract.worker.worker import Finished, NetworkRun, Worker
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import pip_install
-from fc7.models.common.progress import Notify, Silent
+from fc7.models.common.progress import Notify, Progress, Silent
 from fc7.models.outputs.outputs import Destination, Output
 
 # Of images that arrive one by one few come together; an engine that is compiled for one size pads to it.
@@ -105,6 +105,7 @@ def watch_folder(
     options: WatchOptions | None = None,
     *,
     tell: Callable[[Prediction], None] = lambda prediction: None,
+    progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> Watched:
     """Classify the images of a folder that `out` has no line for, and go on with those that arrive.
@@ -118,6 +119,8 @@ def watch_folder(
         suffix is ``.jsonl``; as `classify` writes them. An image that is replaced gets one line more.
     tell : callable
         Is told of every line.
+    progress : Progress or None
+        Is told how far the network is, if it has to be fetched.
 
     Returns
     -------
@@ -145,7 +148,7 @@ def watch_folder(
     if not isinstance(out, Output):
         out = guard_for([folder], model).claim(out, WATCHED, makes_folder=True)
     classifier = load_classifier(Path(model))
-    stored, spec, layer = find_network(classifier.identity, Silent(), notify)
+    stored, spec, layer = find_network(classifier.identity, progress or Silent(), notify)
     network = NetworkRun(stored.graph_path, spec, (layer,), options.run)
     done, started = Watched(out.path), time.monotonic()
     origin = FolderOrigin(str(folder), os.path.realpath(folder))

@@ -73,6 +73,14 @@ def test_a_page_shows_the_query_first_and_then_what_is_nearest(cli: CommandLine)
     assert (cli.folder / "near.html").read_text().count("<figure>") == 18
 
 
+def test_patterns_that_no_shell_expanded_and_lists_are_images_too(cli: CommandLine) -> None:
+    ran = cli.good("similar", "new/*/050.png", "-k", "1", "--json", "-q")
+    assert len(read_json(ran.out)["queries"]) == 3
+    (cli.folder / "wanted.txt").write_text("copy.png\n")
+    ran = cli.good("similar", "wanted.txt", "-k", "1", "--json", "-q")
+    assert read_json(ran.out)["queries"][0]["neighbours"][0]["same_file"] is True
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_answered(cli: CommandLine) -> None:
     (cli.folder / "some").mkdir(exist_ok=True)
     (cli.folder / "some" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
