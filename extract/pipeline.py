@@ -459,4 +459,5 @@ class _Run:
         from fc7.extract.engine.engine import this_machine
 
         (engine,) = self.engines
-        return hint(self.clock, engine, self.jobs, this_machine(), intel=intel_cpu())
+        machine = this_machine(self.options.device)
+        return hint(self.clock, engine, self.jobs, machine, intel=intel_cpu())

@@ -59,6 +59,13 @@ def test_a_fit_on_few_images_does_not_wait_for_scikit_learn(cli: CommandLine) ->
     assert not {name.split(".")[0] for name in loaded} & {"sklearn", "scipy"}
 
 
+def test_on_another_device_openvino_is_not_loaded(cli: CommandLine) -> None:
+    arguments = ("extract", str(cli.folder / "imgs"), "--network", "tiny", "--device", "cpu")
+    loaded = loaded_by(*arguments, "-o", str(cli.folder / "cpu.h5"), store=cli.store)
+    assert "onnxruntime" in loaded
+    assert "openvino" not in loaded
+
+
 # What `main` itself needs, before it knows which command is called, and the table.
 ALWAYS = {
     f"fc7.models.common.{name}" for name in ("command_table", "errors", "interrupts", "stopping", "terminal")
