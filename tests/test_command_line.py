@@ -59,6 +59,8 @@ def test_a_fit_on_few_images_does_not_wait_for_scikit_learn(cli: CommandLine) ->
     assert not {name.split(".")[0] for name in loaded} & {"sklearn", "scipy"}
 
 
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+@pytest.mark.usefixtures("every_device")
 def test_on_another_device_openvino_is_not_loaded(cli: CommandLine) -> None:
     arguments = ("extract", str(cli.folder / "imgs"), "--network", "tiny", "--device", "cpu")
     loaded = loaded_by(*arguments, "-o", str(cli.folder / "cpu.h5"), store=cli.store)
