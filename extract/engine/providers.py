@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from fc7.models.common.cores import CPUINFO, cpu_flags
 from fc7.models.common.errors import ProviderError, UsageError
 from fc7.models.common.program import pip_install
 from fc7.models.common.progress import Detail
@@ -20,6 +21,7 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 OPENVINO = "OpenVINO"
 """OpenVINO's own runtime, beside ONNX Runtime's providers."""
+_MULTIPLY_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 # AlexNet's largest has 1.2 MB; GoogLeNet's, SqueezeNet's, ResNet's and VGG's 3.2 MB and more.
 _SMALL_ACTIVATION = 2 << 20
 
@@ -156,7 +158,7 @@ def meant(device: Device) -> Device:
     raise UsageError(f"FC7_DEVICE={named!r} was found; give {', '.join(get_args(Device))}, or leave it unset")
 
 
-def multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def multiplies_bf16(cpuinfo: Path = CPUINFO) -> bool:
     r"""Whether the processor has AMX or AVX512-BF16; False on a system that does not say.
 
     OpenVINO names BF16 among a processor's capabilities wherever it can compute in it. With AVX-512 alone it
@@ -169,14 +171,7 @@ def multiplies_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     >>> multiplies_bf16(Path("cpuinfo"))
     True
     """
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    # The names are Linux's: arch/x86/include/asm/cpufeatures.h.
-    return any(
-        not {"amx_bf16", "avx512_bf16"}.isdisjoint(line.split()) for line in lines if line.startswith("flags")
-    )
+    return not _MULTIPLY_BF16.isdisjoint(cpu_flags(cpuinfo))
 
 
 def no_gpu(device: str, found: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +12,12 @@ from fc7.extract.engine.fastest import round_seconds
 from fc7.extract.engine.session import Session, open_session
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
+from fc7.models.common.cores import cpu_flags
 from fc7.models.common.progress import Progress
 from fc7.models.store.store import StoredNetwork
 
 _ROUNDS = 7
-# Of /proc/cpuinfo: products of 8-bit integers that add up in 32 bits, on x86 and on Arm.
+# Flags of a processor: products of 8-bit integers that add up in 32 bits, on x86 and on Arm.
 _INTEGER_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 
 
@@ -80,14 +80,5 @@ def _engine(session: Session) -> str:
 
 def integer_products() -> bool | None:
     """Whether this CPU multiplies 8-bit integers at once (VNNI, AMX); None where the system does not say."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    flags = {
-        flag
-        for line in text.splitlines()
-        if line.partition(":")[0].strip() in ("flags", "Features")
-        for flag in line.partition(":")[2].split()
-    }
+    flags = cpu_flags()
     return bool(flags & _INTEGER_PRODUCTS) if flags else None

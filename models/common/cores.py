@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux says what the processor is."""
 
 
 def default_jobs() -> int:
@@ -16,11 +20,29 @@ def default_jobs() -> int:
 
 def cpu_name() -> str:
     """The processor as its maker calls it, where the system says so; else its kind (``arm64``)."""
+    found = next(_said_of(CPUINFO, "model name"), "")
+    return found or os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine()
+
+
+def cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    r"""What the processor can, in Linux's words, on x86 and on Arm; empty on a system that does not say.
+
+    Examples
+    --------
+    >>> _ = Path("cpuinfo").write_text("processor: 0\nflags: fpu avx2\nprocessor: 1\nflags: fpu avx2\n")
+    >>> sorted(cpu_flags(Path("cpuinfo")))
+    ['avx2', 'fpu']
+    """
+    # The names are Linux's: arch/x86/include/asm/cpufeatures.h, arch/arm64/kernel/cpuinfo.c.
+    return frozenset(flag for line in _said_of(cpuinfo, "flags", "Features") for flag in line.split())
+
+
+def _said_of(cpuinfo: Path, *names: str) -> Iterator[str]:
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        pass  # not Linux
-    return os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine()
+        return  # not Linux
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in names:
+            yield value.strip()
