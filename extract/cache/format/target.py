@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fc7.extract.cache.format.early_sync import EarlySync
 from fc7.extract.cache.format.raw import RawFile
 
 # Where a file system clones, it clones whole blocks of its own, of 4 KiB mostly.
@@ -59,6 +60,7 @@ class Target:
         self._parts: Sequence[Part] = ()
         self._span: Span | None = None
         self._span_to = 0
+        self._disk = EarlySync(self._raw.fileno())
         self.error: BaseException | None = None
 
     def check(self) -> None:
@@ -98,11 +100,12 @@ class Target:
     def close(self) -> None:
         try:
             self.settle()
-            os.fsync(self._raw.fileno())
+            self._disk.finish()
         finally:
-            self._raw.close()
+            self.abandon()
 
     def abandon(self) -> None:
+        self._disk.close()
         self._raw.close()
 
     # What h5py's file-object driver calls.
@@ -147,6 +150,7 @@ class Target:
         rest = memoryview(data)
         while rest:
             rest = rest[self._raw.write(rest) :]
+        self._disk.written(len(data))
 
     def _put(self, parts: Sequence[Part]) -> None:
         at = self._raw.tell()
@@ -190,6 +194,7 @@ class Target:
                 if not count:
                     break
                 done += count
+                self._disk.written(count)
         # Not every system has it, and not for every pair of files; what else is wrong, plain writing tells.
         except (AttributeError, OSError):
             pass

@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fc7.extract.cache.format import files
+from fc7.extract.cache.format import early_sync, files
 from fc7.extract.cache.format.hdf5 import NewFile, OpenFile
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.reader import load_features
@@ -233,3 +234,28 @@ def test_a_folder_that_is_removed_during_the_run_is_named(tmp_path: Path) -> Non
 def test_an_npz_that_cannot_be_written_leaves_the_old_one(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         to_npz(path, tmp_path / "no" / "x.npz")
+
+
+def test_a_disk_that_fails_once_in_the_midst_of_a_commit_is_heard(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system tells a failed write-out once; the fsync at the end would say that all is well."""
+    before, real = path.read_bytes(), os.fsync
+    told: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        if threading.current_thread().name.startswith("fsync") and not told:
+            told.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with pytest.raises(CrashError):
+        run(path, MORE, per_segment=6, crash_after=1)
+    monkeypatch.setattr(early_sync, "_BYTES", 1000)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(CacheError, match=r"cannot be written .*Input/output error"):
+        run(path, MORE)
+    assert told
+    assert path.read_bytes() == before
+    assert run(path, MORE).extracted == []
+    check_plainly(path, MORE)
