@@ -7,6 +7,7 @@ columns     ``path`` or ``sha256`` or both, and ``label``. All others are left a
             `suspects --csv` and `duplicates --csv` too, whose tables are corrections as they are
 label       the right one; empty takes the image out. One that the image has already corrects nothing
 repeated    an image may be named again with the same label
+changed     makes the table a history (`extract.inputs.tables.corrections_history`): the last line counts
 ==========  =================================================================================
 
 Where path and content disagree the content counts: it is what somebody looked at when writing the label, and
@@ -27,6 +28,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fc7.extract.inputs.places.folders import escape
+from fc7.extract.inputs.tables.corrections_history import CHANGED, UNDONE, without_torn_line
 from fc7.extract.inputs.tables.manifests import (
     ID_NAMES,
     LABEL_NAMES,
@@ -131,10 +133,17 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Corrections:
-    """A file of corrections that was read without a mistake; use `read_corrections`."""
+    """A file of corrections that was read without a mistake; use `read_corrections`.
+
+    Attributes
+    ----------
+    decided : bool
+        Somebody wrote each line by itself: an empty label takes out an unlabelled image too.
+    """
 
     file: str
     rows: tuple[Correction, ...]
+    decided: bool = False
 
     @cached_property
     def sha256(self) -> str:
@@ -195,7 +204,7 @@ class Corrections:
         changed = [
             CorrectedImage(i, paths[i], sha256[i], chosen[i].label)
             for i in sorted(chosen)
-            if chosen[i].label != normal(labels[i])
+            if chosen[i].label != normal(labels[i]) or (self.decided and not chosen[i].label)
         ]
         right = list(labels)
         for image in changed:
@@ -272,6 +281,8 @@ def read_corrections(path: Path) -> Corrections:
     """
     name = escape(str(path))
     text = text_of(path, name, OPTION)
+    is_history = CHANGED in text.partition("\n")[0].strip().lower().split(",")
+    text = without_torn_line(text) if is_history else text
     keys = (*PATH_NAMES, *ID_NAMES, _CONTENT)
     mistakes = list[str]()
     lines = records(text, separator_of(text, path, keys), mistakes)
@@ -288,7 +299,8 @@ def read_corrections(path: Path) -> Corrections:
         names.index(_CONTENT) if _CONTENT in names else None,
         column(names, LABEL_NAMES, name),
     )
-    rows = []
+    undone = names.index(UNDONE) if is_history and UNDONE in names else None
+    rows, latest = list[Correction](), dict[str, Correction]()
     for line, fields in lines:
         why = wrong_count(fields, len(names))
         if why is None:
@@ -296,14 +308,19 @@ def read_corrections(path: Path) -> Corrections:
             image = image if image.strip() else ""
             row = Correction(line, image, content.strip().lower(), normal(label.strip()))
             why = _why_wrong(row)
-        if why is None:
-            rows.append(row)
-        else:
+        if why is not None:
             mistakes.append(f"line {line}: {why}")
+        elif is_history:
+            latest.pop(row.path or row.sha256, None)
+            if undone is None or not fields[undone].strip():
+                latest[row.path or row.sha256] = row
+        else:
+            rows.append(row)
+    rows += latest.values()
     mistakes += _contradictions(rows)
     if mistakes:
         raise UsageError(list_mistakes(name, mistakes))
-    return Corrections(name, tuple(rows))
+    return Corrections(name, tuple(rows), is_history)
 
 
 def _why_wrong(row: Correction) -> str | None:
