@@ -123,6 +123,12 @@ COMMANDS: "dict[str, Row]" = {
         "Classify images as they arrive.",
         "watch incoming/ -m classifier.onnx -o incoming.csv\n          fc7 watch incoming/ --once",
     ),
+    "app": (
+        "fc7.classify.commands.app",
+        "app",
+        "Label, train and correct in a browser.",
+        "app imgs/\n          fc7 app imgs/ --network efficientnet-lite0 --port 8707 --no-open",
+    ),
     "demo": (
         "fc7.classify.commands.classify",
         "demo",

@@ -1,0 +1,104 @@
+"""The server of the app: one process, this machine only, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from typing import Any
+
+from fc7.classify.app.files import AppFiles
+from fc7.models.common.errors import Fc7Error, UsageError
+from fc7.models.common.program import pip_install
+
+_TOKEN_BYTES = 24
+# What a page waits for is answered by then; what a job does is kept.
+_PATIENCE = 2
+
+
+def run_app(
+    files: AppFiles,
+    *,
+    port: int = 0,
+    open_page: bool = True,
+    ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve the app's page on 127.0.0.1 until Ctrl-C.
+
+    Parameters
+    ----------
+    port : int
+        0 takes any that is free.
+    open_page : bool
+        Open it in the user's browser.
+    ready : callable
+        Is told the address when it can be opened.
+
+    Raises
+    ------
+    UsageError
+        If the extra is missing, the port is taken, or something else stands at the corrections.
+    """
+    try:
+        import uvicorn
+
+        from fc7.classify.app.guard import Address, Guard
+        from fc7.classify.app.web import web_app
+    except ImportError as exc:
+        raise UsageError(
+            f"the app needs the packages starlette and uvicorn: {pip_install('fc7[app]')}"
+        ) from exc
+    from fc7.classify.app.project import Project
+
+    listening = _listening(port)
+    address = Address(listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES))
+    project = Project(files)
+    config = uvicorn.Config(
+        Guard(web_app(project, address), address),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE,
+        ws="none",
+        lifespan="off",
+    )
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, *signal: Any) -> None:
+            # Pages that wait for a change would be waited for.
+            project.shared.ended = True
+            super().handle_exit(*signal)
+
+    try:
+        ready(address.url)
+        if open_page:
+            # A machine without a browser has the address on its terminal.
+            with contextlib.suppress(webbrowser.Error):
+                webbrowser.open(address.url)
+        Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    except OSError as exc:
+        raise Fc7Error(f"the server ended: {exc.strerror or exc}") from exc
+    finally:
+        project.close()
+        listening.close()
+
+
+def _listening(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":
+        # Else the port of a server that has just ended is taken for a minute.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen(64)
+    except OSError as exc:
+        listening.close()
+        raise UsageError(
+            f"--port {port}: cannot be used: {exc.strerror or exc}; leave it out, and any free port is taken"
+        ) from exc
+    return listening

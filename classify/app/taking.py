@@ -1,0 +1,105 @@
+"""What is taken away: files in one folder, each written by the function behind the command of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fc7.classify.app.files import AppFiles
+from fc7.classify.app.jobs import Job
+from fc7.classify.classifier.artifact import load_classifier, save_classifier
+from fc7.models.common.errors import Fc7Error, UsageError
+
+
+def _classifier(files: AppFiles, out: Path, job: Job) -> None:
+    save_classifier(load_classifier(files.model), out)
+
+
+def _full(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.export.export import export_full
+
+    classifier = load_classifier(files.model)
+    job.note(export_full(classifier, out, features=files.features, progress=job, notify=job.note).describe())
+
+
+def _report(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.report.make import make_report
+
+    make_report(files.features, files.model, out, corrections=files.corrections_if_any, progress=job)
+
+
+def _card(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.export.card import write_card
+
+    write_card(load_classifier(files.model), out)
+
+
+def _predictions(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.predict.predict import classify_images
+
+    classify_images([files.features], files.model, out, keep_rows=False, progress=job, notify=job.note)
+
+
+_Write = Callable[[AppFiles, Path, Job], None]
+EXPORTS: Mapping[str, tuple[str, _Write]] = {
+    "classifier": ("classifier.onnx", _classifier),
+    "full": ("full.onnx", _full),
+    "report": ("report.html", _report),
+    "card": ("MODEL_CARD.md", _card),
+    "predictions": ("predictions.csv", _predictions),
+}
+"""Name -> the file and what writes it."""
+
+
+def take(what: str, files: AppFiles, job: Job) -> str:
+    """Write one of `EXPORTS`; what to say of it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such export, or no classifier yet.
+    Fc7Error
+        If it cannot be written.
+    """
+    if what not in EXPORTS:
+        raise UsageError(f"{what!r} was asked for; give one of {', '.join(EXPORTS)}")
+    if not files.model.is_file():
+        raise UsageError("there is no classifier yet; train one first")
+    name, write = EXPORTS[what]
+    out = files.exports / name
+    try:
+        files.exports.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise Fc7Error(f"{files.exports}: cannot be made: {exc.strerror or exc}") from exc
+    job.start(0, what)
+    write(files, out, job)
+    return f"wrote {out}"
+
+
+def taken(files: AppFiles) -> list[dict[str, Any]]:
+    """The exports that lie there, in the order of `EXPORTS`; a number stands for a file."""
+    found = []
+    for number, (what, (name, _)) in enumerate(EXPORTS.items()):
+        try:
+            status = (files.exports / name).stat()
+        except OSError:
+            continue
+        when = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+        found.append({"number": number, "what": what, "name": name, "size": status.st_size, "when": when})
+    return found
+
+
+def file_of(files: AppFiles, number: int) -> Path:
+    """The file that a number of `taken` stands for.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    names = [name for name, _ in EXPORTS.values()]
+    if not 0 <= number < len(names) or not (files.exports / names[number]).is_file():
+        raise UsageError(f"export {number} is not there; make it first")
+    return files.exports / names[number]

@@ -1,0 +1,276 @@
+"""Fits, the line of their accuracies, and what the classifier says of the images that it has not seen."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fc7.classify.app.files import AppFiles
+from fc7.classify.app.jobs import Job
+from fc7.classify.app.rows import CachedImages, Labelled, Stamp, stamp_of
+from fc7.classify.classifier.artifact import load_classifier
+from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.data.matching import layer_for
+from fc7.classify.data.record import TEST, TRAIN
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.metrics.intervals import Proportion, wilson_interval
+from fc7.classify.metrics.metrics import Metrics, compute_metrics
+from fc7.extract.cache.reader import CacheReader
+from fc7.models.common.errors import Fc7Error
+
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A classifier, and its held-out images: item i of `rows`, `truth` and `probabilities` is the same one.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_test,), int64
+        Of the cache; `images` says which one.
+    truth : list of str
+        Labels when this was looked up.
+    n_train : int
+    """
+
+    classifier: Classifier
+    stamp: Stamp
+    images: CachedImages
+    layer: str
+    rows: NDArray[np.int64]
+    truth: list[str]
+    probabilities: NDArray[np.float32]
+    metrics: Metrics
+    n_train: int
+
+    @property
+    def predicted(self) -> list[str]:
+        """The most probable label of each held-out image."""
+        classes = self.classifier.classes_
+        return [classes[best] for best in self.probabilities.argmax(axis=1)]
+
+    def mistakes(self) -> list[tuple[int, str, float]]:
+        """Row, predicted label and its probability of wrong held-out images, the surest first."""
+        sure = self.probabilities.max(axis=1)
+        wrong = [
+            (int(row), guess, float(p))
+            for row, truth, guess, p in zip(self.rows, self.truth, self.predicted, sure, strict=True)
+            if truth != guess
+        ]
+        return sorted(wrong, key=lambda each: -each[2])
+
+    def cell(self, true: str, predicted: str) -> list[tuple[int, str, float]]:
+        """The same of one cell of the confusion matrix."""
+        sure = self.probabilities.max(axis=1)
+        found = [
+            (int(row), guess, float(p))
+            for row, truth, guess, p in zip(self.rows, self.truth, self.predicted, sure, strict=True)
+            if truth == true and guess == predicted
+        ]
+        return sorted(found, key=lambda each: -each[2])
+
+    def precision_above(self, least: float) -> Proportion:
+        """Held-out images whose largest probability is at least `least`, and the right ones among them."""
+        sure = self.probabilities.max(axis=1) >= np.float32(least)
+        right = np.array([t == g for t, g in zip(self.truth, self.predicted, strict=True)], bool)
+        return Proportion(int(np.count_nonzero(right & sure)), int(np.count_nonzero(sure)))
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page."""
+        metrics = self.metrics
+        low, high = metrics.accuracy_interval
+        support = metrics.support.tolist()
+        right = metrics.confusion.diagonal().tolist()
+        return {
+            "accuracy": metrics.accuracy,
+            "low": low,
+            "high": high,
+            "n_correct": metrics.n_correct,
+            "n_test": metrics.n,
+            "n_train": self.n_train,
+            "head": self.classifier.head,
+            "C": self.classifier.C,
+            "classes": list(metrics.labels),
+            "recall": [
+                {
+                    "class": label,
+                    "n": n,
+                    "recall": None if math.isnan(recall) else recall,
+                    "low": wilson_interval(hits, n)[0] if n else None,
+                    "high": wilson_interval(hits, n)[1] if n else None,
+                }
+                for label, n, hits, recall in zip(
+                    metrics.labels, support, right, metrics.recall.tolist(), strict=True
+                )
+            ],
+            "confusion": metrics.confusion.tolist(),
+            "largest_class": max(support) / metrics.n,
+        }
+
+
+class Training:
+    """Fits on the feature cache as the command `fit` does, and keeps what the page shows of the last fit."""
+
+    def __init__(self, files: AppFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._fitted: Fitted | None = None
+        self._problem: tuple[object, str] | None = None
+        self._labels_of_fit: dict[str, str] | None = None
+
+    def fit(self, options: FitOptions, now: Labelled, job: Job) -> str:
+        """Fit, write the classifier, and add to the rounds; what to say of it.
+
+        Parameters
+        ----------
+        now : Labelled
+            The images with the labels of the options' corrections.
+
+        Raises
+        ------
+        Fc7Error
+            As `fit_cache`; or if the round cannot be kept.
+        """
+        result = fit_cache(self._files.features, self._files.model, options, progress=job)
+        for note in result.notes:
+            job.note(note)
+        self._labels_of_fit = _known_labels(now)
+        _append(self._files.rounds, _round(len(self.rounds()) + 1, result, now.n_corrected))
+        low, high = result.metrics.accuracy_interval
+        return (
+            f"{result.metrics.accuracy:.1%} of {result.metrics.n} held-out images are right (95% interval "
+            f"{low:.1%} to {high:.1%})"
+        )
+
+    def changed_since(self, now: Labelled | None) -> int:
+        """How many images have another label now than the last fit gave them, or are new."""
+        if now is None:
+            return 0
+        if self._labels_of_fit is None:
+            # Of a fit before this process the rounds know how many were corrected, and not which.
+            rounds = self.rounds()
+            return abs(now.n_corrected - int(rounds[-1].get("n_corrections", 0))) if rounds else 0
+        labels = _known_labels(now)
+        before = self._labels_of_fit
+        return sum(before.get(path) != labels.get(path) for path in labels.keys() | before.keys())
+
+    def rounds(self) -> list[dict[str, Any]]:
+        """A record of every fit, the first first; a line that a kill cut off is none."""
+        try:
+            lines = self._files.rounds.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return []
+        found = []
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("accuracy"), float):
+                found.append(record)
+        return found
+
+    def fitted(self, now: Labelled | None) -> Fitted | None:
+        """The classifier that stands at its place, and its held-out images among these; None without one."""
+        stamp = stamp_of(self._files.model)
+        if stamp is None or now is None:
+            return None
+        with self._lock:
+            known = self._fitted
+            if known is not None and (known.stamp, known.images) == (stamp, now.images):
+                return known
+            if self._problem is not None and self._problem[0] == (stamp, now.images.stamp):
+                return None
+            try:
+                self._fitted = self._looked_up(stamp, now)
+            except Fc7Error as exc:
+                # A classifier of other features may stand there; the page says why it shows none.
+                self._fitted, self._problem = None, ((stamp, now.images.stamp), str(exc))
+            return self._fitted
+
+    @property
+    def problem(self) -> str:
+        """Why the classifier that stands at its place cannot be shown; empty if it can."""
+        return "" if self._fitted is not None or self._problem is None else self._problem[1]
+
+    def _looked_up(self, stamp: Stamp, now: Labelled) -> Fitted | None:
+        classifier = load_classifier(self._files.model)
+        images = now.images
+        if classifier.split is None:
+            return None
+        part = classifier.split.part_of(images.sha256, images.paths)
+        labelled = np.array([bool(label) for label in now.labels], bool)
+        rows = np.flatnonzero((part == TEST) & labelled).astype(np.int64)
+        if not len(rows):
+            return None
+        with CacheReader(self._files.features) as reader:
+            layer = layer_for(reader, self._files.features, classifier.identity, "fit again")
+            probabilities = np.concatenate([classifier.predict_proba(X) for X in _parts(reader, layer, rows)])
+        truth = [now.labels[row] for row in rows.tolist()]
+        metrics = compute_metrics(truth, probabilities, classifier.classes_, classifier.reject_below)
+        n_train = int(np.count_nonzero(part == TRAIN))
+        return Fitted(classifier, stamp, images, layer, rows, truth, probabilities, metrics, n_train)
+
+
+def probabilities_of(features: Path, fitted: Fitted, rows: Sequence[int]) -> NDArray[np.float32]:
+    """What a classifier says of some rows of the cache: shape (n, n_classes).
+
+    Raises
+    ------
+    CacheError, CacheCorruptError
+    """
+    some = np.array(rows, np.int64)
+    empty = np.empty((0, len(fitted.classifier.classes_)), np.float32)
+    with CacheReader(features) as reader:
+        parts = [fitted.classifier.predict_proba(X) for X in _parts(reader, fitted.layer, some)]
+    return np.concatenate([empty, *parts])
+
+
+def _parts(reader: CacheReader, layer: str, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        yield reader.take(rows[start : start + _BLOCK_ROWS], layer)
+
+
+def _known_labels(now: Labelled) -> dict[str, str]:
+    return {path: label for path, label in zip(now.images.paths, now.labels, strict=True) if label}
+
+
+def _round(number: int, result: FitResult, n_corrections: int) -> dict[str, Any]:
+    low, high = result.metrics.accuracy_interval
+    return {
+        "n": number,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "accuracy": float(result.metrics.accuracy),
+        "low": low,
+        "high": high,
+        "n_train": len(result.train),
+        "n_test": len(result.test),
+        "n_corrections": n_corrections,
+        "head": result.classifier.head,
+        "C": result.C,
+        "seconds": result.seconds,
+    }
+
+
+def _append(file: Path, record: dict[str, Any]) -> None:
+    try:
+        with file.open("ab+") as stream:
+            stream.seek(0)
+            cut = stream.read()[-1:] not in (b"", b"\n")
+            stream.write((b"\n" if cut else b"") + json.dumps(record).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as exc:
+        raise Fc7Error(f"{file}: cannot be written: {exc.strerror or exc}; the fit itself is done") from exc
