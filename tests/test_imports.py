@@ -45,6 +45,8 @@ DOORS = {
     "matplotlib": ("classify/report/canvas.py",),
     "jinja2": ("classify/report/page.py",),
     "watchfiles": ("classify/watch/watch.py",),
+    "starlette": ("classify/app/web.py",),
+    "uvicorn": ("classify/app/serve.py",),
     "markupsafe": ("classify/report/page.py",),
 }
 # What every command, or its help, loads: it must not pull in anything heavy.
@@ -81,11 +83,12 @@ LIGHT = [
     "classify/commands/similar.py",
     "classify/commands/watch.py",
     "classify/commands/next.py",
+    "classify/commands/app.py",
     "classify/quantise/command.py",
 ]
 HEAVY = {
     *("numpy", "ray", "h5py", "onnx", "onnxruntime", "openvino"),
-    *("sklearn", "PIL", "rich", "matplotlib", "jinja2"),
+    *("sklearn", "PIL", "rich", "matplotlib", "jinja2", "starlette", "uvicorn"),
 }
 
 

@@ -24,6 +24,8 @@ class AppFiles:
         The folder of what is taken away.
     network : str or None
         Of the first extraction; None is the default network.
+    force : bool
+        Replace a classifier that was made elsewhere.
     run : RunOptions
         How it is run.
     """
@@ -35,6 +37,7 @@ class AppFiles:
     rounds: Path = Path("rounds.jsonl")
     exports: Path = Path("take-away")
     network: str | None = None
+    force: bool = False
     run: RunOptions = field(default_factory=RunOptions)
 
     @property

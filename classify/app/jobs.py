@@ -29,6 +29,7 @@ class Job:
         self.message = ""
         self.what, self.done, self.total = "", 0, 0
         self.cancelled = threading.Event()
+        self._interrupted = False
         self._shared = shared
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._started = self._since = self._told = time.monotonic()
@@ -43,7 +44,9 @@ class Job:
         """Count on; this is where a cancelled job ends, as Ctrl-C would end it."""
         self.done += n
         self._tell()
-        if self.cancelled.is_set():
+        if self.cancelled.is_set() and not self._interrupted:
+            # Once: what keeps the work that was done counts on, too.
+            self._interrupted = True
             raise KeyboardInterrupt
 
     def finish(self) -> None:

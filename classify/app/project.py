@@ -86,7 +86,7 @@ class Project:
         images = None if found is None else found.images
         folder = self._folder.state(images)
         fitted = self.training.fitted(found)
-        rounds = self.training.rounds()
+        rounds = self.training.rounds.read()
         counts = {} if found is None else found.classes
         counts |= {name: 0 for name in (folder.classes if folder else ()) if name not in counts}
         job = self.jobs.last

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +14,18 @@ from numpy.typing import NDArray
 
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.jobs import Job
+from fc7.classify.app.rounds import Rounds
 from fc7.classify.app.rows import CachedImages, Labelled, Stamp, stamp_of
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.fit.from_cache import fit_cache
-from fc7.classify.fit.result import FitOptions, FitResult
+from fc7.classify.fit.result import FitOptions
 from fc7.classify.metrics.intervals import Proportion, wilson_interval
 from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.extract.cache.reader import CacheReader
-from fc7.models.common.errors import Fc7Error
+from fc7.models.common.errors import Fc7Error, UsageError
 
 _BLOCK_ROWS = 4096
 
@@ -125,6 +123,7 @@ class Training:
 
     def __init__(self, files: AppFiles) -> None:
         self._files = files
+        self.rounds = Rounds(files.rounds)
         self._lock = threading.Lock()
         self._fitted: Fitted | None = None
         self._problem: tuple[object, str] | None = None
@@ -140,14 +139,22 @@ class Training:
 
         Raises
         ------
+        UsageError
+            If a classifier stands there that was made elsewhere.
         Fc7Error
             As `fit_cache`; or if the round cannot be kept.
         """
-        result = fit_cache(self._files.features, self._files.model, options, progress=job)
+        model = self._files.model
+        if model.is_file() and not (self._files.force or self.rounds.made(model)):
+            raise UsageError(
+                f"{model} stands there and was not trained here; start the app with another -m, or with "
+                "--force to replace it"
+            )
+        result = fit_cache(self._files.features, model, options, progress=job)
         for note in result.notes:
             job.note(note)
         self._labels_of_fit = _known_labels(now)
-        _append(self._files.rounds, _round(len(self.rounds()) + 1, result, now.n_corrected))
+        self.rounds.add(result, model, now.n_corrected)
         low, high = result.metrics.accuracy_interval
         return (
             f"{result.metrics.accuracy:.1%} of {result.metrics.n} held-out images are right (95% interval "
@@ -160,27 +167,11 @@ class Training:
             return 0
         if self._labels_of_fit is None:
             # Of a fit before this process the rounds know how many were corrected, and not which.
-            rounds = self.rounds()
+            rounds = self.rounds.read()
             return abs(now.n_corrected - int(rounds[-1].get("n_corrections", 0))) if rounds else 0
         labels = _known_labels(now)
         before = self._labels_of_fit
         return sum(before.get(path) != labels.get(path) for path in labels.keys() | before.keys())
-
-    def rounds(self) -> list[dict[str, Any]]:
-        """A record of every fit, the first first; a line that a kill cut off is none."""
-        try:
-            lines = self._files.rounds.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            return []
-        found = []
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("accuracy"), float):
-                found.append(record)
-        return found
 
     def fitted(self, now: Labelled | None) -> Fitted | None:
         """The classifier that stands at its place, and its held-out images among these; None without one."""
@@ -245,32 +236,3 @@ def _parts(reader: CacheReader, layer: str, rows: NDArray[np.int64]) -> Iterator
 
 def _known_labels(now: Labelled) -> dict[str, str]:
     return {path: label for path, label in zip(now.images.paths, now.labels, strict=True) if label}
-
-
-def _round(number: int, result: FitResult, n_corrections: int) -> dict[str, Any]:
-    low, high = result.metrics.accuracy_interval
-    return {
-        "n": number,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "accuracy": float(result.metrics.accuracy),
-        "low": low,
-        "high": high,
-        "n_train": len(result.train),
-        "n_test": len(result.test),
-        "n_corrections": n_corrections,
-        "head": result.classifier.head,
-        "C": result.C,
-        "seconds": result.seconds,
-    }
-
-
-def _append(file: Path, record: dict[str, Any]) -> None:
-    try:
-        with file.open("ab+") as stream:
-            stream.seek(0)
-            cut = stream.read()[-1:] not in (b"", b"\n")
-            stream.write((b"\n" if cut else b"") + json.dumps(record).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as exc:
-        raise Fc7Error(f"{file}: cannot be written: {exc.strerror or exc}; the fit itself is done") from exc

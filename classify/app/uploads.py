@@ -106,6 +106,8 @@ def file_name(name: str) -> str:
     """
     last = re.split(r"[\\/]", normal(name))[-1].strip()
     plain = _FORBIDDEN.sub("_", last).strip(". ") or "image"
+    if f".{plain.lower()}" in SUFFIXES:
+        plain = f"image.{plain}"
     plain = plain.encode("utf-8", "replace").decode("utf-8")
     suffix = PurePosixPath(plain).suffix
     plain = plain.removesuffix(suffix)[:_LONGEST] + suffix[:10]

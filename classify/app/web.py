@@ -38,10 +38,7 @@ _WAIT, _LOOK = 25.0, 0.1
 _THUMB, _PHOTO = 160, 1024
 # The picture of a row and content never becomes another one.
 _KEEP = {"cache-control": "private, max-age=86400, immutable"}
-_TYPES = {
-    "app.css": "text/css; charset=utf-8",
-    "index.html": "text/html; charset=utf-8",
-}
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -123,7 +120,7 @@ class _Web:
         if name not in [each.name for each in self._static.iterdir()]:
             return JSONResponse({"error": f"{name[:80]!r} is no file of the app"}, 404)
         content = await run_in_threadpool(self._static.joinpath(name).read_bytes)
-        return Response(content, media_type=_TYPES.get(name, "text/javascript; charset=utf-8"))
+        return Response(content, media_type=_TYPES[Path(name).suffix])
 
     async def state(self, request: Request) -> Response:
         shared, loop = self._project.shared, asyncio.get_running_loop()
@@ -280,8 +277,3 @@ def _text(asked: dict[str, Any], name: str) -> str:
     if not isinstance(found, str):
         raise UsageError(f"{name} is to be a text")
     return found
-
-
-def static_folder() -> Path:
-    """Where the page's files lie, in this installation."""
-    return Path(str(package_files("fc7.classify.app").joinpath("static")))

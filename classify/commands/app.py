@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL
+from fc7.extract.commands.cache import ForceOption
 from fc7.extract.commands.options import QuietOption, RunArguments
 from fc7.models.common.command_table import unpacked
 
@@ -37,6 +38,7 @@ def app(
         int, typer.Option(min=0, max=65535, help="Where to serve the page; 0: any that is free.")
     ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+    force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Open a page to bring images, label, train, correct and take the classifier away.
@@ -51,7 +53,15 @@ def app(
     from fc7.extract.options import RunOptions
 
     files = AppFiles(
-        images, features, model, corrections, rounds, exports, network or None, RunOptions(**run.fields)
+        images,
+        features,
+        model,
+        corrections,
+        rounds,
+        exports,
+        network=network or None,
+        force=force,
+        run=RunOptions(**run.fields),
     )
 
     def ready(url: str) -> None:

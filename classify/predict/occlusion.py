@@ -80,7 +80,7 @@ def occlusion_map(
     >>> bright = Classifier(("dark", "bright"), np.array([[-9.0], [9.0]]), np.array([6.0, -6.0]),
     ...                     Normalizer("none", None, None), scale=1.0, head="svm", C=1.0)
     >>> found = occlusion_map(picture, bright, features_of, cells=4)
-    >>> found.label, (found.drop > 0.01).astype(int).tolist()[1]
+    >>> found.label, (found.drop > 0.001).astype(int).tolist()[1]
     ('bright', [1, 1, 1, 0])
     """
     if cells < 2:

@@ -204,6 +204,10 @@ STANDING = {
 }
 # Folders that must be new or empty: tests/classify/gallery has their cases.
 NEW_FOLDERS = {("classify", "--sort-into"), ("suspects", "--copy"), ("duplicates", "--copy")}
+# Files that the app adds to, and the folder that it brings images to: tests/classify/app has their cases.
+ADDED_TO = {
+    ("app", name) for name in ("images", "--features", "--model", "--corrections", "--rounds", "--exports")
+}
 # Path options that are read; all others are outputs and have cases above.
 INPUTS = {
     ("extract", "--labels"),

@@ -88,6 +88,7 @@ export class NextView {
     this.error.textContent = "";
     try {
       await post("/api/labels", { rows: [item.row], label, cache: this.cache });
+      this.busy = false;
       this.at += 1;
       this.draw();
       await refresh();
