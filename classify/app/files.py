@@ -26,6 +26,8 @@ class AppFiles:
         Of the first extraction; None is the default network.
     force : bool
         Replace a classifier that was made elsewhere.
+    onnxruntime_web : Path
+        As `classify.export.browser.export_browser` takes it.
     run : RunOptions
         How it is run.
     """
@@ -38,6 +40,7 @@ class AppFiles:
     exports: Path = Path("take-away")
     network: str | None = None
     force: bool = False
+    onnxruntime_web: Path = Path("node_modules")
     run: RunOptions = field(default_factory=RunOptions)
 
     @property

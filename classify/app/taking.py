@@ -42,6 +42,14 @@ def _predictions(files: AppFiles, out: Path, job: Job) -> None:
     classify_images([files.features], files.model, out, keep_rows=False, progress=job, notify=job.note)
 
 
+def _browser(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.export.browser import export_browser
+
+    package, classifier = files.onnxruntime_web, load_classifier(files.model)
+    done = export_browser(classifier, out, package, features=files.features, progress=job, notify=job.note)
+    job.note(done.describe())
+
+
 _Write = Callable[[AppFiles, Path, Job], None]
 EXPORTS: Mapping[str, tuple[str, _Write]] = {
     "classifier": ("classifier.onnx", _classifier),
@@ -49,8 +57,9 @@ EXPORTS: Mapping[str, tuple[str, _Write]] = {
     "report": ("report.html", _report),
     "card": ("MODEL_CARD.md", _card),
     "predictions": ("predictions.csv", _predictions),
+    "browser": ("web", _browser),
 }
-"""Name -> the file and what writes it."""
+"""Name -> the file, or the folder, and what writes it."""
 
 
 def take(what: str, files: AppFiles, job: Job) -> str:
@@ -87,7 +96,8 @@ def taken(files: AppFiles) -> list[dict[str, Any]]:
         except OSError:
             continue
         when = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-        found.append({"number": number, "what": what, "name": name, "size": status.st_size, "when": when})
+        size = None if (files.exports / name).is_dir() else status.st_size
+        found.append({"number": number, "what": what, "name": name, "size": size, "when": when})
     return found
 
 

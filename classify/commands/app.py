@@ -34,6 +34,10 @@ def app(
     network: Annotated[
         str, typer.Option("-n", "--network", help="Of the first extraction; default: the default network.")
     ] = "",
+    onnxruntime_web: Annotated[
+        Path,
+        typer.Option("--onnxruntime-web", metavar="DIR", help="As export --format browser takes it."),
+    ] = Path("node_modules"),
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where to serve the page; 0: any that is free.")
     ] = 0,
@@ -61,6 +65,7 @@ def app(
         exports,
         network=network or None,
         force=force,
+        onnxruntime_web=onnxruntime_web,
         run=RunOptions(**run.fields),
     )
 

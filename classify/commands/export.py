@@ -14,18 +14,21 @@ from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 
-_DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops")}
+_DEFAULTS = {"onnx": Path("full.onnx"), "skops": Path("classifier.skops"), "browser": Path("web")}
 
 
 def export(
     model: ModelOption = DEFAULT_MODEL,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The file to write. Default: full.onnx or classifier.skops."),
+        typer.Option("-o", "--output", help="What to write. Default: full.onnx, classifier.skops or web/."),
     ] = None,
     form: Annotated[
-        Literal["onnx", "skops"],
-        typer.Option("--format", help="onnx: pixels in, labels out. skops: a scikit-learn pipeline."),
+        Literal["onnx", "skops", "browser"],
+        typer.Option(
+            "--format",
+            help="onnx: pixels in, labels out. skops: a scikit-learn pipeline. browser: a folder to serve.",
+        ),
     ] = "onnx",
     images: Annotated[
         list[str] | None,
@@ -37,6 +40,14 @@ def export(
         Path,
         typer.Option(help="A feature cache; full.onnx is tried on its images, without it on drawn pictures."),
     ] = Path("features.h5"),
+    onnxruntime_web: Annotated[
+        Path,
+        typer.Option(
+            "--onnxruntime-web",
+            metavar="DIR",
+            help="The npm package, which --format browser copies files of.",
+        ),
+    ] = Path("node_modules"),
     label_names: Annotated[
         bool, typer.Option("--label-names", help="Also an output `name`: the label as a text.")
     ] = False,
@@ -55,7 +66,9 @@ def export(
 
     full.onnx takes pictures of the network's size (uint8, n, height, width, 3, RGB) and gives label,
     probabilities and rejected; its metadata has the labels and says how to resize. It is written only if
-    it predicts as classify does, to 1e-4. With --example or --card alone nothing else is written.
+    it predicts as classify does, to 1e-4. --format browser writes a folder with a page that runs it in a
+    browser, with nothing from elsewhere; a web server has to serve it. With --example or --card alone nothing
+    else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     from fc7.classify.kinds import CARD, FULL, SKOPS
@@ -63,14 +76,30 @@ def export(
 
     guard = guard_for(images or (), model, cache=features, force=force)
     path = output or (None if example or card else _DEFAULTS[form])
-    out = None if path is None else guard.claim(path, FULL if form == "onnx" else SKOPS)
+    out = None
+    if path is not None and form != "browser":
+        out = guard.claim(path, FULL if form == "onnx" else SKOPS)
     card_out = None if card is None else guard.claim(card, CARD, "--card")
     from fc7.classify.classifier.artifact import load_classifier
 
     classifier = load_classifier(model)
     done: dict[str, object] = {}
     said: list[str] = []
-    if out is not None and form == "skops":
+    if path is not None and form == "browser":
+        from fc7.classify.export.browser import export_browser
+
+        page = export_browser(
+            classifier,
+            path,
+            onnxruntime_web,
+            images=images or (),
+            features=features,
+            progress=make_progress(quiet),
+            notify=notifier(quiet, verbose),
+        )
+        done |= page.full.to_json() | {"folder": str(page.folder), "size": page.size}
+        said.append(page.describe())
+    elif out is not None and form == "skops":
         from fc7.classify.export.skops_file import write_skops
 
         lost = write_skops(classifier, out)

@@ -226,6 +226,8 @@ INPUTS = {
     ("learning-curve", "features"),
     ("export", "--model"),
     ("export", "--features"),
+    ("export", "--onnxruntime-web"),
+    ("app", "--onnxruntime-web"),
     ("duplicates", "features"),
     ("report", "features"),
     ("report", "--model"),

@@ -73,6 +73,8 @@ WRITERS = {
     "classify/watch/appended.py",
     "extract/inputs/tables/corrections_history.py",
     "classify/app/rounds.py",
+    # Into a new folder.
+    "classify/export/browser.py",
     # Into a folder, under names that are free.
     "classify/app/uploads.py",
     # Into a new folder, under names that are free.

@@ -10,6 +10,7 @@ const CARDS = [
   ["report", "report.html", "All that is known of it, in one page to send around."],
   ["card", "MODEL_CARD.md", "What it is, what it learned from and how good it is, in one text."],
   ["predictions", "predictions.csv", "What it says of every image that was read."],
+  ["browser", "web", "A folder with a page that runs it in any browser, offline; it needs the npm package onnxruntime-web."],
 ];
 
 export class TakeView {
@@ -46,7 +47,8 @@ export class TakeView {
       return el("li", {}, el("h3", {}, name), el("p", {}, about),
         el("button", { type: "button", disabled: busy || !this.now?.fitted, "aria-label": `${made ? "Make again" : "Make"} ${name}`,
           on: { click: () => this.make(what) } }, made ? "Make again" : "Make"),
-        made ? el("a", { href: `/api/exports/${made.number}`, download: name, class: "button" }, `Save (${size(made.size)})`) : null);
+        made && made.size === null ? el("p", { class: "quiet" }, `in the folder ${name}, beside the other files`) : null,
+        made && made.size !== null ? el("a", { href: `/api/exports/${made.number}`, download: name, class: "button" }, `Save (${size(made.size)})`) : null);
     }), this.now?.fitted ? null : el("li", {}, el("p", { class: "empty" }, "Train a classifier first.")));
   }
 
