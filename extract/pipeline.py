@@ -33,12 +33,12 @@ from fc7.extract.plan import (
     make_plan,
     may_be_others,
 )
-from fc7.extract.records import Failure, ImageRef, Listing, RowBlock, readers_of
+from fc7.extract.records import Failure, ImageRef, Listing, Rows, readers_of
 from fc7.extract.summary import ExtractSummary, count_classes
 from fc7.extract.unreadable import Unreadable
 from fc7.extract.worker.gathering import Gathered
 from fc7.extract.worker.recovery import Recovery, forget
-from fc7.extract.worker.worker import Finished, Keeping, NetworkRun, on_this_machine
+from fc7.extract.worker.worker import Keeping, NetworkRun, on_this_machine
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import (
     CredentialsError,
@@ -314,10 +314,10 @@ class _Run:
         self.progress.start(len(work), "extracting")
         try:
             with closing(self._finished(work, writer)) as done:
-                for finished in done:
-                    gathered = self._take(finished, gathered, writer)
-                    failed = finished.failures
-                    self.progress.advance(len(finished.block.refs) + len(failed))
+                for rows in done:
+                    gathered = self._take(rows, gathered, writer)
+                    failed = rows.failures
+                    self.progress.advance(len(rows.refs) + len(failed))
                     stopped = self._too_many_failures(
                         failed, len(self.unreadable.failures) + len(gathered.failures)
                     )
@@ -345,20 +345,20 @@ class _Run:
             return f"what was done is kept in {self.out}"
         return "no image was done yet"
 
-    def _take(self, finished: Finished, gathered: Gathered, writer: CacheWriter) -> Gathered:
+    def _take(self, rows: Rows, gathered: Gathered, writer: CacheWriter) -> Gathered:
         """Keep what is finished, sooner or later; what is waiting to be kept then."""
-        if finished.provenance is not None:
-            self.engines.add("{provider} {precision}".format(**finished.provenance))
-        if finished.kept:
-            self.done.update(ref.path for ref in finished.block.refs)
-            self.unreadable.add(finished.failures)
+        if rows.provenance is not None:
+            self.engines.add("{provider} {precision}".format(**rows.provenance))
+        if rows.kept:
+            self.done.update(ref.path for ref in rows.refs)
+            self.unreadable.add(rows.failures)
             return gathered
-        if finished.provenance not in (None, writer.provenance):
+        if rows.provenance not in (None, writer.provenance):
             # A segment says of all its rows how they were made.
             self._keep(gathered, writer)
             gathered = Gathered()
-            writer.provenance = finished.provenance
-        gathered.add(finished.block, finished.failures)
+            writer.provenance = rows.provenance
+        gathered.add(rows)
         if gathered.due():
             self._keep(gathered, writer)
             gathered = Gathered()
@@ -367,7 +367,7 @@ class _Run:
     def _network_run(self) -> NetworkRun:
         return NetworkRun(self.stored.graph_path, self.spec, self.layers, self.options, thumbnails=True)
 
-    def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Finished]:
+    def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Rows]:
         """Run images here, or on the workers of a cluster, which keep what they finish where they can."""
         if not work:
             return
@@ -377,7 +377,7 @@ class _Run:
             folder = writer.work_folder
             with Recovery(folder, work, self.failed, self.notify, again=again) as recovery:
                 if recovery.given_up:
-                    yield Finished(RowBlock([], [], {}), recovery.given_up)
+                    yield Rows([], [], {}, failures=recovery.given_up)
                 yield from on_this_machine(
                     recovery.work, run, clock=self.clock, notify=self.notify, care=recovery.care
                 )
@@ -410,7 +410,7 @@ class _Run:
             self.done.update(ref.path for ref in block.refs)
         self.unreadable.add(gathered.failures)
         if gathered.blocks or gathered.failures:
-            writer.write_segment(gathered.joined(), gathered.failures)
+            writer.write_segment(gathered.joined())
 
     def _hashes(self, refs: Iterable[ImageRef]) -> Iterable[str | None]:
         def digest(ref: ImageRef) -> str | None:

@@ -168,23 +168,34 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Finished rows in column form; row i of every field is the same image.
+class Rows:
+    """Images that are done, in column form: item i of the first four fields is the same image.
 
     Attributes
     ----------
+    refs : sequence of ImageRef
+        The images that gave a row.
     sha256 : sequence of str
         Hex digest of the bytes that were decoded.
     features : mapping of str to ndarray of shape (n_rows, dim), float32
         Keyed by layer name.
     thumbnails : ndarray of shape (n_rows, 96), uint8, or None
         As `extract.images.thumbnails` makes them; None if they are not known.
+    failures : sequence of Failure
+        Images of the same stretch that gave none.
+    provenance : mapping of str to str or None
+        How the rows were made: provider, precision, versions. None without rows.
+    kept : bool
+        They lie in a finished segment already, and features and thumbnails are left out here.
     """
 
     refs: Sequence[ImageRef]
     sha256: Sequence[str]
     features: Mapping[str, Features]
     thumbnails: NDArray[np.uint8] | None = None
+    failures: Sequence[Failure] = ()
+    provenance: Mapping[str, str] | None = None
+    kept: bool = False
 
     __repr__ = one_line_repr
 

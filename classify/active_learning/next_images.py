@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fc7.classify.active_learning.select import Rows, margins, select
+from fc7.classify.active_learning.select import RowNumbers, margins, select
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.load import one_layer
@@ -154,7 +154,11 @@ def next_images(
 
 
 def _probabilities(
-    found: FeatureSet, labelled: Rows, unlabelled: Rows, classifier: Classifier | None, notes: list[str]
+    found: FeatureSet,
+    labelled: RowNumbers,
+    unlabelled: RowNumbers,
+    classifier: Classifier | None,
+    notes: list[str],
 ) -> tuple[NDArray[np.float32] | None, tuple[str, ...], str]:
     """Of the unlabelled rows, with their classes and who says so; None where nobody can."""
     names = np.unique(found.y[labelled])
@@ -181,7 +185,9 @@ def _probabilities(
     return probabilities, tuple(classifier.classes_), by
 
 
-def _pictures(found: FeatureSet, sound: NDArray[np.bool_], notes: list[str], progress: Progress) -> Rows:
+def _pictures(
+    found: FeatureSet, sound: NDArray[np.bool_], notes: list[str], progress: Progress
+) -> RowNumbers:
     """The number of the picture that each row shows."""
     rows = np.flatnonzero(sound)
     pictures = np.unique(found.sha256, return_inverse=True)[1]
@@ -203,8 +209,8 @@ def _pictures(found: FeatureSet, sound: NDArray[np.bool_], notes: list[str], pro
 
 def _named(
     found: FeatureSet,
-    unlabelled: Rows,
-    chosen: Rows,
+    unlabelled: RowNumbers,
+    chosen: RowNumbers,
     probabilities: NDArray[np.float32] | None,
     classes: tuple[str, ...],
 ) -> Iterator[NextImage]:

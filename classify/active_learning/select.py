@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.classifier.normalizer import Normalizer
 
-Rows = NDArray[np.intp]
+RowNumbers = NDArray[np.intp]
 
 # Three, five and ten times as many candidates as are wanted needed 74, 75 and 85 % of the labels that a
 # random choice needs on clothing and hands (tests/benchmarks/NOTES-fitting.md).
@@ -45,12 +45,12 @@ def margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def select(
     X: NDArray[np.float32],
-    rows: Rows,
+    rows: RowNumbers,
     n: int,
     margin: NDArray[np.float32] | None,
-    pictures: Rows,
+    pictures: RowNumbers,
     seen: Collection[int] = (),
-) -> Rows:
+) -> RowNumbers:
     """Choose some of `rows`.
 
     Parameters
@@ -58,7 +58,7 @@ def select(
     X : ndarray of shape (n_all, n_features), float32
         Features as extracted.
     rows : ndarray of shape (n_rows,), intp
-        Rows of X that have no label.
+        RowNumbers of X that have no label.
     n : int
         How many; all that there are if that is less.
     margin : ndarray of shape (n_rows,), float32, or None
@@ -102,7 +102,9 @@ def select(
     return chosen[np.argsort(-size if margin is None else margin[chosen], kind="stable")]
 
 
-def _nearest_to_centres(X: NDArray[np.float32], n: int, weight: NDArray[np.float64]) -> tuple[Rows, Rows]:
+def _nearest_to_centres(
+    X: NDArray[np.float32], n: int, weight: NDArray[np.float64]
+) -> tuple[RowNumbers, RowNumbers]:
     """A row for each of n clusters, no row twice, and how many rows each cluster has."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

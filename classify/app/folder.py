@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.classify.app.files import AppFiles
-from fc7.classify.app.rows import CachedImages
+from fc7.classify.app.labels import CachedImages
 from fc7.classify.app.shared import Shared
 from fc7.extract.inputs.listing import list_inputs
 from fc7.models.common.errors import Fc7Error

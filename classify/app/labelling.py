@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fc7.classify.active_learning.next_images import NextImages, next_images
 from fc7.classify.app.files import AppFiles
-from fc7.classify.app.rows import Labelled, stamp_of
+from fc7.classify.app.labels import Labelled, stamp_of
 from fc7.classify.app.training import Fitted, probabilities_of
 from fc7.classify.predict.predictions import best_first
 from fc7.models.common.errors import DataError

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path, PurePosixPath
 
 from fc7.classify.app.files import AppFiles
-from fc7.classify.app.rows import CachedImages
+from fc7.classify.app.labels import CachedImages
 from fc7.classify.report.thumbnails import Originals, find_originals, read_original
 from fc7.extract.drawn.drawing import jpeg_bytes
 from fc7.extract.images.decode import shrink

@@ -11,8 +11,8 @@ from fc7.classify.app.files import AppFiles
 from fc7.classify.app.folder import FolderWatch
 from fc7.classify.app.jobs import Job, Jobs
 from fc7.classify.app.labelling import Labelling
+from fc7.classify.app.labels import Labelled, Labels
 from fc7.classify.app.photographs import Photographs
-from fc7.classify.app.rows import Labelled, Rows
 from fc7.classify.app.shared import Shared
 from fc7.classify.app.taking import EXPORTS, take, taken
 from fc7.classify.app.training import Fitted, Training
@@ -37,7 +37,7 @@ class Project:
         self.files = files
         self.shared = Shared()
         self.jobs = Jobs(self.shared)
-        self.rows = Rows(files, self.shared)
+        self.rows = Labels(files, self.shared)
         self.photographs = Photographs(files)
         self.training = Training(files)
         self.labelling = Labelling(files)
@@ -194,7 +194,7 @@ class Project:
         Raises
         ------
         UsageError, Fc7Error
-            As `Rows.relabel` and `class_name`.
+            As `Labels.relabel` and `class_name`.
         """
         if label and label not in self.now().classes:
             label = class_name(label)
@@ -274,7 +274,7 @@ class Project:
         Raises
         ------
         UsageError, Fc7Error
-            As `Rows.accept`.
+            As `Labels.accept`.
         """
         guesses = self.labelling.guesses(self.now(), self.fitted())
         sure = zip(guesses.rows, guesses.labels, guesses.probabilities.tolist(), strict=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.jobs import Job
+from fc7.classify.app.labels import CachedImages, Labelled, Stamp, stamp_of
 from fc7.classify.app.rounds import Rounds
-from fc7.classify.app.rows import CachedImages, Labelled, Stamp, stamp_of
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.matching import layer_for

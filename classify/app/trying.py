@@ -14,8 +14,8 @@ import numpy as np
 
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.labelling import top_guesses
+from fc7.classify.app.labels import Labelled
 from fc7.classify.app.photographs import picture_of
-from fc7.classify.app.rows import Labelled
 from fc7.classify.app.shared import Shared
 from fc7.classify.app.training import Fitted
 from fc7.classify.predict.networks import find_network
@@ -145,9 +145,9 @@ class Trying:
         finished, _ = self._worker[1].process(refs, "")
         if finished.failures:
             raise ImageError(finished.failures[0].reason)
-        if not finished.block.refs:
+        if not finished.refs:
             raise UsageError("no image was given")
-        return finished.block.features[self._worker[2]]
+        return finished.features[self._worker[2]]
 
 
 def _in_memory(data: bytes) -> ImageRef:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.extract.records import Failure, RowBlock
+from fc7.extract.records import Rows
 from fc7.extract.worker.gathering import Gathered
-from fc7.extract.worker.worker import Finished
 from fc7.models.common.progress import Progress
 
 # So many rows for every so many bytes of weights: of 1000 classes a row then pays for 0.3 MB, not for 2 MB.
@@ -24,14 +23,12 @@ def batch_rows(classifier: Classifier) -> int:
     return min(_MOST_ROWS, classifier.coef_.nbytes // _WEIGHTS * _ROWS)
 
 
-def batched(
-    done: Iterable[Finished], n_rows: int, progress: Progress
-) -> Iterator[tuple[RowBlock, list[Failure]]]:
+def batched(done: Iterable[Rows], n_rows: int, progress: Progress) -> Iterator[Rows]:
     """Finished batches in their order, joined until they are enough.
 
     Parameters
     ----------
-    done : iterable of Finished
+    done : iterable of Rows
         With features.
     n_rows : int
         How many images are enough, failures counted; so are three seconds, and 32 MB.
@@ -40,10 +37,8 @@ def batched(
 
     Yields
     ------
-    block : RowBlock
-        Empty if every image of the stretch failed.
-    failures : list of Failure
-        Of the same stretch.
+    Rows
+        None with a row if every image of the stretch failed.
 
     Notes
     -----
@@ -51,17 +46,17 @@ def batched(
     """
     waiting, images = Gathered(), 0
     try:
-        for finished in done:
-            new = len(finished.block.refs) + len(finished.failures)
-            waiting.add(finished.block, finished.failures)
+        for rows in done:
+            new = len(rows.refs) + len(rows.failures)
+            waiting.add(rows)
             images += new
             if images >= n_rows or waiting.due():
                 enough, waiting, images = waiting, Gathered(), 0
-                yield enough.joined(), enough.failures
+                yield enough.joined()
             progress.advance(new)
     except (Exception, KeyboardInterrupt):
         if images:
-            yield waiting.joined(), waiting.failures
+            yield waiting.joined()
         raise
     if images:
-        yield waiting.joined(), waiting.failures
+        yield waiting.joined()

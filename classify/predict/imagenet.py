@@ -212,8 +212,8 @@ def _scored(
     progress.start(len(listing.images), "classifying")
     with closing(on_this_machine(listing.images, run, clock=Clock(), notify=notify, care=care)) as done:
         for finished in done:
-            refs = finished.block.refs
-            rows = finished.block.features[layer] if refs else np.empty((0, 1000), np.float32)
+            refs = finished.refs
+            rows = finished.features[layer] if refs else np.empty((0, 1000), np.float32)
             yield [ref.path for ref in refs], class_probabilities(rows), list(finished.failures)
             progress.advance(len(refs) + len(finished.failures))
     progress.finish()

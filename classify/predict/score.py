@@ -16,10 +16,10 @@ from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.networks import find_network
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.records import Failure, Listing
+from fc7.extract.records import Failure, Listing, Rows
 from fc7.extract.summary import note_ignored
 from fc7.extract.worker.read_ahead import NO_CARE, Care
-from fc7.extract.worker.worker import Finished, NetworkRun, on_this_machine
+from fc7.extract.worker.worker import NetworkRun, on_this_machine
 from fc7.models.common.errors import UsageError
 from fc7.models.common.files import Inputs, each_of
 from fc7.models.common.progress import Notify, Progress
@@ -200,20 +200,20 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
 
 
 def score_finished(
-    done: Iterable[Finished], classifier: Classifier, layer: str, progress: Progress
+    done: Iterable[Rows], classifier: Classifier, layer: str, progress: Progress
 ) -> Iterator[Scored]:
     """What a classifier says of rows as the network finishes them, several batches at a time if it is large.
 
     Parameters
     ----------
-    done : iterable of Finished
+    done : iterable of Rows
         In listing order, with features.
     layer : str
         Whose features it takes.
     progress : Progress
         Is told of every batch; starting and finishing are the caller's.
     """
-    for block, failures in batched(done, batch_rows(classifier), progress):
+    for block in batched(done, batch_rows(classifier), progress):
         X = block.features[layer] if block.refs else np.empty((0, classifier.n_features), np.float32)
         yield Scored(
             [ref.path for ref in block.refs],
@@ -221,5 +221,5 @@ def score_finished(
             [ref.group or "" for ref in block.refs],
             list(block.sha256),
             *classifier.proba_and_novelty(X),
-            failures,
+            list(block.failures),
         )

@@ -124,11 +124,11 @@ def _with_images(
         ) as done:
             for finished in done:
                 failures += finished.failures
-                if finished.block.refs:
-                    paths += [root + ref.path for ref in finished.block.refs]
-                    sha256 += finished.block.sha256
-                    parts.append(finished.block.features[found_layer])
-                run.progress.advance(len(finished.block.refs) + len(finished.failures))
+                if finished.refs:
+                    paths += [root + ref.path for ref in finished.refs]
+                    sha256 += finished.sha256
+                    parts.append(finished.features[found_layer])
+                run.progress.advance(len(finished.refs) + len(finished.failures))
         run.progress.finish()
     X = np.concatenate(parts).astype(np.float32, copy=False)
     own = np.concatenate([known.own_rows, np.full(len(paths) - len(known.paths), -1, np.int64)])

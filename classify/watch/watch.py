@@ -29,9 +29,9 @@ from fc7.classify.watch.arrivals import Arrivals
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.inputs.places.folders import VANISHED, FolderOrigin, FolderWalk
 from fc7.extract.options import RunOptions
-from fc7.extract.records import Failure, ImageRef, Listing, start_of
+from fc7.extract.records import Failure, ImageRef, Listing, Rows, start_of
 from fc7.extract.worker.read_ahead import Watch
-from fc7.extract.worker.worker import Finished, NetworkRun, Worker
+from fc7.extract.worker.worker import NetworkRun, Worker
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import pip_install
 from fc7.models.common.progress import Notify, Progress, Silent
@@ -202,7 +202,7 @@ class _Batches:
                 empty = np.empty((0, len(self._classifier.classes_)), np.float32)
                 self._lines.writer.write([], empty, failed)
 
-    def _finished(self, refs: Sequence[ImageRef], watch: Watch) -> Finished:
+    def _finished(self, refs: Sequence[ImageRef], watch: Watch) -> Rows:
         if self._worker is None:
             self._worker = Worker(self._network, None, _TOGETHER)
             self._notify(self._worker.session.engine.why)

@@ -4,7 +4,7 @@
 
     with CacheWriter(path, CacheIdentity.of(spec), layers=["fc7"]) as writer:
         ...                                    # what writer.known has and is unchanged is not run
-        writer.write_segment(block, failures)  # every few seconds; durable when it returns
+        writer.write_segment(rows)  # every few seconds; durable when it returns
         writer.commit(images, failures, roots=["photos"])
 
 A kill at any instant leaves the last committed file as it was. Segments that were finished are
@@ -43,7 +43,7 @@ from fc7.extract.cache.format.lock import Lock
 from fc7.extract.cache.format.sources import Sources
 from fc7.extract.cache.kept import KeptRow, kept_rows
 from fc7.extract.kinds import FEATURE_CACHE
-from fc7.extract.records import Failure, RowBlock
+from fc7.extract.records import Failure, Rows
 from fc7.models.common.errors import CacheCorruptError
 from fc7.models.common.progress import Progress, Silent
 from fc7.models.common.terminal import counted
@@ -204,12 +204,12 @@ class CacheWriter:
         """Where segments go; made when the first is written."""
         return self._pending.folder
 
-    def write_segment(self, block: RowBlock, failures: Sequence[Failure]) -> None:
+    def write_segment(self, block: Rows) -> None:
         """Keep finished rows and failures; durable when this returns.
 
         Parameters
         ----------
-        block : RowBlock
+        block : Rows
             With some or all of `layers_needed`.
 
         Raises
@@ -219,12 +219,12 @@ class CacheWriter:
         DataError
             If a number is too large for float16.
         """
-        if not block.refs and not failures:
+        if not block.refs and not block.failures:
             return
         for layer, rows in block.features.items():
             rounded(rows, np.dtype(self._storage), layer)
         name = self._pending.next_name()
-        write_segment(self.work_folder, name, self.segment_header, block, failures)
+        write_segment(self.work_folder, name, self.segment_header, block)
 
     def commit(
         self,

@@ -116,9 +116,8 @@ class Actor:
             if reading and left_in(reading.path):
                 os._exit(1)
             raise
-        rows = [positions[id(ref)] for ref in finished.block.refs]
-        block = dataclasses.replace(finished.block, refs=())
-        return Result(rows, dataclasses.replace(finished, block=block), clock)
+        rows = [positions[id(ref)] for ref in finished.refs]
+        return Result(rows, dataclasses.replace(finished, refs=()), clock)
 
 
 def _sees_folder(probe: Path | None, word: bytes) -> bool:

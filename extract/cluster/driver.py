@@ -17,9 +17,9 @@ from fc7.extract.cluster.handshake import Handshake
 from fc7.extract.cluster.messages import Parcel, Result
 from fc7.extract.cluster.workers import Member, WorkerPool
 from fc7.extract.options import ClusterOptions
-from fc7.extract.records import UNSEEN, Failure, ImageRef, RowBlock
+from fc7.extract.records import UNSEEN, Failure, ImageRef, Rows
 from fc7.extract.worker.in_flight import left_in
-from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
+from fc7.extract.worker.worker import Keeping, NetworkRun
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Notify
 from fc7.models.common.terminal import counted
@@ -74,7 +74,7 @@ def on_cluster(
     *,
     keeping: Keeping | None = None,
     in_order: bool = False,
-) -> Generator[Finished]:
+) -> Generator[Rows]:
     """Run images on the cluster that the user chose, that of ``run.how``.
 
     Parameters
@@ -138,7 +138,7 @@ class Driver:
         )
         self._pool = WorkerPool(backend, self._handshake, options, self._say)
 
-    def finished(self) -> Iterator[Finished]:
+    def finished(self) -> Iterator[Rows]:
         """Do all images.
 
         Raises
@@ -156,7 +156,7 @@ class Driver:
             self._pool.close()
             self._handshake.close()
 
-    def _unordered(self) -> Iterator[tuple[int, Finished]]:
+    def _unordered(self) -> Iterator[tuple[int, Rows]]:
         """(First image, what became of its chunk), as they come."""
         while self._chunks.left or any(member.holds for member in self._pool.members):
             for member in self._pool.look(self._chunks.left):
@@ -172,20 +172,18 @@ class Driver:
             for member in [member for member in self._pool.members if member.silent > _allowed(member)]:
                 yield from self._gone(member, Gone(f"it has not answered for {member.silent:,.0f} s"))
 
-    def _sorted(self) -> Iterator[Finished]:
+    def _sorted(self) -> Iterator[Rows]:
         """What is finished early waits for what lies before it."""
-        early: dict[int, Finished] = {}
+        early: dict[int, Rows] = {}
         expected = 0
         for start, done in self._unordered():
             early[start] = done
             while expected in early:
                 ready = early.pop(expected)
-                expected += len(ready.block.refs) + len(ready.failures)
+                expected += len(ready.refs) + len(ready.failures)
                 yield ready
 
-    def _take_answer(
-        self, member: Member, ticket: Ticket, outcome: Outcome
-    ) -> Iterator[tuple[int, Finished]]:
+    def _take_answer(self, member: Member, ticket: Ticket, outcome: Outcome) -> Iterator[tuple[int, Rows]]:
         if isinstance(outcome, Broken) and isinstance(outcome.error, MemoryError):
             # While images are read and decoded this is a matter of one image, and not raised.
             yield from self._lost(member, Gone("it ran out of memory", memory=True), None)
@@ -200,14 +198,14 @@ class Driver:
             what = f"{member.slot.node.name}: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
             raise error if isinstance(error, Fc7Error) else Fc7Error(f"a worker failed on {what}")
 
-    def _gone(self, member: Member, gone: Gone) -> Iterator[tuple[int, Finished]]:
+    def _gone(self, member: Member, gone: Gone) -> Iterator[tuple[int, Rows]]:
         """A worker is lost with all that it was doing; what it was reading may tell why."""
         reading = member.ready.in_flight if member.ready is not None else None
         yield from self._lost(member, gone, left_in(reading) if reading is not None else None)
 
     def _lost(
         self, member: Member, gone: Gone, reading: Collection[int] | None
-    ) -> Iterator[tuple[int, Finished]]:
+    ) -> Iterator[tuple[int, Rows]]:
         """A worker has died: its chunks are done again, but for an image that has now had its tries."""
         machine_lives = self._pool.take_death(member, gone.reason)
         self._tell_loss(member, gone.reason if machine_lives else "its machine was lost")
@@ -219,7 +217,7 @@ class Driver:
                 why = f"ended the worker that read it, {TRIES} times: {gone.reason}"
                 # Where memory is known to be why, another run may have more of it.
                 failure = Failure(ref.path, why, ref.size, UNSEEN if gone.memory else ref.mtime_ns)
-                yield chunk.start, Finished(RowBlock([], [], {}), [failure])
+                yield chunk.start, Rows([], [], {}, failures=[failure])
 
     def _tell_loss(self, member: Member, reason: str) -> None:
         if member.holds:
@@ -282,7 +280,7 @@ class Driver:
         size = min(member.size, fair, _CHUNK_IMAGES, _CHUNK_BYTES // self._bytes_a_row)
         return max(1, -(-size // batch)) * batch
 
-    def _take(self, member: Member, ticket: Ticket, result: Result) -> tuple[int, Finished]:
+    def _take(self, member: Member, ticket: Ticket, result: Result) -> tuple[int, Rows]:
         chunk, since = member.holds.pop(ticket)
         now = time.monotonic()
         member.patience.tell(len(chunk), member.silent)
@@ -298,7 +296,7 @@ class Driver:
         work.ended = now
         assert member.ready is not None
         refs = [self._images[chunk.start + i] for i in result.rows]
-        return chunk.start, replace(result.finished, block=replace(result.finished.block, refs=refs))
+        return chunk.start, replace(result.finished, refs=refs)
 
     def _say(self, text: str) -> None:
         if text not in self._said:

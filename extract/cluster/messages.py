@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fc7.extract.clock import Clock
-from fc7.extract.records import ImageRef, Origin
-from fc7.extract.worker.worker import Finished
+from fc7.extract.records import ImageRef, Origin, Rows
 
 if TYPE_CHECKING:
     from fc7.extract.engine.providers import Device, Precision
@@ -152,10 +151,10 @@ class Result:
     ----------
     rows : sequence of int
         Positions in the parcel of the images that gave a row.
-    finished : Finished
+    finished : Rows
         As the worker gave it, but without the images themselves: the driver has them.
     """
 
     rows: Sequence[int]
-    finished: Finished
+    finished: Rows
     clock: Clock

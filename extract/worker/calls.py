@@ -13,7 +13,7 @@ import numpy as np
 from fc7.extract.clock import Clock
 from fc7.extract.images.thumbnails import thumbnail
 from fc7.extract.patience import STEP, Patience, close, wait_for
-from fc7.extract.records import Failure, FeatureNetwork, Features, ImageRef, Pixels, RowBlock
+from fc7.extract.records import Failure, FeatureNetwork, Features, ImageRef, Pixels, Rows
 from fc7.models.common.errors import HungError
 from fc7.models.common.terminal import counted
 
@@ -65,18 +65,18 @@ class Calls:
         self._patience = Patience()
         self._running: deque[tuple[Batch, Future[_Answer]]] = deque()
 
-    def start(self, batch: Batch) -> Iterator[tuple[RowBlock, list[Failure]]]:
+    def start(self, batch: Batch) -> Iterator[Rows]:
         """Have a batch run; gives the oldest ones, finished, while there are too many."""
         self._running.append((batch, self._pool.submit(_run, batch, self.network)))
         while len(self._running) > self.network.calls_at_once:
             yield self._oldest()
 
-    def rest(self) -> Iterator[tuple[RowBlock, list[Failure]]]:
+    def rest(self) -> Iterator[Rows]:
         """Everything that is still running."""
         while self._running:
             yield self._oldest()
 
-    def finished(self) -> Iterator[tuple[RowBlock, list[Failure]]]:
+    def finished(self) -> Iterator[Rows]:
         """The oldest ones that have finished or do so within a few seconds, so that they are not lost."""
         self.close()
         while self._running:
@@ -91,7 +91,7 @@ class Calls:
             self._closed = True
             close(self._pool)
 
-    def _oldest(self) -> tuple[RowBlock, list[Failure]]:
+    def _oldest(self) -> Rows:
         batch, call = self._running[0]
         features, seconds = self._answer(call, len(batch.refs))
         self._running.popleft()
@@ -100,7 +100,7 @@ class Calls:
         # Here, since this thread would else wait for the next call.
         made = self._thumbnails and bool(batch.refs)
         thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if made else None
-        return RowBlock(batch.refs, batch.sha256, features, thumbnails), batch.failures
+        return Rows(batch.refs, batch.sha256, features, thumbnails, batch.failures)
 
     def _answer(self, call: Future[_Answer], images: int) -> _Answer:
         """What a call gives, the oldest that runs.

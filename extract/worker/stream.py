@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fc7.extract.clock import Clock
 from fc7.extract.images import budget
-from fc7.extract.records import Failure, FeatureNetwork, ImageRef, RowBlock
+from fc7.extract.records import Failure, FeatureNetwork, ImageRef, Rows
 from fc7.extract.worker.calls import Batch, Calls
 from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, ReadAhead
 from fc7.models.common.errors import HungError
@@ -25,7 +25,7 @@ def feature_blocks(
     clock: Clock,
     care: Care = NO_CARE,
     thumbnails: bool = False,
-) -> Iterator[tuple[RowBlock, list[Failure]]]:
+) -> Iterator[Rows]:
     """Read, decode and run images in their order, a batch at a time.
 
     Parameters
@@ -47,10 +47,8 @@ def feature_blocks(
 
     Yields
     ------
-    block : RowBlock
-        At most one batch of rows, crops averaged; empty if every image of the stretch failed.
-    failures : list of Failure
-        Images of the same stretch that gave no row.
+    Rows
+        At most one batch of them, crops averaged; none if every image of the stretch failed.
 
     Notes
     -----
@@ -89,7 +87,7 @@ def feature_blocks(
                 batch = Batch()
             yield from _timed(calls.rest(), clock)
         if batch.failures:
-            yield RowBlock([], [], {}), batch.failures
+            yield Rows([], [], {}, failures=batch.failures)
     except (KeyboardInterrupt, HungError):
         if calls is not None:
             yield from _timed(calls.finished(), clock)
@@ -102,9 +100,7 @@ def feature_blocks(
         clock.loading += loading
 
 
-def _timed(
-    finished: Iterator[tuple[RowBlock, list[Failure]]], clock: Clock
-) -> Iterator[tuple[RowBlock, list[Failure]]]:
+def _timed(finished: Iterator[Rows], clock: Clock) -> Iterator[Rows]:
     for block in finished:
         given = time.perf_counter()
         yield block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from fc7.extract.clock import Clock
 from fc7.extract.engine.trial import check, tried_layers
 from fc7.extract.options import RunOptions
 from fc7.extract.patience import loaded
-from fc7.extract.records import Failure, Features, ImageRef, Pixels, RowBlock
+from fc7.extract.records import Features, ImageRef, Pixels, Rows
 from fc7.extract.worker.decoders import decoder, decoder_apart
 from fc7.extract.worker.gathering import Gathered
 from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, Watch
@@ -105,26 +105,6 @@ class NetworkRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """Images that are done.
-
-    Attributes
-    ----------
-    block : RowBlock
-        Without features and thumbnails if they are `kept`.
-    kept : bool
-        They lie in a finished segment already.
-    provenance : mapping of str to str or None
-        How the rows were made: provider, precision, versions. None without rows.
-    """
-
-    block: RowBlock
-    failures: Sequence[Failure]
-    kept: bool = False
-    provenance: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Keeping:
     """Where and how a worker keeps its rows.
 
@@ -159,7 +139,7 @@ def provenance_of(session: Session, run: NetworkRun) -> dict[str, str]:
 
 def on_this_machine(
     images: Sequence[ImageRef], run: NetworkRun, *, clock: Clock, notify: Notify, care: Care = NO_CARE
-) -> Generator[Finished]:
+) -> Generator[Rows]:
     """Run images in this process, a batch at a time, in their order.
 
     Parameters
@@ -184,7 +164,7 @@ def on_this_machine(
     >>> run = NetworkRun(tiles.graph_path, tiles.spec, ("tiles",), RunOptions(device="cpu", batch_size=20))
     >>> images = list_inputs(["drawn"]).images
     >>> done = on_this_machine(images, run, clock=Clock(), notify=notes.append)
-    >>> [finished.block.features["tiles"].shape for finished in done]
+    >>> [rows.features["tiles"].shape for rows in done]
     [(20, 192), (12, 192)]
     """
     opened: list[Session] = []
@@ -195,7 +175,7 @@ def on_this_machine(
         return opened[0]
 
     with run.decoder(len(images), notify) as decode, run.decoder_apart(care, notify) as apart:
-        for block, failures in feature_blocks(
+        for rows in feature_blocks(
             images,
             decode,
             open_session,
@@ -204,7 +184,7 @@ def on_this_machine(
             care=dataclasses.replace(care, decode=apart),
             thumbnails=run.thumbnails,
         ):
-            yield Finished(block, failures, provenance=provenance_of(opened[0], run) if opened else None)
+            yield dataclasses.replace(rows, provenance=provenance_of(opened[0], run) if opened else None)
 
 
 class Worker:
@@ -233,9 +213,7 @@ class Worker:
         self.provenance = provenance_of(self.session, run)
         self._network = _TakingTurns(self.session)
 
-    def process(
-        self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext
-    ) -> tuple[Finished, Clock]:
+    def process(self, refs: Sequence[ImageRef], name: str, watch: Watch = nullcontext) -> tuple[Rows, Clock]:
         """Finish some images.
 
         Parameters
@@ -247,7 +225,7 @@ class Worker:
 
         Returns
         -------
-        finished : Finished
+        rows : Rows
             `kept` if they were written; durable then.
         clock : Clock
 
@@ -257,7 +235,7 @@ class Worker:
             If the engine or the file system fails.
         """
         clock, gathered = Clock(), Gathered()
-        for block, failures in feature_blocks(
+        for block in feature_blocks(
             refs,
             self._decode,
             lambda: self._network,
@@ -266,16 +244,15 @@ class Worker:
             care=Care(watch),
             thumbnails=self._run.thumbnails,
         ):
-            gathered.add(block, failures)
-        rows = gathered.joined()
+            gathered.add(block)
+        rows = dataclasses.replace(gathered.joined(), provenance=self.provenance)
         if self._keeping is None:
-            return Finished(rows, gathered.failures, provenance=self.provenance), clock
+            return rows, clock
         for layer, features in rows.features.items():
             rounded(features, np.dtype(self._keeping.storage), layer)
         header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
-        write_segment(self._keeping.folder, name, header, rows, gathered.failures)
-        kept = dataclasses.replace(rows, features={}, thumbnails=None)
-        return Finished(kept, gathered.failures, kept=True, provenance=self.provenance), clock
+        write_segment(self._keeping.folder, name, header, rows)
+        return dataclasses.replace(rows, features={}, thumbnails=None, kept=True), clock
 
 
 class _TakingTurns:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.classify.active_learning.select import Rows, margins, select
+from fc7.classify.active_learning.select import RowNumbers, margins, select
 from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.duplicates.find import find_duplicates
@@ -26,7 +26,7 @@ WAYS = ("random", "margin", "next")
 _ENOUGH = 0.95
 
 
-def divided(found: FeatureSet, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def divided(found: FeatureSet, rng: np.random.Generator) -> tuple[RowNumbers, RowNumbers]:
     """Pool and test set."""
     keys = np.where(found.groups == "", np.array(found.paths), found.groups)
     names = rng.permutation(np.unique(keys))
@@ -34,7 +34,7 @@ def divided(found: FeatureSet, rng: np.random.Generator) -> tuple[Rows, Rows]:
     return np.flatnonzero(~tested), np.flatnonzero(tested)
 
 
-def fitted(found: FeatureSet, rows: Rows) -> Classifier | None:
+def fitted(found: FeatureSet, rows: RowNumbers) -> Classifier | None:
     """An SVM at C = 1; None of one class."""
     if len(np.unique(found.y[rows])) < 2:
         return None
@@ -46,17 +46,17 @@ def fitted(found: FeatureSet, rows: Rows) -> Classifier | None:
     return classifier
 
 
-def accuracy(classifier: Classifier | None, found: FeatureSet, rows: Rows) -> float:
+def accuracy(classifier: Classifier | None, found: FeatureSet, rows: RowNumbers) -> float:
     """The share of rows that get their label."""
     return 0.0 if classifier is None else float((classifier.predict(found.X[rows]) == found.y[rows]).mean())
 
 
-def labels_needed(found: FeatureSet, pictures: Rows, way: str, batch: int, seed: int) -> int:
+def labels_needed(found: FeatureSet, pictures: RowNumbers, way: str, batch: int, seed: int) -> int:
     """How many labels one way of choosing takes."""
     pool, test = divided(found, np.random.default_rng(seed))
     goal = _ENOUGH * accuracy(fitted(found, pool), found, test)
     rng = np.random.default_rng(seed)
-    labelled: Rows = np.empty(0, np.intp)
+    labelled: RowNumbers = np.empty(0, np.intp)
     classifier: Classifier | None = None
     while len(labelled) < len(pool):
         left = np.setdiff1d(pool, labelled)

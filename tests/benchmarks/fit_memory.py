@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.records import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, Rows
 from tests.benchmarks.feature_rows import feature_rows
 from tests.support.extract.cache_support import ORIGIN, identity
 
@@ -35,7 +35,7 @@ def make_cache(path: Path, n: int, n_features: int, n_classes: int) -> None:
         for start in range(0, n, _SEGMENT):
             some = slice(start, start + _SEGMENT)
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in order[some]]
-            writer.write_segment(RowBlock(refs[some], digests, {"fc7": X[order[some]]}), [])
+            writer.write_segment(Rows(refs[some], digests, {"fc7": X[order[some]]}))
         writer.commit(refs, [], roots=["imgs"])
 
 

@@ -23,8 +23,7 @@ from fc7.classify.predict.batching import batch_rows
 from fc7.classify.predict.predictions import open_predictions
 from fc7.classify.predict.score import score_finished
 from fc7.extract.engine.session import Session
-from fc7.extract.records import Pixels, RowBlock
-from fc7.extract.worker.worker import Finished
+from fc7.extract.records import Pixels, Rows
 from fc7.models.common.progress import Silent
 from tests.benchmarks.__main__ import networks, sessions
 from tests.support.fakes import MemoryOrigin
@@ -66,12 +65,12 @@ def costs(session: Session, pixels: Pixels, n_classes: int, rounds: int) -> NDAr
     network: list[NDArray[np.float64]] = []
     own: list[NDArray[np.float64]] = []
 
-    def run() -> Iterator[Finished]:
+    def run() -> Iterator[Rows]:
         for _ in range(batches):
             began = now()
             features = session.run(pixels)
             network[-1] += now() - began
-            yield Finished(RowBlock(refs, sha256, features), [])
+            yield Rows(refs, sha256, features)
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "predictions.csv"

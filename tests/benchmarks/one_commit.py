@@ -52,7 +52,10 @@ def keep(writer: Any, images: list[Any], dim: int) -> None:
         rows = rng.random((len(some), dim), np.float32)
         thumbnails = rng.integers(1, 256, (len(some), _THUMBNAIL), np.uint8)
         digests = [hashlib.sha256(ref.path.encode()).hexdigest() for ref in some]
-        writer.write_segment(RECORDS.RowBlock(some, digests, {"fc7": rows}, thumbnails), [])
+        if hasattr(RECORDS, "Rows"):
+            writer.write_segment(RECORDS.Rows(some, digests, {"fc7": rows}, thumbnails))
+        else:
+            writer.write_segment(RECORDS.RowBlock(some, digests, {"fc7": rows}, thumbnails), [])
 
 
 def changed(change: str, n: int) -> tuple[list[Any], list[Any]]:

@@ -25,7 +25,7 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.images.thumbnails import LENGTH
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.plan import make_plan
-from fc7.extract.records import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, Rows
 from tests.benchmarks.feature_rows import feature_rows
 from tests.support.extract.cache_support import ORIGIN, identity
 
@@ -69,8 +69,8 @@ def commit(folder: Path, n_rows: int, dim: int) -> str:
         for start in range(0, n_rows, per_segment):
             some = refs[start : start + per_segment]
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + len(some))]
-            block = RowBlock(some, digests, {"fc7": rows[: len(some)]}, thumbnails[: len(some)])
-            writer.write_segment(block, [])
+            block = Rows(some, digests, {"fc7": rows[: len(some)]}, thumbnails[: len(some)])
+            writer.write_segment(block)
         written = str(started)
         before = megabytes("VmRSS")
         started = Stopwatch()
@@ -129,9 +129,7 @@ def duplicates(folder: Path, n_rows: int, dim: int) -> str:
         for start in range(0, n_rows, 2048):
             some = order[start : start + 2048]
             digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in some]
-            writer.write_segment(
-                RowBlock([refs[i] for i in some], digests, {"fc7": X[some]}, greys[some]), []
-            )
+            writer.write_segment(Rows([refs[i] for i in some], digests, {"fc7": X[some]}, greys[some]))
         writer.commit([refs[i] for i in order], [], roots=["imgs"])
     del X
     command = "import sys; from tests.benchmarks.scale import search; search(sys.argv[1])"

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from fc7.extract.cache.format.header import Run, features_name, identity_attribu
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.format.sealed_writer import SealedWriter
-from fc7.extract.records import Failure, RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import CacheCorruptError, CacheError
 
 FORMAT = "fc7-segment"
@@ -68,9 +68,7 @@ class SegmentHeader:
     forced: bool = False
 
 
-def write_segment(
-    folder: Path, name: str, header: SegmentHeader, block: RowBlock, failures: Sequence[Failure]
-) -> Path:
+def write_segment(folder: Path, name: str, header: SegmentHeader, block: Rows) -> Path:
     """Write rows and failures as the segment ``<folder>/<name>.h5``; durable when this returns.
 
     Parameters
@@ -80,7 +78,7 @@ def write_segment(
     name : str
         Segments of one cache are read in the order of their names: they begin with a number, and one
         that is written from elsewhere goes on with ``-`` and what tells it from others of that number.
-    block : RowBlock
+    block : Rows
         May be empty.
 
     Raises
@@ -121,7 +119,7 @@ def write_segment(
                 file.add_rows(features_name(layer), rows.shape, "<f4", about).append_rows(rows)
             write_columns(file, columns)
             write_thumbnails(file, block.thumbnails)
-            write_columns(file, failure_columns(failures))
+            write_columns(file, failure_columns(block.failures))
         put_in_place(partial, path)
     except OSError as exc:
         remove(partial)
@@ -210,7 +208,7 @@ def remove_folder(folder: Path) -> None:
         folder.rmdir()
 
 
-def _digests(block: RowBlock) -> NDArray[np.uint8]:
+def _digests(block: Rows) -> NDArray[np.uint8]:
     if len(block.sha256) != len(block.refs) or any(not _DIGEST.fullmatch(text) for text in block.sha256):
         raise CacheError(
             f"{len(block.sha256)} digests were given for {len(block.refs)} images; "

@@ -17,7 +17,7 @@ from fc7.classify.fit.fit import FitOptions, FitResult
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.next_steps import Advice
 from fc7.extract.cache.reader import CacheReader
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from fc7.models.store.availability import ReadyNetwork
 from fc7.models.store.store import StoredNetwork
@@ -36,9 +36,9 @@ def cache_of(path: Path, *, told_apart: bool, layers: tuple[str, ...] = ("fc7",)
     rng = np.random.default_rng(0)
     features = {layer: (rng.normal(size=(len(listed), 3)) + shift).astype(np.float32) for layer in layers}
     dims = dict.fromkeys(layers, 3)
-    block = RowBlock(listed, [sha(images[ref.path].content) for ref in listed], features)
+    block = Rows(listed, [sha(images[ref.path].content) for ref in listed], features)
     with writer(path, layers, identity=identity(layers, dims=dims)) as cache:
-        cache.write_segment(block, ())
+        cache.write_segment(block)
         cache.commit(listed, (), roots=["imgs"])
     return path
 

@@ -18,7 +18,7 @@ from fc7.classify.fit.fit import FitOptions, fit_classifier
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.classify.fit.training import TrainingData
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, read_json
 from tests.support.classify.blobs import blobs, names
@@ -113,9 +113,9 @@ def layered_cache(path: Path) -> Path:
     y = np.array([ref.label == "dog" for ref in listed])
     fc6 = rng.normal(size=(40, 4)) + 4 * y[:, None] * [1, -1, 1, -1]
     features = {"fc6": fc6.astype(np.float32), "fc7": rng.normal(size=(40, 3)).astype(np.float32)}
-    block = RowBlock(listed, [sha(images[ref.path]) for ref in listed], features)
+    block = Rows(listed, [sha(images[ref.path]) for ref in listed], features)
     with writer(path, ("fc6", "fc7"), identity=identity(("fc6", "fc7"))) as cache:
-        cache.write_segment(block, ())
+        cache.write_segment(block)
         cache.commit(listed, (), roots=["imgs"])
     return path
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fc7 import FitOptions, classify_images, fit_classifier, load_classifier, load_features, save_classifier
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import MismatchError, UsageError
 from tests.support import CommandLine
 from tests.support.classify.blobs import blobs
@@ -33,9 +33,9 @@ def noisy_cache(path: Path, *, split: bool = False) -> Path:
     thumbnails = rng.integers(1, 256, (len(listed), 96), np.uint8)
     thumbnails[10:13] = thumbnails[10]
     hashes = [sha(images[ref.path].content) for ref in listed]
-    block = RowBlock(listed, hashes, {"fc7": X[:, :6]}, thumbnails)
+    block = Rows(listed, hashes, {"fc7": X[:, :6]}, thumbnails)
     with writer(path, ("fc7",), identity=identity(("fc7",), dims={"fc7": 6})) as cache:
-        cache.write_segment(block, ())
+        cache.write_segment(block)
         cache.commit(listed, (), roots=["imgs"])
     return path
 

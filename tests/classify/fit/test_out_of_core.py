@@ -21,7 +21,7 @@ from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.solvers.sgd import Normalised, SgdFitter, shuffled
 from fc7.extract.cache.reader import load_features
-from fc7.extract.records import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, Rows
 from fc7.models.common.errors import DataError, UsageError
 from fc7.models.common.progress import Silent
 from tests.support import CommandLine, read_json
@@ -123,7 +123,7 @@ def cache_of(path: Path, per_class: list[int], *, spoiled: int | None = None, un
     # The first two are copies.
     digests[unlabelled + 1] = digests[unlabelled]
     with writer(path, identity=identity(("fc7",), dims={"fc7": N_FEATURES})) as cache:
-        cache.write_segment(RowBlock(listed, digests, {"fc7": X}), ())
+        cache.write_segment(Rows(listed, digests, {"fc7": X}))
         cache.commit(listed, (), roots=["imgs"])
     return path
 

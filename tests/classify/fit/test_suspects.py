@@ -26,7 +26,7 @@ from fc7.classify.fit.suspects import PRIOR, Suspect, find_suspects
 from fc7.classify.fit.suspects_from_cache import cache_suspects
 from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
 from fc7.classify.report.gather import gather
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import DataError, UsageError
 from tests.support import CommandLine, coloured_picture, lines_of, read_json, write_pictures
 from tests.support.classify.blobs import blobs, names
@@ -217,7 +217,7 @@ def uneven_cache(path: Path) -> Path:
     middle = np.array([[4.0 if ref.label == "dog" else 2.0, 3.0, 1.0] for ref in listed])
     rows = (middle + rng.normal(size=(len(listed), 3))).astype(np.float32)
     with writer(path, ("fc7",), identity=identity(("fc7",))) as cache:
-        cache.write_segment(RowBlock(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows}), ())
+        cache.write_segment(Rows(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows}))
         cache.commit(listed, (), roots=["imgs"])
     return path
 
@@ -229,8 +229,8 @@ def test_without_duplicates_not_even_copies_are_tied(tmp_path: Path) -> None:
     listed = [replace(ref, label=ref.path[0]) for ref in refs(images)]
     order = [int(ref.path[2:4]) for ref in listed]
     with writer(tmp_path / "f.h5", ("fc7",), identity=identity(("fc7",))) as cache:
-        block = RowBlock(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows[order]})
-        cache.write_segment(block, ())
+        block = Rows(listed, [sha(images[ref.path]) for ref in listed], {"fc7": rows[order]})
+        cache.write_segment(block)
         cache.commit(listed, (), roots=["imgs"])
     twins = {
         how: [

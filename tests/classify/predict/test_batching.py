@@ -14,8 +14,7 @@ from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.predict.batching import batch_rows, batched
 from fc7.classify.predict.predictions import open_predictions
 from fc7.classify.predict.score import Scored, score_finished
-from fc7.extract.records import Failure, RowBlock
-from fc7.extract.worker.worker import Finished
+from fc7.extract.records import Failure, Rows
 from fc7.models.common.errors import Fc7Error
 from fc7.models.common.progress import Silent
 from tests.support.fakes import MemoryOrigin
@@ -37,7 +36,7 @@ def classifier(n_classes: int) -> Classifier:
     return Classifier(classes, coef, np.zeros(n_classes), Normalizer("l2"), 1.0, "svm", 1.0)
 
 
-def batches(sizes: list[int], n_features: int = 2) -> list[Finished]:
+def batches(sizes: list[int], n_features: int = 2) -> list[Rows]:
     """Batches in order; the first image of every third one could not be read."""
     files = MemoryOrigin({f"a/{i:04}.png": b"x" for i in range(sum(sizes))})
     refs, rng, start = files.refs(), np.random.default_rng(1), 0
@@ -48,11 +47,11 @@ def batches(sizes: list[int], n_features: int = 2) -> list[Finished]:
         failed = [Failure(ref.path, "broken", 1, 1) for ref in part[: number % 3 == 0]]
         part = part[len(failed) :]
         features = {"fc7": rng.random((len(part), n_features), np.float32)} if part else {}
-        found.append(Finished(RowBlock(part, [ref.path for ref in part], features), failed))
+        found.append(Rows(part, [ref.path for ref in part], features, failures=failed))
     return found
 
 
-def stopped_after(done: list[Finished], error: BaseException) -> Iterator[Finished]:
+def stopped_after(done: list[Rows], error: BaseException) -> Iterator[Rows]:
     yield from done
     raise error
 
@@ -68,7 +67,7 @@ def test_no_head_waits_for_more_than_128_rows() -> None:
 
 def test_a_small_head_gets_every_batch_when_it_comes() -> None:
     done = batches([4, 1, 3, 2])
-    in_train = [len(block.refs) + len(failed) for block, failed in batched(done, 0, Silent())]
+    in_train = [len(block.refs) + len(block.failures) for block in batched(done, 0, Silent())]
     assert in_train == [4, 1, 3, 2]
 
 
@@ -77,27 +76,29 @@ def test_images_come_in_order_and_each_once(n_rows: int) -> None:
     done = batches([4, 1, 3, 2, 7, 1, 1])
     progress = Counting()
     found = list(batched(done, n_rows, progress))
-    assert [len(block.refs) + len(failed) >= n_rows for block, failed in found[:-1]] == [True] * len(
+    assert [len(block.refs) + len(block.failures) >= n_rows for block in found[:-1]] == [True] * len(
         found[:-1]
     )
-    assert [ref.path for block, _ in found for ref in block.refs] == [
-        ref.path for one in done for ref in one.block.refs
+    assert [ref.path for block in found for ref in block.refs] == [
+        ref.path for one in done for ref in one.refs
     ]
-    assert [f.path for _, failed in found for f in failed] == [f.path for one in done for f in one.failures]
-    rows = [block.features["fc7"] for block, _ in found if block.refs]
+    assert [f.path for block in found for f in block.failures] == [
+        f.path for one in done for f in one.failures
+    ]
+    rows = [block.features["fc7"] for block in found if block.refs]
     np.testing.assert_array_equal(
-        np.concatenate(rows), np.concatenate([one.block.features["fc7"] for one in done if one.block.refs])
+        np.concatenate(rows), np.concatenate([one.features["fc7"] for one in done if one.refs])
     )
     # Whoever watches sees every batch, though its lines come later.
     assert progress.told == [4, 1, 3, 2, 7, 1, 1]
-    ends = [max([*(r.path for r in block.refs), *(f.path for f in failed)]) for block, failed in found]
+    ends = [max([*(r.path for r in block.refs), *(f.path for f in block.failures)]) for block in found]
     assert all(a < b for a, b in pairwise(ends))
 
 
 def test_a_batch_is_seen_before_the_next_one_is_asked_for() -> None:
     progress, asked = Counting(), []
 
-    def done() -> Iterator[Finished]:
+    def done() -> Iterator[Rows]:
         for one in batches([2, 2, 2]):
             asked.append(len(progress.told))
             yield one
@@ -109,7 +110,7 @@ def test_a_batch_is_seen_before_the_next_one_is_asked_for() -> None:
 def test_nobody_waits_longer_than_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(float(2 * i) for i in range(1000))
     monkeypatch.setattr("fc7.extract.worker.gathering.time.monotonic", lambda: next(clock))
-    sizes = [len(block.refs) + len(failed) for block, failed in batched(batches([2] * 4), 100, Silent())]
+    sizes = [len(block.refs) + len(block.failures) for block in batched(batches([2] * 4), 100, Silent())]
     assert sizes == [4, 4]
 
 
@@ -117,8 +118,8 @@ def test_nobody_waits_longer_than_three_seconds(monkeypatch: pytest.MonkeyPatch)
 def test_what_waits_when_the_network_fails_is_given_out_first(error: BaseException) -> None:
     done, in_train = batches([4, 4, 4]), 0
     with pytest.raises(type(error)):
-        for block, failed in batched(stopped_after(done, error), 100, Silent()):
-            in_train += len(block.refs) + len(failed)
+        for block in batched(stopped_after(done, error), 100, Silent()):
+            in_train += len(block.refs) + len(block.failures)
     assert in_train == 12
 
 
@@ -132,7 +133,7 @@ def test_answers_are_those_of_every_batch_alone() -> None:
     head = classifier(1000)
     done = batches([16] * 9 + [5], _FEATURES)
 
-    def scored(each: list[list[Finished]]) -> list[Scored]:
+    def scored(each: list[list[Rows]]) -> list[Scored]:
         return [one for some in each for one in score_finished(some, head, "fc7", Silent())]
 
     joined, alone = scored([done]), scored([[one] for one in done])

@@ -44,7 +44,7 @@ def test_each_square_is_what_covering_it_by_hand_gives(
     )
 
     def run(refs: Sequence[ImageRef]) -> Features:
-        return worker.process(refs, "")[0].block.features["embedding"]
+        return worker.process(refs, "")[0].features["embedding"]
 
     picture = np.random.default_rng(1).integers(0, 256, (60, 100, 3)).astype(np.uint8)
     classifier = any_classifier(64)

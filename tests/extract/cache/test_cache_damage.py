@@ -14,7 +14,7 @@ import pytest
 from fc7.extract.cache.info import describe
 from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import CacheCorruptError, CacheError, UsageError
 from tests.support.extract.cache_support import (
     PETS,
@@ -44,7 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = np.random.default_rng(0).standard_normal((N_ROWS, DIM), dtype=np.float32)
     with writer(path, identity=WIDE) as cache:
         digests = [sha(image.content) for _, image in sorted(images.items())]
-        cache.write_segment(RowBlock(refs(images), digests, {"fc7": rows}), [])
+        cache.write_segment(Rows(refs(images), digests, {"fc7": rows}))
         cache.commit(refs(images), [failure("broken.jpg")], roots=["imgs"])
     return path
 
@@ -186,8 +186,8 @@ def test_repair_redoes_just_the_damaged_rows(copy: Path) -> None:
         assert cache.notes == ["8 damaged rows of layer fc7 will be redone"]
         lacking = [ref for ref in listing if not cache.known[ref.path].layers]
         assert lacking == listing[8:16]
-        again = RowBlock(lacking, [sha(str(i)) for i in range(8, 16)], {"fc7": np.ones((8, DIM), np.float32)})
-        cache.write_segment(again, [])
+        again = Rows(lacking, [sha(str(i)) for i in range(8, 16)], {"fc7": np.ones((8, DIM), np.float32)})
+        cache.write_segment(again)
         cache.commit(listing, [], roots=["imgs"])
     assert verify(copy).ok
     assert load_features(copy).X[8:16].all()
@@ -281,7 +281,7 @@ def test_a_file_that_was_replaced_under_the_lock_is_not_mixed_in(tmp_path: Path)
     write(path, {"a": "x"})
     write(other, {"a": "y"})
     with writer(path) as cache:
-        cache.write_segment(block({"b": "z"}), [])
+        cache.write_segment(block({"b": "z"}))
         other.replace(path)
         with pytest.raises(CacheError, match="replaced by someone else"):
             cache.commit(refs({"a": "x", "b": "z"}), [], roots=[])

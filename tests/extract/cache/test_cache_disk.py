@@ -228,7 +228,7 @@ def test_a_folder_that_is_removed_during_the_run_is_named(tmp_path: Path) -> Non
         Path(f"{path}.lock").unlink()
         path.parent.rmdir()
         with pytest.raises(CacheError, match=r"cannot be written \(No such file"):
-            cache.write_segment(block({"a": "x"}), [])
+            cache.write_segment(block({"a": "x"}))
 
 
 def test_an_npz_that_cannot_be_written_leaves_the_old_one(path: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as numpy_st
 
 from fc7.extract.cache.reader import CacheReader, load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.records import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, Rows
 from fc7.models.network.spec import combined_fingerprint
 from tests.support import ROOT
 from tests.support.extract.cache_support import (
@@ -179,7 +179,7 @@ def test_blocks_are_about_a_mebibyte(tmp_path: Path) -> None:
     path = tmp_path / "features.h5"
     with writer(path, identity=wide) as cache:
         listing = refs(images)
-        cache.write_segment(RowBlock(listing, [sha(str(i)) for i in range(300)], {"fc7": rows}), [])
+        cache.write_segment(Rows(listing, [sha(str(i)) for i in range(300)], {"fc7": rows}))
         cache.commit(listing, [], roots=[])
     with h5py.File(path) as file:
         assert file["features/fc7"].chunks == (64, 4096)
@@ -190,11 +190,9 @@ def test_names_of_layers_may_hold_slashes(tmp_path: Path) -> None:
     names = ("inception_4a/output", "100%", ".")
     odd = identity(names, dims=dict.fromkeys(names, 2))
     images = {"a": "x"}
-    block = RowBlock(
-        refs(images), [sha("x")], {name: np.full((1, 2), i, "f4") for i, name in enumerate(names)}
-    )
+    block = Rows(refs(images), [sha("x")], {name: np.full((1, 2), i, "f4") for i, name in enumerate(names)})
     with writer(tmp_path / "features.h5", names, identity=odd) as cache:
-        cache.write_segment(block, [])
+        cache.write_segment(block)
         cache.commit(refs(images), [], roots=[])
     assert set(read_plainly(tmp_path / "features.h5")) > {
         "features/inception_4a%2Foutput",
@@ -228,7 +226,7 @@ def test_what_is_written_comes_back_bit_for_bit(
     ]
     path = tmp_path_factory.mktemp("bits") / "features.h5"
     with writer(path) as cache:
-        cache.write_segment(RowBlock(listing, [sha(path) for path in paths], {"fc7": rows}), [])
+        cache.write_segment(Rows(listing, [sha(path) for path in paths], {"fc7": rows}))
         cache.commit(listing, [], roots=["é"])
     found = read_plainly(path)
     assert found["features/fc7"].tobytes() == rows.tobytes()

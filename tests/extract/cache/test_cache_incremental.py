@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_reason_of_any_text_is_kept(path: Path) -> None:
 
 def test_a_cache_of_failures_alone_has_no_rows_and_is_whole(path: Path) -> None:
     with writer(path) as cache:
-        cache.write_segment(EMPTY, [failure("a")])
+        cache.write_segment(replace(EMPTY, failures=[failure("a")]))
         assert cache.commit([], [failure("a")], roots=["r"]).written
     assert load_features(path).X.shape == (0, 3)
     with writer(path) as cache:

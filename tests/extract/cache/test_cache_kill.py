@@ -18,7 +18,7 @@ import pytest
 
 from fc7.extract.cache.verify import verify
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.records import Failure, RowBlock
+from fc7.extract.records import Rows
 from tests.support.extract.cache_support import PETS, Folder, Image, check_plainly, left, run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
@@ -55,14 +55,14 @@ def note_segments(log: Path) -> None:
     """Append the paths of every segment to `log` once `write_segment` has returned."""
     write = CacheWriter.write_segment
 
-    def noted(self: CacheWriter, block: RowBlock, failures: list[Failure]) -> None:
-        write(self, block, failures)
+    def noted(self: CacheWriter, block: Rows) -> None:
+        write(self, block)
         with log.open("a") as stream:
             stream.writelines(
-                f"{name}\n" for name in [*(r.path for r in block.refs), *(f.path for f in failures)]
+                f"{name}\n" for name in [*(r.path for r in block.refs), *(f.path for f in block.failures)]
             )
 
-    CacheWriter.write_segment = noted  # type: ignore[assignment,method-assign]
+    CacheWriter.write_segment = noted  # type: ignore[method-assign]
 
 
 def victim(path: Path, log: Path, kill_at: int | None, answer: Connection) -> None:

@@ -17,7 +17,7 @@ import hashlib, sys
 from pathlib import Path
 import numpy as np
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.records import ImageRef, RowBlock
+from fc7.extract.records import ImageRef, Rows
 from tests.support.extract.cache_support import ORIGIN, identity
 
 path, n_rows, dim, per_segment = Path(sys.argv[1]), *map(int, sys.argv[2:])
@@ -32,7 +32,7 @@ with CacheWriter(path, identity(("fc7",), dims={"fc7": dim})) as writer:
     for start in range(0, n_rows, per_segment):
         some = refs[start : start + per_segment]
         digests = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + len(some))]
-        writer.write_segment(RowBlock(some, digests, {"fc7": rows[: len(some)]}), [])
+        writer.write_segment(Rows(some, digests, {"fc7": rows[: len(some)]}))
     before = megabytes("VmRSS")
     assert writer.commit(refs, [], roots=["imgs"]).rows == n_rows
 print(megabytes("VmHWM") - before)

@@ -17,7 +17,7 @@ from fc7.extract.cache.format import target
 from fc7.extract.cache.format.sealed_reader import SealedReader
 from fc7.extract.cache.reader import load_features
 from fc7.extract.cache.verify import verify
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import CacheCorruptError, CacheError
 from tests.extract.cache.test_cache_damage import chunks, flip
 from tests.extract.cache.test_cache_format import IMAGES, VERSION_1
@@ -50,7 +50,7 @@ def bring(path: Path, names: list[str], label: str = "x", *, repair: bool = Fals
         new = [name for name in names if not (name in cache.known and cache.known[name].layers)]
         if new:
             some = refs({name: Image(name) for name in new})
-            cache.write_segment(RowBlock(some, [sha(name) for name in new], {"fc7": rows_of(new)}), [])
+            cache.write_segment(Rows(some, [sha(name) for name in new], {"fc7": rows_of(new)}))
         cache.commit(refs({name: Image(name, label) for name in names}), [], roots=["imgs"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_it_holds_the_same_row_by_row(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_cache_of_no_rows(tmp_path: Path) -> None:
     with writer(tmp_path / "features.h5") as cache:
-        cache.write_segment(block({}, ()), [failure("a")])
+        cache.write_segment(replace(block({}, ()), failures=[failure("a")]))
         cache.commit([], [failure("a")], roots=[])
     assert to_parquet(tmp_path / "features.h5", tmp_path / "x.parquet") == 0
     assert pq.read_table(tmp_path / "x.parquet").num_rows == 0

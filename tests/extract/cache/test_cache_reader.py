@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_an_npz_holds_the_same_and_needs_no_pickle(many: Path, tmp_path: Path) -
 
 def test_an_npz_of_no_rows_can_be_loaded(tmp_path: Path) -> None:
     with writer(tmp_path / "features.h5") as cache:
-        cache.write_segment(block({}, ()), [failure("a")])
+        cache.write_segment(replace(block({}, ()), failures=[failure("a")]))
         cache.commit([], [failure("a")], roots=[])
     assert to_npz(tmp_path / "features.h5", tmp_path / "x.npz") == 0
     with np.load(tmp_path / "x.npz") as found:

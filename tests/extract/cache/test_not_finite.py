@@ -16,7 +16,7 @@ from fc7.extract.cache.verify import verify
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.records import Failure, Features, Pixels, RowBlock
+from fc7.extract.records import Failure, Features, Pixels, Rows
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.store import store
 from tests.support import SIDE, CommandLine, lines_of, read_json, write_pictures
@@ -133,7 +133,7 @@ def plant_nan(cache: Path, folder: Path, path: str) -> None:
     features[0, 3] = np.nan
     identity = CacheIdentity.of(store.load("dark").spec)
     with CacheWriter(cache, identity, layers=["embedding"]) as writer:
-        writer.write_segment(RowBlock([ref], ["0" * 64], {"embedding": features}), [])
+        writer.write_segment(Rows([ref], ["0" * 64], {"embedding": features}))
         writer.commit(listing.images, listing.failures, roots=listing.roots)
 
 
@@ -151,12 +151,10 @@ def test_one_layer_of_several_is_enough_and_a_batch_may_fail_whole() -> None:
     network = NanForSome(batch_size=3, layers=("fc6", "fc7"))
     rows: dict[str, float] = {}
     failures: list[Failure] = []
-    for block, failed in feature_blocks(
-        origin.refs(), decode_first_byte, lambda: network, jobs=1, clock=Clock()
-    ):
+    for block in feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=1, clock=Clock()):
         rows |= dict(zip([ref.path for ref in block.refs], block.features["fc6"][:, 0].tolist(), strict=True))
         assert len(block.sha256) == len(block.refs)
-        failures += failed
+        failures += block.failures
     assert rows == {"0": 1.0, "4": 2.0, "6": 3.0}
     assert [failure.path for failure in failures] == ["1", "2", "3", "5"]
     assert {(failure.size, failure.mtime_ns) for failure in failures} == {(1, 1)}

@@ -18,9 +18,9 @@ from fc7.extract.clock import Clock
 from fc7.extract.cluster.backend import Broken, Gone, Outcome
 from fc7.extract.cluster.messages import Greeting, Introduction, Parcel, Result, WorkerReady
 from fc7.extract.cluster.slots import Node, Slot
-from fc7.extract.records import Failure, ImageRef, Origin, RowBlock
+from fc7.extract.records import Failure, ImageRef, Origin, Rows
 from fc7.extract.worker.in_flight import InFlight
-from fc7.extract.worker.worker import Finished, Keeping, NetworkRun
+from fc7.extract.worker.worker import Keeping, NetworkRun
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess
 from tests.support.fakes import MemoryOrigin
 from tests.support.models.fake_networks import fake_files
@@ -106,12 +106,12 @@ class FakeWorker:
             {LAYER: np.array([feature_of(path, dim) for path in paths]).reshape(-1, dim)} if paths else {}
         )
         if self.keeping is None:
-            finished = Finished(RowBlock((), sha, features), failures, provenance=self.about)
+            finished = Rows((), sha, features, failures=failures, provenance=self.about)
             return Result(rows, finished, Clock(1.0, 2.0, 3.0))
         refs = parcel.refs(self.origins)
-        block = RowBlock([refs[i] for i in rows], sha, features)
-        write_segment(self.keeping.folder, parcel.name, self.keeping.header, block, failures)
-        kept = Finished(RowBlock((), sha, {}), failures, kept=True, provenance=self.about)
+        block = Rows([refs[i] for i in rows], sha, features, failures=failures)
+        write_segment(self.keeping.folder, parcel.name, self.keeping.header, block)
+        kept = Rows((), sha, {}, failures=failures, kept=True, provenance=self.about)
         return Result(rows, kept, Clock(1.0, 2.0, 3.0))
 
 

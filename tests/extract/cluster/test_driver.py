@@ -25,8 +25,8 @@ from fc7.extract.cluster.messages import Greeting, Parcel
 from fc7.extract.cluster.slots import Slot
 from fc7.extract.cluster.workers import Member
 from fc7.extract.options import ClusterOptions
-from fc7.extract.records import UNSEEN, Failure, ImageRef
-from fc7.extract.worker.worker import Finished, Keeping
+from fc7.extract.records import UNSEEN, Failure, ImageRef, Rows
+from fc7.extract.worker.worker import Keeping
 from fc7.models.common.errors import Fc7Error, UsageError
 from tests.extract.cluster.fake_backend import (
     LAYER,
@@ -71,7 +71,7 @@ class Ran:
             keeping=Keeping(self.work, header, "float32", number="000007") if shared else None,
             in_order=in_order,
         )
-        self.done: list[Finished] = []
+        self.done: list[Rows] = []
         finished = driver.finished()
         for done in finished:
             self.done.append(done)
@@ -83,7 +83,7 @@ class Ran:
     @property
     def paths(self) -> list[str]:
         """Of the rows, in the order they came."""
-        return [ref.path for done in self.done for ref in done.block.refs]
+        return [ref.path for done in self.done for ref in done.refs]
 
     @property
     def failures(self) -> list[Failure]:
@@ -118,8 +118,8 @@ def test_every_image_is_done_once(tmp_path: Path, shared: bool, machines: int) -
         assert all(path.name.startswith("000007-") for path in ran.work.iterdir())
     else:
         for done in ran.done:
-            expected = [feature_of(ref.path, 3) for ref in done.block.refs]
-            np.testing.assert_array_equal(done.block.features[LAYER], expected)
+            expected = [feature_of(ref.path, 3) for ref in done.refs]
+            np.testing.assert_array_equal(done.features[LAYER], expected)
             assert done.provenance == {"provider": "fake", "precision": "fp32"}
 
 
@@ -368,7 +368,7 @@ def test_workers_that_do_not_see_the_folder_hand_their_rows_back_and_it_is_said(
     assert sorted(ran.paths) == all_paths(100)
     assert {done.kept for done in ran.done} == {True, False}
     assert any("blind does not see" in note and "object store" in note for note in ran.notes)
-    kept = [ref.path for done in ran.done if done.kept for ref in done.block.refs]
+    kept = [ref.path for done in ran.done if done.kept for ref in done.refs]
     assert ran.rows_in_segments() == Counter(kept)
 
 

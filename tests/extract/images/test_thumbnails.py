@@ -101,7 +101,7 @@ def as_made(time: str) -> Iterator[None]:
 
 def kept(path: Path, images: Folder, time: str = "greys and colours", *, commit: bool = True) -> None:
     with as_made(time), writer(path) as cache:
-        cache.write_segment(replace(block(images), thumbnails=thumbs(images)), [])
+        cache.write_segment(replace(block(images), thumbnails=thumbs(images)))
         if commit:
             cache.commit(refs(images), [], roots=["imgs"])
 
@@ -135,7 +135,7 @@ def test_rows_of_an_older_cache_keep_what_they_have_beside_new_ones(tmp_path: Pa
     path = tmp_path / "features.h5"
     kept(path, DOGS, time)
     with writer(path) as cache:
-        cache.write_segment(replace(block(CATS), thumbnails=thumbs(CATS)), [])
+        cache.write_segment(replace(block(CATS), thumbnails=thumbs(CATS)))
         cache.commit(refs(PETS), [], roots=["imgs"])
     check_rows(path, DOGS, time)
 
@@ -147,7 +147,7 @@ def test_a_run_that_an_older_one_left_is_gone_on_with(tmp_path: Path, time: str)
     assert not path.exists()
     with writer(path) as cache:
         assert set(cache.known) == set(DOGS)
-        cache.write_segment(replace(block(CATS), thumbnails=thumbs(CATS)), [])
+        cache.write_segment(replace(block(CATS), thumbnails=thumbs(CATS)))
         cache.commit(refs(PETS), [], roots=["imgs"])
     check_rows(path, DOGS, time)
 

@@ -46,9 +46,9 @@ def test_rows_come_in_order_though_a_later_call_ends_first() -> None:
     origin = MemoryOrigin({f"{i:02}": bytes([i]) for i in range(21)})
     network = Together()
     blocks = list(feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=2, clock=Clock()))
-    rows = np.concatenate([block.features["fc7"] for block, _ in blocks])
+    rows = np.concatenate([block.features["fc7"] for block in blocks])
     np.testing.assert_array_equal(rows[:, 0], np.arange(21))
-    assert [ref.path for block, _ in blocks for ref in block.refs] == sorted(origin.files)
+    assert [ref.path for block in blocks for ref in block.refs] == sorted(origin.files)
     assert network.most == 2
 
 

@@ -276,7 +276,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
         # Time enough for both; it is the processes' own deadline that counts.
         patched.setattr("fc7.extract.worker.read_ahead.Patience", Long)
         blocks = feature_blocks(origin.refs(), processes, lambda: MeanNetwork(4), jobs=1, clock=Clock())
-        [(_, [failure])] = blocks
+        [failure] = [failure for block in blocks for failure in block.failures]
         processes.close()
     assert failure.mtime_ns == UNSEEN
     assert failure.reason.startswith("the process that decoded it had not answered for 0 s (2 tries")
@@ -296,7 +296,7 @@ def test_an_image_is_named_that_hangs_while_its_neighbours_go_on(monkeypatch: py
     blocks = feature_blocks(origin.refs(), decode, lambda: MeanNetwork(2), jobs=2, clock=Clock())
     done: list[str] = []
     with pytest.raises(HungError, match=r"^3: reading and decoding it has not ended within 1 s"):
-        for block, _ in blocks:
+        for block in blocks:
             done += [ref.path for ref in block.refs]
     free.set()
     assert "3" not in done

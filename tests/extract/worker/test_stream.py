@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fc7.extract.clock import Clock
-from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels, RowBlock
+from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels
 from fc7.extract.worker.read_ahead import Care, DecodeSlots
 from fc7.extract.worker.stream import feature_blocks
 from fc7.models.common.errors import ImageError
@@ -26,13 +26,11 @@ def run(
     rows: dict[str, float] = {}
     failures: list[Failure] = []
     order: list[str] = []
-    for block, failed in feature_blocks(
-        origin.refs(), decode_first_byte, lambda: network, jobs=jobs, clock=Clock()
-    ):
+    for block in feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=jobs, clock=Clock()):
         for ref, row in zip(block.refs, block.features.get("fc7", []), strict=True):
             rows[ref.path] = float(row[0])
             order.append(ref.path)
-        failures += failed
+        failures += block.failures
     return rows, failures, order
 
 
@@ -66,7 +64,7 @@ def test_an_unreadable_image_is_named_and_its_neighbours_are_unchanged() -> None
 def test_the_number_of_decoded_images_in_memory_is_bounded() -> None:
     origin = MemoryOrigin({f"{i:05}": b"\x07" for i in range(2000)})
     decode, network = CountingDecode(), MeanNetwork(batch_size=8)
-    for block, _ in feature_blocks(origin.refs(), decode, lambda: network, jobs=2, clock=Clock()):
+    for block in feature_blocks(origin.refs(), decode, lambda: network, jobs=2, clock=Clock()):
         time.sleep(0.0002)
         decode.taken(len(block.refs))
     assert decode.most <= 3 * 16
@@ -79,7 +77,7 @@ def test_the_network_is_not_loaded_when_no_image_can_be_read() -> None:
         raise AssertionError("the network was loaded for nothing")
 
     blocks = list(feature_blocks(origin.refs(), decode_first_byte, never, jobs=1, clock=Clock()))
-    assert [len(failures) for _, failures in blocks] == [2]
+    assert [len(block.failures) for block in blocks] == [2]
 
 
 def test_ten_crops_are_averaged() -> None:
@@ -88,7 +86,7 @@ def test_ten_crops_are_averaged() -> None:
 
     origin = MemoryOrigin({"a": b"\x01", "b": b"\x02", "c": b"\x03"})
     network = MeanNetwork(batch_size=16)
-    blocks = [b for b, _ in feature_blocks(origin.refs(), ten, lambda: network, jobs=1, clock=Clock())]
+    blocks = list(feature_blocks(origin.refs(), ten, lambda: network, jobs=1, clock=Clock()))
     rows = np.concatenate([block.features["fc7"] for block in blocks])
     np.testing.assert_allclose(rows[:, 0], [4.5, 9.0, 13.5])
     assert max(network.batches) <= 16
@@ -150,9 +148,7 @@ def test_decoding_goes_on_while_the_network_runs() -> None:
 
 
 def test_nothing_in_gives_nothing_out() -> None:
-    blocks: list[tuple[RowBlock, list[Failure]]] = list(
-        feature_blocks([], decode_first_byte, MeanNetwork, jobs=1, clock=Clock())
-    )
+    blocks = list(feature_blocks([], decode_first_byte, MeanNetwork, jobs=1, clock=Clock()))
     assert blocks == []
 
 
@@ -210,16 +206,16 @@ def test_an_image_without_memory_beside_others_has_it_alone() -> None:
 
     origin = MemoryOrigin({"0": b"a", "1": b"b", "2": b"c"})
     blocks = list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
-    assert [ref.path for block, _ in blocks for ref in block.refs] == ["0", "1", "2"]
-    assert not [failure for _, failures in blocks for failure in failures]
+    assert [ref.path for block in blocks for ref in block.refs] == ["0", "1", "2"]
+    assert not [failure for block in blocks for failure in block.failures]
 
 
 def test_an_image_that_memory_is_never_enough_for_is_a_failure_after_two_tries() -> None:
     memory = Memory(10, {b"b": 11})
     origin = MemoryOrigin({"0": b"c", "1": b"b", "2": b"d"})
     blocks = list(feature_blocks(origin.refs(), memory.decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
-    assert [ref.path for block, _ in blocks for ref in block.refs] == ["0", "2"]
-    [failure] = [failure for _, failures in blocks for failure in failures]
+    assert [ref.path for block in blocks for ref in block.refs] == ["0", "2"]
+    [failure] = [failure for block in blocks for failure in block.failures]
     assert failure.path == "1"
     assert "more memory than there is (2 tries" in failure.reason
     assert memory.tried.count(b"b") == 2

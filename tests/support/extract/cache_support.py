@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from fc7.extract.cache.commit.write import CommitResult
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
-from fc7.extract.records import Failure, ImageRef, RowBlock
+from fc7.extract.records import Failure, ImageRef, Rows
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess
 from tests.support.fakes import MemoryOrigin
 
 DIMS = {"pool5": 6, "fc6": 4, "fc7": 3}
 ORIGIN = MemoryOrigin({})
-EMPTY = RowBlock([], [], {})
+EMPTY = Rows([], [], {})
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def content_of(image: Image | str) -> str:
 
 def block(
     images: Mapping[str, Image | str], layers: Iterable[str] = ("fc7",), dims: Mapping[str, int] = DIMS
-) -> RowBlock:
+) -> Rows:
     """Finished rows of images."""
     contents = [content_of(images[path]) for path in sorted(images)]
-    return RowBlock(
+    return Rows(
         refs(images),
         [sha(content) for content in contents],
         {
@@ -118,7 +118,7 @@ def write(
 ) -> CommitResult:
     """A whole run that extracts everything anew, in one segment."""
     with writer(path, layers, **options) as cache:
-        cache.write_segment(block(images, cache.layers_needed), failures)
+        cache.write_segment(replace(block(images, cache.layers_needed), failures=failures))
         return cache.commit(refs(images), failures, roots=["imgs"])
 
 
@@ -182,7 +182,7 @@ def run(
                 for name, image in some.items()
                 if name not in good
             ]
-            cache.write_segment(block(good, needed) if good else EMPTY, bad)
+            cache.write_segment(replace(block(good, needed) if good else EMPTY, failures=bad))
             extracted += some
             rows |= good
             failures += bad

@@ -98,7 +98,7 @@ def test_other_processes_write_segments_by_the_same_protocol(path: Path) -> None
         for number in range(3):
             some = {name: images[name] for name in names[2 * number : 2 * number + 2]}
             for _ in range(2):  # the engine may run a task twice
-                write_segment(cache.work_folder, f"task-{number}", header, block(some), [])
+                write_segment(cache.work_folder, f"task-{number}", header, block(some))
         cache.commit(refs(PETS), [], roots=["imgs"])
     check_plainly(path, PETS)
     alone = path.with_name("alone.h5")
@@ -109,18 +109,18 @@ def test_other_processes_write_segments_by_the_same_protocol(path: Path) -> None
 def test_a_segment_written_now_counts_for_more_than_one_found_whatever_its_name(path: Path) -> None:
     header = SegmentHeader(identity().only(["fc7"]), {"provider": "test"})
     work = path.parent / "features.h5.work"
-    write_segment(work, "zzz", header, block({"a": Image("stale")}), [])
+    write_segment(work, "zzz", header, block({"a": Image("stale")}))
     with writer(path) as cache:
         assert cache.known["a"].sha256 == sha("stale")
         fresh = {"a": Image("fresh", mtime_ns=2)}
-        write_segment(work, "aaa", header, block(fresh), [])
+        write_segment(work, "aaa", header, block(fresh))
         cache.commit(refs(fresh), [], roots=[])
     check_plainly(path, fresh)
 
 
 def test_an_image_without_features_stops_the_commit_and_loses_nothing(path: Path) -> None:
     with writer(path) as cache:
-        cache.write_segment(block({"a": "x"}), [])
+        cache.write_segment(block({"a": "x"}))
         with pytest.raises(CacheError, match="1 of 2 images have no features yet"):
             cache.commit(refs({"a": "x", "b": "y"}), [], roots=[])
         cache.commit(refs({"a": "x"}), [], roots=[])
@@ -136,7 +136,7 @@ def test_a_listing_in_which_images_are_not_rows_plus_failures_is_refused(
     path: Path, images: list[str], failures: list[str]
 ) -> None:
     with writer(path) as cache:
-        cache.write_segment(block({"a": "x", "b": "y"}), [])
+        cache.write_segment(block({"a": "x", "b": "y"}))
         listing = [refs({name: "x" if name == "a" else "y"})[0] for name in images]
         with pytest.raises(CacheError, match="twice"):
             cache.commit(listing, [failure(name) for name in failures], roots=[])
@@ -145,12 +145,12 @@ def test_a_listing_in_which_images_are_not_rows_plus_failures_is_refused(
 
 def test_one_writer_may_commit_again(path: Path) -> None:
     with writer(path) as cache:
-        cache.write_segment(block({"a": "x"}), [])
+        cache.write_segment(block({"a": "x"}))
         assert cache.commit(refs({"a": "x"}), [], roots=["r"]).written
         assert list(cache.known) == ["a"]
-        cache.write_segment(block({"b": "y"}), [])
+        cache.write_segment(block({"b": "y"}))
         assert cache.commit(refs({"a": "x", "b": "y"}), [], roots=["r"]).written
         assert not cache.commit(refs({"a": "x", "b": "y"}), [], roots=["r"]).written
-        cache.write_segment(block({"c": "z"}), [])
+        cache.write_segment(block({"c": "z"}))
         assert cache.commit(refs({"a": "x", "c": "z"}), [], roots=["r"]).written
     check_plainly(path, {"a": "x", "c": "z"})

@@ -10,7 +10,7 @@ import pytest
 
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import load_features
-from fc7.extract.records import RowBlock
+from fc7.extract.records import Rows
 from fc7.models.common.errors import CacheCorruptError, MismatchError, UnknownLayerError, UsageError
 from fc7.models.network.spec import LayerSpec, NetworkSpec, caffe_preprocess, torch_preprocess
 from tests.support.extract.cache_support import (
@@ -93,7 +93,7 @@ def test_adding_a_layer_computes_only_what_is_missing(path: Path) -> None:
         assert cache.layers_needed == ("fc6", "fc7")
         assert {row.layers for row in cache.known.values()} == {frozenset({"fc7"})}
         images = {name: image.content for name, image in FOLDER.items()}
-        cache.write_segment(block(images, ("fc6",)), [])
+        cache.write_segment(block(images, ("fc6",)))
         assert cache.commit(refs(FOLDER), [], roots=["imgs"]).written
     check_plainly(path, FOLDER, ("fc7", "fc6"))
     # The last in the order of the graph, whichever came first, is the one that is taken unasked.
@@ -114,7 +114,7 @@ def test_fewer_layers_than_there_are_keep_the_others(path: Path) -> None:
 def test_a_moved_image_keeps_what_it_has_and_gets_what_it_lacks(path: Path) -> None:
     new = {"z.jpg": FOLDER["0.jpg"]}
     with writer(path, ("fc7", "fc6")) as cache:
-        cache.write_segment(block(new, ("fc6",)), [])
+        cache.write_segment(block(new, ("fc6",)))
         cache.commit(refs(new), [], roots=["imgs"], moved={"z.jpg": "0.jpg"})
     check_plainly(path, new, ("fc7", "fc6"))
 
@@ -124,8 +124,8 @@ def test_force_replaces_only_at_the_commit(path: Path) -> None:
     other = identity(network="googlenet", weights="v")
     with writer(path, identity=other, force=True) as cache:
         assert len(cache.known) == 0
-        rows = RowBlock(refs({"a": "x"}), [sha("x")], {"fc7": np.ones((1, 3), np.float32)})
-        cache.write_segment(rows, [])
+        rows = Rows(refs({"a": "x"}), [sha("x")], {"fc7": np.ones((1, 3), np.float32)})
+        cache.write_segment(rows)
         assert path.read_bytes() == before
         cache.commit(refs({"a": "x"}), [], roots=[])
     assert load_features(path).X.tolist() == [[1, 1, 1]]

@@ -311,7 +311,7 @@ def test_reading_waits_for_many_and_decodes_for_few(web: WebFolder, monkeypatch:
     monkeypatch.setattr(remote_store.Store, "read", read)
     refs = [ImageRef(str(i), None, None, None, 1, 1, ref.origin, str(i)) for i in range(32)]
     blocks = list(feature_blocks(refs, decode, lambda: MeanNetwork(4), jobs=1, clock=Clock()))
-    assert sum(len(block.refs) for block, _ in blocks) == 32
+    assert sum(len(block.refs) for block in blocks) == 32
 
 
 def test_without_the_extra_the_message_names_it(tmp_path: Path) -> None:

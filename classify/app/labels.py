@@ -82,7 +82,7 @@ class Labelled:
         return [row for row, label in enumerate(self.labels) if not label and row not in self.taken_out]
 
 
-class Rows:
+class Labels:
     """Reads both files when they change, and adds to the corrections."""
 
     def __init__(self, files: AppFiles, shared: Shared) -> None:
