@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fc7.classify.commands.options import CorrectionsArguments
 from fc7.extract.commands.cache import ForceOption, existing
 from fc7.extract.commands.extract import AddressedCommand
 from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
@@ -33,6 +34,7 @@ def similar(
         ),
     ],
     run: RunArguments,
+    corrected: CorrectionsArguments,
     k: Annotated[int, typer.Option("-k", min=1, help="Nearest images of each query.")] = 12,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write them here, a line each.")
@@ -65,7 +67,7 @@ def similar(
     from fc7.classify.kinds import SIMILAR, SIMILAR_SHEET
     from fc7.extract.call_inputs import guard_for
 
-    guard = guard_for(images, features, force=force)
+    guard = guard_for(images, features, corrected.corrections, force=force)
     csv_out = None if table is None else guard.claim(table, SIMILAR, "--csv")
     html_out = None if html is None else guard.claim(html, SIMILAR_SHEET, "--html", makes_folder=True)
     from fc7.classify.commands.texts.similar_text import similar_json, similar_text, write_similar_csv
@@ -78,6 +80,7 @@ def similar(
         features,
         k,
         layer=layer or None,
+        corrections=corrected.corrections,
         options=RunOptions(**run.fields),
         progress=progress,
         notify=notifier(quiet, verbose),

@@ -14,6 +14,7 @@ from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.classify.similar.nearest import nearest_rows
 from fc7.classify.similar.queries import read_queries
 from fc7.extract.cache.reader import CacheReader, RowColumns
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import UsageError
@@ -73,6 +74,8 @@ class SimilarImages:
         Where the cache's images lay.
     listing : Listing or None
         The images that were read.
+    corrected : Corrected or None
+        What corrections did to the labels.
     """
 
     features: Path
@@ -83,6 +86,7 @@ class SimilarImages:
     seconds: float
     roots: tuple[str, ...]
     listing: Listing | None
+    corrected: Corrected | None = None
 
     __repr__ = one_line_repr
 
@@ -93,6 +97,7 @@ def similar_images(
     k: int = 12,
     *,
     layer: str | None = None,
+    corrections: Corrections | str | Path | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -110,6 +115,8 @@ def similar_images(
         Nearest images of each.
     layer : str or None
         The only or last layer if None.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them: the labels of neighbours.
     options : RunOptions or None
         How the network is run over images.
 
@@ -121,7 +128,7 @@ def similar_images(
     Raises
     ------
     UsageError
-        If a query is neither an image nor a path of the cache, or k is below 1.
+        If a query is neither an image nor a path of the cache, k is below 1, or corrections cannot be used.
     MismatchError
         If images are given and the network store does not have the cache's network.
     CacheError, CacheCorruptError, UnknownLayerError
@@ -136,7 +143,7 @@ def similar_images(
     if k < 1:
         raise UsageError(f"-k {k} was found; give a number of at least 1")
     run = ScoringRun(options or RunOptions(), progress or Silent(), notify)
-    with CacheReader(features) as reader:
+    with CacheReader(features, corrections) as reader:
         layer = reader.layer(layer)
         columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
         wanted = read_queries(each_of(queries), reader, columns, layer, run)
@@ -148,7 +155,15 @@ def similar_images(
         for i, (path, sha256) in enumerate(zip(wanted.paths, wanted.sha256, strict=True))
     ]
     return SimilarImages(
-        Path(features), layer, answers, wanted.failures, n_rows, seconds, roots, wanted.listing
+        Path(features),
+        layer,
+        answers,
+        wanted.failures,
+        n_rows,
+        seconds,
+        roots,
+        wanted.listing,
+        reader.corrected,
     )
 
 

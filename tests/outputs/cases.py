@@ -235,7 +235,7 @@ INPUTS = {
     ("next", "features"),
     ("next", "--model"),
     *((name, "--corrections") for name in ("next", "fit", "evaluate", "compare", "choose", "learning-curve")),
-    *((name, "--corrections") for name in ("report", "suspects", "duplicates")),
+    *((name, "--corrections") for name in ("report", "suspects", "duplicates", "similar")),
     ("cache info", "file"),
     ("cache verify", "file"),
     ("cache merge", "first"),

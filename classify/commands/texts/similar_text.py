@@ -24,6 +24,7 @@ def similar_text(found: SimilarImages) -> str:
             for each in query.neighbours
         ]
     lines += [f"not read: {shortened(each.path, 60)}: {each.reason}" for each in found.failures]
+    lines += [] if found.corrected is None else found.corrected.lines
     lines.append(f"compared with {counted(found.rows, 'image')} by {found.layer} in {found.seconds:.2f} s")
     return "\n".join(lines)
 
@@ -52,6 +53,7 @@ def similar_json(found: SimilarImages) -> dict[str, object]:
             }
             for query in found.queries
         ],
+        **({} if found.corrected is None else {"corrections": found.corrected.to_json()}),
         "failures": [{"path": each.path, "reason": each.reason} for each in found.failures],
     }
 

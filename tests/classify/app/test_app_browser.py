@@ -24,6 +24,8 @@ pytestmark = [
 ]
 # Of twenty pictures a class these two fall into the test set of seed 0 when they lie in each other's folder.
 PLANTED = 2
+# A camera that shows a test picture, and is allowed.
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 HOSTILE = "<img src=x onerror=document.title='pwned'>"
 
 
@@ -31,7 +33,7 @@ HOSTILE = "<img src=x onerror=document.title='pwned'>"
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
         try:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])
         except playwright.Error as exc:
             pytest.skip(f"chromium does not run here: {str(exc)[-200:]}")
         yield browser
@@ -243,6 +245,36 @@ def test_a_reload_amid_a_fit_and_a_drop_from_the_desktop(here: CommandLine, brow
         page.dispatch_event("[data-drop='green']", "drop", {"dataTransfer": transfer})
         page.wait_for_selector("text=1 image added")
         assert (here.folder / "imgs/green/dropped.png").is_file()
+        window.check(app)
+
+
+def test_a_pasted_picture_and_one_from_the_camera(here: CommandLine, browser: Any) -> None:
+    write_pictures(here.folder / "imgs", 8)
+    here.good("extract", "imgs", "--network", "tiny", "--device", "cpu", "--quiet")
+    with start(here) as app:
+        app.done("/api/jobs/fit", {"head": "svm"})
+        window = Window(browser, app, permissions=["camera"])
+        page = window.page
+        window.tab("Try")
+        picture = (here.folder / "imgs/green/000.png").read_bytes()
+        page.evaluate(
+            """bytes => {
+                const clipboardData = new DataTransfer();
+                const file = new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" });
+                clipboardData.items.add(file);
+                document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+            }""",
+            list(picture),
+        )
+        page.wait_for_selector(".said .bars li >> nth=0")
+        assert "green" in page.locator(".said .bars li").first.inner_text()
+        page.click("text=Camera")
+        page.wait_for_function("() => document.querySelector('video')?.videoWidth > 0")
+        pasted = page.get_attribute(".frame img", "src")
+        page.click("text=Take the picture")
+        page.wait_for_selector(f".frame img:not([src='{pasted}'])")
+        page.click(".camera >> text=Close")
+        assert page.locator("video").count() == 0
         window.check(app)
 
 

@@ -122,3 +122,16 @@ def test_from_python(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     found = similar_images("blue/002.png", k=3)
     assert repr(found).startswith("SimilarImages(")
     assert [near.label for near in found.queries[0].neighbours] == ["blue"] * 3
+
+
+def test_neighbours_have_the_labels_of_corrections(cli: CommandLine) -> None:
+    near = read_json(cli.good("similar", "red/000.png", "-k", "1", "--json", "-q").out)["queries"][0][
+        "neighbours"
+    ][0]
+    (cli.folder / "fixes.csv").write_text(f"path,label\n{near['path']},crimson\n", "utf-8")
+    asked = ("similar", "red/000.png", "-k", "2", "--corrections", "fixes.csv", "-q")
+    told = read_json(cli.good(*asked, "--json").out)
+    first, second = told["queries"][0]["neighbours"]
+    assert (first["path"], first["label"], second["label"]) == (near["path"], "crimson", "red")
+    assert told["corrections"]["labels_corrected"] == 1
+    assert "1 label corrected, 0 images taken out (fixes.csv)" in cli.good(*asked).out
