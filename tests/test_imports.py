@@ -45,6 +45,7 @@ DOORS = {
     "matplotlib": ("classify/report/canvas.py",),
     "jinja2": ("classify/report/page.py",),
     "watchfiles": ("classify/watch/watch.py",),
+    "usearch": ("classify/similar/approximate.py",),
     "starlette": ("classify/app/web.py",),
     "uvicorn": ("classify/app/serve.py",),
     "markupsafe": ("classify/report/page.py",),

@@ -46,6 +46,13 @@ def similar(
     layer: Annotated[
         str, typer.Option(help="Which layer of the feature cache; default: its only or last.")
     ] = "",
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="By an index, which is kept beside the feature cache and misses a few: for many queries.",
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -54,7 +61,8 @@ def similar(
     """Find images of a feature cache that look like others.
 
     The features of each query are compared with every row by their cosine, which is 1 for the same
-    direction. A query that is a path of the cache is not its own neighbour. For photographs and folders the
+    direction. --approximate makes an index once and then looks at a few rows only; how much it finds is said.
+    A query that is a path of the cache is not its own neighbour. For photographs and folders the
     cache's network must be in the network store.
     """
     images, features = _told_apart(queries)
@@ -81,6 +89,7 @@ def similar(
         k,
         layer=layer or None,
         corrections=corrected.corrections,
+        approximate=approximate,
         options=RunOptions(**run.fields),
         progress=progress,
         notify=notifier(quiet, verbose),

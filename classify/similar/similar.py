@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.predict.scoring_run import ScoringRun
+from fc7.classify.similar.approximate import Recall, near_index
 from fc7.classify.similar.nearest import nearest_rows
 from fc7.classify.similar.queries import read_queries
 from fc7.extract.cache.reader import CacheReader, RowColumns
@@ -76,6 +77,8 @@ class SimilarImages:
         The images that were read.
     corrected : Corrected or None
         What corrections did to the labels.
+    recall : Recall or None
+        How much the index finds; None if every row was compared.
     """
 
     features: Path
@@ -87,6 +90,7 @@ class SimilarImages:
     roots: tuple[str, ...]
     listing: Listing | None
     corrected: Corrected | None = None
+    recall: Recall | None = None
 
     __repr__ = one_line_repr
 
@@ -98,13 +102,14 @@ def similar_images(
     *,
     layer: str | None = None,
     corrections: Corrections | str | Path | None = None,
+    approximate: bool = False,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> SimilarImages:
     """Find the images of a feature cache that look most like others, to its network.
 
-    Every row is compared, a part of the features at a time.
+    Every row is compared, a part of the features at a time, unless an index is asked for.
 
     Parameters
     ----------
@@ -117,6 +122,8 @@ def similar_images(
         The only or last layer if None.
     corrections : Corrections, str, Path or None
         As `load_features` takes them: the labels of neighbours.
+    approximate : bool
+        By an index that is kept beside the cache (`classify.similar.approximate`): it misses a few.
     options : RunOptions or None
         How the network is run over images.
 
@@ -148,7 +155,12 @@ def similar_images(
         columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
         wanted = read_queries(each_of(queries), reader, columns, layer, run)
         started = time.perf_counter()
-        found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), k, wanted.own_rows)
+        recall = None
+        if approximate:
+            index = near_index(reader, layer, run.progress)
+            found, recall = index.nearest(wanted.X, k, wanted.own_rows), index.recall
+        else:
+            found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), k, wanted.own_rows)
         seconds = time.perf_counter() - started
     answers = [
         Query(path, sha256, tuple(_neighbours(columns, found.rows[i], found.cosines[i], sha256)))
@@ -164,6 +176,7 @@ def similar_images(
         roots,
         wanted.listing,
         reader.corrected,
+        recall,
     )
 
 

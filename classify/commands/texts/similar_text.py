@@ -25,7 +25,10 @@ def similar_text(found: SimilarImages) -> str:
         ]
     lines += [f"not read: {shortened(each.path, 60)}: {each.reason}" for each in found.failures]
     lines += [] if found.corrected is None else found.corrected.lines
-    lines.append(f"compared with {counted(found.rows, 'image')} by {found.layer} in {found.seconds:.2f} s")
+    how = "" if found.recall is None else f", by {found.recall.describe()}"
+    lines.append(
+        f"compared with {counted(found.rows, 'image')} by {found.layer} in {found.seconds:.2f} s{how}"
+    )
     return "\n".join(lines)
 
 
@@ -36,6 +39,7 @@ def similar_json(found: SimilarImages) -> dict[str, object]:
         "layer": found.layer,
         "rows": found.rows,
         "seconds": round(found.seconds, 3),
+        **({} if found.recall is None else {"recall": found.recall.share}),
         "queries": [
             {
                 "path": query.path,

@@ -135,3 +135,32 @@ def test_neighbours_have_the_labels_of_corrections(cli: CommandLine) -> None:
     assert (first["path"], first["label"], second["label"]) == (near["path"], "crimson", "red")
     assert told["corrections"]["labels_corrected"] == 1
     assert "1 label corrected, 0 images taken out (fixes.csv)" in cli.good(*asked).out
+
+
+def test_an_index_finds_them_too_and_says_how_many(cli: CommandLine, tmp_path: Path) -> None:
+    pytest.importorskip("usearch", reason="the extra near is not installed")
+    cache = tmp_path / "features.h5"
+    shutil.copy(cli.folder / "features.h5", cache)
+    asked = ("similar", "red/000.png", "green/001.png", str(cache), "-k", "4", "--json", "-q")
+    exact, near = read_json(cli.good(*asked).out), read_json(cli.good(*asked, "--approximate").out)
+    # Of eighteen rows none is missed.
+    assert near["recall"] == 1.0
+    for one, other in zip(exact["queries"], near["queries"], strict=True):
+        cosines = [[each["cosine"] for each in query["neighbours"]] for query in (one, other)]
+        np.testing.assert_allclose(cosines[0], cosines[1], atol=2e-3)
+        assert other["path"] not in [each["path"] for each in other["neighbours"]]
+    kept = sorted(file.name for file in tmp_path.iterdir())
+    assert kept == ["features.h5", "features.h5.embedding.usearch", "features.h5.embedding.usearch.json"]
+    before = (tmp_path / kept[1]).stat().st_mtime_ns
+    said = cli.good(*asked[:-2], "--approximate").out
+    assert "by an index, which finds 100.0% of the 12 nearest (tried on 18 rows)" in said
+    assert (tmp_path / kept[1]).stat().st_mtime_ns == before
+    # Another cache under that name has another index.
+    write_pictures(cli.folder / "more", per_class=7)
+    cli.good("extract", "more", "--network", "tiny", "-o", "more.h5", "-q")
+    shutil.copy(cli.folder / "more.h5", cache)
+    assert read_json(cli.good(*asked, "--approximate").out)["rows"] == 21
+    (tmp_path / kept[2]).unlink()
+    ran = cli(*asked, "--approximate")
+    assert ran.code == 2
+    assert "something else stands where the index would be kept" in ran.err
