@@ -85,7 +85,7 @@ class Project:
         found = self.rows.labelled()
         images = None if found is None else found.images
         folder = self._folder.state(images)
-        fitted = self.training.fitted(found)
+        fitted = self.training.known(found, self.shared.changed)
         rounds = self.training.rounds.read()
         counts = {} if found is None else found.classes
         counts |= {name: 0 for name in (folder.classes if folder else ()) if name not in counts}
@@ -109,6 +109,7 @@ class Project:
             if fitted is None
             else {"round": len(rounds), "since": self.training.changed_since(found)},
             "problem": self.training.problem,
+            "looking": fitted is None and self.training.is_looking,
             "rounds": rounds,
             "in_folder": None if folder is None else folder.images,
             "unread": None if folder is None else folder.unread,

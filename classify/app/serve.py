@@ -40,8 +40,11 @@ def run_app(
     Raises
     ------
     UsageError
-        If the extra is missing, the port is taken, or something else stands at the corrections.
+        If the images are no folder, the extra is missing, the port is taken, or something else stands at the
+        corrections or the rounds.
     """
+    if files.images.exists() and not files.images.is_dir():
+        raise UsageError(f"{files.images}: not a folder, and images are brought to one; name another")
     try:
         import uvicorn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,13 @@ class Fitted:
 
 
 class Training:
-    """Fits on the feature cache as the command `fit` does, and keeps what the page shows of the last fit."""
+    """Fits on the feature cache as the command `fit` does, and keeps what the page shows of the last fit.
+
+    Attributes
+    ----------
+    is_looking : bool
+        Held-out images are being looked up.
+    """
 
     def __init__(self, files: AppFiles) -> None:
         self._files = files
@@ -127,6 +133,8 @@ class Training:
         self._lock = threading.Lock()
         self._fitted: Fitted | None = None
         self._problem: tuple[object, str] | None = None
+        self._looking: object = None
+        self.is_looking = False
         self._labels_of_fit: dict[str, str] | None = None
 
     def fit(self, options: FitOptions, now: Labelled, job: Job) -> str:
@@ -172,6 +180,31 @@ class Training:
         labels = _known_labels(now)
         before = self._labels_of_fit
         return sum(before.get(path) != labels.get(path) for path in labels.keys() | before.keys())
+
+    def known(self, now: Labelled | None, changed: Callable[[], None]) -> Fitted | None:
+        """What `fitted` gives, if that takes no time; else None, and `changed` is called when it is known."""
+        stamp = stamp_of(self._files.model)
+        if stamp is None or now is None:
+            return None
+        fitted = self._fitted
+        if fitted is not None and (fitted.stamp, fitted.images) == (stamp, now.images):
+            return fitted
+        key = (stamp, now.images.stamp)
+        if self._looking != key and (self._problem is None or self._problem[0] != key):
+            # Of a large cache the held-out rows alone may take seconds to read.
+            self._looking = key
+
+            def look() -> None:
+                try:
+                    self.fitted(now)
+                finally:
+                    self.is_looking = False
+                    changed()
+
+            self.is_looking = True
+
+            threading.Thread(target=look, name="held-out", daemon=True).start()
+        return None
 
     def fitted(self, now: Labelled | None) -> Fitted | None:
         """The classifier that stands at its place, and its held-out images among these; None without one."""

