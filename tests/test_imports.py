@@ -158,6 +158,15 @@ def test_no_room_is_crowded() -> None:
     assert {relative(folder): n for folder, n in rooms.items() if n > 20} == {}
 
 
+def test_one_name_means_one_class() -> None:
+    named: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                named.setdefault(node.name, []).append(relative(path))
+    assert {name: paths for name, paths in named.items() if len(paths) > 1} == {}
+
+
 def test_every_room_says_what_it_is_for() -> None:
     for path in SOURCES:
         if path.name == "__init__.py":

@@ -39,7 +39,7 @@ _ALWAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class PageAddress:
     """Where the server is, and the secret that its own page knows.
 
     Attributes
@@ -70,7 +70,7 @@ class Address:
 class Guard:
     """Lets through what this page asks, and puts the headers on every answer; an ASGI application."""
 
-    def __init__(self, app: WebApp, address: Address) -> None:
+    def __init__(self, app: WebApp, address: PageAddress) -> None:
         self._app, self._address = app, address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

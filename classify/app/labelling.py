@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fc7.classify.active_learning.next_images import NextImages, next_images
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.labels import Labelled, stamp_of
-from fc7.classify.app.training import Fitted, probabilities_of
+from fc7.classify.app.training import HeldOut, probabilities_of
 from fc7.classify.predict.predictions import best_first
 from fc7.models.common.errors import DataError
 
@@ -24,7 +24,7 @@ _MOST_SHOWN = 5000
 class Guesses:
     """The best guess for every image that had no label when they were made."""
 
-    fitted: Fitted
+    fitted: HeldOut
     rows: list[int]
     labels: list[str]
     probabilities: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Labelling:
         self._queue: tuple[object, dict[str, Any]] | None = None
         self._guesses: Guesses | None = None
 
-    def queue(self, now: Labelled, fitted: Fitted | None, n: int) -> dict[str, Any]:
+    def queue(self, now: Labelled, fitted: HeldOut | None, n: int) -> dict[str, Any]:
         """The images to label next, with the best guesses for each.
 
         Raises
@@ -55,7 +55,7 @@ class Labelling:
                 self._queue = key, self._chosen(now, fitted, n)
             return self._queue[1]
 
-    def sure(self, now: Labelled, fitted: Fitted, least: float) -> dict[str, Any]:
+    def sure(self, now: Labelled, fitted: HeldOut, least: float) -> dict[str, Any]:
         """Unlabelled images that the classifier is at least so sure of, and how often it is right then."""
         found = self.guesses(now, fitted)
         free = set(now.unlabelled)
@@ -81,7 +81,7 @@ class Labelling:
             else None,
         }
 
-    def guesses(self, now: Labelled, fitted: Fitted) -> Guesses:
+    def guesses(self, now: Labelled, fitted: HeldOut) -> Guesses:
         """The best guess for each image without a label."""
         with self._lock:
             known = self._guesses
@@ -93,7 +93,7 @@ class Labelling:
                 known = self._guesses = Guesses(fitted, rows, labels, P.max(axis=1, initial=0))
             return known
 
-    def _chosen(self, now: Labelled, fitted: Fitted | None, n: int) -> dict[str, Any]:
+    def _chosen(self, now: Labelled, fitted: HeldOut | None, n: int) -> dict[str, Any]:
         try:
             chosen = next_images(
                 self._files.features,
@@ -105,7 +105,7 @@ class Labelling:
             return {"by": "", "notes": [str(exc)], "items": []}
         return {"by": chosen.by, "notes": list(chosen.notes), "items": self._items(chosen, now, fitted)}
 
-    def _items(self, chosen: NextImages, now: Labelled, fitted: Fitted | None) -> list[dict[str, Any]]:
+    def _items(self, chosen: NextImages, now: Labelled, fitted: HeldOut | None) -> list[dict[str, Any]]:
         rows = [image.row for image in chosen.images]
         if fitted is None:
             guesses = [
@@ -129,7 +129,7 @@ class Labelling:
         ]
 
 
-def top_guesses(fitted: Fitted, probabilities: NDArray[np.float32]) -> list[list[dict[str, Any]]]:
+def top_guesses(fitted: HeldOut, probabilities: NDArray[np.float32]) -> list[list[dict[str, Any]]]:
     """The most probable labels of each row, the best first."""
     classes = fitted.classifier.classes_
     order = best_first(probabilities, min(_GUESSES, len(classes)))

@@ -15,7 +15,7 @@ from fc7.classify.app.labels import Labelled, Labels
 from fc7.classify.app.photographs import Photographs
 from fc7.classify.app.shared import Shared
 from fc7.classify.app.taking import EXPORTS, take, taken
-from fc7.classify.app.training import Fitted, Training
+from fc7.classify.app.training import HeldOut, Training
 from fc7.classify.app.trying import Trying
 from fc7.classify.app.uploads import Upload, class_name, save_image
 from fc7.classify.classifier.classifier import Head
@@ -65,7 +65,7 @@ class Project:
             )
         return found
 
-    def fitted(self) -> Fitted:
+    def fitted(self) -> HeldOut:
         """The classifier with its held-out images.
 
         Raises

@@ -48,7 +48,7 @@ def run_app(
     try:
         import uvicorn
 
-        from fc7.classify.app.guard import Address, Guard
+        from fc7.classify.app.guard import Guard, PageAddress
         from fc7.classify.app.web import web_app
     except ImportError as exc:
         raise UsageError(
@@ -57,7 +57,7 @@ def run_app(
     from fc7.classify.app.project import Project
 
     listening = _listening(port)
-    address = Address(listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES))
+    address = PageAddress(listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES))
     project = Project(files)
     config = uvicorn.Config(
         Guard(web_app(project, address), address),

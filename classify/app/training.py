@@ -31,7 +31,7 @@ _BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class HeldOut:
     """A classifier, and its held-out images: item i of `rows`, `truth` and `probabilities` is the same one.
 
     Attributes
@@ -131,7 +131,7 @@ class Training:
         self._files = files
         self.rounds = Rounds(files.rounds)
         self._lock = threading.Lock()
-        self._fitted: Fitted | None = None
+        self._fitted: HeldOut | None = None
         self._problem: tuple[object, str] | None = None
         self._looking: object = None
         self.is_looking = False
@@ -181,7 +181,7 @@ class Training:
         before = self._labels_of_fit
         return sum(before.get(path) != labels.get(path) for path in labels.keys() | before.keys())
 
-    def known(self, now: Labelled | None, changed: Callable[[], None]) -> Fitted | None:
+    def known(self, now: Labelled | None, changed: Callable[[], None]) -> HeldOut | None:
         """What `fitted` gives, if that takes no time; else None, and `changed` is called when it is known."""
         stamp = stamp_of(self._files.model)
         if stamp is None or now is None:
@@ -206,7 +206,7 @@ class Training:
             threading.Thread(target=look, name="held-out", daemon=True).start()
         return None
 
-    def fitted(self, now: Labelled | None) -> Fitted | None:
+    def fitted(self, now: Labelled | None) -> HeldOut | None:
         """The classifier that stands at its place, and its held-out images among these; None without one."""
         stamp = stamp_of(self._files.model)
         if stamp is None or now is None:
@@ -229,7 +229,7 @@ class Training:
         """Why the classifier that stands at its place cannot be shown; empty if it can."""
         return "" if self._fitted is not None or self._problem is None else self._problem[1]
 
-    def _looked_up(self, stamp: Stamp, now: Labelled) -> Fitted | None:
+    def _looked_up(self, stamp: Stamp, now: Labelled) -> HeldOut | None:
         classifier = load_classifier(self._files.model)
         images = now.images
         if classifier.split is None:
@@ -245,10 +245,10 @@ class Training:
         truth = [now.labels[row] for row in rows.tolist()]
         metrics = compute_metrics(truth, probabilities, classifier.classes_, classifier.reject_below)
         n_train = int(np.count_nonzero(part == TRAIN))
-        return Fitted(classifier, stamp, images, layer, rows, truth, probabilities, metrics, n_train)
+        return HeldOut(classifier, stamp, images, layer, rows, truth, probabilities, metrics, n_train)
 
 
-def probabilities_of(features: Path, fitted: Fitted, rows: Sequence[int]) -> NDArray[np.float32]:
+def probabilities_of(features: Path, fitted: HeldOut, rows: Sequence[int]) -> NDArray[np.float32]:
     """What a classifier says of some rows of the cache: shape (n, n_classes).
 
     Raises

@@ -17,7 +17,7 @@ from fc7.classify.app.labelling import top_guesses
 from fc7.classify.app.labels import Labelled
 from fc7.classify.app.photographs import picture_of
 from fc7.classify.app.shared import Shared
-from fc7.classify.app.training import Fitted
+from fc7.classify.app.training import HeldOut
 from fc7.classify.predict.networks import find_network
 from fc7.classify.predict.occlusion import occlusion_map
 from fc7.classify.predict.train_overlap import in_train_set
@@ -55,7 +55,7 @@ class Trying:
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._next = 1
 
-    def classify(self, data: bytes, now: Labelled, fitted: Fitted) -> dict[str, Any]:
+    def classify(self, data: bytes, now: Labelled, fitted: HeldOut) -> dict[str, Any]:
         """What there is to say of a picture.
 
         Raises
@@ -108,7 +108,7 @@ class Trying:
                 raise UsageError(f"picture {number} is no longer kept, as {_KEPT} came since; try it again")
             return self._kept[number]
 
-    def occlusion(self, number: int, fitted: Fitted) -> dict[str, Any]:
+    def occlusion(self, number: int, fitted: HeldOut) -> dict[str, Any]:
         """Where the classifier looks in a picture that was tried.
 
         Raises
@@ -128,14 +128,14 @@ class Trying:
             "drop": [[round(float(p), 4) for p in row] for row in found.drop],
         }
 
-    def _train_blocks(self, now: Labelled, fitted: Fitted) -> Iterator[tuple[slice, Features]]:
+    def _train_blocks(self, now: Labelled, fitted: HeldOut) -> Iterator[tuple[slice, Features]]:
         """The cache's features; rows that the classifier did not learn from are near to nothing."""
         learned = in_train_set(fitted.classifier, now.images.sha256, now.images.paths)
         with CacheReader(self._files.features) as reader:
             for where, X in reader.iter_blocks(fitted.layer, rows=4096):
                 yield where, np.where(learned[where, None], X, np.float32(np.nan))
 
-    def _features(self, refs: Sequence[ImageRef], fitted: Fitted) -> Features:
+    def _features(self, refs: Sequence[ImageRef], fitted: HeldOut) -> Features:
         identity = fitted.classifier.identity
         stored, spec, layer = find_network(identity, Silent(), self._shared.note)
         key = stored.graph_path, layer, str(identity.preprocess)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope as Scope
     from starlette.types import Send as Send
 
-    from fc7.classify.app.guard import Address
+    from fc7.classify.app.guard import PageAddress
     from fc7.classify.app.project import Project
 
     WebApp = ASGIApp
@@ -61,7 +61,7 @@ def refused(why: str, as_json: bool) -> WebApp:
     )
 
 
-def web_app(project: Project, address: Address) -> Starlette:
+def web_app(project: Project, address: PageAddress) -> Starlette:
     """All that the server answers; `classify.app.guard.Guard` decides who is answered."""
     web = _Web(project, address)
     get = {
@@ -102,7 +102,7 @@ def web_app(project: Project, address: Address) -> Starlette:
 class _Web:
     """The handlers that do more than call one function."""
 
-    def __init__(self, project: Project, address: Address) -> None:
+    def __init__(self, project: Project, address: PageAddress) -> None:
         self._project, self._address = project, address
         self._static = package_files("fc7.classify.app").joinpath("static")
 

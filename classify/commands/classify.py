@@ -84,11 +84,11 @@ def classify(
     out = None if printed else output if to_stdout else guard.claim(output or _PREDICTIONS, PREDICTIONS)
     sheet_out = None if html is None else guard.claim(html, SHEET, "--html", makes_folder=True)
     from fc7.classify.commands.texts.summaries import classify_json, classify_report, predictions_table
-    from fc7.classify.gallery.after import Shown, show_predictions
+    from fc7.classify.gallery.after import WantedOutputs, show_predictions
     from fc7.classify.predict.predict import classify_images
     from fc7.extract.options import RunOptions
 
-    shown = Shown(sheet_out, sort_into, link)
+    shown = WantedOutputs(sheet_out, sort_into, link)
     say, progress = notifier(quiet, verbose), make_progress(quiet)
     summary = classify_images(
         list(inputs),

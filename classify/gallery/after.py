@@ -19,7 +19,7 @@ _OPTION = "--sort-into"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class WantedOutputs:
     """What is wanted; tried when it is made, before the work.
 
     Attributes
@@ -76,7 +76,7 @@ class Made:
 def show_predictions(
     predictions: Sequence[Prediction],
     inputs: Listing | Path,
-    shown: Shown,
+    shown: WantedOutputs,
     title: str,
     progress: Progress,
 ) -> Made:

@@ -15,7 +15,7 @@ from fc7.models.outputs.outputs import Output
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _PredictedGroup:
     """The predictions of a label: how many, and the rows that are shown, least probable first."""
 
     label: str
@@ -48,7 +48,7 @@ def write_sheet(
     return write_page(page, out)
 
 
-def shown_groups(predictions: Sequence[Prediction], most: int = MOST_PICTURES) -> list[_Group]:
+def shown_groups(predictions: Sequence[Prediction], most: int = MOST_PICTURES) -> list[_PredictedGroup]:
     """The labels in their order; where there are too many images, each label gets an equal part of the room.
 
     Those with the least probable labels are shown first: they are worth a look before others.
@@ -62,17 +62,19 @@ def shown_groups(predictions: Sequence[Prediction], most: int = MOST_PICTURES) -
         rows = sorted(of_label[label], key=lambda row: predictions[row].score)
         shown[label] = rows[: room // (len(of_label) - i)]
         room -= len(shown[label])
-    return [_Group(label, len(of_label[label]), shown[label]) for label in in_order(of_label)]
+    return [_PredictedGroup(label, len(of_label[label]), shown[label]) for label in in_order(of_label)]
 
 
-def _section(group: _Group, predictions: Sequence[Prediction], made: dict[int, Thumbnail]) -> Section:
+def _section(
+    group: _PredictedGroup, predictions: Sequence[Prediction], made: dict[int, Thumbnail]
+) -> Section:
     left = group.n - len(group.rows)
     note = counted(group.n, "image") + (f"; {left} more probable ones are left out" if left else "")
     pictures = [Picture(predictions[row].path, _said(predictions[row]), made[row]) for row in group.rows]
     return Section(group.label, group.n, note, pictures)
 
 
-def _summary(groups: Sequence[_Group], n_failures: int) -> str:
+def _summary(groups: Sequence[_PredictedGroup], n_failures: int) -> str:
     n, shown = sum(group.n for group in groups), sum(len(group.rows) for group in groups)
     text = f"{counted(n, 'image')} of {counted(len(groups), 'label')}, {n_failures} not read. "
     text += "The least probable of each label stand first."

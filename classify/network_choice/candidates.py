@@ -21,7 +21,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class NetworkCandidate:
     """A network to compare, whose layers are extracted together.
 
     Attributes
@@ -39,7 +39,7 @@ class Candidate:
         return f"{self.network}.h5"
 
 
-def candidates_of(names: Sequence[str] = ()) -> list[Candidate]:
+def candidates_of(names: Sequence[str] = ()) -> list[NetworkCandidate]:
     """The networks that are meant, before anything is fetched.
 
     Parameters
@@ -59,8 +59,9 @@ def candidates_of(names: Sequence[str] = ()) -> list[Candidate]:
 
     Examples
     --------
-    >>> candidates_of(["alexnet:fc6,tiles", "alexnet:pool5", "tiles"])
-    [Candidate(network='alexnet', layers=('fc6', 'pool5')), Candidate(network='tiles', layers=('',))]
+    >>> wanted = candidates_of(["alexnet:fc6,tiles", "alexnet:pool5", "tiles"])
+    >>> [(candidate.network, candidate.layers) for candidate in wanted]
+    [('alexnet', ('fc6', 'pool5')), ('tiles', ('',))]
     """
     given = [word.strip() for text in names for word in text.split(",") if word.strip()]
     wanted: dict[str, dict[str, None]] = {}
@@ -68,13 +69,13 @@ def candidates_of(names: Sequence[str] = ()) -> list[Candidate]:
         network, _, layer = word.partition(":")
         for name in _stored() if word == ALL else [network]:
             wanted.setdefault(name, {})[layer if word != ALL else ""] = None
-    candidates = [Candidate(network, tuple(layers)) for network, layers in wanted.items()]
+    candidates = [NetworkCandidate(network, tuple(layers)) for network, layers in wanted.items()]
     for candidate in candidates:
         _check(candidate)
     return candidates
 
 
-def caches_of(candidates: Sequence[Candidate]) -> dict[str, Kind]:
+def caches_of(candidates: Sequence[NetworkCandidate]) -> dict[str, Kind]:
     """The feature caches that are made: for `models.outputs.outputs.CallFiles.folder`."""
     return {candidate.file: FEATURE_CACHE for candidate in candidates}
 
@@ -89,7 +90,7 @@ def _stored() -> list[str]:
     return names
 
 
-def _check(candidate: Candidate) -> None:
+def _check(candidate: NetworkCandidate) -> None:
     if candidate.network not in store.names():
         # The catalogue takes its time to load.
         from fc7.models.store.availability import check_known

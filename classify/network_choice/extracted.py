@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fc7.classify.network_choice.candidates import Candidate
+from fc7.classify.network_choice.candidates import NetworkCandidate
 from fc7.classify.network_choice.labelled_progress import LabelledProgress
 from fc7.classify.network_choice.result import Speed
 from fc7.extract.engine.trial import try_network
@@ -70,7 +70,7 @@ class Extracted:
 
 
 def extract_all(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[NetworkCandidate],
     listing: Listing,
     outputs: Mapping[str, Output],
     options: ExtractOptions,
@@ -82,7 +82,7 @@ def extract_all(
     Parameters
     ----------
     outputs : mapping of str to Output
-        `Candidate.file` -> where the cache goes.
+        `NetworkCandidate.file` -> where the cache goes.
 
     Returns
     -------

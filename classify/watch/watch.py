@@ -154,7 +154,7 @@ def watch_folder(
     origin = FolderOrigin(str(folder), os.path.realpath(folder))
     with appended_predictions(out, classifier, options.top_k, start_of(origin.name)) as lines:
         arrivals = Arrivals(options.settle, _known(origin, lines))
-        batches = _Batches(classifier, network, lines, notify)
+        batches = _ArrivalBatches(classifier, network, lines, notify)
         # Ctrl-C is how watching ends. A batch that it breaks off has no line, and is done by the next run.
         with suppress(KeyboardInterrupt):
             for listing in _listings(origin, arrivals, options, notify):
@@ -166,7 +166,7 @@ def watch_folder(
     return done
 
 
-class _Batches:
+class _ArrivalBatches:
     """Images to lines in the file; the network is loaded when the first image has come."""
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fc7.extract.engine.quantiser import quantise_statically
 from fc7.extract.engine.trial import try_network
 from fc7.extract.quantise.pixels import calibration_pixels
-from fc7.extract.quantise.search import Found, Measured, leave_out_the_worst
+from fc7.extract.quantise.search import Found, TrialRun, leave_out_the_worst
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.common.progress import Notify, Progress
@@ -117,7 +117,7 @@ def quantise(
     integers = without_pixels(quantise_statically(fed, names, pixels, spec.name, progress), fed, model)
     progress.finish()
     with tempfile.TemporaryDirectory(prefix="fc7-quantise-") as folder:
-        measured = Measured(Path(folder), spec, layer, pixels, how)
+        measured = TrialRun(Path(folder), spec, layer, pixels, how)
         found = leave_out_the_worst(integers, (stored.graph_path, model), names, measured, progress, notify)
         graph_path = Path(folder) / GRAPH_FILE
         graph_path.write_bytes(found.graph.SerializeToString())

@@ -34,7 +34,7 @@ _FEW = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class TrialRun:
     """What it takes to try a graph.
 
     Attributes
@@ -102,7 +102,7 @@ def leave_out_the_worst(
     quantised: ModelProto,
     original: tuple[Path, ModelProto],
     names: Sequence[str],
-    measured: Measured,
+    measured: TrialRun,
     progress: Progress,
     notify: Notify,
 ) -> Found:

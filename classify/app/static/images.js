@@ -13,7 +13,7 @@ export class ImagesView {
     this.shown = ALL;
     this.network = null;
     this.uploads = new Uploads();
-    this.grid = new Grid(() => this.query(), "Images", "No images here. Drop photographs or folders on this page.");
+    this.grid = new Grid(() => this.query(), "Images", "");
     this.side = el("ul", { class: "classes" });
     this.error = el("p", { class: "problem", role: "alert" });
     this.newClass = el("form", { class: "new-class", on: { submit: (event) => this.addClass(event) } },
@@ -68,6 +68,8 @@ export class ImagesView {
       if (before !== null) this.grid.load(true);
     }
     this.drawReading(now);
+    this.grid.empty = now.n_rows ? "No images here." : now.in_folder ? "They appear here once their features are read." : "";
+    if (!now.n_rows) this.grid.message.textContent = this.grid.empty;
   }
 
   drawSide(now) {
