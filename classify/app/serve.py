@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from typing import Any
@@ -77,7 +78,7 @@ def run_app(
 
     try:
         ready(address.url)
-        if open_page:
+        if open_page and _has_screen():
             # A machine without a browser has the address on its terminal.
             with contextlib.suppress(webbrowser.Error):
                 webbrowser.open(address.url)
@@ -89,6 +90,13 @@ def run_app(
     finally:
         project.close()
         listening.close()
+
+
+def _has_screen() -> bool:
+    """Whether a browser has where to open; one for terminals would take this one."""
+    return (
+        os.name != "posix" or sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ})
+    )
 
 
 def _listening(port: int) -> socket.socket:

@@ -180,6 +180,8 @@ export class ImagesView {
 /** 1 to 9 for the classes in their order, 0 or Delete to take out. */
 export function relabelKey(event, grid) {
   if (event.ctrlKey || event.metaKey || event.altKey || grid.total === 0) return false;
+  // A key that was meant for nothing must not relabel an image that nobody looks at.
+  if (grid.selected.size === 0 && document.activeElement !== grid.host) return false;
   if (event.key >= "1" && event.key <= "9") {
     const found = state.classes[Number(event.key) - 1];
     if (found) grid.relabel(found.name);

@@ -174,6 +174,9 @@ def test_by_keys_alone(here: CommandLine, browser: Any) -> None:
         window = Window(browser, app)
         page = window.page
         page.wait_for_selector(".tile")
+        page.keyboard.press("3")
+        page.wait_for_timeout(300)
+        assert not (here.folder / "corrections.csv").exists(), "no image was chosen"
         for _ in range(40):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.getAttribute('role')") == "listbox":
