@@ -46,7 +46,7 @@ DOORS = {
     "jinja2": ("classify/report/page.py",),
     "watchfiles": ("classify/watch/watch.py",),
     "usearch": ("classify/similar/approximate.py",),
-    "starlette": ("classify/app/web.py",),
+    "starlette": ("classify/app/web.py", "classify/app/answers.py"),
     "uvicorn": ("classify/app/serve.py",),
     "markupsafe": ("classify/report/page.py",),
 }

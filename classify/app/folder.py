@@ -11,7 +11,9 @@ from fc7.classify.app.files import AppFiles
 from fc7.classify.app.labels import CachedImages
 from fc7.classify.app.shared import Shared
 from fc7.extract.inputs.listing import list_inputs
+from fc7.extract.inputs.places.folders import escape
 from fc7.models.common.errors import Fc7Error
+from fc7.models.common.unicode_forms import normal
 
 # A listing may take this share of the time; where nobody asks for so long, none is made.
 _SHARE, _LEAST_PAUSE, _IDLE = 0.1, 2.0, 60.0
@@ -91,7 +93,7 @@ class FolderWatch:
         known = set(images.paths) if images is not None else set[str]()
         known |= {failure.path for failure in images.failures} if images is not None else set()
         classes = class_folders(folder)
-        if images is not None and str(folder) not in images.roots:
+        if images is not None and str(folder) not in images.header.roots:
             # The features are of images elsewhere: nothing here is to be compared with them.
             return FolderState(0, 0, 0, classes)
         try:
@@ -102,8 +104,10 @@ class FolderWatch:
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """The folders directly in the folder of images."""
+    """The folders directly in the folder of images, by the names of their classes."""
     try:
-        return tuple(sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."))
+        names = [each.name for each in folder.iterdir() if each.is_dir() and each.name[0] != "."]
     except OSError:
         return ()
+    # As the labels of their images are written.
+    return tuple(sorted(normal(escape(name)) for name in names))

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
-from fc7.classify.app.web import refused
+from fc7.classify.app.answers import refused
 
 if TYPE_CHECKING:
-    from fc7.classify.app.web import Message, Receive, Scope, Send, WebApp
+    from fc7.classify.app.answers import Message, Receive, Scope, Send, WebApp
 
 HEADER = b"x-fc7-token"
 POLICY = (
@@ -108,19 +107,18 @@ class Guard:
             )
         if scope["path"] == "/" and self._is_token(_token_of(scope["query_string"])):
             return None
-        if self._is_token(self._from_cookie(headers.get(b"cookie", ""))):
+        if any(map(self._is_token, self._from_cookies(headers.get(b"cookie", "")))):
             return None
         return "the token is missing or another one; open the address that fc7 app printed"
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._address.token.encode())
 
-    def _from_cookie(self, text: str) -> str:
-        try:
-            found = SimpleCookie(text).get(self._address.cookie)
-        except CookieError:
-            return ""
-        return found.value if found is not None else ""
+    def _from_cookies(self, text: str) -> list[str]:
+        # Every program at 127.0.0.1, whatever its port, sets cookies that come here too. By Python's
+        # own parser one that is not as RFC 6265 has it (JSON, say) takes all that follow with it.
+        pairs = (part.strip().partition("=") for part in text.split(";"))
+        return [value for name, _, value in pairs if name == self._address.cookie]
 
 
 def _token_of(query: bytes) -> str:

@@ -144,6 +144,14 @@ class Jobs:
             self._thread.join(seconds)
 
 
+def fault(exc: Exception) -> str:
+    """What is said of an error that nobody expected."""
+    return (
+        f"a fault of fc7: {type(exc).__name__}: {exc}; start fc7 with FC7_TRACEBACK=1 to see where, and tell "
+        "its makers"
+    )
+
+
 def _run(job: Job, work: Callable[[Job], str]) -> None:
     try:
         message = work(job)
@@ -155,10 +163,6 @@ def _run(job: Job, work: Callable[[Job], str]) -> None:
     except Exception as exc:
         if os.environ.get("FC7_TRACEBACK"):
             traceback.print_exc()
-        job.end(
-            "failed",
-            f"a fault of fc7: {type(exc).__name__}: {exc}; start fc7 with FC7_TRACEBACK=1 to see where, and "
-            "tell its makers",
-        )
+        job.end("failed", fault(exc))
     else:
         job.end("done", message)

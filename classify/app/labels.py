@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.shared import Shared
+from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.cache.reader import CacheReader
 from fc7.extract.inputs.tables.corrections import Corrections, read_corrections
 from fc7.extract.inputs.tables.corrections_history import Change, append_changes
@@ -31,10 +32,8 @@ class CachedImages:
         Of the file: another one when it was written anew, and rows may mean other images then.
     labels : list of str
         The cache's own; empty where there is none.
-    network, layer : str
-        What made the features; the layer is the last.
-    roots : tuple of str
-        Where the images lay.
+    header : CacheHeader
+        What made the features, and where the images lay.
     """
 
     stamp: Stamp
@@ -42,9 +41,7 @@ class CachedImages:
     sha256: list[str]
     labels: list[str]
     failures: list[Failure]
-    network: str
-    layer: str
-    roots: tuple[str, ...]
+    header: CacheHeader
 
     @property
     def name(self) -> str:
@@ -230,9 +227,7 @@ class Labels:
                     columns.sha256,
                     columns.label,
                     reader.failures(),
-                    reader.identity.network,
-                    reader.layers[-1],
-                    tuple(reader.header.roots),
+                    reader.header,
                 )
             # Rows may be others now; what was decided is known by path and content and stays.
             self._shared.changed()

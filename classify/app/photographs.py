@@ -83,7 +83,7 @@ class Photographs:
     def _listed(self, images: CachedImages) -> Originals:
         with self._listing:
             if self._originals is None or self._originals[0] is not images:
-                self._originals = images, find_originals(images.roots, (), self._files.features)
+                self._originals = images, find_originals(images.header.roots, (), self._files.features)
             return self._originals[1]
 
 

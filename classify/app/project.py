@@ -12,6 +12,7 @@ from fc7.classify.app.folder import FolderWatch
 from fc7.classify.app.jobs import Job, Jobs
 from fc7.classify.app.labelling import Labelling
 from fc7.classify.app.labels import Labelled, Labels
+from fc7.classify.app.lists import Listed, part_of
 from fc7.classify.app.photographs import Photographs
 from fc7.classify.app.shared import Shared
 from fc7.classify.app.taking import EXPORTS, take, taken
@@ -21,13 +22,9 @@ from fc7.classify.app.uploads import Upload, class_name, save_image
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.suspects import Suspects
-from fc7.extract.options import ExtractOptions
+from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.models.common.errors import UsageError
 from fc7.models.common.terminal import counted
-
-_MOST_ROWS = 500
-Found = list[tuple[int, str | None, float | None]]
-"""Row, suggested label and a probability that goes with it."""
 
 
 class Project:
@@ -85,7 +82,7 @@ class Project:
         found = self.rows.labelled()
         images = None if found is None else found.images
         folder = self._folder.state(images)
-        fitted = self.training.known(found, self.shared.changed)
+        fitted, is_looking = self.training.known(found, self.shared.changed)
         rounds = self.training.rounds.read()
         counts = {} if found is None else found.classes
         counts |= {name: 0 for name in (folder.classes if folder else ()) if name not in counts}
@@ -97,7 +94,7 @@ class Project:
             "features": str(self.files.features),
             "cache": None if images is None else images.name,
             "n_rows": 0 if images is None else len(images.paths),
-            "network": None if images is None else {"name": images.network, "layer": images.layer},
+            "network": None if images is None else _network_of(images.header.identity),
             "classes": [{"name": name, "count": count} for name, count in counts.items()],
             "unlabelled": 0 if found is None else len(found.unlabelled),
             "taken_out": 0 if found is None else len(found.taken_out),
@@ -109,7 +106,7 @@ class Project:
             if fitted is None
             else {"round": len(rounds), "since": self.training.changed_since(found)},
             "problem": self.training.problem,
-            "looking": fitted is None and self.training.is_looking,
+            "looking": is_looking,
             "rounds": rounds,
             "in_folder": None if folder is None else folder.images,
             "unread": None if folder is None else folder.unread,
@@ -119,14 +116,7 @@ class Project:
         }
 
     def images(self, which: str, asked: dict[str, str], offset: int, limit: int) -> dict[str, Any]:
-        """A part of a list of images.
-
-        Parameters
-        ----------
-        which : str
-            all, class, unlabelled, taken_out, mistakes, suspects or cell.
-        asked : dict of str to str
-            ``class``, or ``true`` and ``predicted``.
+        """A part of a list of images, as `lists.part_of` gives it.
 
         Raises
         ------
@@ -134,27 +124,8 @@ class Project:
             If there is no such list.
         """
         now = self.now()
-        found = self._list(which, asked, now)
-        some = found[max(0, offset) : max(0, offset) + max(1, min(limit, _MOST_ROWS))]
-        odds = {} if which != "suspects" else self._odds()
-        return {
-            "total": len(found),
-            "cache": now.images.name,
-            "items": [
-                {
-                    "row": row,
-                    "path": now.images.paths[row],
-                    "h": now.images.sha256[row][:8],
-                    "label": now.labels[row],
-                    "original": now.images.labels[row],
-                    "out": row in now.taken_out,
-                    "suggested": suggested,
-                    "probability": probability,
-                    "p_wrong": odds.get(row),
-                }
-                for row, suggested, probability in some
-            ],
-        }
+        listed = Listed(now, self.fitted, self._suspects)
+        return part_of(listed, which, asked, slice(max(0, offset), max(0, offset) + max(1, limit)))
 
     def failures(self) -> list[dict[str, str]]:
         """Images that could not be read, and why."""
@@ -203,26 +174,12 @@ class Project:
 
     def extract(self, network: str | None) -> Job:
         """Read the features of what is in the folder."""
-        from fc7.extract.pipeline import extract_features
+        # It brings the engine, which looking and labelling do not need.
+        from fc7.classify.app.extraction import extract_options, extraction
 
-        run = self.files.run
-        options = ExtractOptions(
-            network=network or self.files.network,
-            device=run.device,
-            precision=run.precision,
-            batch_size=run.batch_size,
-            jobs=run.jobs,
-            threads=run.threads,
-        )
-
-        def work(job: Job) -> str:
-            done = extract_features(
-                [str(self.files.images)], self.files.features, options, progress=job, notify=job.note
-            )
-            self._folder.look_again()
-            failed = f", {counted(len(done.failures), 'image')} could not be read" if done.failures else ""
-            return f"{counted(done.extracted, 'image')} read, {done.reused} were read before{failed}"
-
+        found = self.rows.labelled()
+        options = extract_options(self.files, network, None if found is None else found.images.header)
+        work = extraction(self.files, options, self._folder.look_again)
         return self.jobs.start("extract", "reading features", work)
 
     def fit(self, options: dict[str, Any]) -> Job:
@@ -286,7 +243,7 @@ class Project:
         from fc7.models.listing import network_rows
 
         found = self.rows.labelled()
-        current = self.files.network if found is None else found.images.network
+        current = self.files.network if found is None else found.images.header.identity.network
         rows = [
             {
                 "name": row["name"],
@@ -305,40 +262,9 @@ class Project:
         ]
         return sorted(rows, key=lambda row: not (row["here"] or row["installed"]))
 
-    def _list(self, which: str, asked: dict[str, str], now: Labelled) -> Found:
-        if which == "all":
-            return _plain(range(len(now.labels)))
-        if which == "class":
-            return _plain([row for row, label in enumerate(now.labels) if label == asked.get("class")])
-        if which == "unlabelled":
-            return _plain(now.unlabelled)
-        if which == "taken_out":
-            return _plain(sorted(now.taken_out))
-        if which == "mistakes":
-            # One that was corrected to what was predicted is no mistake any more.
-            return [each for each in self.fitted().mistakes() if now.labels[each[0]] not in ("", each[1])]
-        if which == "cell":
-            return list(self.fitted().cell(asked.get("true", ""), asked.get("predicted", "")))
-        if which == "suspects":
-            named = () if self._suspects is None else self._suspects.named
-            at = {path: row for row, path in enumerate(now.images.paths)}
-            rows = [(at[each.path], each) for each in named if each.path in at]
-            return [(row, each.suggested, None) for row, each in rows if now.labels[row] == each.label]
-        raise UsageError(
-            f"{which!r} was asked for; lists are all, class, unlabelled, taken_out, mistakes, "
-            "suspects and cell"
-        )
 
-    def _odds(self) -> dict[int, float]:
-        found = self.rows.labelled()
-        if found is None or self._suspects is None:
-            return {}
-        at = {path: row for row, path in enumerate(found.images.paths)}
-        return {at[each.path]: float(each.p_wrong) for each in self._suspects.named if each.path in at}
-
-
-def _plain(rows: Sequence[int]) -> Found:
-    return [(row, None, None) for row in rows]
+def _network_of(made: CacheIdentity) -> dict[str, str]:
+    return {"name": made.network, "layer": made.layers[-1]}
 
 
 def _fit_options(given: dict[str, Any], files: AppFiles) -> FitOptions:

@@ -62,7 +62,8 @@ def run_app(
     project = Project(files)
     config = uvicorn.Config(
         Guard(web_app(project, address), address),
-        log_level="warning",
+        # What goes wrong is a sentence on the page; this is where a fault lies.
+        log_level="error" if os.environ.get("FC7_TRACEBACK") else "critical",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,

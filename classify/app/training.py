@@ -22,12 +22,18 @@ from fc7.classify.data.matching import layer_for
 from fc7.classify.data.record import TEST, TRAIN
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.kinds import CLASSIFIER
 from fc7.classify.metrics.intervals import Proportion, wilson_interval
 from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.extract.cache.reader import CacheReader
+from fc7.models.common.durable import explained
 from fc7.models.common.errors import Fc7Error, UsageError
+from fc7.models.outputs.outputs import CallFiles
+from fc7.models.outputs.places import place
 
 _BLOCK_ROWS = 4096
+# What is written before it takes the classifier's place.
+_FRESH = ".fitted"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,13 +125,7 @@ class HeldOut:
 
 
 class Training:
-    """Fits on the feature cache as the command `fit` does, and keeps what the page shows of the last fit.
-
-    Attributes
-    ----------
-    is_looking : bool
-        Held-out images are being looked up.
-    """
+    """Fits on the feature cache as the command `fit` does, and keeps what the page shows of the last fit."""
 
     def __init__(self, files: AppFiles) -> None:
         self._files = files
@@ -134,8 +134,9 @@ class Training:
         self._fitted: HeldOut | None = None
         self._problem: tuple[object, str] | None = None
         self._looking: object = None
-        self.is_looking = False
+        self._looked_at: object = None
         self._labels_of_fit: dict[str, str] | None = None
+        self._finish_killed_fit()
 
     def fit(self, options: FitOptions, now: Labelled, job: Job) -> str:
         """Fit, write the classifier, and add to the rounds; what to say of it.
@@ -152,22 +153,42 @@ class Training:
         Fc7Error
             As `fit_cache`; or if the round cannot be kept.
         """
-        model = self._files.model
-        if model.is_file() and not (self._files.force or self.rounds.made(model)):
-            raise UsageError(
-                f"{model} stands there and was not trained here; start the app with another -m, or with "
-                "--force to replace it"
-            )
-        result = fit_cache(self._files.features, model, options, progress=job)
+        self._check_replaceable()
+        out = CallFiles([self._files.features], again=True).claim(self._files.model, CLASSIFIER, "-m")
+        fresh = out.beside(_FRESH)
+        result = fit_cache(self._files.features, fresh, options, progress=job)
         for note in result.notes:
             job.note(note)
+        self._check_replaceable()
+        # The round first: a classifier that no round knows would be somebody else's after a kill.
+        self.rounds.add(result, fresh.path, now.n_corrected)
         self._labels_of_fit = _known_labels(now)
-        self.rounds.add(result, model, now.n_corrected)
+        with explained(out.path, out.option):
+            out.put(fresh.path)
         low, high = result.metrics.accuracy_interval
         return (
             f"{result.metrics.accuracy:.1%} of {result.metrics.n} held-out images are right (95% interval "
             f"{low:.1%} to {high:.1%})"
         )
+
+    def _is_replaceable(self) -> bool:
+        model = self._files.model
+        return self._files.force or not model.is_file() or self.rounds.made(model)
+
+    def _check_replaceable(self) -> None:
+        if not self._is_replaceable():
+            raise UsageError(
+                f"{self._files.model} stands there and was not trained here; start the app with another -m, "
+                "or with --force to replace it"
+            )
+
+    def _finish_killed_fit(self) -> None:
+        """Give the classifier of the last round its name, if a kill came between the two."""
+        model = place(self._files.model).target
+        fresh = model.with_name(model.name + _FRESH)
+        if fresh.is_file() and self.rounds.made(fresh) and self._is_replaceable():
+            with explained(model, "-m"):
+                fresh.replace(model)
 
     def changed_since(self, now: Labelled | None) -> int:
         """How many images have another label now than the last fit gave them, or are new."""
@@ -181,30 +202,31 @@ class Training:
         before = self._labels_of_fit
         return sum(before.get(path) != labels.get(path) for path in labels.keys() | before.keys())
 
-    def known(self, now: Labelled | None, changed: Callable[[], None]) -> HeldOut | None:
-        """What `fitted` gives, if that takes no time; else None, and `changed` is called when it is known."""
+    def known(self, now: Labelled | None, changed: Callable[[], None]) -> tuple[HeldOut | None, bool]:
+        """What `fitted` gives, if that takes no time, and else whether `changed` will be called about it."""
         stamp = stamp_of(self._files.model)
         if stamp is None or now is None:
-            return None
+            return None, False
+        # Before the look: what becomes known meanwhile is not taken for nothing.
+        key = (stamp, now.images.stamp)
+        was_looking = self._looking == key
         fitted = self._fitted
         if fitted is not None and (fitted.stamp, fitted.images) == (stamp, now.images):
-            return fitted
-        key = (stamp, now.images.stamp)
-        if self._looking != key and (self._problem is None or self._problem[0] != key):
-            # Of a large cache the held-out rows alone may take seconds to read.
-            self._looking = key
+            return fitted, False
+        if key in (self._looking, self._looked_at):
+            return None, was_looking or self._looking == key
+        # Of a large cache the held-out rows alone may take seconds to read.
+        self._looking = key
 
-            def look() -> None:
-                try:
-                    self.fitted(now)
-                finally:
-                    self.is_looking = False
-                    changed()
+        def look() -> None:
+            try:
+                self.fitted(now)
+            finally:
+                self._looked_at, self._looking = key, None
+                changed()
 
-            self.is_looking = True
-
-            threading.Thread(target=look, name="held-out", daemon=True).start()
-        return None
+        threading.Thread(target=look, name="held-out", daemon=True).start()
+        return None, True
 
     def fitted(self, now: Labelled | None) -> HeldOut | None:
         """The classifier that stands at its place, and its held-out images among these; None without one."""

@@ -23,7 +23,8 @@ MAX_BYTES = 64 << 20
 """Of one image; a photograph of 100 megapixels has about 50 MB."""
 
 _MOST_NAMES = 1000
-_LONGEST = 120
+# Of a name; its bytes are at most 255 on most file systems, a number and a suffix included.
+_LONGEST, _MOST_NAME_BYTES = 120, 200
 # Names that Windows takes for devices, with any suffix: learn.microsoft.com, "Naming Files, Paths, and
 # Namespaces".
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -110,7 +111,8 @@ def file_name(name: str) -> str:
         plain = f"image.{plain}"
     plain = plain.encode("utf-8", "replace").decode("utf-8")
     suffix = PurePosixPath(plain).suffix
-    plain = plain.removesuffix(suffix)[:_LONGEST] + suffix[:10]
+    stem = plain.removesuffix(suffix)[:_LONGEST].encode("utf-8")[:_MOST_NAME_BYTES].decode("utf-8", "ignore")
+    plain = stem + suffix[:10]
     return f"_{plain}" if _DEVICE.fullmatch(plain) else plain
 
 
@@ -127,22 +129,30 @@ def _put(folder: Path, name: str, data: bytes) -> Upload:
         for number in range(1, _MOST_NAMES):
             place = folder / (name if number == 1 else f"{stem}-{number}{suffix}")
             try:
-                # Of two that come at once one fails, where a rename would replace.
-                place.hardlink_to(part)
+                _give_name(part, place)
             except FileExistsError:
                 if place.is_file() and place.stat().st_size == len(data):
                     with contextlib.suppress(OSError):
                         if hashlib.sha256(place.read_bytes()).digest() == digest:
                             return Upload(False, "it is there already")
                 continue
-            except (OSError, NotImplementedError):
-                # A file system without links.
-                with place.open("xb") as stream:
-                    stream.write(data)
             return Upload(True)
     finally:
         part.unlink(missing_ok=True)
     return Upload(False, f"{_MOST_NAMES} images have that name; rename it")
+
+
+def _give_name(part: Path, place: Path) -> None:
+    """Name a file that is complete; FileExistsError if something has that name."""
+    try:
+        # Of two that come at once one fails, where a rename would replace.
+        place.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        # A file system without links: the name is taken first, and a kill leaves no part of an image.
+        place.open("xb").close()
+        part.replace(place)
 
 
 def _is_text(name: str) -> bool:

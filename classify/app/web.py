@@ -1,12 +1,10 @@
-"""The door of Starlette: requests to calls of a `Project`, and what they give to JSON."""
+"""The routes: requests to calls of a `Project`, and what they give to JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import wraps
+from collections.abc import Callable
 from html import escape
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -14,24 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from fc7.classify.app.answers import Handler, JSONResponse, answered, body_of, fault_found, not_there
 from fc7.classify.app.uploads import MAX_BYTES
-from fc7.models.common.errors import Fc7Error, ImageError, UsageError
+from fc7.models.common.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-    from starlette.types import Message as Message
-    from starlette.types import Receive as Receive
-    from starlette.types import Scope as Scope
-    from starlette.types import Send as Send
-
     from fc7.classify.app.guard import PageAddress
     from fc7.classify.app.project import Project
-
-    WebApp = ASGIApp
 
 _JSON_BYTES = 1 << 20
 _WAIT, _LOOK = 25.0, 0.1
@@ -39,26 +31,6 @@ _THUMB, _PHOTO = 160, 1024
 # The picture of a row and content never becomes another one.
 _KEEP = {"cache-control": "private, max-age=86400, immutable"}
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class TooLarge(Exception):  # noqa: N818
-    """A body above its bound."""
-
-    most: int
-
-
-def refused(why: str, as_json: bool) -> WebApp:
-    """What somebody sees who may not ask."""
-    if as_json:
-        return JSONResponse({"error": why}, 403)
-    return HTMLResponse(
-        f"<!DOCTYPE html><title>fc7</title><p>{escape(why)}</p>"
-        "<p>The terminal in which fc7 app runs shows the whole address, with its token.</p>",
-        403,
-    )
 
 
 def web_app(project: Project, address: PageAddress) -> Starlette:
@@ -85,7 +57,7 @@ def web_app(project: Project, address: PageAddress) -> Starlette:
         "/api/undo": _changing(lambda asked: {"undone": project.rows.undo()}),
         "/api/classes": _changing(lambda asked: {"name": project.new_class(_text(asked, "name"))}),
         "/api/accept": _changing(web.accept),
-        "/api/jobs/extract": _changing(lambda asked: project.extract(asked.get("network")).to_json()),
+        "/api/jobs/extract": _changing(web.extract),
         "/api/jobs/fit": _changing(lambda asked: project.fit(asked).to_json()),
         "/api/jobs/suspects": _changing(lambda asked: project.search_suspects().to_json()),
         "/api/jobs/cancel": _changing(lambda asked: {"cancelled": project.jobs.cancel()}),
@@ -93,10 +65,10 @@ def web_app(project: Project, address: PageAddress) -> Starlette:
         "/api/try": web.try_image,
         "/api/try/{number:int}/occlusion": web.occlusion,
     }
-    routes = [Route(path, _answered(handler), methods=["GET"]) for path, handler in get.items()]
-    routes += [Route(path, _answered(handler), methods=["POST"]) for path, handler in post.items()]
-    routes.append(Route("/api/upload", _answered(web.upload), methods=["PUT"]))
-    return Starlette(routes=routes)
+    routes = [Route(path, answered(handler), methods=["GET"]) for path, handler in get.items()]
+    routes += [Route(path, answered(handler), methods=["POST"]) for path, handler in post.items()]
+    routes.append(Route("/api/upload", answered(web.upload), methods=["PUT"]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: not_there, Exception: fault_found})
 
 
 class _Web:
@@ -173,14 +145,14 @@ class _Web:
 
     async def upload(self, request: Request) -> Response:
         asked = request.query_params
-        data = await _body(request, MAX_BYTES)
+        data = await body_of(request, MAX_BYTES)
         kept = await run_in_threadpool(
             self._project.upload, asked.get("class", ""), asked.get("name", ""), data
         )
         return JSONResponse({"saved": kept.saved, "reason": kept.reason})
 
     async def try_image(self, request: Request) -> Response:
-        data = await _body(request, MAX_BYTES)
+        data = await body_of(request, MAX_BYTES)
         project = self._project
         found = await run_in_threadpool(
             lambda: project.trying.classify(data, project.now(), project.fitted())
@@ -210,8 +182,15 @@ class _Web:
             raise UsageError("label is to be a text, or null")
         return {"changed": self._project.relabel(rows, label, _text(asked, "cache"))}
 
+    def extract(self, asked: dict[str, Any]) -> Any:
+        network = _text(asked, "network") if asked.get("network") is not None else None
+        return self._project.extract(network).to_json()
+
     def accept(self, asked: dict[str, Any]) -> Any:
-        return {"changed": self._project.accept(float(asked.get("above", 1)), _text(asked, "cache"))}
+        above = asked.get("above", 1)
+        if not isinstance(above, int | float):
+            raise UsageError("above is to be a number")
+        return {"changed": self._project.accept(above, _text(asked, "cache"))}
 
 
 def _plain(call: Callable[[Request], Any]) -> Handler:
@@ -223,53 +202,16 @@ def _plain(call: Callable[[Request], Any]) -> Handler:
 
 def _changing(call: Callable[[dict[str, Any]], Any]) -> Handler:
     async def handler(request: Request) -> Response:
-        body = await _body(request, _JSON_BYTES)
+        body = await body_of(request, _JSON_BYTES)
         try:
             asked = json.loads(body or b"{}")
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise UsageError(f"the request is no JSON: {exc}") from exc
         if not isinstance(asked, dict):
             raise UsageError("the request is to be a JSON object")
         return JSONResponse(await run_in_threadpool(call, asked))
 
     return handler
-
-
-def _answered(handler: Handler) -> Handler:
-    """Errors as sentences, with the status that tells whose they are."""
-
-    @wraps(handler)
-    async def answered(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except TooLarge as exc:
-            return JSONResponse({"error": f"too large: at most {exc.most:,} bytes are taken"}, 413)
-        except ImageError as exc:
-            return JSONResponse({"error": str(exc)}, 404)
-        except UsageError as exc:
-            return JSONResponse({"error": str(exc)}, 409)
-        except Fc7Error as exc:
-            return JSONResponse({"error": str(exc)}, 500)
-        except (ValueError, OverflowError) as exc:
-            return JSONResponse({"error": f"the request was wrong: {exc}"}, 400)
-        except ClientDisconnect:
-            return Response(status_code=400)
-
-    return answered
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """The body, of which never more is held than may come."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
-        raise TooLarge(most)
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise TooLarge(most)
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _text(asked: dict[str, Any], name: str) -> str:
