@@ -73,6 +73,8 @@ WRITERS = {
     "classify/watch/appended.py",
     "extract/inputs/tables/corrections_history.py",
     "classify/app/rounds.py",
+    # An output's part, left by a kill, gets its name.
+    "classify/app/training.py",
     # Beside the feature cache, if nothing else stands there.
     "classify/similar/approximate.py",
     # Into a new folder.
