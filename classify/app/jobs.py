@@ -18,6 +18,8 @@ _LINES_KEPT = 12
 _TELL_EVERY = 0.4
 
 Kind = Literal["extract", "fit", "suspects", "export"]
+# Seconds to keep what is done. Of the others a half is worth nothing, and files appear whole or not at all.
+_PATIENCE: dict[Kind, float] = {"extract": 10.0, "fit": 1.0, "suspects": 1.0, "export": 1.0}
 
 
 class Job:
@@ -137,11 +139,13 @@ class Jobs:
             self._shared.changed()
         return running is not None
 
-    def stop(self, seconds: float) -> None:
-        """Cancel, and wait a while for the end."""
+    def stop(self) -> bool:
+        """Cancel, and wait a while for the end; whether it has come."""
         self.cancel()
-        if self._thread is not None:
-            self._thread.join(seconds)
+        if self._thread is None or self.last is None:
+            return True
+        self._thread.join(_PATIENCE[self.last.kind])
+        return not self._thread.is_alive()
 
 
 def fault(exc: Exception) -> str:

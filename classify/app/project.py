@@ -42,10 +42,10 @@ class Project:
         self._folder = FolderWatch(files, self.shared)
         self._suspects: Suspects | None = None
 
-    def close(self) -> None:
-        """End what runs; what is done is kept."""
+    def close(self) -> bool:
+        """End what runs, which keeps what is done; whether it has ended."""
         self._folder.stop()
-        self.jobs.stop(10)
+        return self.jobs.stop()
 
     def now(self) -> Labelled:
         """The images with their labels.

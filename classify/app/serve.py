@@ -14,6 +14,7 @@ from typing import Any
 from fc7.classify.app.files import AppFiles
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.program import pip_install
+from fc7.models.common.stopping import end_at_once
 
 _TOKEN_BYTES = 24
 # What a page waits for is answered by then; what a job does is kept.
@@ -73,9 +74,10 @@ def run_app(
 
     class Server(uvicorn.Server):
         def handle_exit(self, *signal: Any) -> None:
+            # uvicorn's own raises the signal again at the end, which would count as a second Ctrl-C.
+            self.should_exit = True
             # Pages that wait for a change would be waited for.
             project.shared.ended = True
-            super().handle_exit(*signal)
 
     try:
         ready(address.url)
@@ -89,8 +91,10 @@ def run_app(
     except OSError as exc:
         raise Fc7Error(f"the server ended: {exc.strerror or exc}") from exc
     finally:
-        project.close()
         listening.close()
+        if not project.close():
+            # What computes without counting hears nothing; Python's end would pull its memory away.
+            end_at_once(0)
 
 
 def _has_screen() -> bool:

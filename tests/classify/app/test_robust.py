@@ -197,6 +197,22 @@ def test_ctrl_c_amid_a_job_and_half_an_upload(here: CommandLine, what: str, body
     assert read_json(here.good("cache", "verify", "features.h5", "--json").out)["rows"] >= 24
 
 
+def test_one_ctrl_c_ends_what_hears_nothing(here: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn would raise the signal once more, and two of them end the program with 130."""
+    (here.folder / "slow").mkdir()
+    (here.folder / "slow/sitecustomize.py").write_text(
+        "import time\nimport fc7.classify.fit.suspects_from_cache as searching\n"
+        "searching.cache_suspects = lambda *_, **__: time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(here.folder / "slow"))
+    for by in (signal.SIGINT, signal.SIGTERM):
+        with start(here) as app:
+            app.ask("POST", "/api/jobs/suspects", {})
+            code, said = app.end(by)
+        assert code == 0
+        assert said == "the address is for this machine only; Ctrl-C ends the server\n"
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing after it is done."""
 
