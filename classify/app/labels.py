@@ -12,8 +12,9 @@ from fc7.classify.app.files import AppFiles
 from fc7.classify.app.shared import Shared
 from fc7.extract.cache.format.header import CacheHeader
 from fc7.extract.cache.reader import CacheReader
-from fc7.extract.inputs.tables.corrections import Corrections, read_corrections
+from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.extract.inputs.tables.corrections_history import Change, append_changes
+from fc7.extract.inputs.tables.corrections_table import read_corrections
 from fc7.extract.records import Failure
 from fc7.models.common.errors import CacheError, Fc7Error, UsageError
 from fc7.models.common.label_names import in_order
@@ -58,14 +59,19 @@ class Labelled:
     labels : list of str
     taken_out : frozenset of int
         Rows that corrections take out.
-    n_corrected : int
-        Images that corrections change.
+    corrected : dict of int to str
+        Row -> label that corrections give it in place of the cache's; empty if they take it out.
     """
 
     images: CachedImages
     labels: list[str]
     taken_out: frozenset[int]
-    n_corrected: int
+    corrected: dict[int, str]
+
+    @property
+    def n_corrected(self) -> int:
+        """Images that corrections change."""
+        return len(self.corrected)
 
     @property
     def classes(self) -> dict[str, int]:
@@ -90,7 +96,8 @@ class Labels:
         self._steps: list[tuple[str, list[Change]]] = []
         if files.corrections.is_file():
             # Also removes what a kill may have left of a line.
-            append_changes(files.corrections, [])
+            for note in append_changes(files.corrections, []):
+                shared.note(note, "warning")
 
     @property
     def can_undo(self) -> str | None:
@@ -185,7 +192,6 @@ class Labels:
             return text
 
     def _keep(self, now: Labelled, decided: Sequence[tuple[int, str | None]], text: str) -> None:
-        before = self._decided()
         images = now.images
         changes = [
             Change(images.paths[row], images.sha256[row], label or "", undone=label is None)
@@ -193,18 +199,12 @@ class Labels:
         ]
         # What was decided before comes back; where nothing was, the cache's own label does.
         back = [
-            Change(change.path, change.sha256, before.get(change.path, ""), undone=change.path not in before)
-            for change in changes
+            Change(change.path, change.sha256, now.corrected.get(row, ""), undone=row not in now.corrected)
+            for change, (row, _) in zip(changes, decided, strict=True)
         ]
         append_changes(self._files.corrections, changes)
         self._steps.append((text, back))
         self._shared.changed()
-
-    def _decided(self) -> dict[str, str]:
-        file = self._files.corrections_if_any
-        return (
-            {} if file is None else {row.path: row.label for row in read_corrections(file).rows if row.path}
-        )
 
     def _shown(self, cache: str) -> Labelled:
         now = self.labelled()
@@ -244,9 +244,11 @@ class Labels:
         except Fc7Error as exc:
             # None of its images is here yet: perhaps they are extracted next.
             self._shared.note(str(exc), "warning")
-            return Labelled(images, images.labels, frozenset(), 0)
-        out = frozenset(image.row for image in done.images if not image.label)
-        return Labelled(images, labels, out, len(done.images))
+            return Labelled(images, images.labels, frozenset(), {})
+        corrected = {image.row: image.label for image in done.images}
+        return Labelled(
+            images, labels, frozenset(row for row, new in corrected.items() if not new), corrected
+        )
 
 
 def stamp_of(path: Path) -> Stamp | None:

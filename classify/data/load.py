@@ -12,7 +12,8 @@ from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.rows import Table, make_table
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
-from fc7.extract.inputs.tables.corrections import Corrections, corrections_given
+from fc7.extract.inputs.tables.corrections import Corrections
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.models.common.errors import UnknownLayerError, UsageError
 from fc7.models.network.spec import Pool
 

@@ -21,7 +21,7 @@ from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
 from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.extract.cache.reader import CacheReader, FeatureSet, RowColumns, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
-from fc7.extract.inputs.tables.corrections import corrections_given
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Progress

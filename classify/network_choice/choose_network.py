@@ -16,7 +16,7 @@ from fc7.classify.network_choice.fitted import fit_all
 from fc7.classify.network_choice.result import NetworkChoice
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.inputs.tables.corrections import corrections_given
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.durable import explained

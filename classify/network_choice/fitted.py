@@ -18,7 +18,7 @@ from fc7.classify.network_choice.labelled_progress import LabelledProgress
 from fc7.classify.network_choice.result import NetworkResult
 from fc7.classify.predict.compare import Comparison
 from fc7.extract.cache.reader import CacheReader
-from fc7.extract.inputs.tables.corrections import corrections_given
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.models.common.errors import CacheError, DataError
 from fc7.models.common.progress import Progress
 

@@ -21,7 +21,8 @@ from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache
 from fc7.classify.predict.scoring_run import ScoringRun
-from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError

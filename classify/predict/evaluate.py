@@ -21,7 +21,8 @@ from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.classify.predict.train_overlap import in_train_set
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
-from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care

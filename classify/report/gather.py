@@ -31,7 +31,8 @@ from fc7.classify.report.loading import load_for
 from fc7.classify.report.projection import project
 from fc7.classify.report.provenance import headline, provenance, subject, warnings
 from fc7.classify.report.report_data import ClassCount, CvPoint, ReportData
-from fc7.extract.inputs.tables.corrections import Corrections, corrections_given
+from fc7.extract.inputs.tables.corrections import Corrections
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent

@@ -16,7 +16,8 @@ from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.rows import FeatureSet as FeatureSet
 from fc7.extract.cache.rows import RowColumns as RowColumns
 from fc7.extract.images.thumbnails import Thumbnails
-from fc7.extract.inputs.tables.corrections import Corrected, Corrections, corrections_given
+from fc7.extract.inputs.tables.corrections import Corrected, Corrections
+from fc7.extract.inputs.tables.corrections_table import corrections_given
 from fc7.extract.records import Failure
 from fc7.models.common.errors import UnknownLayerError
 
@@ -238,7 +239,7 @@ def load_features(
         The only or the last one if None.
     corrections : str, Path, Corrections or None
         A table of path or sha256, and label, whose labels go before those of the cache; an empty one takes
-        the image's label away (`extract.inputs.tables.corrections`).
+        the image's label away (`extract.inputs.tables.corrections_table`).
 
     Raises
     ------

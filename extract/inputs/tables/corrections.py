@@ -1,18 +1,10 @@
-"""Corrections: a table of images and their right labels, which goes before the labels of a feature cache.
-
-The form is that of the table of `--labels` (`extract.inputs.tables.manifests`), with these differences:
-
-==========  =================================================================================
-columns     ``path`` or ``sha256`` or both, and ``label``. All others are left alone, those of
-            `suspects --csv` and `duplicates --csv` too, whose tables are corrections as they are
-label       the right one; empty takes the image out. One that the image has already corrects nothing
-repeated    an image may be named again with the same label
-changed     makes the table a history (`extract.inputs.tables.corrections_history`): the last line counts
-==========  =================================================================================
+"""Corrections: images and their right labels, which go before the labels of a feature cache.
 
 Where path and content disagree the content counts: it is what somebody looked at when writing the label, and
 a file of that name may have become another image since. With both, only the image at that path is meant, of
 copies too; a content alone means every image that has it.
+
+`extract.inputs.tables.corrections_table` reads the file that they are in.
 """
 
 from __future__ import annotations
@@ -20,34 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fc7.extract.inputs.places.folders import escape
-from fc7.extract.inputs.tables.corrections_history import CHANGED, UNDONE, without_torn_line
-from fc7.extract.inputs.tables.manifests import (
-    ID_NAMES,
-    LABEL_NAMES,
-    PATH_NAMES,
-    column,
-    list_mistakes,
-    records,
-    separator_of,
-    text_of,
-    wrong_count,
-)
+from fc7.extract.inputs.tables.manifests import list_mistakes
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import some
 from fc7.models.common.terminal import counted
 from fc7.models.common.unicode_forms import normal
 
 OPTION = "--corrections"
-_CONTENT = "sha256"
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +39,15 @@ class Correction:
         At least one is not empty.
     label : str
         Empty takes the image out.
+    undone : bool
+        Whether it takes earlier lines of the image back, whatever its label.
     """
 
     line: int
     path: str
     sha256: str
     label: str
+    undone: bool = False
 
     @property
     def name(self) -> str:
@@ -139,16 +119,27 @@ class Corrections:
     ----------
     decided : bool
         Somebody wrote each line by itself: an empty label takes out an unlabelled image too.
+    ordered : bool
+        Whether a row goes before the earlier ones of an image; where it does not, two labels of one image
+        contradict each other.
+    notes : tuple of str
+        What was passed over when it was read, a sentence each.
     """
 
     file: str
     rows: tuple[Correction, ...]
     decided: bool = False
+    ordered: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
-        """Of what it says: the same for the same images and labels in any order and any form of table."""
-        said = sorted({(row.path, row.sha256, row.label) for row in self.rows})
+        """Of what it says: the same for the same images and labels in any form of table, and in any order
+        where that does not matter.
+        """
+        said = [(row.path, row.sha256, *(() if row.undone else (row.label,))) for row in self.rows]
+        if not self.ordered:
+            said = sorted(set(said))
         return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()
 
     def over(
@@ -182,19 +173,27 @@ class Corrections:
         found = _Images(paths, sha256)
         chosen: dict[int, Correction] = {}
         mistakes, unknown, other = list[str](), list[str](), list[str]()
+        is_named = False
         for row in self.rows:
             at, is_other = found.named(row)
+            is_named |= bool(at)
+            if row.undone:
+                for i in at:
+                    chosen.pop(i, None)
+                continue
             if is_other:
                 other.append(row.name)
             elif not at:
                 unknown.append(row.name)
             for i in at:
                 known = chosen.setdefault(i, row)
-                if known.label != row.label:
-                    mistakes.append(_contradiction(row, known))
+                if self.ordered:
+                    chosen[i] = row
+                elif known.label != row.label:
+                    mistakes.append(contradiction(row, known))
         if mistakes:
             raise UsageError(list_mistakes(self.file, mistakes))
-        if self.rows and not chosen:
+        if self.rows and not is_named:
             like = f"the images are like {paths[0]!r}" if paths else "no image was given"
             raise UsageError(
                 f"{OPTION} {self.file}: none of its {len(self.rows)} lines names an image that is there. It "
@@ -213,7 +212,7 @@ class Corrections:
 
     def _notes(self, unknown: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
         n = len(self.rows)
-        notes = []
+        notes = list(self.notes)
         if unknown:
             notes.append(
                 f"{len(unknown)} of {n} lines of {self.file} name no image that is there: {some(unknown)}"
@@ -250,96 +249,19 @@ class _Images:
         return self._by_content.get(row.sha256, []), at is not None
 
     def _at(self, path: str) -> int | None:
-        """As it is written, else in the form that caches write: slashes, and NFC of Unicode's two forms."""
+        """As it is written, else with slashes, and NFC of Unicode's two forms."""
         if path in self._by_path:
             return self._by_path[path]
         if not self._by_form:
             self._by_form = {normal(one): i for one, i in self._by_path.items()}
-        return self._by_form.get(normal(posixpath.normpath(path.replace("\\", "/"))))
+        return self._by_form.get(cache_form(path))
 
 
-def corrections_given(given: Corrections | str | Path | None) -> Corrections | None:
-    """Corrections in whichever form a caller has them; a file is read.
-
-    Raises
-    ------
-    SourceError, UsageError
-        As `read_corrections`.
-    """
-    return given if isinstance(given, Corrections | None) else read_corrections(Path(given))
+def cache_form(path: str) -> str:
+    """A path in the form that caches write."""
+    return normal(posixpath.normpath(path.replace("\\", "/")))
 
 
-def read_corrections(path: Path) -> Corrections:
-    """Read a file of corrections; see the table at the top. Without a line it corrects nothing.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read or is not UTF-8.
-    UsageError
-        If it is not there, its header lacks a column, or lines are wrong; these are named with their numbers.
-    """
-    name = escape(str(path))
-    text = text_of(path, name, OPTION)
-    is_history = CHANGED in text.partition("\n")[0].strip().lower().split(",")
-    text = without_torn_line(text) if is_history else text
-    keys = (*PATH_NAMES, *ID_NAMES, _CONTENT)
-    mistakes = list[str]()
-    lines = records(text, separator_of(text, path, keys), mistakes)
-    _, header = next(lines, (1, []))
-    names = [field.strip().lower() for field in header]
-    by_path = not set(names).isdisjoint((*PATH_NAMES, *ID_NAMES))
-    if not by_path and _CONTENT not in names:
-        raise UsageError(
-            f"{OPTION} {name}: the first line is {', '.join(names[:8]) or 'empty'}; a header with the "
-            "columns path,label or sha256,label is needed, as suspects --csv writes it"
-        )
-    columns = (
-        column(names, PATH_NAMES, name, ID_NAMES) if by_path else None,
-        names.index(_CONTENT) if _CONTENT in names else None,
-        column(names, LABEL_NAMES, name),
-    )
-    undone = names.index(UNDONE) if is_history and UNDONE in names else None
-    rows, latest = list[Correction](), dict[str, Correction]()
-    for line, fields in lines:
-        why = wrong_count(fields, len(names))
-        if why is None:
-            image, content, label = ("" if at is None else fields[at] for at in columns)
-            image = image if image.strip() else ""
-            row = Correction(line, image, content.strip().lower(), normal(label.strip()))
-            why = _why_wrong(row)
-        if why is not None:
-            mistakes.append(f"line {line}: {why}")
-        elif is_history:
-            latest.pop(row.path or row.sha256, None)
-            if undone is None or not fields[undone].strip():
-                latest[row.path or row.sha256] = row
-        else:
-            rows.append(row)
-    rows += latest.values()
-    mistakes += _contradictions(rows)
-    if mistakes:
-        raise UsageError(list_mistakes(name, mistakes))
-    return Corrections(name, tuple(rows), is_history)
-
-
-def _why_wrong(row: Correction) -> str | None:
-    if not row.path and not row.sha256:
-        return "no path and no sha256"
-    if row.sha256 and not _DIGEST.fullmatch(row.sha256):
-        return f"sha256 {row.sha256!r}; 64 hexadecimal digits are needed, or nothing"
-    return None
-
-
-def _contradictions(rows: Iterable[Correction]) -> list[str]:
-    """Of lines that name one image and give it different labels."""
-    first: dict[str, Correction] = {}
-    return [
-        _contradiction(row, known)
-        for row in rows
-        if (known := first.setdefault(row.path or row.sha256, row)).label != row.label
-    ]
-
-
-def _contradiction(row: Correction, known: Correction) -> str:
+def contradiction(row: Correction, known: Correction) -> str:
+    """What to say of two lines that give one image different labels."""
     return f"line {row.line}: {row.name} is {row.label!r} here, {known.label!r} in line {known.line}"

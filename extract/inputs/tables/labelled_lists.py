@@ -20,8 +20,8 @@ from fc7.extract.inputs.tables.manifests import (
     has_header,
     list_mistakes,
     manifest_of,
-    text_of,
 )
+from fc7.extract.inputs.tables.table_text import text_of
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import some
 from fc7.models.common.progress import Notify

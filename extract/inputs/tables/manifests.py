@@ -29,8 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fc7.extract.inputs.places.addresses import redacted
-from fc7.models.common.errors import SourceError, UsageError
-from fc7.models.common.files import refuse_pipe
+from fc7.models.common.errors import UsageError
 
 MOST_MISTAKES = 20
 """As many bad lines are named in one message."""
@@ -54,7 +53,6 @@ SPLIT_VALUES = {
 """What a part of a split may be called, in lower case, and what it is."""
 
 _SEPARATORS = (",", ";", "\t")
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,35 +145,6 @@ def list_mistakes(name: str, mistakes: Sequence[str]) -> str:
     end = f"\n  and {more} more" if more > 0 else ""
     lines = "line" if len(mistakes) == 1 else "lines"
     return f"{name}: {len(mistakes)} bad {lines}; nothing was done, repair them and run again\n  {shown}{end}"
-
-
-def text_of(path: Path, name: str, option: str = "--labels") -> str:
-    """The text of the file of an option.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read or is not UTF-8.
-    UsageError
-        If it is not there, or a pipe.
-    """
-    refuse_pipe(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as exc:
-        raise UsageError(f"{option} {name}: no such file") from exc
-    except OSError as exc:
-        raise SourceError(f"{option} {name}: cannot be read: {exc.strerror or exc}") from exc
-    if data.startswith(_UTF_16):
-        raise SourceError(f"{name}: is in UTF-16; save it as CSV in UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise SourceError(
-            f"{name}: line {line} is not UTF-8 (byte {data[exc.start : exc.start + 1]!r}); "
-            "save it as CSV in UTF-8"
-        ) from exc
 
 
 def is_header(fields: Sequence[str], keys: Sequence[str] = (*PATH_NAMES, *ID_NAMES)) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from fc7.classify.classifier.artifact import load_classifier
+from fc7.extract.inputs.tables.corrections_history import Change, append_changes
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 from tests.support.classify.app_support import RunningApp
 
@@ -99,6 +101,28 @@ def test_a_refit_after_corrections_is_what_the_command_fits(here: CommandLine) -
                                 "--json").out)  # fmt: skip
     with start(here) as app:
         assert app.ask("GET", "/api/fit")["confusion"] == shown["confusion"]
+
+
+def test_what_was_decided_under_another_name_is_one_decision_more(here: CommandLine) -> None:
+    """A file was renamed after somebody decided, and a kill cut the line after that one."""
+    with start(here) as app:
+        trained(here, app)
+        images = app.images("class", **{"class": "red"})
+    content = hashlib.sha256((here.folder / "imgs" / images[0]["path"]).read_bytes()).hexdigest()
+    decided = Change("red/as it was called.png", content, "green")
+    append_changes(here.folder / "corrections.csv", [decided])
+    with (here.folder / "corrections.csv").open("ab") as file:
+        file.write("red/é".encode()[:-1])
+    with start(here) as app:
+        row = images[0]["row"]
+        assert any("no line end, as after a kill" in note["text"] for note in app.state["notes"])
+        assert app.images("all")[row]["label"] == "green"
+        assert app.relabel([row], "blue") == 1
+        assert app.images("all")[row]["label"] == "blue"
+        app.ask("POST", "/api/undo", {})
+        assert app.images("all")[row]["label"] == "green"
+        assert app.relabel([row], None) == 1
+        assert app.images("all")[row]["label"] == "red"
 
 
 def test_decisions_are_undone_one_by_one(here: CommandLine) -> None:

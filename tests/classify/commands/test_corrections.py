@@ -15,7 +15,7 @@ import pytest
 import fc7
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.data.record import TEST, TRAIN
-from fc7.extract.inputs.tables.corrections import read_corrections
+from fc7.extract.inputs.tables.corrections_table import read_corrections
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 

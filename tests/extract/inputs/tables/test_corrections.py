@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fc7.extract.inputs.tables.corrections import Corrections, read_corrections
+from fc7.extract.inputs.tables.corrections import Corrections
+from fc7.extract.inputs.tables.corrections_table import read_corrections
 from fc7.models.common.errors import SourceError, UsageError
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1).filter(
