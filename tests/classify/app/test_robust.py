@@ -166,6 +166,26 @@ def test_images_are_added_with_the_network_and_layer_of_the_cache(here: CommandL
             assert (reader.identity, reader.header.storage) == before
 
 
+def test_labels_and_groups_of_a_table_stay_when_images_are_added(here: CommandLine) -> None:
+    lines = [f"red/{i:03}.png,{'hot' if i % 2 else 'warm'},track {i // 2}" for i in range(8)]
+    (here.folder / "labels.csv").write_text("\n".join(["path,label,group", *lines, ""]))
+    here.good("extract", "imgs", "--labels", "labels.csv", "--network", "tiny", "-o", "table.h5",
+              "--device", "cpu", "--quiet")  # fmt: skip
+    with CacheReader(here.folder / "table.h5") as reader:
+        known = reader.columns()
+        before = dict(zip(known.path, zip(known.label, known.group, strict=True), strict=True))
+    assert before["red/001.png"] == ("hot", "track 0")
+    write_pictures(here.folder / "imgs", 1, start=40)
+    with start(here, "-f", "table.h5") as app:
+        state = app.done("/api/jobs/extract")
+    assert any("3 new images without a group" in line for line in state["job"]["lines"])
+    with CacheReader(here.folder / "table.h5") as reader:
+        known = reader.columns()
+        after = dict(zip(known.path, zip(known.label, known.group, strict=True), strict=True))
+    new = {f"{label}/040.png": (label, "") for label in ("blue", "green", "red")}
+    assert after == before | new
+
+
 def test_a_cache_that_another_program_writes_is_told_of(here: CommandLine) -> None:
     cache = here.folder / "features.h5"
     held = Lock(lock_path(cache), cache)
