@@ -18,7 +18,7 @@ from fc7.classify.app.jobs import Job
 from fc7.classify.app.project import Project
 from fc7.classify.app.rounds import Rounds
 from fc7.classify.app.shared import Shared
-from fc7.classify.app.uploads import file_name, save_image
+from fc7.classify.app.uploads import clear_parts, file_name, save_image
 from fc7.classify.fit.result import FitOptions
 from fc7.extract.cache.format.files import lock_path
 from fc7.extract.cache.format.lock import Lock
@@ -113,6 +113,23 @@ def test_names_that_are_no_unicode(here: CommandLine) -> None:
         assert {"name": r"bl\xe9u", "count": 0} in state["classes"]
 
 
+def test_names_with_markup_come_out_as_json_alone(here: CommandLine) -> None:
+    label = "<img src=x onerror=alert(1)>"
+    (here.folder / "imgs/red").rename(here.folder / "imgs" / label)
+    token = "X-FC7-Token"
+    with start(here) as app:
+        state = app.done("/api/jobs/extract")
+        assert label in [each["name"] for each in state["classes"]]
+        asked = ("/api/state", "/api/images?which=all", "/api/failures", f"/api/images?which={label[:4]}%22")
+        for path in asked:
+            _, headers, body = app.raw("GET", path, headers={token: app.token})
+            assert headers["content-type"] == "application/json"
+            assert headers["x-content-type-options"] == "nosniff"
+            json.loads(body)
+        assert label.encode() not in app.raw("GET", "/", headers={token: app.token})[2]
+        assert b"<img" not in app.raw("GET", f"/?token={label[:4]}")[2]
+
+
 def test_long_names_in_any_script_are_kept_as_far_as_a_disk_takes_them(tmp_path: Path) -> None:
     data = (write_pictures(tmp_path / "mine", 1) / "red/000.png").read_bytes()
     name = "猫" * 119 + ".png"
@@ -148,6 +165,20 @@ def test_where_a_disk_has_no_links_nothing_is_replaced_or_half_written(
     with pytest.raises(Exception, match="cannot be written there"):
         save_image(folder, "", "b.png", data)
     assert (folder / "b.png").read_bytes() == b""
+
+
+def test_what_kills_have_left_of_images_goes_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    names = (".0123456789abcdef.part", "cat/.0123456789abcdef.part", "cat/.aaaaaaaaaaaaaaaa.part",
+             "cat/.mine.part", "cat/0123456789abcdef.part", "cat/a.png")  # fmt: skip
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+        if "aaaa" not in name:
+            os.utime(tmp_path / name, (0, 0))
+    clear_parts(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(names[2:])
+    clear_parts(tmp_path / "nowhere")
 
 
 def test_images_are_added_with_the_network_and_layer_of_the_cache(here: CommandLine) -> None:
