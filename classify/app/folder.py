@@ -10,6 +10,7 @@ from pathlib import Path
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.labels import CachedImages
 from fc7.classify.app.shared import Shared
+from fc7.classify.app.uploads import clear_parts
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.folders import escape
 from fc7.models.common.errors import Fc7Error
@@ -71,6 +72,7 @@ class FolderWatch:
         self._wanted.set()
 
     def _watch(self) -> None:
+        clear_parts(self._files.images)
         pause = _LEAST_PAUSE
         while True:
             self._wanted.wait(pause)

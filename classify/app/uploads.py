@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +23,9 @@ from fc7.models.common.unicode_forms import normal
 MAX_BYTES = 64 << 20
 """Of one image; a photograph of 100 megapixels has about 50 MB."""
 
+_PART = re.compile(r"\.[0-9a-f]{16}\.part")
+# Seconds after which what nobody has finished is what a kill has left; another app may be at work here.
+_ABANDONED = 3600
 _MOST_NAMES = 1000
 # Of a name; its bytes are at most 255 on most file systems, a number and a suffix included.
 _LONGEST, _MOST_NAME_BYTES = 120, 200
@@ -114,6 +118,15 @@ def file_name(name: str) -> str:
     stem = plain.removesuffix(suffix)[:_LONGEST].encode("utf-8")[:_MOST_NAME_BYTES].decode("utf-8", "ignore")
     plain = stem + suffix[:10]
     return f"_{plain}" if _DEVICE.fullmatch(plain) else plain
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what kills have left of images in the folder of images and its class folders."""
+    for pattern in (".*.part", "*/.*.part"):
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                if _PART.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
 
 
 def _put(folder: Path, name: str, data: bytes) -> Upload:

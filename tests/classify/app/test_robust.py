@@ -18,7 +18,7 @@ from fc7.classify.app.jobs import Job
 from fc7.classify.app.project import Project
 from fc7.classify.app.rounds import Rounds
 from fc7.classify.app.shared import Shared
-from fc7.classify.app.uploads import file_name, save_image
+from fc7.classify.app.uploads import clear_parts, file_name, save_image
 from fc7.classify.fit.result import FitOptions
 from fc7.extract.cache.format.files import lock_path
 from fc7.extract.cache.format.lock import Lock
@@ -113,6 +113,23 @@ def test_names_that_are_no_unicode(here: CommandLine) -> None:
         assert {"name": r"bl\xe9u", "count": 0} in state["classes"]
 
 
+def test_names_with_markup_come_out_as_json_alone(here: CommandLine) -> None:
+    label = "<img src=x onerror=alert(1)>"
+    (here.folder / "imgs/red").rename(here.folder / "imgs" / label)
+    token = "X-FC7-Token"
+    with start(here) as app:
+        state = app.done("/api/jobs/extract")
+        assert label in [each["name"] for each in state["classes"]]
+        asked = ("/api/state", "/api/images?which=all", "/api/failures", f"/api/images?which={label[:4]}%22")
+        for path in asked:
+            _, headers, body = app.raw("GET", path, headers={token: app.token})
+            assert headers["content-type"] == "application/json"
+            assert headers["x-content-type-options"] == "nosniff"
+            json.loads(body)
+        assert label.encode() not in app.raw("GET", "/", headers={token: app.token})[2]
+        assert b"<img" not in app.raw("GET", f"/?token={label[:4]}")[2]
+
+
 def test_long_names_in_any_script_are_kept_as_far_as_a_disk_takes_them(tmp_path: Path) -> None:
     data = (write_pictures(tmp_path / "mine", 1) / "red/000.png").read_bytes()
     name = "猫" * 119 + ".png"
@@ -150,6 +167,20 @@ def test_where_a_disk_has_no_links_nothing_is_replaced_or_half_written(
     assert (folder / "b.png").read_bytes() == b""
 
 
+def test_what_kills_have_left_of_images_goes_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    names = (".0123456789abcdef.part", "cat/.0123456789abcdef.part", "cat/.aaaaaaaaaaaaaaaa.part",
+             "cat/.mine.part", "cat/0123456789abcdef.part", "cat/a.png")  # fmt: skip
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+        if "aaaa" not in name:
+            os.utime(tmp_path / name, (0, 0))
+    clear_parts(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(names[2:])
+    clear_parts(tmp_path / "nowhere")
+
+
 def test_images_are_added_with_the_network_and_layer_of_the_cache(here: CommandLine) -> None:
     """As after a restart: what was chosen for the first extraction holds."""
     here.good("extract", "imgs", "--network", "tiny", "--layer", "g", "--resize", "short", "--float16",
@@ -164,6 +195,26 @@ def test_images_are_added_with_the_network_and_layer_of_the_cache(here: CommandL
             assert "6 images read, 24 were read before" in state["job"]["message"]
         with CacheReader(here.folder / name) as reader:
             assert (reader.identity, reader.header.storage) == before
+
+
+def test_labels_and_groups_of_a_table_stay_when_images_are_added(here: CommandLine) -> None:
+    lines = [f"red/{i:03}.png,{'hot' if i % 2 else 'warm'},track {i // 2}" for i in range(8)]
+    (here.folder / "labels.csv").write_text("\n".join(["path,label,group", *lines, ""]))
+    here.good("extract", "imgs", "--labels", "labels.csv", "--network", "tiny", "-o", "table.h5",
+              "--device", "cpu", "--quiet")  # fmt: skip
+    with CacheReader(here.folder / "table.h5") as reader:
+        known = reader.columns()
+        before = dict(zip(known.path, zip(known.label, known.group, strict=True), strict=True))
+    assert before["red/001.png"] == ("hot", "track 0")
+    write_pictures(here.folder / "imgs", 1, start=40)
+    with start(here, "-f", "table.h5") as app:
+        state = app.done("/api/jobs/extract")
+    assert any("3 new images without a group" in line for line in state["job"]["lines"])
+    with CacheReader(here.folder / "table.h5") as reader:
+        known = reader.columns()
+        after = dict(zip(known.path, zip(known.label, known.group, strict=True), strict=True))
+    new = {f"{label}/040.png": (label, "") for label in ("blue", "green", "red")}
+    assert after == before | new
 
 
 def test_a_cache_that_another_program_writes_is_told_of(here: CommandLine) -> None:
