@@ -70,6 +70,7 @@ def learning_curve(
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
     from fc7.classify.commands.texts.summaries import learning_curve_report
     from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
+    from fc7.classify.predict.same_truth import other_truth_beside
     from fc7.models.outputs.csv_rows import write_table
 
     curve = learning_curve_of_cache(
@@ -77,9 +78,10 @@ def learning_curve(
     )
     if out is not None:
         write_table(curve.table(), out)
+    notes = other_truth_beside(features, curve.corrected, writes=csv is not None)
     if as_json:
-        typer.echo(json.dumps(curve.to_json(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(curve.to_json(notes), ensure_ascii=False, indent=2))
     else:
-        typer.echo(wrapped(learning_curve_report(curve, verbose)))
+        typer.echo(wrapped(learning_curve_report(curve, verbose, notes)))
         if csv is not None:
             typer.echo(f"wrote {csv}")

@@ -84,6 +84,7 @@ def suspects(
     from fc7.classify.commands.texts.suspects_text import suspects_json, suspects_text, write_suspects_csv
     from fc7.classify.fit.result import FitOptions
     from fc7.classify.fit.suspects_from_cache import cache_suspects
+    from fc7.classify.predict.same_truth import other_truth_beside
 
     options = FitOptions(
         C=parse_C(C),
@@ -100,10 +101,11 @@ def suspects(
     listed = found.listed(every)
     if out is not None:
         write_suspects_csv(listed, out, found.corrected)
+    notes = other_truth_beside(features, found.corrected, writes=table is not None)
     typer.echo(
-        json.dumps(suspects_json(found, listed[:top]), ensure_ascii=False, indent=2)
+        json.dumps(suspects_json(found, listed[:top], notes), ensure_ascii=False, indent=2)
         if as_json
-        else wrapped(suspects_text(found, listed, top))
+        else wrapped(suspects_text(found, listed, top, notes))
     )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)

@@ -86,7 +86,9 @@ def export_browser(
     ------
     UsageError
         If the folder holds something, or the package is not that one.
-    ClassifierError, MismatchError, WeightsError, HungError
+    ClassifierError
+        If they are too large for a browser, or as `export_full`.
+    MismatchError, WeightsError, HungError
         As `export_full`.
     """
     dist = _package(onnxruntime_web)
@@ -100,6 +102,11 @@ def export_browser(
             progress=progress,
             notify=notify,
         )
+        if len(full.files) > 1:
+            raise ClassifierError(
+                f"{folder}: network and classifier have {full.size / 1e9:.1f} GB, and a browser takes 2 GiB "
+                "at most; fit a classifier on features of a smaller network"
+            )
         batch = full.input_shape[0]
         settings = {
             "classes": classifier.classes_,

@@ -11,7 +11,7 @@ percentage point; in between the test set is too small to tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,8 +125,8 @@ class LearningCurve:
             "unclear": f"these {self.n_test} test images cannot tell whether more would help: {did}",
         }[self.more_would_help]
 
-    def to_json(self) -> dict[str, object]:
-        """For programs."""
+    def to_json(self, notes: Sequence[str] = ()) -> dict[str, object]:
+        """For programs, with what else there is to note."""
         return {
             "points": [
                 {
@@ -147,7 +147,7 @@ class LearningCurve:
             "verdict": self.verdict,
             "head": self.head,
             "C": self.C,
-            "notes": [self.problem] if self.problem else [],
+            "notes": [note for note in (self.problem, *notes) if note],
             "corrections": None if self.corrected is None else self.corrected.to_json(),
             "seconds": round(self.seconds, 3),
         }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.data.record import SplitRecord
+from fc7.classify.kinds import CLASSIFIER_FORMAT
+from fc7.extract.cache.reader import CacheReader
 from fc7.extract.inputs.tables.corrections import OPTION, Corrected
 from fc7.models.common.program import own_call_with, pasted
 from fc7.models.common.terminal import counted
+from fc7.models.outputs.kinds import onnx_metadata
 
 # So many digits of a hash tell the files of one user apart.
 _SHOWN = 12
@@ -42,20 +48,63 @@ def other_truth(
         if then["sha256"] != corrected.sha256:
             return [f"the classifier was fitted with other corrections: {corrections_in_words(then, _SHOWN)}"]
         return []
-    if then is None or not (then["labels_corrected"] or then["images_taken_out"]):
+    if then is None or not _corrects(then):
         return []
     if classifier.split is None or not classifier.split.part_of(sha256, paths).any():
         return []
+    return [
+        "the classifier was fitted with corrections, and these labels are those without them: "
+        f"{corrections_in_words(then, _SHOWN)}; to evaluate with them: {_again(then, writes)}"
+    ]
+
+
+def other_truth_beside(features: Path, corrected: Corrected | None, *, writes: bool = False) -> list[str]:
+    """A sentence if the classifier.onnx beside a cache was fitted with corrections and this call has none.
+
+    Of the classifier only the metadata is read, and one that cannot be read is for others to name.
+
+    Parameters
+    ----------
+    features : Path
+        The cache.
+    corrected, writes
+        As for `other_truth`.
+    """
+    file = features.with_name("classifier.onnx")
+    try:
+        meta = onnx_metadata(file)
+        then = corrections_recorded(json.loads(meta["made"]))
+        if (
+            corrected is not None
+            or meta["format"] != CLASSIFIER_FORMAT
+            or then is None
+            or not _corrects(then)
+        ):
+            return []
+        split = SplitRecord.from_json(json.loads(meta["split"]))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return []
+    with CacheReader(features) as reader:
+        columns = reader.columns()
+    if not split.part_of(columns.sha256, columns.path).any():
+        return []
+    return [
+        f"{file} was fitted with corrections, and these labels are those without them: "
+        f"{corrections_in_words(then, _SHOWN)}; to use them: {_again(then, writes)}"
+    ]
+
+
+def _corrects(then: Mapping[str, Any]) -> bool:
+    return bool(then["labels_corrected"] or then["images_taken_out"])
+
+
+def _again(then: Mapping[str, Any], writes: bool) -> str:
+    """The call that the user gave, with the corrections of then."""
     file = str(then["file"])
     again = own_call_with(OPTION, file)
     if again is None:
-        again = pasted([OPTION, file])
-    elif writes and "--force" not in again.split():
-        again += " --force"
-    return [
-        "the classifier was fitted with corrections, and these labels are those without them: "
-        f"{corrections_in_words(then, _SHOWN)}; to evaluate with them: {again}"
-    ]
+        return pasted([OPTION, file])
+    return f"{again} --force" if writes and "--force" not in again.split() else again
 
 
 def corrections_recorded(made: Mapping[str, object]) -> Mapping[str, Any] | None:

@@ -220,13 +220,15 @@ def _network_cells(result: NetworkResult) -> tuple[str, ...]:
     )
 
 
-def learning_curve_report(curve: LearningCurve, verbose: bool = False) -> str:
+def learning_curve_report(curve: LearningCurve, verbose: bool = False, notes: Sequence[str] = ()) -> str:
     """The accuracy, whether more images would help, and a line for each size of the train set.
 
     Parameters
     ----------
     verbose : bool
         Say with which C, and how long it took.
+    notes : sequence of str
+        What else is to be said.
     """
     low, high = wilson_interval(curve.n_correct, curve.n_test)
     lines = [
@@ -245,8 +247,7 @@ def learning_curve_report(curve: LearningCurve, verbose: bool = False) -> str:
         )
     if verbose:
         lines.append(f"{curve.head}, C = {curve.C:g}, measured in {curve.seconds:.1f} s")
-    if curve.problem:
-        lines.append(f"note: {curve.problem}")
+    lines += [f"note: {note}" for note in (curve.problem, *notes) if note]
     return "\n".join(lines)
 
 

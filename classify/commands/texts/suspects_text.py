@@ -15,8 +15,8 @@ from fc7.models.outputs.csv_rows import write_table
 from fc7.models.outputs.outputs import Destination, claimed
 
 
-def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int) -> str:
-    """The first `top` of those listed, a line each, then what they rest on, for people."""
+def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int, notes: Sequence[str] = ()) -> str:
+    """The first `top` of those listed, a line each, then what they rest on, and notes, for people."""
     lines = [
         f"{i:4}  {shortened(each.path, 60)}: {shortened(each.label)}, suggested {shortened(each.suggested)} "
         f"({_why(each)})"
@@ -30,19 +30,18 @@ def suspects_text(found: Suspects, listed: Sequence[Suspect], top: int) -> str:
             f"{counted(len(found.others), 'other label is', 'other labels are')} contradicted less surely "
             "and not listed; --all lists them too"
         )
-    if found.problem:
-        lines.append(f"note: {found.problem}")
+    lines += [f"note: {note}" for note in (found.problem, *notes) if note]
     return "\n".join(lines)
 
 
-def suspects_json(found: Suspects, listed: Sequence[Suspect]) -> dict[str, object]:
+def suspects_json(found: Suspects, listed: Sequence[Suspect], notes: Sequence[str] = ()) -> dict[str, object]:
     """The same for a program, with those of `listed`."""
     return {
         "labelled": found.labelled,
         "unclassified": found.n_unknown,
         "C": found.C,
         "accuracy": _number(found.accuracy),
-        "notes": [found.problem] if found.problem else [],
+        "notes": [note for note in (found.problem, *notes) if note],
         "n_suspects": len(found.named),
         "expected_wrong": round(found.expected_wrong, 3),
         "weak": found.is_weak,

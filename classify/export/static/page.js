@@ -34,6 +34,7 @@ export async function classify(picture) {
   const probabilities = [...found.probabilities.data].slice(0, classes.length);
   return {
     rejected: Boolean(found.rejected.data[0]),
+    isNovel: Boolean(found.novelty && found.novelty.data[0] > 1),
     ranking: probabilities.map((probability, i) => ({ label: classes[i], probability })).sort((a, b) => b.probability - a.probability),
   };
 }
@@ -42,7 +43,7 @@ async function open(chosen) {
   said.textContent = "…";
   try {
     shown.src = URL.createObjectURL(chosen);
-    const { rejected, ranking } = await classify(await decoded(chosen));
+    const { rejected, isNovel, ranking } = await classify(await decoded(chosen));
     const list = document.createElement("ol");
     for (const each of ranking.slice(0, 5)) {
       const line = document.createElement("li");
@@ -51,15 +52,21 @@ async function open(chosen) {
       line.append(`${each.label} ${(100 * each.probability).toFixed(1)} % `, bar);
       list.append(line);
     }
-    said.replaceChildren(...(rejected ? [`Too unsure: ${settings.rejected_label}.`] : []), list);
+    const unsure = rejected ? [`Too unsure: ${settings.rejected_label}. `] : [];
+    const unlike = isNovel ? ["Unlike the images of training: the label means little."] : [];
+    said.replaceChildren(...unsure, ...unlike, list);
   } catch (error) {
     said.textContent = `That is no picture that this browser reads: ${error.message}`;
   }
 }
 
-file.addEventListener("change", () => { if (file.files[0]) open(file.files[0]); });
+// One picture after the other: the labels that stand there are those of the picture beside them.
+let work = Promise.resolve();
+const take = (chosen) => { if (chosen) work = work.then(() => open(chosen)); };
+
+file.addEventListener("change", () => take(file.files[0]));
 window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {
   event.preventDefault();
-  if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+  take(event.dataTransfer.files[0]);
 });

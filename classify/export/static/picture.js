@@ -11,9 +11,9 @@ const { fround } = Math;
  * @typedef {{data: Uint8Array|Uint8ClampedArray, width: number, height: number}} Picture three numbers a pixel, RGB
  */
 
-/** Decode a file as people see it: upright, in sRGB, on white. @returns {Promise<Picture>} */
+/** Decode a file as fc7 does: upright, on white, its colour profile ignored. @returns {Promise<Picture>} */
 export async function decoded(file) {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const paint = canvas.getContext("2d", { willReadFrequently: true });
   paint.fillStyle = "#fff";

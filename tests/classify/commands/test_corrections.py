@@ -15,6 +15,7 @@ import pytest
 import fc7
 from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.data.record import TEST, TRAIN
+from fc7.extract.inputs.tables.corrections_history import Change, append_changes
 from fc7.extract.inputs.tables.corrections_table import read_corrections
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, lines_of, read_json, write_pictures
@@ -172,9 +173,38 @@ def test_every_other_command_says_what_was_corrected(cli: CommandLine) -> None:
     assert "flipped.onnx: the classifier was fitted without these corrections" in words(ran.out)
     assert read_json(cli.good("learning-curve", "--svm", "-C", "1", *fixes, "--json").out)["corrections"]
     assert read_json(cli.good("suspects", *fixes, "--json").out)["labelled"] == 41
-    compared = read_json(cli.good("compare", "same.onnx", "fixed.onnx", "features.h5", *fixes, "--json").out)
+    shutil.copy(cli.folder / "fixed.onnx", cli.folder / "twin.onnx")
+    compared = read_json(cli.good("compare", "twin.onnx", "fixed.onnx", "features.h5", *fixes, "--json").out)
     assert compared["notes"] == []
     assert compared["corrections"]["labels_corrected"] == 3
+
+
+def test_without_the_corrections_of_the_classifier_beside_it_is_said(cli: CommandLine) -> None:
+    said = "classifier.onnx was fitted with corrections, and these labels are those without them: 3 labels"
+    beside = cli.folder / "classifier.onnx"
+    for command in (("suspects", "--csv", "beside.csv"), ("learning-curve", "--svm", "-C", "1")):
+        shutil.copy(cli.folder / "fixed.onnx", beside)
+        without = words(cli.good(*command).out)
+        assert said in without
+        again = re.search(r"to use them: (.+? --corrections fixes\.csv( --force)?)", without)
+        assert again is not None
+        assert (again[2] is not None) == ("--csv" in command)
+        assert "was fitted with" not in cli.good(*again[1][again[1].index(command[0]) :].split()).out
+        (note,) = read_json(cli.good(*command, *(["--force"] if again[2] else []), "--json").out)["notes"]
+        assert said in note
+        # One without corrections, one of other images, half of one, and none.
+        shutil.copy(cli.folder / "flipped.onnx", beside)
+        assert "was fitted with" not in cli.good(command[0]).out
+        beside.write_bytes((cli.folder / "fixed.onnx").read_bytes()[:-2000])
+        assert "was fitted with" not in cli.good(command[0]).out
+        beside.unlink()
+        assert "was fitted with" not in cli.good(command[0]).out
+    other = cli.folder / "other"
+    other.mkdir()
+    write_pictures(other / "imgs", per_class=14, start=60)
+    cli.good("extract", "other/imgs", "--network", "tiny", "-o", "other/features.h5")
+    shutil.copy(cli.folder / "fixed.onnx", other / "classifier.onnx")
+    assert "was fitted with" not in cli.good("suspects", "other/features.h5").out
 
 
 def test_a_report_is_of_the_corrected_labels_and_names_them(cli: CommandLine) -> None:
@@ -217,6 +247,25 @@ def test_rows_that_stay_in_the_cache_have_the_same_labels(cli: CommandLine) -> N
     right = {line["path"]: line["label"] for line in lines_of(cli.folder / "whole.csv")}
     assert TAKEN_OUT not in right
     assert all(right[path] == truth_of(path) for path in FLIPS if path != TAKEN_OUT)
+
+
+def test_a_history_gives_the_classifier_of_the_table_that_is_left_of_it(cli: CommandLine) -> None:
+    """Changes, some taken back, and half a line, as a kill leaves it."""
+    history = cli.folder / "history.csv"
+    lines = [(line["path"], line["sha256"], line["label"]) for line in lines_of(cli.folder / "fixes.csv")]
+    append_changes(history, [Change(path, sha256, "blue") for path, sha256, _ in lines])
+    append_changes(history, [Change(path, sha256, "", undone=True) for path, sha256, _ in lines])
+    append_changes(history, [Change(*line) for line in lines])
+    with history.open("a") as stream:
+        stream.write("red/001.png,")
+    ran = cli.good(*FIT, "--corrections", "history.csv", "-o", "history.onnx")
+    assert "3 labels corrected, 1 image taken out (history.csv)" in ran.out
+    assert "the last line of history.csv has no line end, as after a kill: 'red/001.png,'" in words(ran.out)
+    one, other = (load_classifier(cli.folder / f"{name}.onnx") for name in ("fixed", "history"))
+    assert corrections_of(cli.folder / "history.onnx")["sha256"] == read_corrections(history).sha256
+    assert (one.coef_ == other.coef_).all()
+    held_out = ("evaluate", "features.h5", "-m", "fixed.onnx", "--held-out", "--corrections", "history.csv")
+    assert "fitted with other" not in cli.good(*held_out).text
 
 
 def test_a_class_that_only_corrections_name_is_a_class(cli: CommandLine) -> None:

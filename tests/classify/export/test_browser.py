@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from PIL import Image, features
 
 from fc7.classify.export import browser as browser_export
+from fc7.classify.export.export import Exported
 from fc7.extract.images.decode import prepare
 from fc7.models.network.spec import PreprocessSpec
 from tests.support import CommandLine, lines_of, write_pictures
@@ -101,7 +103,8 @@ def test_the_pages_pixels_are_ours(chromium: Any) -> None:
         }"""
         for name, each in SPECS.items():
             for size in SIZES:
-                data = noisy_png(size)
+                # A profile of other primaries: people would see other colours, the network does not.
+                data = noisy_png(size, icc_profile=WIDE_GAMUT if size == (40, 40) else None)
                 wanted = prepare(data, each)
                 given = page.evaluate(script, [base64.b64encode(data).decode(), json.loads(each.to_json())])
                 found = np.frombuffer(base64.b64decode(given), np.uint8).reshape(wanted.shape)
@@ -112,10 +115,81 @@ def test_the_pages_pixels_are_ours(chromium: Any) -> None:
         page.close()
 
 
-def noisy_png(size: tuple[int, int]) -> bytes:
+def wide_gamut() -> bytes:
+    """An ICC profile (version 2.4, matrix and gamma) with primaries that lie far apart, as Adobe RGB's."""
+
+    def fixed(*values: float) -> bytes:
+        return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+    white = fixed(0.9642, 1.0, 0.8249)
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\0" + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"rXYZ": b"XYZ " + bytes(4) + fixed(0.60974, 0.31111, 0.01947),
+        b"gXYZ": b"XYZ " + bytes(4) + fixed(0.20528, 0.62567, 0.06087),
+        b"bXYZ": b"XYZ " + bytes(4) + fixed(0.14919, 0.06322, 0.74457),
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), b"curv" + bytes(4) + struct.pack(">IH", 1, 563)),
+    }
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    size = struct.pack(">I", start + len(body))
+    about = b"mntrRGB XYZ " + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp"
+    return (size + bytes(4) + b"\x02\x40\0\0" + about + bytes(28) + white).ljust(128, b"\0") + table + body
+
+
+WIDE_GAMUT = wide_gamut()
+
+
+@needs_chromium
+def test_the_browser_would_have_used_that_profile(chromium: Any) -> None:
+    """Else the test above could not fail by it."""
+    data = base64.b64encode(noisy_png((40, 40), icc_profile=WIDE_GAMUT)).decode()
+    script = """async ([png, colorSpaceConversion]) => {
+        const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion });
+        const paint = new OffscreenCanvas(40, 40).getContext("2d");
+        paint.drawImage(bitmap, 0, 0);
+        return Array.from(paint.getImageData(0, 0, 40, 40).data);
+    }"""
+    with Served(STATIC) as url:
+        page = chromium.new_page()
+        page.goto(url + "page.css")
+        used, ignored = (np.array(page.evaluate(script, [data, how])) for how in ("default", "none"))
+        page.close()
+    assert np.abs(used - ignored).max() > 10
+
+
+def test_what_is_too_large_for_a_browser_is_refused(
+    fitted: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fc7.classify.classifier.artifact import load_classifier
+    from fc7.models.common.errors import ClassifierError
+
+    given = package(tmp_path / "given")
+    digests = {name: _digest(given / "dist" / name) for name in browser_export._FILES}
+    monkeypatch.setattr(browser_export, "_FILES", digests)
+
+    def large(classifier: object, out: Path, **_: object) -> Exported:
+        files = out, out.with_name(f"{out.name}.data")
+        return Exported(files, 3 << 30, 13, ("n", 32, 32, 3), (), 1, "", 0.0)
+
+    monkeypatch.setattr(browser_export, "export_full", large)
+    with pytest.raises(ClassifierError, match=r"have 3\.2 GB, and a browser takes 2 GiB at most"):
+        browser_export.export_browser(
+            load_classifier(fitted.folder / "classifier.onnx"), tmp_path / "web", given
+        )
+    assert not (tmp_path / "web").exists()
+
+
+def noisy_png(size: tuple[int, int], icc_profile: bytes | None = None) -> bytes:
     rng = np.random.default_rng(size)
     out = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)).save(out, "PNG")
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)).save(
+        out, "PNG", icc_profile=icc_profile
+    )
     return out.getvalue()
 
 
