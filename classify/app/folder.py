@@ -6,14 +6,17 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fc7.classify.app.files import AppFiles
 from fc7.classify.app.labels import CachedImages
+from fc7.classify.app.lists import MOST_ROWS
 from fc7.classify.app.shared import Shared
 from fc7.classify.app.uploads import clear_parts
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.folders import escape
-from fc7.models.common.errors import Fc7Error
+from fc7.extract.records import ImageRef
+from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.common.unicode_forms import normal
 
 # A listing may take this share of the time; where nobody asks for so long, none is made.
@@ -28,8 +31,8 @@ class FolderState:
     ----------
     images : int
         In the folder.
-    unread : int
-        Those of them that the feature cache does not have.
+    unread : tuple of ImageRef
+        Those of them that the feature cache does not have, by path.
     gone : int
         Images of the cache that are not in the folder.
     classes : tuple of str
@@ -37,7 +40,7 @@ class FolderState:
     """
 
     images: int
-    unread: int
+    unread: tuple[ImageRef, ...]
     gone: int
     classes: tuple[str, ...]
 
@@ -51,6 +54,9 @@ class FolderWatch:
         self._asked = 0.0
         self._images: CachedImages | None = None
         self._state: FolderState | None = None
+        self._numbers: dict[ImageRef, int] = {}
+        self._shown: list[ImageRef] = []
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="folder", daemon=True).start()
 
@@ -61,6 +67,45 @@ class FolderWatch:
             self._wanted.set()
         self._asked = time.monotonic()
         return self._state
+
+    def part_of_unread(self, part: slice) -> dict[str, Any]:
+        """Some of the images whose features are not read yet, in the form of `lists.part_of`.
+
+        `row` is a number that stays the image's own, whatever comes before it in the list meanwhile.
+        """
+        unread = () if self._state is None else self._state.unread
+        items = [
+            {
+                "row": self._number_of(ref),
+                "path": ref.path,
+                "h": "",
+                "label": ref.label or "",
+                "unread": True,
+            }
+            for ref in unread[part][:MOST_ROWS]
+        ]
+        return {"total": len(unread), "cache": None, "items": items}
+
+    def numbered(self, number: int) -> ImageRef:
+        """The image that `part_of_unread` gave the number.
+
+        Raises
+        ------
+        ImageError
+            If it gave it to none.
+        """
+        with self._lock:
+            if number >= len(self._shown):
+                raise ImageError("no image has that number; look again")
+            return self._shown[number]
+
+    def _number_of(self, ref: ImageRef) -> int:
+        # Path, size and time: a file that is changed is another image.
+        with self._lock:
+            number = self._numbers.setdefault(ref, len(self._shown))
+            if number == len(self._shown):
+                self._shown.append(ref)
+            return number
 
     def look_again(self) -> None:
         """Something was put there."""
@@ -97,12 +142,14 @@ class FolderWatch:
         classes = class_folders(folder)
         if images is not None and str(folder) not in images.header.roots:
             # The features are of images elsewhere: nothing here is to be compared with them.
-            return FolderState(0, 0, 0, classes)
+            return FolderState(0, (), 0, classes)
         try:
-            there = {ref.path for ref in list_inputs([str(folder)], labelled=False).images}
+            there = list_inputs([str(folder)], labelled=False).images
         except Fc7Error:
-            there = set()
-        return FolderState(len(there), len(there - known), len(known - there), classes)
+            there = []
+        unread = tuple(ref for ref in there if ref.path not in known)
+        n_gone = len(known) - (len(there) - len(unread))
+        return FolderState(len(there), unread, n_gone, classes)
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:

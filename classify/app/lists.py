@@ -11,7 +11,9 @@ from fc7.classify.app.training import HeldOut
 from fc7.classify.fit.suspects import Suspect, Suspects
 from fc7.models.common.errors import UsageError
 
-_MOST_ROWS = 500
+MOST_ROWS = 500
+"""Of a list that a page gets at once."""
+
 Found = Sequence[tuple[int, str | None, float | None]]
 """Row, suggested label and a probability that goes with it."""
 
@@ -109,7 +111,7 @@ def part_of(listed: Listed, which: str, asked: dict[str, str], part: slice) -> d
                 "probability": probability,
                 "p_wrong": float(suspects[row].p_wrong) if row in suspects else None,
             }
-            for row, suggested, probability in found[part][:_MOST_ROWS]
+            for row, suggested, probability in found[part][:MOST_ROWS]
         ],
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from fc7.classify.app.files import AppFiles
@@ -40,12 +41,25 @@ class Photographs:
         ImageError
             If it is not there, cannot be read, or is another one than the cache's.
         """
-        key = images.sha256[row], side
+        return self._remembered((images.sha256[row], side), lambda: self.original(images, row))
+
+    def unread_jpeg(self, ref: ImageRef, side: int) -> bytes:
+        """The same of an image that the cache does not have.
+
+        Raises
+        ------
+        ImageError
+            If it is not there any more, or cannot be read.
+        """
+        key = f"{ref.path}\n{ref.size} {ref.mtime_ns}", side
+        return self._remembered(key, lambda: ref.origin.read(ref))
+
+    def _remembered(self, key: tuple[str, int], read: Callable[[], bytes | Pixels]) -> bytes:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        data = jpeg_bytes(shrink(self.original(images, row), side), _QUALITY)
+        data = jpeg_bytes(shrink(read(), key[1]), _QUALITY)
         with self._lock:
             if key not in self._kept:
                 self._bytes += len(data)

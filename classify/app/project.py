@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.suspects import Suspects
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.models.common.errors import UsageError
+from fc7.models.common.program import command_line
 from fc7.models.common.terminal import counted
 
 
@@ -109,7 +111,7 @@ class Project:
             "looking": is_looking,
             "rounds": rounds,
             "in_folder": None if folder is None else folder.images,
-            "unread": None if folder is None else folder.unread,
+            "unread": None if folder is None else len(folder.unread),
             "gone": None if folder is None else folder.gone,
             "has_suspects": self._suspects is not None,
             "notes": [{"id": note.id, "kind": note.kind, "text": note.text} for note in self.shared.notes],
@@ -123,9 +125,38 @@ class Project:
         UsageError
             If there is no such list.
         """
-        now = self.now()
-        listed = Listed(now, self.fitted, self._suspects)
-        return part_of(listed, which, asked, slice(max(0, offset), max(0, offset) + max(1, limit)))
+        part = slice(max(0, offset), max(0, offset) + max(1, limit))
+        if which == "unread":
+            return self._folder.part_of_unread(part)
+        return part_of(self._listed, which, asked, part)
+
+    def list_rows(self, which: str, asked: dict[str, str]) -> dict[str, Any]:
+        """The rows of a whole list, for what is to be done with all of it.
+
+        Raises
+        ------
+        UsageError
+            If there is no such list.
+        """
+        listed = self._listed
+        return {
+            "cache": listed.now.images.name,
+            "rows": [row for row, _, _ in listed.rows(which, asked)],
+        }
+
+    @property
+    def _listed(self) -> Listed:
+        return Listed(self.now(), self.fitted, self._suspects)
+
+    def unread_picture(self, number: int, side: int) -> bytes:
+        """A JPEG of an image whose features are not read yet, by its number in the list of those.
+
+        Raises
+        ------
+        ImageError
+            If none has the number, or it cannot be read.
+        """
+        return self.photographs.unread_jpeg(self._folder.numbered(number), side)
 
     def failures(self) -> list[dict[str, str]]:
         """Images that could not be read, and why."""
@@ -257,10 +288,29 @@ class Project:
                 "licence": row["licence"],
                 "about": row.get("about"),
                 "current": row["name"] == current or (current is None and row["default"]),
+                "call": self._call_with(row["name"]),
             }
             for row in network_rows()
         ]
         return sorted(rows, key=lambda row: not (row["here"] or row["installed"]))
+
+    def _call_with(self, network: str) -> str:
+        """The command that opens the same images and corrections with features of another network."""
+        files = self.files
+        features = files.features.with_name(f"features-{network}.h5")
+        model = files.model.with_name(f"classifier-{network}.onnx")
+        rounds = files.rounds.with_name(f"rounds-{network}.jsonl")
+        own: list[str | Path] = [
+            "-f",
+            features,
+            "-m",
+            model,
+            "--rounds",
+            rounds,
+            "--corrections",
+            files.corrections,
+        ]
+        return command_line("app", files.images, "-n", network, *own)
 
 
 def _network_of(made: CacheIdentity) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import socket
@@ -19,6 +20,8 @@ from fc7.models.common.stopping import end_at_once
 _TOKEN_BYTES = 24
 # What a page waits for is answered by then; what a job does is kept.
 _PATIENCE = 2
+# The dynamic ports of RFC 6335, section 6, which nobody is assigned.
+_FIRST_PORT, _N_PORTS = 49152, 16384
 
 
 def run_app(
@@ -33,7 +36,8 @@ def run_app(
     Parameters
     ----------
     port : int
-        0 takes any that is free.
+        0 takes the one that these files always get if it is free, so that windows which were open when a
+        server was killed find the next one, and else any that is free.
     open_page : bool
         Open it in the user's browser.
     ready : callable
@@ -58,7 +62,7 @@ def run_app(
         ) from exc
     from fc7.classify.app.project import Project
 
-    listening = _listening(port)
+    listening = _listening(port) if port else _listening_anywhere(files)
     address = PageAddress(listening.getsockname()[1], secrets.token_urlsafe(_TOKEN_BYTES))
     project = Project(files)
     config = uvicorn.Config(
@@ -102,6 +106,15 @@ def _has_screen() -> bool:
     return (
         os.name != "posix" or sys.platform == "darwin" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ})
     )
+
+
+def _listening_anywhere(files: AppFiles) -> socket.socket:
+    said = "\n".join(os.path.realpath(path) for path in (files.images, files.features))
+    digest = hashlib.sha256(said.encode("utf-8", "surrogateescape")).digest()
+    try:
+        return _listening(_FIRST_PORT + int.from_bytes(digest[:4], "big") % _N_PORTS)
+    except UsageError:
+        return _listening(0)
 
 
 def _listening(port: int) -> socket.socket:

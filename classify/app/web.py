@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fc7.classify.app.guard import PageAddress
     from fc7.classify.app.project import Project
 
-_JSON_BYTES = 1 << 20
+# Half a million rows to be labelled at once.
+_JSON_BYTES = 4 << 20
 _WAIT, _LOOK = 25.0, 0.1
 _THUMB, _PHOTO = 160, 1024
 # The picture of a row and content never becomes another one.
@@ -48,7 +49,9 @@ def web_app(project: Project, address: PageAddress) -> Starlette:
         "/api/confident": _plain(web.confident),
         "/api/exports": _plain(lambda request: project.exports()),
         "/api/exports/{number:int}": web.export_file,
+        "/api/rows": _plain(web.rows),
         "/api/thumb/{row:int}": web.thumb,
+        "/api/unread/{number:int}": web.unread,
         "/api/photo/{row:int}": web.photo,
         "/api/try/{number:int}/photo": web.tried,
     }
@@ -112,6 +115,15 @@ class _Web:
             int(asked.get("limit", 200)),
         )
         return JSONResponse(found)
+
+    def rows(self, request: Request) -> Any:
+        asked = dict(request.query_params)
+        return self._project.list_rows(asked.pop("which", "all"), asked)
+
+    async def unread(self, request: Request) -> Response:
+        number = int(request.path_params["number"])
+        data = await run_in_threadpool(self._project.unread_picture, number, _THUMB)
+        return Response(data, media_type="image/jpeg", headers=_KEEP)
 
     async def thumb(self, request: Request) -> Response:
         return await self._picture(request, _THUMB)

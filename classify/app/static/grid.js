@@ -15,9 +15,11 @@ export class Grid {
    * @param {() => string} query the list to show, such as "which=class&class=cat"
    * @param {string} label what a screen reader calls it
    * @param {string} empty what to say where nothing is
+   * @param {() => boolean} isUnread whether the list is that of images whose features are not read yet
    */
-  constructor(query, label, empty) {
+  constructor(query, label, empty, isUnread = () => false) {
     this.query = query;
+    this.isUnread = isUnread;
     this.empty = empty;
     this.total = 0;
     this.items = new Map();
@@ -57,7 +59,7 @@ export class Grid {
       this.active = this.anchor = 0;
       this.host.scrollTop = 0;
     }
-    if (!state.n_rows) {
+    if (!state.n_rows && !this.isUnread()) {
       this.total = 0;
       this.message.textContent = this.empty;
       this.host.hidden = true;
@@ -214,11 +216,11 @@ export class Grid {
 
   drawBar() {
     const n = this.selected.size;
-    const key = `${n} ${this.total} ${state?.classes.map((each) => each.name).join("\n")}`;
+    const key = `${n} ${this.total} ${this.isUnread()} ${state?.classes.map((each) => each.name).join("\n")}`;
     if (this.bar.dataset.key === key) return;
     this.bar.dataset.key = key;
     const text = n ? `${count(n, "image")} chosen` : this.total ? count(this.total, "image") : "";
-    const buttons = n === 0 ? [] : [
+    const buttons = n === 0 || this.isUnread() ? [] : [
       ...(state?.classes ?? []).map((each, i) => el("button", {
         type: "button", on: { click: () => this.relabel(each.name) },
       }, i < 9 ? el("kbd", {}, String(i + 1)) : null, ` ${each.name}`)),
@@ -231,7 +233,7 @@ export class Grid {
   /** The label of what is chosen, or else of the image that the keys are at; "" takes out, null takes back. */
   async relabel(label) {
     const chosen = this.selected.size ? [...this.selected].sort((a, b) => a - b) : [this.active];
-    if (!this.total) return;
+    if (!this.total || this.isUnread()) return;
     try {
       const rows = await this.rowsOf(chosen);
       const { changed } = await post("/api/labels", { rows, label, cache: this.cache });
@@ -251,14 +253,12 @@ export class Grid {
     }
   }
 
-  /** Rows of places in the list; those that were never scrolled to are asked for. */
+  /** Rows of places in the list; where some were never scrolled to, all are asked for. */
   async rowsOf(places) {
-    for (const page of new Set(places.filter((i) => !this.items.has(i)).map((i) => Math.floor(i / PAGE)))) {
-      const found = await get(`/api/images?${this.query()}&offset=${page * PAGE}&limit=${PAGE}`);
-      if (found.cache !== this.cache) throw new Error("the features were written anew; choose again");
-      found.items.forEach((item, i) => this.items.set(page * PAGE + i, item));
-    }
-    return places.map((i) => this.items.get(i).row);
+    if (places.every((i) => this.items.has(i))) return places.map((i) => this.items.get(i).row);
+    const found = await get(`/api/rows?${this.query()}`);
+    if (found.cache !== this.cache || found.rows.length !== this.total) throw new Error("the list has changed; choose again");
+    return places.map((i) => found.rows[i]);
   }
 
   close() {

@@ -7,13 +7,14 @@ import { imagesKey, refresh, state } from "./state.js";
 import { Uploads, chosenFiles, droppedFiles } from "./uploads.js";
 
 const ALL = { which: "all", name: "" };
+const UNREAD = { which: "unread", name: "" };
 
 export class ImagesView {
   constructor() {
     this.shown = ALL;
     this.network = null;
     this.uploads = new Uploads();
-    this.grid = new Grid(() => this.query(), "Images", "");
+    this.grid = new Grid(() => this.query(), "Images", "", () => this.shown.which === "unread");
     this.side = el("ul", { class: "classes" });
     this.error = el("p", { class: "problem", role: "alert" });
     this.newClass = el("form", { class: "new-class", on: { submit: (event) => this.addClass(event) } },
@@ -63,12 +64,15 @@ export class ImagesView {
   }
 
   async update(now, before) {
+    // What is dropped is seen at once; once its features are read it is among all.
+    if (!now.n_rows && now.unread && this.shown === ALL) this.shown = UNREAD;
+    if (!now.unread && this.shown === UNREAD) this.shown = ALL;
     if (before === null || imagesKey(now) !== imagesKey(before)) {
       this.drawSide(now);
       if (before !== null) this.grid.load(true);
     }
     this.drawReading(now);
-    this.grid.empty = now.n_rows ? "No images here." : now.in_folder ? "They appear here once their features are read." : "";
+    this.grid.empty = now.n_rows ? "No images here." : now.unread ? "Until their features are read, images are under Not read yet." : "";
     if (!now.n_rows) this.grid.message.textContent = this.grid.empty;
   }
 
@@ -81,6 +85,7 @@ export class ImagesView {
     };
     show(this.side,
       entry(ALL, "All images", now.n_rows, null),
+      now.unread ? entry(UNREAD, "Not read yet", now.unread, null) : null,
       now.classes.map((each, i) => entry({ which: "class", name: each.name }, each.name, each.count, i < 9 ? String(i + 1) : null, each.name)),
       entry({ which: "unlabelled", name: "" }, "No label", now.unlabelled, null, ""),
       entry({ which: "taken_out", name: "" }, "Taken out", now.taken_out, "0"));
@@ -121,7 +126,10 @@ export class ImagesView {
     if (!now.network && now.in_folder) {
       parts.push(el("details", { class: "networks", on: { toggle: (event) => this.listNetworks(event.target) } },
         el("summary", {}, "Choose the network"), el("div")));
-    } else if (now.network) parts.push(el("p", { class: "quiet" }, `Features of ${now.network.name}, layer ${now.network.layer}.`));
+    } else if (now.network) {
+      parts.push(el("details", { class: "networks", on: { toggle: (event) => this.listNetworks(event.target) } },
+        el("summary", { class: "quiet" }, `Features of ${now.network.name}, layer ${now.network.layer}; another network?`), el("div")));
+    }
     show(this.reading, parts);
   }
 
@@ -135,15 +143,22 @@ export class ImagesView {
       show(host, el("p", { class: "problem" }, error.message));
       return;
     }
+    // Features of two networks never mix: another one has files of its own, and the same images and corrections.
+    const other = el("p", { role: "status" });
+    const isFirst = !state.network;
+    const choose = (row) => {
+      if (isFirst) this.network = row.name;
+      else show(other, ...(row.current ? [] : ["Its features go into a file of their own, beside these: ", el("code", {}, row.call)]));
+    };
     const line = (row) => el("tr", {},
       el("td", {}, el("label", {}, el("input", { type: "radio", name: "network", value: row.name, checked: row.current,
-        on: { change: () => { this.network = row.name; } } }), ` ${row.name}`)),
+        on: { change: () => choose(row) } }), ` ${row.name}`)),
       el("td", {}, row.trained === false ? "random weights" : row.top1 === null ? "not known" : percent(row.top1 / 100)),
       el("td", {}, row.megabytes === null ? "" : `${row.megabytes.toFixed(0)} MB`),
       el("td", {}, row.speed === null ? "not measured" : `${row.speed.toFixed(0)} a second`),
       el("td", {}, row.here || row.installed ? "here" : row.package ? `pip install ${row.package}` : row.trained ? "is fetched" : "is built"),
       el("td", {}, row.licence ?? ""));
-    show(host, el("div", { class: "wide" }, el("table", {},
+    show(host, other, el("div", { class: "wide" }, el("table", {},
       el("thead", {}, el("tr", {}, ["Network", "ImageNet accuracy", "Size", "Images here", "Where", "Licence"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, rows.map(line)))));
   }

@@ -105,8 +105,8 @@ function tellLost(error) {
   host.hidden = error === null;
   if (error === null) return;
   host.textContent = error.status > 403 ? error.message : error.status === 403
-    ? "The server was started again and has a new address: open the one that fc7 app printed. Every label that was given is kept."
-    : "The server does not answer: start it again with fc7 app. Every label that was given is kept; what was at work goes on with the next Read features or Train.";
+    ? "The server was started again and has a new address: open the one that fc7 app printed, and this window goes on. Every label that was given is kept."
+    : "The server does not answer: start it again with fc7 app, and this window goes on. Every label that was given is kept; what was at work goes on with the next Read features or Train.";
 }
 
 function help() {

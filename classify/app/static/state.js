@@ -18,7 +18,7 @@ export function onState(listener) {
 /** What the lists of images depend on: as long as this is the same, they need not be read again. */
 export function imagesKey(now) {
   return JSON.stringify([
-    now.cache, now.classes, now.unlabelled, now.taken_out, now.corrections, now.fitted?.round, now.has_suspects,
+    now.cache, now.unread, now.classes, now.unlabelled, now.taken_out, now.corrections, now.fitted?.round, now.has_suspects,
   ]);
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,21 @@ def bring(app: RunningApp, pictures: Path) -> None:
         assert app.upload(file, file.parent.name) == {"saved": True, "reason": ""}
 
 
+def wait_for_unread(app: RunningApp, n: int) -> None:
+    until = time.monotonic() + 60
+    while app.state["unread"] != n:
+        assert time.monotonic() < until, app.state["unread"]
+        time.sleep(0.05)
+
+
+def main_colour(app: RunningApp, item: dict[str, Any]) -> str:
+    """Of the picture of an image that is not read yet."""
+    status, _, data = app.raw("GET", f"/api/unread/{item['row']}", headers={"X-FC7-Token": app.token})
+    assert status == 200, data
+    mean = np.asarray(Image.open(io.BytesIO(data))).mean((0, 1))
+    return ("red", "green", "blue")[int(mean.argmax())]
+
+
 def trained(here: CommandLine, app: RunningApp) -> dict[str, Any]:
     bring(app, write_pictures(here.folder / "mine"))
     app.done("/api/jobs/extract")
@@ -49,7 +66,14 @@ def test_from_an_empty_folder_to_the_files(here: CommandLine) -> None:
         assert app.state["cache"] is None
         assert "there is no features.h5 yet" in app.refusal("GET", "/api/images?which=all")
         bring(app, mine)
+        wait_for_unread(app, 24)
+        unread = app.images("unread")
+        assert [each["path"] for each in unread] == sorted(f.relative_to(mine).as_posix() for f in before)
+        assert [each["label"] for each in unread] == ["blue"] * 8 + ["green"] * 8 + ["red"] * 8
+        assert main_colour(app, unread[8]) == "green"
         state = app.done("/api/jobs/extract")
+        wait_for_unread(app, 0)
+        assert app.images("unread") == []
         assert [(each["name"], each["count"]) for each in state["classes"]] == [
             ("blue", 8),
             ("green", 8),
@@ -318,6 +342,46 @@ def test_a_classifier_made_elsewhere_is_replaced_by_force_only(here: CommandLine
         app.done("/api/jobs/fit", {"head": "svm"})
     with start(here) as app:
         assert len(app.done("/api/jobs/fit", {"head": "svm"})["rounds"]) == 2
+
+
+def test_the_same_files_are_served_at_the_same_port(here: CommandLine) -> None:
+    with start(here) as app:
+        first = app.port
+        assert 49152 <= first <= 65535
+        # Taken already: any that is free.
+        with start(here) as second:
+            assert second.port != first
+            assert second.token != app.token
+        with start(here, "-f", "other.h5") as other:
+            assert other.port != first
+    with start(here) as app:
+        assert app.port == first
+
+
+def test_images_that_are_not_read_have_numbers_until_something_changes(here: CommandLine) -> None:
+    imgs = write_pictures(here.folder / "imgs", 2)
+    with start(here) as app:
+        wait_for_unread(app, 6)
+        green = app.images("unread")[2]
+        assert "look again" in app.refusal("GET", "/api/unread/6", status=404)
+        (imgs / "blue/000.png").unlink()
+        wait_for_unread(app, 5)
+        assert app.images("unread")[1] == green
+        assert main_colour(app, green) == "green"
+        (imgs / "blue/001.png").write_bytes(b"no picture")
+        for number in (0, 1):
+            assert app.raw("GET", f"/api/unread/{number}", headers={"X-FC7-Token": app.token})[0] == 404
+
+
+def test_a_whole_list_is_relabelled_by_its_rows(here: CommandLine) -> None:
+    write_pictures(here.folder / "imgs", 4)
+    here.good("extract", "imgs", "--network", "tiny", "--device", "cpu", "--quiet")
+    with start(here) as app:
+        found = app.ask("GET", "/api/rows?which=class&class=green")
+        assert found == {"cache": app.state["cache"], "rows": [4, 5, 6, 7]}
+        assert app.relabel(found["rows"], "red") == 4
+        assert app.ask("GET", "/api/rows?which=class&class=green")["rows"] == []
+        assert "lists are" in app.refusal("GET", "/api/rows?which=nothing")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")

@@ -111,6 +111,9 @@ def test_the_whole_story_with_the_starter_network(tmp_path: Path, browser: Any) 
         page.set_input_files("#pick-folder", drop)
         page.wait_for_selector("text=60 images added")
         page.wait_for_selector("text=60 images in imgs/ not read yet")
+        # What was dropped is seen before its features are read.
+        page.wait_for_selector(".tile >> nth=20")
+        page.wait_for_function("document.querySelector('.tile img').naturalWidth > 0")
         page.click("#read")
         window.job_done("60 images read")
         page.wait_for_selector(".tile")
@@ -228,6 +231,32 @@ def test_two_windows_and_a_server_that_is_killed_and_started_again(here: Command
         again.page.wait_for_selector("#accuracy")
         assert "1 round so far" in again.page.inner_text(".summary")
         again.check(app)
+        # A window that outlived its server goes on once the new address was opened beside it.
+        one.page.wait_for_selector("#lost:has-text('open the one that fc7 app printed')")
+        one.page.context.new_page().goto(app.url)
+        one.page.wait_for_selector("#lost", state="hidden")
+        one.page.click(".tile[title='green/000.png']")
+        one.page.keyboard.press("3")
+        one.page.wait_for_selector("text=was green")
+    given = {line["path"]: line["label"] for line in lines_of(here.folder / "corrections.csv")}
+    assert given == {"blue/000.png": "red", "green/000.png": "red"}
+
+
+def test_another_network_gets_files_of_its_own(here: CommandLine, browser: Any) -> None:
+    write_pictures(here.folder / "imgs", 4)
+    here.good("extract", "imgs", "--network", "tiny", "--device", "cpu", "--quiet")
+    with start(here) as app:
+        window = Window(browser, app)
+        page = window.page
+        page.click("summary:has-text('Features of tiny')")
+        page.click("input[value='googlenet']")
+        assert page.inner_text(".networks code").endswith(
+            "app imgs -n googlenet -f features-googlenet.h5 -m classifier-googlenet.onnx "
+            "--rounds rounds-googlenet.jsonl --corrections corrections.csv"
+        )
+        page.click("input[value='tiny']")
+        page.wait_for_selector(".networks code", state="detached")
+        window.check(app)
 
 
 def test_a_reload_amid_a_fit_and_a_drop_from_the_desktop(here: CommandLine, browser: Any) -> None:

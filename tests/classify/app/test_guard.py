@@ -124,7 +124,7 @@ def test_images_are_numbers(app: RunningApp) -> None:
 def test_a_body_has_its_bound_whether_it_says_its_size_or_not(app: RunningApp) -> None:
     most = 64 << 20
     assert "at most 67,108,864 bytes" in app.refusal("PUT", "/api/upload?name=a.png", bytes(most + 1), 413)
-    assert "at most 1,048,576 bytes" in app.refusal("POST", "/api/labels", b" " * (1 << 20) + b"{}", 413)
+    assert "at most 4,194,304 bytes" in app.refusal("POST", "/api/labels", b" " * (4 << 20) + b"{}", 413)
     with socket.create_connection(("127.0.0.1", app.port), timeout=30) as connection:
         head = f"PUT /api/upload?name=a.png HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\n"
         connection.sendall(f"{head}X-FC7-Token: {app.token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
