@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from fc7.extract.cache.reader import CacheReader
 from fc7.extract.images.codecs.formats import SUFFIXES
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.inputs.tables.list_lines import STDIN
@@ -79,7 +81,6 @@ def _on_disk(images: Sequence[str | Path]) -> Iterator[str]:
 
 
 def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Path | None) -> Iterator[str]:
-    from fc7.extract.inputs.listing import list_inputs
 
     if not isinstance(images, Sequence):
         listing = images
@@ -98,8 +99,6 @@ def _listed(images: Sequence[str | Path] | Listing, given: list[str], labels: Pa
 
 def _roots(cache: Path | None) -> list[str]:
     """Where the images of a cache were, if they are there still."""
-    from fc7.extract.cache.reader import CacheReader
-
     if cache is None or not _is_cache(cache):
         return []
     with contextlib.suppress(Fc7Error), CacheReader(cache) as reader:

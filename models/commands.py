@@ -14,10 +14,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fc7.models.catalog import catalog
 from fc7.models.common.command_table import parsed_by
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
+from fc7.models.listing import (
+    catalogue_facts,
+    facts_text,
+    layer_rows,
+    layer_table,
+    network_rows,
+    stored_facts,
+)
+from fc7.models.network_table import network_table, table_legend
+from fc7.models.store import store
+from fc7.models.store.availability import check_known
+from fc7.models.store.default import chosen_default, default_network, forget_default, keep_default
 from fc7.models.store.preprocess_flags import (
     AntialiasOption,
     CropOption,
@@ -32,6 +45,7 @@ from fc7.models.store.preprocess_flags import (
     StdOption,
     options,
 )
+from fc7.models.store.store import check_free, names
 
 if TYPE_CHECKING:
     from fc7.models.store.store import StoredNetwork
@@ -74,9 +88,6 @@ def list_networks(as_json: JsonOption = False) -> None:
     per cent, MB what is downloaded or in the network store, FEATURES how many numbers an image gives and from
     which layer. IMG/S and PEAK MB appear once `models bench` has measured them on this machine.
     """
-    from fc7.models.listing import network_rows
-    from fc7.models.network_table import network_table, table_legend
-
     rows = network_rows(notifier(quiet=False))
     typer.echo(_json(rows) if as_json else f"{network_table(rows)}\n\n{table_legend()}")
 
@@ -90,11 +101,6 @@ def show(
 
     What it was trained on, how images are prepared for it, where its files lie or come from.
     """
-    from fc7.models.catalog import catalog
-    from fc7.models.listing import catalogue_facts, facts_text, layer_rows, layer_table, stored_facts
-    from fc7.models.store import store
-    from fc7.models.store.availability import check_known
-
     check_known(name)
     network = store.load(name) if name in store.names() else None
     say = notifier(quiet=False)
@@ -122,8 +128,6 @@ def default(
     The environment variable FC7_NETWORK goes before what is chosen here, which is kept in the network store;
     without both it is alexnet.
     """
-    from fc7.models.store.default import chosen_default, default_network, forget_default, keep_default
-
     if name is not None and unset:
         raise UsageError(f"{name!r} and --unset were given; choose a default, or take it away")
     if name is not None:
@@ -176,7 +180,6 @@ def pull(
     again).
     """
     from fc7.models.store.pulling import PullOptions, pull
-    from fc7.models.store.store import names
 
     began = time.monotonic()
     was_here = name in names() and not (replace or repin)
@@ -230,7 +233,6 @@ def import_file(
     depend on its batch is refused.
     """
     from fc7.models.store.importing import import_network
-    from fc7.models.store.store import check_free
 
     began = time.monotonic()
     check_free(name, replace)
@@ -271,8 +273,6 @@ def path(
 
     Copy it to a machine without a connection, and it works there.
     """
-    from fc7.models.store import store
-
     typer.echo(str(store.store_root() if name is None else store.load(name).folder))
 
 
@@ -282,8 +282,6 @@ def verify(
     run: Annotated[bool, typer.Option("--run", help="Try it as an import does, too.")] = False,
 ) -> None:
     """Check a network's files by the hashes recorded when it was saved."""
-    from fc7.models.store import store
-
     store.verify(name)
     typer.echo(f"{name}: every file is as it was saved")
     if run:
@@ -294,8 +292,6 @@ def verify(
 
 def remove(name: NameArgument) -> None:
     """Delete a network from the network store."""
-    from fc7.models.store import store
-
     store.remove(name)
     typer.echo(f"{name}: removed from {store.store_root()}")
 

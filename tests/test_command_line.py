@@ -86,6 +86,7 @@ def test_a_commands_help_loads_no_other_command() -> None:
         "fc7.models.common.command_table",
         "fc7.extract.commands",
         "fc7.extract.commands.cache",
+        "fc7.extract.commands.options",
     }
 
 

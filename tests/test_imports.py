@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from fc7.cli import CACHE, COMMANDS, MODELS
+
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {"models": 0, "extract": 1, "classify": 2, "cli": 3}
 SOURCES = sorted(p for room in ("models", "extract", "classify") for p in (ROOT / room).rglob("*.py"))
 SOURCES.append(ROOT / "cli.py")
+TABLES = COMMANDS | MODELS | CACHE
 
 # Library -> the files, or rooms, that may import it. Nobody else does, not even inside a function.
 # fsspec brings one library a store, aiohttp is the web's: their errors are translated at one place.
@@ -50,47 +55,13 @@ DOORS = {
     "uvicorn": ("classify/app/serve.py",),
     "markupsafe": ("classify/report/page.py",),
 }
-# What every command, or its help, loads: it must not pull in anything heavy.
-LIGHT = [
-    "cli.py",
-    "models/common/command_table.py",
-    "models/commands.py",
-    "models/common/errors.py",
-    "models/store/preprocess_flags.py",
-    "models/outputs/kinds.py",
-    "models/outputs/outputs.py",
-    "models/outputs/places.py",
-    "extract/commands/extract.py",
-    "extract/commands/cache.py",
-    "extract/commands/options.py",
-    "extract/call_inputs.py",
-    "extract/kinds.py",
-    "extract/options.py",
-    "extract/commands/bench.py",
-    "classify/commands/options.py",
-    "classify/commands/classify.py",
-    "classify/kinds.py",
-    "classify/commands/model_option.py",
-    "classify/commands/export.py",
-    "classify/commands/choose.py",
-    "classify/commands/duplicates.py",
-    "classify/commands/fit.py",
-    "classify/commands/evaluate.py",
-    "classify/commands/compare.py",
-    "classify/commands/learning_curve.py",
-    "classify/commands/imagenet.py",
-    "classify/commands/report.py",
-    "classify/commands/suspects.py",
-    "classify/commands/similar.py",
-    "classify/commands/watch.py",
-    "classify/commands/next.py",
-    "classify/commands/app.py",
-    "classify/quantise/command.py",
-]
+# What takes its time to load. The help of all commands loads none of it.
 HEAVY = {
     *("numpy", "ray", "h5py", "onnx", "onnxruntime", "openvino"),
-    *("sklearn", "PIL", "rich", "matplotlib", "jinja2", "starlette", "uvicorn"),
+    *("sklearn", "scipy", "PIL", "rich", "matplotlib", "jinja2", "starlette", "uvicorn", "pyarrow", "fsspec"),
 }
+# A command may load these with its module; the others when it is sure that it needs them.
+OF_COMMANDS = {"numpy", "h5py", "onnx", "PIL"}
 
 
 def imports(path: Path, *, top_level_only: bool = False, names: bool = False) -> set[str]:
@@ -181,10 +152,26 @@ def test_heavy_libraries_enter_by_their_door(path: Path) -> None:
             assert relative(path).startswith(DOORS[library]), f"{relative(path)} imports {name}"
 
 
-@pytest.mark.parametrize("name", LIGHT)
-def test_what_every_command_loads_is_light(name: str) -> None:
-    heavy = {found.split(".")[0] for found in imports(ROOT / name, top_level_only=True)} & HEAVY
-    assert not heavy
+def loaded(*arguments: str) -> set[str]:
+    """Every module that a call of Python loads."""
+    call = [sys.executable, "-X", "importtime", *arguments]
+    ran = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
+    return {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if "|" in line}
+
+
+def test_the_help_of_all_loads_no_command_and_nothing_heavy() -> None:
+    found = loaded("cli.py", "--help")
+    assert "typer" in found
+    assert found & HEAVY == set()
+    assert found & {module for module, *_ in TABLES.values()} == set()
+
+
+@pytest.mark.parametrize("module", sorted({module for module, *_ in TABLES.values()}))
+def test_a_command_is_loaded_without_engines_and_solvers(module: str) -> None:
+    code = f"import sys; sys.path.insert(0, '.package'); import {module}"
+    found = loaded("-c", code)
+    assert module in found
+    assert found & (HEAVY - OF_COMMANDS) == set()
 
 
 def test_the_walk_sees_an_import_inside_a_function(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from fc7.classify.app.files import AppFiles
 from fc7.classify.commands.model_option import DEFAULT_MODEL
-from fc7.extract.commands.cache import ForceOption
-from fc7.extract.commands.options import QuietOption, RunArguments
+from fc7.extract.commands.options import ForceOption, QuietOption, RunArguments
 from fc7.extract.inputs.places.addresses import is_address
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 
@@ -56,9 +57,7 @@ def app(
     """
     if is_address(images):
         raise UsageError(f"{images}: the app brings images to a folder on this machine; name one")
-    from fc7.classify.app.files import AppFiles
     from fc7.classify.app.serve import run_app
-    from fc7.extract.options import RunOptions
 
     files = AppFiles(
         Path(images),

@@ -19,11 +19,18 @@ from fc7.classify.commands.options import (
     SplitArguments,
     fit_options,
 )
+from fc7.classify.commands.texts.summaries import choice_report
+from fc7.classify.kinds import NETWORKS
+from fc7.classify.network_choice.candidates import caches_of, candidates_of
+from fc7.classify.network_choice.choose_network import ChoiceOptions, choose_network
+from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments
+from fc7.extract.options import ExtractOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import wrapped
+from fc7.models.outputs.csv_rows import write_table
 
 
 @unpacked
@@ -88,18 +95,11 @@ def choose(
         class_weight=class_weight,
         corrections=corrected.corrections,
     )
-    from fc7.classify.kinds import NETWORKS
-    from fc7.classify.network_choice.candidates import caches_of, candidates_of
-    from fc7.extract.call_inputs import guard_for
 
     candidates = candidates_of(networks or ())
     guard = guard_for(list(images or ()), corrected.corrections, labels=labels, force=force)
     folder = guard.folder(output, caches_of(candidates), "-o")
     out = None if csv is None else guard.claim(csv, NETWORKS, "--csv", makes_folder=True)
-    from fc7.classify.commands.texts.summaries import choice_report
-    from fc7.classify.network_choice.choose_network import ChoiceOptions, choose_network
-    from fc7.extract.options import ExtractOptions
-    from fc7.models.outputs.csv_rows import write_table
 
     given = ExtractOptions(
         **run.fields,

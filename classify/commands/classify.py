@@ -8,16 +8,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from fc7.classify.commands.demo import run_demo
+from fc7.classify.commands.demo_text import demo_report
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
-from fc7.extract.commands.cache import ForceOption, existing
+from fc7.classify.commands.texts.summaries import classify_json, classify_report, predictions_table
+from fc7.classify.gallery.after import WantedOutputs, show_predictions
+from fc7.classify.kinds import PREDICTIONS, SHEET
+from fc7.classify.predict.predict import classify_images
+from fc7.extract.call_inputs import are_images, guard_for
 from fc7.extract.commands.extract import AddressedCommand
 from fc7.extract.commands.options import (
     ClusterArguments,
+    ForceOption,
     JsonOption,
     QuietOption,
     RunArguments,
     VerboseOption,
+    existing,
 )
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
@@ -74,8 +83,6 @@ def classify(
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
     if link and sort_into is None:
         raise UsageError("--link is for --sort-into; add it, or leave --link out")
-    from fc7.classify.kinds import PREDICTIONS, SHEET
-    from fc7.extract.call_inputs import are_images, guard_for
 
     # With -o - the predictions are stdout, and what is said about them must not be.
     to_stdout = str(output) == "-"
@@ -83,10 +90,6 @@ def classify(
     guard = guard_for(list(inputs), model, force=force)
     out = None if printed else output if to_stdout else guard.claim(output or _PREDICTIONS, PREDICTIONS)
     sheet_out = None if html is None else guard.claim(html, SHEET, "--html", makes_folder=True)
-    from fc7.classify.commands.texts.summaries import classify_json, classify_report, predictions_table
-    from fc7.classify.gallery.after import WantedOutputs, show_predictions
-    from fc7.classify.predict.predict import classify_images
-    from fc7.extract.options import RunOptions
 
     shown = WantedOutputs(sheet_out, sort_into, link)
     say, progress = notifier(quiet, verbose), make_progress(quiet)
@@ -128,9 +131,6 @@ def demo(
     The network is the best trained one of the network store, else of the installed packages, and names two
     photographs too; without any it has random weights. Nothing is downloaded.
     """
-    from fc7.classify.commands.demo import run_demo
-    from fc7.classify.commands.demo_text import demo_report
-
     summary = run_demo(folder, seed, force=force, say=notifier(quiet, verbose), progress=make_progress(quiet))
     if not quiet:
         typer.echo(demo_report(summary))

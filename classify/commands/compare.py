@@ -10,12 +10,24 @@ import typer
 
 from fc7.classify.commands.evaluate import LabelsOption
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.classify.commands.texts.summaries import comparison_report
+from fc7.classify.kinds import COMPARISON
+from fc7.classify.predict.compare import compare_classifiers
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import (
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArguments,
+    VerboseOption,
+    existing,
+)
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import wrapped
+from fc7.models.outputs.csv_rows import write_table
 
 
 @unpacked
@@ -49,16 +61,10 @@ def compare(
         existing(model, f"make it with `{command_line('fit')}`")
     if features_b is not None:
         existing(features_b, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from fc7.classify.kinds import COMPARISON
-    from fc7.extract.call_inputs import guard_for
 
     read = (first, second, features_b, corrected.corrections)
     guard = guard_for(list(inputs), *read, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
-    from fc7.classify.commands.texts.summaries import comparison_report
-    from fc7.classify.predict.compare import compare_classifiers
-    from fc7.extract.options import RunOptions
-    from fc7.models.outputs.csv_rows import write_table
 
     comparison = compare_classifiers(
         first,

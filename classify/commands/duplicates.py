@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.classify.commands.texts.duplicates_text import (
+    duplicates_csv,
+    duplicates_json,
+    duplicates_report,
+    folders_of,
+)
+from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
+from fc7.classify.gallery.copies import copy_from_cache, new_folder
+from fc7.classify.kinds import DUPLICATES
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, VerboseOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
@@ -57,21 +66,11 @@ def duplicates(
     its column label edited, is one for fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from fc7.classify.kinds import DUPLICATES
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv_file is None else guard.claim(csv_file, DUPLICATES, "--csv")
-    from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
-    from fc7.classify.commands.texts.duplicates_text import (
-        duplicates_csv,
-        duplicates_json,
-        duplicates_report,
-        folders_of,
-    )
-    from fc7.classify.fit.duplicates_of_cache import duplicates_of_cache
 
     progress = make_progress(quiet)
     found = duplicates_of_cache(

@@ -10,8 +10,20 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.classify.commands.texts.summaries import evaluation_json, evaluation_report
+from fc7.classify.kinds import EVALUATION
+from fc7.classify.predict.evaluate import evaluate_images
+from fc7.classify.predict.evaluation_csv import write_evaluation
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import (
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArguments,
+    VerboseOption,
+    existing,
+)
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
@@ -58,15 +70,9 @@ def evaluate(
     classifier learned from are told by their content; --held-out leaves them out.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from fc7.classify.kinds import EVALUATION
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(list(inputs), model, corrected.corrections, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
-    from fc7.classify.commands.texts.summaries import evaluation_json, evaluation_report
-    from fc7.classify.predict.evaluate import evaluate_images
-    from fc7.classify.predict.evaluation_csv import write_evaluation
-    from fc7.extract.options import RunOptions
 
     evaluation = evaluate_images(
         list(inputs),

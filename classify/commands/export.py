@@ -8,9 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.classify.export.browser import export_browser
+from fc7.classify.export.card import write_card
+from fc7.classify.export.export import example_of, export_full
+from fc7.classify.kinds import CARD, FULL, SKOPS
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, VerboseOption, existing
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 
@@ -71,8 +76,6 @@ def export(
     else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from fc7.classify.kinds import CARD, FULL, SKOPS
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(images or (), model, cache=features, force=force)
     path = output or (None if example or card else _DEFAULTS[form])
@@ -80,14 +83,11 @@ def export(
     if path is not None and form != "browser":
         out = guard.claim(path, FULL if form == "onnx" else SKOPS)
     card_out = None if card is None else guard.claim(card, CARD, "--card")
-    from fc7.classify.classifier.artifact import load_classifier
 
     classifier = load_classifier(model)
     done: dict[str, object] = {}
     said: list[str] = []
     if path is not None and form == "browser":
-        from fc7.classify.export.browser import export_browser
-
         page = export_browser(
             classifier,
             path,
@@ -100,14 +100,13 @@ def export(
         done |= page.full.to_json() | {"folder": str(page.folder), "size": page.size}
         said.append(page.describe())
     elif out is not None and form == "skops":
+        # scikit-learn takes a second, and no other form needs it.
         from fc7.classify.export.skops_file import write_skops
 
         lost = write_skops(classifier, out)
         done |= {"files": [str(path)], "lost": lost}
         said += [*lost, f"wrote {path}"]
     elif out is not None:
-        from fc7.classify.export.export import export_full
-
         exported = export_full(
             classifier,
             out,
@@ -120,13 +119,9 @@ def export(
         done |= exported.to_json()
         said.append(exported.describe())
     if card_out is not None:
-        from fc7.classify.export.card import write_card
-
         done["card"] = str(write_card(classifier, card_out))
         said.append(f"wrote {card}")
     if example:
-        from fc7.classify.export.export import example_of
-
         typer.echo(example_of(classifier, output or _DEFAULTS["onnx"]), nl=False)
     # With --example the script is stdout, and what is said besides must not be.
     if as_json:

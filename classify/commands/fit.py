@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fc7.classify.advice.after_fit import after_fit
+from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.commands.model_option import DEFAULT_MODEL
 from fc7.classify.commands.options import (
     ClassWeightArgument,
@@ -20,8 +22,12 @@ from fc7.classify.commands.options import (
     SplitArguments,
     fit_options,
 )
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.classify.commands.texts.fit_text import advice_report, fit_json, fit_report
+from fc7.classify.data.load import EVERY_LAYER
+from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.kinds import CLASSIFIER, SPLIT
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, VerboseOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
@@ -96,16 +102,10 @@ def fit(
         corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from fc7.classify.kinds import CLASSIFIER, SPLIT
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, keep_split, corrected.corrections, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
-    from fc7.classify.advice.after_fit import after_fit
-    from fc7.classify.commands.texts.fit_text import advice_report, fit_json, fit_report
-    from fc7.classify.data.load import EVERY_LAYER
-    from fc7.classify.fit.from_cache import fit_cache
 
     result = fit_cache(
         features,
@@ -133,7 +133,6 @@ def fit(
 
 def _split_of(model: Path) -> SplitRecord:
     existing(model, "give a classifier that fit wrote")
-    from fc7.classify.classifier.artifact import load_classifier
 
     split = load_classifier(model).split
     if split is None:

@@ -7,15 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from fc7.extract.commands.cache import ForceOption
+from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predict.imagenet import imagenet_images
+from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.extract import AddressedCommand
 from fc7.extract.commands.options import (
+    ForceOption,
     NetworkOption,
     PreprocessArguments,
     QuietOption,
     RunArguments,
     VerboseOption,
 )
+from fc7.extract.options import ExtractOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted
@@ -41,14 +45,9 @@ def imagenet(
 
     An image that cannot be read is a line with its reason, and the exit code is 1.
     """
-    from fc7.classify.kinds import PREDICTIONS
-    from fc7.extract.call_inputs import guard_for
-
     out = None
     if output is not None and str(output) != "-":
         out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
-    from fc7.classify.predict.imagenet import imagenet_images
-    from fc7.extract.options import ExtractOptions
 
     options = ExtractOptions(
         network=network,

@@ -18,12 +18,17 @@ from fc7.classify.commands.options import (
     SplitArguments,
     fit_options,
 )
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, VerboseOption
+from fc7.classify.commands.texts.summaries import learning_curve_report
+from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
+from fc7.classify.kinds import CURVE
+from fc7.classify.predict.same_truth import other_truth_beside
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, VerboseOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import wrapped
+from fc7.models.outputs.csv_rows import write_table
 
 
 @unpacked
@@ -63,15 +68,9 @@ def learning_curve(
         corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from fc7.classify.kinds import CURVE
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
-    from fc7.classify.commands.texts.summaries import learning_curve_report
-    from fc7.classify.fit.learning_curve_from_cache import learning_curve_of_cache
-    from fc7.classify.predict.same_truth import other_truth_beside
-    from fc7.models.outputs.csv_rows import write_table
 
     curve = learning_curve_of_cache(
         features, options, layer=layer or None, repeats=repeats, progress=make_progress(quiet)

@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
+from fc7.classify.active_learning.next_images import next_images
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption
+from fc7.classify.commands.texts.next_text import next_json, next_text, write_next_csv
+from fc7.classify.gallery.next_sheet import write_next_sheet
+from fc7.classify.kinds import NEXT, NEXT_SHEET
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
@@ -58,14 +62,10 @@ def next_(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     if model is not None:
         existing(model, f"make it with `{command_line('fit')}`, or leave out -m")
-    from fc7.classify.kinds import NEXT, NEXT_SHEET
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, model, corrected.corrections, force=force)
     csv_out = None if table is None else guard.claim(table, NEXT, "--csv")
     html_out = None if html is None else guard.claim(html, NEXT_SHEET, "--html", makes_folder=True)
-    from fc7.classify.active_learning.next_images import next_images
-    from fc7.classify.commands.texts.next_text import next_json, next_text, write_next_csv
 
     progress = make_progress(quiet)
     chosen = next_images(
@@ -73,8 +73,6 @@ def next_(
     )
     wrote = [] if csv_out is None else [f"wrote {write_next_csv(chosen, csv_out)}"]
     if html_out is not None:
-        from fc7.classify.gallery.next_sheet import write_next_sheet
-
         wrote.append(write_next_sheet(chosen, features, html_out, progress).describe())
     typer.echo(
         json.dumps(next_json(chosen), ensure_ascii=False, indent=2) if as_json else wrapped(next_text(chosen))

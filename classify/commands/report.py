@@ -11,8 +11,9 @@ import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import QuietOption
+from fc7.classify.kinds import PLOTS, REPORT
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, QuietOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line, pip_install
@@ -49,8 +50,6 @@ def report(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from fc7.classify.kinds import PLOTS, REPORT
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(images or (), model, corrected.corrections, cache=features, force=force)
     out = guard.claim(output, REPORT, makes_folder=True)

@@ -9,10 +9,22 @@ from typing import Annotated
 import typer
 
 from fc7.classify.commands.options import CorrectionsArguments
-from fc7.extract.commands.cache import ForceOption, existing
+from fc7.classify.commands.texts.similar_text import similar_json, similar_text, write_similar_csv
+from fc7.classify.gallery.similar_sheet import write_similar_sheet
+from fc7.classify.kinds import SIMILAR, SIMILAR_SHEET
+from fc7.classify.similar.similar import similar_images
+from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.extract import AddressedCommand
-from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.extract.commands.options import (
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArguments,
+    VerboseOption,
+    existing,
+)
 from fc7.extract.kinds import FEATURE_CACHE
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
@@ -72,15 +84,10 @@ def similar(
             f"only the feature cache {features} was found; give what to look for before it: "
             f"`{command_line('similar', 'photo.jpg', str(features))}`"
         )
-    from fc7.classify.kinds import SIMILAR, SIMILAR_SHEET
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for(images, features, corrected.corrections, force=force)
     csv_out = None if table is None else guard.claim(table, SIMILAR, "--csv")
     html_out = None if html is None else guard.claim(html, SIMILAR_SHEET, "--html", makes_folder=True)
-    from fc7.classify.commands.texts.similar_text import similar_json, similar_text, write_similar_csv
-    from fc7.classify.similar.similar import similar_images
-    from fc7.extract.options import RunOptions
 
     progress = make_progress(quiet)
     found = similar_images(
@@ -96,8 +103,6 @@ def similar(
     )
     wrote = [] if csv_out is None else [f"wrote {write_similar_csv(found, csv_out)}"]
     if html_out is not None:
-        from fc7.classify.gallery.similar_sheet import write_similar_sheet
-
         wrote.append(write_similar_sheet(found, html_out, progress).describe())
     typer.echo(
         json.dumps(similar_json(found), ensure_ascii=False, indent=2) if as_json else similar_text(found)

@@ -15,8 +15,14 @@ from fc7.classify.commands.options import (
     SelectionArguments,
     parse_C,
 )
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption
+from fc7.classify.commands.texts.suspects_text import suspects_json, suspects_text, write_suspects_csv
+from fc7.classify.fit.result import FitOptions
+from fc7.classify.fit.suspects_from_cache import cache_suspects
+from fc7.classify.gallery.copies import copy_from_cache, new_folder
+from fc7.classify.kinds import SUSPECTS
+from fc7.classify.predict.same_truth import other_truth_beside
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, existing
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
@@ -73,18 +79,11 @@ def suspects(
     (empty takes the image out), and give that file to fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-    from fc7.classify.kinds import SUSPECTS
-    from fc7.extract.call_inputs import guard_for
 
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if table is None else guard.claim(table, SUSPECTS, "--csv")
-    from fc7.classify.gallery.copies import copy_from_cache, new_folder
 
     folder = None if copy is None else new_folder(copy, "--copy")
-    from fc7.classify.commands.texts.suspects_text import suspects_json, suspects_text, write_suspects_csv
-    from fc7.classify.fit.result import FitOptions
-    from fc7.classify.fit.suspects_from_cache import cache_suspects
-    from fc7.classify.predict.same_truth import other_truth_beside
 
     options = FitOptions(
         C=parse_C(C),

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
-from fc7.extract.commands.cache import ForceOption, existing
-from fc7.extract.commands.options import JsonOption, QuietOption, RunArguments, VerboseOption
+from fc7.classify.kinds import WATCHED
+from fc7.classify.watch.watch import WatchOptions, watch_folder
+from fc7.extract.call_inputs import guard_for
+from fc7.extract.commands.options import (
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    RunArguments,
+    VerboseOption,
+    existing,
+)
+from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
@@ -49,10 +59,6 @@ def watch(
     line.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-    from fc7.classify.kinds import WATCHED
-    from fc7.classify.watch.watch import WatchOptions, watch_folder
-    from fc7.extract.call_inputs import guard_for
-    from fc7.extract.options import RunOptions
 
     out = guard_for([folder], model, force=force).claim(output, WATCHED, makes_folder=True)
     say = notifier(quiet, verbose)

@@ -12,6 +12,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export.check_images import CheckImages
 from fc7.classify.predict.score import score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
+from fc7.extract.images.decode import prepare
 from fc7.extract.options import RunOptions
 from fc7.extract.records import Listing
 from fc7.extract.worker.read_ahead import Care
@@ -74,8 +75,6 @@ def predictions_of_file(
     engine: Engine, written: Written, listing: Listing, ours: Predictions, spec: PreprocessSpec, care: Care
 ) -> Predictions:
     """Those of the file to the same images: one image alone, then batches, as far as it takes any."""
-    from fc7.extract.images.decode import prepare
-
     wanted = set(ours.paths)
     pixels = []
     for ref in listing.images:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.extract.cache.reader import CacheReader
+from fc7.extract.drawn.shapes import CLASSES, SIDE, draw_shape
 from fc7.extract.images.geometry import sample
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import ImageRef, Listing, Pixels
@@ -92,7 +93,6 @@ class _Drawn:
     name = _DRAWN_NAME
 
     def read(self, ref: ImageRef) -> Pixels:
-        from fc7.extract.drawn.shapes import CLASSES, SIDE, draw_shape
 
         number = int(ref.locator)
         rng = np.random.Generator(np.random.PCG64(number))

@@ -11,6 +11,7 @@ from fc7.classify.gallery.page import Sheet
 from fc7.classify.gallery.sheet import write_sheet
 from fc7.classify.predict.predictions import Prediction, shown_root
 from fc7.classify.report.thumbnails import Originals, find_originals
+from fc7.extract.cache.reader import CacheReader
 from fc7.extract.records import Listing
 from fc7.models.common.progress import Progress
 from fc7.models.outputs.outputs import Output
@@ -109,7 +110,6 @@ def originals_of(inputs: Listing | Path) -> Originals:
     if isinstance(inputs, Listing):
         root = shown_root(inputs)
         return Originals({root + ref.path: ref for ref in inputs.images})
-    from fc7.extract.cache.reader import CacheReader
 
     with CacheReader(inputs) as reader:
         return find_originals(reader.header.roots, (), inputs)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from fc7.classify.gallery.names import FreeNames, safe_names
 from fc7.classify.report.thumbnails import Originals, find_originals, read_original
+from fc7.extract.cache.reader import CacheReader
+from fc7.extract.drawn.drawing import png_bytes
 from fc7.extract.inputs.places.addresses import is_address
 from fc7.extract.inputs.places.folders import FolderOrigin
 from fc7.extract.records import ImageRef
@@ -115,8 +117,6 @@ def copy_from_cache(
     Fc7Error
         If a copy cannot be written.
     """
-    from fc7.extract.cache.reader import CacheReader
-
     with CacheReader(features) as reader:
         columns, roots = reader.columns(), reader.header.roots
     sha256 = dict(zip(columns.path, columns.sha256, strict=True))
@@ -186,7 +186,6 @@ def _read(originals: Originals, wanted: Sorted) -> tuple[ImageRef, bytes, str]:
     ref, data = read_original(originals, wanted.path, wanted.sha256)
     if isinstance(data, bytes):
         return ref, data, ""
-    from fc7.extract.drawn.drawing import png_bytes
 
     return ref, png_bytes(data), ".png"
 

@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from fc7.extract.commands.options import DeviceOption, JsonOption, PrecisionOption, QuietOption, VerboseOption
+from fc7.extract.options import RunOptions
 from fc7.models.common.progress import make_progress, notifier
+from fc7.models.common.terminal import wrapped
 
 
 def quantize(
@@ -42,9 +44,7 @@ def quantize(
     with -q too.
     """
     from fc7.classify.quantise.quantise_network import quantise_network
-    from fc7.extract.options import RunOptions
     from fc7.extract.quantise.network import QuantiseOptions
-    from fc7.models.common.terminal import wrapped
 
     report = quantise_network(
         name,

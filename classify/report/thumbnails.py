@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fc7.extract.drawn.drawing import jpeg_bytes
+from fc7.extract.images.decode import shrink
+from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import ImageRef, Pixels
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.errors import Fc7Error, ImageError
@@ -71,8 +74,6 @@ def find_originals(roots: Sequence[str], given: Sequence[str], cache: Path) -> O
     cache : Path
         Relative roots are looked for from the current folder, then from the cache's.
     """
-    from fc7.extract.inputs.listing import list_inputs
-
     asked = [list(given)] if given else [list(roots), [str(cache.parent / root) for root in roots]]
     problem = ""
     for places in asked:
@@ -139,8 +140,6 @@ def make_thumbnails(
 
 
 def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
-    from fc7.extract.drawn.drawing import jpeg_bytes
-    from fc7.extract.images.decode import shrink
 
     try:
         pixels = shrink(read_original(originals, path, sha256)[1], SIDE)

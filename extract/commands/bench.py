@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fc7.extract.commands.options import DeviceOption, JsonOption, PrecisionOption, QuietOption
+from fc7.extract.engine.bench import bench_networks, bench_rows, bench_table
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
 
@@ -31,8 +32,6 @@ def bench(
     decoding left out; PEAK MB the most memory that process held, a graphics card's not counted. The
     measurements are kept in the network store, and `models list` and `models show` tell them from then on.
     """
-    from fc7.extract.engine.bench import bench_networks, bench_rows, bench_table
-
     benched = bench_networks(
         names or [],
         make_progress(quiet),

@@ -1,4 +1,7 @@
-"""The commands `cache info | verify | merge | to-npz | to-parquet`."""
+"""The commands `cache info | verify | merge | to-npz | to-parquet`.
+
+What writes a cache is loaded by those that do: `cache info` is often asked, and of nothing but the header.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,13 @@ from typing import Annotated
 
 import typer
 
-from fc7.models.common.errors import UsageError
-from fc7.models.common.files import refuse_pipe
+from fc7.extract.cache.info import describe
+from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, existing
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress
 from fc7.models.common.terminal import counted
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A feature cache that extract made.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
-
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace what stands at an output, but never an input.")
-]
-
-
-def existing(path: Path, way_out: str) -> Path:
-    """`path`, if there is something under it.
-
-    Raises
-    ------
-    UsageError
-        Else; naming a file that is not there is a wrong call, not failed work. Nor is a pipe any.
-    """
-    if not path.exists():
-        raise UsageError(f"{path}: no such file; {way_out}")
-    refuse_pipe(path)
-    return path
 
 
 def _existing_cache(path: Path) -> Path:
@@ -44,8 +27,6 @@ def _existing_cache(path: Path) -> Path:
 
 def info(file: CacheArgument = Path("features.h5"), as_json: JsonOption = False) -> None:
     """Describe a feature cache: network, layers, rows, labels, failures, how each run made it."""
-    from fc7.extract.cache.info import describe
-
     found = describe(_existing_cache(file))
     typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) if as_json else found.text())
 
@@ -102,9 +83,9 @@ def to_npz(
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as NumPy arrays, for tools that do not read HDF5."""
-    from fc7.extract.cache.npz import to_npz as convert
+    from fc7.extract.cache.npz import to_npz as write_npz
 
-    rows = convert(_existing_cache(file), output, layer or None, force=force)
+    rows = write_npz(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
         typer.echo(f"wrote {output}: {counted(rows, 'row')}")
 
@@ -119,8 +100,8 @@ def to_parquet(
     quiet: QuietOption = False,
 ) -> None:
     """Write features and columns as a Parquet file, for Spark, DuckDB, Polars and pandas."""
-    from fc7.extract.cache.parquet import to_parquet as convert
+    from fc7.extract.cache.parquet import to_parquet as write_parquet
 
-    rows = convert(_existing_cache(file), output, layer or None, force=force)
+    rows = write_parquet(_existing_cache(file), output, layer or None, force=force)
     if not quiet:
         typer.echo(f"wrote {output}: {counted(rows, 'row')}")

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import typer
 import typer.core
 
-from fc7.extract.commands.cache import ForceOption
+from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.options import (
     ClusterArguments,
+    ForceOption,
     JsonOption,
     NetworkOption,
     PreprocessArguments,
@@ -19,10 +20,16 @@ from fc7.extract.commands.options import (
     RunArguments,
     VerboseOption,
 )
+from fc7.extract.commands.ray_option import with_addresses
+from fc7.extract.kinds import FAILURES, FEATURE_CACHE
+from fc7.extract.options import ExtractOptions
+from fc7.extract.pipeline import extract_features
+from fc7.extract.summary import failed_text, summary_json, summary_text, write_failures_csv
 from fc7.models.common.command_table import SectionedCommand, parsed_by, unpacked
 from fc7.models.common.errors import Fc7Error, UsageError
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted, wrapped
+from fc7.models.store.default import shown_default
 
 
 class AddressedCommand(SectionedCommand):
@@ -30,14 +37,10 @@ class AddressedCommand(SectionedCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give a bare ``--ray`` its address."""
-        from fc7.extract.commands.ray_option import with_addresses
-
         return super().parse_args(ctx, with_addresses(args))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Say which network is the default here and now."""
-        from fc7.models.store.default import shown_default
-
         for option in self.params:
             if option.name == "network" and isinstance(option, typer.core.TyperOption):
                 option.help = f"{option.help} Default: {shown_default()}."
@@ -134,15 +137,10 @@ def extract(
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
-    from fc7.extract.call_inputs import guard_for
-    from fc7.extract.kinds import FAILURES, FEATURE_CACHE
 
     guard = guard_for(list(images or ()), labels=labels, force=force)
     out = guard.claim(output, FEATURE_CACHE)
     failures_out = None if failures_csv is None else guard.claim(failures_csv, FAILURES, "--failures-csv")
-    from fc7.extract.options import ExtractOptions
-    from fc7.extract.pipeline import extract_features
-    from fc7.extract.summary import failed_text, summary_json, summary_text, write_failures_csv
 
     options = ExtractOptions(
         network=network,
@@ -184,6 +182,7 @@ def shapes(
     quiet: QuietOption = False,
 ) -> None:
     """Draw a small image set to try everything on: four shapes, 227x227 JPEGs on black."""
+    # It brings Pillow, which an extraction with nothing to do does not need.
     from fc7.extract.drawn.shapes import make_shapes
 
     summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)

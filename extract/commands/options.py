@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
+from fc7.extract.options import ClusterOptions
 from fc7.models.common.errors import UsageError
+from fc7.models.common.files import refuse_pipe
 from fc7.models.store.preprocess_flags import read, resizing
-
-if TYPE_CHECKING:
-    from fc7.extract.options import ClusterOptions
 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say more: the device, the solver, thresholds.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace what stands at an output, but never an input.")
+]
 NetworkOption = Annotated[
     str | None, typer.Option(help="A network of `models list` or an imported one.", metavar="NAME")
 ]
@@ -103,7 +106,6 @@ class ClusterArguments:
             if self.workers is not None or self.gpus_per_worker is not None:
                 raise UsageError("--workers and --gpus-per-worker are for a cluster; add --ray")
             return None
-        from fc7.extract.options import ClusterOptions
 
         return ClusterOptions(self.ray, self.workers, self.gpus_per_worker)
 
@@ -145,3 +147,17 @@ class PreprocessArguments:
         if self.crops is not None:
             changes["crops"] = self.crops
         return changes
+
+
+def existing(path: Path, way_out: str) -> Path:
+    """`path`, if there is something under it.
+
+    Raises
+    ------
+    UsageError
+        Else; naming a file that is not there is a wrong call, not failed work. Nor is a pipe any.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; {way_out}")
+    refuse_pipe(path)
+    return path
