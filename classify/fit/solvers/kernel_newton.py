@@ -20,6 +20,9 @@ _STEPS = 100
 _SEARCH_STEPS = 40
 # Length of the gradient against that at zero: what is left after a step to the optimum is rounding.
 TOLERANCE = 1e-8
+# Or against the rounding of the sums that it is made of, a few units for each row, where the gradient at zero is
+# nothing but that: of rows that are all alike in classes that weigh the same, say.
+_ROUNDING = 8 * np.finfo(np.float64).eps
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -52,13 +55,16 @@ def solve(
         Newton steps of the one that took most.
     """
     found, solved = start.copy(), np.zeros(len(which), np.bool_)
-    scale = _square(kernel, which, 2 * costs * signs)
+    least = TOLERANCE**2 * _square(kernel, which, 2 * costs * signs)
+    lengths = np.sqrt(np.diagonal(kernel, axis1=1, axis2=2))[which]
+    rounding = _ROUNDING * (8 + kernel.shape[1]) * (2 * costs * lengths).sum(axis=1)
+    least = np.maximum(least, rounding**2)
     live = np.arange(len(which))
     b, values = found, _times(kernel, which, start)
     for steps in range(_STEPS + 1):
         s, c = signs[live], costs[live]
         residual = b - _pull(values, s, c)
-        short = _square(kernel, which[live], residual) <= TOLERANCE**2 * scale[live]
+        short = _square(kernel, which[live], residual) <= least[live]
         found[live] = b
         solved[live[short]] = True
         if short.all() or steps == _STEPS:

@@ -51,6 +51,17 @@ def test_no_solver_of_scikit_learn_finds_a_lower_objective(
         assert ours <= theirs * (1 + 1e-7)
 
 
+@pytest.mark.parametrize("n", [4, 600])
+def test_rows_that_are_all_alike_have_an_optimum_too(n: int) -> None:
+    """By symmetry it is 0 where both classes weigh the same, which the gradient says to rounding only."""
+    X, y = np.ones((n, 1), np.float32), (np.arange(n) % 4 > 0).astype(np.intp)
+    weights = class_weights(y, np.ones((n, 1), bool), 2, "balanced")
+    fitted = fit_few_rows(X, y, 1.0, weights)
+    assert fitted.converged
+    np.testing.assert_allclose(fitted.coef, 0, atol=1e-6)
+    np.testing.assert_allclose(fitted.intercept, 0, atol=1e-6)
+
+
 def test_an_svm_of_two_rows_is_the_one_found_by_hand() -> None:
     # x = 1 and -1 and C = 1: by symmetry b = 0, and w^2 / 2 + 2 (1 - w)^2 is least at w = 4 / 5.
     X, y = np.array([[-1.0], [1.0]], np.float32), np.array([0, 1])
