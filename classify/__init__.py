@@ -11,16 +11,24 @@ if TYPE_CHECKING:
     from fc7.classify.fit.estimator import FeatureClassifier as FeatureClassifier
     from fc7.classify.fit.fit import FitOptions as FitOptions
     from fc7.classify.fit.fit import fit_classifier as fit_classifier
+    from fc7.classify.fit.from_cache import CachedLayer as CachedLayer
     from fc7.classify.fit.from_cache import fit_cache as fit_cache
+    from fc7.classify.image_columns import ImageColumns as ImageColumns
     from fc7.classify.network_choice.choose_network import ChoiceOptions as ChoiceOptions
     from fc7.classify.network_choice.choose_network import choose_network as choose_network
+    from fc7.classify.predict.options import ClassifyOptions as ClassifyOptions
     from fc7.classify.predict.predict import classify_images as classify_images
+    from fc7.classify.similar.similar import SimilarOptions as SimilarOptions
     from fc7.classify.similar.similar import similar_images as similar_images
 
 __all__ = [
+    "CachedLayer",
     "ChoiceOptions",
+    "ClassifyOptions",
     "FeatureClassifier",
     "FitOptions",
+    "ImageColumns",
+    "SimilarOptions",
     "choose_network",
     "classify_images",
     "fit_cache",
@@ -32,6 +40,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "SimilarOptions": "fc7.classify.similar.similar",
+    "ImageColumns": "fc7.classify.image_columns",
+    "ClassifyOptions": "fc7.classify.predict.options",
+    "CachedLayer": "fc7.classify.fit.from_cache",
     "FeatureClassifier": "fc7.classify.fit.estimator",
     "ChoiceOptions": "fc7.classify.network_choice.choose_network",
     "FitOptions": "fc7.classify.fit.fit",

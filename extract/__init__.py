@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fc7.extract.cache.reader import load_features as load_features
+    from fc7.extract.engine.importing import ImportOptions as ImportOptions
     from fc7.extract.engine.importing import import_network as import_network
     from fc7.extract.options import ExtractOptions as ExtractOptions
     from fc7.extract.pipeline import extract_features as extract_features
 
-__all__ = ["ExtractOptions", "extract_features", "import_network", "load_features"]
+__all__ = ["ExtractOptions", "ImportOptions", "extract_features", "import_network", "load_features"]
 
 _HOMES = {
     "ExtractOptions": "fc7.extract.options",
+    "ImportOptions": "fc7.extract.engine.importing",
     "extract_features": "fc7.extract.pipeline",
     "import_network": "fc7.extract.engine.importing",
     "load_features": "fc7.extract.cache.reader",

@@ -232,7 +232,7 @@ def import_file(
     one that does not run, gives NaN or the same for every image, draws at random or lets an image's features
     depend on its batch is refused.
     """
-    from fc7.models.store.importing import import_network
+    from fc7.models.store.importing import ImportOptions, import_network
 
     began = time.monotonic()
     check_free(name, replace)
@@ -248,9 +248,7 @@ def import_file(
         interpolation=interpolation,
         antialias=antialias,
     )
-    network = import_network(
-        file,
-        name,
+    said = ImportOptions(
         arch=arch,
         preprocess=stated,
         layer=layer,
@@ -258,9 +256,8 @@ def import_file(
         prototxt=prototxt,
         mean=image,
         replace=replace,
-        notify=notifier(quiet),
-        trial=context.obj,
     )
+    network = import_network(file, name, said, notify=notifier(quiet), trial=context.obj)
     _say_done(f"imported from {file}", network, began, quiet)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import fc7
 from fc7.extract.drawn.shapes import make_shapes
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.importing import import_network as import_untried
 from tests.support import ROOT
 
@@ -54,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("FC7_HOME", "store")
         make_shapes("drawn", 8)
-        fc7.import_network("tiles.onnx", "tiles", preprocess="torch", layer="tiles")
+        fc7.import_network("tiles.onnx", "tiles", ImportOptions(preprocess="torch", layer="tiles"))
         fc7.extract_features(["drawn"], "features.h5", fc7.ExtractOptions(network="tiles"))
         fc7.fit_cache("features.h5", "classifier.onnx", fc7.FitOptions(head="svm", C=1.0))
     return folder

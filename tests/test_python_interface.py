@@ -13,10 +13,11 @@ import pytest
 
 from fc7.classify import FitOptions, classify_images, fit_classifier, load_classifier, save_classifier
 from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.predict.options import ClassifyOptions
 from fc7.extract import ExtractOptions, extract_features, load_features
 from fc7.extract.cache.reader import CacheReader
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import COLOURS, ROOT, lines_of, tiny_network, write_pictures
 from tests.test_pages import PAGES
 
@@ -25,7 +26,7 @@ from tests.test_pages import PAGES
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     file = tiny_network(tmp_path / "tiny.onnx")
-    import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding")
+    import_network(file, "tiny", ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
     return tmp_path
 
 
@@ -77,7 +78,8 @@ def test_rows_of_predictions_come_back_and_without_a_file_nothing_is_written(sto
         assert label == lines[path]["label"]
         assert f"{probabilities[done.classes.index(lines[path]['label_1'])]:.6f}" == lines[path]["score"]
         assert probabilities.sum() == pytest.approx(1)
-    assert classify_images([store / "imgs"], store / "c.onnx", keep_rows=False).rows == []
+    unkept = ClassifyOptions(keep_rows=False)
+    assert classify_images([store / "imgs"], store / "c.onnx", options=unkept).rows == []
 
 
 def test_the_pages_python_runs_as_printed(
@@ -134,7 +136,9 @@ def test_what_the_public_functions_give_shows_itself_in_one_line(store: Path) ->
     options = FitOptions(reject_precision=0.9, normalize="standard")
     fitted = fit_cache(store / "features.h5", store / "classifier.onnx", options)
     classified = classify_images([store / "imgs"], fitted.classifier, store / "predictions.csv")
-    network = import_network(store / "tiny.onnx", "two", preprocess=caffe_preprocess(), layer="embedding")
+    network = import_network(
+        store / "tiny.onnx", "two", ImportOptions(preprocess=caffe_preprocess(), layer="embedding")
+    )
     with CacheReader(store / "features.h5") as reader:
         columns = reader.columns()
     found = {

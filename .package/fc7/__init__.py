@@ -18,9 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from fc7.classify import CachedLayer as CachedLayer
     from fc7.classify import ChoiceOptions as ChoiceOptions
+    from fc7.classify import ClassifyOptions as ClassifyOptions
     from fc7.classify import FeatureClassifier as FeatureClassifier
     from fc7.classify import FitOptions as FitOptions
+    from fc7.classify import ImageColumns as ImageColumns
+    from fc7.classify import SimilarOptions as SimilarOptions
     from fc7.classify import choose_network as choose_network
     from fc7.classify import classify_images as classify_images
     from fc7.classify import fit_cache as fit_cache
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from fc7.classify import save_classifier as save_classifier
     from fc7.classify import similar_images as similar_images
     from fc7.extract import ExtractOptions as ExtractOptions
+    from fc7.extract import ImportOptions as ImportOptions
     from fc7.extract import extract_features as extract_features
     from fc7.extract import import_network as import_network
     from fc7.extract import load_features as load_features
@@ -37,10 +42,15 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CachedLayer",
     "ChoiceOptions",
+    "ClassifyOptions",
     "ExtractOptions",
     "FeatureClassifier",
     "FitOptions",
+    "ImageColumns",
+    "ImportOptions",
+    "SimilarOptions",
     "choose_network",
     "classify_images",
     "extract_features",

@@ -16,6 +16,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.load import one_layer
 from fc7.classify.data.matching import layer_for
 from fc7.classify.duplicates.find import find_duplicates
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.inputs.tables.corrections import Corrected, Corrections
 from fc7.models.common.errors import DataError, UsageError
@@ -198,9 +199,11 @@ def _pictures(
         found.X,
         rows,
         found.y[rows].tolist(),
-        [found.sha256[row] for row in rows],
-        found.groups[rows].tolist(),
-        found.thumbnails[rows],
+        ImageColumns(
+            sha256=[found.sha256[row] for row in rows],
+            groups=found.groups[rows].tolist(),
+            thumbnails=found.thumbnails[rows],
+        ),
         progress=progress,
     )
     pictures[rows] = pictures.max(initial=0) + 1 + alike.group

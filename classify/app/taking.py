@@ -18,16 +18,19 @@ def _classifier(files: AppFiles, out: Path, job: Job) -> None:
 
 
 def _full(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.export.check_images import CheckInputs
     from fc7.classify.export.export import export_full
 
-    classifier = load_classifier(files.model)
-    job.note(export_full(classifier, out, features=files.features, progress=job, notify=job.note).describe())
+    inputs = CheckInputs(features=files.features)
+    done = export_full(load_classifier(files.model), out, inputs, progress=job, notify=job.note)
+    job.note(done.describe())
 
 
 def _report(files: AppFiles, out: Path, job: Job) -> None:
-    from fc7.classify.report.make import make_report
+    from fc7.classify.report.make import ReportOptions, make_report
 
-    make_report(files.features, files.model, out, corrections=files.corrections_if_any, progress=job)
+    options = ReportOptions(corrections=files.corrections_if_any)
+    make_report(files.features, files.model, out, options, progress=job)
 
 
 def _card(files: AppFiles, out: Path, job: Job) -> None:
@@ -37,16 +40,19 @@ def _card(files: AppFiles, out: Path, job: Job) -> None:
 
 
 def _predictions(files: AppFiles, out: Path, job: Job) -> None:
+    from fc7.classify.predict.options import ClassifyOptions
     from fc7.classify.predict.predict import classify_images
 
-    classify_images([files.features], files.model, out, keep_rows=False, progress=job, notify=job.note)
+    options = ClassifyOptions(keep_rows=False)
+    classify_images([files.features], files.model, out, options, progress=job, notify=job.note)
 
 
 def _browser(files: AppFiles, out: Path, job: Job) -> None:
     from fc7.classify.export.browser import export_browser
+    from fc7.classify.export.check_images import CheckInputs
 
-    package, classifier = files.onnxruntime_web, load_classifier(files.model)
-    done = export_browser(classifier, out, package, features=files.features, progress=job, notify=job.note)
+    inputs, classifier = CheckInputs(features=files.features), load_classifier(files.model)
+    done = export_browser(classifier, out, files.onnxruntime_web, inputs, progress=job, notify=job.note)
     job.note(done.describe())
 
 

@@ -14,6 +14,7 @@ from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.classify.commands.texts.summaries import classify_json, classify_report, predictions_table
 from fc7.classify.gallery.after import WantedOutputs, show_predictions
 from fc7.classify.kinds import PREDICTIONS, SHEET
+from fc7.classify.predict.options import ClassifyOptions
 from fc7.classify.predict.predict import classify_images
 from fc7.extract.call_inputs import are_images, guard_for
 from fc7.extract.commands.extract import AddressedCommand
@@ -26,7 +27,6 @@ from fc7.extract.commands.options import (
     VerboseOption,
     existing,
 )
-from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
@@ -93,17 +93,14 @@ def classify(
 
     shown = WantedOutputs(sheet_out, sort_into, link)
     say, progress = notifier(quiet, verbose), make_progress(quiet)
-    summary = classify_images(
-        list(inputs),
-        model,
-        out,
+    options = ClassifyOptions(
+        **run.fields,
+        cluster=cluster.options,
         top_k=top_k,
         form=None if form == "auto" else form,
-        options=RunOptions(**run.fields, cluster=cluster.options),
         keep_rows=printed or as_json or shown.wanted,
-        progress=progress,
-        notify=say,
     )
+    summary = classify_images(list(inputs), model, out, options=options, progress=progress, notify=say)
     made = show_predictions(
         summary.predictions, summary.inputs, shown, f"{counted(len(inputs), 'input')}, {model}", progress
     )

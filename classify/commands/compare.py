@@ -13,6 +13,7 @@ from fc7.classify.commands.options import CorrectionsArguments
 from fc7.classify.commands.texts.summaries import comparison_report
 from fc7.classify.kinds import COMPARISON
 from fc7.classify.predict.compare import compare_classifiers
+from fc7.classify.predict.options import CompareOptions
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.options import (
     ForceOption,
@@ -22,7 +23,6 @@ from fc7.extract.commands.options import (
     VerboseOption,
     existing,
 )
-from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
@@ -66,17 +66,14 @@ def compare(
     guard = guard_for(list(inputs), *read, labels=labels, force=force)
     out = None if csv is None else guard.claim(csv, COMPARISON, "--csv", makes_folder=True)
 
-    comparison = compare_classifiers(
-        first,
-        second,
-        list(inputs),
+    options = CompareOptions(
+        **run.fields,
         second_inputs=None if features_b is None else [features_b],
         labels=labels,
         corrections=corrected.corrections,
-        options=RunOptions(**run.fields),
-        progress=make_progress(quiet),
-        notify=notifier(quiet, verbose),
     )
+    progress, say = make_progress(quiet), notifier(quiet, verbose)
+    comparison = compare_classifiers(first, second, list(inputs), options, progress=progress, notify=say)
     if out is not None:
         write_table(comparison.table(), out)
     if as_json:

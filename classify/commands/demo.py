@@ -14,7 +14,7 @@ import numpy as np
 from fc7.classify.fit.fit import FitOptions
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.kinds import CLASSIFIER, PREDICTIONS
-from fc7.classify.predict.imagenet import classifier_layer, imagenet_images
+from fc7.classify.predict.imagenet import ImagenetOptions, classifier_layer, imagenet_images
 from fc7.classify.predict.predict import classify_images
 from fc7.extract.cache.reader import CacheReader
 from fc7.extract.drawn.drawing import Tile, montage, save_png
@@ -237,7 +237,7 @@ def name_photographs(
     if not photographs:
         say("   left out: scikit-learn's sample photographs are not installed")
         return ()
-    options = ExtractOptions(network=network.name)
+    options = ImagenetOptions(network=network.name)
     predictions = imagenet_images(photographs, out, options, progress=progress, notify=say).out
     for line in _lines(predictions) if predictions is not None else ():
         say(f"   {Path(line['path']).name}: {line['error'] or _first_predictions(line)}")

@@ -14,6 +14,7 @@ from fc7.classify.commands.texts.summaries import evaluation_json, evaluation_re
 from fc7.classify.kinds import EVALUATION
 from fc7.classify.predict.evaluate import evaluate_images
 from fc7.classify.predict.evaluation_csv import write_evaluation
+from fc7.classify.predict.options import EvaluateOptions
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.options import (
     ForceOption,
@@ -23,7 +24,6 @@ from fc7.extract.commands.options import (
     VerboseOption,
     existing,
 )
-from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import unpacked
 from fc7.models.common.program import command_line
 from fc7.models.common.progress import make_progress, notifier
@@ -74,18 +74,16 @@ def evaluate(
     guard = guard_for(list(inputs), model, corrected.corrections, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
 
-    evaluation = evaluate_images(
-        list(inputs),
-        model,
+    options = EvaluateOptions(
+        **run.fields,
         labels=labels,
         group_by=group_by,
         label_by=label_by,
         held_out=held_out,
         corrections=corrected.corrections,
-        options=RunOptions(**run.fields),
-        progress=make_progress(quiet),
-        notify=notifier(quiet, verbose),
     )
+    progress, say = make_progress(quiet), notifier(quiet, verbose)
+    evaluation = evaluate_images(list(inputs), model, options, progress=progress, notify=say)
     written = write_evaluation(evaluation, tables) if tables is not None else []
     if as_json:
         typer.echo(json.dumps(evaluation_json(evaluation), ensure_ascii=False, indent=2))

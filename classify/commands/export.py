@@ -12,6 +12,7 @@ from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.commands.model_option import DEFAULT_MODEL, ModelOption
 from fc7.classify.export.browser import export_browser
 from fc7.classify.export.card import write_card
+from fc7.classify.export.check_images import CheckInputs
 from fc7.classify.export.export import example_of, export_full
 from fc7.classify.kinds import CARD, FULL, SKOPS
 from fc7.extract.call_inputs import guard_for
@@ -84,7 +85,7 @@ def export(
         out = guard.claim(path, FULL if form == "onnx" else SKOPS)
     card_out = None if card is None else guard.claim(card, CARD, "--card")
 
-    classifier = load_classifier(model)
+    classifier, inputs = load_classifier(model), CheckInputs(images or (), features)
     done: dict[str, object] = {}
     said: list[str] = []
     if path is not None and form == "browser":
@@ -92,8 +93,7 @@ def export(
             classifier,
             path,
             onnxruntime_web,
-            images=images or (),
-            features=features,
+            inputs,
             progress=make_progress(quiet),
             notify=notifier(quiet, verbose),
         )
@@ -110,8 +110,7 @@ def export(
         exported = export_full(
             classifier,
             out,
-            images=images or (),
-            features=features,
+            inputs,
             names=label_names,
             progress=make_progress(quiet),
             notify=notifier(quiet, verbose),

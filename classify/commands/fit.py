@@ -24,7 +24,7 @@ from fc7.classify.commands.options import (
 )
 from fc7.classify.commands.texts.fit_text import advice_report, fit_json, fit_report
 from fc7.classify.data.load import EVERY_LAYER
-from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.from_cache import CachedLayer, fit_cache
 from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.options import ForceOption, JsonOption, QuietOption, VerboseOption, existing
@@ -108,12 +108,10 @@ def fit(
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
 
     result = fit_cache(
-        features,
+        CachedLayer(features, layer or None, parse_bytes(memory)),
         out,
         wanted,
-        layer=layer or None,
         split_csv=split_out,
-        memory=parse_bytes(memory),
         progress=make_progress(quiet),
     )
     if quiet and not as_json:

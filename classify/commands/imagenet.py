@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fc7.classify.kinds import PREDICTIONS
-from fc7.classify.predict.imagenet import imagenet_images
+from fc7.classify.predict.imagenet import ImagenetOptions, imagenet_images
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.extract import AddressedCommand
 from fc7.extract.commands.options import (
@@ -19,7 +19,6 @@ from fc7.extract.commands.options import (
     RunArguments,
     VerboseOption,
 )
-from fc7.extract.options import ExtractOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.progress import make_progress, notifier
 from fc7.models.common.terminal import counted
@@ -49,20 +48,15 @@ def imagenet(
     if output is not None and str(output) != "-":
         out = guard_for(list(images), force=force).claim(output, PREDICTIONS)
 
-    options = ExtractOptions(
+    options = ImagenetOptions(
         network=network,
         **run.fields,
         preprocess=preprocess.changes,
-    )
-    summary = imagenet_images(
-        list(images),
-        out,
-        options,
         top_k=top_k,
         form=None if form == "auto" else form,
-        progress=make_progress(quiet),
-        notify=notifier(quiet, verbose),
     )
+    progress, say = make_progress(quiet), notifier(quiet, verbose)
+    summary = imagenet_images(list(images), out, options, progress=progress, notify=say)
     if not quiet:
         skipped = f", {len(summary.failures)} unreadable" if summary.failures else ""
         wrote = f"; wrote {summary.out}" if summary.out is not None else ""

@@ -56,7 +56,7 @@ def report(
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")
 
     try:
-        from fc7.classify.report.make import make_report
+        from fc7.classify.report.make import ReportOptions, make_report
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in ("matplotlib", "jinja2", "markupsafe"):
             raise
@@ -65,17 +65,14 @@ def report(
             f"{pip_install('fc7[report]')}"
         ) from exc
     say = notifier(quiet)
-    made = make_report(
-        features,
-        model,
-        out,
+    options = ReportOptions(
         images=images or (),
         plots=plots_out,
         corrections=corrected.corrections,
         tsne=tsne,
         command=shlex.join(["fc7", *sys.argv[1:]]),
-        progress=make_progress(quiet),
     )
+    made = make_report(features, model, out, options, progress=make_progress(quiet))
     for note in made.notes:
         say(note)
     if made.problem:

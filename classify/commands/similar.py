@@ -12,7 +12,7 @@ from fc7.classify.commands.options import CorrectionsArguments
 from fc7.classify.commands.texts.similar_text import similar_json, similar_text, write_similar_csv
 from fc7.classify.gallery.similar_sheet import write_similar_sheet
 from fc7.classify.kinds import SIMILAR, SIMILAR_SHEET
-from fc7.classify.similar.similar import similar_images
+from fc7.classify.similar.similar import SimilarOptions, similar_images
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.commands.extract import AddressedCommand
 from fc7.extract.commands.options import (
@@ -24,7 +24,6 @@ from fc7.extract.commands.options import (
     existing,
 )
 from fc7.extract.kinds import FEATURE_CACHE
-from fc7.extract.options import RunOptions
 from fc7.models.common.command_table import parsed_by, unpacked
 from fc7.models.common.errors import UsageError
 from fc7.models.common.program import command_line
@@ -90,17 +89,15 @@ def similar(
     html_out = None if html is None else guard.claim(html, SIMILAR_SHEET, "--html", makes_folder=True)
 
     progress = make_progress(quiet)
-    found = similar_images(
-        images,
-        features,
-        k,
+    options = SimilarOptions(
+        **run.fields,
+        k=k,
         layer=layer or None,
         corrections=corrected.corrections,
         approximate=approximate,
-        options=RunOptions(**run.fields),
-        progress=progress,
-        notify=notifier(quiet, verbose),
     )
+    say = notifier(quiet, verbose)
+    found = similar_images(images, features, options, progress=progress, notify=say)
     wrote = [] if csv_out is None else [f"wrote {write_similar_csv(found, csv_out)}"]
     if html_out is not None:
         wrote.append(write_similar_sheet(found, html_out, progress).describe())

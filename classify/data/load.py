@@ -10,6 +10,7 @@ import numpy as np
 
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.data.rows import Table, make_table
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.reader import CacheReader, FeatureSet
 from fc7.extract.inputs.tables.corrections import Corrections
@@ -94,11 +95,13 @@ def table_of(found: FeatureSet, *, given_split: bool = True) -> Table:
     return make_table(
         found.X,
         found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
-        splits=found.splits if given_split else None,
-        thumbnails=found.thumbnails,
+        ImageColumns(
+            paths=found.paths,
+            sha256=found.sha256,
+            groups=found.groups,
+            splits=found.splits if given_split else None,
+            thumbnails=found.thumbnails,
+        ),
         corrected=found.corrected,
     )
 

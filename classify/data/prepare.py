@@ -16,6 +16,7 @@ from fc7.classify.data.split import Split, column_split, stratified_split
 from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.data.split_values import SplitValues
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.label_names import in_order, natural_key
 from fc7.models.common.progress import Progress
 
@@ -143,9 +144,7 @@ def duplicates_of(table: Table, options: SplitOptions, progress: Progress | None
         table.X,
         table.rows,
         table.labels,
-        table.content,
-        table.groups,
-        table.thumbnails,
+        ImageColumns(sha256=table.content, groups=table.groups, thumbnails=table.thumbnails),
         cosine=cosine,
         progress=progress,
     )

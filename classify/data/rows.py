@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fc7.classify.image_columns import NOTHING_KNOWN, ImageColumns
 from fc7.extract.inputs.tables.corrections import Corrected
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import in_order
@@ -70,12 +71,8 @@ class Table:
 def make_table(
     X: ArrayLike | None,
     y: Sequence[Any] | NDArray[Any],
+    known: ImageColumns = NOTHING_KNOWN,
     *,
-    paths: Sequence[str] | None,
-    sha256: Sequence[str] | None,
-    groups: Sequence[str | None] | NDArray[np.str_] | None,
-    splits: Sequence[str | None] | NDArray[np.str_] | None,
-    thumbnails: NDArray[np.uint8] | None = None,
     corrected: Corrected | None = None,
 ) -> Table:
     """Check what was given and keep the labelled rows.
@@ -85,8 +82,10 @@ def make_table(
     X : array_like of shape (n, n_features), or None
         None where features stay where they are; the table's X then has no columns, and who reads them
         checks them.
-    y, paths, sha256, groups, splits, thumbnails
-        As `classify.fit.fit.fit_classifier`. Without X `paths` are needed.
+    y : sequence of n labels
+        As `classify.fit.fit.fit_classifier`.
+    known : ImageColumns
+        Without X its `paths` are needed.
     corrected : Corrected or None
         What was done to `y`.
 
@@ -100,9 +99,8 @@ def make_table(
     if X is not None and (features.ndim != 2 or 0 in features.shape):
         raise DataError(f"features of shape {features.shape} were found; give (n_images, n_features)")
     n = len(features)
-    columns = {"y": y, "paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
-    columns["thumbnails"] = thumbnails
-    for name, column in columns.items():
+    columns = {each.name: getattr(known, each.name) for each in fields(known)}
+    for name, column in {"y": y, **columns}.items():
         if column is not None and len(column) != n:
             raise DataError(f"{name} has {len(column)} entries for {n} rows of features; give one for each")
     labels = list(map(normal, _texts(y)))
@@ -119,19 +117,19 @@ def make_table(
         texts = _texts(column)
         return [texts[i] for i in rows]
 
-    content = labelled(sha256)
-    if content is None and paths is None:
+    content = labelled(known.sha256)
+    if content is None and known.paths is None:
         content = [hashlib.sha256(features[i].tobytes()).hexdigest() for i in rows]
-    words = [word.strip().lower() for word in labelled(splits) or []]
+    words = [word.strip().lower() for word in labelled(known.splits) or []]
     table = Table(
         X=features,
         rows=rows,
         labels=[labels[i] for i in rows],
-        paths=labelled(paths),
+        paths=labelled(known.paths),
         content=content,
-        groups=labelled(groups),
+        groups=labelled(known.groups),
         splits=words if any(words) else None,
-        thumbnails=None if thumbnails is None else thumbnails[rows],
+        thumbnails=None if known.thumbnails is None else known.thumbnails[rows],
         corrected=corrected,
     )
     check_finite(table.X, table.rows, table.name)

@@ -24,6 +24,7 @@ from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.greys import GreyDistances
 from fc7.classify.duplicates.groups import FEATURES, GREYS, Links, join_groups
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, SAME, Thresholds, calibrate
+from fc7.classify.image_columns import NOTHING_KNOWN, ImageColumns
 from fc7.extract.images.thumbnails import GREYS as N_GREYS
 from fc7.models.common.label_names import in_order
 from fc7.models.common.progress import Progress, Silent
@@ -131,9 +132,7 @@ def find_duplicates(
     X: NDArray[np.float32],
     rows: Rows,
     labels: Sequence[str],
-    content: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    thumbnails: NDArray[np.uint8] | None = None,
+    known: ImageColumns = NOTHING_KNOWN,
     *,
     cosine: float | None = None,
     progress: Progress | None = None,
@@ -147,12 +146,8 @@ def find_duplicates(
         Which rows of X; everything else counts within them.
     labels : sequence of n str
         Empty for none. Calibration uses them; grouping only against chains.
-    content : sequence of n str, or None
-        Content hashes, empty where unknown.
-    groups : sequence of n str, or None
-        Declared groups, empty where there is none: what is near inside them is no evidence of chance.
-    thumbnails : ndarray of shape (n, 96) or (n, 64), uint8, or None
-        As a cache holds them: zeros where there is none, 64 where no colours are known.
+    known : ImageColumns
+        `sha256`, `groups` and `thumbnails` of those rows are used.
     cosine : float or None
         The threshold of the features, and then thumbnails are not looked at; None calibrates it.
 
@@ -171,11 +166,12 @@ def find_duplicates(
     """
     progress = progress or Silent()
     classes, y = _coded(labels)
-    first = _first_of(content, len(rows))
+    groups, thumbnails = known.groups, known.thumbnails
+    first = _first_of(known.sha256, len(rows))
     different = np.flatnonzero(first == np.arange(len(rows)))
     distances = FeatureDistances(X, rows[different])
     own = y[different]
-    declared = _coded_or_alone(None if groups is None else [groups[i] for i in different.tolist()], own)
+    declared = _coded_or_alone(None if groups is None else [groups[i] or "" for i in different.tolist()], own)
     if cosine is None:
         thresholds = calibrate(distances, own, declared, len(classes))
     else:

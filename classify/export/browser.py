@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from pathlib import Path
 
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.export.check_images import DRAWN, CheckInputs
 from fc7.classify.export.export import Exported, export_full
 from fc7.classify.gallery.copies import new_folder
 from fc7.models.common.durable import explained, flush, room_beside
@@ -65,9 +66,8 @@ def export_browser(
     classifier: Classifier,
     folder: Path,
     onnxruntime_web: Path,
+    inputs: CheckInputs = DRAWN,
     *,
-    images: Sequence[str | Path] = (),
-    features: Path | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> BrowserExport:
@@ -79,7 +79,7 @@ def export_browser(
         New or empty; it is complete when ``index.html`` is in it.
     onnxruntime_web : Path
         The npm package of `VERSION`, unpacked, or the ``node_modules`` that it is in.
-    images, features
+    inputs : CheckInputs
         As `export_full`.
 
     Raises
@@ -94,14 +94,7 @@ def export_browser(
     dist = _package(onnxruntime_web)
     new_folder(folder, "-o")
     with explained(folder, "-o", ClassifierError), room_beside(folder) as room:
-        full = export_full(
-            classifier,
-            room / "full.onnx",
-            images=images,
-            features=features,
-            progress=progress,
-            notify=notify,
-        )
+        full = export_full(classifier, room / "full.onnx", inputs, progress=progress, notify=notify)
         if len(full.files) > 1:
             raise ClassifierError(
                 f"{folder}: network and classifier have {full.size / 1e9:.1f} GB, and a browser takes 2 GiB "

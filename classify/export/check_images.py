@@ -38,28 +38,40 @@ class CheckImages:
     source: str
 
 
-def check_images(
-    images: Sequence[str | Path],
-    features: Path | None,
-    classifier: Classifier,
-    notify: Notify,
-) -> CheckImages:
-    """Those given; else those that a cache of the classifier's features was made from; else drawn ones.
+@dataclass(frozen=True, slots=True)
+class CheckInputs:
+    """Where images to try a file on may be found.
 
-    Parameters
+    Attributes
     ----------
     images : sequence of str or Path
         Whatever `extract` takes.
     features : Path or None
-        A features.h5. One of other features, or whose images are gone, is passed over.
+        A features.h5, for its images. One of other features, or whose images are gone, is passed over.
+    """
+
+    images: Sequence[str | Path] = ()
+    features: Path | None = None
+
+
+DRAWN = CheckInputs()
+"""Nowhere: they are drawn."""
+
+
+def check_images(inputs: CheckInputs, classifier: Classifier, notify: Notify) -> CheckImages:
+    """Those given; else those that a cache of the classifier's features was made from; else drawn ones.
+
+    Parameters
+    ----------
     notify : callable
         Is told why a cache was passed over.
 
     Raises
     ------
     UsageError, SourceError
-        If `images` holds none.
+        If `inputs.images` holds none.
     """
+    images, features = inputs.images, inputs.features
     if images:
         return CheckImages(_some(list_inputs(images)), ", ".join(map(str, images)))
     roots = _roots(features, classifier) if features is not None and features.is_file() else ()

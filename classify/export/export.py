@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from fc7.classify.classifier.artifact import to_bytes
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.export.check import TOLERANCE, compare, our_predictions, predictions_of_file
-from fc7.classify.export.check_images import check_images
+from fc7.classify.export.check_images import DRAWN, CheckInputs, check_images
 from fc7.classify.export.example import before_the_network, example_script
 from fc7.classify.kinds import FULL, FULL_ARRAYS, FULL_FORMAT
 from fc7.classify.predict.networks import find_network
@@ -104,9 +104,8 @@ class Exported:
 def export_full(
     classifier: Classifier,
     out: Destination = "full.onnx",
+    inputs: CheckInputs = DRAWN,
     *,
-    images: Sequence[str | Path] = (),
-    features: Path | None = None,
     names: bool = False,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
@@ -119,10 +118,8 @@ def export_full(
         Fitted on features of a network in the store.
     out : str, Path or Output
         A full.onnx that stands there is replaced.
-    images : sequence of str or Path
+    inputs : CheckInputs
         What to try it on; see `classify.export.check_images.check_images` for what is taken without any.
-    features : Path or None
-        A features.h5 whose images it may be tried on.
     names : bool
         Add the output ``name``: the label as a text.
     notify : callable
@@ -143,13 +140,13 @@ def export_full(
     """
     from fc7.extract.engine.engine import open_file
 
-    out = guard_for(images, cache=features, again=True).claim(out, FULL)
+    out = guard_for(inputs.images, cache=inputs.features, again=True).claim(out, FULL)
     arrays, progress = out.beside(".data", FULL_ARRAYS), progress or Silent()
     target = out.place.target
     stored, spec, layer = find_network(classifier.identity, progress, notify)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
-    sample = check_images(images, features, classifier, notify)
+    sample = check_images(inputs, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
             loaded(lambda: _fused(classifier, stored.graph_path, spec, layer, names=names)),

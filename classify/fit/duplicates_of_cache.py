@@ -12,6 +12,7 @@ from fc7.classify.data.load import one_layer
 from fc7.classify.data.options import parse_cosine
 from fc7.classify.data.rows import check_finite
 from fc7.classify.duplicates.find import Duplicates, Pair, find_duplicates
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import FeatureSet
 from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.progress import Progress
@@ -90,9 +91,7 @@ def duplicates_of_cache(
         cache.X,
         rows,
         cache.y.tolist(),
-        cache.sha256,
-        cache.groups.tolist(),
-        cache.thumbnails,
+        ImageColumns(sha256=cache.sha256, groups=cache.groups.tolist(), thumbnails=cache.thumbnails),
         cosine=cosine,
         progress=progress,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from fc7.classify.fit.problem import FittedClassifier, Positions, Problem
 from fc7.classify.fit.result import FitOptions as FitOptions
 from fc7.classify.fit.result import FitResult as FitResult
 from fc7.classify.fit.training import TrainingData
+from fc7.classify.image_columns import NOTHING_KNOWN, ImageColumns
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.errors import UsageError
 
@@ -44,14 +45,9 @@ class OtherLayer:
 def fit_classifier(
     X: ArrayLike | FeatureSet,
     y: Sequence[Any] | NDArray[Any] | None = None,
+    known: ImageColumns = NOTHING_KNOWN,
     *,
-    paths: Sequence[str] | None = None,
-    sha256: Sequence[str] | None = None,
-    groups: Sequence[str | None] | NDArray[np.str_] | None = None,
-    splits: Sequence[str | None] | NDArray[np.str_] | None = None,
-    thumbnails: NDArray[np.uint8] | None = None,
     identity: FeatureIdentity | FeatureSet | None = None,
-    others: Sequence[OtherLayer] = (),
     options: FitOptions | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
@@ -65,26 +61,14 @@ def fit_classifier(
     Parameters
     ----------
     X : array_like of shape (n, n_features), or FeatureSet
-        Converted to float32. A `FeatureSet` brings `y` to `identity` itself.
+        Converted to float32. A `FeatureSet` brings `y`, `known` and `identity` itself.
     y : sequence of n labels
         Anything with a text form; None, NaN and the empty text mean no label.
-    paths : sequence of n str, or None
-        For messages, and to draw the split by where `sha256` is not known.
-    sha256 : sequence of n str, or None
-        Content hashes: copies of an image stay on one side. Without `sha256` and `paths` the feature
-        rows themselves are hashed.
-    groups : sequence of n (str or None), or None
-        Rows of one group stay on one side.
-    splits : sequence of n (str or None), or None
-        ``train`` or ``test`` for each row, if the split is given; all empty counts as none.
-    thumbnails : ndarray of shape (n, 96), uint8, or None
-        `extract.images.thumbnails` of the images, zeros where there is none; they find near-duplicates too.
+    known : ImageColumns
+        What is known of the images: paths, content hashes, groups, splits, thumbnails.
     identity : FeatureIdentity, FeatureSet or None
         What made the features. It is stored: the classifier finds the network for new images by it, and
         refuses other features. Without it the classifier takes arrays only.
-    others : sequence of OtherLayer
-        Other features of the same rows. Cross-validation in the train set chooses between them and `X`;
-        the split, its groups and the folds are those of `X`.
     progress : Progress or None
         Is told how far the cross-validation has come.
 
@@ -111,9 +95,8 @@ def fit_classifier(
     >>> result.metrics.accuracy, result.classifier.predict([[0.1, 0.9, 0]])
     (1.0, array(['dog'], dtype='<U4'))
     """
-    columns: dict[str, Any] = {"paths": paths, "sha256": sha256, "groups": groups, "splits": splits}
-    columns["thumbnails"] = thumbnails
     if isinstance(X, FeatureSet):
+        columns = {each.name: getattr(known, each.name) for each in fields(known)}
         _refuse_second({"y": y, **columns, "identity": identity})
         table, identity = table_of(corrected_set(X, None if options is None else options.corrections)), X
     elif y is None:
@@ -124,9 +107,8 @@ def fit_classifier(
             "whole"
         )
     else:
-        table = make_table(X, y, **columns)
-    identity = identity_given(identity)
-    return fit_table(table, identity=identity, others=others, options=options, progress=progress)
+        table = make_table(X, y, known)
+    return fit_table(table, identity=identity_given(identity), options=options, progress=progress)
 
 
 def _refuse_second(columns: dict[str, Any]) -> None:
@@ -150,7 +132,10 @@ def fit_table(
 
     Parameters
     ----------
-    identity, others, options, progress
+    others : sequence of OtherLayer
+        Other features of the same rows. Cross-validation in the train set chooses between them and the
+        table's; the split, its groups and the folds are those of the table.
+    identity, options, progress
         As `fit_classifier`; the table has been corrected.
 
     Raises

@@ -18,6 +18,7 @@ from fc7.classify.data.load import EVERY_LAYER, identity_of, table_of
 from fc7.classify.data.rows import first_of, make_table
 from fc7.classify.data.split_csv import write_split
 from fc7.classify.fit.fit import FitOptions, FitResult, OtherLayer, fit_table
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.kinds import CLASSIFIER, SPLIT
 from fc7.extract.cache.reader import CacheReader, FeatureSet, RowColumns, load_features
 from fc7.extract.inputs.labels.split_folders import find_split_folders
@@ -33,32 +34,50 @@ MEMORY = 4_000_000_000
 """Of 4096 features 244,000 rows. On 100,000, 1.6 GB, an SVM took 3.3 GB (benchmarks/NOTES-fitting.md)."""
 
 
+@dataclass(frozen=True, slots=True)
+class CachedLayer:
+    """Features to fit on.
+
+    Attributes
+    ----------
+    path : str or Path
+        A cache that `extract` made.
+    layer : str or None
+        Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
+        the train set and keeps the best: the less a data set is like ImageNet, the earlier the layer
+        that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
+    memory : int
+        Bytes that the features may take; larger ones are fitted on in parts (`classify.fit.out_of_core`).
+
+    Examples
+    --------
+    >>> CachedLayer("features.h5", "fc6").memory
+    4000000000
+    """
+
+    path: str | Path
+    layer: str | None = None
+    memory: int = MEMORY
+
+
 def fit_cache(
-    features: str | Path,
+    features: str | Path | CachedLayer,
     out: Destination = "classifier.onnx",
     options: FitOptions | None = None,
     *,
-    layer: str | None = None,
     split_csv: Destination | None = None,
-    memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> FitResult:
     """Load features, fit, and write the classifier.
 
     Parameters
     ----------
-    features : str or Path
-        A cache that `extract` made.
+    features : str, Path or CachedLayer
+        A cache that `extract` made; its only or last layer unless another one is named.
     out : str, Path or Output
         The classifier; it appears when it is complete.
-    layer : str or None
-        Which layer of the cache; None for its only or last one. ``auto`` cross-validates every layer in
-        the train set and keeps the best: the less a data set is like ImageNet, the earlier the layer
-        that serves it best (Stanford CS231n, "Transfer learning"). Split and groups are the last layer's.
     split_csv : str, Path, Output or None
         Where to write which images trained and which tested; `classify.data.split_csv`.
-    memory : int
-        Bytes that the features may take; larger ones are fitted on in parts (`classify.fit.out_of_core`).
 
     Raises
     ------
@@ -75,34 +94,35 @@ def fit_cache(
     >>> result.counts
     {'circle': (6, 2), 'rectangle': (6, 2), 'star': (6, 2), 'triangle': (6, 2)}
     """
-    options, guard = options or FitOptions(), CallFiles([features], again=True)
+    wanted = features if isinstance(features, CachedLayer) else CachedLayer(features)
+    path, layer = wanted.path, wanted.layer
+    options, guard = options or FitOptions(), CallFiles([path], again=True)
     classifier_out = guard.claim(out, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")
     # Read once: what is fitted on is what was checked.
     options = dataclasses.replace(options, corrections=corrections_given(options.corrections))
-    with CacheReader(features, options.corrections) as reader:
+    with CacheReader(path, options.corrections) as reader:
         name = reader.layers[-1] if layer == EVERY_LAYER else reader.layer(layer)
         dim = reader.identity.dims[name]
-        if 4 * reader.n_rows * dim > memory:
+        if 4 * reader.n_rows * dim > wanted.memory:
             if layer == EVERY_LAYER:
                 raise UsageError(
                     f"--layer auto holds whole layers in memory, and {name} alone takes more than --memory; "
                     "name the layer"
                 )
-            result = _in_parts(reader, name, memory, options, progress)
+            result = _in_parts(reader, name, wanted.memory, options, progress)
             known = reader.columns()
             result = _noted(result, reader.failures(), known.path, known.label)
             _write(result, classifier_out, split_out, known)
             return result
         failures = reader.failures()
-    found = load_features(features, None if layer == EVERY_LAYER else layer, corrections=options.corrections)
+    found = load_features(path, None if layer == EVERY_LAYER else layer, corrections=options.corrections)
     earlier = found.identity.layers[-2::-1] if layer == EVERY_LAYER else ()
     result = fit_table(
         table_of(found),
         identity=identity_of(found.identity, found.layer),
         others=[
-            OtherLayer(identity_of(found.identity, name), partial(_rows_of, features, name))
-            for name in earlier
+            OtherLayer(identity_of(found.identity, name), partial(_rows_of, path, name)) for name in earlier
         ],
         options=options,
         progress=progress,
@@ -197,10 +217,7 @@ def _in_parts(
     table = make_table(
         None,
         known.label,
-        paths=known.path,
-        sha256=known.sha256,
-        groups=known.group,
-        splits=known.split,
+        ImageColumns(paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split),
         corrected=reader.corrected,
     )
     return fit_out_of_core(table, _Layer(reader, layer), memory, options, progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 from fc7.classify.data.rows import check_classes, make_table
 from fc7.classify.data.selection import choose_classes
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.network_choice.candidates import caches_of, candidates_of
 from fc7.classify.network_choice.extracted import Extracted, extract_all
 from fc7.classify.network_choice.fitted import fit_all
@@ -146,7 +147,7 @@ def _check_labels(listing: Listing, options: FitOptions) -> None:
         return  # which labels there are is known when the contents are
     images = listing.images
     labels, paths = [image.label for image in images], [image.path for image in images]
-    table = make_table(None, labels, paths=paths, sha256=None, groups=None, splits=None)
+    table = make_table(None, labels, ImageColumns(paths=paths, sha256=None, groups=None, splits=None))
     chosen = choose_classes(table, options.include, options.exclude)
     check_classes(chosen.labels, None, halved=not any(image.split for image in images))
 

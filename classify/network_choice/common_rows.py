@@ -18,6 +18,7 @@ from fc7.classify.data.selection import choose_classes, keep_rows
 from fc7.classify.data.split_groups import make_groups, row_keys
 from fc7.classify.data.split_values import GIVEN
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import CacheReader, RowColumns
 from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.models.common.errors import DataError
@@ -120,10 +121,12 @@ def common_rows(caches: Sequence[Path], corrections: Corrections | None = None) 
     table = make_table(
         None,
         [first.label[i] for i in chosen],
-        paths=[first.path[i] for i in chosen],
-        sha256=[first.sha256[i] for i in chosen],
-        groups=[first.group[i] for i in chosen],
-        splits=[first.split[i] for i in chosen],
+        ImageColumns(
+            paths=[first.path[i] for i in chosen],
+            sha256=[first.sha256[i] for i in chosen],
+            groups=[first.group[i] for i in chosen],
+            splits=[first.split[i] for i in chosen],
+        ),
         corrected=corrected[0],
     )
     n_all = len({path for found in columns for path in found.path})

@@ -18,12 +18,12 @@ from fc7.classify.metrics.intervals import wilson_interval
 from fc7.classify.metrics.mcnemar import McNemar, difference_interval, mcnemar
 from fc7.classify.predict.comparison_notes import comparison_notes
 from fc7.classify.predict.evaluate import EvaluatedRows, Scoring, score_labelled
+from fc7.classify.predict.options import CompareOptions
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.score import list_unless_cache
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.inputs.tables.corrections import Corrected, Corrections
 from fc7.extract.inputs.tables.corrections_table import corrections_given
-from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.errors import DataError
 from fc7.models.common.progress import Notify, Progress, Silent
@@ -151,11 +151,8 @@ def compare_classifiers(
     first: str | Path,
     second: str | Path,
     inputs: Sequence[str | Path],
+    options: CompareOptions | None = None,
     *,
-    second_inputs: Sequence[str | Path] | None = None,
-    labels: str | Path | None = None,
-    corrections: Corrections | str | Path | None = None,
-    options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> Comparison:
@@ -168,13 +165,6 @@ def compare_classifiers(
     inputs : sequence of str or Path
         Labelled images and folders, each scored through both networks, or one features.h5 that holds the
         features of both.
-    second_inputs : sequence of str or Path, or None
-        Where the second finds the same images, such as a features.h5 of its network; matched by path and
-        content.
-    labels : str, Path or None
-        A manifest of path and label, for images.
-    corrections : Corrections, str, Path or None
-        As `load_features` takes them.
 
     Raises
     ------
@@ -183,17 +173,19 @@ def compare_classifiers(
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
-    corrections = corrections_given(corrections)
+    options = options or CompareOptions()
+    corrections = corrections_given(options.corrections)
+    labels = None if options.labels is None else Path(options.labels)
     files = Path(first), Path(second)
     classifiers = [load_classifier(path) for path in files]
     scored = _scored(
         classifiers,
         [
-            list_unless_cache(given, notify, labels=None if labels is None else Path(labels))
-            for given in (inputs, second_inputs)
+            list_unless_cache(given, notify, labels=labels)
+            for given in (inputs, options.second_inputs)
             if given is not None
         ],
-        ScoringRun(options or RunOptions(), progress or Silent(), notify),
+        ScoringRun(options, progress or Silent(), notify),
         corrections,
     )
     sides = [side.rows for side in scored]

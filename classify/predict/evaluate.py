@@ -15,6 +15,7 @@ from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.metrics.metrics import Metrics, compute_metrics
 from fc7.classify.predict.group_metrics import GroupMetrics, group_metrics
+from fc7.classify.predict.options import EvaluateOptions
 from fc7.classify.predict.recovery import recover_unless_cache
 from fc7.classify.predict.same_truth import other_truth
 from fc7.classify.predict.score import list_unless_cache, score_inputs
@@ -23,7 +24,6 @@ from fc7.classify.predict.train_overlap import in_train_set
 from fc7.extract.inputs.labels.grouping import OPTION, compile_pattern, group_of
 from fc7.extract.inputs.tables.corrections import Corrected, Corrections
 from fc7.extract.inputs.tables.corrections_table import corrections_given
-from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import DataError, UsageError
@@ -127,13 +127,8 @@ class Evaluation:
 def evaluate_images(
     inputs: Inputs | Listing,
     model: str | Path | Classifier = "classifier.onnx",
+    options: EvaluateOptions | None = None,
     *,
-    labels: str | Path | None = None,
-    group_by: str | None = None,
-    label_by: str | None = None,
-    held_out: bool = False,
-    corrections: Corrections | str | Path | None = None,
-    options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> Evaluation:
@@ -143,16 +138,6 @@ def evaluate_images(
     ----------
     inputs : sequence of str or Path, or Listing
         Folders of images whose labels are their folders' names, or one features.h5.
-    labels : str, Path or None
-        A manifest of path, label and perhaps group, for images.
-    group_by : str or None
-        Regular expression that finds the group in a path.
-    label_by : str or None
-        As `extract.inputs.listing.list_inputs`, for images.
-    held_out : bool
-        Leave out the images that the classifier learned from.
-    corrections : Corrections, str, Path or None
-        As `load_features` takes them; over the labels of images too.
     notify : callable
         Is given one-line notes.
 
@@ -163,9 +148,10 @@ def evaluate_images(
     UsageError, MismatchError, ClassifierError
     """
     started = time.perf_counter()
-    corrections = corrections_given(corrections)
+    options = options or EvaluateOptions()
+    corrections = corrections_given(options.corrections)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
-    if held_out and classifier.split is None:
+    if options.held_out and classifier.split is None:
         raise UsageError(
             "--held-out needs a classifier that keeps its split, and this one was made by an "
             "older fc7: fit again"
@@ -173,16 +159,17 @@ def evaluate_images(
     listing = list_unless_cache(
         inputs,
         notify,
-        labels=None if labels is None else Path(labels),
-        group_by=group_by,
-        label_by=label_by,
+        labels=None if options.labels is None else Path(options.labels),
+        group_by=options.group_by,
+        label_by=options.label_by,
     )
-    options = options or RunOptions()
     with recover_unless_cache(listing, None, options, notify) as (listing, care):
         run = ScoringRun(options, progress or Silent(), notify)
-        scoring = score_labelled(listing, classifier, run, care, group_by=group_by, corrections=corrections)
+        scoring = score_labelled(
+            listing, classifier, run, care, group_by=options.group_by, corrections=corrections
+        )
     rows = scoring.rows
-    if held_out:
+    if options.held_out:
         rows = rows.take(np.flatnonzero(~rows.in_train))
         if not rows.paths:
             raise DataError(

@@ -17,6 +17,7 @@ from fc7.classify.kinds import PREDICTIONS
 from fc7.classify.predict.prediction_file import prediction_file
 from fc7.classify.predict.predictions import (
     ListedFailures,
+    PredictionFormat,
     best_first,
     is_stdout,
     open_predictions,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from fc7.models.store.store import StoredNetwork
 
-Form = Literal["table", "csv"]
+ImagenetForm = Literal["table", "csv"]
 # With what stands beside it on a line of 100 columns.
 _WIDEST_NAME = 76
 # A row of float16 probabilities adds up to 1 within a few thousandths.
@@ -72,6 +73,23 @@ class ImagenetSummary:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagenetOptions(ExtractOptions):
+    """How to name ImageNet's classes; of `ExtractOptions` what says how the network is run and prepared.
+
+    Attributes
+    ----------
+    top_k : int
+        Classes a line, at most 1000.
+    form : {"table", "csv"} or None
+        None goes by the suffix of the file: CSV for ``.csv``, else the table. CSV has the columns of
+        `classify.predict.predictions`, a label being WordNet id and name.
+    """
+
+    top_k: int = 5
+    form: ImagenetForm | None = None
+
+
 class _Writer(Protocol):
     def write(
         self, paths: Sequence[str], probabilities: NDArray[np.float32], failures: Sequence[Failure]
@@ -81,10 +99,8 @@ class _Writer(Protocol):
 def imagenet_images(
     inputs: Inputs | Listing,
     out: Destination | None = None,
-    options: ExtractOptions | None = None,
+    options: ImagenetOptions | None = None,
     *,
-    top_k: int = 5,
-    form: Form | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> ImagenetSummary:
@@ -96,14 +112,6 @@ def imagenet_images(
         Images and folders.
     out : str, Path, Output or None
         The file to write, which appears when it is complete; None or ``-`` is stdout.
-    options : ExtractOptions or None
-        The network, which needs its classifier; device, precision, batch, jobs, and changes
-        of the preprocessing (ten crops are averaged).
-    top_k : int
-        Classes a line, at most 1000.
-    form : {"table", "csv"} or None
-        None goes by the suffix of `out`: CSV for ``.csv``, else the table. CSV has the columns of
-        `classify.predict.predictions`, a label being WordNet id and name.
     notify : callable
         Is given one-line notes.
 
@@ -123,7 +131,7 @@ def imagenet_images(
     started = time.perf_counter()
     if out is not None and not isinstance(out, Output) and not is_stdout(out):
         out = guard_for(inputs, again=True).claim(out, PREDICTIONS)
-    progress, options = progress or Silent(), options or ExtractOptions()
+    progress, options = progress or Silent(), options or ImagenetOptions()
     stored = ensure_network(options.network, progress, need="classes", notify=notify, trial=try_network)
     run = _network_run(stored, options)
     listing = inputs if isinstance(inputs, Listing) else list_images(each_of(inputs))
@@ -132,7 +140,7 @@ def imagenet_images(
     classified = 0
     with (
         recover_from_crash(listing, out, notify) as (listing, care),
-        _open(out, form, top_k, shown_root(listing)) as writer,
+        _open(out, options, shown_root(listing)) as writer,
         closing(_scored(run, listing, progress, notify, care)) as scored,
     ):
         early = ListedFailures(listing.failures)
@@ -248,16 +256,16 @@ def _named(known: ImagenetClass) -> str:
 
 
 @contextmanager
-def _open(out: Destination | None, form: Form | None, top_k: int, root: str) -> Iterator[_Writer]:
+def _open(out: Destination | None, options: ImagenetOptions, root: str) -> Iterator[_Writer]:
     place = "-" if out is None else out
     suffix = place.path.suffix if isinstance(place, Output) else ""
-    if form == "csv" or (form is None and suffix.lower() == ".csv"):
+    if options.form == "csv" or (options.form is None and suffix.lower() == ".csv"):
         labels = [found.label for found in imagenet_classes()]
-        with open_predictions(place, "csv", labels, top_k, root) as writer:
+        with open_predictions(place, PredictionFormat(labels, options.top_k, root, form="csv")) as writer:
             yield writer
         return
     if is_stdout(place):
-        yield _TableWriter(sys.stdout, top_k, root)
+        yield _TableWriter(sys.stdout, options.top_k, root)
         return
     with prediction_file(place) as stream:
-        yield _TableWriter(stream, top_k, root)
+        yield _TableWriter(stream, options.top_k, root)

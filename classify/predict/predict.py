@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,11 @@ from fc7.classify.classifier.artifact import load_classifier
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.novelty import NOVEL_SHOWN
 from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predict.options import ClassifyOptions
 from fc7.classify.predict.predictions import (
     ListedFailures,
     Prediction,
+    PredictionFormat,
     is_stdout,
     open_predictions,
     shown_root,
@@ -29,7 +30,6 @@ from fc7.classify.predict.score import list_unless_cache, score_inputs
 from fc7.classify.predict.scoring_run import ScoringRun
 from fc7.extract.call_inputs import guard_for
 from fc7.extract.clock import Clock
-from fc7.extract.options import RunOptions
 from fc7.extract.records import Failure, Listing
 from fc7.models.common.files import Inputs
 from fc7.models.common.progress import Notify, Progress, Silent
@@ -95,11 +95,8 @@ def classify_images(
     inputs: Inputs | Listing,
     model: str | Path | Classifier = "classifier.onnx",
     out: Destination | None = None,
+    options: ClassifyOptions | None = None,
     *,
-    top_k: int = 5,
-    form: Literal["csv", "jsonl"] | None = None,
-    keep_rows: bool = True,
-    options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> ClassifySummary:
@@ -112,12 +109,6 @@ def classify_images(
     out : str, Path, Output or None
         A file of predictions, which appears under its name when it is complete; ``-`` for stdout. None
         writes nothing.
-    top_k : int
-        How many label-score pairs a line of the file gets, at most the number of classes.
-    form : {"csv", "jsonl"} or None
-        None goes by the suffix of `out`; CSV for any other than ``.jsonl``.
-    keep_rows : bool
-        Whether `ClassifySummary.predictions` is filled: about 1 kB an image.
     notify : callable
         Is given one-line notes.
 
@@ -142,7 +133,8 @@ def classify_images(
     >>> path, done.classes, probabilities.shape
     ('drawn/star/0000.jpg', ('circle', 'rectangle', 'star', 'triangle'), (4,))
 
-    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", top_k=2)
+    >>> two = fc7.ClassifyOptions(top_k=2)
+    >>> done = fc7.classify_images(["drawn/star"], "classifier.onnx", "new.csv", options=two)
     >>> Path("new.csv").read_text().splitlines()[0]
     'path,label,score,label_1,score_1,label_2,score_2,rejected,novelty,error'
     """
@@ -152,17 +144,23 @@ def classify_images(
         out = guard_for(inputs, *files, again=True).claim(out, PREDICTIONS)
     classifier = model if isinstance(model, Classifier) else load_classifier(Path(model))
     listing = listed = list_unless_cache(inputs, notify, labelled=False)
-    options = options or RunOptions()
+    options = options or ClassifyOptions()
     run = ScoringRun(options, progress or Silent(), notify)
     failures: list[Failure] = []
     counts = Counter[str]()
     n_novel, novel = 0, list[str]()
     root = shown_root(listing) if isinstance(listing, Listing) else ""
+    lines = PredictionFormat(
+        classifier.classes_,
+        options.top_k,
+        root,
+        classifier.rejection_label,
+        options.form,
+        options.keep_rows,
+    )
     with (
         recover_unless_cache(listing, out, options, notify) as (listing, care),
-        open_predictions(
-            out, form, classifier.classes_, top_k, root, classifier.rejection_label, keep=keep_rows
-        ) as writer,
+        open_predictions(out, lines) as writer,
         closing(score_inputs(listing, classifier, run, care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())

@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import numpy as np
@@ -126,6 +126,33 @@ def shown_root(listing: Listing) -> str:
     return start_of(names.pop() if len(names) == 1 else "")
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionFormat:
+    """What a line of predictions holds.
+
+    Attributes
+    ----------
+    classes : sequence of str
+    top_k : int
+        Label-score pairs, at most the number of classes.
+    root : str
+        Put before every path.
+    unknown : str or None
+        What rejected images are called; None leaves out the columns of rejection and novelty.
+    form : {"csv", "jsonl"} or None
+        None goes by the suffix of the file, and is CSV where there is none.
+    keep : bool
+        Keep what was written, for who shows it.
+    """
+
+    classes: Sequence[str]
+    top_k: int
+    root: str = ""
+    unknown: str | None = None
+    form: Form | None = None
+    keep: bool = False
+
+
 class PredictionWriter:
     """Writes lines in the order of the listing. Use `open_predictions`.
 
@@ -135,27 +162,18 @@ class PredictionWriter:
         What was written so far; empty unless it was asked for.
     """
 
-    def __init__(
-        self,
-        stream: TextIO | None,
-        form: Form,
-        classes: Sequence[str],
-        top_k: int,
-        root: str,
-        unknown: str | None,
-        keep: bool = False,
-    ) -> None:
+    def __init__(self, stream: TextIO | None, wanted: PredictionFormat) -> None:
         self.kept: list[Prediction] = []
-        self._keep = keep
+        self._keep = wanted.keep
         self._stream = stream
-        self._classes = list(classes)
-        self._k = min(top_k, len(self._classes))
-        self._root = root
-        self._unknown = unknown
-        self._csv = CsvRows(stream) if stream is not None and form == "csv" else None
+        self._classes = list(wanted.classes)
+        self._k = min(wanted.top_k, len(self._classes))
+        self._root = wanted.root
+        self._unknown = wanted.unknown
+        self._csv = CsvRows(stream) if stream is not None and wanted.form != "jsonl" else None
         if self._csv is not None:
             pairs = [name for i in range(1, self._k + 1) for name in (f"label_{i}", f"score_{i}")]
-            unknown_cells = [] if unknown is None else ["rejected", "novelty"]
+            unknown_cells = [] if self._unknown is None else ["rejected", "novelty"]
             self._csv.write(["path", "label", "score", *pairs, *unknown_cells, "error"])
 
     def write(
@@ -248,16 +266,7 @@ def is_stdout(out: Destination | None) -> bool:
 
 
 @contextmanager
-def open_predictions(
-    out: Destination | None,
-    form: Form | None,
-    classes: Sequence[str],
-    top_k: int,
-    root: str = "",
-    unknown: str | None = None,
-    *,
-    keep: bool = False,
-) -> Iterator[PredictionWriter]:
+def open_predictions(out: Destination | None, wanted: PredictionFormat) -> Iterator[PredictionWriter]:
     """A writer to `out`, which appears when the block ends well; ``-`` is stdout.
 
     Parameters
@@ -265,14 +274,6 @@ def open_predictions(
     out : str, Path, Output or None
         None writes nothing. On a terminal control characters of names are written out; into a file or a pipe
         go the very names.
-    form : {"csv", "jsonl"} or None
-        None goes by the suffix.
-    root : str
-        Put before every path.
-    unknown : str or None
-        What rejected images are called; None leaves out the columns of rejection and novelty.
-    keep : bool
-        Keep what was written, for who shows it.
 
     Raises
     ------
@@ -280,10 +281,9 @@ def open_predictions(
         As `classify.predict.prediction_file`: after an error or Ctrl-C the lines so far stay in ``OUT.part``.
     """
     if out is None or is_stdout(out):
-        stream = None if out is None else data_stream()
-        yield PredictionWriter(stream, form or "csv", classes, top_k, root, unknown, keep)
+        yield PredictionWriter(None if out is None else data_stream(), wanted)
         return
     out = claimed(out, PREDICTIONS)
-    form = form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")
+    form = wanted.form or ("jsonl" if out.path.suffix.lower() == ".jsonl" else "csv")
     with prediction_file(out, header_lines=int(form == "csv")) as stream:
-        yield PredictionWriter(stream, form, classes, top_k, root, unknown, keep)
+        yield PredictionWriter(stream, replace(wanted, form=form))

@@ -9,6 +9,7 @@ import numpy as np
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import FeatureSet
 from fc7.models.common.progress import Progress
 
@@ -54,9 +55,7 @@ def split_accuracy(found: FeatureSet, head: Head, seed: int) -> float:
     fitted = fit_classifier(
         found.X,
         found.y,
-        paths=found.paths,
-        sha256=found.sha256,
-        groups=found.groups,
+        ImageColumns(paths=found.paths, sha256=found.sha256, groups=found.groups),
         options=FitOptions(head=head, C=_C[head], seed=seed, duplicates="exact"),
     )
     return 100 * fitted.metrics.accuracy

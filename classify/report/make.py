@@ -50,28 +50,41 @@ class ReportSummary:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What a report shows beside what every one does.
+
+    Attributes
+    ----------
+    images : sequence of str
+        Where the images lie now, if not where extract found them.
+    plots : str, Path, Folder or None
+        A folder to write each plot into, as PNG and SVG.
+    corrections, tsne, command
+        As `classify.report.gather.gather`.
+    """
+
+    images: Sequence[str] = ()
+    plots: str | Path | Folder | None = None
+    corrections: Corrections | str | Path | None = None
+    tsne: bool = False
+    command: str = ""
+
+
 def make_report(
     features: str | Path,
     model: str | Path,
     out: Destination = "report.html",
+    options: ReportOptions | None = None,
     *,
-    images: Sequence[str] = (),
-    plots: str | Path | Folder | None = None,
-    corrections: Corrections | str | Path | None = None,
-    tsne: bool = False,
-    command: str = "",
     progress: Progress | None = None,
 ) -> ReportSummary:
     """Write a report of a classifier on a cache; the file appears when it is complete.
 
     Parameters
     ----------
-    features, model, corrections, tsne, command, progress
+    features, model, progress
         As `classify.report.gather.gather`.
-    images : sequence of str
-        Where the images lie now, if not where extract found them.
-    plots : str, Path, Folder or None
-        A folder to write each plot into, as PNG and SVG.
 
     Raises
     ------
@@ -90,9 +103,17 @@ def make_report(
     """
     guard = CallFiles([features, model], again=True)
     out = guard.claim(out, REPORT, makes_folder=True)
-    folder = None if plots is None else guard.folder(plots, PLOTS, "--plots")
-    data = gather(features, model, corrections=corrections, tsne=tsne, command=command, progress=progress)
-    originals = find_originals(data.places, images, Path(features))
+    options = options or ReportOptions()
+    folder = None if options.plots is None else guard.folder(options.plots, PLOTS, "--plots")
+    data = gather(
+        features,
+        model,
+        corrections=options.corrections,
+        tsne=options.tsne,
+        command=options.command,
+        progress=progress,
+    )
+    originals = find_originals(data.places, options.images, Path(features))
     pictures = make_thumbnails(
         originals, {(row, path, data.sha256[row]) for row, path in _shown(data)}, progress
     )

@@ -95,15 +95,45 @@ class SimilarImages:
     __repr__ = one_line_repr
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarOptions(RunOptions):
+    """What counts as near; with what `RunOptions` has, by which the network is run over images.
+
+    Attributes
+    ----------
+    k : int
+        Nearest images of each, at least 1.
+    layer : str or None
+        The only or last layer if None.
+    corrections : Corrections, str, Path or None
+        As `load_features` takes them: the labels of neighbours.
+    approximate : bool
+        By an index that is kept beside the cache (`classify.similar.approximate`): it misses a few.
+
+    Examples
+    --------
+    >>> SimilarOptions(k=3).approximate
+    False
+    >>> SimilarOptions(k=0)
+    Traceback (most recent call last):
+    fc7.models.common.errors.UsageError: -k 0 was found; give a number of at least 1
+    """
+
+    k: int = 12
+    layer: str | None = None
+    corrections: Corrections | str | Path | None = None
+    approximate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"-k {self.k} was found; give a number of at least 1")
+
+
 def similar_images(
     queries: Inputs,
     features: str | Path = "features.h5",
-    k: int = 12,
+    options: SimilarOptions | None = None,
     *,
-    layer: str | None = None,
-    corrections: Corrections | str | Path | None = None,
-    approximate: bool = False,
-    options: RunOptions | None = None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> SimilarImages:
@@ -116,16 +146,6 @@ def similar_images(
     queries : str, Path, or sequence of these
         Photographs and folders, or paths as the cache has them. Where a file of that name is there it is the
         file that is meant.
-    k : int
-        Nearest images of each.
-    layer : str or None
-        The only or last layer if None.
-    corrections : Corrections, str, Path or None
-        As `load_features` takes them: the labels of neighbours.
-    approximate : bool
-        By an index that is kept beside the cache (`classify.similar.approximate`): it misses a few.
-    options : RunOptions or None
-        How the network is run over images.
 
     Returns
     -------
@@ -142,25 +162,24 @@ def similar_images(
 
     Examples
     --------
-    >>> found = similar_images("star/0000.jpg", "features.h5", k=2)
+    >>> found = similar_images("star/0000.jpg", "features.h5", SimilarOptions(k=2))
     >>> first, second = found.queries[0].neighbours
     >>> found.rows, first.label, first.cosine > second.cosine, first.same_file
     (32, 'star', True, False)
     """
-    if k < 1:
-        raise UsageError(f"-k {k} was found; give a number of at least 1")
-    run = ScoringRun(options or RunOptions(), progress or Silent(), notify)
-    with CacheReader(features, corrections) as reader:
-        layer = reader.layer(layer)
+    options = options or SimilarOptions()
+    run = ScoringRun(options, progress or Silent(), notify)
+    with CacheReader(features, options.corrections) as reader:
+        layer = reader.layer(options.layer)
         columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
         wanted = read_queries(each_of(queries), reader, columns, layer, run)
         started = time.perf_counter()
         recall = None
-        if approximate:
+        if options.approximate:
             index = near_index(reader, layer, run.progress)
-            found, recall = index.nearest(wanted.X, k, wanted.own_rows), index.recall
+            found, recall = index.nearest(wanted.X, options.k, wanted.own_rows), index.recall
         else:
-            found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), k, wanted.own_rows)
+            found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), options.k, wanted.own_rows)
         seconds = time.perf_counter() - started
     answers = [
         Query(path, sha256, tuple(_neighbours(columns, found.rows[i], found.cosines[i], sha256)))

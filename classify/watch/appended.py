@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fc7.classify.classifier.classifier import Classifier
-from fc7.classify.predict.predictions import Form, Prediction, PredictionWriter
+from fc7.classify.predict.predictions import Form, Prediction, PredictionFormat, PredictionWriter
 from fc7.models.common.durable import explained
 from fc7.models.common.errors import UsageError
 from fc7.models.common.locks import exclusive
@@ -41,9 +41,10 @@ class AppendedPredictions:
         self._waiting = io.StringIO(newline="")
         self.written_ns = os.fstat(file.fileno()).st_mtime_ns
         form: Form = "jsonl" if out.place.target.suffix.lower() == ".jsonl" else "csv"
-        self.writer = PredictionWriter(
-            self._waiting, form, classifier.classes_, top_k, root, classifier.rejection_label, keep=True
+        wanted = PredictionFormat(
+            classifier.classes_, top_k, root, classifier.rejection_label, form, keep=True
         )
+        self.writer = PredictionWriter(self._waiting, wanted)
         header = self._waiting.getvalue().encode()
         file.seek(0)
         held = file.read()

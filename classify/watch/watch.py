@@ -90,12 +90,15 @@ class WatchOptions:
         Label-score pairs in a line.
     run : RunOptions
         How the network is run.
+    tell : callable
+        Is told of every line.
     """
 
     settle: float = 1.0
     once: bool = False
     top_k: int = 5
     run: RunOptions = field(default_factory=RunOptions)
+    tell: Callable[[Prediction], None] = lambda prediction: None
 
 
 def watch_folder(
@@ -104,7 +107,6 @@ def watch_folder(
     out: Destination = "watched.csv",
     options: WatchOptions | None = None,
     *,
-    tell: Callable[[Prediction], None] = lambda prediction: None,
     progress: Progress | None = None,
     notify: Notify = lambda note: None,
 ) -> Watched:
@@ -117,8 +119,6 @@ def watch_folder(
     out : str, Path or Output
         Lines are added at its end, each batch on the disk before the next is read. CSV, or JSON lines if its
         suffix is ``.jsonl``; as `classify` writes them. An image that is replaced gets one line more.
-    tell : callable
-        Is told of every line.
     progress : Progress or None
         Is told how far the network is, if it has to be fetched.
 
@@ -161,7 +161,7 @@ def watch_folder(
                 refs, failures = arrivals.settled(listing, time.monotonic())
                 for written in batches.classified(refs, failures):
                     done.add(written)
-                    tell(written)
+                    options.tell(written)
     done.seconds = time.monotonic() - started
     return done
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from fc7.extract.engine.trial import try_network
 from fc7.models.common.progress import Notify
-from fc7.models.network.spec import Pool, PreprocessSpec
 from fc7.models.store import importing
-from fc7.models.store.preprocess_options import PreprocessOptions
+from fc7.models.store.importing import ImportOptions as ImportOptions
 
 if TYPE_CHECKING:
     from fc7.models.store.store import StoredNetwork
@@ -18,16 +17,8 @@ if TYPE_CHECKING:
 def import_network(
     path: str | Path,
     name: str,
+    options: ImportOptions | None = None,
     *,
-    arch: str | None = None,
-    preprocess: PreprocessSpec | PreprocessOptions | str | None = None,
-    layer: str | None = None,
-    pool: Pool | None = None,
-    prototxt: str | Path | None = None,
-    mean: str | Path | None = None,
-    replace: bool = False,
-    source: str = "",
-    licence: str = "",
     notify: Notify | None = None,
 ) -> StoredNetwork:
     """Put the network in a weight file into the store, if it passes a trial.
@@ -36,28 +27,9 @@ def import_network(
     ----------
     path : str or Path
         Weights of a network that fc7 builds itself, any ONNX graph, or any ``.caffemodel`` together with its
-        `prototxt`.
+        prototxt.
     name : str
         What the store calls it from now on.
-    arch : str or None
-        The architecture of bare weights; None tells it from the catalogue or from the file.
-    preprocess : PreprocessSpec, PreprocessOptions, str or None
-        What its authors fed it, as a text the name of a preset ("torch"); None takes the catalogue's or the
-        architecture's.
-    layer : str or None
-        The layer, tensor or node that features come from by default.
-    pool : {"flatten", "avg", "max", "token"} or None
-        How a map or a sequence of tokens becomes a vector.
-    prototxt : str, Path or None
-        The network's ``deploy.prototxt``.
-    mean : str, Path or None
-        A mean image (``.binaryproto``); its channel means replace the preprocessing's.
-    replace : bool
-        Whether a network of that name may be replaced.
-    source : str
-        Where the file came from; the file's name and sha256 are added.
-    licence : str
-        Its terms, where the catalogue does not know the file by its hash.
     notify : callable or None
         Is given one-line notes of what was decided.
 
@@ -77,24 +49,11 @@ def import_network(
     ``tiles.onnx`` takes pictures of 32x32 pixels.
 
     >>> import fc7
-    >>> stored = fc7.import_network("tiles.onnx", "mine", preprocess="torch", layer="tiles")
+    >>> said = fc7.ImportOptions(preprocess="torch", layer="tiles")
+    >>> stored = fc7.import_network("tiles.onnx", "mine", said)
     >>> stored.spec.default_layer, stored.spec.layer("tiles").shape
     ('tiles', (3, 8, 8))
     >>> stored.spec.preprocess.describe()
     'short side 37 bilinear, centre crop 32x32, RGB, x 0.0039215686, ...'
     """
-    return importing.import_network(
-        path,
-        name,
-        arch=arch,
-        preprocess=preprocess,
-        layer=layer,
-        pool=pool,
-        prototxt=prototxt,
-        mean=mean,
-        replace=replace,
-        source=source,
-        licence=licence,
-        notify=notify,
-        trial=try_network,
-    )
+    return importing.import_network(path, name, options, notify=notify, trial=try_network)

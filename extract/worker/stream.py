@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from fc7.extract.clock import Clock
 from fc7.extract.images import budget
@@ -16,34 +17,45 @@ from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, Re
 from fc7.models.common.errors import HungError
 
 
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How images become pixels.
+
+    Attributes
+    ----------
+    decode : callable
+        Bytes or pixels -> ndarray of shape (crops, height, width, 3), uint8, RGB. Called from
+        `jobs` threads; raises `ImageError` for an image that gives no pixels.
+    jobs : int or DecodeSlots
+        Images that are decoded at once. Where reading waits for a network, more are read at once
+        (`extract.records.readers_of`).
+    thumbnails : bool
+        Whether blocks get `extract.images.thumbnails` of their images.
+    """
+
+    decode: Decode
+    jobs: int | DecodeSlots
+    thumbnails: bool = False
+
+
 def feature_blocks(
     images: Sequence[ImageRef],
-    decode: Decode,
+    decoding: Decoding,
     network: Callable[[], FeatureNetwork],
     *,
-    jobs: int | DecodeSlots,
     clock: Clock,
     care: Care = NO_CARE,
-    thumbnails: bool = False,
 ) -> Iterator[Rows]:
     """Read, decode and run images in their order, a batch at a time.
 
     Parameters
     ----------
-    decode : callable
-        Bytes or pixels -> ndarray of shape (crops, height, width, 3), uint8, RGB. Called from
-        `jobs` threads; raises `ImageError` for an image that gives no pixels.
     network : callable
         Gives the network; called once, when there is something to run.
-    jobs : int or DecodeSlots
-        Images that are decoded at once. Where reading waits for a network, more are read at once
-        (`extract.records.readers_of`).
     clock : Clock
         Is told where the time went.
     care : Care
         What is done about images that may end this process.
-    thumbnails : bool
-        Whether blocks get `extract.images.thumbnails` of their images.
 
     Yields
     ------
@@ -60,8 +72,8 @@ def feature_blocks(
     if not images:
         return
     started, loading = time.perf_counter(), 0.0
-    slots = jobs if isinstance(jobs, DecodeSlots) else DecodeSlots(jobs)
-    reading = ReadAhead(images, decode, slots, care, clock)
+    slots = decoding.jobs if isinstance(decoding.jobs, DecodeSlots) else DecodeSlots(decoding.jobs)
+    reading = ReadAhead(images, decoding.decode, slots, care, clock)
     calls: Calls | None = None
     batch = Batch()
     try:
@@ -75,7 +87,7 @@ def feature_blocks(
             if calls is None:
                 began = time.perf_counter()
                 with budget.shared.all():
-                    calls = Calls(network(), clock, thumbnails=thumbnails)
+                    calls = Calls(network(), clock, thumbnails=decoding.thumbnails)
                 loading = time.perf_counter() - began
                 reading.ahead = max(reading.ahead, 2 * calls.network.batch_size)
             if (len(batch.refs) + 1) * len(found.pixels) > calls.network.batch_size:

@@ -23,7 +23,7 @@ from fc7.extract.records import Features, ImageRef, Pixels, Rows
 from fc7.extract.worker.decoders import decoder, decoder_apart
 from fc7.extract.worker.gathering import Gathered
 from fc7.extract.worker.read_ahead import NO_CARE, Care, Decode, DecodeSlots, Watch
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.models.common.cores import default_jobs
 from fc7.models.common.progress import Notify
 from fc7.models.network.spec import NetworkSpec
@@ -177,12 +177,10 @@ def on_this_machine(
     with run.decoder(len(images), notify) as decode, run.decoder_apart(care, notify) as apart:
         for rows in feature_blocks(
             images,
-            decode,
+            Decoding(decode, run.jobs, run.thumbnails),
             open_session,
-            jobs=run.jobs,
             clock=clock,
             care=dataclasses.replace(care, decode=apart),
-            thumbnails=run.thumbnails,
         ):
             yield dataclasses.replace(rows, provenance=provenance_of(opened[0], run) if opened else None)
 
@@ -237,12 +235,10 @@ class Worker:
         clock, gathered = Clock(), Gathered()
         for block in feature_blocks(
             refs,
-            self._decode,
+            Decoding(self._decode, self._slots, self._run.thumbnails),
             lambda: self._network,
-            jobs=self._slots,
             clock=clock,
             care=Care(watch),
-            thumbnails=self._run.thumbnails,
         ):
             gathered.add(block)
         rows = dataclasses.replace(gathered.joined(), provenance=self.provenance)

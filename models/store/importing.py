@@ -44,6 +44,52 @@ This room has no engine: `extract.engine.trial.try_network` is the one that ther
 
 
 @dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What is said of a network in a weight file; the rest is told from the catalogue or the file.
+
+    Attributes
+    ----------
+    arch : str or None
+        One of `BUILT`; None tells it from the catalogue or from the file.
+    preprocess : PreprocessSpec, PreprocessOptions, str or None
+        What its authors fed it, as a text the name of a preset ("torch"); None takes the catalogue's or the
+        architecture's, and options change parts of it. Its crop is set to the graph's input size, its resize
+        grows or shrinks with the crop (`fit_crop`), and arithmetic that the graph does itself is taken out.
+    layer : str or None
+        The layer, tensor or node that features come from by default; None takes the catalogue's, the
+        architecture's, or fc7.
+    pool : {"flatten", "avg", "max", "token"} or None
+        How a map or a sequence of tokens becomes a vector; None takes the catalogue's, the architecture's, or
+        "flatten".
+    prototxt : str, Path or None
+        The network's ``deploy.prototxt``.
+    mean : str, Path or None
+        A mean image (``.binaryproto``); its channel means replace the preprocessing's.
+    replace : bool
+        Whether a network of that name may be replaced.
+    source : str
+        Where the file came from; the file's name and sha256 are added.
+    licence : str
+        Its terms, where the catalogue does not know the file by its hash.
+
+    Examples
+    --------
+    >>> ImportOptions(preprocess="torch", layer="pool5").replace
+    False
+    """
+
+    arch: str | None = None
+    preprocess: PreprocessSpec | PreprocessOptions | str | None = None
+    layer: str | None = None
+    pool: Pool | None = None
+    prototxt: str | Path | None = None
+    mean: str | Path | None = None
+    replace: bool = False
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What whoever imports a file says of the network in it.
 
@@ -79,16 +125,8 @@ class _Asked:
 def import_network(
     path: str | Path,
     name: str,
+    options: ImportOptions | None = None,
     *,
-    arch: str | None = None,
-    preprocess: PreprocessSpec | PreprocessOptions | str | None = None,
-    layer: str | None = None,
-    pool: Pool | None = None,
-    prototxt: str | Path | None = None,
-    mean: str | Path | None = None,
-    replace: bool = False,
-    source: str = "",
-    licence: str = "",
     notify: Notify | None = None,
     trial: NetworkTrial | None = None,
 ) -> StoredNetwork:
@@ -98,31 +136,9 @@ def import_network(
     ----------
     path : str or Path
         Weights of a network that we build in any format that `models.weights.reading` knows, any ONNX
-        graph, or any ``.caffemodel`` together with its `prototxt`.
+        graph, or any ``.caffemodel`` together with its prototxt.
     name : str
         What the store calls it from now on.
-    arch : str or None
-        One of `BUILT`; None tells it from the catalogue or from the file.
-    preprocess : PreprocessSpec, PreprocessOptions, str or None
-        What its authors fed it, as a text the name of a preset ("torch"); None takes the catalogue's or the
-        architecture's, and options change parts of it. Its crop is set to the graph's input size, its resize
-        grows or shrinks with the crop (`fit_crop`), and arithmetic that the graph does itself is taken out.
-    layer : str or None
-        The layer, tensor or node that features come from by default; None takes the catalogue's, the
-        architecture's, or fc7.
-    pool : {"flatten", "avg", "max", "token"} or None
-        How a map or a sequence of tokens becomes a vector; None takes the catalogue's, the architecture's, or
-        "flatten".
-    prototxt : str, Path or None
-        The network's ``deploy.prototxt``.
-    mean : str, Path or None
-        A mean image (``.binaryproto``); its channel means replace the preprocessing's.
-    replace : bool
-        Whether a network of that name may be replaced.
-    source : str
-        Where the file came from; the file's name and sha256 are added.
-    licence : str
-        Its terms, where the catalogue does not know the file by its hash.
     notify : callable or None
         Is given one-line notes of what was decided.
     trial : callable or None
@@ -142,13 +158,15 @@ def import_network(
     """
     say = notify or (lambda note: None)
     path = Path(path)
-    prototxt = None if prototxt is None else Path(prototxt)
-    mean = None if mean is None else Path(mean)
-    for given in (path, prototxt, mean):
-        if given is not None:
-            refuse_pipe(given)
+    given = options or ImportOptions()
+    prototxt = None if given.prototxt is None else Path(given.prototxt)
+    mean = None if given.mean is None else Path(given.mean)
+    arch, layer = given.arch, given.layer
+    for file in (path, prototxt, mean):
+        if file is not None:
+            refuse_pipe(file)
     hashes, entry = known_file(path, name)
-    stated = PreprocessOptions.of(preprocess).on(entry.preprocess if entry is not None else None)
+    stated = PreprocessOptions.of(given.preprocess).on(entry.preprocess if entry is not None else None)
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         layer = layer or entry.default_layer
@@ -165,15 +183,15 @@ def import_network(
             model, spec = _kept(path, asked)
     spec = dataclasses.replace(
         spec,
-        source=f"{source or path.name}, {hashes}",
-        licence=entry.licence if entry is not None else licence,
-        pool=pool or (entry.pool if entry is not None else spec.pool),
+        source=f"{given.source or path.name}, {hashes}",
+        licence=entry.licence if entry is not None else given.licence,
+        pool=given.pool or (entry.pool if entry is not None else spec.pool),
     )
     check_is_the_catalogues(spec, path.name)
     freed = None
     if trial is not None:
-        freed = _save_freed(model, spec, path.name, replace, trial, say)
-    return freed or _save(model, spec, replace, trial, say)
+        freed = _save_freed(model, spec, path.name, given.replace, trial, say)
+    return freed or _save(model, spec, given.replace, trial, say)
 
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:

@@ -256,22 +256,24 @@ def _fetch(source: WeightSource, file: Path, wanted: Wanted, progress: Progress)
 
 
 def _imported(source: WeightSource, file: Path, call: _Call) -> StoredNetwork:
-    from fc7.models.store.importing import import_network
+    from fc7.models.store.importing import ImportOptions, import_network
 
     known, options = call.known, call.options
     try:
         network = import_network(
             file,
             call.name,
-            arch=options.arch or (known.arch if known is not None and known.arch in BUILT else None),
-            preprocess=PreprocessOptions.of(options.preprocess).on(
-                known.preprocess if known is not None else None
+            ImportOptions(
+                arch=options.arch or (known.arch if known is not None and known.arch in BUILT else None),
+                preprocess=PreprocessOptions.of(options.preprocess).on(
+                    known.preprocess if known is not None else None
+                ),
+                layer=options.layer or (known.default_layer if known is not None else None),
+                pool=options.pool or (known.pool if known is not None else None),
+                replace=options.replace or options.repin,
+                source=source.origin,
+                licence=known.licence if known is not None and options.from_url is None else "",
             ),
-            layer=options.layer or (known.default_layer if known is not None else None),
-            pool=options.pool or (known.pool if known is not None else None),
-            replace=options.replace or options.repin,
-            source=source.origin,
-            licence=known.licence if known is not None and options.from_url is None else "",
             notify=call.notify,
             trial=call.trial,
         )

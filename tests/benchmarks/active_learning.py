@@ -20,6 +20,7 @@ from fc7.classify.classifier.blas import one_blas_thread
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.duplicates.find import find_duplicates
 from fc7.classify.fit.estimator import FeatureClassifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import FeatureSet, load_features
 
 WAYS = ("random", "margin", "next")
@@ -89,7 +90,8 @@ def main() -> None:
     for file in chosen.features:
         found = load_features(file)
         rows, n_classes = np.arange(len(found.y)), len(np.unique(found.y))
-        copies = find_duplicates(found.X, rows, found.y.tolist(), found.sha256, None, found.thumbnails)
+        known = ImageColumns(sha256=found.sha256, thumbnails=found.thumbnails)
+        copies = find_duplicates(found.X, rows, found.y.tolist(), known)
         with one_blas_thread():
             needed = {
                 way: [

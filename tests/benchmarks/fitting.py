@@ -27,6 +27,7 @@ from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.data.folds import make_folds
 from fc7.classify.fit.cross_validate import grid
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from tests.benchmarks.feature_rows import feature_rows
 
 # Rows, features, classes, overlap that gives accuracies between 85 and 95 %.
@@ -40,7 +41,9 @@ SIZES = {
 def ours(X: NDArray[np.float32], y: NDArray[np.str_], head: Head) -> tuple[dict[str, Any], FitResult]:
     """`fit_classifier` as the command `fit` calls it; seconds, CPU seconds, accuracies."""
     started, cpu = time.perf_counter(), _cpu()
-    result = fit_classifier(X, y, paths=[f"{i:06}" for i in range(len(X))], options=FitOptions(head=head))
+    result = fit_classifier(
+        X, y, ImageColumns(paths=[f"{i:06}" for i in range(len(X))]), options=FitOptions(head=head)
+    )
     return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": _cpu() - cpu,

@@ -20,7 +20,7 @@ from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.classifier.novelty import NoveltyReference
 from fc7.classify.predict.batching import batch_rows
-from fc7.classify.predict.predictions import open_predictions
+from fc7.classify.predict.predictions import PredictionFormat, open_predictions
 from fc7.classify.predict.score import score_finished
 from fc7.extract.engine.session import Session
 from fc7.extract.records import Pixels, Rows
@@ -74,7 +74,7 @@ def costs(session: Session, pixels: Pixels, n_classes: int, rounds: int) -> NDAr
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "predictions.csv"
-        with open_predictions(out, "csv", classifier.classes_, 5, unknown="unknown") as writer:
+        with open_predictions(out, PredictionFormat(classifier.classes_, 5, unknown="unknown")) as writer:
             for _ in range(rounds):
                 network.append(np.zeros(2))
                 began = now()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fc7.classify.similar.similar import SimilarImages, similar_images
+from fc7.classify.similar.similar import SimilarImages, SimilarOptions, similar_images
 from fc7.extract.cache.format.identity import CacheIdentity
 from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.records import ImageRef, Rows
@@ -66,8 +66,14 @@ def main() -> None:
         paths = make(cache, chosen.rows, chosen.dim)
         queries = paths[:: max(1, len(paths) // _QUERIES)][:_QUERIES]
         exact = timed(f"{_QUERIES} queries, every row", lambda: similar_images(queries, cache))
-        timed("index made, and the same", lambda: similar_images(queries, cache, approximate=True))
-        near = timed("index loaded, and the same", lambda: similar_images(queries, cache, approximate=True))
+        timed(
+            "index made, and the same",
+            lambda: similar_images(queries, cache, options=SimilarOptions(approximate=True)),
+        )
+        near = timed(
+            "index loaded, and the same",
+            lambda: similar_images(queries, cache, options=SimilarOptions(approximate=True)),
+        )
         hits = sum(
             len({each.row for each in one.neighbours} & {each.row for each in other.neighbours})
             for one, other in zip(exact.queries, near.queries, strict=True)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fc7.classify.fit.fit import FitOptions
-from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.from_cache import CachedLayer, fit_cache
 from fc7.extract.cache.reader import CacheReader
 from tests.benchmarks.fit_memory import make_cache
 
@@ -44,7 +44,9 @@ def main() -> None:
                     options = FitOptions(head=head, seed=seed, duplicates="exact")
                     for memory, rows in found.items():
                         started = time.process_time()
-                        result = fit_cache(cache, Path(temporary) / "c.onnx", options, memory=memory)
+                        result = fit_cache(
+                            CachedLayer(cache, memory=memory), Path(temporary) / "c.onnx", options
+                        )
                         spent = time.process_time() - started
                         rows.append((result.metrics.accuracy, result.metrics.log_loss, spent))
                 exact, parts = (np.mean(rows, axis=0) for rows in found.values())

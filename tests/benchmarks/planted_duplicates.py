@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import FeatureSet, load_features
 from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
@@ -121,7 +122,8 @@ def measure(material: Material, say: Callable[[str], None]) -> None:
     for seed in range(DRAWS):
         some = plant(material, seed)
         rows = np.arange(len(some.labels))
-        found = find_duplicates(some.X, rows, some.labels, some.content, None, some.thumbnails)
+        known = ImageColumns(paths=some.paths, sha256=some.content, thumbnails=some.thumbnails)
+        found = find_duplicates(some.X, rows, some.labels, known)
         hit = found.group[some.of] == found.group[n:]
         np.add.at(hits, some.kind, hit)
         np.add.at(totals, some.kind, 1)
@@ -135,14 +137,8 @@ def measure(material: Material, say: Callable[[str], None]) -> None:
         wrong_all += len(planted)
         wrong_found += len(planted & set(conflicts))
         first += len(planted & set(conflicts[: len(planted)]))
-        fitted = fit_classifier(
-            some.X,
-            some.labels,
-            paths=some.paths,
-            sha256=some.content,
-            thumbnails=some.thumbnails,
-            options=FitOptions(head="svm", C=1.0, seed=seed),
-        )
+        options = FitOptions(head="svm", C=1.0, seed=seed)
+        fitted = fit_classifier(some.X, some.labels, known, options=options)
         if fitted.leakage is not None:
             accuracies.append((fitted.leakage.both_sides.accuracy, fitted.leakage.one_side.accuracy))
     for name, hit_of, all_of in zip(_KINDS, hits, totals, strict=True):

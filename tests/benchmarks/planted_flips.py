@@ -18,6 +18,7 @@ from fc7.classify.data.load import table_of
 from fc7.classify.duplicates.find import find_duplicates
 from fc7.classify.fit.out_of_fold import out_of_fold
 from fc7.classify.fit.suspects import find_suspects
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.cache.reader import load_features
 
 SHARE, DRAWS = 0.05, 3
@@ -45,7 +46,8 @@ def drawn(path: str, seed: int, share: float) -> Draw:
     for row in flipped:
         labels[row] = rng.choice(classes[classes != labels[row]])
     table = table_of(replace(found, y=labels), given_split=False)
-    copies = find_duplicates(table.X, table.rows, table.labels, table.content, table.groups, table.thumbnails)
+    known = ImageColumns(sha256=table.content, groups=table.groups, thumbnails=table.thumbnails)
+    copies = find_duplicates(table.X, table.rows, table.labels, known)
     suspects = find_suspects(table, out_of_fold(table, alike=copies.group_names), copies.groups)
     hit, k = np.isin([suspect.row for suspect in suspects.listed(every=True)], flipped), len(flipped)
     named = len(suspects.named)

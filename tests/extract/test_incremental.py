@@ -19,7 +19,7 @@ from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.extract.images.test_thumbnails import by_loops
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 
@@ -28,7 +28,9 @@ from tests.support import CommandLine, read_json, tiny_network, write_pictures
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     import_network(
-        tiny_network(tmp_path / "t.onnx"), "tiny", preprocess=caffe_preprocess(), layer="embedding"
+        tiny_network(tmp_path / "t.onnx"),
+        "tiny",
+        ImportOptions(preprocess=caffe_preprocess(), layer="embedding"),
     )
     write_pictures(tmp_path / "imgs", per_class=5)
     return tmp_path

@@ -11,7 +11,7 @@ import pytest
 from fc7.extract import extract_features, load_features
 from fc7.extract.options import ExtractOptions
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import tiny_network
 from tests.support.extract.odd_files import make_odd_folder
 
@@ -20,7 +20,7 @@ from tests.support.extract.odd_files import make_odd_folder
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     file = tiny_network(tmp_path / "tiny.onnx")
-    import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding")
+    import_network(file, "tiny", ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from fc7.extract.records import Failure, ImageRef, Listing
 from fc7.extract.summary import ExtractSummary
 from fc7.models.common.errors import Fc7Error, ImageError
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import CommandLine, Ran, read_json, tiny_network, write_pictures
 from tests.support.fakes import MemoryOrigin
 
@@ -28,7 +28,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
     import_network(
-        tiny_network(tmp_path / "tiny.onnx"), "tiny", preprocess=caffe_preprocess(), layer="embedding"
+        tiny_network(tmp_path / "tiny.onnx"),
+        "tiny",
+        ImportOptions(preprocess=caffe_preprocess(), layer="embedding"),
     )
     write_pictures(tmp_path / "imgs", 5)
     extract("imgs")

@@ -16,8 +16,10 @@ import pytest
 
 from fc7.models.catalog import catalog
 from fc7.models.common.errors import UnknownNetworkError, UsageError, WeightsError
+from fc7.models.common.progress import Notify
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.store import host_file, measured, store
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.preprocess_options import PreprocessOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support import ROOT
@@ -39,15 +41,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def imports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    calls: list[dict[str, Any]] = []
+Imported = tuple[Path, str, ImportOptions]
 
-    def fake(path: Path, name: str, **how: Any) -> StoredNetwork:
-        how.pop("notify")("a note of the import")
-        assert how.pop("trial") is None  # cli.py hands one over, this room has none
-        calls.append({"file": path, "name": name, **how})
-        return store.save(fake_spec(name), fake_files(), replace=how["replace"])
+
+@pytest.fixture
+def imports(monkeypatch: pytest.MonkeyPatch) -> list[Imported]:
+    calls: list[tuple[Path, str, ImportOptions]] = []
+
+    def fake(path: Path, name: str, options: ImportOptions, notify: Notify, trial: None) -> StoredNetwork:
+        notify("a note of the import")
+        assert trial is None  # cli.py hands one over, this room has none
+        calls.append((path, name, options))
+        return store.save(fake_spec(name), fake_files(), replace=options.replace)
 
     monkeypatch.setattr("fc7.models.store.importing.import_network", fake)
     return calls
@@ -295,37 +300,24 @@ def test_show_of_a_network_that_is_not_here_says_where_it_is_fetched_from() -> N
         run("show", "alexnett")
 
 
-def test_import_is_one_call_with_what_was_given(imports: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_import_is_one_call_with_what_was_given(imports: list[Imported], tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
     text = run(
         "import", str(file), "--as", "mine", "--preprocess", "torch", "--layer", "pool5", "--pool", "max"
     )
     run("import", str(file), "--as", "mine", "--arch", "alexnet-owt", "--replace")
-    common = {"file": file, "name": "mine", "prototxt": None, "mean": None}
+    torch = PreprocessOptions(torch_preprocess())
+    plain = PreprocessOptions()
     assert imports == [
-        {
-            **common,
-            "arch": None,
-            "preprocess": PreprocessOptions(torch_preprocess()),
-            "layer": "pool5",
-            "pool": "max",
-            "replace": False,
-        },
-        {
-            **common,
-            "arch": "alexnet-owt",
-            "preprocess": PreprocessOptions(),
-            "layer": None,
-            "pool": None,
-            "replace": True,
-        },
+        (file, "mine", ImportOptions(preprocess=torch, layer="pool5", pool="max")),
+        (file, "mine", ImportOptions(arch="alexnet-owt", preprocess=plain, replace=True)),
     ]
     assert f"mine: imported from {file}; features fc7 (4096)" in text
     assert str(store.load("mine").folder) in text
 
 
 def test_a_caffemodel_brings_its_prototxt_and_mean_and_notes_go_to_stderr(
-    imports: list[dict[str, Any]], tmp_path: Path
+    imports: list[Imported], tmp_path: Path
 ) -> None:
     arguments = [
         "import",
@@ -338,14 +330,14 @@ def test_a_caffemodel_brings_its_prototxt_and_mean_and_notes_go_to_stderr(
         "m.binaryproto",
     ]
     result = models_command(*arguments)
-    assert (imports[0]["prototxt"], imports[0]["mean"]) == (Path("d.prototxt"), Path("m.binaryproto"))
+    assert (imports[0][2].prototxt, imports[0][2].mean) == (Path("d.prototxt"), Path("m.binaryproto"))
     assert result.stderr == "a note of the import\n"
     assert "a note" not in result.stdout
     assert models_command(*arguments, "--replace", "--quiet").output == ""
 
 
 def test_a_taken_or_impossible_name_is_refused_before_the_work(
-    imports: list[dict[str, Any]], tmp_path: Path
+    imports: list[Imported], tmp_path: Path
 ) -> None:
     put("mine")
     with pytest.raises(UsageError, match="already"):
@@ -355,15 +347,15 @@ def test_a_taken_or_impossible_name_is_refused_before_the_work(
     assert imports == []
 
 
-def test_pull_from_an_address_of_ones_own(server: Server, imports: list[dict[str, Any]]) -> None:
+def test_pull_from_an_address_of_ones_own(server: Server, imports: list[Imported]) -> None:
     url = server.add("/net.onnx", b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     text = run("pull", "mine", "--from", url, "--sha256", digest, "--preprocess", "zoo-224", "--layer", "fc7")
     assert "mine: pulled; features fc7 (4096)" in text
-    assert imports[0]["preprocess"] == PreprocessOptions(torch_preprocess())
+    assert imports[0][2].preprocess == PreprocessOptions(torch_preprocess())
     own = "--mean 127 --std 128 --scale 1 --order BGR --resize pad:40x48 --crop 32x36 --interpolation nearest"
     run("pull", "own", "--from", url, "--unverified", *own.split(), "--no-antialias", "--layer", "fc7")
-    assert imports.pop()["preprocess"] == PreprocessOptions(
+    assert imports.pop()[2].preprocess == PreprocessOptions(
         mean=(127, 127, 127),
         std=(128, 128, 128),
         scale=1,

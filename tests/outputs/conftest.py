@@ -21,7 +21,7 @@ from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.models.common.errors import Fc7Error
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.classify.predict.test_imagenet import bring
 from tests.outputs.cases import TORTURE, Run
 from tests.support import coloured_picture, command, tiny_network, write_pictures
@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("FC7_HOME", str(here / "store"))
         patch.chdir(here)
         file = tiny_network(here / "store.onnx")
-        import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding")
+        import_network(file, "tiny", ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
         bring(here)
         for path in here.glob("*.onnx"):
             path.unlink()

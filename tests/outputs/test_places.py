@@ -19,9 +19,9 @@ from fc7.classify.export.card import write_card
 from fc7.classify.export.export import export_full
 from fc7.classify.export.skops_file import write_skops
 from fc7.classify.fit.from_cache import fit_cache
-from fc7.classify.predict.imagenet import imagenet_images
+from fc7.classify.predict.imagenet import ImagenetOptions, imagenet_images
 from fc7.classify.predict.predict import classify_images
-from fc7.classify.report.make import make_report
+from fc7.classify.report.make import ReportOptions, make_report
 from fc7.extract.cache.merge import merge
 from fc7.extract.cache.npz import to_npz
 from fc7.extract.cache.parquet import to_parquet
@@ -107,10 +107,12 @@ FUNCTIONS: dict[str, Callable[[Path], object]] = {
     "write_skops": lambda out: write_skops(load_classifier("classifier.onnx"), out),
     "export_full": lambda out: export_full(load_classifier("classifier.onnx"), out),
     "classify_images": lambda out: classify_images(["imgs"], "classifier.onnx", out),
-    "imagenet_images": lambda out: imagenet_images(["imgs"], out, ExtractOptions("net", device="cpu")),
+    "imagenet_images": lambda out: imagenet_images(
+        ["imgs"], out, ImagenetOptions(network="net", device="cpu")
+    ),
     "make_report": lambda out: make_report("features.h5", "classifier.onnx", out),
     "make_report, plots": lambda out: make_report(
-        "features.h5", "classifier.onnx", "fresh.html", plots=out.parent
+        "features.h5", "classifier.onnx", "fresh.html", ReportOptions(plots=out.parent)
     ),
     "run_demo": lambda out: run_demo(out.parent, say=lambda line: None),
 }

@@ -14,7 +14,7 @@ from fc7.classify.advice import other_features
 from fc7.classify.advice.after_fit import Baseline, after_fit
 from fc7.classify.commands.texts.fit_text import advice_report, fit_json
 from fc7.classify.fit.fit import FitOptions, FitResult
-from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.from_cache import CachedLayer, fit_cache
 from fc7.classify.fit.next_steps import Advice
 from fc7.extract.cache.reader import CacheReader
 from fc7.extract.records import Rows
@@ -116,10 +116,10 @@ def test_a_choice_among_one_layer_is_said_to_be_none(tmp_path: Path) -> None:
     said = "--layer auto: the feature cache has one layer, fc7, so there was nothing to choose"
     one = cache_of(tmp_path / "one.h5", told_apart=True)
     two = cache_of(tmp_path / "two.h5", told_apart=True, layers=("fc6", "fc7"))
-    assert said in fit_cache(one, tmp_path / "1.onnx", options, layer="auto").notes
+    assert said in fit_cache(CachedLayer(one, "auto"), tmp_path / "1.onnx", options).notes
     assert said not in fit_cache(one, tmp_path / "2.onnx", options).notes
     assert not any(
-        "--layer auto" in n for n in fit_cache(two, tmp_path / "3.onnx", options, layer="auto").notes
+        "--layer auto" in n for n in fit_cache(CachedLayer(two, "auto"), tmp_path / "3.onnx", options).notes
     )
 
 

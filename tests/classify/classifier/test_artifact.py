@@ -17,6 +17,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import ClassifierError, DataError, UsageError
 from tests.support import ROOT
 from tests.support.classify.blobs import IDENTITY, blobs, fitted, names
@@ -82,12 +83,8 @@ def test_the_file_gives_scikit_learns_own_decisions(
     head: str, normalize: str, scaler: Normalizer | StandardScaler, n_classes: int, tmp_path: Path
 ) -> None:
     X, y = blobs([12] * n_classes, 30, spread=2.0)
-    result = fit_classifier(
-        X,
-        y,
-        paths=names(len(y)),
-        options=FitOptions(head=head, C=1.0, normalize=normalize),  # type: ignore[arg-type]
-    )
+    options = FitOptions(head=head, C=1.0, normalize=normalize)  # type: ignore[arg-type]
+    result = fit_classifier(X, y, ImageColumns(paths=names(len(y))), options=options)
     path = save_classifier(result.classifier, tmp_path / "classifier.onnx")
     inside = scaler.fit_transform(X[result.train]).astype(np.float32)
     estimator = (

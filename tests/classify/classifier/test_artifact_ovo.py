@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import ClassifierError
 from tests.classify.classifier.test_artifact import in_onnx_runtime
 from tests.classify.classifier.test_artifact_damage import edit
@@ -44,7 +45,7 @@ def test_onnx_runtime_our_loader_and_the_fitted_object_agree(
 def test_the_file_decides_as_scikit_learns_one_vs_one(tmp_path: Path) -> None:
     X, y = blobs([12] * 5, 30, spread=2.0)
     result = fit_classifier(
-        X, y, paths=names(len(y)), options=FitOptions(head="svm-ovo", C=1.0, normalize="none")
+        X, y, ImageColumns(paths=names(len(y))), options=FitOptions(head="svm-ovo", C=1.0, normalize="none")
     )
     assert result.classifier.coef_.shape == (10, 30)
     path = save_classifier(result.classifier, tmp_path / "c.onnx")

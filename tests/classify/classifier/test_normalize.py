@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from tests.support import CommandLine, read_json, tiny_network, write_pictures
 from tests.support.classify.blobs import blobs, names
 
@@ -86,7 +87,7 @@ def test_what_is_learned_from_huge_features_is_what_is_learned_from_small_ones()
     X[7] = X[3]
     for head in ("svm", "softmax"):
         small, huge = (
-            fit_classifier(rows, y, paths=names(len(y)), options=FitOptions(head=head))
+            fit_classifier(rows, y, ImageColumns(paths=names(len(y))), options=FitOptions(head=head))
             for rows in (X, X * HUGE)
         )
         assert small.metrics.accuracy > 0.5

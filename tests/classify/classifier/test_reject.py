@@ -19,6 +19,7 @@ from fc7.classify.classifier.rejection import (
 from fc7.classify.commands.texts.fit_text import fit_report
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.metrics.intervals import wilson_interval, wilson_lower
 from fc7.models.common.errors import UsageError
 from tests.support.classify.blobs import blobs, fitted, names
@@ -93,7 +94,7 @@ def test_the_promise_holds_on_rows_that_were_not_learned_from() -> None:
     new, truth = blobs([400] * 5, 30, spread=2.5)
     new, truth = new[400:], truth[400:]  # class 0 begins with the very rows of X
     options = FitOptions(head="svm", C=1.0, reject_precision=0.95)
-    result = fit_classifier(X, y, paths=names(len(y)), options=options)
+    result = fit_classifier(X, y, ImageColumns(paths=names(len(y))), options=options)
     rejection = result.rejection
     assert rejection is not None
     assert rejection.reached
@@ -199,7 +200,9 @@ def test_thresholds_that_fall_together_are_one_trade_off() -> None:
 @pytest.mark.parametrize(("below", "few"), [(0.5, False), (0.97, True)])
 def test_fit_says_what_rejecting_costs_on_the_test_set(below: float, few: bool) -> None:
     X, y = blobs([30] * 4, 30, spread=2.5)
-    result = fit_classifier(X, y, paths=names(120), options=FitOptions(head="svm", C=1.0, reject_below=below))
+    result = fit_classifier(
+        X, y, ImageColumns(paths=names(120)), options=FitOptions(head="svm", C=1.0, reject_below=below)
+    )
     P = result.classifier.predict_proba(X[result.test])
     accepted = P.max(axis=1) >= np.float32(below)
     assert (2 * accepted.sum() < len(accepted)) == few
@@ -221,7 +224,7 @@ def test_fit_says_what_rejecting_costs_on_the_test_set(below: float, few: bool) 
 
 def test_without_a_wish_to_reject_nothing_is_said_of_it() -> None:
     X, y = blobs([10] * 3, 30)
-    result = fit_classifier(X, y, paths=names(30), options=FitOptions(head="svm", C=1.0))
+    result = fit_classifier(X, y, ImageColumns(paths=names(30)), options=FitOptions(head="svm", C=1.0))
     assert result.trade_offs == ()
     assert "threshold" not in fit_report(result)
 
@@ -233,7 +236,7 @@ def test_test_images_unlike_training_are_named_the_farthest_first() -> None:
     X[61, 3] += 300
     splits = ["train"] * 60 + ["test"] * 2
     options = FitOptions(head="svm", C=1.0, normalize="none", duplicates="exact")
-    result = fit_classifier(X, y, paths=names(62), splits=splits, options=options)
+    result = fit_classifier(X, y, ImageColumns(paths=names(62), splits=splits), options=options)
     assert result.novel == ("images/00061.jpg", "images/00060.jpg")
     assert "unlike anything in training: 2 of 2 test images" in fit_report(result)
     assert ": images/00061.jpg, images/00060.jpg" in fit_report(result)

@@ -27,7 +27,7 @@ from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store.availability import ReadyNetwork
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.installed import is_installed
 from fc7.models.store.store import load
 from tests.support import CommandLine, Ran, lines_of, read_json, tiny_network, write_pictures
@@ -170,8 +170,7 @@ def test_another_network_takes_the_place_of_the_first_in_the_demos_own_folder(
     import_network(
         tiny_network(cli.folder / "other.onnx", seed=3),
         "other",
-        preprocess=caffe_preprocess(),
-        layer="embedding",
+        ImportOptions(preprocess=caffe_preprocess(), layer="embedding"),
     )
     monkeypatch.setattr(
         "fc7.classify.commands.demo.ready_networks", lambda: [ReadyNetwork("other", "store", None, False)]

@@ -11,6 +11,7 @@ import pytest
 from fc7.classify.commands.texts.fit_text import fit_json, fit_report
 from fc7.classify.commands.texts.metrics_text import evaluate_report, metrics_json
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.metrics.metrics import compute_metrics
 from tests.support.classify.blobs import blobs, names
 
@@ -18,7 +19,7 @@ from tests.support.classify.blobs import blobs, names
 @pytest.fixture(scope="module")
 def result() -> FitResult:
     X, y = blobs([20, 10, 30], spread=2.0)
-    return fit_classifier(X, y, paths=names(60), options=FitOptions())
+    return fit_classifier(X, y, ImageColumns(paths=names(60)), options=FitOptions())
 
 
 def test_a_fit_prints_counts_choice_figures_and_what_was_kept(result: FitResult) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from fc7.classify.data.rows import Table, check_classes, make_table
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import DataError
 from fc7.models.common.label_names import lookalikes
 
 
 def table(X: Any, y: Any, **columns: Any) -> Table:
-    given = dict.fromkeys(("paths", "sha256", "groups", "splits"))
-    return make_table(X, y, **{**given, **columns})
+    return make_table(X, y, ImageColumns(**columns))
 
 
 def test_rows_without_a_label_are_left_out_of_every_column() -> None:

@@ -15,6 +15,7 @@ from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split_csv import write_split
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import ClassifierError, Fc7Error
 from tests.support import ROOT, CommandLine, lines_of, read_json, write_pictures
 from tests.support.classify.blobs import blobs, fitted, names
@@ -64,7 +65,7 @@ def test_two_hundred_thousand_images_take_a_megabyte_and_a_third() -> None:
 
 def test_the_classifiers_file_carries_it_and_older_files_load_without(tmp_path: Path) -> None:
     X, y = blobs([12, 12, 12])
-    result = fit_classifier(X, y, paths=names(36), options=FitOptions(head="svm", C=1.0))
+    result = fit_classifier(X, y, ImageColumns(paths=names(36)), options=FitOptions(head="svm", C=1.0))
     path = save_classifier(result.classifier, tmp_path / "c.onnx")
     record = load_classifier(path).split
     assert record is not None

@@ -14,6 +14,7 @@ from fc7.classify.data.rows import make_table
 from fc7.classify.data.selection import trim_to_smallest
 from fc7.classify.data.split import training_count
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import UsageError
 from fc7.models.common.label_names import natural_key
 from tests.support.classify.blobs import blobs, names
@@ -24,8 +25,8 @@ Labels = list[str]
 def prepared(labels: Labels, options: FitOptions, paths: list[str] | None = None, **columns: Any) -> Any:
     """A split of rows whose features say nothing."""
     X = np.random.default_rng(0).normal(size=(len(labels), 64)).astype(np.float32)
-    given_ = {"sha256": None, "groups": None, "splits": None, **columns}
-    return prepare_split(make_table(X, labels, paths=paths or names(len(labels)), **given_), options)
+    known = ImageColumns(paths=paths or names(len(labels)), **columns)
+    return prepare_split(make_table(X, labels, known), options)
 
 
 def sides(part: Any) -> tuple[set[str], set[str]]:
@@ -42,7 +43,10 @@ def counts(part: Any, which: str) -> dict[str, int]:
 def fit(per_class: list[int], **options: Any) -> FitResult:
     X, y = blobs(per_class, 64)
     return fit_classifier(
-        X, y, paths=names(len(y)), options=FitOptions(head="svm", C=1.0, duplicates="exact", **options)
+        X,
+        y,
+        ImageColumns(paths=names(len(y))),
+        options=FitOptions(head="svm", C=1.0, duplicates="exact", **options),
     )
 
 

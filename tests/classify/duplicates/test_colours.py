@@ -11,6 +11,7 @@ from PIL import Image, ImageEnhance
 
 from fc7.classify.duplicates.colours import Colours
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.images.thumbnails import GREYS, LENGTH, thumbnail
 from tests.benchmarks.altered import ALTERATIONS
 from tests.benchmarks.drawn import COLOURS
@@ -129,7 +130,7 @@ def squares(n: int) -> tuple[list[Image.Image], list[str]]:
 def find(thumbnails: np.ndarray, y: list[str]) -> Duplicates:
     """With features that are noise."""
     X = np.random.default_rng(9).normal(size=(len(y), 40)).astype(np.float32)
-    return find_duplicates(X, np.arange(len(y)), y, thumbnails=thumbnails)
+    return find_duplicates(X, np.arange(len(y)), y, ImageColumns(thumbnails=thumbnails))
 
 
 def test_a_square_is_tied_to_its_copies_and_not_to_one_of_another_colour() -> None:
@@ -159,6 +160,6 @@ def test_features_that_are_alike_tie_no_two_colours() -> None:
     blank = np.full((160, 160, 3), 250, np.uint8)
     blank[10:30] = COLOURS["blue"]
     thumbnails = small(*pictures, Image.fromarray(blank), pictures[2].crop((10, 10, 150, 150)))
-    found = find_duplicates(X, np.arange(62), [*y, "blue", "red"], thumbnails=thumbnails)
+    found = find_duplicates(X, np.arange(62), [*y, "blue", "red"], ImageColumns(thumbnails=thumbnails))
     assert found.group[0] != found.group[60]
     assert found.group[2] == found.group[61]

@@ -16,6 +16,7 @@ from fc7.classify.duplicates.distances import FeatureDistances
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.thresholds import FALSE_SHARE, calibrate
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.metrics.intervals import Proportion
 from fc7.models.common.errors import UsageError
 from fc7.models.common.progress import Silent
@@ -121,7 +122,7 @@ def test_exact_copies_are_tied_whatever_the_features_and_counted() -> None:
     X, y = features([10, 10])
     content = [f"{i}" for i in range(20)]
     content[7] = content[15] = content[2]
-    found = find(X, y, content=content)
+    found = find(X, y, known=ImageColumns(sha256=content))
     assert found.groups == [[2, 7, 15]]
     assert (found.n_exact, [pair.exact for pair in found.pairs]) == (2, [True, True])
     assert {label for pair in found.pairs for label in (y[pair.first], y[pair.second])} == {
@@ -156,7 +157,7 @@ def test_a_class_that_is_all_alike_is_not_tied_and_can_be_fitted() -> None:
     found = find(X, labels)
     assert sum(map(len, found.groups)) <= 2
     assert 1 - found.thresholds.inside[2] > 0.99
-    result = fit_classifier(X, labels, paths=names(91), options=FitOptions(head="svm", C=1.0))
+    result = fit_classifier(X, labels, ImageColumns(paths=names(91)), options=FitOptions(head="svm", C=1.0))
     assert result.counts["tight"] == (21, 9)
 
 
@@ -216,7 +217,7 @@ def test_fitting_keeps_copies_on_one_side_and_measures_both_sides() -> None:
     y = [f"c{c}" for c in rng.integers(0, 3, 120)]
     X, y = copies(X, list(range(120)), 0.1), y + y
     options = FitOptions(head="svm", C=10.0)
-    result = fit_classifier(X, y, paths=names(240), options=options)
+    result = fit_classifier(X, y, ImageColumns(paths=names(240)), options=options)
     train, test = set(result.train.tolist()), set(result.test.tolist())
     assert not any((i in train) != (i + 120 in train) for i in range(120))
     assert train | test == set(range(240))
@@ -231,7 +232,9 @@ def test_fitting_keeps_copies_on_one_side_and_measures_both_sides() -> None:
         fit_report(result)
     )
     # The accuracy is that of a fit without regard to copies: same head, same C, same rules.
-    plain = fit_classifier(X, y, paths=names(240), options=FitOptions(head="svm", C=10.0, duplicates="off"))
+    plain = fit_classifier(
+        X, y, ImageColumns(paths=names(240)), options=FitOptions(head="svm", C=10.0, duplicates="off")
+    )
     assert plain.metrics.accuracy == leak.both_sides.accuracy
     assert (plain.leakage, plain.duplicates) == (None, None)
     record = result.record()["duplicates"]
@@ -247,7 +250,9 @@ def test_a_given_split_that_parts_copies_is_evaluated_without_them_too() -> None
     y = [f"c{c}" for c in rng.integers(0, 2, 80)]
     X, y = copies(X, list(range(30)), 0.1), y + y[:30]
     splits = ["train"] * 50 + ["test"] * 60
-    result = fit_classifier(X, y, paths=names(110), splits=splits, options=FitOptions(head="svm", C=10.0))
+    result = fit_classifier(
+        X, y, ImageColumns(paths=names(110), splits=splits), options=FitOptions(head="svm", C=10.0)
+    )
     leak = result.leakage
     assert leak is not None
     assert (leak.how, leak.copied.n, leak.both_sides.n, leak.one_side.n) == ("given", 30, 60, 30)
@@ -274,12 +279,12 @@ def test_a_given_split_that_parts_copies_is_evaluated_without_them_too() -> None
 def test_fit_says_what_was_looked_for_and_what_was_not(how: str, said: str) -> None:
     X, y = features([20] * 3)
     options = FitOptions(head="svm", C=1.0, duplicates=how)
-    lines = fit_report(fit_classifier(X, y, paths=names(60), options=options)).splitlines()
+    lines = fit_report(fit_classifier(X, y, ImageColumns(paths=names(60)), options=options)).splitlines()
     sessions = "not looked for: several photographs of one object or session (frames of a video, a track)"
     assert lines[2:4] == [said, sessions]
     assert not any("both sides" in line for line in lines)
     groups = [str(i // 2) for i in range(60)]
-    text = fit_report(fit_classifier(X, y, paths=names(60), groups=groups, options=options))
+    text = fit_report(fit_classifier(X, y, ImageColumns(paths=names(60), groups=groups), options=options))
     assert "images of one group are on one side of the split" in text
     assert sessions not in text
 

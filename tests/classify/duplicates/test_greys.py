@@ -8,6 +8,7 @@ import pytest
 from fc7.classify.duplicates import greys
 from fc7.classify.duplicates.find import Duplicates, find_duplicates
 from fc7.classify.duplicates.greys import GreyDistances, mirrored
+from fc7.classify.image_columns import ImageColumns
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
@@ -21,7 +22,7 @@ def pictures(n: int, seed: int = 0) -> np.ndarray:
 def find(thumbnails: np.ndarray, y: list[str], **options: object) -> Duplicates:
     """With features that are noise, so that thumbnails alone can tell."""
     X = np.random.default_rng(9).normal(size=(len(y), 40)).astype(np.float32)
-    return find_duplicates(X, np.arange(len(y)), y, thumbnails=thumbnails, **options)  # type: ignore[arg-type]
+    return find_duplicates(X, np.arange(len(y)), y, ImageColumns(thumbnails=thumbnails), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("block", [5, 4096])

@@ -172,7 +172,7 @@ def test_what_is_too_large_for_a_browser_is_refused(
     digests = {name: _digest(given / "dist" / name) for name in browser_export._FILES}
     monkeypatch.setattr(browser_export, "_FILES", digests)
 
-    def large(classifier: object, out: Path, **_: object) -> Exported:
+    def large(classifier: object, out: Path, inputs: object, **_: object) -> Exported:
         files = out, out.with_name(f"{out.name}.data")
         return Exported(files, 3 << 30, 13, ("n", 32, 32, 3), (), 1, "", 0.0)
 

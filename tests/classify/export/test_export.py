@@ -20,21 +20,23 @@ from PIL import Image
 
 from fc7.classify.classifier.artifact import load_classifier, to_bytes
 from fc7.classify.classifier.classifier import Classifier
+from fc7.classify.export.check_images import CheckInputs
 from fc7.classify.export.example import example_script
 from fc7.classify.export.export import _into_place, example_of, export_full
 from fc7.classify.fit.from_cache import fit_cache
 from fc7.classify.fit.result import FitOptions
 from fc7.classify.kinds import FULL, FULL_ARRAYS
+from fc7.classify.predict.options import ClassifyOptions
 from fc7.classify.predict.predict import classify_images
 from fc7.extract.images.decode import prepare
-from fc7.extract.options import ExtractOptions, RunOptions
+from fc7.extract.options import ExtractOptions
 from fc7.extract.pipeline import extract_features
 from fc7.extract.records import ImageRef, Listing
 from fc7.extract.worker.read_ahead import Care
 from fc7.models.common.errors import ClassifierError, UsageError, WeightsError
 from fc7.models.network.spec import caffe_preprocess, torch_preprocess
 from fc7.models.outputs.outputs import claimed
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.preprocess_options import fit_crop
 from tests.support import CommandLine, lines_of, onnx_that_says, read_json, tiny_network, write_pictures
 
@@ -176,7 +178,11 @@ def test_whoever_reads_an_image_of_the_trial_says_so_before(
     monkeypatch.setenv("FC7_HOME", str(cli.store))
     monkeypatch.setattr("fc7.classify.export.export.recover_from_crash", recovering)
     varied = cli.folder / "varied"
-    export_full(load_classifier(cli.folder / "classifier.onnx"), cli.folder / "seen.onnx", images=[varied])
+    export_full(
+        load_classifier(cli.folder / "classifier.onnx"),
+        cli.folder / "seen.onnx",
+        CheckInputs(images=[varied]),
+    )
     assert sorted(watched) == sorted(path.name for path in varied.iterdir() for _ in range(2))
 
 
@@ -209,8 +215,8 @@ def fitted_on(recipe: dict[str, object], network: str = "tiny") -> Classifier:
 def script_and_classify_agree(classifier: Classifier, folder: Path) -> set[str]:
     """Export, run the printed script on every picture, compare with `classify`; gives the labels."""
     full = folder / "full.onnx"
-    export_full(classifier, full, images=["imgs"])
-    whole = RunOptions(device="cpu", exact_decode=True)
+    export_full(classifier, full, CheckInputs(images=["imgs"]))
+    whole = ClassifyOptions(device="cpu", exact_decode=True)
     classify_images(["varied", "imgs"], classifier, folder / "p.csv", options=whole)
     lines = lines_of(folder / "p.csv")
     found = run_script(example_of(classifier, full), folder, [line["path"] for line in lines])
@@ -249,19 +255,21 @@ def test_the_script_of_a_network_bound_to_a_batch(here: Path) -> None:
     made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1), "axis"))
     onnx.save(made, str(here / "bound.onnx"))
     import_network(
-        here / "bound.onnx", "bound", preprocess=caffe_preprocess(), layer="embedding", replace=True
+        here / "bound.onnx",
+        "bound",
+        ImportOptions(preprocess=caffe_preprocess(), layer="embedding", replace=True),
     )
     classifier = fitted_on({}, "bound")
     script_and_classify_agree(classifier, here)
     (images,) = onnx.load(str(here / "full.onnx")).graph.input
     assert images.type.tensor_type.shape.dim[0].dim_value == 4
     with pytest.raises(WeightsError, match="10 crops"):
-        export_full(fitted_on({"crops": 10}, "bound"), here / "full.onnx", images=["imgs"])
+        export_full(fitted_on({"crops": 10}, "bound"), here / "full.onnx", CheckInputs(images=["imgs"]))
 
 
 def test_a_resize_that_pillow_cannot_do_is_not_pretended(here: Path) -> None:
     classifier = fitted_on({"antialias": False})
-    export_full(classifier, here / "full.onnx", images=["imgs"])
+    export_full(classifier, here / "full.onnx", CheckInputs(images=["imgs"]))
     meta = {e.key: e.value for e in onnx.load(str(here / "full.onnx")).metadata_props}
     assert "without antialiasing" in json.loads(meta["before"])[1]
     with pytest.raises(UsageError, match="Pillow cannot"):
@@ -303,7 +311,7 @@ def test_a_file_that_would_answer_otherwise_is_not_written(
         data = model.SerializeToString()
     monkeypatch.setattr("fc7.classify.export.export.to_bytes", lambda _: data)
     with pytest.raises(ClassifierError, match="not written, since it would not predict as fc7 classify does"):
-        export_full(classifier, here / "full.onnx", images=["imgs"])
+        export_full(classifier, here / "full.onnx", CheckInputs(images=["imgs"]))
     assert (here / "full.onnx").read_bytes() == older
     assert [file.name for file in here.iterdir()] == ["full.onnx"]
 
@@ -315,13 +323,15 @@ def test_a_full_disk_leaves_the_older_file(here: Path, monkeypatch: pytest.Monke
     older = (here / "full.onnx").read_bytes()
     monkeypatch.setattr("fc7.classify.export.export.flush", full)
     with pytest.raises(ClassifierError, match=r"cannot be written \(No space left on device\)"):
-        export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
+        export_full(load_classifier("classifier.onnx"), here / "full.onnx", CheckInputs(images=["imgs"]))
     assert [(file.name, file.read_bytes()) for file in here.iterdir()] == [("full.onnx", older)]
 
 
 def test_arrays_of_two_gigabytes_lie_beside_the_graph(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fc7.models.graph.fusion._LARGEST_FILE", 1000)
-    exported = export_full(load_classifier("classifier.onnx"), here / "full.onnx", images=["imgs"])
+    exported = export_full(
+        load_classifier("classifier.onnx"), here / "full.onnx", CheckInputs(images=["imgs"])
+    )
     assert [file.name for file in exported.files] == ["full.onnx", "full.onnx.data"]
     pixels = np.zeros((2, 32, 32, 3), np.uint8)
     apart = answers_of(here / "full.onnx", pixels)
@@ -337,7 +347,8 @@ def test_arrays_of_two_gigabytes_lie_beside_the_graph(here: Path, monkeypatch: p
 def test_the_same_classifier_gives_the_same_bytes(here: Path) -> None:
     classifier = load_classifier("classifier.onnx")
     first, second = (
-        export_full(classifier, here / name, images=["imgs"]).files[0].read_bytes() for name in ("a", "b")
+        export_full(classifier, here / name, CheckInputs(images=["imgs"])).files[0].read_bytes()
+        for name in ("a", "b")
     )
     assert first == second
 

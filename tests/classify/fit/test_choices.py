@@ -15,9 +15,10 @@ from fc7.classify.classifier.classifier import Head
 from fc7.classify.commands.texts.fit_text import fit_json, fit_report
 from fc7.classify.fit.cross_validate import tune
 from fc7.classify.fit.fit import FitOptions, fit_classifier
-from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.from_cache import CachedLayer, fit_cache
 from fc7.classify.fit.solvers.heads import Fitted, Solver
 from fc7.classify.fit.training import TrainingData
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.records import Rows
 from fc7.models.common.errors import UsageError
 from tests.support import CommandLine, read_json
@@ -89,7 +90,7 @@ def test_the_normalisation_is_chosen_by_cross_validation_and_stated() -> None:
     X, y = blobs([40, 40, 40], 20, spread=1.5)
     X[:, 0] = np.random.default_rng(0).normal(0, 3000, len(X))
     options = FitOptions(head="svm", normalize="auto", C=0.01)
-    result = fit_classifier(X, y, paths=names(120), options=options)
+    result = fit_classifier(X, y, ImageColumns(paths=names(120)), options=options)
     assert result.classifier.normalizer.kind == "standard"
     assert result.tuned[0].normalize == "standard"
     assert {each.normalize for each in result.tuned} == {"l2", "standard", "none"}
@@ -98,7 +99,7 @@ def test_the_normalisation_is_chosen_by_cross_validation_and_stated() -> None:
     assert fit_json(result)["normalize"] == "standard"
     assert "normalisation: standard" in fit_report(result)
     alone = fit_classifier(
-        X, y, paths=names(120), options=FitOptions(head="svm", normalize="standard", C=0.01)
+        X, y, ImageColumns(paths=names(120)), options=FitOptions(head="svm", normalize="standard", C=0.01)
     )
     np.testing.assert_array_equal(result.classifier.coef_, alone.classifier.coef_)
 
@@ -124,10 +125,10 @@ def test_the_layer_is_chosen_by_cross_validation_and_stated(tmp_path: Path) -> N
     cache = layered_cache(tmp_path / "features.h5")
     # Near-duplicates are those of the last layer, which would tie other rows than fc6's own.
     options = FitOptions(head="svm", duplicates="exact")
-    result = fit_cache(cache, tmp_path / "auto.onnx", options, layer="auto")
+    result = fit_cache(CachedLayer(cache, "auto"), tmp_path / "auto.onnx", options)
     assert result.classifier.identity.layer == "fc6"
     assert [each.layer for each in result.tuned] == ["fc6", "fc7"]
-    alone = fit_cache(cache, tmp_path / "fc6.onnx", options, layer="fc6")
+    alone = fit_cache(CachedLayer(cache, "fc6"), tmp_path / "fc6.onnx", options)
     np.testing.assert_array_equal(result.classifier.coef_, alone.classifier.coef_)
     assert result.metrics.to_json() == alone.metrics.to_json()
     report = fit_report(result)
@@ -161,10 +162,10 @@ def test_a_command_that_chooses_no_layer_says_whose_auto_is(command: Sequence[st
 def test_the_test_part_chooses_nothing() -> None:
     X, y = blobs([20, 20, 20], spread=3.0)
     options = FitOptions(normalize="auto", one_se=True, duplicates="exact")
-    before = fit_classifier(X, y, paths=names(60), options=options)
+    before = fit_classifier(X, y, ImageColumns(paths=names(60)), options=options)
     X = X.copy()
     X[before.test] = np.random.default_rng(1).normal(0, 100, X[before.test].shape)
-    after = fit_classifier(X, y, paths=names(60), options=options)
+    after = fit_classifier(X, y, ImageColumns(paths=names(60)), options=options)
     assert [each.to_json() for each in before.tuned] == [each.to_json() for each in after.tuned]
     assert np.array_equal(before.classifier.coef_, after.classifier.coef_)
 

@@ -30,6 +30,7 @@ from fc7 import (
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.folds import make_folds
 from fc7.classify.predict.evaluate import evaluate_images
+from fc7.classify.predict.options import EvaluateOptions
 from fc7.extract.cache.reader import load_features
 from fc7.models.common.errors import UsageError
 from tests.classify.fit.test_choices import layered_cache
@@ -184,7 +185,7 @@ def test_it_becomes_a_classifier_for_the_features_it_was_fitted_on(tmp_path: Pat
     part = kept.split.part_of(features.sha256, features.paths)
     assert np.flatnonzero(part == "train").tolist() == np.delete(np.arange(40), EIGHT).tolist()
     assert set(part[EIGHT]) == {""}
-    evaluation = evaluate_images([tmp_path / "features.h5"], kept, held_out=True)
+    evaluation = evaluate_images([tmp_path / "features.h5"], kept, options=EvaluateOptions(held_out=True))
     assert (evaluation.metrics.n, evaluation.left_out) == (8, 32)
     for others in (load_features(tmp_path / "features.h5", "fc7"), replace(features, X=features.X * 2)):
         with pytest.raises(ValueError, match=r"FeatureSet\(40 rows .* was fitted on none of these rows"):

@@ -12,6 +12,7 @@ import pytest
 from fc7.classify.classifier.classifier import Head
 from fc7.classify.commands.texts.fit_text import fit_report
 from fc7.classify.fit.fit import FitOptions, FitResult, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.models.common.errors import DataError, UsageError
 from tests.support.classify.blobs import IDENTITY, blobs, names
 
@@ -20,7 +21,7 @@ SVM = FitOptions(head="svm", C=1.0)
 
 def fit(per_class: list[int], options: FitOptions = SVM, spread: float = 1.0, **columns: Any) -> FitResult:
     X, y = blobs(per_class, spread=spread)
-    return fit_classifier(X, y, **{"paths": names(len(y)), **columns}, options=options)
+    return fit_classifier(X, y, ImageColumns(**{"paths": names(len(y)), **columns}), options=options)
 
 
 def test_separable_classes_are_told_apart() -> None:
@@ -37,7 +38,7 @@ def test_labels_drawn_at_random_are_evaluated_as_guesses() -> None:
     # 4096 features separate 140 training rows perfectly; honest figures must not be moved by that.
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 4096)), np.tile(["a", "b"], 100)
-    result = fit_classifier(X, y, paths=names(200), options=FitOptions(head="softmax"))
+    result = fit_classifier(X, y, ImageColumns(paths=names(200)), options=FitOptions(head="softmax"))
     low, high = result.metrics.accuracy_interval
     assert low < 0.5 < high
     # Calibrated, it knows that it knows nothing.
@@ -48,10 +49,10 @@ def test_the_test_part_decides_nothing_that_is_learned() -> None:
     X, y = blobs([20, 20, 20], spread=3.0)
     # Which images are copies of each other is asked of all of them, before anything is learned.
     options = FitOptions(normalize="standard", duplicates="exact")
-    before = fit_classifier(X, y, paths=names(60), options=options)
+    before = fit_classifier(X, y, ImageColumns(paths=names(60)), options=options)
     X = X.copy()
     X[before.test] = np.random.default_rng(1).normal(0, 100, X[before.test].shape)
-    after = fit_classifier(X, y, paths=names(60), options=options)
+    after = fit_classifier(X, y, ImageColumns(paths=names(60)), options=options)
     assert np.array_equal(before.classifier.coef_, after.classifier.coef_)
     assert np.array_equal(before.classifier.normalizer.mean, after.classifier.normalizer.mean)  # type: ignore[arg-type]
     assert (before.classifier.scale, before.C) == (after.classifier.scale, after.C)
@@ -78,7 +79,7 @@ def test_copies_stay_on_one_side_without_being_told_of() -> None:
 def test_rows_without_a_label_are_left_out_and_counted() -> None:
     X, y = blobs([10, 10])
     labels = [None if i in (0, 15) else label for i, label in enumerate(y)]
-    result = fit_classifier(X, labels, paths=names(20), options=SVM)
+    result = fit_classifier(X, labels, ImageColumns(paths=names(20)), options=SVM)
     assert not {0, 15} & {*result.train.tolist(), *result.test.tolist()}
     assert result.notes[0] == "2 of 20 images have no label and were left out"
 
@@ -89,7 +90,7 @@ def test_a_given_split_is_respected_and_unknown_labels_are_named() -> None:
     X = np.concatenate([X, X[:1] + 5])
     splits = ["train", "test"] * 10 + ["test"]
     result = fit_classifier(
-        X, y, paths=names(21), splits=splits, options=FitOptions(head="svm", refit_all=True)
+        X, y, ImageColumns(paths=names(21), splits=splits), options=FitOptions(head="svm", refit_all=True)
     )
     assert result.train.tolist() == list(range(0, 20, 2))
     assert result.classifier.classes_ == ("class 0", "class 1")
@@ -105,7 +106,8 @@ def test_groups_stay_whole_from_the_columns_of_a_cache() -> None:
 
 
 def test_random_weights_are_said() -> None:
-    result = fit([10, 10], identity=IDENTITY)
+    X, y = blobs([10, 10])
+    result = fit_classifier(X, y, ImageColumns(paths=names(20)), identity=IDENTITY, options=SVM)
     assert "network 'alexnet' has random weights: enough to try the tool, no more" in result.notes
     assert result.classifier.identity == IDENTITY
 
@@ -114,7 +116,7 @@ def test_two_images_a_class_are_enough_for_two_hundred_classes() -> None:
     X, y = blobs([2] * 200, n_features=600, spread=0.2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # scikit-learn would ask whether this is a regression
-        result = fit_classifier(X, y, paths=names(400))
+        result = fit_classifier(X, y, ImageColumns(paths=names(400)))
     assert (len(result.train), len(result.test)) == (200, 200)
     assert result.metrics.accuracy > 0.9
     assert any(note.startswith("too few images for cross-validation") for note in result.notes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fc7 import FitOptions, classify_images, fit_classifier, load_classifier, load_features, save_classifier
+from fc7.classify.image_columns import ImageColumns
 from fc7.extract.records import Rows
 from fc7.models.common.errors import MismatchError, UsageError
 from tests.support import CommandLine
@@ -63,7 +64,7 @@ def test_it_gives_the_commands_very_metrics_and_classifier(
 def test_the_set_comes_alone_and_arrays_come_with_labels(tmp_path: Path) -> None:
     features = load_features(noisy_cache(tmp_path / "features.h5"))
     with pytest.raises(UsageError, match="a FeatureSet and y, groups were given, and the set has its own"):
-        fit_classifier(features, features.y, groups=features.groups)
+        fit_classifier(features, features.y, ImageColumns(groups=features.groups))
     with pytest.raises(
         UsageError, match="X came without y; give a label for each row, or what load_features"
     ):
@@ -77,11 +78,13 @@ def test_the_columns_one_by_one_are_as_good_as_the_set(tmp_path: Path) -> None:
     apart = fit_classifier(
         features.X,
         features.y,
-        paths=features.paths,
-        sha256=features.sha256,
-        groups=features.groups,
-        splits=features.splits,
-        thumbnails=features.thumbnails,
+        ImageColumns(
+            paths=features.paths,
+            sha256=features.sha256,
+            groups=features.groups,
+            splits=features.splits,
+            thumbnails=features.thumbnails,
+        ),
         identity=features,
     ).classifier
     whole = fit_classifier(features).classifier
@@ -95,7 +98,7 @@ def test_a_classifier_of_arrays_says_what_it_lacks_for_images(tmp_path: Path, in
     (tmp_path / "imgs").mkdir()
     (tmp_path / "imgs/a.jpg").touch()
     X, y, paths = features
-    save_classifier(fit_classifier(X, y, paths=paths).classifier, tmp_path / "own.onnx")
+    save_classifier(fit_classifier(X, y, ImageColumns(paths=paths)).classifier, tmp_path / "own.onnx")
     kept = load_classifier(tmp_path / "own.onnx")
     assert kept.predict(X).shape == (57,)
     with pytest.raises(MismatchError) as caught:

@@ -16,6 +16,7 @@ from fc7.classify.classifier.classifier import Head
 from fc7.classify.data.record import SplitRecord
 from fc7.classify.data.split import training_count
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 from tests.classify.data.test_splitting import counts, prepared
 from tests.support import CommandLine, lines_of, write_pictures
 from tests.support.classify.blobs import blobs, names
@@ -136,7 +137,7 @@ def test_a_classifier_does_not_claim_what_had_no_effect(tmp_path: Path) -> None:
 def test_the_same_images_give_the_same_classifier(head: Head) -> None:
     X, y = blobs([12, 9, 15], 20)
     options = FitOptions(head=head, C=1.0)
-    first = fit_classifier(X, y, paths=names(36), options=options)
+    first = fit_classifier(X, y, ImageColumns(paths=names(36)), options=options)
     kept = replace(options, keep_split=first.classifier.split)
-    again = fit_classifier(X, y, paths=names(36), options=kept)
+    again = fit_classifier(X, y, ImageColumns(paths=names(36)), options=kept)
     np.testing.assert_array_equal(again.classifier.coef_, first.classifier.coef_)

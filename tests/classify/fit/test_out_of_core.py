@@ -18,7 +18,7 @@ from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.commands.fit import parse_bytes
 from fc7.classify.data.selection import draw_sample
 from fc7.classify.fit.fit import FitOptions
-from fc7.classify.fit.from_cache import fit_cache
+from fc7.classify.fit.from_cache import CachedLayer, fit_cache
 from fc7.classify.fit.solvers.sgd import Normalised, SgdFitter, shuffled
 from fc7.extract.cache.reader import load_features
 from fc7.extract.records import ImageRef, Rows
@@ -134,7 +134,7 @@ def test_the_split_is_the_same_and_the_accuracy_nearly(head: Head, tmp_path: Pat
     options = FitOptions(head=head, duplicates="exact", reject_precision=0.9)
     exact = fit_cache(cache, tmp_path / "exact.onnx", options)
     parts = fit_cache(
-        cache, tmp_path / "parts.onnx", options, memory=20_000, split_csv=tmp_path / "split.csv"
+        CachedLayer(cache, memory=20_000), tmp_path / "parts.onnx", options, split_csv=tmp_path / "split.csv"
     )
     np.testing.assert_array_equal(parts.train, exact.train)
     np.testing.assert_array_equal(parts.test, exact.test)
@@ -172,15 +172,15 @@ def test_the_command_says_so_and_repeats_itself_byte_for_byte(tmp_path: Path) ->
 def test_a_row_that_is_no_number_is_named(tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "features.h5", [30, 30], spoiled=40)
     with pytest.raises(DataError, match=r"class 1/00040\.jpg"):
-        fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm", C=1.0), memory=1000)
+        fit_cache(CachedLayer(cache, memory=1000), tmp_path / "c.onnx", FitOptions(head="svm", C=1.0))
 
 
 def test_neither_all_layers_nor_pairs_can_be_tried(tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "features.h5", [30, 30])
     with pytest.raises(UsageError, match="name the layer"):
-        fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm"), layer="auto", memory=1000)
+        fit_cache(CachedLayer(cache, "auto", 1000), tmp_path / "c.onnx", FitOptions(head="svm"))
     with pytest.raises(UsageError, match="without --ovo"):
-        fit_cache(cache, tmp_path / "c.onnx", FitOptions(head="svm-ovo"), memory=1000)
+        fit_cache(CachedLayer(cache, memory=1000), tmp_path / "c.onnx", FitOptions(head="svm-ovo"))
 
 
 @pytest.mark.parametrize(

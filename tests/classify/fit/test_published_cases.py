@@ -18,6 +18,7 @@ from sklearn.svm import LinearSVC
 from fc7.classify.classifier.artifact import load_classifier, save_classifier
 from fc7.classify.fit.fit import fit_classifier
 from fc7.classify.fit.result import FitOptions
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.metrics.metrics import compute_metrics, wilson_interval
 from fc7.models.common.errors import ClassifierError, DataError
 
@@ -79,8 +80,10 @@ def test_the_split_follows_content_and_not_position() -> None:
     names = [f"{i:03}" for i in range(40)]
     order = np.random.default_rng(1).permutation(40)
     options = FitOptions(head="svm", C=1.0, seed=3)
-    one = fit_classifier(X, y, sha256=names, options=options)
-    two = fit_classifier(X[order], [y[i] for i in order], sha256=[names[i] for i in order], options=options)
+    one = fit_classifier(X, y, ImageColumns(sha256=names), options=options)
+    two = fit_classifier(
+        X[order], [y[i] for i in order], ImageColumns(sha256=[names[i] for i in order]), options=options
+    )
     assert {names[i] for i in one.test} == {names[order[i]] for i in two.test}
 
 
@@ -88,16 +91,15 @@ def test_copies_and_groups_never_straddle_the_split() -> None:
     X, y = blobs([24, 24])
     sha256 = [f"{i // 2}" for i in range(48)]
     groups = [f"g{i // 6}" for i in range(48)]
-    for keys in ({"sha256": sha256}, {"groups": groups}):
-        result = fit_classifier(X, y, options=FitOptions(head="svm", C=1.0), **keys)  # type: ignore[arg-type]
-        column = next(iter(keys.values()))
+    for column, known in ((sha256, ImageColumns(sha256=sha256)), (groups, ImageColumns(groups=groups))):
+        result = fit_classifier(X, y, known, options=FitOptions(head="svm", C=1.0))
         assert not {column[i] for i in result.train} & {column[i] for i in result.test}
 
 
 def test_a_given_split_is_respected() -> None:
     X, y = blobs([10, 10])
     splits = ["train" if i % 2 else "test" for i in range(20)]
-    result = fit_classifier(X, y, splits=splits, options=FitOptions(head="svm", C=1.0))
+    result = fit_classifier(X, y, ImageColumns(splits=splits), options=FitOptions(head="svm", C=1.0))
     assert list(result.test) == list(range(0, 20, 2))
 
 

@@ -25,6 +25,7 @@ from fc7.classify.fit.result import FitOptions
 from fc7.classify.fit.suspects import PRIOR, Suspect, find_suspects
 from fc7.classify.fit.suspects_from_cache import cache_suspects
 from fc7.classify.fit.training import CLASS_WEIGHTS, ClassWeight
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.report.gather import gather
 from fc7.extract.records import Rows
 from fc7.models.common.errors import DataError, UsageError
@@ -34,7 +35,7 @@ from tests.support.extract.cache_support import identity, refs, sha, writer
 
 
 def table_of(X: NDArray[np.float32], y: NDArray[np.str_], sha256: list[str] | None = None) -> Table:
-    return make_table(X, y, paths=names(len(y)), sha256=sha256, groups=None, splits=None)
+    return make_table(X, y, ImageColumns(paths=names(len(y)), sha256=sha256, groups=None, splits=None))
 
 
 def listed(table: Table, held_out: OutOfFold) -> tuple[Suspect, ...]:

@@ -22,6 +22,7 @@ from fc7.classify.fit.solvers import path as paths
 from fc7.classify.fit.solvers.newton import minimise
 from fc7.classify.fit.suspects_from_cache import cache_suspects
 from fc7.classify.fit.training import TrainingData
+from fc7.classify.image_columns import ImageColumns
 from fc7.classify.report.gather import gather
 from tests.classify.fit.test_suspects import uneven_cache
 from tests.support.classify.blobs import blobs
@@ -109,11 +110,11 @@ def test_so_is_the_classifier_that_is_fitted_with_copies_on_both_sides(
     )
     options = FitOptions(head="softmax", C=1e4)
     names = [f"{i:03}" for i in range(120)]
-    whole = fit_classifier(X, y, paths=names, options=options)
+    whole = fit_classifier(X, y, ImageColumns(paths=names), options=options)
     assert whole.leakage is not None
     assert said not in whole.notes
     monkeypatch.setattr("fc7.classify.fit.solvers.heads._ITERATIONS", 1)
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", 1)
-    short = fit_classifier(X, y, paths=names, options=options)
+    short = fit_classifier(X, y, ImageColumns(paths=names), options=options)
     assert short.leakage is not None
     assert said in short.notes

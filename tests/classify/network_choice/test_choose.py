@@ -25,7 +25,7 @@ from fc7.extract.cache.reader import load_features
 from fc7.models.common.errors import Fc7Error, StoppedError, UnknownNetworkError, UsageError
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import measured, store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import ROOT, CommandLine, lines_of, read_json, tiny_network
 
 SVM = fc7.FitOptions(head="svm", C=1.0, test_size=0.5)
@@ -50,7 +50,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
         patch.setenv("FC7_HOME", str(here.store))
         for seed, name in enumerate(("one", "two")):
             file = tiny_network(here.folder / f"{name}.onnx", seed)
-            import_network(file, name, preprocess=caffe_preprocess(), layer="embedding")
+            import_network(file, name, ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
         write_noise(here.folder / "imgs")
         run(here, "whole")
     return here
@@ -135,7 +135,7 @@ def test_the_command_prints_a_table_and_writes_it(cli: CommandLine) -> None:
 
 def test_a_network_that_fails_is_named_and_the_others_go_on(cli: CommandLine) -> None:
     file = tiny_network(cli.folder / "third.onnx", 2)
-    import_network(file, "broken", preprocess=caffe_preprocess(), layer="embedding")
+    import_network(file, "broken", ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
     store.load("broken").graph_path.unlink()
     try:
         ran = cli.incomplete(*CHOOSE, "-o", "partly", "--networks", "broken,one", "--csv", "partly.csv", "-q")

@@ -15,7 +15,7 @@ from fc7.classify.network_choice.common_rows import CommonRows, common_rows, com
 from fc7.extract.cache.reader import load_features
 from fc7.models.common.errors import DataError
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import coloured_picture, tiny_network, write_pictures
 
 
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("FC7_HOME", str(here / "store"))
         for seed, name in enumerate(("one", "two")):
             file = tiny_network(here / f"{name}.onnx", seed)
-            import_network(file, name, preprocess=caffe_preprocess(), layer="embedding")
+            import_network(file, name, ImportOptions(preprocess=caffe_preprocess(), layer="embedding"))
             fc7.extract_features([here / "imgs"], here / f"{name}.h5", fc7.ExtractOptions(network=name))
             (here / "imgs/blue/000.png").unlink(missing_ok=True)
             write_pictures(here / "imgs/more", per_class=1, start=50)

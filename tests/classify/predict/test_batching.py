@@ -12,7 +12,7 @@ import pytest
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.classifier.normalizer import Normalizer
 from fc7.classify.predict.batching import batch_rows, batched
-from fc7.classify.predict.predictions import open_predictions
+from fc7.classify.predict.predictions import PredictionFormat, open_predictions
 from fc7.classify.predict.score import Scored, score_finished
 from fc7.extract.records import Failure, Rows
 from fc7.models.common.errors import Fc7Error
@@ -151,7 +151,7 @@ def test_an_interrupted_run_keeps_the_lines_of_what_was_done(tmp_path: Path) -> 
     done = stopped_after(batches([4, 4], _FEATURES), Fc7Error("the engine failed"))
     with (
         pytest.raises(Fc7Error, match=r"p\.csv\.part"),
-        open_predictions(tmp_path / "p.csv", "csv", head.classes_, 1) as writer,
+        open_predictions(tmp_path / "p.csv", PredictionFormat(head.classes_, 1)) as writer,
     ):
         for scored in score_finished(done, head, "fc7", Silent()):
             writer.write(scored.paths, scored.probabilities, scored.failures)

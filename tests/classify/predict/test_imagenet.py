@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fc7.classify.commands.imagenet import imagenet
-from fc7.classify.predict.imagenet import class_probabilities, classifier_layer, imagenet_images
-from fc7.extract.options import ExtractOptions
+from fc7.classify.predict.imagenet import (
+    ImagenetOptions,
+    class_probabilities,
+    classifier_layer,
+    imagenet_images,
+)
 from fc7.models.common.errors import UsageError
 from fc7.models.network.imagenet_classes import imagenet_classes
 from fc7.models.network.spec import LayerSpec, NetworkSpec
 from fc7.models.store import store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import ROOT
 from tests.support.models.small_graphs import NODE, PLAIN, model, write
 
-CPU = ExtractOptions(network="net", device="cpu", jobs=1)
+CPU = ImagenetOptions(network="net", device="cpu", jobs=1)
 REDS = (0, 60, 255)
 SHARED = ROOT / ".." / "shared"
 
@@ -80,7 +85,7 @@ def bring(folder: Path, *, form: str = "prob", background: bool = False) -> None
         last = "prob"
     arrays: dict[str, NDArray[Any]] = {"w": w.astype(np.float32), "b": b.astype(np.float32)}
     made = model(nodes, outputs=[last], arrays=arrays)
-    import_network(write(made, folder), "net", preprocess=PLAIN, layer="map", replace=True)
+    import_network(write(made, folder), "net", ImportOptions(preprocess=PLAIN, layer="map", replace=True))
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -109,7 +114,7 @@ def test_vectors_and_maps_scores_and_probabilities_give_the_same_lines(
     tmp_path: Path, folder: Path, form: str
 ) -> None:
     bring(tmp_path, form=form)
-    summary = imagenet_images([folder], tmp_path / "out.csv", CPU, top_k=3)
+    summary = imagenet_images([folder], tmp_path / "out.csv", replace(CPU, top_k=3))
     assert (summary.images, summary.classified, len(summary.failures)) == (4, 3, 1)
     lines = read((tmp_path / "out.csv").read_text(encoding="utf-8"))
     assert [Path(line["path"]).name for line in lines] == [
@@ -138,7 +143,7 @@ def test_a_map_of_scores_for_each_place_is_averaged(tmp_path: Path, folder: Path
     assert (layer.dim(), layer.dim("avg")) == (64000, 1000)
     spec = dataclasses.replace(stored.spec, output="map")
     stored = store.save(spec, lambda new: copy_network(stored.folder, new), replace=True)
-    imagenet_images([folder / "red255.png"], tmp_path / "out.csv", CPU, top_k=1)
+    imagenet_images([folder / "red255.png"], tmp_path / "out.csv", replace(CPU, top_k=1))
     assert (
         read((tmp_path / "out.csv").read_text(encoding="utf-8"))[0]["label"] == imagenet_classes()[999].label
     )
@@ -146,7 +151,7 @@ def test_a_map_of_scores_for_each_place_is_averaged(tmp_path: Path, folder: Path
 
 def test_tensorflows_background_class_shifts_nothing(tmp_path: Path, folder: Path) -> None:
     bring(tmp_path, background=True)
-    imagenet_images([folder], tmp_path / "out.csv", CPU, top_k=1)
+    imagenet_images([folder], tmp_path / "out.csv", replace(CPU, top_k=1))
     lines = read((tmp_path / "out.csv").read_text(encoding="utf-8"))
     assert [line["label"] for line in lines if line["label"]] == [
         imagenet_classes()[round(red * 999 / 255)].label for red in REDS
@@ -253,8 +258,8 @@ def test_trained_networks_see_a_sandal_and_a_t_shirt(tmp_path: Path) -> None:
     for kind, wanted in (("shoes", "n04133789"), ("t-shirt", "n03595614")):
         picture = min((images / kind).iterdir())
         for name in ("googlenet-bvlc", "squeezenet1.1"):
-            import_network(networks / f"{name}.onnx", "net", replace=True)
-            imagenet_images([picture], tmp_path / "out.csv", CPU, top_k=1)
+            import_network(networks / f"{name}.onnx", "net", ImportOptions(replace=True))
+            imagenet_images([picture], tmp_path / "out.csv", replace(CPU, top_k=1))
             line = read((tmp_path / "out.csv").read_text(encoding="utf-8"))[0]
             assert line["label"].startswith(wanted)
             assert float(line["score"]) > 0.8

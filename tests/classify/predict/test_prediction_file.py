@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fc7.classify.predict.prediction_file import prediction_file
-from fc7.classify.predict.predictions import open_predictions
+from fc7.classify.predict.predictions import PredictionFormat, open_predictions
 from fc7.models.common.errors import CredentialsError, Fc7Error, StoppedError
 from tests.support import CommandLine, write_pictures
 
@@ -52,7 +52,7 @@ def test_what_was_finished_is_kept_and_said(
 def test_a_part_without_results_does_not_stay(tmp_path: Path, raised: BaseException) -> None:
     with (
         pytest.raises((StoppedError, CredentialsError, ValueError)),
-        open_predictions(tmp_path / "p.csv", None, ["a", "b"], 1),
+        open_predictions(tmp_path / "p.csv", PredictionFormat(["a", "b"], 1)),
     ):
         raise raised
     assert not list(tmp_path.iterdir())

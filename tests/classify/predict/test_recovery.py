@@ -13,10 +13,10 @@ import pytest
 
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.kinds import PREDICTIONS
+from fc7.classify.predict.options import ClassifyOptions
 from fc7.classify.predict.predict import classify_images
 from fc7.classify.predict.recovery import recover_from_crash
 from fc7.extract.inputs.listing import list_inputs
-from fc7.extract.options import RunOptions
 from fc7.extract.worker.read_ahead import NO_CARE
 from fc7.models.common.errors import StoppedError
 from fc7.models.outputs.outputs import claimed
@@ -153,7 +153,7 @@ def test_a_run_that_is_stopped_leaves_no_suspect(cli: CommandLine, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Classifier, "proba_and_novelty", predict)
-    options = RunOptions(device="cpu", batch_size=2, jobs=2)
+    options = ClassifyOptions(device="cpu", batch_size=2, jobs=2)
     with pytest.raises(StoppedError):
         classify_images(listing, cli.folder / "classifier.onnx", cli.folder / "s.csv", options=options)
     assert in_train == [["s.csv.work"]]

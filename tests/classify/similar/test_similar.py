@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fc7.classify import similar_images
+from fc7.classify.similar.similar import SimilarOptions
 from tests.support import CommandLine, lines_of, read_json, write_pictures
 
 
@@ -119,7 +120,7 @@ def test_rows_need_no_network_and_images_say_which_is_missing(cli: CommandLine) 
 
 def test_from_python(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(cli.folder)
-    found = similar_images("blue/002.png", k=3)
+    found = similar_images("blue/002.png", options=SimilarOptions(k=3))
     assert repr(found).startswith("SimilarImages(")
     assert [near.label for near in found.queries[0].neighbours] == ["blue"] * 3
 

@@ -17,7 +17,7 @@ from fc7.extract.cache.writer import CacheWriter
 from fc7.extract.clock import Clock
 from fc7.extract.inputs.listing import list_inputs
 from fc7.extract.records import Failure, Features, Pixels, Rows
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.models.store import store
 from tests.support import SIDE, CommandLine, lines_of, read_json, write_pictures
 from tests.support.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
@@ -151,7 +151,9 @@ def test_one_layer_of_several_is_enough_and_a_batch_may_fail_whole() -> None:
     network = NanForSome(batch_size=3, layers=("fc6", "fc7"))
     rows: dict[str, float] = {}
     failures: list[Failure] = []
-    for block in feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=1, clock=Clock()):
+    for block in feature_blocks(
+        origin.refs(), Decoding(decode_first_byte, 1), lambda: network, clock=Clock()
+    ):
         rows |= dict(zip([ref.path for ref in block.refs], block.features["fc6"][:, 0].tolist(), strict=True))
         assert len(block.sha256) == len(block.refs)
         failures += block.failures

@@ -24,7 +24,7 @@ from fc7.models.listing import network_rows, stored_facts
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.network_table import network_table
 from fc7.models.store import host_file, measured, store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.measured import Measured, keep, measured_here
 from fc7.models.store.store import StoredNetwork
 from tests.support import CommandLine, Ran, read_json, tiny_network
@@ -43,7 +43,9 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def bring(folder: Path, seed: int) -> StoredNetwork:
     file = tiny_network(folder / "tiny.onnx", seed)
-    return import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding", replace=True)
+    return import_network(
+        file, "tiny", ImportOptions(preprocess=caffe_preprocess(), layer="embedding", replace=True)
+    )
 
 
 def fc7(*arguments: str) -> Ran:

@@ -18,7 +18,7 @@ from fc7.extract.records import ImageRef, Listing, Pixels
 from fc7.models.common.errors import MismatchError, WeightsError
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import COLOURS, CommandLine, coloured_picture, tiny_network, write_pictures
 from tests.support.fakes import MemoryOrigin
 
@@ -35,7 +35,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def put(folder: Path, seed: int) -> None:
     """Import `tiny_network`, in place of an earlier one."""
     file = tiny_network(folder / f"tiny{seed}.onnx", seed)
-    import_network(file, "tiny", preprocess=caffe_preprocess(), layer="embedding", replace=True)
+    import_network(
+        file, "tiny", ImportOptions(preprocess=caffe_preprocess(), layer="embedding", replace=True)
+    )
 
 
 class Interrupting(MemoryOrigin):

@@ -26,6 +26,7 @@ from fc7.models.catalog import catalog
 from fc7.models.catalog.catalog import WeightSource
 from fc7.models.common.errors import DownloadError, UsageError, WeightsError
 from fc7.models.store import importing, store
+from fc7.models.store.importing import ImportOptions
 from tests.support import CommandLine, tiny_network
 from tests.support.models.reference import caffe_input, conv, lrn, relu
 from tests.support.models.small_graphs import NODE, PLAIN, SIZE, model, trunk, weights, write
@@ -151,7 +152,7 @@ def test_a_refusal_is_one_message_and_exit_1_and_python_refuses_too(folder: Path
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert ran.err.startswith("error: network 'net' cannot be used: layer 'out' depends on the batch")
     with pytest.raises(WeightsError, match="depends on the batch"):
-        fc7.extract.import_network(file, "net", preprocess=PLAIN, layer="out")
+        fc7.extract.import_network(file, "net", ImportOptions(preprocess=PLAIN, layer="out"))
     assert store.names() == []
 
 
@@ -239,8 +240,8 @@ def test_a_fault_behind_the_layer_that_is_used_is_met_when_it_is_asked_for(folde
 
 def test_verify_run_tries_a_network_that_no_import_tried(folder: Path) -> None:
     file = write(FAULTS["noise"][0], folder)
-    importing.import_network(file, "old", preprocess=PLAIN, layer="out")
-    importing.import_network(file, "good", preprocess=PLAIN, layer="pool")
+    importing.import_network(file, "old", ImportOptions(preprocess=PLAIN, layer="out"))
+    importing.import_network(file, "good", ImportOptions(preprocess=PLAIN, layer="pool"))
     assert by_command("models", "verify", "old") == "old: every file is as it was saved\n"
     with pytest.raises(WeightsError, match="draws at random"):
         by_command("models", "verify", "old", "--run")
@@ -307,11 +308,13 @@ def test_lrn_in_half_precision_and_of_even_size_gives_right_features(
 
 def test_from_python_paths_and_presets_may_be_texts(folder: Path) -> None:
     file = tiny_network(folder / "tiny.onnx")
-    stored = fc7.extract.import_network(str(file), "mine", layer="embedding", preprocess="torch")
+    stored = fc7.extract.import_network(
+        str(file), "mine", ImportOptions(layer="embedding", preprocess="torch")
+    )
     assert stored.spec.preprocess.channel_order == "RGB"
     assert stored.spec.preprocess.scale == pytest.approx(1 / 255)
     with pytest.raises(UsageError, match=r"no preset 'pytorch': there are .*torch"):
-        fc7.extract.import_network(str(file), "other", layer="embedding", preprocess="pytorch")
+        fc7.extract.import_network(str(file), "other", ImportOptions(layer="embedding", preprocess="pytorch"))
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")

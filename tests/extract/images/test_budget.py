@@ -24,7 +24,7 @@ from fc7.extract.images.budget import SMALL, Budget, NoRoomError
 from fc7.extract.images.decode import prepare
 from fc7.extract.records import UNSEEN
 from fc7.extract.worker.decoders import THREADS_SERVE, DecodeProcesses, decoder
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.models.common.errors import ImageError
 from fc7.models.network.spec import PreprocessSpec
 from tests.support import ROOT, CommandLine, command, read_json
@@ -279,7 +279,7 @@ def test_a_failure_for_want_of_memory_says_nothing_of_the_content() -> None:
         raise MemoryError
 
     origin = MemoryOrigin({"a": b"1"})
-    [block] = feature_blocks(origin.refs(), decode, lambda: MeanNetwork(4), jobs=1, clock=Clock())
+    [block] = feature_blocks(origin.refs(), Decoding(decode, 1), lambda: MeanNetwork(4), clock=Clock())
     [failure] = block.failures
     assert failure.mtime_ns == UNSEEN
     assert failure.unseen
@@ -307,7 +307,7 @@ def test_a_file_that_is_much_of_what_is_free_is_not_read_before_its_turn(
 
     monkeypatch.setattr(budget, "shared", Budget(lambda: 200 * MB, lambda: 0))
     refs = [dataclasses.replace(ref, size=100 * MB) for ref in Large(dict.fromkeys("abcdefgh", b"1")).refs()]
-    blocks = list(feature_blocks(refs, decode, lambda: MeanNetwork(4), jobs=4, clock=Clock()))
+    blocks = list(feature_blocks(refs, Decoding(decode, 4), lambda: MeanNetwork(4), clock=Clock()))
     assert sum(len(block.refs) for block in blocks) == 8
     assert most == 1
 

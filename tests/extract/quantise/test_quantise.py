@@ -23,6 +23,7 @@ from fc7.models.common.progress import Silent
 from fc7.models.graph.files import load_whole_graph
 from fc7.models.network.spec import PreprocessSpec
 from fc7.models.store import store
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support import SIDE, write_pictures
 
@@ -68,7 +69,7 @@ def made(folder: Path, outlier: float = 0.0, name: str = "net") -> StoredNetwork
     )
     file = folder / f"{name}.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(file))
-    return import_network(file, name, preprocess=RAW, layer="fc", licence="mine")
+    return import_network(file, name, ImportOptions(preprocess=RAW, layer="fc", licence="mine"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from fc7.extract.clock import Clock
 from fc7.extract.records import Features, Pixels
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.models.common.errors import Fc7Error
 from tests.support.fakes import MeanNetwork, MemoryOrigin, decode_first_byte
 
@@ -45,7 +45,9 @@ class Together(MeanNetwork):
 def test_rows_come_in_order_though_a_later_call_ends_first() -> None:
     origin = MemoryOrigin({f"{i:02}": bytes([i]) for i in range(21)})
     network = Together()
-    blocks = list(feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=2, clock=Clock()))
+    blocks = list(
+        feature_blocks(origin.refs(), Decoding(decode_first_byte, 2), lambda: network, clock=Clock())
+    )
     rows = np.concatenate([block.features["fc7"] for block in blocks])
     np.testing.assert_array_equal(rows[:, 0], np.arange(21))
     assert [ref.path for block in blocks for ref in block.refs] == sorted(origin.files)
@@ -61,7 +63,7 @@ def test_a_call_that_fails_ends_the_loop_and_starts_no_more() -> None:
     network = Failing(batch_size=1, calls_at_once=2)
     origin = MemoryOrigin({f"{i:03}": b"\x01" for i in range(200)})
     with pytest.raises(Fc7Error, match="the device is gone"):
-        list(feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=1, clock=Clock()))
+        list(feature_blocks(origin.refs(), Decoding(decode_first_byte, 1), lambda: network, clock=Clock()))
     assert len(network.batches) <= 4
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("network", "decode"))]
 
@@ -75,7 +77,7 @@ def test_a_call_of_two_counts_for_half_of_the_networks_time() -> None:
     clock = Clock()
     origin = MemoryOrigin({f"{i:02}": b"\x01" for i in range(20)})
     network = Slow(batch_size=1, calls_at_once=2)
-    list(feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=1, clock=clock))
+    list(feature_blocks(origin.refs(), Decoding(decode_first_byte, 1), lambda: network, clock=clock))
     # Twenty waits of at least 20 ms, in two threads: the loop cannot have been shorter than ten.
     assert clock.inference >= 0.2
     assert clock.loop >= 0.2

@@ -20,7 +20,7 @@ from fc7.extract.patience import Patience
 from fc7.extract.records import UNSEEN
 from fc7.extract.worker import decode_pipe
 from fc7.extract.worker.decoders import DecodeProcesses
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.extract.worker.worker import NetworkRun, Worker
 from fc7.models.common.errors import HungError
 from fc7.models.network.spec import PreprocessSpec
@@ -275,7 +275,7 @@ def test_a_process_that_does_not_answer_is_a_failure_after_two_tries() -> None:
         origin = MemoryOrigin({"a": b"1"})
         # Time enough for both; it is the processes' own deadline that counts.
         patched.setattr("fc7.extract.worker.read_ahead.Patience", Long)
-        blocks = feature_blocks(origin.refs(), processes, lambda: MeanNetwork(4), jobs=1, clock=Clock())
+        blocks = feature_blocks(origin.refs(), Decoding(processes, 1), lambda: MeanNetwork(4), clock=Clock())
         [failure] = [failure for block in blocks for failure in block.failures]
         processes.close()
     assert failure.mtime_ns == UNSEEN
@@ -293,7 +293,7 @@ def test_an_image_is_named_that_hangs_while_its_neighbours_go_on(monkeypatch: py
         return decode_first_byte(data)  # type: ignore[arg-type]
 
     origin = MemoryOrigin({name: name.encode() for name in "0123456789"})
-    blocks = feature_blocks(origin.refs(), decode, lambda: MeanNetwork(2), jobs=2, clock=Clock())
+    blocks = feature_blocks(origin.refs(), Decoding(decode, 2), lambda: MeanNetwork(2), clock=Clock())
     done: list[str] = []
     with pytest.raises(HungError, match=r"^3: reading and decoding it has not ended within 1 s"):
         for block in blocks:

@@ -20,7 +20,7 @@ from fc7.extract.records import UNSEEN, ImageRef, Pixels
 from fc7.extract.worker.in_flight import InFlight, left_in
 from fc7.extract.worker.read_ahead import Care
 from fc7.extract.worker.recovery import Recovery
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from tests.extract.images.test_budget import flat_png
 from tests.support import ROOT, CommandLine, read_json, write_pictures
 from tests.support.extract.memory_group import memory_group
@@ -148,7 +148,9 @@ def test_while_an_image_is_alone_no_other_is_read_or_decoded_and_it_is_decoded_a
 
     images = Watching({f"{i:02}": b"x" for i in range(30)}).refs()
     care = Care(alone={"05", "06", "20"}, apart={"05", "06", "20", "25"}, decode=decode_apart)
-    blocks = list(feature_blocks(images, decode, lambda: MeanNetwork(4), jobs=4, clock=Clock(), care=care))
+    blocks = list(
+        feature_blocks(images, Decoding(decode, 4), lambda: MeanNetwork(4), clock=Clock(), care=care)
+    )
     assert [ref.path for block in blocks for ref in block.refs] == [ref.path for ref in images]
     assert [beside[path] for path in ("05", "06", "20")] == [{"05"}, {"06"}, {"20"}]
     assert sorted(map(bytes, apart)) == [b"05", b"06", b"20", b"25"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fc7.extract.clock import Clock
 from fc7.extract.records import UNSEEN, Failure, ImageRef, Pixels
 from fc7.extract.worker.read_ahead import Care, DecodeSlots
-from fc7.extract.worker.stream import feature_blocks
+from fc7.extract.worker.stream import Decoding, feature_blocks
 from fc7.models.common.errors import ImageError
 from tests.support.fakes import CountingDecode, MeanNetwork, MemoryOrigin, decode_first_byte
 
@@ -26,7 +26,9 @@ def run(
     rows: dict[str, float] = {}
     failures: list[Failure] = []
     order: list[str] = []
-    for block in feature_blocks(origin.refs(), decode_first_byte, lambda: network, jobs=jobs, clock=Clock()):
+    for block in feature_blocks(
+        origin.refs(), Decoding(decode_first_byte, jobs), lambda: network, clock=Clock()
+    ):
         for ref, row in zip(block.refs, block.features.get("fc7", []), strict=True):
             rows[ref.path] = float(row[0])
             order.append(ref.path)
@@ -64,7 +66,7 @@ def test_an_unreadable_image_is_named_and_its_neighbours_are_unchanged() -> None
 def test_the_number_of_decoded_images_in_memory_is_bounded() -> None:
     origin = MemoryOrigin({f"{i:05}": b"\x07" for i in range(2000)})
     decode, network = CountingDecode(), MeanNetwork(batch_size=8)
-    for block in feature_blocks(origin.refs(), decode, lambda: network, jobs=2, clock=Clock()):
+    for block in feature_blocks(origin.refs(), Decoding(decode, 2), lambda: network, clock=Clock()):
         time.sleep(0.0002)
         decode.taken(len(block.refs))
     assert decode.most <= 3 * 16
@@ -76,7 +78,7 @@ def test_the_network_is_not_loaded_when_no_image_can_be_read() -> None:
     def never() -> MeanNetwork:
         raise AssertionError("the network was loaded for nothing")
 
-    blocks = list(feature_blocks(origin.refs(), decode_first_byte, never, jobs=1, clock=Clock()))
+    blocks = list(feature_blocks(origin.refs(), Decoding(decode_first_byte, 1), never, clock=Clock()))
     assert [len(block.failures) for block in blocks] == [2]
 
 
@@ -86,7 +88,7 @@ def test_ten_crops_are_averaged() -> None:
 
     origin = MemoryOrigin({"a": b"\x01", "b": b"\x02", "c": b"\x03"})
     network = MeanNetwork(batch_size=16)
-    blocks = list(feature_blocks(origin.refs(), ten, lambda: network, jobs=1, clock=Clock()))
+    blocks = list(feature_blocks(origin.refs(), Decoding(ten, 1), lambda: network, clock=Clock()))
     rows = np.concatenate([block.features["fc7"] for block in blocks])
     np.testing.assert_allclose(rows[:, 0], [4.5, 9.0, 13.5])
     assert max(network.batches) <= 16
@@ -96,7 +98,7 @@ def test_leaving_the_loop_early_starts_no_more_reads(monkeypatch: pytest.MonkeyP
     # What was not begun is not waited for.
     monkeypatch.setattr("fc7.extract.patience._CLOSE_SECONDS", 1e4)
     origin = MemoryOrigin({f"{i:04}": b"\x07" for i in range(500)})
-    for _ in feature_blocks(origin.refs(), decode_first_byte, MeanNetwork, jobs=2, clock=Clock()):
+    for _ in feature_blocks(origin.refs(), Decoding(decode_first_byte, 2), MeanNetwork, clock=Clock()):
         break
     after = len(origin.reads)
     time.sleep(0.05)
@@ -116,7 +118,7 @@ def test_the_clock_tells_the_stage_that_was_slow() -> None:
 
         clock = Clock()
         origin = MemoryOrigin({f"{i:02}": b"\x07" for i in range(24)})
-        for _ in feature_blocks(origin.refs(), decode, lambda: network, jobs=1, clock=clock):
+        for _ in feature_blocks(origin.refs(), Decoding(decode, 1), lambda: network, clock=clock):
             time.sleep(write_seconds)
         return clock.bottleneck
 
@@ -143,12 +145,12 @@ def test_decoding_goes_on_while_the_network_runs() -> None:
         return decode_first_byte(data)
 
     origin = MemoryOrigin({f"{i:03}": b"\x07" for i in range(100)})
-    list(feature_blocks(origin.refs(), decode, lambda: Watching(4), jobs=1, clock=Clock()))
+    list(feature_blocks(origin.refs(), Decoding(decode, 1), lambda: Watching(4), clock=Clock()))
     assert overlapped.is_set()
 
 
 def test_nothing_in_gives_nothing_out() -> None:
-    blocks = list(feature_blocks([], decode_first_byte, MeanNetwork, jobs=1, clock=Clock()))
+    blocks = list(feature_blocks([], Decoding(decode_first_byte, 1), MeanNetwork, clock=Clock()))
     assert blocks == []
 
 
@@ -205,7 +207,7 @@ def test_an_image_without_memory_beside_others_has_it_alone() -> None:
             raise
 
     origin = MemoryOrigin({"0": b"a", "1": b"b", "2": b"c"})
-    blocks = list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
+    blocks = list(feature_blocks(origin.refs(), Decoding(decode, 2), lambda: MeanNetwork(8), clock=Clock()))
     assert [ref.path for block in blocks for ref in block.refs] == ["0", "1", "2"]
     assert not [failure for block in blocks for failure in block.failures]
 
@@ -213,7 +215,9 @@ def test_an_image_without_memory_beside_others_has_it_alone() -> None:
 def test_an_image_that_memory_is_never_enough_for_is_a_failure_after_two_tries() -> None:
     memory = Memory(10, {b"b": 11})
     origin = MemoryOrigin({"0": b"c", "1": b"b", "2": b"d"})
-    blocks = list(feature_blocks(origin.refs(), memory.decode, lambda: MeanNetwork(8), jobs=2, clock=Clock()))
+    blocks = list(
+        feature_blocks(origin.refs(), Decoding(memory.decode, 2), lambda: MeanNetwork(8), clock=Clock())
+    )
     assert [ref.path for block in blocks for ref in block.refs] == ["0", "2"]
     [failure] = [failure for block in blocks for failure in block.failures]
     assert failure.path == "1"
@@ -237,7 +241,7 @@ def test_calls_that_share_their_turns_decode_no_more_at_once_and_one_can_be_alon
         return decode_first_byte(data)
 
     def run_all() -> None:
-        list(feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=slots, clock=Clock()))
+        list(feature_blocks(origin.refs(), Decoding(decode, slots), lambda: MeanNetwork(8), clock=Clock()))
 
     threads = [threading.Thread(target=run_all) for _ in range(3)]
     for thread in threads:
@@ -266,7 +270,9 @@ def test_every_image_is_watched_while_it_is_read_and_decoded() -> None:
 
     origin = MemoryOrigin({"a": b"1", "b": None, "c": b"bad", "d": b"2"})
     list(
-        feature_blocks(origin.refs(), decode, lambda: MeanNetwork(8), jobs=1, clock=Clock(), care=Care(watch))
+        feature_blocks(
+            origin.refs(), Decoding(decode, 1), lambda: MeanNetwork(8), clock=Clock(), care=Care(watch)
+        )
     )
     assert seen == [["a"], ["c"], ["d"]]
     assert inside == []

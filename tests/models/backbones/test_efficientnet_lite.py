@@ -26,7 +26,7 @@ from fc7.models.common.progress import Silent
 from fc7.models.graph.files import save_graph
 from fc7.models.network.spec import NetworkSpec
 from fc7.models.store.ensure import ensure_network
-from fc7.models.store.importing import built_network, import_network
+from fc7.models.store.importing import ImportOptions, built_network, import_network
 from fc7.models.store.installed import installed_file
 from fc7.models.store.store import StoredNetwork
 from fc7.models.weights.torch_file import read_torch
@@ -236,7 +236,7 @@ def state_dict() -> Weights:
 
 def imported(arrays: Weights, folder: Path, arch: str | None = None, note: Any = None) -> StoredNetwork:
     (folder / "mine.pth").write_bytes(weights_files.torch_zip(arrays))
-    return import_network(folder / "mine.pth", "mine", arch=arch, notify=note, replace=True)
+    return import_network(folder / "mine.pth", "mine", ImportOptions(arch=arch, replace=True), notify=note)
 
 
 @pytest.mark.parametrize("arch", [None, "efficientnet-lite0"])
@@ -309,4 +309,4 @@ def test_its_weights_are_read_from_state_dicts_only(home: Path, tmp_path: Path) 
     path = tmp_path / "weights.npy"
     path.write_bytes(weights_files.npy_dict(weights_files.small_weights()))
     with pytest.raises(UsageError, match=r"read from a state dict \(\.pth or \.safetensors\)"):
-        import_network(path, "mine", arch="efficientnet-lite0")
+        import_network(path, "mine", ImportOptions(arch="efficientnet-lite0"))

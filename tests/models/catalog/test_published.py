@@ -18,7 +18,7 @@ from fc7.models.common.errors import UsageError
 from fc7.models.listing import network_rows, stored_facts
 from fc7.models.network.spec import LayerSpec, NetworkSpec, torch_preprocess
 from fc7.models.store import store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import CommandLine, tiny_network
 from tests.support.models.fake_networks import fake_files, fake_spec
 from tests.support.models.small_graphs import PLAIN, model, write
@@ -199,7 +199,7 @@ def test_of_a_file_without_a_published_hash_the_address_tells(
     published_as(monkeypatch, ("known", [WeightSource(("https://some.where/net.onnx",), "net.onnx")]))
     preprocess, layer = PLAIN, "pool"
     pulled = import_network(
-        path, "a", preprocess=preprocess, layer=layer, source="https://some.where/net.onnx"
+        path, "a", ImportOptions(preprocess=preprocess, layer=layer, source="https://some.where/net.onnx")
     )
     assert facts(pulled.spec) == ("known", 68.7)
-    assert facts(import_network(path, "b", preprocess=preprocess, layer=layer).spec) is None
+    assert facts(import_network(path, "b", ImportOptions(preprocess=preprocess, layer=layer)).spec) is None

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fc7.extract.engine.importing import import_network
 from fc7.models.common.errors import UsageError, WeightsError
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support.models.small_graphs import (
     NODE,
@@ -33,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def imported(made: onnx.ModelProto, folder: Path, layer: str = "pool") -> StoredNetwork:
-    return import_network(write(made, folder), "net", preprocess=PLAIN, layer=layer)
+    return import_network(write(made, folder), "net", ImportOptions(preprocess=PLAIN, layer=layer))
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 13, 17, 21])
@@ -68,7 +69,10 @@ def test_a_uint8_network_is_fed_the_pixels_and_its_mean_is_its_own(tmp_path: Pat
     from fc7.models.network.spec import torch_preprocess
 
     stored = import_network(
-        write(made, tmp_path), "net", preprocess=torch_preprocess(), layer="pool", notify=notes.append
+        write(made, tmp_path),
+        "net",
+        ImportOptions(preprocess=torch_preprocess(), layer="pool"),
+        notify=notes.append,
     )
     assert stored.spec.preprocess.mean == (0.0, 0.0, 0.0)
     assert "takes uint8 pixels" in "".join(notes)
@@ -125,7 +129,9 @@ def test_channels_last_maps_are_pooled_over_their_pixels(tmp_path: Path, pool: s
     ]
     made = model(nodes, shape=("N", SIZE, SIZE, 3), outputs=["hwc"])
     stored = import_network(
-        write(made, tmp_path), "net", preprocess=PLAIN, layer="hwc", pool="avg" if pool == "avg" else "max"
+        write(made, tmp_path),
+        "net",
+        ImportOptions(preprocess=PLAIN, layer="hwc", pool="avg" if pool == "avg" else "max"),
     )
     raw = by_itself(made, ["hwc"], images(), last=True)["hwc"].reshape(3, 3, 6, 4)
     found = run(stored, ["hwc"], images())["hwc"]
@@ -180,7 +186,7 @@ def test_a_second_input_that_nobody_reads_is_left_out_and_one_of_no_image_is_nam
     close(found, by_itself(model(), ["prob"], images())["prob"])
     made.graph.input[0].type.tensor_type.shape.dim.pop()
     with pytest.raises(WeightsError, match="2 inputs \\(data, im_info\\)"):
-        import_network(write(made, tmp_path), "other", preprocess=PLAIN, layer="prob")
+        import_network(write(made, tmp_path), "other", ImportOptions(preprocess=PLAIN, layer="prob"))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +213,7 @@ def test_arrays_in_files_beside_the_graph_come_along(tmp_path: Path, dtype: type
         all_tensors_to_one_file=False,
         size_threshold=0,
     )
-    stored = import_network(folder / "net.onnx", "net", preprocess=PLAIN, layer="pool")
+    stored = import_network(folder / "net.onnx", "net", ImportOptions(preprocess=PLAIN, layer="pool"))
     for file in folder.rglob("*"):
         if file.is_file():
             file.unlink()
@@ -222,7 +228,7 @@ def test_weights_in_constant_nodes_become_arrays(tmp_path: Path) -> None:
     nodes = [*constants, *made.graph.node]
     del made.graph.node[:]
     made.graph.node.extend(nodes)
-    stored = import_network(write(made, tmp_path), "constants", preprocess=PLAIN, layer="pool")
+    stored = import_network(write(made, tmp_path), "constants", ImportOptions(preprocess=PLAIN, layer="pool"))
     assert stored.spec.layer("prob").digest == wanted
     assert stored.graph_path.stat().st_size < stored.size
 
@@ -326,7 +332,7 @@ def test_sequences_are_no_layers_and_cannot_be_chosen(tmp_path: Path) -> None:
     assert not {"both", "sizes"} & set(names)
     for wanted in ("both", "seq_node", "sizes"):
         with pytest.raises(UsageError, match="choose another --layer"):
-            import_network(write(made, tmp_path), "other", preprocess=PLAIN, layer=wanted)
+            import_network(write(made, tmp_path), "other", ImportOptions(preprocess=PLAIN, layer=wanted))
 
 
 @pytest.mark.parametrize(

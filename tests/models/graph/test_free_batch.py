@@ -15,6 +15,7 @@ from fc7.extract.engine.importing import import_network
 from fc7.models.graph.files import load_graph
 from fc7.models.graph.surgery import fixed_batch
 from fc7.models.store import importing
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support.models.small_graphs import (
     NODE,
@@ -153,7 +154,7 @@ def test_rows_that_stay_apart_are_freed_and_equal_one_by_one(case: str, tmp_path
     out = made.graph.output[0].name
     notes: list[str] = []
     path = write(made, tmp_path)
-    stored = import_network(path, "net", preprocess=PLAIN, layer=out, notify=notes.append)
+    stored = import_network(path, "net", ImportOptions(preprocess=PLAIN, layer=out), notify=notes.append)
     assert "it now takes any" in "".join(notes)
     close(run(stored, [out], images(3), 3)[out], by_itself(made, [out], images(3))[out])
 
@@ -166,7 +167,9 @@ def batch_of(stored: StoredNetwork) -> int | None:
 def test_rows_that_mix_keep_their_batch_and_are_right_in_it(case: str, tmp_path: Path) -> None:
     made = MIXING[case]
     notes: list[str] = []
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="pool", notify=notes.append)
+    stored = import_network(
+        write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="pool"), notify=notes.append
+    )
     assert batch_of(stored) == 1
     assert "bound to batches of 1 and runs with these" in "".join(notes)
     close(run(stored, ["pool"], images())["pool"], by_itself(made, ["pool"], images())["pool"])
@@ -174,7 +177,7 @@ def test_rows_that_mix_keep_their_batch_and_are_right_in_it(case: str, tmp_path:
 
 def test_without_a_trial_a_graph_keeps_its_batch(tmp_path: Path) -> None:
     stored = importing.import_network(
-        write(APART["whole network"], tmp_path), "net", preprocess=PLAIN, layer="pool"
+        write(APART["whole network"], tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="pool")
     )
     assert batch_of(stored) == 1
 
@@ -182,14 +185,14 @@ def test_without_a_trial_a_graph_keeps_its_batch(tmp_path: Path) -> None:
 def test_the_class_output_may_mix_where_the_default_layer_does_not(tmp_path: Path) -> None:
     """The layer that is asked for later must not be refused for a batch that the file never had."""
     mixing = MIXING["mean over the batch"]
-    stored = import_network(write(mixing, tmp_path), "net", preprocess=PLAIN, layer="relu")
+    stored = import_network(write(mixing, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="relu"))
     close(run(stored, ["out"], images())["out"], by_itself(mixing, ["out"], images())["out"])
 
 
 def test_a_batch_of_four_is_freed_like_one_of_one(tmp_path: Path) -> None:
     nodes = [*trunk(), NODE("Reshape", ["pool", "to"], ["out"])]
     made = bound(nodes, {"to": whole(4, 64)}, batch=4)
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="out")
+    stored = import_network(write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="out"))
     single = bound(nodes, {"to": whole(1, 64)})
     close(run(stored, ["out"], images(3), 3)["out"], by_itself(single, ["out"], images(3))["out"])
 
@@ -197,5 +200,5 @@ def test_a_batch_of_four_is_freed_like_one_of_one(tmp_path: Path) -> None:
 def test_a_promised_free_batch_with_a_reshape_to_one_inside_is_mended(tmp_path: Path) -> None:
     nodes = [*trunk(), NODE("Reshape", ["pool", "to"], ["out"])]
     made = bound(nodes, {"to": whole(1, 64)}, batch="N")
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="out")
+    stored = import_network(write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="out"))
     close(run(stored, ["out"], images(3), 3)["out"], by_itself(made, ["out"], images(3))["out"])

@@ -19,7 +19,7 @@ from fc7.extract.engine.session import open_session
 from fc7.extract.options import RunOptions
 from fc7.models.common.errors import Fc7Error, UnsafeFileError, WeightsError
 from fc7.models.store import store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.store import StoredNetwork
 from tests.support import ROOT
 from tests.support.models.small_graphs import NODE, PLAIN, head, images, model, trunk, write
@@ -35,7 +35,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bring(path: Path) -> StoredNetwork:
     """With a trial that every graph passes, so that what is bound to a batch is freed."""
     return import_network(
-        path, "net", preprocess=PLAIN, layer="pool", replace=True, trial=lambda path, spec, notify: None
+        path,
+        "net",
+        ImportOptions(preprocess=PLAIN, layer="pool", replace=True),
+        trial=lambda path, spec, notify: None,
     )
 
 
@@ -253,11 +256,11 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from fc7.models.common.errors import Fc7Error
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.network.spec import torch_preprocess
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    import_network(Path(sys.argv[1]), "net", preprocess=torch_preprocess(), layer="pool")
+    import_network(Path(sys.argv[1]), "net", ImportOptions(preprocess=torch_preprocess(), layer="pool"))
 except Fc7Error as exc:
     print("refused", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from fc7.models.common.errors import UnknownLayerError, UsageError, WeightsError
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.store import StoredNetwork
 from tests.support import CommandLine
 from tests.support.models.small_graphs import NODE, PLAIN, SIZE, close, images, run, trunk, weights, write
@@ -117,7 +117,9 @@ def imported(
     made: ModelProto, folder: Path, layer: str | None, notes: list[str] | None = None
 ) -> StoredNetwork:
     say = notes.append if notes is not None else None
-    return import_network(write(made, folder), "net", preprocess=PLAIN, layer=layer, notify=say, replace=True)
+    return import_network(
+        write(made, folder), "net", ImportOptions(preprocess=PLAIN, layer=layer, replace=True), notify=say
+    )
 
 
 @pytest.mark.parametrize("layer", ["image_embeds", "/visual/projection", "visual_projection", "pool_node"])

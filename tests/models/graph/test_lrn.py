@@ -13,7 +13,7 @@ from fc7.models.graph.fast import expand_lrn
 from fc7.models.graph.files import load_whole_graph
 from fc7.models.graph.half import half
 from fc7.models.graph.surgery import inferred_types
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support.models.reference import lrn
 from tests.support.models.small_graphs import NODE, PLAIN, images, model, run, trunk, write
 
@@ -58,7 +58,11 @@ def with_lrn(kind: int, **settings: Any) -> ModelProto:
 def test_an_lrn_gives_what_its_definition_says(tmp_path: Path, kind: str, settings: dict[str, Any]) -> None:
     elements, tolerance = KINDS[kind]
     path = write(with_lrn(elements, **settings), tmp_path)
-    found = run(import_network(path, "net", preprocess=PLAIN, layer="norm"), ["large", "norm"], images())
+    found = run(
+        import_network(path, "net", ImportOptions(preprocess=PLAIN, layer="norm")),
+        ["large", "norm"],
+        images(),
+    )
     large = found["large"].reshape(3, 4, 8, 8)
     # Squared in half precision these would be infinite, and their quotients 0.
     assert large.max() ** 2 > 65504
@@ -76,7 +80,7 @@ def test_a_network_that_is_all_in_half_precision_normalises_right(tmp_path: Path
     ]
     arrays = {"forty": np.array(40, np.float16)}
     made = model(nodes, kind=TensorProto.FLOAT16, outputs=["pool"], arrays=arrays)
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="pool")
+    stored = import_network(write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="pool"))
     found = run(stored, ["large", "norm", "pool"], images())
     wanted = lrn(found["large"].reshape(3, 4, 8, 8).astype(float))
     np.testing.assert_allclose(found["norm"], wanted.reshape(3, -1), rtol=2.0**-10, atol=1e-6)
@@ -99,7 +103,7 @@ def test_lrn_of_maps_that_are_not_planes(tmp_path: Path, shape: tuple[int, ...])
         NODE("LRN", ["map"], ["norm"], size=2, alpha=0.1, beta=0.6),
     ]
     made = model(nodes, outputs=["norm"], arrays={"to": np.array([0, *shape], np.int64)})
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="norm")
+    stored = import_network(write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="norm"))
     found = run(stored, ["map", "norm"], images())
     wanted = lrn(found["map"].reshape(3, *shape).astype(float), 0.1, 2, 0.6).reshape(3, -1)
     np.testing.assert_allclose(found["norm"], wanted, rtol=2e-6, atol=1e-6)

@@ -14,7 +14,7 @@ from fc7.models.common.errors import UsageError
 from fc7.models.graph.intake import take_in
 from fc7.models.graph.own_normalisation import own_normalisation
 from fc7.models.network.spec import PreprocessSpec, caffe_preprocess, torch_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.store import StoredNetwork
 from tests.support.models.small_graphs import NODE, SIZE, by_itself, close, images, model, run, trunk, write
 
@@ -52,7 +52,7 @@ def test_a_matlab_export_is_given_plain_rgb_pixels_and_the_user_is_told(
 ) -> None:
     notes: list[str] = []
     path = matlab(mean, tmp_path)
-    stored = import_network(path, "net", layer="pool", notify=notes.append)
+    stored = import_network(path, "net", ImportOptions(layer="pool"), notify=notes.append)
     assert stored.spec.preprocess == PreprocessSpec("warp", SIZE, SIZE, SIZE, SIZE, "RGB")
     assert "a MATLAB export" in notes[0]
     nodes = [NODE("Sub", ["data", "data_Mean"], ["data_Sub"]), *trunk("data_Sub")]
@@ -63,7 +63,10 @@ def test_a_matlab_export_is_given_plain_rgb_pixels_and_the_user_is_told(
 def test_caffes_preset_on_a_matlab_export_keeps_its_geometry_and_loses_its_mean(tmp_path: Path) -> None:
     notes: list[str] = []
     stored = import_network(
-        matlab(BYTE_MEAN, tmp_path), "net", preprocess=caffe_preprocess(), layer="pool", notify=notes.append
+        matlab(BYTE_MEAN, tmp_path),
+        "net",
+        ImportOptions(preprocess=caffe_preprocess(), layer="pool"),
+        notify=notes.append,
     )
     assert stored.spec.preprocess == PreprocessSpec("warp", 9, 9, SIZE, SIZE, "RGB")
     said = "\n".join(notes)
@@ -75,8 +78,10 @@ def test_caffes_preset_on_a_matlab_export_keeps_its_geometry_and_loses_its_mean(
 def test_a_matlab_export_without_its_normalisation_needs_the_users_word(tmp_path: Path) -> None:
     made = model(trunk(), outputs=["pool"], producer="MATLAB")
     with pytest.raises(UsageError, match="--preprocess"):
-        import_network(write(made, tmp_path), "net", layer="pool")
-    kept = import_network(write(made, tmp_path), "net", preprocess=torch_preprocess(), layer="pool")
+        import_network(write(made, tmp_path), "net", ImportOptions(layer="pool"))
+    kept = import_network(
+        write(made, tmp_path), "net", ImportOptions(preprocess=torch_preprocess(), layer="pool")
+    )
     assert kept.spec.preprocess.mean == torch_preprocess().mean
 
 
@@ -160,7 +165,9 @@ def test_the_numbers_are_those_of_the_arithmetic_done_once(
     nodes, arrays = chain(*FOUND[case][0])
     preset = dataclasses.replace(preset, channel_order="RGB")
     stored: StoredNetwork = import_network(
-        write(model(nodes, outputs=["pool"], arrays=arrays), tmp_path), "net", preprocess=preset, layer="pool"
+        write(model(nodes, outputs=["pool"], arrays=arrays), tmp_path),
+        "net",
+        ImportOptions(preprocess=preset, layer="pool"),
     )
     once, once_arrays = chain(*FOUND["torchvision's, from bytes"][0])
     wanted = by_itself(model(once, outputs=["pool"], arrays=once_arrays), ["pool"], images())["pool"]

@@ -18,6 +18,7 @@ from fc7.extract.engine.importing import import_network
 from fc7.models.common.errors import UsageError, WeightsError
 from fc7.models.graph.intake import take_in
 from fc7.models.graph.qdq_form import qdq_form
+from fc7.models.store.importing import ImportOptions
 from tests.support.models.small_graphs import NODE, PLAIN, SIZE, head, model, trunk
 
 FED = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])
@@ -91,12 +92,12 @@ def test_its_layers_are_floating_point_and_under_their_names(
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     path = quantised(tmp_path, form, model([*trunk(), *head()], outputs=["prob"]))
     for layer in ("pool", "scores", "prob"):
-        spec = import_network(path, "mine", preprocess=PLAIN, layer=layer, replace=True).spec
+        spec = import_network(path, "mine", ImportOptions(preprocess=PLAIN, layer=layer, replace=True)).spec
         assert spec.default_layer == layer
     assert spec.layer("pool").shape == (4, 4, 4)
     integers = "pool_quantized" if form == "QOperator" else "pool_QuantizeLinear_Output"
     with pytest.raises(UsageError, match="not a row of floating-point numbers"):
-        import_network(path, "other", preprocess=PLAIN, layer=integers)
+        import_network(path, "other", ImportOptions(preprocess=PLAIN, layer=integers))
 
 
 def test_a_convolution_is_the_one_that_its_definition_says() -> None:

@@ -12,7 +12,7 @@ from fc7.models.graph.intake import take_in
 from fc7.models.graph.sizes import all_layer_shapes
 from fc7.models.graph.surgery import layer_shapes, with_image
 from fc7.models.network.spec import LayerSpec, Pool, fingerprint
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.store import StoredNetwork
 from tests.support.models.small_graphs import (
     NODE,
@@ -39,7 +39,9 @@ def sized(made: ModelProto, batch: int | None = None) -> ModelProto:
 
 
 def imported(made: ModelProto, folder: Path, pool: Pool = "token") -> StoredNetwork:
-    return import_network(write(made, folder), "net", preprocess=PLAIN, layer="last_hidden_state", pool=pool)
+    return import_network(
+        write(made, folder), "net", ImportOptions(preprocess=PLAIN, layer="last_hidden_state", pool=pool)
+    )
 
 
 @pytest.mark.parametrize("opset", [11, 12, 13, 14, 17])
@@ -51,7 +53,9 @@ def test_a_layer_behind_sizes_that_the_graph_computes_is_found_and_right(tmp_pat
     assert layer.shape == (5, 6)  # a class token and 2 x 2 patches
     wanted = by_itself(made, ["last_hidden_state"], images())["last_hidden_state"]
     close(run(stored, ["last_hidden_state"], images())["last_hidden_state"], wanted[:, :6])
-    whole = import_network(tmp_path / "net.onnx", "flat", preprocess=PLAIN, layer="last_hidden_state")
+    whole = import_network(
+        tmp_path / "net.onnx", "flat", ImportOptions(preprocess=PLAIN, layer="last_hidden_state")
+    )
     assert whole.spec.layer("last_hidden_state").dim(whole.spec.pool) == 30
     close(run(whole, ["last_hidden_state"], images())["last_hidden_state"], wanted)
 
@@ -118,7 +122,9 @@ def test_the_first_token_is_what_a_sequence_gives_and_nothing_else_changes() -> 
 def test_features_of_the_token_and_of_all_tokens_have_two_fingerprints(tmp_path: Path) -> None:
     made = export(Vit())
     token = imported(made, tmp_path).spec
-    whole = import_network(tmp_path / "net.onnx", "flat", preprocess=PLAIN, layer="last_hidden_state").spec
+    whole = import_network(
+        tmp_path / "net.onnx", "flat", ImportOptions(preprocess=PLAIN, layer="last_hidden_state")
+    ).spec
     layer = "last_hidden_state"
     assert token.fingerprint(layer) != whole.fingerprint(layer)
     assert token.fingerprint("conv") == whole.fingerprint("conv")
@@ -130,6 +136,8 @@ def test_a_float16_sequence_gives_its_token_too(tmp_path: Path) -> None:
     del made.graph.node[:]
     made.graph.node.extend(nodes)
     made.graph.output.append(helper.make_tensor_value_info("halved", 10, None))
-    stored = import_network(write(made, tmp_path), "net", preprocess=PLAIN, layer="halved", pool="token")
+    stored = import_network(
+        write(made, tmp_path), "net", ImportOptions(preprocess=PLAIN, layer="halved", pool="token")
+    )
     wanted = by_itself(made, ["last_hidden_state"], images())["last_hidden_state"][:, :6]
     close(run(stored, ["halved"], images())["halved"], wanted, 2e-3)

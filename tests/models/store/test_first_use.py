@@ -22,6 +22,7 @@ from fc7.models.common.progress import Silent
 from fc7.models.store import pins, store
 from fc7.models.store.download import alone_with
 from fc7.models.store.ensure import ensure_network
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.pins import Pin
 from fc7.models.store.pulling import PullOptions, downloads, pull
 from fc7.models.store.store import StoredNetwork
@@ -61,16 +62,16 @@ def plain() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def imported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def imported(monkeypatch: pytest.MonkeyPatch) -> list[ImportOptions]:
     """In the place of `import_network`: keeps its calls, refuses files that hold ``bad``."""
-    calls: list[dict[str, Any]] = []
+    calls: list[ImportOptions] = []
 
-    def fake(path: Path, name: str, **how: Any) -> StoredNetwork:
-        calls.append(how)
+    def fake(path: Path, name: str, options: ImportOptions, **_: object) -> StoredNetwork:
+        calls.append(options)
         if b"bad" in path.read_bytes():
             raise WeightsError("not a format we read")
         spec = dataclasses.replace(fake_spec(name), source=hashlib.sha256(path.read_bytes()).hexdigest())
-        return store.save(spec, fake_files(), replace=how["replace"])
+        return store.save(spec, fake_files(), replace=options.replace)
 
     monkeypatch.setattr("fc7.models.store.importing.import_network", fake)
     return calls
@@ -99,7 +100,7 @@ def kept() -> str | None:
 
 
 def test_the_first_file_is_pinned_and_said_and_the_same_one_is_taken_again(
-    secure: Server, monkeypatch: pytest.MonkeyPatch, root: Path, imported: list[dict[str, Any]]
+    secure: Server, monkeypatch: pytest.MonkeyPatch, root: Path, imported: list[ImportOptions]
 ) -> None:
     url = secure.add("/net.onnx", DATA)
     published(monkeypatch, url)
@@ -108,7 +109,7 @@ def test_the_first_file_is_pinned_and_said_and_the_same_one_is_taken_again(
         "net.onnx: nobody here could check its hash; pinned now, the next pull must bring the same: "
         f"sha256 {SHA256}"
     )
-    assert imported[0]["licence"] == "unrestricted (BVLC)"
+    assert imported[0].licence == "unrestricted (BVLC)"
     (kept_pin,) = json.loads((root / "pins.json").read_text())["pins"].items()
     assert kept_pin[0] == "alexnet/net.onnx"
     assert {**kept_pin[1], "date": ""} == {

@@ -17,7 +17,7 @@ from fc7.models.common.errors import UsageError
 from fc7.models.network import presets
 from fc7.models.network.spec import PreprocessSpec, fingerprint
 from fc7.models.store import preprocess_flags, preprocess_options, store
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.store.preprocess_options import PreprocessOptions, fit_crop
 from tests.models.graph.test_own_normalisation import BYTE_MEAN, matlab
 from tests.support.models import caffe_files
@@ -296,11 +296,13 @@ def test_numbers_for_a_graph_that_does_it_itself_are_refused_and_geometry_is_tak
         with pytest.raises(
             UsageError, match="'data_Sub' normalises the image itself, and is fed 0-255; leave out"
         ):
-            import_network(path, "net", preprocess=options, layer="pool")
-    short = import_network(path, "net", preprocess=PreprocessOptions(resize="short"), layer="pool").spec
+            import_network(path, "net", ImportOptions(preprocess=options, layer="pool"))
+    short = import_network(
+        path, "net", ImportOptions(preprocess=PreprocessOptions(resize="short"), layer="pool")
+    ).spec
     assert short.preprocess == PreprocessSpec("short", SIZE, SIZE, SIZE, SIZE, "RGB")
     turned = PreprocessOptions(order="BGR", interpolation="bicubic")
-    spec = import_network(path, "net", preprocess=turned, layer="pool", replace=True).spec
+    spec = import_network(path, "net", ImportOptions(preprocess=turned, layer="pool", replace=True)).spec
     assert (spec.preprocess.channel_order, spec.preprocess.interpolation) == ("BGR", "bicubic")
 
 
@@ -314,10 +316,10 @@ def test_a_graph_that_does_it_itself_is_asked_for_its_geometry(tmp_path: Path) -
     with pytest.raises(
         UsageError, match=r"'unit' normalises the image itself; say how .* with --resize or a --pre"
     ):
-        import_network(path, "net", layer="pool")
+        import_network(path, "net", ImportOptions(layer="pool"))
     notes: list[str] = []
     options = PreprocessOptions(resize="warp", order="RGB")
-    stored = import_network(path, "net", preprocess=options, layer="pool", notify=notes.append)
+    stored = import_network(path, "net", ImportOptions(preprocess=options, layer="pool"), notify=notes.append)
     assert stored.spec.preprocess == PreprocessSpec("warp", SIZE, SIZE, SIZE, SIZE, "RGB")
     assert notes[0].startswith("net.onnx: not stated, so taken: ")
 
@@ -330,11 +332,11 @@ def test_a_graph_of_bytes_needs_no_numbers(tmp_path: Path) -> None:
     made.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
     path = write(made, tmp_path)
     options = PreprocessOptions(resize="warp")
-    assert import_network(path, "net", preprocess=options, layer="pool").spec.preprocess == PreprocessSpec(
-        "warp", SIZE, SIZE, SIZE, SIZE, "RGB"
-    )
+    assert import_network(
+        path, "net", ImportOptions(preprocess=options, layer="pool")
+    ).spec.preprocess == PreprocessSpec("warp", SIZE, SIZE, SIZE, SIZE, "RGB")
     with pytest.raises(UsageError, match="takes uint8 pixels itself"):
-        import_network(path, "other", preprocess=PreprocessOptions(mean=LEVELS), layer="pool")
+        import_network(path, "other", ImportOptions(preprocess=PreprocessOptions(mean=LEVELS), layer="pool"))
 
 
 def test_options_change_what_the_catalogue_knows_of_a_file(
@@ -343,7 +345,9 @@ def test_options_change_what_the_catalogue_knows_of_a_file(
     known = dataclasses.replace(catalog.entry("googlenet"), layers=(("pool", 64),), default_layer="pool")
     monkeypatch.setattr(catalog, "by_file", lambda **hashes: (known,))
     path = write(model(trunk(), outputs=["pool"]), tmp_path)
-    spec = import_network(path, "net", preprocess=PreprocessOptions(interpolation="bicubic")).spec
+    spec = import_network(
+        path, "net", ImportOptions(preprocess=PreprocessOptions(interpolation="bicubic"))
+    ).spec
     assert known.preprocess is not None
     wanted = dataclasses.replace(fit_crop(known.preprocess, (SIZE, SIZE)), interpolation="bicubic")
     assert spec.preprocess == wanted
@@ -361,11 +365,15 @@ def test_options_change_an_alexnets_own_preprocessing(tmp_path: Path) -> None:
     wanted = dataclasses.replace(CAFFE, channel_order="RGB", mean=CAFFE.mean[::-1])
     for prototxt in (text, None):
         spec = import_network(
-            weights, "net", prototxt=prototxt, preprocess=PreprocessOptions(order="RGB"), replace=True
+            weights,
+            "net",
+            ImportOptions(prototxt=prototxt, preprocess=PreprocessOptions(order="RGB"), replace=True),
         ).spec
         assert (spec.arch, spec.preprocess) == ("alexnet", wanted)
         with pytest.raises(UsageError, match="the network takes 227 alone"):
-            import_network(weights, "x", prototxt=prototxt, preprocess=PreprocessOptions(crop=(224, 224)))
+            import_network(
+                weights, "x", ImportOptions(prototxt=prototxt, preprocess=PreprocessOptions(crop=(224, 224)))
+            )
 
 
 def test_a_mean_image_is_on_the_stated_scale_and_order(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from fc7.models.common.errors import (
 from fc7.models.common.progress import Silent
 from fc7.models.network.spec import torch_preprocess
 from fc7.models.store import store
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.preprocess_options import PreprocessOptions
 from fc7.models.store.pulling import PullOptions, downloads, pull, safe_name
 from fc7.models.store.store import StoredNetwork
@@ -49,15 +50,17 @@ class FakeImport:
     """In the place of `import_network`: remembers its calls, refuses files that hold ``bad``."""
 
     def __init__(self) -> None:
-        self.calls: list[dict[str, Any]] = []
+        self.files: list[str] = []
+        self.calls: list[ImportOptions] = []
 
-    def __call__(self, path: Path, name: str, **how: Any) -> StoredNetwork:
-        self.calls.append({"file": path.name, "name": name, **how})
+    def __call__(self, path: Path, name: str, options: ImportOptions, **_: object) -> StoredNetwork:
+        self.files.append(path.name)
+        self.calls.append(options)
         if b"bad" in path.read_bytes():
             raise WeightsError("not a format we read")
-        if how["layer"] == "nowhere":
+        if options.layer == "nowhere":
             raise UsageError("no such layer")
-        return store.save(fake_spec(name), fake_files(), replace=how["replace"])
+        return store.save(fake_spec(name), fake_files(), replace=options.replace)
 
 
 @pytest.fixture
@@ -85,20 +88,16 @@ def test_a_pull_fetches_imports_with_the_catalogues_facts_and_tidies_up(
     entry = known(monkeypatch, source(url))
     network = pull("alexnet", Silent())
     assert network.spec.name == "alexnet"
+    assert imported.files == ["alexnet-net.onnx"]
     assert imported.calls == [
-        {
-            "file": "alexnet-net.onnx",
-            "name": "alexnet",
-            "arch": "alexnet",
-            "preprocess": PreprocessOptions(entry.preprocess),
-            "layer": "fc7",
-            "pool": "flatten",
-            "replace": False,
-            "source": url,
-            "licence": "unrestricted (BVLC)",
-            "notify": None,
-            "trial": None,
-        }
+        ImportOptions(
+            arch="alexnet",
+            preprocess=PreprocessOptions(entry.preprocess),
+            layer="fc7",
+            pool="flatten",
+            source=url,
+            licence="unrestricted (BVLC)",
+        )
     ]
     assert list(downloads().iterdir()) == []
 
@@ -111,7 +110,7 @@ def test_a_network_that_is_here_is_not_fetched_again_unless_it_shall_be(
     assert pull("alexnet", Silent()).spec.source == "old"
     assert server.asked == []
     assert pull("alexnet", Silent(), PullOptions(replace=True)).spec.source == "a"
-    assert imported.calls[0]["replace"] is True
+    assert imported.calls[0].replace is True
 
 
 def test_a_graph_kept_as_it_is_has_no_architecture(
@@ -119,10 +118,10 @@ def test_a_graph_kept_as_it_is_has_no_architecture(
 ) -> None:
     known(monkeypatch, source(server.add("/net.onnx", DATA)), arch="onnx")
     pull("alexnet", Silent(), PullOptions(layer="pool5", pool="avg", preprocess=torch_preprocess()))
-    assert imported.calls[0]["pool"] == "avg"
-    assert imported.calls[0]["arch"] is None
-    assert imported.calls[0]["layer"] == "pool5"
-    assert imported.calls[0]["preprocess"] == PreprocessOptions(torch_preprocess())
+    assert imported.calls[0].pool == "avg"
+    assert imported.calls[0].arch is None
+    assert imported.calls[0].layer == "pool5"
+    assert imported.calls[0].preprocess == PreprocessOptions(torch_preprocess())
 
 
 def test_the_next_source_is_used_when_one_is_gone_altered_or_cannot_be_read(
@@ -136,7 +135,7 @@ def test_the_next_source_is_used_when_one_is_gone_altered_or_cannot_be_read(
         source(server.add("/good", DATA), name="good.onnx"),
     )
     pull("alexnet", Silent())
-    assert [call["file"] for call in imported.calls] == ["alexnet-bad.caffemodel", "alexnet-good.onnx"]
+    assert imported.files == ["alexnet-bad.caffemodel", "alexnet-good.onnx"]
     assert list(downloads().iterdir()) == []
 
 
@@ -210,7 +209,7 @@ def test_a_mirror_of_a_catalogue_file_is_checked_by_the_published_hash(
     with pytest.raises(DownloadError, match=f"{SHA256} was published"):
         pull("alexnet", Silent(), PullOptions(from_url=altered))
     pull("alexnet", Silent(), PullOptions(from_url=server.add("/mirror/net.onnx", DATA)))
-    assert imported.calls[0]["source"] == server.url + "/mirror/net.onnx"
+    assert imported.calls[0].source == server.url + "/mirror/net.onnx"
 
 
 def test_a_file_without_a_published_hash_is_refused_unless_the_user_answers_for_it(
@@ -225,7 +224,7 @@ def test_a_file_without_a_published_hash_is_refused_unless_the_user_answers_for_
     pull("mine", Silent(), PullOptions(from_url=url, sha256=SHA256))
     pull("yours", Silent(), PullOptions(from_url=url, unverified=True))
     assert store.names() == ["mine", "yours"]
-    assert imported.calls[0]["arch"] is None
+    assert imported.calls[0].arch is None
     with pytest.raises(UsageError, match="without --from"):
         pull("alexnet", Silent(), PullOptions(sha256=SHA256))
 
@@ -241,7 +240,7 @@ def test_a_network_whose_preparation_nobody_published_needs_the_users_word_first
     assert server.asked == []
     numbers = PreprocessOptions(mean=(0.5, 0.5, 0.5))
     pull("alexnet", Silent(), PullOptions(preprocess=numbers))
-    assert imported.calls[0]["preprocess"] == numbers
+    assert imported.calls[0].preprocess == numbers
 
 
 def test_options_change_parts_of_the_catalogues_preprocessing(
@@ -250,7 +249,7 @@ def test_options_change_parts_of_the_catalogues_preprocessing(
     entry = known(monkeypatch, source(server.add("/net.onnx", DATA)))
     pull("alexnet", Silent(), PullOptions(preprocess=PreprocessOptions(interpolation="bicubic")))
     wanted = PreprocessOptions(entry.preprocess, interpolation="bicubic")
-    assert imported.calls[0]["preprocess"] == wanted
+    assert imported.calls[0].preprocess == wanted
 
 
 def test_the_untrained_network_is_built_and_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:

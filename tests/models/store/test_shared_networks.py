@@ -14,6 +14,7 @@ from fc7.extract.engine.session import Session, open_session
 from fc7.extract.options import RunOptions
 from fc7.models.network.spec import caffe_preprocess
 from fc7.models.store import store
+from fc7.models.store.importing import ImportOptions
 from fc7.models.store.store import StoredNetwork
 from tests.support import ROOT
 
@@ -106,7 +107,7 @@ def test_both_squeezenets_agree_on_the_same_224_input_to_the_accuracy_of_fp16(
     free.write_bytes(model.SerializeToString())
     half = imported["squeezenet1.1-fp16-batch1"]
     single = import_network(
-        free, "fp32", preprocess=half.spec.preprocess, layer="fire9_concat_out", pool="avg"
+        free, "fp32", ImportOptions(preprocess=half.spec.preprocess, layer="fire9_concat_out", pool="avg")
     )
     assert single.spec.preprocess == half.spec.preprocess
     x = pictures(4, 224)

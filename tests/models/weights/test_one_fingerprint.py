@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fc7.models.network.architectures import architecture
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from fc7.models.weights.untrained import untrained_weights
 from tests.support.models import caffe_files, weights_files, weights_onnx_files
 
@@ -45,14 +45,14 @@ def test_six_formats_one_fingerprint(
     found = {}
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
-        network = import_network(tmp_path / name, name.replace(".", "-"), arch="alexnet")
+        network = import_network(tmp_path / name, name.replace(".", "-"), ImportOptions(arch="alexnet"))
         found[name] = network.spec.fingerprint("pool5")
     assert len(set(found.values())) == 1, found
 
     changed = dict(trunk)
     changed["conv3.bias"] = changed["conv3.bias"] + np.float32(1e-6)
     (tmp_path / "other.safetensors").write_bytes(weights_files.safetensors(changed))
-    other = import_network(tmp_path / "other.safetensors", "other", arch="alexnet")
+    other = import_network(tmp_path / "other.safetensors", "other", ImportOptions(arch="alexnet"))
     assert other.spec.fingerprint("pool5") not in found.values()
 
 
@@ -62,7 +62,9 @@ def test_the_architecture_is_part_of_it(
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     (tmp_path / "w.safetensors").write_bytes(weights_files.safetensors(trunk))
     prints = {
-        arch: import_network(tmp_path / "w.safetensors", f"my-{arch}", arch=arch).spec.fingerprint("pool5")
+        arch: import_network(
+            tmp_path / "w.safetensors", f"my-{arch}", ImportOptions(arch=arch)
+        ).spec.fingerprint("pool5")
         for arch in ("alexnet", "caffenet", "alexnet-tf")
     }
     assert len(set(prints.values())) == 3

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fc7.classify.classifier.classifier import Classifier
 from fc7.classify.data.identity import FeatureIdentity
 from fc7.classify.fit.fit import FitOptions, fit_classifier
+from fc7.classify.image_columns import ImageColumns
 
 IDENTITY = FeatureIdentity("alexnet", "fc7", "ab" * 32, '{"crops":1}', trained=False, pool="avg")
 
@@ -40,10 +41,6 @@ def names(n: int) -> list[str]:
 def fitted(head: str = "svm", normalize: str = "l2", n_classes: int = 4, **options: Any) -> Classifier:
     """A classifier of ``30`` features."""
     X, y = blobs([12] * n_classes, 30, spread=2.0)
-    return fit_classifier(
-        X,
-        y,
-        paths=names(len(y)),
-        identity=IDENTITY,
-        options=FitOptions(head=head, normalize=normalize, **options),  # type: ignore[arg-type]
-    ).classifier
+    wanted = FitOptions(head=head, normalize=normalize, **options)  # type: ignore[arg-type]
+    known = ImageColumns(paths=names(len(y)))
+    return fit_classifier(X, y, known, identity=IDENTITY, options=wanted).classifier

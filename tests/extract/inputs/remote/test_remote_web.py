@@ -20,9 +20,10 @@ from fc7.extract.inputs.remote import store as remote_store
 from fc7.extract.options import ExtractOptions
 from fc7.extract.records import UNSEEN, ImageRef
 from fc7.extract.summary import summary_json, summary_text
+from fc7.extract.worker.stream import Decoding
 from fc7.models.common.errors import CredentialsError, ImageError, SourceError, UsageError
 from fc7.models.network.spec import caffe_preprocess
-from fc7.models.store.importing import import_network
+from fc7.models.store.importing import ImportOptions, import_network
 from tests.support import CommandLine, tiny_network, write_pictures
 from tests.support.extract.web_folder import Fault, WebFolder, web_folder
 
@@ -56,7 +57,9 @@ def images(server: WebFolder) -> dict[str, int]:
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExtractOptions:
     monkeypatch.setenv("FC7_HOME", str(tmp_path / "store"))
     preset = caffe_preprocess()
-    import_network(tiny_network(tmp_path / "t.onnx"), "tiny", preprocess=preset, layer="embedding")
+    import_network(
+        tiny_network(tmp_path / "t.onnx"), "tiny", ImportOptions(preprocess=preset, layer="embedding")
+    )
     return ExtractOptions(network="tiny")
 
 
@@ -310,7 +313,7 @@ def test_reading_waits_for_many_and_decodes_for_few(web: WebFolder, monkeypatch:
 
     monkeypatch.setattr(remote_store.Store, "read", read)
     refs = [ImageRef(str(i), None, None, None, 1, 1, ref.origin, str(i)) for i in range(32)]
-    blocks = list(feature_blocks(refs, decode, lambda: MeanNetwork(4), jobs=1, clock=Clock()))
+    blocks = list(feature_blocks(refs, Decoding(decode, 1), lambda: MeanNetwork(4), clock=Clock()))
     assert sum(len(block.refs) for block in blocks) == 32
 
 
