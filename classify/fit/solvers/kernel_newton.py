@@ -20,8 +20,8 @@ _STEPS = 100
 _SEARCH_STEPS = 40
 # Length of the gradient against that at zero: what is left after a step to the optimum is rounding.
 TOLERANCE = 1e-8
-# Or against the rounding of the sums that it is made of, a few units for each row, where the gradient at zero is
-# nothing but that: of rows that are all alike in classes that weigh the same, say.
+# Or against the rounding of the sums that it is made of, a few units for each row, where the gradient at zero
+# is nothing but that: of rows that are all alike in classes that weigh the same, say.
 _ROUNDING = 8 * np.finfo(np.float64).eps
 _TINY = np.finfo(np.float64).tiny
 
