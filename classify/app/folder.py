@@ -145,7 +145,8 @@ class FolderWatch:
             return FolderState(0, (), 0, classes)
         try:
             there = list_inputs([str(folder)], labelled=False).images
-        except Fc7Error:
+        except (Fc7Error, OSError):
+            # Empty, or away at this moment: the next listing tells.
             there = []
         unread = tuple(ref for ref in there if ref.path not in known)
         n_gone = len(known) - (len(there) - len(unread))

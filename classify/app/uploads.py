@@ -121,12 +121,22 @@ def file_name(name: str) -> str:
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove what kills have left of images in the folder of images and its class folders."""
-    for pattern in (".*.part", "*/.*.part"):
-        for path in folder.glob(pattern):
-            with contextlib.suppress(OSError):
-                if _PART.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED:
-                    path.unlink()
+    """Remove what kills have left of images in the folder of images and its class folders.
+
+    What cannot be read or goes away meanwhile is passed over.
+    """
+    for place in (str(folder), *_folders_in(folder)):
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(place):
+                with contextlib.suppress(OSError):
+                    if _PART.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED:
+                        os.unlink(entry.path)  # noqa: PTH108
+
+
+def _folders_in(folder: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        return [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+    return []
 
 
 def _put(folder: Path, name: str, data: bytes) -> Upload:

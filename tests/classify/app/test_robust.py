@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -179,6 +180,26 @@ def test_what_kills_have_left_of_images_goes_and_nothing_else(tmp_path: Path) ->
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == set(names[2:])
     clear_parts(tmp_path / "nowhere")
+
+
+def test_a_folder_that_goes_away_while_parts_are_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        part = tmp_path / name / ".0123456789abcdef.part"
+        part.write_bytes(b"x")
+        os.utime(part, (0, 0))
+
+    def unlink(path: str) -> None:
+        monkeypatch.undo()
+        for name in ("cat", "dog"):
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("fc7.classify.app.uploads.os.unlink", unlink)
+    clear_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_images_are_added_with_the_network_and_layer_of_the_cache(here: CommandLine) -> None:
