@@ -37,7 +37,7 @@ def map_points(
         for i, row in enumerate(evaluated.rows.tolist()):
             words = f"{evaluated.labels[evaluated.predicted[i]]}, {evaluated.confidence[i]:.1%}"
             said[row] = words, bool(evaluated.right[i])
-    place = _placed(found.points)
+    place = _scaled(found.points)
     rows = found.rows.tolist()
     wrong = np.array([row in said and not said[row][1] for row in rows], np.bool_)
     pictured = _pictured(wrong)
@@ -52,15 +52,15 @@ def map_points(
     return tuple(points)
 
 
-def _placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scaled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Onto the map, each axis to its whole length; y grows downwards."""
     low, span = points.min(axis=0), np.ptp(points, axis=0)
     share = (points - low) / np.where(span > 0, span, 1)
     room = np.array([WIDTH, HEIGHT]) - 2 * _MARGIN
-    placed: NDArray[np.float64] = np.round(
+    scaled: NDArray[np.float64] = np.round(
         _MARGIN + np.column_stack([share[:, 0], 1 - share[:, 1]]) * room, 1
     )
-    return placed
+    return scaled
 
 
 def _pictured(wrong: NDArray[np.bool_], seed: int = 0) -> NDArray[np.bool_]:

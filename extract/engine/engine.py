@@ -138,9 +138,9 @@ class Engine:
             return self._results(outputs, feeds)
         except _ORT_ERRORS as exc:
             if _lacks_memory(exc):
-                raise DeviceMemoryError(_no_memory(self.provider, _words(exc))) from exc
+                raise DeviceMemoryError(_no_memory(self.provider, _message(exc))) from exc
             hint = "" if self.provider == CPU else "; --device cpu may work"
-            raise EngineError(f"{self.provider} failed: {_words(exc)}{hint}") from exc
+            raise EngineError(f"{self.provider} failed: {_message(exc)}{hint}") from exc
 
     def _results(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
         if self.provider not in (CUDA, TENSORRT):
@@ -166,7 +166,7 @@ def _lacks_memory(exc: Exception) -> bool:
     return isinstance(exc, MemoryError) or any(words in str(exc).lower() for words in _NO_MEMORY)
 
 
-def _words(exc: Exception) -> str:
+def _message(exc: Exception) -> str:
     """What ONNX Runtime says, on one line."""
     return " ".join(str(exc).split())
 
@@ -219,12 +219,12 @@ def open_engine(
             if not last:
                 continue
             if _lacks_memory(exc):
-                raise DeviceMemoryError(_no_memory(chosen.provider, _words(exc))) from exc
+                raise DeviceMemoryError(_no_memory(chosen.provider, _message(exc))) from exc
             if chosen.provider in (CUDA, TENSORRT):
                 asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
-                raise ProviderError(no_gpu(asked, f"the session failed: {_words(exc)}")) from exc
+                raise ProviderError(no_gpu(asked, f"the session failed: {_message(exc)}")) from exc
             runtime = "OpenVINO" if chosen.provider == OPENVINO else f"ONNX Runtime {ort.__version__}"
-            raise WeightsError(f"{runtime} refuses network {name!r}: {_words(exc)}") from exc
+            raise WeightsError(f"{runtime} refuses network {name!r}: {_message(exc)}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
             return Engine(session, chosen, batch, sharing.calls, notify)
@@ -244,7 +244,7 @@ def open_file(path: Path) -> Engine:
     try:
         session = ort.InferenceSession(os.fspath(path), options, providers=[CPU], enable_fallback=0)
     except _ORT_ERRORS as exc:
-        raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {_words(exc)}") from exc
+        raise WeightsError(f"ONNX Runtime {ort.__version__} refuses {path.name}: {_message(exc)}") from exc
     return Engine(session, Candidate(CPU, "fp32", "cpu: a file as it is"), 1)
 
 

@@ -228,15 +228,15 @@ class Pairs:
         """Inner products of the rows of two classes, as a choice sees them."""
         if self.gram is not None:
             return self.gram[choice][np.ix_(self.rows[a], self.rows[b])]
-        products: NDArray[Any] = self._seen(self.rows[a], choice) @ self._seen(self.rows[b], choice).T
+        products: NDArray[Any] = self._normalised(self.rows[a], choice) @ self._normalised(self.rows[b], choice).T
         return products
 
-    def _seen(self, rows: NDArray[np.intp] | slice, choice: int) -> NDArray[Any]:
+    def _normalised(self, rows: NDArray[np.intp] | slice, choice: int) -> NDArray[Any]:
         X = self.design.X[rows].astype(self._dtype, copy=False)
         if self.design.scale is None or self.design.shift is None:
             return X
-        seen: NDArray[Any] = X * self.design.scale[:, choice, 0] + self.design.shift[:, choice, 0]
-        return seen
+        normalised: NDArray[Any] = X * self.design.scale[:, choice, 0] + self.design.shift[:, choice, 0]
+        return normalised
 
     def _all_products(self) -> list[NDArray[np.float32]] | None:
         """Inner products of all rows, as each choice sees them; None if they are too many."""
@@ -245,7 +245,7 @@ class Pairs:
             return None
         products = []
         for choice in range(choices):
-            X = self._seen(slice(None), choice)
+            X = self._normalised(slice(None), choice)
             products.append(Design(X).scores(X.T[:, :, None], np.zeros((1, self.n, 1), np.float32))[:, :, 0])
         return products
 

@@ -19,7 +19,7 @@ Why a kill at any instant leaves a whole cache, and a flipped bit stays found (`
    in runs too short to be worth it) are decoded, compared with the CRC-32 of their block and summed anew. One
    that fails ends the commit, and the old file stays: new checksums of it would hide the damage.
 5. The library is told where a moved chunk lies by writing one that stands for it. If it kept that back, the
-   new file would hold that in place of rows; so this ends the commit, too (`Target.placed`).
+   new file would hold that in place of rows; so this ends the commit, too (`Target.check_written`).
 
 Equal rows give equal bytes, whatever the file was before and whichever rows moved.
 """

@@ -105,7 +105,7 @@ class NewFile:
         else:
             chunk = b"".join(part if isinstance(part, memoryview) else part.read() for part in parts)
         data.write_direct_chunk((start, *(0 for _ in data.shape[1:])), chunk)
-        self._target.placed()
+        self._target.check_written()
 
     def settle(self) -> None:
         """Copy what `write_chunk` was given; until then the files of spans must stay."""

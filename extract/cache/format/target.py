@@ -82,7 +82,7 @@ class Target:
         """
         self._parts = parts
 
-    def placed(self) -> None:
+    def check_written(self) -> None:
         """Raise, unless the library has put the stand-in somewhere, and nothing was said before."""
         self.check()
         if self._parts:

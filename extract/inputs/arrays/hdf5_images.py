@@ -280,15 +280,15 @@ def _labels(file: Any, key: str, typed: str) -> NDArray[Any]:
     values: NDArray[Any] = np.asarray(data[()])
     if h5py.check_ref_dtype(data.dtype) is not None:
         # MATLAB's cell array of texts: references to arrays of UTF-16 units.
-        texts = [_units(np.asarray(file[reference][()])) for reference in values.reshape(-1)]
+        texts = [_decoded(np.asarray(file[reference][()])) for reference in values.reshape(-1)]
         return np.array(texts, dtype=object)
     kind = data.attrs.get("MATLAB_class", b"")
     if kind == b"char":
-        return np.array([_units(row).rstrip() for row in values.T], dtype=object)
+        return np.array([_decoded(row).rstrip() for row in values.T], dtype=object)
     return values
 
 
-def _units(values: NDArray[Any]) -> str:
+def _decoded(values: NDArray[Any]) -> str:
     if values.dtype != np.uint16:
         raise SourceError("labels in a cell array that are not texts; use cellstr or numbers")
     return values.reshape(-1).astype("<u2").tobytes().decode("utf-16-le", "replace")
