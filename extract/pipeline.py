@@ -136,7 +136,9 @@ def extract_features(
     stored = dataclasses.replace(stored, spec=spec)
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
-    run = _Run(listing, stored, out, options, progress or Silent(), notify)
+    run = _Run(
+        listing, stored=stored, output=out, options=options, progress=progress or Silent(), notify=notify
+    )
     try:
         return run.carry_out(started)
     except MismatchError as exc:
@@ -200,7 +202,7 @@ class _Run:
                 self.listing.images,
                 known,
                 writer.known_failures,
-                self.layers,
+                layers=self.layers,
                 retry_failed=self.options.retry_failed,
             )
             doubtful = (
@@ -216,14 +218,16 @@ class _Run:
             self.unreadable.add(plan.failures)
             # What is far is read once: to know whether it moved costs what reading it anew does.
             near = [ref for ref in plan.work if not readers_of(ref.origin)]
-            moved = find_moved(near, known, writer.rows_with_sha256, self._hashes, self.layers, edited)
+            moved = find_moved(
+                near, known, writer.rows_with_sha256, hash_of=self._hashes, layers=self.layers, edited=edited
+            )
             missing = set(plan.missing).difference(self.unreadable.stale, moved.values())
             self._check_missing(missing, len(known), writer.roots)
             self._check_labels()
             work = [ref for ref in plan.work if ref.path not in moved]
             self.done.update(ref.path for ref in plan.reuse)
             self.done.update(moved)
-            self.layers = layers_to_run(work, known, self.layers, edited)
+            self.layers = layers_to_run(work, known, self.layers, edited=edited)
             self._check_room(len(plan.reuse) + len(moved), len(work), writer.layers_needed)
             stopped = self._extract(work, writer)
             if stopped is not None and self.options.force:
@@ -257,7 +261,7 @@ class _Run:
             raise stopped
         kept_paths = {ref.path for ref in plan.reuse}.union(self.unreadable.stale)
         copied = find_copied(moved, kept_paths, (writer.roots, self.listing.roots))
-        summary = self._summary(started, len(plan.reuse), moved, len(copied), result.written)
+        summary = self._summary(started, len(plan.reuse), moved, copied=len(copied), written=result.written)
         return dataclasses.replace(
             summary,
             removed=len(missing),
@@ -272,7 +276,7 @@ class _Run:
         ------
         UsageError
         """
-        why = check_missing(missing, n_rows, (roots, self.listing.roots), self.listing.empty)
+        why = check_missing(missing, n_rows, (roots, self.listing.roots), empty=self.listing.empty)
         if why is not None and not self.options.remove_missing:
             labels = self.options.labels
             also = "" if labels is None else f"; corrections: {fit_with_corrections(self.out, labels)}"
@@ -293,7 +297,7 @@ class _Run:
         named = options.labels is not None or options.label_by is not None
         if not named or options.remove_missing or options.force:
             return
-        why = check_labels(self.listing.images, labels_of(self.out), self.out, options)
+        why = check_labels(self.listing.images, labels_of(self.out), self.out, options=options)
         if why is not None:
             raise UsageError(why)
 
@@ -365,7 +369,7 @@ class _Run:
         return gathered
 
     def _network_run(self) -> NetworkRun:
-        return NetworkRun(self.stored.graph_path, self.spec, self.layers, self.options, thumbnails=True)
+        return NetworkRun(self.stored.graph_path, self.spec, self.layers, how=self.options, thumbnails=True)
 
     def _finished(self, work: list[ImageRef], writer: CacheWriter) -> Generator[Rows]:
         """Run images here, or on the workers of a cluster, which keep what they finish where they can."""
@@ -375,7 +379,7 @@ class _Run:
         if self.options.cluster is None:
             again = "--retry-failed tries it again"
             folder = writer.work_folder
-            with Recovery(folder, work, self.failed, self.notify, again=again) as recovery:
+            with Recovery(folder, work, self.failed, notify=self.notify, again=again) as recovery:
                 if recovery.given_up:
                     yield Rows([], [], {}, failures=recovery.given_up)
                 yield from on_this_machine(
@@ -460,4 +464,4 @@ class _Run:
 
         (engine,) = self.engines
         machine = this_machine(self.options.device)
-        return hint(self.clock, engine, self.jobs, machine, intel=intel_cpu())
+        return hint(self.clock, engine, self.jobs, machine=machine, intel=intel_cpu())

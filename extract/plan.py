@@ -62,7 +62,7 @@ class Plan:
         reuse = [ref for ref in self.reuse if ref.path not in paths]
         again = [ref for ref in self.reuse if ref.path in paths]
         work = sorted([*self.work, *again], key=lambda ref: ref.path)
-        return Plan(reuse, work, self.failures, self.missing)
+        return Plan(reuse, work, self.failures, missing=self.missing)
 
 
 def make_plan(
@@ -86,7 +86,7 @@ def make_plan(
     retry_failed : bool
         Read files that failed before, even if they are unchanged.
     """
-    plan = Plan([], [], [], [])
+    plan = Plan([], [], [], missing=[])
     found = 0
     needed = set(layers)
     for ref in images:

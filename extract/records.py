@@ -80,7 +80,16 @@ class ImageRef:
     def marked(self, label: str | None, group: str | None, split: str | None) -> ImageRef:
         """The same image with another label, group and split."""
         # Not dataclasses.replace, which is slower: there may be millions.
-        return ImageRef(self.path, label, group, split, self.size, self.mtime_ns, self.origin, self.locator)
+        return ImageRef(
+            self.path,
+            label=label,
+            group=group,
+            split=split,
+            size=self.size,
+            mtime_ns=self.mtime_ns,
+            origin=self.origin,
+            locator=self.locator,
+        )
 
 
 def start_of(root: str) -> str:

@@ -194,10 +194,20 @@ def pull(
         interpolation=interpolation,
         antialias=antialias,
     )
-    wanted = PullOptions(from_url, sha256, unverified, arch, stated, layer, pool, replace, repin)
-    network = pull(name, make_progress(quiet), wanted, notifier(quiet), trial=context.obj)
+    wanted = PullOptions(
+        from_url,
+        sha256=sha256,
+        unverified=unverified,
+        arch=arch,
+        preprocess=stated,
+        layer=layer,
+        pool=pool,
+        replace=replace,
+        repin=repin,
+    )
+    network = pull(name, make_progress(quiet), wanted, notify=notifier(quiet), trial=context.obj)
     how = "pulled" if network.spec.trained else "made on the spot, with random weights"
-    _say_done("was in the network store already" if was_here else how, network, began, quiet)
+    _say_done("was in the network store already" if was_here else how, network, began, quiet=quiet)
 
 
 @parsed_by(OnceCommand)
@@ -258,7 +268,7 @@ def import_file(
         replace=replace,
     )
     network = import_network(file, name, said, notify=notifier(quiet), trial=context.obj)
-    _say_done(f"imported from {file}", network, began, quiet)
+    _say_done(f"imported from {file}", network, began, quiet=quiet)
 
 
 def path(

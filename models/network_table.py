@@ -48,7 +48,7 @@ def network_table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     columns = _COLUMNS | (_MEASURED_COLUMNS if any_measured else {})
-    return fitted_table(columns, cells, _WIDTH, _LEAST)
+    return fitted_table(columns, cells, _WIDTH, least=_LEAST)
 
 
 def table_legend() -> str:

@@ -132,7 +132,9 @@ def next_images(
         if layer is not None:
             raise UsageError("a layer and a classifier were given, which has its own: leave out one of them")
         with CacheReader(features) as reader:
-            layer = layer_for(reader, Path(features), classifier.identity, "fit again, or leave out -m")
+            layer = layer_for(
+                reader, Path(features), classifier.identity, remedy="fit again, or leave out -m"
+            )
     found = one_layer(features, layer, corrections)
     out = {image.row for image in found.corrected.images if not image.label} if found.corrected else set()
     sound = np.asarray(np.isfinite(found.X).all(axis=1))
@@ -146,12 +148,28 @@ def next_images(
             "have some to label"
         )
     notes: list[str] = []
-    probabilities, classes, by = _probabilities(found, labelled, unlabelled, classifier, notes)
-    pictures = _pictures(found, sound, notes, progress or Silent())
+    probabilities, classes, by = _probabilities(
+        found, labelled, unlabelled, classifier=classifier, notes=notes
+    )
+    pictures = _pictures(found, sound, notes, progress=progress or Silent())
     margin = None if probabilities is None else margins(probabilities)
-    chosen = select(found.X, unlabelled, n, margin, pictures[unlabelled], set(pictures[labelled].tolist()))
-    images = list(_named(found, unlabelled, chosen, probabilities, classes))
-    return NextImages(images, len(unlabelled), len(labelled), by, found.corrected, tuple(notes))
+    chosen = select(
+        found.X,
+        unlabelled,
+        n,
+        margin=margin,
+        pictures=pictures[unlabelled],
+        seen=set(pictures[labelled].tolist()),
+    )
+    images = list(_named(found, unlabelled, chosen, probabilities=probabilities, classes=classes))
+    return NextImages(
+        images,
+        n_unlabelled=len(unlabelled),
+        n_labelled=len(labelled),
+        by=by,
+        corrected=found.corrected,
+        notes=tuple(notes),
+    )
 
 
 def _probabilities(
@@ -199,7 +217,7 @@ def _pictures(
         found.X,
         rows,
         found.y[rows].tolist(),
-        ImageColumns(
+        known=ImageColumns(
             sha256=[found.sha256[row] for row in rows],
             groups=found.groups[rows].tolist(),
             thumbnails=found.thumbnails[rows],
@@ -225,4 +243,12 @@ def _named(
             continue
         first, second = np.argsort(-probabilities[i], kind="stable")[:2].tolist()
         p, q = float(probabilities[i, first]), float(probabilities[i, second])
-        yield NextImage(path, sha256, row, classes[first], p, classes[second], q)
+        yield NextImage(
+            path,
+            sha256=sha256,
+            row=row,
+            suggested=classes[first],
+            probability=p,
+            second=classes[second],
+            second_probability=q,
+        )

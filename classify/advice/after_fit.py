@@ -105,7 +105,7 @@ def after_fit(
             if not lacks:
                 return NO_ADVICE
             return Advice(steps=tuple(earlier_layers(reader, options_of_before(reader))))
-        known, before = _known(result, reader, model, progress), options_of_before(reader)
+        known, before = _known(result, reader, model, progress=progress), options_of_before(reader)
         why = (
             f"the accuracy is poor: always predicting {label_text(baseline.label)} would reach "
             f"{baseline.accuracy:.1%}, and more than a quarter of those errors remain"

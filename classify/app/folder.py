@@ -142,7 +142,7 @@ class FolderWatch:
         classes = class_folders(folder)
         if images is not None and str(folder) not in images.header.roots:
             # The features are of images elsewhere: nothing here is to be compared with them.
-            return FolderState(0, (), 0, classes)
+            return FolderState(0, (), 0, classes=classes)
         try:
             there = list_inputs([str(folder)], labelled=False).images
         except (Fc7Error, OSError):
@@ -150,7 +150,7 @@ class FolderWatch:
             there = []
         unread = tuple(ref for ref in there if ref.path not in known)
         n_gone = len(known) - (len(there) - len(unread))
-        return FolderState(len(there), unread, n_gone, classes)
+        return FolderState(len(there), unread, n_gone, classes=classes)
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ class Jobs:
         with self._lock:
             if (running := self.running) is not None:
                 raise UsageError(f"{running.title} is at work; wait until it is done, or cancel it")
-            job = self.last = Job(self._next, kind, title, self._shared)
+            job = self.last = Job(self._next, kind, title, shared=self._shared)
             self._next += 1
             self._thread = threading.Thread(target=_run, args=(job, work), name=kind, daemon=True)
             self._thread.start()

@@ -90,7 +90,7 @@ class Labelling:
                 P = probabilities_of(self._files.features, fitted, rows)
                 best = P.argmax(axis=1).tolist() if len(P) else []
                 labels = [fitted.classifier.classes_[i] for i in best]
-                known = self._guesses = Guesses(fitted, rows, labels, P.max(axis=1, initial=0))
+                known = self._guesses = Guesses(fitted, rows, labels, probabilities=P.max(axis=1, initial=0))
             return known
 
     def _chosen(self, now: Labelled, fitted: HeldOut | None, n: int) -> dict[str, Any]:

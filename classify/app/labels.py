@@ -223,11 +223,11 @@ class Labels:
                 columns = reader.columns()
                 self._images = CachedImages(
                     stamp,
-                    columns.path,
-                    columns.sha256,
-                    columns.label,
-                    reader.failures(),
-                    reader.header,
+                    paths=columns.path,
+                    sha256=columns.sha256,
+                    labels=columns.label,
+                    failures=reader.failures(),
+                    header=reader.header,
                 )
             # Rows may be others now; what was decided is known by path and content and stays.
             self._shared.changed()
@@ -244,10 +244,10 @@ class Labels:
         except Fc7Error as exc:
             # None of its images is here yet: perhaps they are extracted next.
             self._shared.note(str(exc), "warning")
-            return Labelled(images, images.labels, frozenset(), {})
+            return Labelled(images, images.labels, frozenset(), corrected={})
         corrected = {image.row: image.label for image in done.images}
         return Labelled(
-            images, labels, frozenset(row for row, new in corrected.items() if not new), corrected
+            images, labels, frozenset(row for row, new in corrected.items() if not new), corrected=corrected
         )
 
 

@@ -92,7 +92,16 @@ class Photographs:
         except (OSError, ValueError):
             return None
         origin = FolderOrigin(str(self._files.images), folder)
-        return ImageRef(path, None, None, None, status.st_size, status.st_mtime_ns, origin, path)
+        return ImageRef(
+            path,
+            label=None,
+            group=None,
+            split=None,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            origin=origin,
+            locator=path,
+        )
 
     def _listed(self, images: CachedImages) -> Originals:
         with self._listing:

@@ -128,7 +128,7 @@ class Project:
         part = slice(max(0, offset), max(0, offset) + max(1, limit))
         if which == "unread":
             return self._folder.part_of_unread(part)
-        return part_of(self._listed, which, asked, part)
+        return part_of(self._listed, which, asked, part=part)
 
     def list_rows(self, which: str, asked: dict[str, str]) -> dict[str, Any]:
         """The rows of a whole list, for what is to be done with all of it.
@@ -170,7 +170,7 @@ class Project:
         UsageError, Fc7Error
             As `save_image`.
         """
-        kept = save_image(self.files.images, label, name, data)
+        kept = save_image(self.files.images, label, name, data=data)
         self._folder.look_again()
         return kept
 

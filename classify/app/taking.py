@@ -30,7 +30,7 @@ def _report(files: AppFiles, out: Path, job: Job) -> None:
     from fc7.classify.report.make import ReportOptions, make_report
 
     options = ReportOptions(corrections=files.corrections_if_any)
-    make_report(files.features, files.model, out, options, progress=job)
+    make_report(files.features, files.model, out, options=options, progress=job)
 
 
 def _card(files: AppFiles, out: Path, job: Job) -> None:
@@ -44,7 +44,7 @@ def _predictions(files: AppFiles, out: Path, job: Job) -> None:
     from fc7.classify.predict.predict import classify_images
 
     options = ClassifyOptions(keep_rows=False)
-    classify_images([files.features], files.model, out, options, progress=job, notify=job.note)
+    classify_images([files.features], files.model, out, options=options, progress=job, notify=job.note)
 
 
 def _browser(files: AppFiles, out: Path, job: Job) -> None:
@@ -52,7 +52,9 @@ def _browser(files: AppFiles, out: Path, job: Job) -> None:
     from fc7.classify.export.check_images import CheckInputs
 
     inputs, classifier = CheckInputs(features=files.features), load_classifier(files.model)
-    done = export_browser(classifier, out, files.onnxruntime_web, inputs, progress=job, notify=job.note)
+    done = export_browser(
+        classifier, out, files.onnxruntime_web, inputs=inputs, progress=job, notify=job.note
+    )
     job.note(done.describe())
 
 

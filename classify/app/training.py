@@ -262,12 +262,24 @@ class Training:
         if not len(rows):
             return None
         with CacheReader(self._files.features) as reader:
-            layer = layer_for(reader, self._files.features, classifier.identity, "fit again")
+            layer = layer_for(reader, self._files.features, classifier.identity, remedy="fit again")
             probabilities = np.concatenate([classifier.predict_proba(X) for X in _parts(reader, layer, rows)])
         truth = [now.labels[row] for row in rows.tolist()]
-        metrics = compute_metrics(truth, probabilities, classifier.classes_, classifier.reject_below)
+        metrics = compute_metrics(
+            truth, probabilities, classifier.classes_, reject_below=classifier.reject_below
+        )
         n_train = int(np.count_nonzero(part == TRAIN))
-        return HeldOut(classifier, stamp, images, layer, rows, truth, probabilities, metrics, n_train)
+        return HeldOut(
+            classifier,
+            stamp=stamp,
+            images=images,
+            layer=layer,
+            rows=rows,
+            truth=truth,
+            probabilities=probabilities,
+            metrics=metrics,
+            n_train=n_train,
+        )
 
 
 def probabilities_of(features: Path, fitted: HeldOut, rows: Sequence[int]) -> NDArray[np.float32]:

@@ -140,7 +140,7 @@ class Trying:
         stored, spec, layer = find_network(identity, Silent(), self._shared.note)
         key = stored.graph_path, layer, str(identity.preprocess)
         if self._worker is None or self._worker[0] != key:
-            network = NetworkRun(stored.graph_path, spec, (layer,), self._files.run)
+            network = NetworkRun(stored.graph_path, spec, (layer,), how=self._files.run)
             self._worker = key, Worker(network, None, _AT_ONCE), layer
         finished, _ = self._worker[1].process(refs, "")
         if finished.failures:
@@ -152,4 +152,6 @@ class Trying:
 
 def _in_memory(data: bytes) -> ImageRef:
     name = hashlib.sha256(data).hexdigest()
-    return ImageRef(name, None, None, None, len(data), 0, _Bytes(data), 0)
+    return ImageRef(
+        name, label=None, group=None, split=None, size=len(data), mtime_ns=0, origin=_Bytes(data), locator=0
+    )

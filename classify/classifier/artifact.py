@@ -264,7 +264,12 @@ def _from_model(model: onnx.ModelProto, meta: dict[str, str]) -> Classifier:
         head=head,
         C=float(meta["C"]),
         identity=FeatureIdentity(
-            meta["network"], meta["layer"], meta["fingerprint"], meta["preprocessing"], trained, pool
+            meta["network"],
+            layer=meta["layer"],
+            fingerprint=meta["fingerprint"],
+            preprocess=meta["preprocessing"],
+            trained=trained,
+            pool=pool,
         ),
         reject_below=float(arrays["reject_below"]) if version >= 2 else 0.0,
         novelty=novelty,

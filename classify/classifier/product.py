@@ -96,7 +96,7 @@ class RowProduct:
 
         # BLAS threads wait for each other by spinning: beside busy programs a product of 0.7 ms took 30.
         with one_blas_thread():
-            each_part(work, n, float(X.size) * self.columns.shape[1], _BLOCK_ROWS)
+            each_part(work, n, float(X.size) * self.columns.shape[1], step=_BLOCK_ROWS)
         length = np.maximum(np.sqrt(square), TINY)
         scores = products[:, :n_classes]
         if self.of_unit_rows:
@@ -114,4 +114,4 @@ class RowProduct:
             np.matmul(rows, self.columns[:, some], out=products[:, some])
 
         n_columns = self.columns.shape[1]
-        each_part(work, n_columns, float(rows.size) * n_columns, _BLOCK_COLUMNS)
+        each_part(work, n_columns, float(rows.size) * n_columns, step=_BLOCK_COLUMNS)

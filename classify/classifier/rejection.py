@@ -141,7 +141,7 @@ def coverage_curve(confidence: NDArray[np.floating], correct: NDArray[np.bool_])
     sure, right = sure[order], np.asarray(correct, np.int64)[order].cumsum()
     # Images of one confidence are accepted together.
     last = np.flatnonzero(np.append(sure[1:] != sure[:-1], len(sure) > 0))
-    return Coverage(sure[last], last + 1, right[last], len(sure))
+    return Coverage(sure[last], last + 1, right[last], n=len(sure))
 
 
 def learn_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_], target: float) -> Rejection:
@@ -170,11 +170,11 @@ def learn_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_]
     i = int(enough[-1]) if len(enough) else best
     return Rejection(
         _threshold(curve, i),
-        target,
-        bool(len(enough)),
-        curve.n,
-        int(curve.n_accepted[i]),
-        int(curve.n_correct[i]),
+        target=target,
+        reached=bool(len(enough)),
+        n=curve.n,
+        n_accepted=int(curve.n_accepted[i]),
+        n_correct=int(curve.n_correct[i]),
     )
 
 
@@ -224,11 +224,11 @@ def given_rejection(confidence: NDArray[np.floating], correct: NDArray[np.bool_]
     accepted = np.asarray(confidence, np.float32) >= below
     return Rejection(
         below,
-        None,
-        True,
-        len(confidence),
-        int(np.count_nonzero(accepted)),
-        int(np.count_nonzero(accepted & correct)),
+        target=None,
+        reached=True,
+        n=len(confidence),
+        n_accepted=int(np.count_nonzero(accepted)),
+        n_correct=int(np.count_nonzero(accepted & correct)),
     )
 
 

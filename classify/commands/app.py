@@ -61,11 +61,11 @@ def app(
 
     files = AppFiles(
         Path(images),
-        features,
-        model,
-        corrections,
-        rounds,
-        exports,
+        features=features,
+        model=model,
+        corrections=corrections,
+        rounds=rounds,
+        exports=exports,
         network=network or None,
         force=force,
         onnxruntime_web=onnxruntime_web,

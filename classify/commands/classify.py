@@ -102,7 +102,11 @@ def classify(
     )
     summary = classify_images(list(inputs), model, out, options=options, progress=progress, notify=say)
     made = show_predictions(
-        summary.predictions, summary.inputs, shown, f"{counted(len(inputs), 'input')}, {model}", progress
+        summary.predictions,
+        summary.inputs,
+        shown,
+        title=f"{counted(len(inputs), 'input')}, {model}",
+        progress=progress,
     )
     if as_json:
         told = {**classify_json(summary), **made.to_json()}

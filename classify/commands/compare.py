@@ -73,7 +73,9 @@ def compare(
         corrections=corrected.corrections,
     )
     progress, say = make_progress(quiet), notifier(quiet, verbose)
-    comparison = compare_classifiers(first, second, list(inputs), options, progress=progress, notify=say)
+    comparison = compare_classifiers(
+        first, second, list(inputs), options=options, progress=progress, notify=say
+    )
     if out is not None:
         write_table(comparison.table(), out)
     if as_json:

@@ -112,7 +112,7 @@ def run_demo(
     say(f"network: {network.name}, " + ("trained" if network.trained else "random weights"))
 
     say(f"1. drawing {COUNT * len(CLASSES)} shapes into {root / SHAPES}")
-    make_shapes(root / SHAPES, COUNT, seed, bar, force=force)
+    make_shapes(root / SHAPES, COUNT, seed, progress=bar, force=force)
 
     say("2. extracting features, once")
     # The features of an earlier demo may be another network's.
@@ -121,17 +121,25 @@ def run_demo(
     say(summary_text(summary))
 
     say("3. fitting two classifiers, each tested on the 30% held out")
-    metrics = fit_heads(root, files, seed, bar)
+    metrics = fit_heads(root, files, seed, progress=bar)
     for head, found in metrics.items():
         say(f"   {head}: {found.n_correct} of {found.n} right")
 
     say(f"4. classifying {_ROWS * _COLUMNS} new shapes")
-    n_right, n_tiles = classify_new_shapes(root, files, seed, say, bar)
+    n_right, n_tiles = classify_new_shapes(root, files, seed, say=say, progress=bar)
     say(f"   {n_right} of {n_tiles} new shapes right; wrote {root / MONTAGE}")
 
     say("5. the network's own 1000 classes on photographs")
-    photographs = name_photographs(files[ANSWERS], network, say, bar)
-    return DemoSummary(root, seed, network, metrics, n_right, n_tiles, photographs)
+    photographs = name_photographs(files[ANSWERS], network, say, progress=bar)
+    return DemoSummary(
+        root,
+        seed=seed,
+        network=network,
+        metrics=metrics,
+        n_right=n_right,
+        n_tiles=n_tiles,
+        photographs=photographs,
+    )
 
 
 def _once(say: Notify) -> Notify:

@@ -85,7 +85,9 @@ def duplicates(
         if csv_file is not None and not quiet:
             typer.echo(f"wrote {csv_file}", err=True)
     if folder is not None:
-        say_copied(copy_from_cache(features, folders_of(found), folder, "--copy", progress), quiet)
+        say_copied(
+            copy_from_cache(features, folders_of(found), folder, option="--copy", progress=progress), quiet
+        )
 
 
 def say_copied(copied: Copied, quiet: bool) -> None:

@@ -93,7 +93,7 @@ def export(
             classifier,
             path,
             onnxruntime_web,
-            inputs,
+            inputs=inputs,
             progress=make_progress(quiet),
             notify=notifier(quiet, verbose),
         )

@@ -73,7 +73,7 @@ def next_(
     )
     wrote = [] if csv_out is None else [f"wrote {write_next_csv(chosen, csv_out)}"]
     if html_out is not None:
-        wrote.append(write_next_sheet(chosen, features, html_out, progress).describe())
+        wrote.append(write_next_sheet(chosen, features, html_out, progress=progress).describe())
     typer.echo(
         json.dumps(next_json(chosen), ensure_ascii=False, indent=2) if as_json else wrapped(next_text(chosen))
     )

@@ -72,7 +72,7 @@ def report(
         tsne=tsne,
         command=shlex.join(["fc7", *sys.argv[1:]]),
     )
-    made = make_report(features, model, out, options, progress=make_progress(quiet))
+    made = make_report(features, model, out, options=options, progress=make_progress(quiet))
     for note in made.notes:
         say(note)
     if made.problem:

@@ -104,11 +104,11 @@ def suspects(
     typer.echo(
         json.dumps(suspects_json(found, listed[:top], notes), ensure_ascii=False, indent=2)
         if as_json
-        else wrapped(suspects_text(found, listed, top, notes))
+        else wrapped(suspects_text(found, listed, top, notes=notes))
     )
     if table is not None and not quiet:
         typer.echo(f"wrote {table}", err=True)
     if folder is not None:
         wanted = [(each.path, f"{each.label}, suggested {each.suggested}") for each in listed[:top]]
-        copied = copy_from_cache(features, wanted, folder, "--copy", progress)
+        copied = copy_from_cache(features, wanted, folder, option="--copy", progress=progress)
         say_copied(copied, quiet)

@@ -72,8 +72,8 @@ def watch(
             said = f"not read: {prediction.error}" if prediction.error else _said(prediction)
             typer.echo(f"{prediction.path}  {said}")
 
-    options = WatchOptions(settle, once, top_k, RunOptions(**run.fields), tell)
-    done = watch_folder(folder, model, out, options, progress=make_progress(quiet), notify=say)
+    options = WatchOptions(settle, once, top_k, run=RunOptions(**run.fields), tell=tell)
+    done = watch_folder(folder, model, out, options=options, progress=make_progress(quiet), notify=say)
     if not quiet:
         labels = ", ".join(f"{n} {label}" for label, n in sorted(done.counts.items()))
         text = f"{counted(done.classified, 'image')} classified in {done.seconds:.0f} s"

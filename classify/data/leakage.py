@@ -118,11 +118,11 @@ def measure_leakage(
         return None
     if prepared.untied_split is None:
         copied = np.isin(prepared.split.test, prepared.straddling)
-        return Leakage("given", _right(right), _right(right[~copied]), _right(right[copied]))
+        return Leakage("given", _right(right), _right(right[~copied]), copied=_right(right[copied]))
     untied = prepared.untied_split
     right_untied = fit_and_evaluate(untied.train, untied.test)
     copied = np.isin(untied.test, prepared.straddling)
-    return Leakage("redrawn", _right(right_untied), _right(right), _right(right_untied[copied]))
+    return Leakage("redrawn", _right(right_untied), _right(right), copied=_right(right_untied[copied]))
 
 
 def _right(right: NDArray[np.bool_]) -> Proportion:

@@ -104,7 +104,7 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
     group = _make_groups(table, options, duplicates, copies=True)
     apart = _make_groups(table, options, None, copies=False)
     if table.splits is not None and sides is not None:
-        split = column_split(table.splits, sides, group, table.name)
+        split = column_split(table.splits, sides, group, name=table.name)
         classes = check_classes([table.labels[i] for i in split.train], None, halved=False)
         asked = {
             "--ordered": options.ordered,
@@ -116,10 +116,16 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
             split = _noted(split, f"the split is given with the data; without effect: {', '.join(ignored)}")
         straddling = _straddling(split, group)
         return Prepared(
-            table, classes, _balanced(table, split, group, options), group, duplicates, None, straddling
+            table,
+            classes=classes,
+            split=_balanced(table, split, group, options=options),
+            group=group,
+            duplicates=duplicates,
+            untied_split=None,
+            straddling=straddling,
         )
     classes = in_order(table.labels)
-    split = _drawn(table, group, options, classes)
+    split = _drawn(table, group, options, classes=classes)
     hint = group_hint(table.paths, table.labels, table.groups, ordered=options.ordered)
     if hint is not None:
         split = _noted(split, hint)
@@ -128,10 +134,17 @@ def prepare_split(table: Table, options: SplitOptions, progress: Progress | None
     untied_split = None
     straddling = np.empty(0, np.intp)
     if options.duplicates != "off":
-        untied_split = replace(_drawn(table, apart, options, classes), notes=())
+        untied_split = replace(_drawn(table, apart, options, classes=classes), notes=())
         straddling = _straddling(untied_split, group)
     return Prepared(
-        table, classes, split, group, duplicates, untied_split if len(straddling) else None, straddling, hint
+        table,
+        classes=classes,
+        split=split,
+        group=group,
+        duplicates=duplicates,
+        untied_split=untied_split if len(straddling) else None,
+        straddling=straddling,
+        group_hint=hint,
     )
 
 
@@ -144,7 +157,7 @@ def duplicates_of(table: Table, options: SplitOptions, progress: Progress | None
         table.X,
         table.rows,
         table.labels,
-        ImageColumns(sha256=table.content, groups=table.groups, thumbnails=table.thumbnails),
+        known=ImageColumns(sha256=table.content, groups=table.groups, thumbnails=table.thumbnails),
         cosine=cosine,
         progress=progress,
     )
@@ -158,7 +171,7 @@ def _make_groups(
         group_names = [table.groups] if table.groups is not None else []
     if duplicates is not None:
         group_names = [*group_names, duplicates.group_names]
-    return make_groups(keys, group_names, options.seed, _order(table) if options.ordered else None)
+    return make_groups(keys, group_names, options.seed, place=_order(table) if options.ordered else None)
 
 
 def _order(table: Table) -> list[int]:
@@ -175,8 +188,10 @@ def _order(table: Table) -> list[int]:
 def _drawn(table: Table, group: NDArray[np.intp], options: SplitOptions, classes: list[str]) -> Split:
     y = codes_of(table.labels, classes)
     fixed, notes = _kept(table, group, options)
-    split = stratified_split(y, group, options.test_size, classes, options.per_class, fixed)
-    return _balanced(table, replace(split, notes=(*notes, *split.notes)), group, options)
+    split = stratified_split(
+        y, group, options.test_size, classes=classes, per_class=options.per_class, fixed=fixed
+    )
+    return _balanced(table, replace(split, notes=(*notes, *split.notes)), group, options=options)
 
 
 def _kept(table: Table, group: NDArray[np.intp], options: SplitOptions) -> tuple[dict[int, bool], list[str]]:
@@ -203,7 +218,7 @@ def _balanced(table: Table, split: Split, group: NDArray[np.intp], options: Spli
     classes = in_order(table.labels)
     keys, _ = row_keys(None, table.content, table.paths)
     y = codes_of(table.labels, classes)
-    kept = trim_to_smallest(split.train, y, group, keys or [str(i) for i in range(len(y))])
+    kept = trim_to_smallest(split.train, y, group, keys=keys or [str(i) for i in range(len(y))])
     dropped = len(split.train) - len(kept)
     if not dropped:
         return split

@@ -102,7 +102,7 @@ def stratified_split(
     for u, train in fixed.items():
         sides.place(u, train)
     free = [u for u in range(len(table)) if u not in fixed]
-    _place_mixed(sides, free, total, wanted)
+    _place_mixed(sides, free, total, wanted=wanted)
     have_train = sides.have_train
     own: list[list[int]] = [[] for _ in range(K)]
     for u in free:
@@ -112,7 +112,7 @@ def stratified_split(
         sizes = [table[u][c] for u in groups]
         low = 0 if have_train[c] else 1
         high = sum(sizes) - (0 if sides.have_test[c] else 1)
-        chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high)
+        chosen = nearest_subset(sizes, wanted[c] - have_train[c], min(low, high), high=high)
         sides.trains[[u for u, take in zip(groups, chosen, strict=True) if take]] = True
         if len(groups) == 1 and not have_train[c]:
             sides.trains[groups[0]] = True
@@ -124,8 +124,10 @@ def stratified_split(
         )
     asked = "--test-size" if per_class is None else "--per-class"
     whole = "copies and groups stay whole" if not fixed else "kept images stay, copies and groups stay whole"
-    notes = _few_notes(total, per_class, classes) + _notes(y, side, wanted, classes, asked, whole)
-    return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes)
+    notes = _few_notes(total, per_class, classes) + _notes(
+        y, side, wanted, classes=classes, asked=asked, whole=whole
+    )
+    return Split(np.flatnonzero(side), np.flatnonzero(~side), "stratified", notes=notes)
 
 
 def _wanted(n: int, test_size: float, per_class: int | None) -> int:
@@ -270,7 +272,7 @@ def column_split(
             f"{straddling} test images are copies or near-duplicates of training images, or share their "
             "group: the given split keeps them, which raises the accuracy"
         )
-    return Split(train, test, "column", tuple(notes))
+    return Split(train, test, "column", notes=tuple(notes))
 
 
 def _joined(values: Iterable[str]) -> str:

@@ -173,11 +173,11 @@ def find_duplicates(
     own = y[different]
     declared = _coded_or_alone(None if groups is None else [groups[i] or "" for i in different.tolist()], own)
     if cosine is None:
-        thresholds = calibrate(distances, own, declared, len(classes))
+        thresholds = calibrate(distances, own, declared, n_classes=len(classes))
     else:
         thresholds = Thresholds(1 - cosine, np.full(len(classes), 1 - cosine))
     colours = Colours(thumbnails[different]) if cosine is None and thumbnails is not None else None
-    links = _by_features(distances, thresholds, own, colours, progress)
+    links = _by_features(distances, thresholds, own, colours=colours, progress=progress)
     looks = [distances.sketches if len(links) else np.zeros((len(own), 1), np.float32)]
     greys = None
     if colours is not None and thumbnails is not None:
@@ -186,17 +186,17 @@ def find_duplicates(
             grey_distances.distances,
             own[grey_distances.rows],
             declared[grey_distances.rows],
-            len(classes),
-            _SHARE_OF_GREYS,
+            n_classes=len(classes),
+            share=_SHARE_OF_GREYS,
         )
-        links = links.merged(_by_greys(grey_distances, greys, own, colours))
+        links = links.merged(_by_greys(grey_distances, greys, own, colours=colours))
         looks = [distances.sketches if len(links) else looks[0], np.zeros((len(own), N_GREYS), np.float32)]
         looks[GREYS][grey_distances.rows] = grey_distances.directions
     joined = join_groups(links, looks, own)
     number = np.empty(len(rows), np.intp)
     number[different] = joined
     group = np.unique(number[first], return_inverse=True)[1].astype(np.intp)
-    copies = [Pair(int(first[row]), row, 1.0, True) for row in range(len(rows)) if first[row] != row]
+    copies = [Pair(int(first[row]), row, 1.0, exact=True) for row in range(len(rows)) if first[row] != row]
     found = zip(
         different[links.i].tolist(),
         different[links.j].tolist(),
@@ -204,9 +204,11 @@ def find_duplicates(
         (links.look == GREYS).tolist(),
         strict=True,
     )
-    pairs = (*copies, *(Pair(a, b, cosine, False, by_greys) for a, b, cosine, by_greys in found))
+    pairs = (*copies, *(Pair(a, b, cosine, exact=False, greys=by_greys) for a, b, cosine, by_greys in found))
     n_left_apart = int(np.count_nonzero(joined[links.i] != joined[links.j]))
-    return Duplicates(group, pairs, n_left_apart, classes, thresholds, greys)
+    return Duplicates(
+        group, pairs=pairs, n_left_apart=n_left_apart, classes=classes, thresholds=thresholds, greys=greys
+    )
 
 
 class _Near(NamedTuple):
@@ -227,23 +229,23 @@ class _Near(NamedTuple):
 
     def only(self, kept: NDArray[np.bool_]) -> _Near:
         """Some of them."""
-        return _Near(self.i[kept], self.j[kept], self.distance[kept], self.turned[kept])
+        return _Near(self.i[kept], self.j[kept], self.distance[kept], turned=self.turned[kept])
 
 
 def _by_features(
     distances: FeatureDistances, thresholds: Thresholds, y: Rows, colours: Colours | None, progress: Progress
 ) -> Links:
     i, j, distance = distances.pairs_within(thresholds.between, progress)
-    near = _Near(i, j, distance, np.zeros(len(i), np.bool_))
+    near = _Near(i, j, distance, turned=np.zeros(len(i), np.bool_))
     if colours is not None:
         near = near.only(~colours.differ_on_the_whole(i, j))
-    return _links(near, thresholds, y, FEATURES)
+    return _links(near, thresholds, y, look=FEATURES)
 
 
 def _by_greys(grey_distances: GreyDistances, thresholds: Thresholds, y: Rows, colours: Colours) -> Links:
     near_i, near_j, distance, turned = grey_distances.pairs_within(thresholds.between)
-    near = _Near(grey_distances.rows[near_i], grey_distances.rows[near_j], distance, turned)
-    return _links(near.only(~colours.differ(near.i, near.j, turned)), thresholds, y, GREYS)
+    near = _Near(grey_distances.rows[near_i], grey_distances.rows[near_j], distance, turned=turned)
+    return _links(near.only(~colours.differ(near.i, near.j, turned)), thresholds, y, look=GREYS)
 
 
 def _links(near: _Near, thresholds: Thresholds, y: Rows, look: int) -> Links:
@@ -257,7 +259,15 @@ def _links(near: _Near, thresholds: Thresholds, y: Rows, look: int) -> Links:
     kept = near.only(within)
     share = kept.distance / np.maximum(most[within], SAME)
     looks = np.full(len(share), look)
-    return Links(kept.i, kept.j, kept.distance, share, allowed[within], looks, kept.turned).sorted()
+    return Links(
+        kept.i,
+        j=kept.j,
+        distance=kept.distance,
+        share=share,
+        allowed=allowed[within],
+        look=looks,
+        turned=kept.turned,
+    ).sorted()
 
 
 def _in_words(thresholds: Thresholds) -> str:

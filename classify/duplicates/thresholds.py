@@ -86,16 +86,18 @@ def calibrate(
         Of the images that may be grouped by chance.
     """
     some = _sample(y, n_classes)
-    sample = _Distances([], [], [], [], [[] for _ in range(n_classes)])
+    sample = _Distances([], [], [], fourth_own=[], pairs=[[] for _ in range(n_classes)])
     for block, distance in distances.from_some(some):
         sample.add(distance, y[block], y, group[block][:, None] == group)
     size = np.bincount(y, minlength=n_classes).astype(float)
     own, codes = _joined(sample.own), y[some]
     pairs = [_joined(rows) for rows in sample.pairs]
-    inside = np.full(n_classes, _inside(own, _joined(pairs), float(size.sum()) / max(n_classes, 1), share))
+    inside = np.full(
+        n_classes, _inside(own, _joined(pairs), float(size.sum()) / max(n_classes, 1), share=share)
+    )
     for c in range(n_classes):
         if np.isfinite(own[codes == c]).sum() >= _FEWEST_OF_CLASS:
-            inside[c] = _inside(own[codes == c], pairs[c], size[c], share)
+            inside[c] = _inside(own[codes == c], pairs[c], size[c], share=share)
     other = _joined(sample.other)
     if np.isfinite(other).sum() >= _FEWEST:
         between = min(_tail(other, _OF_NEAREST, share), _bound(_joined(sample.second_other), share))

@@ -57,7 +57,7 @@ def our_predictions(
     """Those of `classify`, in the order of the listing; `notify` is told which images gave none, and why."""
     options = RunOptions(device="cpu", precision="fp32", exact_decode=True)
     run = ScoringRun(options, progress, lambda note: None)
-    found = list(score_inputs(sample.listing, classifier, run, care))
+    found = list(score_inputs(sample.listing, classifier, run, care=care))
     for failure in (*sample.listing.failures, *(failure for scored in found for failure in scored.failures)):
         notify(f"not tried on {failure.text}")
     paths = [path for scored in found for path in scored.paths]
@@ -68,7 +68,7 @@ def our_predictions(
         )
     P = np.concatenate([scored.probabilities for scored in found])
     novelty = np.concatenate([scored.novelty for scored in found])
-    return Predictions(paths, P.argmax(axis=1), P, classifier.rejected(P), novelty)
+    return Predictions(paths, P.argmax(axis=1), P, rejected=classifier.rejected(P), novelty=novelty)
 
 
 def predictions_of_file(
@@ -91,7 +91,9 @@ def predictions_of_file(
     parts = [engine.run(list(written.outputs), {"images": np.concatenate(block)}) for block in blocks]
     columns = [np.concatenate(column)[: len(pixels)] for column in zip(*parts, strict=True)]
     of = dict(zip(written.outputs, columns, strict=True))
-    return Predictions(ours.paths, of["label"], of["probabilities"], of["rejected"], of.get("novelty"))
+    return Predictions(
+        ours.paths, of["label"], of["probabilities"], rejected=of["rejected"], novelty=of.get("novelty")
+    )
 
 
 def compare(ours: Predictions, theirs: Predictions, classifier: Classifier, out: Path) -> float:

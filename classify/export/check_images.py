@@ -96,7 +96,7 @@ def _roots(features: Path, classifier: Classifier) -> tuple[str, ...]:
 
 def _some(listing: Listing) -> Listing:
     rows = np.unique(np.linspace(0, len(listing.images) - 1, min(MOST, len(listing.images))).round())
-    return Listing([listing.images[int(i)] for i in rows], (), {}, listing.roots)
+    return Listing([listing.images[int(i)] for i in rows], (), {}, roots=listing.roots)
 
 
 class _Drawn:
@@ -110,7 +110,7 @@ class _Drawn:
         rng = np.random.Generator(np.random.PCG64(number))
         height, width = (int(n) for n in rng.integers(SIDE, 2 * SIDE, 2))
         light = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
-        picture = sample(light, height, width, "bicubic").astype(np.int16)
+        picture = sample(light, height, width, interpolation="bicubic").astype(np.int16)
         shape = draw_shape(CLASSES[number % len(CLASSES)], rng)
         top, left = (height - SIDE) // 2, (width - SIDE) // 2
         middle = picture[top : top + SIDE, left : left + SIDE]
@@ -122,5 +122,8 @@ class _Drawn:
 
 def _drawn() -> Listing:
     origin = _Drawn()
-    refs = [ImageRef(f"{i:02}", None, None, None, 0, 0, origin, i) for i in range(MOST)]
-    return Listing(refs, (), {}, (_DRAWN_NAME,))
+    refs = [
+        ImageRef(f"{i:02}", label=None, group=None, split=None, size=0, mtime_ns=0, origin=origin, locator=i)
+        for i in range(MOST)
+    ]
+    return Listing(refs, (), {}, roots=(_DRAWN_NAME,))

@@ -149,27 +149,27 @@ def export_full(
     sample = check_images(inputs, classifier, notify)
     with explained(out.path, out.option, ClassifierError), room_beside(target) as room:
         written = write_model(
-            loaded(lambda: _fused(classifier, stored.graph_path, spec, layer, names=names)),
+            loaded(lambda: _fused(classifier, stored.graph_path, spec, layer=layer, names=names)),
             room / target.name,
             _properties(classifier, stored.spec.licence, spec.preprocess),
         )
         with recover_from_crash(sample.listing, out, notify) as (listing, care):
             sample = dataclasses.replace(sample, listing=listing)
-            ours = our_predictions(classifier, sample, care, progress, notify)
+            ours = our_predictions(classifier, sample, care, progress=progress, notify=notify)
             engine = loaded(lambda: open_file(room / target.name), str(out.path))
-            theirs = predictions_of_file(engine, written, listing, ours, spec.preprocess, care)
-        difference = compare(ours, theirs, classifier, out.path)
+            theirs = predictions_of_file(engine, written, listing, ours=ours, spec=spec.preprocess, care=care)
+        difference = compare(ours, theirs, classifier, out=out.path)
         flush(room)
         files = _into_place(written.files, out, arrays)
     return Exported(
         files,
-        sum(file.stat().st_size for file in files),
-        written.opset,
-        written.input_shape,
-        written.outputs,
-        len(ours.paths),
-        sample.source,
-        difference,
+        size=sum(file.stat().st_size for file in files),
+        opset=written.opset,
+        input_shape=written.input_shape,
+        outputs=written.outputs,
+        images=len(ours.paths),
+        source=sample.source,
+        difference=difference,
     )
 
 
@@ -180,7 +180,7 @@ def _fused(
         prepared(graph_path, spec, [layer]),
         graph_path.parent,
         to_bytes(classifier),
-        _OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
+        outputs=_OUTPUTS if classifier.novelty is None else (*_OUTPUTS, "novelty"),
         crops=spec.preprocess.crops,
         names=classifier.classes_ if names else (),
     )

@@ -119,16 +119,19 @@ def choose(
         nothing = np.empty(0, np.float32)
         return Choice(
             head,
-            C,
-            natural_scale(head, n_classes),
-            (),
-            nothing,
-            nothing > 0,
-            (note,),
+            C=C,
+            scale=natural_scale(head, n_classes),
+            tuned=(),
+            confidence=nothing,
+            correct=nothing > 0,
+            notes=(note,),
             normalize=data.normalizer.kind,
         )
 
-    tuned = [tune(head, data, fold, values[head], progress, options.one_se) for head in heads]
+    tuned = [
+        tune(head, data, fold, values=values[head], progress=progress, one_se=options.one_se)
+        for head in heads
+    ]
     scale = {each.head: fit_scale(each.scores, data.y[each.rows]) for each in tuned}
     # More right answers first; of equals, the truer probabilities.
     tuned.sort(
@@ -160,13 +163,13 @@ def choose(
         notes.append(f"the best C, {kept.peak.C:g}, is at the end of the range that was tried")
     return Choice(
         kept.head,
-        kept.best.C,
-        scale[kept.head],
-        tuple(tuned),
-        softmax(kept.scores * scale[kept.head]).max(axis=1).astype(np.float32),
-        kept.scores.argmax(axis=1) == data.y[kept.rows],
-        tuple(notes),
-        kept.start,
-        data.normalizer.kind,
-        log_loss(kept.scores * scale[kept.head], data.y[kept.rows]),
+        C=kept.best.C,
+        scale=scale[kept.head],
+        tuned=tuple(tuned),
+        confidence=softmax(kept.scores * scale[kept.head]).max(axis=1).astype(np.float32),
+        correct=kept.scores.argmax(axis=1) == data.y[kept.rows],
+        notes=tuple(notes),
+        start=kept.start,
+        normalize=data.normalizer.kind,
+        loss=log_loss(kept.scores * scale[kept.head], data.y[kept.rows]),
     )

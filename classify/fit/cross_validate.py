@@ -170,11 +170,11 @@ def tune(
             right = decisions.argmax(axis=2) == data.y[:, None]
             cv_result = CvResult(
                 C,
-                accuracy,
-                math.sqrt(accuracy * (1 - accuracy) / len(rows)),
-                float(np.mean([right[fold != f, i].mean() for i, f in enumerate(numbers)])),
-                not len(path.unsolved),
-                tuple((path.unsolved + 1).tolist()),
+                accuracy=accuracy,
+                standard_error=math.sqrt(accuracy * (1 - accuracy) / len(rows)),
+                train_accuracy=float(np.mean([right[fold != f, i].mean() for i, f in enumerate(numbers)])),
+                converged=not len(path.unsolved),
+                failed_folds=tuple((path.unsolved + 1).tolist()),
             )
             cv_results.append(cv_result)
             if peak is None or cv_result.accuracy > peak.accuracy:
@@ -191,15 +191,15 @@ def tune(
     best, best_scores, solver, start = kept[0]
     return Tuned(
         head,
-        tuple(cv_results),
-        best,
-        peak,
-        len(numbers),
-        rows,
-        best_scores,
-        solver,
-        start,
-        data.normalizer.kind,
+        cv_results=tuple(cv_results),
+        best=best,
+        peak=peak,
+        n_folds=len(numbers),
+        rows=rows,
+        scores=best_scores,
+        solver=solver,
+        start=start,
+        normalize=data.normalizer.kind,
     )
 
 

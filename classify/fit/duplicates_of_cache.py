@@ -91,7 +91,7 @@ def duplicates_of_cache(
         cache.X,
         rows,
         cache.y.tolist(),
-        ImageColumns(sha256=cache.sha256, groups=cache.groups.tolist(), thumbnails=cache.thumbnails),
+        known=ImageColumns(sha256=cache.sha256, groups=cache.groups.tolist(), thumbnails=cache.thumbnails),
         cosine=cosine,
         progress=progress,
     )

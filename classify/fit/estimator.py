@@ -133,7 +133,7 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validated = self.calibrate or _AUTO in (self.head, self.C, self.normalize)
         fold = self._folds(codes, groups) if validated else np.full(len(codes), ALWAYS_TRAINS)
         with one_blas_thread():
-            choice, data = _choose(rows, codes, fold, options)
+            choice, data = _choose(rows, codes, fold, options=options)
             fitted = data.fit(choice.head, choice.C)
         if not self.calibrate:
             choice = replace(choice, scale=natural_scale(choice.head, len(names)))
@@ -146,7 +146,9 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.classifier_ = classifier_of(fitted, choice, data.normalizer, names, FeatureIdentity())
+        self.classifier_ = classifier_of(
+            fitted, choice, data.normalizer, classes=names, identity=FeatureIdentity()
+        )
         self._trained = _row_keys(rows)
         return self
 
@@ -268,8 +270,8 @@ def _choose(
     """What cross-validation leaves to fit, and the rows normalised for it."""
     best: tuple[Choice, TrainingData] | None = None
     for kind in KINDS if options.normalize == "auto" else (options.normalize,):
-        data = TrainingData(rows.copy(), codes, kind, options.class_weight)
-        choice = choose(data, fold, int(codes.max()) + 1, options)
+        data = TrainingData(rows.copy(), codes, kind, class_weight=options.class_weight)
+        choice = choose(data, fold, int(codes.max()) + 1, options=options)
         if choice.beats(best and best[0]):
             best = choice, data
     assert best is not None

@@ -144,7 +144,7 @@ def fit_table(
         Under two classes, or a class with one image.
     """
     fitter = _InMemory(identity or FeatureIdentity(), others)
-    return fit_rows(table, fitter, options or FitOptions(), progress)
+    return fit_rows(table, fitter, options or FitOptions(), progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +183,21 @@ class _InMemory:
         self, problem: Problem, rows: _TableRows, choice: Choice, data: TrainingData | None
     ) -> tuple[FittedClassifier, Choice]:
         if data is None:
-            data = _training_data(problem, rows, problem.train, choice)
+            data = _training_data(problem, rows, problem.train, choice=choice)
         head = data.fit(choice.head, choice.C, choice.start)
-        classifier = classifier_of(head, choice, data.normalizer, problem.classes, rows.identity)
+        classifier = classifier_of(
+            head, choice, data.normalizer, classes=problem.classes, identity=rows.identity
+        )
         return FittedClassifier(classifier, head), choice
 
     def fit(
         self, problem: Problem, rows: _TableRows, positions: Positions, choice: Choice
     ) -> FittedClassifier:
-        data = _training_data(problem, rows, positions, choice)
+        data = _training_data(problem, rows, positions, choice=choice)
         head = data.fit(choice.head, choice.C)
-        classifier = classifier_of(head, choice, data.normalizer, problem.classes, rows.identity)
+        classifier = classifier_of(
+            head, choice, data.normalizer, classes=problem.classes, identity=rows.identity
+        )
         return FittedClassifier(classifier, head)
 
 
@@ -203,4 +207,4 @@ def _loaded(table: Table, layer: OtherLayer) -> _TableRows:
 
 def _training_data(problem: Problem, rows: _TableRows, positions: Positions, choice: Choice) -> TrainingData:
     y = problem.prepared.codes(positions)
-    return TrainingData(rows.take(positions), y, choice.normalize, problem.options.class_weight)
+    return TrainingData(rows.take(positions), y, choice.normalize, class_weight=problem.options.class_weight)

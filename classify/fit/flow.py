@@ -57,7 +57,7 @@ def fit_rows(
     problem = Problem.of(prepare_split(table, options, progress), options)
     # Rows in parts have their novelty axes found on all cores; one would change the last bits.
     with one_blas_thread() if fitter.sample_size is None else nullcontext():
-        result = _fit_problem(problem, fitter, progress, notes)
+        result = _fit_problem(problem, fitter, progress, notes=notes)
     return recorded(result, table, started)
 
 
@@ -76,14 +76,14 @@ def _fit_problem(
         )
     group = np.unique(problem.group[sample], return_inverse=True)[1]
     fold = make_folds(problem.y[sample], group, len(problem.classes))
-    kept, choice, rows = _choose_and_fit(problem, fitter, sample, fold, progress)
+    kept, choice, rows = _choose_and_fit(problem, fitter, sample, fold=fold, progress=progress)
     rules = learn_rejection_rules(*rows.indexed(problem.train[sample]), fold, choice, options)
     kept = replace(kept, classifier=rules.applied_to(kept.classifier))
 
-    evaluation, right = _evaluate(problem, rows, kept.classifier, choice.confidence)
+    evaluation, right = _evaluate(problem, rows, kept.classifier, out_of_fold=choice.confidence)
     # Of rows that are read in parts another fit would take as long again.
     if whole or problem.prepared.untied_split is None:
-        leakage, found = _leakage(problem, fitter, rows, choice, right)
+        leakage, found = _leakage(problem, fitter, rows, choice=choice, right=right)
         evaluation = replace(evaluation, leakage=leakage)
         said += found
     if options.refit_all:
@@ -91,7 +91,7 @@ def _fit_problem(
         kept = fitter.fit(problem, rows, known, choice)
         seen = rows.indexed(known) if whole else ()
         kept = replace(kept, classifier=rules.applied_to(kept.classifier, *seen))
-    return result_of(problem, choice, rules, kept, evaluation, said)
+    return result_of(problem, choice, rules, kept=kept, evaluation=evaluation, notes=said)
 
 
 def _choose_and_fit(
@@ -117,9 +117,9 @@ def _choose_and_fit(
         for kind in KINDS if options.normalize == "auto" else (options.normalize,):
             data = None
             data = TrainingData(
-                rows.take(problem.train[sample]), problem.y[sample], kind, options.class_weight
+                rows.take(problem.train[sample]), problem.y[sample], kind, class_weight=options.class_weight
             )
-            choice = choose(data, fold, len(problem.classes), options, progress)
+            choice = choose(data, fold, len(problem.classes), options=options, progress=progress)
             tried.append(choice.on_layer(rows.identity.layer) if len(layers) > 1 else choice)
             if best is None or tried[-1].beats(best[0]):
                 best = tried[-1], rows
@@ -127,7 +127,7 @@ def _choose_and_fit(
     choice, rows = best
     if choice is not tried[-1] or fitter.sample_size is not None:
         data = None
-    kept, choice = fitter.fit_train(problem, rows, choice.with_rivals(tried), data)
+    kept, choice = fitter.fit_train(problem, rows, choice.with_rivals(tried), data=data)
     return kept, choice, rows
 
 
@@ -144,7 +144,7 @@ def _evaluate(
     test = problem.prepared.split.test
     truth = problem.prepared.labels(test)
     probabilities, novelty = _predictions(classifier, rows, test)
-    metrics = compute_metrics(truth, probabilities, problem.classes, classifier.reject_below)
+    metrics = compute_metrics(truth, probabilities, problem.classes, reject_below=classifier.reject_below)
     right = right_predictions(probabilities, truth, problem.classes)
     others = (
         tuple(trade_offs(out_of_fold, probabilities.max(axis=1), right))

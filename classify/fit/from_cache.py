@@ -110,10 +110,10 @@ def fit_cache(
                     f"--layer auto holds whole layers in memory, and {name} alone takes more than --memory; "
                     "name the layer"
                 )
-            result = _in_parts(reader, name, wanted.memory, options, progress)
+            result = _in_parts(reader, name, wanted.memory, options=options, progress=progress)
             known = reader.columns()
-            result = _noted(result, reader.failures(), known.path, known.label)
-            _write(result, classifier_out, split_out, known)
+            result = _noted(result, reader.failures(), known.path, labels=known.label)
+            _write(result, classifier_out, split_out, rows=known)
             return result
         failures = reader.failures()
     found = load_features(path, None if layer == EVERY_LAYER else layer, corrections=options.corrections)
@@ -127,11 +127,11 @@ def fit_cache(
         options=options,
         progress=progress,
     )
-    result = _noted(result, failures, found.paths, found.y.tolist())
+    result = _noted(result, failures, found.paths, labels=found.y.tolist())
     if layer == EVERY_LAYER and not earlier:
         note = f"--layer auto: the feature cache has one layer, {found.layer}, so there was nothing to choose"
         result = dataclasses.replace(result, notes=(*result.notes, note))
-    _write(result, classifier_out, split_out, found)
+    _write(result, classifier_out, split_out, rows=found)
     return result
 
 
@@ -220,7 +220,7 @@ def _in_parts(
         ImageColumns(paths=known.path, sha256=known.sha256, groups=known.group, splits=known.split),
         corrected=reader.corrected,
     )
-    return fit_out_of_core(table, _Layer(reader, layer), memory, options, progress)
+    return fit_out_of_core(table, _Layer(reader, layer), memory, options=options, progress=progress)
 
 
 def _rows_of(features: str | Path, layer: str) -> NDArray[np.float32]:

@@ -93,7 +93,7 @@ def learning_curve(
     converged: list[bool] = []
 
     def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        data = TrainingData(X[rows], y[rows], normalize, options.class_weight)
+        data = TrainingData(X[rows], y[rows], normalize, class_weight=options.class_weight)
         fitted = data.fit(head, C)
         converged.append(fitted.converged)
         scores = fitted.scores(data.normalizer.apply(X_test))
@@ -105,13 +105,14 @@ def learning_curve(
     with one_blas_thread():
         for share in shares[:-1]:
             draws = [
-                _draw(table, group, share, np.random.default_rng([options.seed, r])) for r in range(repeats)
+                _draw(table, group, share, rng=np.random.default_rng([options.seed, r]))
+                for r in range(repeats)
             ]
             right_rows = np.array([right(rows) for rows in draws])
-            points.append(_point(share, [len(rows) for rows in draws], right_rows, n_classes))
+            points.append(_point(share, [len(rows) for rows in draws], right_rows, n_classes=n_classes))
             half, spread = right_rows.mean(axis=0), points[-1].spread
         whole = right(np.arange(len(y)))
-    points.append(_point(1.0, [len(y)], whole[None], n_classes))
+    points.append(_point(1.0, [len(y)], whole[None], n_classes=n_classes))
     progress.finish()
     gain = error = math.nan
     if len(half):
@@ -164,4 +165,4 @@ def _draw(
 
 def _point(share: float, sizes: list[int], right_rows: NDArray[np.bool_], n_classes: int) -> CurvePoint:
     n_train = float(np.mean(sizes))
-    return CurvePoint(share, n_train, n_train / n_classes, tuple(right_rows.mean(axis=1).tolist()))
+    return CurvePoint(share, n_train, n_train / n_classes, accuracies=tuple(right_rows.mean(axis=1).tolist()))

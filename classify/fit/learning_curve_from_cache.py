@@ -63,7 +63,7 @@ def curve_of_fit(
         CodedRows(found.X[result.train], y),
         result.train_groups,
         CodedRows(found.X[result.test], y_test),
-        result.chosen,
+        options=result.chosen,
         repeats=repeats,
         progress=progress,
     )

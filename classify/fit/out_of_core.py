@@ -89,7 +89,9 @@ def fit_out_of_core(
         options = replace(options, duplicates="exact")
         notes.append("near-duplicates were not searched for among so many images; exact copies were")
     held = max(source.block, memory // (_SHARE * 4 * source.n_features))
-    return fit_rows(table, _InParts(source, held, progress or Silent()), options, progress, notes)
+    return fit_rows(
+        table, _InParts(source, held, progress or Silent()), options, progress=progress, notes=notes
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class _InParts:
     ) -> tuple[FittedClassifier, Choice]:
         held_out = make_folds(problem.y, problem.group, len(problem.classes)) == 0
         inside = np.stack([np.ones(len(problem.y), np.bool_), ~held_out], axis=1)
-        kept, unseeing = self._heads(problem, rows, problem.train, choice, inside)
+        kept, unseeing = self._heads(problem, rows, problem.train, choice=choice, inside=inside)
         if not held_out.any():
             return kept, choice
         parts = rows.parts(problem.train[held_out])
@@ -161,7 +163,9 @@ class _InParts:
     def fit(
         self, problem: Problem, rows: _StoredRows, positions: Positions, choice: Choice
     ) -> FittedClassifier:
-        (kept,) = self._heads(problem, rows, positions, choice, np.ones((len(positions), 1), np.bool_))
+        (kept,) = self._heads(
+            problem, rows, positions, choice=choice, inside=np.ones((len(positions), 1), np.bool_)
+        )
         return kept
 
     def _heads(
@@ -175,11 +179,15 @@ class _InParts:
         """A classifier for each choice of rows, a column of `inside`; all are fitted in the same passes."""
         normalizer = Normalizer.learn_in_parts(choice.normalize, lambda: rows.parts(positions))
         y, classes = problem.prepared.codes(positions), problem.classes
-        weights = class_weights(y, inside, len(classes), problem.options.class_weight)
-        fitter = SgdFitter(choice.head, self.held, problem.options.seed, self.progress)
-        heads = fitter.fit(Normalised(rows, normalizer), positions, y, inside, choice.C, weights)
+        weights = class_weights(y, inside, len(classes), kind=problem.options.class_weight)
+        fitter = SgdFitter(choice.head, self.held, problem.options.seed, progress=self.progress)
+        heads = fitter.fit(
+            Normalised(rows, normalizer), positions, y, inside=inside, C=choice.C, class_weight=weights
+        )
         return [
-            FittedClassifier(classifier_of(head, choice, normalizer, classes, rows.identity), head)
+            FittedClassifier(
+                classifier_of(head, choice, normalizer, classes=classes, identity=rows.identity), head
+            )
             for head in heads
         ]
 

@@ -104,15 +104,17 @@ def out_of_fold(
     if large:
         X, normalize = _leading(Normalizer.learn(normalize, X).apply(X), len(classes)), "none"
     with one_blas_thread():
-        data = TrainingData(X, y, normalize, options.class_weight)
+        data = TrainingData(X, y, normalize, class_weight=options.class_weight)
         values = [options.C] if options.C is not None else grid("softmax", data.mean_square)
         if large:
             values = values[len(values) // 2 :][:1]
-        tuned = tune("softmax", data, fold, values, progress)
+        tuned = tune("softmax", data, fold, values=values, progress=progress)
         probabilities = np.full((len(y), len(classes)), np.nan)
         scale = fit_scale(tuned.scores, y[tuned.rows])
         probabilities[tuned.rows] = softmax(scale * tuned.scores)
-    return OutOfFold(classes, y, probabilities, tuned.best.C, tuned.best.problem("softmax", tuned.n_folds))
+    return OutOfFold(
+        classes, y, probabilities, C=tuned.best.C, problem=tuned.best.problem("softmax", tuned.n_folds)
+    )
 
 
 def _leading(rows: NDArray[np.float32], n_classes: int) -> NDArray[np.float32]:

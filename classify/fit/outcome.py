@@ -106,7 +106,7 @@ def result_of(
         novel=_names(table, evaluation.novel),
         trade_offs=evaluation.trade_offs,
         solver=kept.head.solver,
-        notes=(*notes, *_notes(prepared, choice, rules, kept), *_few_accepted(evaluation.metrics)),
+        notes=(*notes, *_notes(prepared, choice, rules, kept=kept), *_few_accepted(evaluation.metrics)),
         options=problem.options,
         seconds=0.0,
         grouped=any(table.groups or ()),

@@ -83,7 +83,7 @@ def _rejection(choice: Choice, options: FitOptions) -> tuple[Rejection | None, t
     if target is None:
         return None, ()
     if not len(choice.confidence):
-        return Rejection(0.0, target, False, 0, 0, 0), (
+        return Rejection(0.0, target=target, reached=False, n=0, n_accepted=0, n_correct=0), (
             f"--reject-precision {target:g}: no image of the train set could be held out to learn a "
             "threshold from; nothing is rejected: add images, or give --reject-below",
         )

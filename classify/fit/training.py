@@ -117,7 +117,14 @@ class TrainingData:
         if head == "svm-ovo":
             balanced = self.class_weight == "balanced"
             return PairPath(design, self.y, inside, balanced=balanced, tolerance=_FOLD_TOLERANCE[head])
-        return Path(head, design, self.y, inside, self._weights(inside), _FOLD_TOLERANCE[head])
+        return Path(
+            head,
+            design=design,
+            y=self.y,
+            inside=inside,
+            class_weight=self._weights(inside),
+            tolerance=_FOLD_TOLERANCE[head],
+        )
 
     def fit(self, head: Head, C: float, start: Fitted | None = None) -> Fitted:
         """The head on all rows, with weights on the normalised features.
@@ -133,13 +140,20 @@ class TrainingData:
             return fit_pairs(self._X, self.y, C, balanced=balanced, tolerance=_TOLERANCE[head])
         everything = np.ones((len(self.y), 1), np.bool_)
         if head == "svm" and is_quick(len(self.y), self.n_classes):
-            return fit_few_rows(self._X, self.y, C, self._weights(everything))
+            return fit_few_rows(self._X, self.y, C, class_weight=self._weights(everything))
         rows = self._coordinates()
         fitter = HeadFitter(head, self.class_weight)
         if head == "svm" and rows.size <= _LARGEST_COPY:
             fitted = fitter.fit(self._X if self._rotation is None else self._rotation.coordinates, self.y, C)
         else:
-            path = Path(head, Design(rows), self.y, everything, self._weights(everything), _TOLERANCE[head])
+            path = Path(
+                head,
+                design=Design(rows),
+                y=self.y,
+                inside=everything,
+                class_weight=self._weights(everything),
+                tolerance=_TOLERANCE[head],
+            )
             # Standardised folds are fitted on the features, where the rows may now have coordinates.
             if start is not None and start.coef.shape[1] == rows.shape[1]:
                 path.begin(start)
@@ -160,7 +174,7 @@ class TrainingData:
 
     def _weights(self, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Of each class in each choice of rows, (n_choices, n_classes)."""
-        return class_weights(self.y, inside, self.n_classes, self.class_weight)
+        return class_weights(self.y, inside, self.n_classes, kind=self.class_weight)
 
     def _standardised(self, inside: NDArray[np.bool_]) -> Design:
         """The rows, standardised on all of them, as standardised on each fold's own.

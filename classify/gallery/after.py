@@ -98,10 +98,12 @@ def show_predictions(
     originals = originals_of(inputs)
     sheet = copied = None
     if shown.sheet is not None:
-        sheet = write_sheet(predictions, originals, shown.sheet, title, progress)
+        sheet = write_sheet(predictions, originals, shown.sheet, title=title, progress=progress)
     if shown.folder is not None:
         wanted = [Sorted(each.path, each.sha256, each.label) for each in predictions if not each.error]
-        copied = copy_images(wanted, originals, shown.folder, _OPTION, progress, link=shown.link)
+        copied = copy_images(
+            wanted, originals, shown.folder, option=_OPTION, progress=progress, link=shown.link
+        )
     return Made(sheet, copied)
 
 

@@ -121,7 +121,9 @@ def copy_from_cache(
         columns, roots = reader.columns(), reader.header.roots
     sha256 = dict(zip(columns.path, columns.sha256, strict=True))
     sorted_images = [Sorted(path, sha256[path], name) for path, name in wanted]
-    return copy_images(sorted_images, find_originals(roots, (), features), folder, option, progress)
+    return copy_images(
+        sorted_images, find_originals(roots, (), features), folder, option=option, progress=progress
+    )
 
 
 def copy_images(
@@ -166,10 +168,10 @@ def copy_images(
             used.add(each.folder)
             with explained(target, option):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                n_linked += _put(ref, data, target, link)
+                n_linked += _put(ref, data, target, link=link)
         progress.advance()
     progress.finish()
-    return Copied(folder, len(wanted) - len(skipped), n_linked, len(used), skipped)
+    return Copied(folder, len(wanted) - len(skipped), n_linked, n_folders=len(used), skipped=skipped)
 
 
 def _read(originals: Originals, wanted: Sorted) -> tuple[ImageRef, bytes, str]:

@@ -33,6 +33,8 @@ def write_next_sheet(chosen: NextImages, features: Path, out: Output, progress: 
         )
         for i, each in enumerate(shown)
     ]
-    section = Section("To label", len(chosen.images), f"by {chosen.by}", pictures)
+    section = Section("To label", len(chosen.images), f"by {chosen.by}", pictures=pictures)
     summary = f"{len(chosen.images)} of {counted(chosen.n_unlabelled, 'image')} without a label."
-    return write_page(Page("next", "Images to label next", str(features), summary, [section]), out)
+    return write_page(
+        Page("next", "Images to label next", str(features), summary=summary, sections=[section]), out
+    )

@@ -104,7 +104,7 @@ def write_page(page: Page, out: Output) -> Sheet:
     shown = [picture for section in page.sections for picture in section.pictures]
     pictures = sum(bool(picture.thumbnail.jpeg) for picture in shown)
     left_out = sum(section.n for section in page.sections) - len(shown)
-    return Sheet(path, pictures, len(shown) - pictures, left_out, len(text))
+    return Sheet(path, pictures, len(shown) - pictures, left_out=left_out, size=len(text))
 
 
 def _lines(page: Page) -> Iterator[str]:

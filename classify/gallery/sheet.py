@@ -44,7 +44,14 @@ def write_sheet(
     made = make_thumbnails(originals, wanted, progress)
     unread = [(each.path, each.error) for each in predictions if each.error]
     sections = [_section(group, predictions, made) for group in groups]
-    page = Page("classify", "Predictions", title, _summary(groups, len(unread)), sections, unread)
+    page = Page(
+        "classify",
+        heading="Predictions",
+        title=title,
+        summary=_summary(groups, len(unread)),
+        sections=sections,
+        unread=unread,
+    )
     return write_page(page, out)
 
 
@@ -71,7 +78,7 @@ def _section(
     left = group.n - len(group.rows)
     note = counted(group.n, "image") + (f"; {left} more probable ones are left out" if left else "")
     pictures = [Picture(predictions[row].path, _said(predictions[row]), made[row]) for row in group.rows]
-    return Section(group.label, group.n, note, pictures)
+    return Section(group.label, group.n, note, pictures=pictures)
 
 
 def _summary(groups: Sequence[_PredictedGroup], n_failures: int) -> str:

@@ -27,13 +27,23 @@ def write_similar_sheet(found: SimilarImages, out: Output, progress: Progress) -
         room -= 1 + len(query.neighbours)
         # The first is shown however long it is: an empty page would say nothing.
         shown = room >= 0 or not sections
-        sections.append(_section(query, in_cache, given, progress) if shown else _left_out(query))
+        sections.append(_section(query, in_cache, given, progress=progress) if shown else _left_out(query))
     n_left = sum(not section.pictures for section in sections)
     queries, images = counted(len(sections), "query", "queries"), counted(found.rows, "image")
     summary = f"{queries} compared with {images} by the cosine of {found.layer}."
     summary += f" {n_left} are beyond what one page takes." if n_left else ""
     unread = [(failure.path, failure.reason) for failure in found.failures]
-    return write_page(Page("similar", "Similar images", str(found.features), summary, sections, unread), out)
+    return write_page(
+        Page(
+            "similar",
+            heading="Similar images",
+            title=str(found.features),
+            summary=summary,
+            sections=sections,
+            unread=unread,
+        ),
+        out,
+    )
 
 
 def _section(query: Query, in_cache: Originals, given: Originals, progress: Progress) -> Section:
@@ -48,8 +58,10 @@ def _section(query: Query, in_cache: Originals, given: Originals, progress: Prog
         Picture(each.path, " ".join([f"{each.cosine:.3f}", each.label]).strip(), near[i])
         for i, each in enumerate(query.neighbours)
     ]
-    return Section(query.path, len(pictures), counted(len(query.neighbours), "nearest image"), pictures)
+    return Section(
+        query.path, len(pictures), counted(len(query.neighbours), "nearest image"), pictures=pictures
+    )
 
 
 def _left_out(query: Query) -> Section:
-    return Section(query.path, 1 + len(query.neighbours), "left out of this page", [])
+    return Section(query.path, 1 + len(query.neighbours), "left out of this page", pictures=[])

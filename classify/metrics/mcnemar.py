@@ -49,9 +49,9 @@ def mcnemar(b: int, c: int) -> McNemar:
     if b == c:
         # The two tails overlap in the middle; all that could happen is at least as uneven. Of the middle
         # itself, the mid-p counts half.
-        return McNemar(b, c, 1.0, 1 - _binomial(n, few) / 2)
+        return McNemar(b, c, 1.0, mid_p=1 - _binomial(n, few) / 2)
     tail = math.fsum(_binomial(n, k) for k in range(few + 1))
-    return McNemar(b, c, min(2 * tail, 1.0), 2 * tail - _binomial(n, few))
+    return McNemar(b, c, min(2 * tail, 1.0), mid_p=2 * tail - _binomial(n, few))
 
 
 def _binomial(n: int, k: int) -> float:

@@ -89,7 +89,7 @@ def reliability_bins(confidence: NDArray[np.floating], correct: NDArray[np.bool_
     n = np.bincount(which)
     low = ordered[np.cumsum(n) - n]
     accuracy = np.bincount(which, weights=np.asarray(correct, np.float64)) / n
-    return Reliability(low, high, n, np.bincount(which, weights=sure) / n, accuracy)
+    return Reliability(low, high, n, confidence=np.bincount(which, weights=sure) / n, accuracy=accuracy)
 
 
 def brier_score(probabilities: NDArray[np.floating], y: NDArray[np.intp]) -> float:

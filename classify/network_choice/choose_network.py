@@ -113,7 +113,9 @@ def choose_network(
     with explained(place.path, "-o"):
         place.path.mkdir(parents=True, exist_ok=True)
     try:
-        extracted, failed = extract_all(candidates, listing, place.files, given, progress, notify)
+        extracted, failed = extract_all(
+            candidates, listing, place.files, options=given, progress=progress, notify=notify
+        )
         if not extracted:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed)
             raise Fc7Error(f"no network gave features of these images: {reasons}")

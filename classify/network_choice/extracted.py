@@ -106,7 +106,7 @@ def extract_all(
         chosen = replace(options, network=network, layers=candidate.layers)
         labelled = LabelledProgress(progress, network)
         try:
-            found = _extract(listing, outputs[candidate.file], chosen, labelled, notify)
+            found = _extract(listing, outputs[candidate.file], chosen, progress=labelled, notify=notify)
         except StoppedError as exc:
             whole = ", ".join(str(each.cache) for each in done)
             raise StoppedError(f"{network}: {exc}" + (f"; {whole} whole" if whole else "")) from exc
@@ -135,7 +135,9 @@ def _extract(
     )
     if not summary.rows:
         raise Fc7Error(failed_text(summary))
-    return Extracted(spec.name, layers, stored.size, measured_here(notify).get(spec.name), summary)
+    return Extracted(
+        spec.name, layers, stored.size, measured=measured_here(notify).get(spec.name), summary=summary
+    )
 
 
 def _said(summary: ExtractSummary) -> str:

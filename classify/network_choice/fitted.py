@@ -67,7 +67,8 @@ def fit_all(extracted: Sequence[Extracted], options: FitOptions, progress: Progr
     split = common_split(chosen, near, options)
     _load_solvers()
     results = [
-        _fitted(each, layer, split, LabelledProgress(progress, each.name(layer))) for each, layer in usable
+        _fitted(each, layer, split, progress=LabelledProgress(progress, each.name(layer)))
+        for each, layer in usable
     ]
     results.sort(key=lambda result: (-result.n_correct, result.size))
     return FittedNetworks(

@@ -186,7 +186,7 @@ def compare_classifiers(
             if given is not None
         ],
         ScoringRun(options, progress or Silent(), notify),
-        corrections,
+        corrections=corrections,
     )
     sides = [side.rows for side in scored]
     pairs, n_unmatched = _matched(*sides)
@@ -237,11 +237,11 @@ def _scored(
     with ExitStack() as stack:
         # For both runs: an image that is given up in the first would else end the process in the second.
         recovered = [
-            stack.enter_context(recover_unless_cache(listing, None, run.options, run.notify))
+            stack.enter_context(recover_unless_cache(listing, None, run.options, notify=run.notify))
             for listing in listings
         ]
         return [
-            score_labelled(listing, classifier, run, care, corrections=corrections)
+            score_labelled(listing, classifier, run, care=care, corrections=corrections)
             for classifier, (listing, care) in zip(classifiers, (recovered[0], recovered[-1]), strict=True)
         ]
 

@@ -34,7 +34,7 @@ def comparison_notes(
             "is wrong about their images"
         )
     for path, classifier, side in zip(files, classifiers, scored, strict=True):
-        other = other_truth(classifier, side.corrected, side.rows.sha256, side.rows.paths)
+        other = other_truth(classifier, side.corrected, side.rows.sha256, paths=side.rows.paths)
         notes += [f"{path}: {note}" for note in other]
     first, second = (() if side.corrected is None else side.corrected.lines for side in scored)
     return (*notes, *(line for line in second if line not in first))

@@ -63,7 +63,13 @@ class EvaluatedRows:
             [column[i] for i in chosen] for column in (self.paths, self.truth, self.groups, self.sha256)
         )
         return EvaluatedRows(
-            paths, truth, groups, sha256, self.probabilities[which], self.novelty[which], self.in_train[which]
+            paths,
+            truth=truth,
+            groups=groups,
+            sha256=sha256,
+            probabilities=self.probabilities[which],
+            novelty=self.novelty[which],
+            in_train=self.in_train[which],
         )
 
 
@@ -163,10 +169,10 @@ def evaluate_images(
         group_by=options.group_by,
         label_by=options.label_by,
     )
-    with recover_unless_cache(listing, None, options, notify) as (listing, care):
+    with recover_unless_cache(listing, None, options, notify=notify) as (listing, care):
         run = ScoringRun(options, progress or Silent(), notify)
         scoring = score_labelled(
-            listing, classifier, run, care, group_by=options.group_by, corrections=corrections
+            listing, classifier, run, care=care, group_by=options.group_by, corrections=corrections
         )
     rows = scoring.rows
     if options.held_out:
@@ -175,7 +181,9 @@ def evaluate_images(
             raise DataError(
                 f"the classifier learned from all {len(scoring.rows.paths)} labelled images; give others"
             )
-    metrics = compute_metrics(rows.truth, rows.probabilities, classifier.classes_, classifier.reject_below)
+    metrics = compute_metrics(
+        rows.truth, rows.probabilities, classifier.classes_, reject_below=classifier.reject_below
+    )
     correct = [
         classifier.classes_[best] == label
         for best, label in zip(rows.probabilities.argmax(axis=1), rows.truth, strict=True)
@@ -191,7 +199,9 @@ def evaluate_images(
         failures=scoring.failures,
         seconds=time.perf_counter() - started,
         corrected=scoring.corrected,
-        notes=tuple(other_truth(classifier, scoring.corrected, scoring.rows.sha256, scoring.rows.paths)),
+        notes=tuple(
+            other_truth(classifier, scoring.corrected, scoring.rows.sha256, paths=scoring.rows.paths)
+        ),
     )
 
 
@@ -228,7 +238,7 @@ def score_labelled(
     probabilities = [np.empty((0, len(classifier.classes_)), np.float32)]
     novelty = [np.empty(0, np.float32)]
     failures = list(listing.failures) if isinstance(listing, Listing) else []
-    with closing(score_inputs(listing, classifier, run, care)) as done:
+    with closing(score_inputs(listing, classifier, run, care=care)) as done:
         for scored in done:
             truth += [label or "" for label in scored.labels]
             paths += scored.paths
@@ -250,16 +260,16 @@ def score_labelled(
         groups = _groups_by_path(paths, groups, group_by)
     rows = EvaluatedRows(
         paths,
-        truth,
-        groups,
-        sha256,
-        np.concatenate(probabilities),
-        np.concatenate(novelty),
-        in_train_set(classifier, sha256, paths),
+        truth=truth,
+        groups=groups,
+        sha256=sha256,
+        probabilities=np.concatenate(probabilities),
+        novelty=np.concatenate(novelty),
+        in_train=in_train_set(classifier, sha256, paths),
     )
     removed = 0 if corrected is None else corrected.n_removed
     rows = rows if len(known) == len(truth) else rows.take(known)
-    return Scoring(rows, len(truth) - len(known) - removed, failures, corrected)
+    return Scoring(rows, len(truth) - len(known) - removed, failures, corrected=corrected)
 
 
 def _groups_by_path(paths: Sequence[str], groups: Sequence[str], pattern: str) -> list[str]:

@@ -141,7 +141,7 @@ def imagenet_images(
     with (
         recover_from_crash(listing, out, notify) as (listing, care),
         _open(out, options, shown_root(listing)) as writer,
-        closing(_scored(run, listing, progress, notify, care)) as scored,
+        closing(_scored(run, listing, progress, notify=notify, care=care)) as scored,
     ):
         early = ListedFailures(listing.failures)
         for paths, probabilities, failed in scored:
@@ -155,8 +155,8 @@ def imagenet_images(
         out.path if isinstance(out, Output) else None,
         classified + len(failures),
         classified,
-        failures,
-        time.perf_counter() - started,
+        failures=failures,
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -210,7 +210,7 @@ def _network_run(stored: StoredNetwork, options: ExtractOptions) -> NetworkRun:
     pool: Pool = "flatten" if layer.dim() == layer.dim("avg") else "avg"
     changed: PreprocessSpec = dataclasses.replace(stored.spec.preprocess, **options.preprocess)  # type: ignore[arg-type]
     spec = dataclasses.replace(stored.spec, preprocess=changed, pool=pool)
-    return NetworkRun(stored.graph_path, spec, (layer.name,), options)
+    return NetworkRun(stored.graph_path, spec, (layer.name,), how=options)
 
 
 def _scored(

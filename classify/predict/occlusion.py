@@ -86,7 +86,7 @@ def occlusion_map(
     if cells < 2:
         raise UsageError(f"{cells} cells were found; at least 2 along each side are needed")
     picture = shrink(image, _SIDE)
-    squares = [_square(picture, cells, i, j) for i in range(cells) for j in range(cells)]
+    squares = [_square(picture, cells, i, column=j) for i in range(cells) for j in range(cells)]
     refs = [_ref(number, _Covered(picture, square)) for number, square in enumerate([None, *squares])]
     X = features_of(refs)
     if len(X) != len(refs):
@@ -129,4 +129,6 @@ def _span(number: int, cells: int, size: int) -> slice:
 
 
 def _ref(number: int, origin: _Covered) -> ImageRef:
-    return ImageRef(f"{number:06}", None, None, None, 0, 0, origin, number)
+    return ImageRef(
+        f"{number:06}", label=None, group=None, split=None, size=0, mtime_ns=0, origin=origin, locator=number
+    )

@@ -152,16 +152,16 @@ def classify_images(
     root = shown_root(listing) if isinstance(listing, Listing) else ""
     lines = PredictionFormat(
         classifier.classes_,
-        options.top_k,
-        root,
-        classifier.rejection_label,
-        options.form,
-        options.keep_rows,
+        top_k=options.top_k,
+        root=root,
+        unknown=classifier.rejection_label,
+        form=options.form,
+        keep=options.keep_rows,
     )
     with (
-        recover_unless_cache(listing, out, options, notify) as (listing, care),
+        recover_unless_cache(listing, out, options, notify=notify) as (listing, care),
         open_predictions(out, lines) as writer,
-        closing(score_inputs(listing, classifier, run, care)) as done,
+        closing(score_inputs(listing, classifier, run, care=care)) as done,
     ):
         early = ListedFailures(listing.failures if isinstance(listing, Listing) else ())
         for scored in done:
@@ -170,7 +170,12 @@ def classify_images(
             rejected = classifier.rejected(scored.probabilities)
             counts.update(
                 writer.write(
-                    scored.paths, scored.probabilities, failed, rejected, scored.novelty, scored.sha256
+                    scored.paths,
+                    scored.probabilities,
+                    failed,
+                    rejected=rejected,
+                    novelty=scored.novelty,
+                    sha256=scored.sha256,
                 )
             )
             unlike = np.flatnonzero(scored.novelty > 1).tolist()
@@ -181,18 +186,18 @@ def classify_images(
     classified = counts.total()
     return ClassifySummary(
         out.path if isinstance(out, Output) else None,
-        classified + len(failures),
-        classified,
-        failures,
-        {**dict.fromkeys(classifier.classes_, 0), **counts},
-        classifier.rejection_label,
-        counts[classifier.rejection_label],
-        n_novel,
-        time.perf_counter() - started,
-        run.clock,
-        {name: (work.images, work.seconds) for name, work in run.nodes.items()},
-        classifier.classes_,
-        writer.kept,
-        listed,
-        tuple(novel),
+        images=classified + len(failures),
+        classified=classified,
+        failures=failures,
+        counts={**dict.fromkeys(classifier.classes_, 0), **counts},
+        unknown=classifier.rejection_label,
+        n_rejected=counts[classifier.rejection_label],
+        n_novel=n_novel,
+        seconds=time.perf_counter() - started,
+        clock=run.clock,
+        nodes={name: (work.images, work.seconds) for name, work in run.nodes.items()},
+        classes=classifier.classes_,
+        predictions=writer.kept,
+        inputs=listed,
+        novel=tuple(novel),
     )

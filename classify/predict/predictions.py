@@ -200,7 +200,7 @@ class PredictionWriter:
         rejected = np.zeros(len(paths), bool) if rejected is None else rejected
         novelty = np.full(len(paths), np.nan, np.float32) if novelty is None else novelty
         done = [
-            self._prediction(path, row, best, bool(unsure), float(unlike), digest)
+            self._prediction(path, row, best, rejected=bool(unsure), novelty=float(unlike), sha256=digest)
             for path, row, best, unsure, unlike, digest in zip(
                 paths, probabilities, order, rejected, novelty, sha256 or [""] * len(paths), strict=True
             )
@@ -222,7 +222,16 @@ class PredictionWriter:
         pairs = [(self._classes[c], float(row[c])) for c in best]
         label = self._unknown if rejected and self._unknown is not None else pairs[0][0]
         unsure = None if self._unknown is None else rejected
-        return Prediction(self._root + path, label, pairs, unsure, novelty, sha256, "", row)
+        return Prediction(
+            self._root + path,
+            label=label,
+            pairs=pairs,
+            rejected=unsure,
+            novelty=novelty,
+            sha256=sha256,
+            error="",
+            probabilities=row,
+        )
 
     def _put(self, prediction: Prediction) -> None:
         if self._keep:

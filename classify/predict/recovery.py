@@ -60,7 +60,7 @@ def recover_from_crash(
         except (Busy, OSError):
             found = listing, NO_CARE
         else:
-            recovery = stack.enter_context(Recovery(folder, listing.images, (), notify, again=_AGAIN))
+            recovery = stack.enter_context(Recovery(folder, listing.images, (), notify=notify, again=_AGAIN))
             failures = [*listing.failures, *recovery.given_up]
             found = dataclasses.replace(listing, images=recovery.work, failures=failures), recovery.care
         yield found

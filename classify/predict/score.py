@@ -78,7 +78,7 @@ def score_inputs(
     """
     listing = inputs if isinstance(inputs, Path) else list_unless_cache(inputs, run.notify)
     if isinstance(listing, Listing):
-        yield from _score_images(listing, classifier, run, care)
+        yield from _score_images(listing, classifier, run, care=care)
     else:
         yield from _score_cache(listing, classifier, run.progress)
 
@@ -153,14 +153,14 @@ def _score_cache(path: Path, classifier: Classifier, progress: Progress) -> Iter
 
     remedy = "extract the images with that network and preprocessing, or fit again"
     with CacheReader(path) as reader:
-        layer = layer_for(reader, path, classifier.identity, remedy)
+        layer = layer_for(reader, path, classifier.identity, remedy=remedy)
         progress.start(reader.n_rows, "classifying")
         failures = reader.failures()
         for rows, X in reader.iter_blocks(layer):
             columns = reader.columns(rows)
             sound = np.isfinite(X).all(axis=1)
             failures += [
-                Failure(columns.path[i], _NOT_FINITE, int(columns.size[i]), int(columns.mtime_ns[i]))
+                Failure(columns.path[i], _NOT_FINITE, int(columns.size[i]), mtime_ns=int(columns.mtime_ns[i]))
                 for i in np.flatnonzero(~sound).tolist()
             ]
             kept = np.flatnonzero(sound).tolist()
@@ -183,7 +183,7 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
     if not spec.trained:
         notify(f"{spec.name} has random weights: good enough to try the tool, not to classify your images")
 
-    network = NetworkRun(stored.graph_path, spec, (layer,), options)
+    network = NetworkRun(stored.graph_path, spec, (layer,), how=options)
     if options.cluster is None:
         done = on_this_machine(listing.images, network, clock=run.clock, notify=notify, care=care)
     else:
@@ -195,7 +195,7 @@ def _score_images(listing: Listing, classifier: Classifier, run: ScoringRun, car
     progress.start(len(listing.images), "classifying")
     # The traceback of what ends this keeps `done`, whose threads would read on.
     with closing(done):
-        yield from score_finished(done, classifier, layer, progress)
+        yield from score_finished(done, classifier, layer, progress=progress)
     progress.finish()
 
 

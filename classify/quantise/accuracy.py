@@ -85,4 +85,4 @@ def accuracy_change(
     difference = both[:, 1] - both[:, 0]
     error = float(difference.std(ddof=1) / np.sqrt(splits)) if splits > 1 else float("nan")
     first, second = both.mean(axis=0).tolist()
-    return AccuracyChange(first, second, float(difference.mean()), error, splits)
+    return AccuracyChange(first, second, float(difference.mean()), standard_error=error, splits=splits)

@@ -50,7 +50,7 @@ def quantize(
         name,
         images,
         QuantiseOptions(as_name or f"{name}-int8", layer, replace),
-        RunOptions(device=device, precision=precision),
+        how=RunOptions(device=device, precision=precision),
         progress=make_progress(quiet),
         notify=notifier(quiet, verbose),
     )

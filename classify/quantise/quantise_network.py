@@ -68,8 +68,8 @@ def quantise_network(
     listing = list_inputs(images, notify=notify)
     made: QuantisedNetwork | None = None
     try:
-        made = quantise(stored, listing, options, how, progress, notify)
-        return _measured(stored, made, listing, how, progress)
+        made = quantise(stored, listing, options, how=how, progress=progress, notify=notify)
+        return _measured(stored, made, listing, how=how, progress=progress)
     except (KeyboardInterrupt, StoppedError) as exc:
         where = (
             f"{options.name} is in the network store, and was not compared with {name}"
@@ -90,13 +90,13 @@ def _measured(
 ) -> QuantiseReport:
     layer = made.network.spec.default_layer
     single, integers = (
-        _features(listing, network.spec.name, layer, chosen, progress)
+        _features(listing, network.spec.name, layer, how=chosen, progress=progress)
         for network, chosen in ((stored, replace(how, precision="fp32")), (made.network, how))
     )
     change: AccuracyChange | None = None
     why_not = ""
     try:
-        change = accuracy_change(single, integers, "svm", progress)
+        change = accuracy_change(single, integers, "svm", progress=progress)
     except DataError as exc:
         why_not = str(exc)
     return QuantiseReport(
@@ -109,7 +109,7 @@ def _measured(
         cosines=cosines(single.X, integers.X),
         accuracy=change,
         no_accuracy=why_not,
-        speeds=side_by_side(stored, made.network, layer, how, progress),
+        speeds=side_by_side(stored, made.network, layer, how=how, progress=progress),
         integer_products=integer_products(),
         sizes=(stored.size, made.network.size),
         folder=made.network.folder,

@@ -38,7 +38,14 @@ def duplicate_grids(
         alike = [table.rows[group].tolist() for group in copies.groups]
         how = f"labelled images that are one picture ({copies.describe()})"
     shown, disagreeing = image_grids.groups(alike, cache.y.tolist(), cache.paths)
-    return DuplicateGrids(shown, len(alike), sum(map(len, alike)), disagreeing, how, leakage_rows(made))
+    return DuplicateGrids(
+        shown,
+        n_groups=len(alike),
+        n_images=sum(map(len, alike)),
+        n_disagreeing=disagreeing,
+        how=how,
+        leakage=leakage_rows(made),
+    )
 
 
 def leakage_rows(made: Mapping[str, Any]) -> tuple[tuple[str, float, float, float], ...]:

@@ -47,7 +47,16 @@ def map_points(
         text = f"labelled {label}" + (f", predicted {said[row][0]}" if row in said else "")
         x, y = place[i].tolist()
         points.append(
-            MapPoint(x, y, int(found.code[i]), row, paths[row], text, bool(wrong[i]), bool(pictured[i]))
+            MapPoint(
+                x,
+                y=y,
+                code=int(found.code[i]),
+                row=row,
+                path=paths[row],
+                text=text,
+                wrong=bool(wrong[i]),
+                pictured=bool(pictured[i]),
+            )
         )
     return tuple(points)
 

@@ -88,13 +88,17 @@ def gather(
             suspects = search_table(table, copies, progress=progress)
         except DataError as exc:
             absent["suspects"] = f"Nothing can be said of the labels: {exc}."
-        folds = _unseeing(table, copies, classifier, progress) if made.get("refit") == "all" else None
-        evaluated = evaluate_cache(table, parts, classifier, folds)
+        folds = (
+            _unseeing(table, copies, classifier, progress=progress) if made.get("refit") == "all" else None
+        )
+        evaluated = evaluate_cache(table, parts, classifier, folds=folds)
     if evaluated is None and "evaluated" not in absent:
         absent["evaluated"] = _why_not_evaluated(parts)
     learning = None
     if table is not None:
-        curve = curve_of(table, parts, classifier, [] if copies is None else copies.group_names, progress)
+        curve = curve_of(
+            table, parts, classifier, alike=[] if copies is None else copies.group_names, progress=progress
+        )
         if isinstance(curve, str):
             absent["learning"] = curve
         else:
@@ -110,7 +114,7 @@ def gather(
         rows = table.rows[known]
         found = project(classifier.normalizer.apply(cache.rows.X[rows]), code[known], rows, tsne=tsne)
         progress.finish()
-    duplicates = duplicate_grids(cache.rows, table, copies, made)
+    duplicates = duplicate_grids(cache.rows, table, copies, made=made)
     counts = _counts(table, parts, classes)
     beside = KnownBeside(
         str(features),
@@ -125,7 +129,7 @@ def gather(
         corrections=option_of(cache.rows.corrected),
     )
     corrected = cache.rows.corrected
-    other = other_truth(classifier, corrected, cache.rows.sha256, cache.rows.paths, writes=True)
+    other = other_truth(classifier, corrected, cache.rows.sha256, paths=cache.rows.paths, writes=True)
     return ReportData(
         subject=subject(cache, classifier, table),
         warnings=warnings(cache, evaluated, other),
@@ -152,11 +156,11 @@ def gather(
         tuning=_points(made),
         learning=learning,
         map=found,
-        map_points=() if found is None else map_points(found, paths, classes, evaluated),
+        map_points=() if found is None else map_points(found, paths, classes, evaluated=evaluated),
         duplicates=duplicates,
         failures=tuple(cache.failures),
         sha256=tuple(cache.rows.sha256),
-        provenance=provenance(cache, classifier, model, command),
+        provenance=provenance(cache, classifier, model, command=command),
         truth=(*(() if corrected is None else corrected.lines), *other),
         notes=(
             *(str(note) for note in _list(made.get("notes"))),
@@ -188,7 +192,7 @@ def _counts(
     part = parts[table.rows].tolist() if parts is not None else [""] * len(table.rows)
     n = Counter(zip(table.labels, part, strict=True))
     names = [*classes, *in_order(set(table.labels) - set(classes))]
-    return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], n[name, ""]) for name in names)
+    return tuple(ClassCount(name, n[name, TRAIN], n[name, TEST], other=n[name, ""]) for name in names)
 
 
 def _unseeing(
@@ -213,8 +217,8 @@ def _points(made: Mapping[str, Any]) -> tuple[CvPoint, ...]:
             str(tuned["head"]),
             float(point["C"]),
             float(point["accuracy"]),
-            float(point["standard_error"]),
-            i == 0 and point["C"] == tuned["C"],
+            standard_error=float(point["standard_error"]),
+            kept=i == 0 and point["C"] == tuned["C"],
         )
         for i, tuned in enumerate(_list(made.get("tuning")))
         for point in tuned["trials"]

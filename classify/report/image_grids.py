@@ -76,7 +76,7 @@ def cells(evaluated: EvaluatedImages, paths: Sequence[str]) -> dict[tuple[int, i
         title = evaluated.labels[t] if t == p else f"{evaluated.labels[t]} taken for {evaluated.labels[p]}"
         others = tuple(paths[evaluated.rows[i]] for i in members[len(shown) : len(shown) + MOST_NAMED])
         grids[t, p] = ImageGrid(
-            title, tuple(_answered(evaluated, i, paths) for i in shown), len(members), others
+            title, tuple(_answered(evaluated, i, paths) for i in shown), len(members), others=others
         )
     return grids
 

@@ -54,7 +54,7 @@ def curve_of(
         CodedRows(table.X[table.rows[train]], y[train]),
         np.unique(group, return_inverse=True)[1],
         CodedRows(table.X[table.rows[test]], y[test]),
-        FitOptions(
+        options=FitOptions(
             head=classifier.head,
             C=classifier.C,
             normalize=classifier.normalizer.kind,

@@ -63,12 +63,12 @@ def load_for(path: Path, classifier: Classifier, corrections: Corrections | None
     """
     with CacheReader(path, corrections) as reader:
         layer = layer_for(
-            reader, path, classifier.identity, "give the feature cache it was fitted on, or fit again"
+            reader, path, classifier.identity, remedy="give the feature cache it was fitted on, or fit again"
         )
         return LoadedCache(
             path,
             reader.header,
             reader.features(layer),
-            tuple(reader.identity.fingerprints),
-            reader.failures(),
+            layers=tuple(reader.identity.fingerprints),
+            failures=reader.failures(),
         )

@@ -120,11 +120,11 @@ def make_report(
     alts = alternative_texts(data)
     drawings = {name: figure for name, figure in _drawings(data).items() if name in alts}
     inlined = {
-        name: inline(render(figure(stand_ins()), "svg"), name, alts[name], variables())
+        name: inline(render(figure(stand_ins()), "svg"), name, alts[name], colours=variables())
         for name, figure in drawings.items()
         if name != "map"  # the page draws its own, whose points say what they are
     }
-    page = render_page(data, pictures, inlined, alts, originals.problem)
+    page = render_page(data, pictures, inlined, alts=alts, no_pictures=originals.problem)
     data_bytes = page.encode("utf-8", "replace")
     _write(out, data_bytes)
     written = []
@@ -135,12 +135,12 @@ def make_report(
     shown = sum(bool(picture.jpeg) for picture in pictures.values())
     return ReportSummary(
         out.path,
-        len(data_bytes),
-        shown,
-        len(pictures) - shown,
-        originals.problem,
-        tuple(written),
-        data.truth,
+        size=len(data_bytes),
+        pictures=shown,
+        missing=len(pictures) - shown,
+        problem=originals.problem,
+        plots=tuple(written),
+        notes=data.truth,
     )
 
 

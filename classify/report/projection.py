@@ -60,4 +60,11 @@ def project(
         points = np.column_stack([points, np.zeros(len(points))])
     explained = None if tsne else float(pca.explained_variance_ratio_[:2].sum())
     method = "t-SNE" if tsne else "PCA"
-    return Projection(np.asarray(points, np.float64), code[taken], rows[taken], n, method, explained)
+    return Projection(
+        np.asarray(points, np.float64),
+        code=code[taken],
+        rows=rows[taken],
+        n_rows=n,
+        method=method,
+        explained=explained,
+    )

@@ -36,7 +36,7 @@ def inline(svg: bytes, name: str, alt: str, colours: dict[str, str]) -> str:
         attributes = {_SPACE.sub("", key): value for key, value in element.attrib.items()}
         element.attrib.clear()
         for key, value in attributes.items():
-            element.set(key, _value(key, value, name, ids))
+            element.set(key, _value(key, value, name, ids=ids))
         _recolour(element, colours)
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)

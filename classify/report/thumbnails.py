@@ -144,5 +144,5 @@ def _make(originals: Originals, _: int, path: str, sha256: str) -> Thumbnail:
     try:
         pixels = shrink(read_original(originals, path, sha256)[1], SIDE)
     except ImageError as exc:
-        return Thumbnail(b"", 0, 0, str(exc))
+        return Thumbnail(b"", 0, 0, reason=str(exc))
     return Thumbnail(jpeg_bytes(pixels, _QUALITY), pixels.shape[1], pixels.shape[0])

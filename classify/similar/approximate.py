@@ -105,7 +105,7 @@ def near_index(reader: CacheReader, layer: str, progress: Progress) -> NearIndex
     if known is not None and known["of"] == _stamp(reader, layer) and file.exists():
         index.load(str(file))
         return NearIndex(Recall(known["recall"], known["tried"], known["k"]), index)
-    _fill(index, reader, layer, progress)
+    _fill(index, reader, layer, progress=progress)
     made = NearIndex(_recall(index, reader, layer), index)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
@@ -140,7 +140,7 @@ def _recall(index: Index, reader: CacheReader, layer: str) -> Recall:
     n, k = min(_TRIED, reader.n_rows), max(1, min(_TRIED_K, reader.n_rows - 1))
     rows = np.sort(np.random.default_rng(0).choice(reader.n_rows, n, replace=False)).astype(np.int64)
     queries = reader.take(rows, layer)
-    exact = nearest_rows(queries, reader.iter_blocks(layer, rows=4096), k, rows)
+    exact = nearest_rows(queries, reader.iter_blocks(layer, rows=4096), k, own_rows=rows)
     found = NearIndex(Recall(0, 0, k), index).nearest(queries, k, rows)
     pairs = zip(exact.rows.tolist(), found.rows.tolist(), strict=True)
     hits = sum(len(set(a) & set(b) - {-1}) for a, b in pairs)

@@ -72,7 +72,7 @@ def nearest_rows(
                 own = own_rows[part] - where.start
                 inside = np.flatnonzero((own >= 0) & (own < len(X)))
                 found[inside, own[inside]] = -np.inf
-            _keep_best(rows[part], cosines[part], found, where.start)
+            _keep_best(rows[part], cosines[part], found, first=where.start)
     cosines[np.isneginf(cosines)] = np.nan
     rows[np.isnan(cosines)] = -1
     return Nearest(rows, cosines)

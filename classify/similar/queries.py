@@ -90,13 +90,13 @@ def read_queries(
     own = np.array(rows, np.int64)
     found = Queries(
         [columns.path[row] for row in rows],
-        [columns.sha256[row] for row in rows],
-        reader.take(own, layer),
-        own,
-        None,
-        [],
+        sha256=[columns.sha256[row] for row in rows],
+        X=reader.take(own, layer),
+        own_rows=own,
+        listing=None,
+        failures=[],
     )
-    return _with_images(found, images, reader, layer, run) if images else found
+    return _with_images(found, images, reader, layer=layer, run=run) if images else found
 
 
 def _with_images(
@@ -113,7 +113,7 @@ def _with_images(
     )
     listed = list_inputs(images, labelled=False, notify=run.notify)
     note_ignored(listed, run.notify)
-    network = NetworkRun(stored.graph_path, spec, (found_layer,), run.options)
+    network = NetworkRun(stored.graph_path, spec, (found_layer,), how=run.options)
     paths, sha256, parts, root = list(known.paths), list(known.sha256), [known.X], shown_root(listed)
     failures: list[Failure] = []
     with recover_from_crash(listed, None, run.notify) as (listing, care):
@@ -132,4 +132,4 @@ def _with_images(
         run.progress.finish()
     X = np.concatenate(parts).astype(np.float32, copy=False)
     own = np.concatenate([known.own_rows, np.full(len(paths) - len(known.paths), -1, np.int64)])
-    return Queries(paths, sha256, X, own, listed, failures)
+    return Queries(paths, sha256=sha256, X=X, own_rows=own, listing=listed, failures=failures)

@@ -172,30 +172,32 @@ def similar_images(
     with CacheReader(features, options.corrections) as reader:
         layer = reader.layer(options.layer)
         columns, roots, n_rows = reader.columns(), reader.header.roots, reader.n_rows
-        wanted = read_queries(each_of(queries), reader, columns, layer, run)
+        wanted = read_queries(each_of(queries), reader, columns, layer=layer, run=run)
         started = time.perf_counter()
         recall = None
         if options.approximate:
             index = near_index(reader, layer, run.progress)
             found, recall = index.nearest(wanted.X, options.k, wanted.own_rows), index.recall
         else:
-            found = nearest_rows(wanted.X, reader.iter_blocks(layer, rows=4096), options.k, wanted.own_rows)
+            found = nearest_rows(
+                wanted.X, reader.iter_blocks(layer, rows=4096), options.k, own_rows=wanted.own_rows
+            )
         seconds = time.perf_counter() - started
     answers = [
-        Query(path, sha256, tuple(_neighbours(columns, found.rows[i], found.cosines[i], sha256)))
+        Query(path, sha256, tuple(_neighbours(columns, found.rows[i], found.cosines[i], sha256=sha256)))
         for i, (path, sha256) in enumerate(zip(wanted.paths, wanted.sha256, strict=True))
     ]
     return SimilarImages(
         Path(features),
-        layer,
-        answers,
-        wanted.failures,
-        n_rows,
-        seconds,
-        roots,
-        wanted.listing,
-        reader.corrected,
-        recall,
+        layer=layer,
+        queries=answers,
+        failures=wanted.failures,
+        rows=n_rows,
+        seconds=seconds,
+        roots=roots,
+        listing=wanted.listing,
+        corrected=reader.corrected,
+        recall=recall,
     )
 
 
@@ -205,4 +207,11 @@ def _neighbours(
     for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True):
         if row >= 0:
             content = columns.sha256[row]
-            yield Neighbour(columns.path[row], columns.label[row], content, row, cosine, content == sha256)
+            yield Neighbour(
+                columns.path[row],
+                label=columns.label[row],
+                sha256=content,
+                row=row,
+                cosine=cosine,
+                same_file=content == sha256,
+            )

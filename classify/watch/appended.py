@@ -42,7 +42,7 @@ class AppendedPredictions:
         self.written_ns = os.fstat(file.fileno()).st_mtime_ns
         form: Form = "jsonl" if out.place.target.suffix.lower() == ".jsonl" else "csv"
         wanted = PredictionFormat(
-            classifier.classes_, top_k, root, classifier.rejection_label, form, keep=True
+            classifier.classes_, top_k, root, unknown=classifier.rejection_label, form=form, keep=True
         )
         self.writer = PredictionWriter(self._waiting, wanted)
         header = self._waiting.getvalue().encode()
@@ -102,7 +102,7 @@ def appended_predictions(
             target.parent.mkdir(parents=True, exist_ok=True)
         # In append mode every write is at the end of the file.
         with exclusive(lock), target.open("a+b", buffering=0) as file:
-            yield AppendedPredictions(file, out, classifier, top_k, root)
+            yield AppendedPredictions(file, out, classifier, top_k=top_k, root=root)
 
 
 def _empty(text: io.StringIO) -> None:

@@ -149,15 +149,15 @@ def watch_folder(
         out = guard_for([folder], model).claim(out, WATCHED, makes_folder=True)
     classifier = load_classifier(Path(model))
     stored, spec, layer = find_network(classifier.identity, progress or Silent(), notify)
-    network = NetworkRun(stored.graph_path, spec, (layer,), options.run)
+    network = NetworkRun(stored.graph_path, spec, (layer,), how=options.run)
     done, started = Watched(out.path), time.monotonic()
     origin = FolderOrigin(str(folder), os.path.realpath(folder))
-    with appended_predictions(out, classifier, options.top_k, start_of(origin.name)) as lines:
+    with appended_predictions(out, classifier, options.top_k, root=start_of(origin.name)) as lines:
         arrivals = Arrivals(options.settle, _known(origin, lines))
-        batches = _ArrivalBatches(classifier, network, lines, notify)
+        batches = _ArrivalBatches(classifier, network, lines, notify=notify)
         # Ctrl-C is how watching ends. A batch that it breaks off has no line, and is done by the next run.
         with suppress(KeyboardInterrupt):
-            for listing in _listings(origin, arrivals, options, notify):
+            for listing in _listings(origin, arrivals, options, notify=notify):
                 refs, failures = arrivals.settled(listing, time.monotonic())
                 for written in batches.classified(refs, failures):
                     done.add(written)
@@ -182,20 +182,20 @@ class _ArrivalBatches:
             yield from self._lines.commit()
 
     def _write(self, refs: Sequence[ImageRef], failures: Sequence[Failure]) -> None:
-        listing = Listing(list(refs), failures, {}, (self._network.spec.name,))
+        listing = Listing(list(refs), failures, {}, roots=(self._network.spec.name,))
         with recover_from_crash(listing, self._lines.out, self._notify) as (listing, care):
             finished = [self._finished(listing.images, care.watch)] if listing.images else []
             (layer,) = self._network.layers
             failed = [*listing.failures]
-            for scored in score_finished(finished, self._classifier, layer, Silent()):
+            for scored in score_finished(finished, self._classifier, layer, progress=Silent()):
                 # What was moved away before it was read has not arrived here.
                 failed += [each for each in scored.failures if each.reason != VANISHED]
                 self._lines.writer.write(
                     scored.paths,
                     scored.probabilities,
                     failed,
-                    self._classifier.rejected(scored.probabilities),
-                    scored.novelty,
+                    rejected=self._classifier.rejected(scored.probabilities),
+                    novelty=scored.novelty,
                 )
                 failed = []
             if failed:

@@ -38,7 +38,14 @@ def kept_rows(sources: Sources, index: RowIndex, paths: Sequence[str]) -> list[K
     source, row = index.source[layer, at], index.row[layer, at]
     texts = [[text.decode() or None for text in sources.take(name, source, row).tolist()] for name in _TEXTS]
     return [
-        KeptRow(path, label, group, split, int(index.size[i]), int(index.mtime_ns[i]))
+        KeptRow(
+            path,
+            label=label,
+            group=group,
+            split=split,
+            size=int(index.size[i]),
+            mtime_ns=int(index.mtime_ns[i]),
+        )
         for path, label, group, split, i in zip(paths, *texts, at.tolist(), strict=True)
     ]
 

@@ -101,12 +101,12 @@ def _merge(paths: tuple[Path, Path], out: Output, progress: Progress) -> CommitR
         headers[0].identity,
         "float16" if all(header.storage == "float16" for header in headers) else "float32",
         Contents(rows, failures, tuple(dict.fromkeys(root for header in headers for root in header.roots))),
-        _merged_runs(headers, len(rows)),
+        runs=_merged_runs(headers, len(rows)),
     )
     temporary = files.tmp_path(out.place.target)
     with Sources([lambda: open_cache(paths[0]), lambda: open_cache(paths[1])]) as sources:
         locations = RowLocations(rows, index.source, index.row)
-        write_cache(temporary, header, locations, failures, sources, progress)
+        write_cache(temporary, header, locations, failures=failures, sources=sources, progress=progress)
     out.put(temporary)
     return CommitResult(len(rows), len(failures), written=True)
 

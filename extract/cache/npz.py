@@ -64,7 +64,7 @@ def to_npz(path: str | Path, out: Destination, layer: str | None = None, *, forc
 def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
     identity = reader.identity
     blocks = (rows for _, rows in reader.iter_blocks(layer))
-    _member(archive, "X", (reader.n_rows, identity.dims[layer]), np.dtype("<f4"), blocks)
+    _member(archive, "X", (reader.n_rows, identity.dims[layer]), dtype=np.dtype("<f4"), blocks=blocks)
     columns: dict[str, Callable[[RowColumns], list[str]]] = {
         "y": lambda some: some.label,
         "paths": lambda some: some.path,
@@ -76,7 +76,7 @@ def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
         width = max([1, *(len(text) for some in _columns(reader) for text in pick(some))])
         dtype = np.dtype(f"<U{width}")
         arrays = (np.array(pick(some), dtype) for some in _columns(reader))
-        _member(archive, name, (reader.n_rows,), dtype, arrays, zipfile.ZIP_DEFLATED)
+        _member(archive, name, (reader.n_rows,), dtype=dtype, blocks=arrays, compression=zipfile.ZIP_DEFLATED)
     about = {
         "layer": layer,
         "network": identity.network,
@@ -85,7 +85,7 @@ def _write(archive: zipfile.ZipFile, reader: CacheReader, layer: str) -> None:
     }
     for name, text in about.items():
         value = np.array(text)
-        _member(archive, name, (), value.dtype, iter([value]))
+        _member(archive, name, (), dtype=value.dtype, blocks=iter([value]))
 
 
 def _columns(reader: CacheReader) -> Iterator[RowColumns]:

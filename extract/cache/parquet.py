@@ -63,7 +63,7 @@ def to_parquet(path: str | Path, out: Destination, layer: str | None = None, *, 
             room / target.name, schema, compression="zstd", use_dictionary=["label", "group", "split"]
         ) as writer:
             for rows, X in reader.iter_blocks(name, _ROWS):
-                writer.write_table(_table(pa, schema, reader, rows, X), row_group_size=len(X))
+                writer.write_table(_table(pa, schema, reader, rows=rows, X=X), row_group_size=len(X))
         out.put(room / target.name)
         return reader.n_rows
 

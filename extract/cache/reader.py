@@ -179,7 +179,15 @@ class CacheReader:
             for name in ("path", "label", "group", "split", "size", "mtime_ns", "sha256")
         )
         labels = texts(label) if self._labels is None else self._labels[start:stop]
-        return RowColumns(texts(path), labels, texts(group), texts(split), size, mtime_ns, texts(sha256))
+        return RowColumns(
+            texts(path),
+            label=labels,
+            group=texts(group),
+            split=texts(split),
+            size=size,
+            mtime_ns=mtime_ns,
+            sha256=texts(sha256),
+        )
 
     def thumbnails(self) -> Thumbnails:
         """Greys and colours of each image, shape (n_rows, 96); zeros where there are none.

@@ -145,7 +145,7 @@ def verify(
             options += ["--precision", "fp32"]
         report.next_step = _mending(report.path, header, options)
     elif images is not None:
-        _compare(report, index, _listing(images), progress or Silent())
+        _compare(report, index, _listing(images), progress=progress or Silent())
         given = [] if isinstance(images, Listing) else [str(images)]
         report.next_step = _bringing_up_to_date(report, header, given)
     return report

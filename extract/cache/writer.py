@@ -224,7 +224,7 @@ class CacheWriter:
         for layer, rows in block.features.items():
             rounded(rows, np.dtype(self._storage), layer)
         name = self._pending.next_name()
-        write_segment(self.work_folder, name, self.segment_header, block)
+        write_segment(self.work_folder, name, self.segment_header, block=block)
 
     def commit(
         self,
@@ -272,8 +272,8 @@ class CacheWriter:
             return CommitResult(0, 0, written=False)
         known = self.known
         self._pending.refresh()
-        contents = Contents(images, failures, tuple(roots), stale)
-        result = self._write_new_file(contents, known, moved or {}, progress or Silent())
+        contents = Contents(images, failures, tuple(roots), stale=stale)
+        result = self._write_new_file(contents, known, moved or {}, progress=progress or Silent())
         self._pending.clear()
         self._index = None
         return result
@@ -316,14 +316,18 @@ class CacheWriter:
             temporary = files.tmp_path(self._target)
             try:
                 index = known if len(self._pending) == self._segments_known else self._joined()
-                locations = locate(index, known, records, moved, self.layers_needed)
+                locations = locate(index, known, records, moved=moved, layers=self.layers_needed)
                 old = self._old.header.runs if self._old else ()
                 new = self._pending.runs(locations.source, first=len(openers))
                 runs = merged_runs([*old, *new])
-                header = header_of(self.identity, self._storage, contents, runs)
-                if self._old and unchanged(sources, self._old.header, header, locations, failures):
+                header = header_of(self.identity, self._storage, contents, runs=runs)
+                if self._old and unchanged(
+                    sources, self._old.header, header, locations=locations, failures=failures
+                ):
                     return CommitResult(len(records), len(failures), written=False)
-                write_cache(temporary, header, locations, failures, sources, progress)
+                write_cache(
+                    temporary, header, locations, failures=failures, sources=sources, progress=progress
+                )
                 sources.close()  # Windows replaces no file that is open
                 self._output.put(temporary)
             except OSError as exc:

@@ -93,7 +93,7 @@ def on_cluster(
 
     options = run.how.cluster or ClusterOptions()
     with connect(options.address) as backend:
-        yield from Driver(backend, images, run, report, keeping=keeping, in_order=in_order).finished()
+        yield from Driver(backend, images, run, report=report, keeping=keeping, in_order=in_order).finished()
 
 
 class Driver:
@@ -134,9 +134,9 @@ class Driver:
         self._said: set[str] = set()
         self._say(f"running on {backend.described}")
         self._handshake = Handshake(
-            backend, images, run, keeping if options.share_folder else None, self._say
+            backend, images, run, keeping=keeping if options.share_folder else None, say=self._say
         )
-        self._pool = WorkerPool(backend, self._handshake, options, self._say)
+        self._pool = WorkerPool(backend, self._handshake, options, say=self._say)
 
     def finished(self) -> Iterator[Rows]:
         """Do all images.
@@ -216,7 +216,7 @@ class Driver:
                 ref = self._images[chunk.start]
                 why = f"ended the worker that read it, {TRIES} times: {gone.reason}"
                 # Where memory is known to be why, another run may have more of it.
-                failure = Failure(ref.path, why, ref.size, UNSEEN if gone.memory else ref.mtime_ns)
+                failure = Failure(ref.path, why, ref.size, mtime_ns=UNSEEN if gone.memory else ref.mtime_ns)
                 yield chunk.start, Rows([], [], {}, failures=[failure])
 
     def _tell_loss(self, member: Member, reason: str) -> None:
@@ -259,7 +259,7 @@ class Driver:
 
     def _send(self, member: Member, chunk: Chunk) -> None:
         refs = self._images[chunk.start : chunk.stop]
-        parcel = Parcel.of(refs, chunk.start, self._handshake.numbers, self._number, self._about)
+        parcel = Parcel.of(refs, chunk.start, self._handshake.numbers, number=self._number, about=self._about)
         member.holds[self._pool.ask(member, "process", parcel)] = chunk, time.monotonic()
 
     def _may_go_on(self) -> bool:

@@ -73,7 +73,7 @@ def _main() -> None:
     if last or not first:
         return
     about = json.loads(first)
-    places = [Endpoint(name, address, 0, remedy) for name, address, remedy in about["places"]]
+    places = [Endpoint(name, address, 0, remedy=remedy) for name, address, remedy in about["places"]]
     for place in places:
         why = why_silent(place)
         if why is not None:

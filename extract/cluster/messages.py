@@ -135,7 +135,14 @@ class Parcel:
         """Unpack them; what only a cache needs to know is left out."""
         return [
             ImageRef(
-                path, None, None, None, size, mtime, origins[origin], path if locator is None else locator
+                path,
+                label=None,
+                group=None,
+                split=None,
+                size=size,
+                mtime_ns=mtime,
+                origin=origins[origin],
+                locator=path if locator is None else locator,
             )
             for path, size, mtime, origin, locator in zip(
                 self.paths, self.sizes, self.mtimes_ns, self.origins, self.locators, strict=True

@@ -101,7 +101,7 @@ class RayBackend:
                 node["NodeID"],
                 known.name if known else name,
                 resources.get("CPU", 0.0),
-                resources.get("GPU", 0.0),
+                gpus=resources.get("GPU", 0.0),
             )
         found = (self._nodes[node["NodeID"]] for node in alive)
         self._alive = sorted(found, key=lambda node: (node.name, node.id))
@@ -242,7 +242,8 @@ def _places(*, local: bool) -> list[Endpoint]:
         name, remedy = "the local Ray cluster of this run", "run the same command again to go on"
         # Nobody starts its service anew.
         return [
-            Endpoint(name, address, _NODE_SECONDS, remedy) for address in (context.gcs_address, *addresses)
+            Endpoint(name, address, _NODE_SECONDS, remedy=remedy)
+            for address in (context.gcs_address, *addresses)
         ]
     head = Endpoint("the head node of the Ray cluster", context.gcs_address, _HEAD_SECONDS)
     name = "the node of the Ray cluster that this process was connected to"

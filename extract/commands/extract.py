@@ -185,7 +185,7 @@ def shapes(
     # It brings Pillow, which an extraction with nothing to do does not need.
     from fc7.extract.drawn.shapes import make_shapes
 
-    summary = make_shapes(folder, count, seed, make_progress(quiet), force=force)
+    summary = make_shapes(folder, count, seed, progress=make_progress(quiet), force=force)
     if not quiet:
         classes = counted(len(summary.classes), "class", "classes")
         typer.echo(f"wrote {counted(summary.images, 'image')} of {classes} to {folder}")

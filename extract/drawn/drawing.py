@@ -157,7 +157,7 @@ def _cell(tile: Tile, picture: Image.Image, size: tuple[int, int, int]) -> Image
     left, top = _FRAME, _FRAME + height + _PADDING
     if tile.right is not None:
         side = band - 2 * _PADDING
-        _stroke(pen, _CROSS if wrong else _CHECK, (left, top, side), _BACKGROUND if wrong else _RIGHT)
+        _stroke(pen, _CROSS if wrong else _CHECK, (left, top, side), colour=_BACKGROUND if wrong else _RIGHT)
         left += side + _PADDING
     for number, line in enumerate(tile.lines):
         middle = top + (number + 0.5) * _LINE_HEIGHT

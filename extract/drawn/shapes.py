@@ -106,7 +106,7 @@ def random_shape(label: str, rng: np.random.Generator) -> Shape:
     if label == "circle":
         radius = _whole(rng, _RADIUS)
         centre = _whole(rng, (radius, _LAST - radius)), _whole(rng, (radius, _LAST - radius))
-        return Shape(label, _colour(rng), centre, radius)
+        return Shape(label, _colour(rng), centre, radius=radius)
     if label == "rectangle":
         across, down = _whole(rng, _HALF_SIDE), _whole(rng, _HALF_SIDE)
         x, y = _whole(rng, (across, _LAST - across)), _whole(rng, (down, _LAST - down))
@@ -126,7 +126,7 @@ def random_shape(label: str, rng: np.random.Generator) -> Shape:
         inner, outer = _whole(rng, _INNER_RADIUS), _whole(rng, _OUTER_RADIUS)
         x, y = _whole(rng, (outer, _LAST - outer)), _whole(rng, (outer, _LAST - outer))
         turn = rng.uniform(0, 2 * math.pi)
-        return Shape(label, _colour(rng), (x, y), vertices=_star(x, y, inner, outer, turn))
+        return Shape(label, _colour(rng), (x, y), vertices=_star(x, y, inner, outer=outer, turn=turn))
     raise UsageError(f"no shape is called {label!r}; there are {', '.join(CLASSES)}")
 
 
@@ -214,7 +214,7 @@ def make_shapes(
             bar.advance()
     finally:
         bar.finish()
-    return ShapesSummary(folder, CLASSES, len(wanted), len(missing))
+    return ShapesSummary(folder, CLASSES, len(wanted), written=len(missing))
 
 
 def side_lengths(corners: tuple[tuple[int, int], ...]) -> list[float]:

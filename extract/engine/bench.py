@@ -93,7 +93,7 @@ def bench_networks(
         for done, name in enumerate(chosen):
             progress.start(len(chosen), f"measuring {name}")
             progress.advance(done)
-            found = _measured(name, device, precision, seconds)
+            found = _measured(name, device, precision, seconds=seconds)
             if isinstance(found, Failed):
                 failed.append(found)
                 continue

@@ -60,7 +60,7 @@ def measure(name: str, device: Device, precision: Precision, seconds: float) -> 
             network.graph_path,
             spec,
             [layer],
-            RunOptions(device=device, precision=precision, threads=threads),
+            how=RunOptions(device=device, precision=precision, threads=threads),
         )
     )
     rates = rates_of(session, spec, seconds=seconds, fewest=FEWEST_RUNS)
@@ -96,7 +96,11 @@ def peak_bytes() -> int | None:
 def _main() -> int:
     name, device, precision, seconds = sys.argv[1:]
     try:
-        print(json.dumps(measure(name, cast(Device, device), cast(Precision, precision), float(seconds))))
+        print(
+            json.dumps(
+                measure(name, cast(Device, device), cast(Precision, precision), seconds=float(seconds))
+            )
+        )
     except Fc7Error as exc:
         print(json.dumps({"error": str(exc), "exit_code": exc.exit_code}))
     return 0

@@ -151,7 +151,12 @@ class Engine:
                 if self._bound is None:
                     first = list(self._session.run(outputs, feeds))
                     self._bound = BoundRuns(
-                        self._session, outputs, feeds, first, self._calls_at_once, _ORT_ERRORS
+                        self._session,
+                        outputs=outputs,
+                        feeds=feeds,
+                        first=first,
+                        calls_at_once=self._calls_at_once,
+                        errors=_ORT_ERRORS,
                     )
                     if not self._bound.works:
                         problem = self._bound.problem
@@ -214,7 +219,7 @@ def open_engine(
             # TensorRT chooses itself what it computes in half precision.
             in_half = chosen.precision == "fp16" and chosen.provider == CUDA
             batch = batch_size(chosen)
-            session = _create(prepare(in_half), chosen, batch, sharing)
+            session = _create(prepare(in_half), chosen, batch, sharing=sharing)
         except _ORT_ERRORS as exc:
             if not last:
                 continue
@@ -227,7 +232,7 @@ def open_engine(
             raise WeightsError(f"{runtime} refuses network {name!r}: {_message(exc)}") from exc
         # A provider that cannot start is left out without an error: ask the session itself.
         if session.get_providers()[0] == chosen.provider:
-            return Engine(session, chosen, batch, sharing.calls, notify)
+            return Engine(session, chosen, batch, calls_at_once=sharing.calls, notify=notify)
     asked = "tensorrt" if chosen.provider == TENSORRT else "cuda"
     raise ProviderError(no_gpu(asked, f"the session fell back to {session.get_providers()[0]}"))
 

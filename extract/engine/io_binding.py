@@ -125,7 +125,7 @@ class BoundRuns:
         expected: tuple[type[Exception], ...] = (*errors, ValueError, TypeError, AttributeError, OSError)
         try:
             for _ in range(calls_at_once):
-                buffers = _Buffers(session, outputs, input_name, images, first)
+                buffers = _Buffers(session, outputs, input_name, images=images, first=first)
                 again = buffers.run(images)
                 if not all(
                     np.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(first, again, strict=True)

@@ -238,9 +238,16 @@ def open_session(
                 )
             return opened, compare_files
 
-        return Session(engine, prepared, layers, prepared.batch or how.batch_size, say, sharing.calls)
+        return Session(
+            engine,
+            prepared=prepared,
+            layers=layers,
+            batch_size=prepared.batch or how.batch_size,
+            notify=say,
+            calls_at_once=sharing.calls,
+        )
 
     possible = candidates(how.device, how.precision, this_machine(how.device))
     # A worker of several has been told its threads: what it measured would be what the others leave it.
     alone = (lambda one: session([one])) if how.threads is None else None
-    return session(fastest_first(possible, spec, cores, n_images, alone))
+    return session(fastest_first(possible, spec, cores, n_images=n_images, open_one=alone))

@@ -69,7 +69,7 @@ def side_by_side(
 
 def _opened(network: StoredNetwork, layer: str, how: RunOptions) -> tuple[Session, np.ndarray]:
     spec = network.spec
-    session = loaded(lambda: open_session(network.graph_path, spec, [layer], how))
+    session = loaded(lambda: open_session(network.graph_path, spec, [layer], how=how))
     shape = (session.batch_size, spec.preprocess.crop_height, spec.preprocess.crop_width, 3)
     return session, np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 

@@ -87,7 +87,7 @@ def _opened(graph_path: Path, spec: NetworkSpec) -> tuple[Session, dict[str, Fea
 
     def opened(how: RunOptions) -> Session:
         try:
-            return open_session(graph_path, spec, tried_layers(spec), how)
+            return open_session(graph_path, spec, tried_layers(spec), how=how)
         except WeightsError as exc:
             raise WeightsError(
                 f"{exc}; export it in float32 with ONNX's own operators, or take a newer ONNX Runtime"

@@ -180,7 +180,9 @@ def prepare(
     sampled = _is_sampled(spec)
     shrink_for = None if exact or sampled else spec
     return _with_room(
-        lambda take: _prepared(_open(data, max_pixels, shrink_for, take), spec, exact), room, sampled=sampled
+        lambda take: _prepared(_open(data, max_pixels, shrink_for, take=take), spec, exact),
+        room,
+        sampled=sampled,
     )
 
 
@@ -193,7 +195,11 @@ def _prepared(picture: _Picture, spec: PreprocessSpec, exact: bool) -> Pixels:
     image = picture.image
     wanted = frame(picture.height, picture.width, spec)
     views = take_crops(
-        lambda part: _resized(picture, wanted, part, spec), (image.height, image.width), wanted, spec, exact
+        lambda part: _resized(picture, wanted, part, spec=spec),
+        (image.height, image.width),
+        wanted,
+        spec=spec,
+        exact=exact,
     )
     if spec.crops == 10:
         views = [*views, *(view[:, ::-1] for view in views)]
@@ -220,10 +226,12 @@ def shrink(data: bytes | Pixels, side: int, *, max_pixels: int = MAX_PIXELS) -> 
     ImageError
         As `prepare`.
     """
-    spec = PreprocessSpec("pad", side, side, side, side, "RGB")
+    spec = PreprocessSpec(
+        "pad", resize_height=side, resize_width=side, crop_height=side, crop_width=side, channel_order="RGB"
+    )
     if isinstance(data, np.ndarray):
         return _shrunk(from_array(data), spec)
-    return _with_room(lambda take: _shrunk(_open(data, max_pixels, spec, take).image, spec))
+    return _with_room(lambda take: _shrunk(_open(data, max_pixels, spec, take=take).image, spec))
 
 
 def _shrunk(image: Image.Image, spec: PreprocessSpec) -> Pixels:
@@ -253,7 +261,7 @@ class _Picture:
 
 
 def _whole(image: Image.Image) -> _Picture:
-    return _Picture(image, image.height, image.width, (0, 0, image.width, image.height))
+    return _Picture(image, image.height, image.width, box=(0, 0, image.width, image.height))
 
 
 def _with_room(
@@ -270,14 +278,14 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
     layout = read_layout(data) if kind == "TIFF" else None
     if layout is not None and not layout.is_plain:
         _check_size(layout.width, layout.height, max_pixels)
-        _take_whole(take, "TIFF", (layout.width, layout.height), len(data) + samples_bytes(layout))
+        _take_whole(take, "TIFF", (layout.width, layout.height), piece=len(data) + samples_bytes(layout))
         return _whole(_by_arithmetic(data, layout))
     if kind in _CHECKS:
         _CHECKS[kind](data)
     if kind == "JPEG XL":
         height, width = jpegxl.size(data)
         _check_size(width, height, max_pixels)
-        _take_whole(take, kind, (width, height), JPEG_XL_VALUES * height * width)
+        _take_whole(take, kind, (width, height), piece=JPEG_XL_VALUES * height * width)
         return _whole(from_values(jpegxl.decode(data)))
     reader = heif.reader() if kind == "HEIC" else _READERS[kind]
     whole = _DECODABLE[kind](data) if kind in _DECODABLE else data
@@ -311,13 +319,13 @@ def _open(data: bytes, max_pixels: int, shrink_for: PreprocessSpec | None, take:
         raise ImageError(f"damaged TIFF: {broken} of libtiff met broken data")
     if turn is None:
         # The header may say the size before that.
-        return _whole(flat) if kind in TURNING else _Picture(flat, size[1], size[0], (0, 0, *extent))
+        return _whole(flat) if kind in TURNING else _Picture(flat, size[1], size[0], box=(0, 0, *extent))
     flat = flat.transpose(turn)
     if turn in SIDEWAYS:
         size, extent = size[::-1], extent[::-1]
     left = flat.width - extent[0] if turn in MIRRORED else 0
     top = flat.height - extent[1] if turn in FLIPPED else 0
-    return _Picture(flat, size[1], size[0], (left, top, left + extent[0], top + extent[1]))
+    return _Picture(flat, size[1], size[0], box=(left, top, left + extent[0], top + extent[1]))
 
 
 def _take_whole(take: _Take, kind: str, size: tuple[int, int], piece: int) -> None:
@@ -325,7 +333,7 @@ def _take_whole(take: _Take, kind: str, size: tuple[int, int], piece: int) -> No
     width, height = size
     try:
         # One byte a pixel of `piece` is counted for Pillow's image of mode L.
-        take(PictureHeader(kind, "L", width * height, piece - width * height))
+        take(PictureHeader(kind, "L", width * height, piece=piece - width * height))
     except NoRoomError as exc:
         raise ImageError(_no_room(size, kind, exc)) from exc
 
@@ -393,7 +401,7 @@ def _resized(picture: _Picture, wanted: Framing, part: Window, spec: PreprocessS
     image = picture.image
     if _is_sampled(spec):
         pixels = np.asarray(image)
-        pixels = sample(pixels, wanted.height, wanted.width, spec.interpolation, part)
+        pixels = sample(pixels, wanted.height, wanted.width, interpolation=spec.interpolation, window=part)
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     filtering = Image.Resampling.BILINEAR if spec.interpolation == "bilinear" else Image.Resampling.BICUBIC
     left, top, right, lower = picture.box

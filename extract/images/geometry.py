@@ -83,10 +83,10 @@ def frame(height: int, width: int, spec: PreprocessSpec) -> Framing:
     The ten crops are Krizhevsky et al. (2012), section 4.1: these five and their mirror images.
     """
     if spec.resize == "short":
-        new_height, new_width = _covering(height, width, spec.resize_height, spec.resize_width)
+        new_height, new_width = _covering(height, width, spec.resize_height, room_width=spec.resize_width)
         canvas_height, canvas_width = new_height, new_width
     elif spec.resize == "pad":
-        new_height, new_width = _fitted(height, width, spec.resize_height, spec.resize_width)
+        new_height, new_width = _fitted(height, width, spec.resize_height, room_width=spec.resize_width)
         canvas_height, canvas_width = spec.resize_height, spec.resize_width
     else:
         new_height, new_width = spec.resize_height, spec.resize_width
@@ -98,12 +98,12 @@ def frame(height: int, width: int, spec: PreprocessSpec) -> Framing:
         corners = [(0, 0), (0, spare_columns), (spare_rows, 0), (spare_rows, spare_columns), *corners]
     return Framing(
         new_height,
-        new_width,
-        canvas_height,
-        canvas_width,
-        (canvas_height - new_height) // 2,
-        (canvas_width - new_width) // 2,
-        tuple(Window(top, left, spec.crop_height, spec.crop_width) for top, left in corners),
+        width=new_width,
+        canvas_height=canvas_height,
+        canvas_width=canvas_width,
+        top=(canvas_height - new_height) // 2,
+        left=(canvas_width - new_width) // 2,
+        crops=tuple(Window(top, left, spec.crop_height, width=spec.crop_width) for top, left in corners),
     )
 
 
@@ -153,7 +153,7 @@ def take_crops(
     list of ndarray of shape (crop_height, crop_width, 3), uint8
         In the order of ``wanted.crops``.
     """
-    whole = Window(0, 0, wanted.height, wanted.width)
+    whole = Window(0, 0, wanted.height, width=wanted.width)
     if spec.resize == "pad":
         picture = resized(whole)
         fill = round(picture.mean()) if spec.image_mean else mean_colour(spec)
@@ -237,9 +237,13 @@ def sample(
     -------
     ndarray of shape (window.height, window.width, 3) or (window.height, window.width), uint8
     """
-    part = window or Window(0, 0, height, width)
-    rows, row_weights = _taps(image.shape[0], height, part.top, part.height, interpolation)
-    columns, column_weights = _taps(image.shape[1], width, part.left, part.width, interpolation)
+    part = window or Window(0, 0, height, width=width)
+    rows, row_weights = _taps(
+        image.shape[0], height, part.top, count=part.height, interpolation=interpolation
+    )
+    columns, column_weights = _taps(
+        image.shape[1], width, part.left, count=part.width, interpolation=interpolation
+    )
     # A row as one run of numbers, channels side by side: NumPy is slow on a last axis of three.
     channels = image.shape[2] if image.ndim == 3 else 1
     lines = image.reshape(image.shape[0], -1)

@@ -117,10 +117,12 @@ def list_inputs(
         if manifest is not None and labels is not None:
             from fc7.extract.inputs.labels.labelling import label_listing
 
-            listing = label_listing(listing, manifest, labels.parent, notify)
+            listing = label_listing(listing, manifest, labels.parent, notify=notify)
         else:
             given = list(map(str, inputs))
-            images = label_by_folders(listing.images, rule, given, of_labels, grouped=group_by is not None)
+            images = label_by_folders(
+                listing.images, rule, given, notify=of_labels, grouped=group_by is not None
+            )
             listing = dataclasses.replace(listing, images=images)
     else:
         from fc7.extract.inputs.labels.labelling import list_manifest
@@ -245,7 +247,7 @@ def _reader_of(name: str) -> _Reader | None:
 def _stdin(path: Path, typed: str, notify: Notify) -> ListedSource:
     here = Path.cwd()
     return ListedSource(
-        typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin", notify)
+        typed, str(here / "stdin"), list_paths(sys.stdin.buffer.read(), str(here), "stdin", notify=notify)
     )
 
 

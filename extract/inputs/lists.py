@@ -52,7 +52,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
         If it names no image.
     """
     lines = paths_of_list(data, name)
-    labelled = labelled_lines(lines, base, name, notify)
+    labelled = labelled_lines(lines, base, name, notify=notify)
     if labelled is not None:
         from fc7.extract.inputs.labels.labelling import list_manifest
 
@@ -73,7 +73,7 @@ def list_paths(data: bytes, base: str, name: str, notify: Notify) -> Listing:
 
 
 def _list_files(lines: dict[int, str], base: str, name: str) -> Listing:
-    rows = [ManifestRow(number, line, _label(line), None, None) for number, line in lines.items()]
+    rows = [ManifestRow(number, line, _label(line), group=None, split=None) for number, line in lines.items()]
     manifest = Manifest(name, rows)
     named = named_files(manifest, base, on_disk)
     files = [(row, path) for row, path in named if not os.path.isdir(path)]
@@ -105,7 +105,7 @@ def read_list(path: Path, name: str, notify: Notify) -> Listing:
         data = path.read_bytes()
     except OSError as exc:
         raise SourceError(f"{name}: cannot be read: {exc.strerror or exc}") from exc
-    return list_paths(data, os.path.abspath(path.parent), name, notify)
+    return list_paths(data, os.path.abspath(path.parent), name, notify=notify)
 
 
 def _label(line: str) -> str | None:

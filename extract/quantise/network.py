@@ -114,11 +114,15 @@ def quantise(
     pixels = calibration_pixels(listing, spec.preprocess, progress)
     fed = pixels_in(model, spec.preprocess)
     progress.start(len(pixels), "measuring ranges")
-    integers = without_pixels(quantise_statically(fed, names, pixels, spec.name, progress), fed, model)
+    integers = without_pixels(
+        quantise_statically(fed, names, pixels, name=spec.name, progress=progress), fed, model
+    )
     progress.finish()
     with tempfile.TemporaryDirectory(prefix="fc7-quantise-") as folder:
-        measured = TrialRun(Path(folder), spec, layer, pixels, how)
-        found = leave_out_the_worst(integers, (stored.graph_path, model), names, measured, progress, notify)
+        measured = TrialRun(Path(folder), spec, layer, pixels=pixels, how=how)
+        found = leave_out_the_worst(
+            integers, (stored.graph_path, model), names, measured=measured, progress=progress, notify=notify
+        )
         graph_path = Path(folder) / GRAPH_FILE
         graph_path.write_bytes(found.graph.SerializeToString())
         whole = load_whole_graph(graph_path)

@@ -56,7 +56,7 @@ class TrialRun:
 
     def features(self, graph_path: Path, pixels: Pixels, how: RunOptions | None = None) -> Features:
         """Rows of the graph in a file."""
-        session = loaded(lambda: open_session(graph_path, self.spec, [self.layer], how or self.how))
+        session = loaded(lambda: open_session(graph_path, self.spec, [self.layer], how=how or self.how))
         size = session.batch_size
         return np.concatenate(
             [session.run(pixels[i : i + size])[self.layer] for i in range(0, len(pixels), size)]
@@ -151,7 +151,7 @@ def leave_out_the_worst(
             )
         single.append(order[len(single)])
     left = tuple(name for name in names if name not in single)
-    return Found(variants.graph(single), tuple(single), left, found)
+    return Found(variants.graph(single), tuple(single), left, cosine=found)
 
 
 class _Variants:

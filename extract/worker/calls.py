@@ -100,7 +100,7 @@ class Calls:
         # Here, since this thread would else wait for the next call.
         made = self._thumbnails and bool(batch.refs)
         thumbnails = np.stack([thumbnail(pixels) for pixels in batch.pixels]) if made else None
-        return Rows(batch.refs, batch.sha256, features, thumbnails, batch.failures)
+        return Rows(batch.refs, batch.sha256, features, thumbnails=thumbnails, failures=batch.failures)
 
     def _answer(self, call: Future[_Answer], images: int) -> _Answer:
         """What a call gives, the oldest that runs.
@@ -146,7 +146,7 @@ def _sound_rows(batch: Batch, features: dict[str, Features]) -> dict[str, Featur
     if sound.all():
         return features
     batch.failures += [
-        Failure(ref.path, _NOT_FINITE, ref.size, ref.mtime_ns)
+        Failure(ref.path, _NOT_FINITE, ref.size, mtime_ns=ref.mtime_ns)
         for ref, kept in zip(batch.refs, sound, strict=True)
         if not kept
     ]

@@ -71,7 +71,7 @@ def decoder(
     most = min(jobs, _room_for(jobs))
     if most < jobs:
         notify(f"open files are limited: {most} of {jobs} images at once are decoded in processes; ulimit -n")
-    processes = DecodeProcesses(spec, exact, most, notify)
+    processes = DecodeProcesses(spec, exact, most, notify=notify)
     try:
         yield processes
     finally:
@@ -94,7 +94,7 @@ def decoder_apart(
     if not care.apart:
         yield None
         return
-    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)), notify)
+    processes = DecodeProcesses(spec, exact, min(jobs, _room_for(jobs)), notify=notify)
     try:
         if care.alone:
             processes.start_one()
@@ -185,7 +185,7 @@ class DecodeProcesses:
                 process.end()
             self._starting += 1
         try:
-            process = DecodePipe(self._spec, self._exact, self._patience, lambda: self._awake)
+            process = DecodePipe(self._spec, self._exact, self._patience, awake=lambda: self._awake)
         except OSError as exc:
             with self._changing:
                 self._starting -= 1

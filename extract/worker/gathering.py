@@ -41,6 +41,8 @@ class Gathered:
             [ref for block in self.blocks for ref in block.refs],
             [sha for block in self.blocks for sha in block.sha256],
             {layer: np.concatenate([block.features[layer] for block in self.blocks]) for layer in layers},
-            np.concatenate(thumbnails) if thumbnails and len(thumbnails) == len(self.blocks) else None,
-            self.failures,
+            thumbnails=np.concatenate(thumbnails)
+            if thumbnails and len(thumbnails) == len(self.blocks)
+            else None,
+            failures=self.failures,
         )

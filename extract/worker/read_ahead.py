@@ -144,7 +144,7 @@ class ReadAhead:
                 found = self._read_alone(ref)
             if isinstance(found, _Starved):
                 why = f"{found.reason} (2 tries, the second with no other being decoded)"
-                found = Failure(ref.path, why, ref.size, UNSEEN)
+                found = Failure(ref.path, why, ref.size, mtime_ns=UNSEEN)
             yield ref, found
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ class ReadAhead:
         except ImageError as exc:
             if isinstance(exc.__cause__, MemoryError):
                 return _Starved(str(exc))
-            return Failure(ref.path, str(exc), ref.size, ref.mtime_ns)
+            return Failure(ref.path, str(exc), ref.size, mtime_ns=ref.mtime_ns)
         except MemoryError:
             return _Starved("decoding it needs more memory than there is")
 
@@ -235,6 +235,6 @@ def _bytes_of(ref: ImageRef) -> bytes | Pixels | _Starved | Failure:
     try:
         return ref.origin.read(ref)
     except ImageError as exc:
-        return Failure(ref.path, str(exc), ref.size, UNSEEN)
+        return Failure(ref.path, str(exc), ref.size, mtime_ns=UNSEEN)
     except MemoryError:
         return _Starved(f"{ref.size:,} bytes, and reading them needs more memory than there is")

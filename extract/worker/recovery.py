@@ -164,4 +164,4 @@ def _key(ref: ImageRef) -> int:
 
 def _failure(ref: ImageRef, again: str) -> Failure:
     why = f"it ended {TRIES} runs that read nothing else, as happens when memory runs out"
-    return Failure(ref.path, f"{why}; {again}", ref.size, ref.mtime_ns)
+    return Failure(ref.path, f"{why}; {again}", ref.size, mtime_ns=ref.mtime_ns)

@@ -73,7 +73,7 @@ def feature_blocks(
         return
     started, loading = time.perf_counter(), 0.0
     slots = decoding.jobs if isinstance(decoding.jobs, DecodeSlots) else DecodeSlots(decoding.jobs)
-    reading = ReadAhead(images, decoding.decode, slots, care, clock)
+    reading = ReadAhead(images, decoding.decode, slots, care=care, clock=clock)
     calls: Calls | None = None
     batch = Batch()
     try:

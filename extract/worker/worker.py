@@ -61,11 +61,13 @@ class NetworkRun:
         self, n_images: int | None = None, notify: Notify = lambda note: None
     ) -> AbstractContextManager[Decode]:
         """What turns an image into the network's pixels; `extract.worker.decoders.decoder`."""
-        return decoder(self.spec.preprocess, self.how.exact_decode, self.jobs, n_images, notify)
+        return decoder(
+            self.spec.preprocess, self.how.exact_decode, self.jobs, n_images=n_images, notify=notify
+        )
 
     def decoder_apart(self, care: Care, notify: Notify) -> AbstractContextManager[Decode | None]:
         """What decodes images in other processes, however few; `extract.worker.decoders.decoder_apart`."""
-        return decoder_apart(self.spec.preprocess, self.how.exact_decode, self.jobs, care, notify)
+        return decoder_apart(self.spec.preprocess, self.how.exact_decode, self.jobs, care=care, notify=notify)
 
     def open(self, notify: Notify | None = None, n_images: int | None = None) -> Session:
         """Load the network.
@@ -94,7 +96,7 @@ class NetworkRun:
             self.graph_path,
             self.spec,
             self.layers,
-            self.how,
+            how=self.how,
             n_images=None if n_images is None else n_images * self.spec.preprocess.crops,
             notify=notify,
         )
@@ -247,7 +249,7 @@ class Worker:
         for layer, features in rows.features.items():
             rounded(features, np.dtype(self._keeping.storage), layer)
         header = dataclasses.replace(self._keeping.header, provenance=self.provenance)
-        write_segment(self._keeping.folder, name, header, rows)
+        write_segment(self._keeping.folder, name, header, block=rows)
         return dataclasses.replace(rows, features={}, thumbnails=None, kept=True), clock
 
 

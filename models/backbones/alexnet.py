@@ -79,7 +79,14 @@ def _layer(net: GraphWriter, step: Step, x: FeatureMap) -> FeatureMap:
     match step:
         case Conv():
             pads = (step.pad, step.pad)
-            conv = Convolution(step.name, step.channels, step.kernel, step.stride, step.group, pads)
+            conv = Convolution(
+                step.name,
+                channels=step.channels,
+                kernel=step.kernel,
+                stride=step.stride,
+                group=step.group,
+                pads=pads,
+            )
             return net.each("Relu", net.conv(x, f"{step.name}_pre", conv), step.name)
         case Norm():
             return net.each("LRN", x, step.name, size=LRN_SIZE, alpha=LRN_ALPHA, beta=LRN_BETA, bias=LRN_K)
@@ -88,5 +95,9 @@ def _layer(net: GraphWriter, step: Step, x: FeatureMap) -> FeatureMap:
         case Dense():
             flat = net.flat(x, f"{step.name}_in")
             if step.relu:
-                return net.each("Relu", net.dense(flat, f"{step.name}_pre", step.name, step.units), step.name)
-            return net.each("Softmax", net.dense(flat, step.name, step.name, step.units), "prob", axis=1)
+                return net.each(
+                    "Relu", net.dense(flat, f"{step.name}_pre", step.name, units=step.units), step.name
+                )
+            return net.each(
+                "Softmax", net.dense(flat, step.name, step.name, units=step.units), "prob", axis=1
+            )

@@ -41,6 +41,6 @@ def _written(plan: Backbone, arrays: Mapping[str, NDArray[np.float32]] | None) -
     net = GraphWriter(arrays, plan.epsilon)
     row = plan.features(net, FeatureMap(INPUT, 3, plan.preprocess.crop_height))
     if arrays is None or f"{plan.classifier}.weight" in arrays:
-        scores = net.dense(row, "scores", plan.classifier, plan.classes)
+        scores = net.dense(row, "scores", plan.classifier, units=plan.classes)
         net.each("Softmax", scores, "prob", axis=1)
     return net

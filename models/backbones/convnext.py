@@ -28,20 +28,20 @@ def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     ``.norm``, ``.expand``, ``.gelu`` and ``.project``, the last four with their channels last.
     """
     x = net.conv(image, "stem_pre", Convolution("features.0.0", 96, kernel=4, stride=4, pads=(0, 0)))
-    x = _normed(net, x, "stem", "features.0.1")
+    x = _normed(net, x, "stem", key="features.0.1")
     for number, (blocks, width) in enumerate(_STAGES, 1):
         name = f"stage{number}"
         if number > 1:
             before = f"features.{2 * number - 2}"
-            x = _normed(net, x, f"{name}.norm", f"{before}.0")
+            x = _normed(net, x, f"{name}.norm", key=f"{before}.0")
             shrink = Convolution(f"{before}.1", width, kernel=2, stride=2, pads=(0, 0))
             x = net.conv(x, f"{name}.shrink", shrink)
         for block in range(blocks):
             own = f"{name}.{block + 1}"
             names = (own, name if block == blocks - 1 else own)
-            x = _block(net, x, names, f"features.{2 * number - 1}.{block}")
+            x = _block(net, x, names, key=f"features.{2 * number - 1}.{block}")
     pooled = net.average(x, "pool")
-    return net.layer_norm(pooled, "norm", "classifier.0", _EPSILON)
+    return net.layer_norm(pooled, "norm", "classifier.0", epsilon=_EPSILON)
 
 
 def _block(net: GraphWriter, x: FeatureMap, names: tuple[str, str], key: str) -> FeatureMap:
@@ -50,18 +50,18 @@ def _block(net: GraphWriter, x: FeatureMap, names: tuple[str, str], key: str) ->
     depthwise = Convolution(f"{key}.block.0", x.channels, kernel=7, group=x.channels)
     here = net.conv(x, f"{name}.depthwise", depthwise)
     here = net.channels_last(here, f"{name}.last_in")
-    here = net.layer_norm(here, f"{name}.norm", f"{key}.block.2", _EPSILON)
-    here = net.linear(here, f"{name}.expand", f"{key}.block.3", _WIDER * x.channels)
+    here = net.layer_norm(here, f"{name}.norm", f"{key}.block.2", epsilon=_EPSILON)
+    here = net.linear(here, f"{name}.expand", f"{key}.block.3", units=_WIDER * x.channels)
     here = net.gelu(here, f"{name}.gelu")
-    here = net.linear(here, f"{name}.project", f"{key}.block.5", x.channels)
+    here = net.linear(here, f"{name}.project", f"{key}.block.5", units=x.channels)
     here = net.channels_first(here, f"{name}.first_in")
-    return net.both("Add", net.scaled(here, f"{name}.scaled_in", f"{key}.layer_scale"), x, end)
+    return net.both("Add", net.scaled(here, f"{name}.scaled_in", f"{key}.layer_scale"), x, name=end)
 
 
 def _normed(net: GraphWriter, x: FeatureMap, name: str, key: str) -> FeatureMap:
     """LayerNorm over the channels of a map."""
     last = net.channels_last(x, f"{name}.last_in")
-    return net.channels_first(net.layer_norm(last, f"{name}.normed_in", key, _EPSILON), name)
+    return net.channels_first(net.layer_norm(last, f"{name}.normed_in", key, epsilon=_EPSILON), name)
 
 
 CONVNEXT_TINY = Backbone(

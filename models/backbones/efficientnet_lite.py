@@ -60,13 +60,13 @@ class LitePlan:
     stem: int = 32
     head: int = 1280
     stages: tuple[Stage, ...] = (
-        Stage(1, 3, 1, 1, 16),
-        Stage(2, 3, 2, 6, 24),
-        Stage(2, 5, 2, 6, 40),
-        Stage(3, 3, 2, 6, 80),
-        Stage(3, 5, 1, 6, 112),
-        Stage(4, 5, 2, 6, 192),
-        Stage(1, 3, 1, 6, 320),
+        Stage(1, 3, 1, expansion=1, channels=16),
+        Stage(2, 3, 2, expansion=6, channels=24),
+        Stage(2, 5, 2, expansion=6, channels=40),
+        Stage(3, 3, 2, expansion=6, channels=80),
+        Stage(3, 5, 1, expansion=6, channels=112),
+        Stage(4, 5, 2, expansion=6, channels=192),
+        Stage(1, 3, 1, expansion=6, channels=320),
     )
 
     def channels(self, stage: Stage) -> int:
@@ -86,7 +86,9 @@ def features(net: GraphWriter, image: FeatureMap, plan: LitePlan) -> FeatureMap:
     ``.depthwise`` and ``.project``. What goes into a ReLU6 has the name of what comes out and ``_pre``.
     """
     pads = same_padding(image.size, 3, 2)
-    x = _activated(net, image, "stem", Convolution("_conv_stem", plan.stem, 3, 2, pads=pads, norm="_bn0"))
+    x = _activated(
+        net, image, "stem", layer=Convolution("_conv_stem", plan.stem, 3, stride=2, pads=pads, norm="_bn0")
+    )
     count = 0
     for index, stage in enumerate(plan.stages):
         last = plan.blocks(index) - 1
@@ -94,9 +96,9 @@ def features(net: GraphWriter, image: FeatureMap, plan: LitePlan) -> FeatureMap:
             own = replace(stage, stride=1 if block else stage.stride, channels=plan.channels(stage))
             name = f"stage{index + 1}"
             ends = (f"{name}.{block + 1}", name if block == last else f"{name}.{block + 1}")
-            x = _block(net, x, own, ends, f"_blocks.{count}")
+            x = _block(net, x, own, names=ends, key=f"_blocks.{count}")
             count += 1
-    head = _activated(net, x, "head", Convolution("_conv_head", plan.head, norm="_bn1"))
+    head = _activated(net, x, "head", layer=Convolution("_conv_head", plan.head, norm="_bn1"))
     return net.average(head, "pool")
 
 
@@ -107,17 +109,23 @@ def _block(net: GraphWriter, x: FeatureMap, stage: Stage, names: tuple[str, str]
     here = x
     if stage.expansion > 1:
         here = _activated(
-            net, here, f"{name}.expand", Convolution(f"{key}._expand_conv", wide, norm=f"{key}._bn0")
+            net, here, f"{name}.expand", layer=Convolution(f"{key}._expand_conv", wide, norm=f"{key}._bn0")
         )
     pads = same_padding(x.size, stage.kernel, stage.stride)
     depthwise = Convolution(
-        f"{key}._depthwise_conv", wide, stage.kernel, stage.stride, wide, pads, f"{key}._bn1"
+        f"{key}._depthwise_conv",
+        channels=wide,
+        kernel=stage.kernel,
+        stride=stage.stride,
+        group=wide,
+        pads=pads,
+        norm=f"{key}._bn1",
     )
-    here = _activated(net, here, f"{name}.depthwise", depthwise)
+    here = _activated(net, here, f"{name}.depthwise", layer=depthwise)
     project = Convolution(f"{key}._project_conv", stage.channels, norm=f"{key}._bn2")
     if stage.stride > 1 or x.channels != stage.channels:
         return net.conv(here, end, project)
-    return net.both("Add", net.conv(here, f"{name}.project", project), x, end)
+    return net.both("Add", net.conv(here, f"{name}.project", project), x, name=end)
 
 
 def _activated(net: GraphWriter, x: FeatureMap, name: str, layer: Convolution) -> FeatureMap:
@@ -133,7 +141,17 @@ def lite_preprocess(size: int) -> PreprocessSpec:
     """
     mean, std = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
     side = size + 32
-    return PreprocessSpec("short", side, side, size, size, "RGB", interpolation="bicubic", mean=mean, std=std)
+    return PreprocessSpec(
+        "short",
+        resize_height=side,
+        resize_width=side,
+        crop_height=size,
+        crop_width=size,
+        channel_order="RGB",
+        interpolation="bicubic",
+        mean=mean,
+        std=std,
+    )
 
 
 def efficientnet_lite(name: str, plan: LitePlan, size: int) -> Backbone:

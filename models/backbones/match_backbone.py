@@ -66,7 +66,7 @@ def fit_backbone(arrays: Arrays, arch: str | None, name: str) -> tuple[str, Cano
         found = {key: array for key, array in found.items() if key not in classifier}
     if not classifier & found.keys():
         needed = {key: shape for key, shape in needed.items() if key not in classifier}
-    _check(found, needed, closest, name)
+    _check(found, needed, closest, name=name)
     kept = {key: finite_float32(found[key], key, name) for key in needed}
     for key in kept:
         if key.endswith(_VARIANCE) and (kept[key] < 0).any():

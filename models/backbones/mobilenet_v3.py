@@ -33,21 +33,21 @@ class Bottleneck:
 
 
 _BLOCKS = (
-    Bottleneck(3, 16, 16, False, "Relu", 1),
-    Bottleneck(3, 64, 24, False, "Relu", 2),
-    Bottleneck(3, 72, 24, False, "Relu", 1),
-    Bottleneck(5, 72, 40, True, "Relu", 2),
-    Bottleneck(5, 120, 40, True, "Relu", 1),
-    Bottleneck(5, 120, 40, True, "Relu", 1),
-    Bottleneck(3, 240, 80, False, "HardSwish", 2),
-    Bottleneck(3, 200, 80, False, "HardSwish", 1),
-    Bottleneck(3, 184, 80, False, "HardSwish", 1),
-    Bottleneck(3, 184, 80, False, "HardSwish", 1),
-    Bottleneck(3, 480, 112, True, "HardSwish", 1),
-    Bottleneck(3, 672, 112, True, "HardSwish", 1),
-    Bottleneck(5, 672, 160, True, "HardSwish", 2),
-    Bottleneck(5, 960, 160, True, "HardSwish", 1),
-    Bottleneck(5, 960, 160, True, "HardSwish", 1),
+    Bottleneck(3, wide=16, channels=16, squeeze=False, activation="Relu", stride=1),
+    Bottleneck(3, wide=64, channels=24, squeeze=False, activation="Relu", stride=2),
+    Bottleneck(3, wide=72, channels=24, squeeze=False, activation="Relu", stride=1),
+    Bottleneck(5, wide=72, channels=40, squeeze=True, activation="Relu", stride=2),
+    Bottleneck(5, wide=120, channels=40, squeeze=True, activation="Relu", stride=1),
+    Bottleneck(5, wide=120, channels=40, squeeze=True, activation="Relu", stride=1),
+    Bottleneck(3, wide=240, channels=80, squeeze=False, activation="HardSwish", stride=2),
+    Bottleneck(3, wide=200, channels=80, squeeze=False, activation="HardSwish", stride=1),
+    Bottleneck(3, wide=184, channels=80, squeeze=False, activation="HardSwish", stride=1),
+    Bottleneck(3, wide=184, channels=80, squeeze=False, activation="HardSwish", stride=1),
+    Bottleneck(3, wide=480, channels=112, squeeze=True, activation="HardSwish", stride=1),
+    Bottleneck(3, wide=672, channels=112, squeeze=True, activation="HardSwish", stride=1),
+    Bottleneck(5, wide=672, channels=160, squeeze=True, activation="HardSwish", stride=2),
+    Bottleneck(5, wide=960, channels=160, squeeze=True, activation="HardSwish", stride=1),
+    Bottleneck(5, wide=960, channels=160, squeeze=True, activation="HardSwish", stride=1),
 )
 
 
@@ -57,14 +57,14 @@ def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     Inside a block are ``block4.expand``, ``.depthwise``, ``.squeeze`` and ``.project``. What goes into an
     activation has the name of what comes out and ``_pre``.
     """
-    x = net.conv(image, "stem_pre", Convolution("features.0.0", _STEM, 3, 2, norm="features.0.1"))
+    x = net.conv(image, "stem_pre", Convolution("features.0.0", _STEM, 3, stride=2, norm="features.0.1"))
     x = net.each("HardSwish", x, "stem")
     for number, block in enumerate(_BLOCKS, 1):
-        x = _block(net, x, block, number)
+        x = _block(net, x, block, number=number)
     end = f"features.{len(_BLOCKS) + 1}"
     x = net.conv(x, "head_pre", Convolution(f"{end}.0", _HEAD, norm=f"{end}.1"))
     x = net.each("HardSwish", x, "head")
-    dense = net.dense(net.average(x, "pool"), "dense_pre", "classifier.0", _DENSE)
+    dense = net.dense(net.average(x, "pool"), "dense_pre", "classifier.0", units=_DENSE)
     return net.each("HardSwish", dense, "dense")
 
 
@@ -76,18 +76,23 @@ def _block(net: GraphWriter, x: FeatureMap, block: Bottleneck, number: int) -> F
         here = net.each(block.activation, here, f"{name}.expand")
         part += 1
     depthwise = Convolution(
-        f"{key}.{part}.0", block.wide, block.kernel, block.stride, block.wide, norm=f"{key}.{part}.1"
+        f"{key}.{part}.0",
+        block.wide,
+        block.kernel,
+        stride=block.stride,
+        group=block.wide,
+        norm=f"{key}.{part}.1",
     )
     here = net.conv(here, f"{name}.depthwise_pre", depthwise)
     here = net.each(block.activation, here, f"{name}.depthwise")
     part += 1
     if block.squeeze:
-        here = _squeezed(net, here, f"{name}.squeeze", f"{key}.{part}")
+        here = _squeezed(net, here, f"{name}.squeeze", key=f"{key}.{part}")
         part += 1
     project = _normed(f"{key}.{part}", block.channels)
     if block.stride > 1 or x.channels != block.channels:
         return net.conv(here, name, project)
-    return net.both("Add", net.conv(here, f"{name}.project", project), x, name)
+    return net.both("Add", net.conv(here, f"{name}.project", project), x, name=name)
 
 
 def _squeezed(net: GraphWriter, x: FeatureMap, name: str, key: str) -> FeatureMap:
@@ -98,7 +103,7 @@ def _squeezed(net: GraphWriter, x: FeatureMap, name: str, key: str) -> FeatureMa
     here = net.conv(here, f"{name}.fc2_in", Convolution(f"{key}.fc2", x.channels))
     # PyTorch's hard sigmoid is relu6(x + 3) / 6; ONNX's default slope is 0.2.
     here = net.each("HardSigmoid", here, f"{name}.factor_in", alpha=1 / 6, beta=0.5)
-    return net.both("Mul", x, here, name)
+    return net.both("Mul", x, here, name=name)
 
 
 def _normed(key: str, channels: int) -> Convolution:

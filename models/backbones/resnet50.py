@@ -25,7 +25,7 @@ def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
     A block that is not its stage's last is called ``stage2.1``; inside it are ``stage2.1.conv1`` to
     ``.conv3`` and ``.shortcut``. What goes into a ReLU has the name of what comes out and ``_pre``.
     """
-    x = _activated(net, image, "stem", Convolution("conv1", 64, kernel=7, stride=2, norm="bn1"))
+    x = _activated(net, image, "stem", layer=Convolution("conv1", 64, kernel=7, stride=2, norm="bn1"))
     x = net.max_pool(x, "stem_pool", pad=1)
     for number, (blocks, width) in enumerate(_STAGES, 1):
         for block in range(blocks):
@@ -33,21 +33,23 @@ def features(net: GraphWriter, image: FeatureMap) -> FeatureMap:
             end = name if block == blocks - 1 else f"{name}.{block + 1}"
             stride = 2 if number > 1 and block == 0 else 1
             key = f"layer{number}.{block}"
-            here = _bottleneck(net, x, f"{name}.{block + 1}", key, (width, stride))
+            here = _bottleneck(net, x, f"{name}.{block + 1}", key=key, size=(width, stride))
             if block == 0:
                 shortcut = Convolution(
                     f"{key}.downsample.0", _WIDER * width, stride=stride, norm=f"{key}.downsample.1"
                 )
                 x = net.conv(x, f"{name}.1.shortcut", shortcut)
-            x = net.each("Relu", net.both("Add", here, x, f"{end}_pre"), end)
+            x = net.each("Relu", net.both("Add", here, x, name=f"{end}_pre"), end)
     return net.average(x, "pool")
 
 
 def _bottleneck(net: GraphWriter, x: FeatureMap, name: str, key: str, size: tuple[int, int]) -> FeatureMap:
     """A block's three convolutions: `size` is its inner width and its stride."""
     width, stride = size
-    x = _activated(net, x, f"{name}.conv1", Convolution(f"{key}.conv1", width, norm=f"{key}.bn1"))
-    x = _activated(net, x, f"{name}.conv2", Convolution(f"{key}.conv2", width, 3, stride, norm=f"{key}.bn2"))
+    x = _activated(net, x, f"{name}.conv1", layer=Convolution(f"{key}.conv1", width, norm=f"{key}.bn1"))
+    x = _activated(
+        net, x, f"{name}.conv2", layer=Convolution(f"{key}.conv2", width, 3, stride=stride, norm=f"{key}.bn2")
+    )
     return net.conv(x, f"{name}.conv3", Convolution(f"{key}.conv3", _WIDER * width, norm=f"{key}.bn3"))
 
 

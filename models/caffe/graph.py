@@ -110,7 +110,16 @@ class _Builder:
             if top in self.tensors and top not in layer.bottoms:
                 raise layer.error(f"makes {listed([top])}, which another layer makes already")
         outputs = tuple(self._names[top].pop() for top in layer.tops)
-        shapes = make(Site(layer, inputs, outputs, self._blobs(layer), self._net.batch, self.draft))
+        shapes = make(
+            Site(
+                layer,
+                inputs=inputs,
+                outputs=outputs,
+                blobs=self._blobs(layer),
+                batch=self._net.batch,
+                draft=self.draft,
+            )
+        )
         if len(shapes) != len(layer.tops):
             raise layer.error(f"makes {len(layer.tops)} blobs ({listed(layer.tops)}), needed {len(shapes)}")
         for top, output, shape in zip(layer.tops, outputs, shapes, strict=True):

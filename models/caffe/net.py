@@ -106,7 +106,7 @@ def net_of(root: Block) -> Net:
         )
     batch, channels, height, width = dims
     rest = tuple(layer for layer in layers if layer.type != "Input")
-    return Net(root.text("name"), image, (channels, height, width), batch, rest)
+    return Net(root.text("name"), image, (channels, height, width), batch=batch, layers=rest)
 
 
 def _layers(root: Block) -> list[NetLayer]:
@@ -135,7 +135,7 @@ def _layer(block: Block) -> NetLayer:
         kind = V1_TYPES.get(int(kind), ("", kind))[1]
     kind = _BY_V1_NAME.get(kind, kind)
     tops, bottoms = block.texts("top"), block.texts("bottom")
-    layer = NetLayer(block.text("name"), kind, tuple(bottoms), tuple(tops), block)
+    layer = NetLayer(block.text("name"), kind, tuple(bottoms), tops=tuple(tops), block=block)
     if not kind or "" in tops + bottoms:
         raise layer.error("has no type, or a blob without a name")
     return layer

@@ -141,7 +141,7 @@ class Site:
 
     def op(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
         """Add one operator."""
-        self.draft.ops.append(Op(kind, list(inputs), [output], attributes))
+        self.draft.ops.append(Op(kind, list(inputs), [output], attributes=attributes))
 
     def chain(self, *steps: tuple[str, NDArray[Any] | None, dict[str, Any]]) -> None:
         """Operators one after another from the first input to the first output.

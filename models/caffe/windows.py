@@ -38,12 +38,12 @@ def convolution(site: Site) -> list[Shape]:
     if param.integer("axis", 1) != 1:
         raise site.error("convolves along another axis than 1; only images' channels are read")
     kernel, stride, pad = _window(site, param)
-    dilation = _pair(site, param, "dilation", 1, least=1)
+    dilation = _pair(site, param, "dilation", default=1, least=1)
     outputs, group = param.integer("num_output", 0), param.integer("group", 1)
-    _check_groups(site, outputs, channels, group)
+    _check_groups(site, outputs, channels, group=group)
     shape = (outputs, channels // group, *kernel)
     if site.blobs and site.blobs[0].shape != shape:
-        raise site.error(_misfit(site.blobs[0].shape, shape, channels, group))
+        raise site.error(_misfit(site.blobs[0].shape, shape, channels, group=group))
     biased = param.flag("bias_term", True)
     arrays = site.learned(shape, (outputs,)) if biased else site.learned(shape)
     names = [site.keep(kind, array) for kind, array in zip(("weight", "bias"), arrays, strict=False)]
@@ -92,7 +92,7 @@ def pooling(site: Site) -> list[Shape]:
     if any(p >= k for p, k in zip(pad, kernel, strict=True)):
         raise site.error(f"pads by {pad}, its window is {kernel}; the padding must be smaller")
     up = param.choice("round_mode", ("CEIL", "FLOOR")) == "CEIL" and param.flag("ceil_mode", True)
-    counts = _windows(site, (height, width), kernel, stride, pad, up)
+    counts = _windows(site, (height, width), kernel, stride=stride, pad=pad, up=up)
     shape = site.checked((channels, *counts))
     over = [  # how far the last window reaches beyond the image; never as much as the window is long
         max(0, (count - 1) * s + k - p - size)
@@ -104,7 +104,7 @@ def pooling(site: Site) -> list[Shape]:
     if method == "MAX":
         site.op("MaxPool", [site.source.name], site.outputs[0], **attributes)
     else:
-        _average(site, counts, kernel, pad, over, attributes)
+        _average(site, counts, kernel, pad=pad, over=over, attributes=attributes)
     return [shape]
 
 
@@ -147,9 +147,9 @@ def _average(
 
 def _window(site: Site, param: Block) -> tuple[Pair, Pair, Pair]:
     return (
-        _pair(site, param, "kernel", None, least=1),
-        _pair(site, param, "stride", 1, least=1),
-        _pair(site, param, "pad", 0, least=0),
+        _pair(site, param, "kernel", default=None, least=1),
+        _pair(site, param, "stride", default=1, least=1),
+        _pair(site, param, "pad", default=0, least=0),
     )
 
 

@@ -122,7 +122,14 @@ ZOO_224 = torch_preprocess(224)
 # image at 224x224 (Pillow's default, bicubic), BGR, 0-255, minus VGG's means. intel/neural-compressor,
 # examples/onnxrt/onnx_model_zoo/alexnet/main.py.
 INTEL_224 = PreprocessSpec(
-    "warp", 224, 224, 224, 224, "BGR", interpolation="bicubic", mean=(103.939, 116.779, 123.68)
+    "warp",
+    resize_height=224,
+    resize_width=224,
+    crop_height=224,
+    crop_width=224,
+    channel_order="BGR",
+    interpolation="bicubic",
+    mean=(103.939, 116.779, 123.68),
 )
 
 PREPROCESS_PRESETS: Mapping[str, PreprocessSpec] = MappingProxyType(

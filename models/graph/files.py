@@ -202,7 +202,7 @@ def load_array(tensor: TensorProto, path: Path) -> None:
     """
     n_bytes = _claimed(tensor, path)
     if uses_external_data(tensor):
-        tensor.raw_data = read_external(path.parent, _entries(tensor), n_bytes, path.name)
+        tensor.raw_data = read_external(path.parent, _entries(tensor), n_bytes, name=path.name)
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
     elif tensor.HasField("raw_data") and len(tensor.raw_data) != n_bytes:

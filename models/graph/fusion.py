@@ -168,7 +168,7 @@ def write_model(model: ModelProto, path: Path, properties: Mapping[str, str]) ->
         tuple(files),
         _operator_set(model),
         tuple(dim.dim_value or dim.dim_param for dim in dims),
-        tuple(value.name for value in model.graph.output),
+        outputs=tuple(value.name for value in model.graph.output),
     )
 
 

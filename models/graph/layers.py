@@ -26,7 +26,7 @@ def layers_of(model: ModelProto) -> list[LayerSpec]:
             name,
             tensor,
             shape,
-            digests[tensor],
+            digest=digests[tensor],
             node=makers.get(tensor, "") if makers.get(tensor) != tensor else "",
             channels_last=tensor in last and len(shape) == 3,
         )

@@ -59,7 +59,7 @@ def own_normalisation(model: ModelProto) -> OwnNormalisation | None:
     here, gain, shift, named = image.name, 1.0, 0.0, ""
     while (node := _only_reader(model, here)) is not None:
         if node.op_type not in _PASSED:
-            step = _affine(node, here, constants, sizes)
+            step = _affine(node, here, constants, sizes=sizes)
             if step is None:
                 break
             gain, shift = gain * step[0], shift * step[0] + step[1]

@@ -76,7 +76,7 @@ def runnable(
     """
     model = prepared(path, spec, layers, fast=fast, fp16=fp16)
     outputs = {layer: vector_name(layer) for layer in layers}
-    return Runnable(model.SerializeToString(), path.parent, PIXELS, outputs, fixed_batch(model))
+    return Runnable(model.SerializeToString(), path.parent, PIXELS, outputs=outputs, batch=fixed_batch(model))
 
 
 def prepared(

@@ -103,7 +103,7 @@ class _Rewriter:
         if node.op_type == "QLinearConcat":
             pairs = [tuple(node.input[i : i + 3]) for i in range(2, len(node.input), 3)]
             inputs = [self._single(tensor, scale, zero) for tensor, scale, zero in pairs]
-            self._computed(node, "Concat", inputs, (node.input[0], node.input[1]))
+            self._computed(node, "Concat", inputs, scale=(node.input[0], node.input[1]))
         elif node.op_type in _FORMS:
             self._unfold(node)
         elif node.op_type.startswith("QLinear"):
@@ -113,7 +113,9 @@ class _Rewriter:
             )
         elif node.op_type in _MOVES and node.input[0] in self._scales:
             scale = self._scales[node.input[0]]
-            self._computed(node, node.op_type, [self._single(node.input[0], *scale), *node.input[1:]], scale)
+            self._computed(
+                node, node.op_type, [self._single(node.input[0], *scale), *node.input[1:]], scale=scale
+            )
         else:
             if node.op_type == "QuantizeLinear":
                 self._scales[node.output[0]] = (node.input[1], node.input[2] if len(node.input) > 2 else "")
@@ -130,15 +132,15 @@ class _Rewriter:
         inputs = []
         for place in places:
             tensor, scale, zero = node.input[place : place + 3]
-            inputs.append(self._single(tensor, scale, zero, axis if place else None))
+            inputs.append(self._single(tensor, scale, zero, axis=axis if place else None))
         bias = _BIAS.get(node.op_type, len(node.input))
         if bias < len(node.input) and node.input[bias]:
             inputs.append(self._bias(node, bias))
         given = [name for name in node.input[out : out + 2] if name]
         if given:
-            self._computed(node, plain, inputs, (given[0], given[1] if len(given) > 1 else ""))
+            self._computed(node, plain, inputs, scale=(given[0], given[1] if len(given) > 1 else ""))
         else:
-            self.nodes.append(_plain_node(node, plain, inputs, node.output[0]))
+            self.nodes.append(_plain_node(node, plain, inputs, output=node.output[0]))
 
     def _computed(self, node: NodeProto, plain: str, inputs: list[str], scale: tuple[str, str]) -> None:
         """The plain operator, and its result in integers under the old name."""
@@ -150,7 +152,7 @@ class _Rewriter:
         exact = f"{name} (before rounding)"
         pair = [part for part in scale if part]
         self.nodes += [
-            _plain_node(node, plain, inputs, exact),
+            _plain_node(node, plain, inputs, output=exact),
             helper.make_node("QuantizeLinear", [exact, *pair], [integers]),
             helper.make_node("DequantizeLinear", [integers, *pair], [name]),
         ]
@@ -174,7 +176,7 @@ class _Rewriter:
         name = f"{node.output[0]} (scale of its bias)"
         self.arrays.append(named_array(scale.astype(np.float32), name))
         self._constants[name] = scale
-        return self._single(node.input[place], name, "", 0)
+        return self._single(node.input[place], name, "", axis=0)
 
     def _constant(self, name: str) -> np.ndarray:
         if name not in self._constants:

@@ -170,7 +170,12 @@ def layers_of_quantised(model: ModelProto, layers: Sequence[LayerSpec]) -> tuple
     digests = tensor_digests(model)
     return tuple(
         LayerSpec(
-            layer.name, layer.tensor, layer.shape, digests[layer.tensor], layer.node, layer.channels_last
+            layer.name,
+            tensor=layer.tensor,
+            shape=layer.shape,
+            digest=digests[layer.tensor],
+            node=layer.node,
+            channels_last=layer.channels_last,
         )
         for layer in layers
         if layer.tensor in digests

@@ -136,7 +136,7 @@ def _values(graph: ModelProto, types: dict[str, TypeProto.Tensor]) -> Values:
     values = constant_values(graph)
     fresh: Values = {}
     for node in graph.graph.node:
-        value = _value(node, values, types, list(graph.opset_import))
+        value = _value(node, values, types, opsets=list(graph.opset_import))
         if value is not None and value.size <= SMALL:
             values[node.output[0]] = fresh[node.output[0]] = value
     return fresh

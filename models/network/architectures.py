@@ -150,10 +150,10 @@ _POOL_NORM = ((MaxPool("pool1"), Norm("norm1")), (MaxPool("pool2"), Norm("norm2"
 # Guerzhoy's myalexnet_forward.py, used by the Udacity traffic-sign lab.
 ARCHITECTURES: dict[str, Architecture] = {
     "alexnet": Architecture(
-        "alexnet", _bvlc(*_NORM_POOL), caffe_preprocess(227), "BVLC AlexNet: normalises, then pools"
+        "alexnet", _bvlc(*_NORM_POOL), caffe_preprocess(227), about="BVLC AlexNet: normalises, then pools"
     ),
     "caffenet": Architecture(
-        "caffenet", _bvlc(*_POOL_NORM), caffe_preprocess(227), "BVLC CaffeNet: pools, then normalises"
+        "caffenet", _bvlc(*_POOL_NORM), caffe_preprocess(227), about="BVLC CaffeNet: pools, then normalises"
     ),
     "alexnet-owt": Architecture(
         "alexnet-owt",
@@ -171,15 +171,23 @@ ARCHITECTURES: dict[str, Architecture] = {
             Dense(_SCORES, 1000),
         ),
         torch_preprocess(224),
-        "torchvision AlexNet: one column, no normalisation",
+        about="torchvision AlexNet: one column, no normalisation",
     ),
     # TensorFlow's 'SAME' at 227 with stride 4 pads 8 in all, 4 on each side. Its LRN does not divide
     # alpha by the window, and the lab says 2e-5 there: the same 1e-4 / 5 as Caffe's.
     "alexnet-tf": Architecture(
         "alexnet-tf",
         _bvlc(*_NORM_POOL, conv1_pad=4),
-        PreprocessSpec("warp", 227, 227, 227, 227, "RGB", image_mean=True),
-        "BVLC AlexNet's weights in the Udacity lab's graph: padded conv1, RGB, each image's mean",
+        PreprocessSpec(
+            "warp",
+            resize_height=227,
+            resize_width=227,
+            crop_height=227,
+            crop_width=227,
+            channel_order="RGB",
+            image_mean=True,
+        ),
+        about="BVLC AlexNet's weights in the Udacity lab's graph: padded conv1, RGB, each image's mean",
     ),
 }
 

@@ -26,7 +26,16 @@ def tf_preprocess() -> PreprocessSpec:
     >>> tf_preprocess().describe()
     'warp 256x256 bilinear, centre crop 224x224, RGB, x 0.0078431373, minus 1/1/1'
     """
-    return PreprocessSpec("warp", 256, 256, 224, 224, "RGB", scale=1 / 127.5, mean=(1.0, 1.0, 1.0))
+    return PreprocessSpec(
+        "warp",
+        resize_height=256,
+        resize_width=256,
+        crop_height=224,
+        crop_width=224,
+        channel_order="RGB",
+        scale=1 / 127.5,
+        mean=(1.0, 1.0, 1.0),
+    )
 
 
 def clip_preprocess() -> PreprocessSpec:
@@ -42,11 +51,11 @@ def clip_preprocess() -> PreprocessSpec:
     """
     return PreprocessSpec(
         "short",
-        224,
-        224,
-        224,
-        224,
-        "RGB",
+        resize_height=224,
+        resize_width=224,
+        crop_height=224,
+        crop_width=224,
+        channel_order="RGB",
         interpolation="bicubic",
         scale=1 / 255,
         mean=CLIP_MEAN_RGB,
@@ -67,5 +76,14 @@ def siglip_preprocess() -> PreprocessSpec:
     """
     half = (0.5, 0.5, 0.5)
     return PreprocessSpec(
-        "warp", 224, 224, 224, 224, "RGB", interpolation="bicubic", scale=1 / 255, mean=half, std=half
+        "warp",
+        resize_height=224,
+        resize_width=224,
+        crop_height=224,
+        crop_width=224,
+        channel_order="RGB",
+        interpolation="bicubic",
+        scale=1 / 255,
+        mean=half,
+        std=half,
     )

@@ -140,13 +140,29 @@ TORCH_STD_RGB = (0.229, 0.224, 0.225)
 
 def caffe_preprocess(crop: int = 227, resize: int = 256) -> PreprocessSpec:
     """BVLC's recipe: warp, centre crop, BGR on 0-255 minus the ILSVRC-2012 channel means."""
-    return PreprocessSpec("warp", resize, resize, crop, crop, "BGR", mean=CAFFE_MEAN_BGR)
+    return PreprocessSpec(
+        "warp",
+        resize_height=resize,
+        resize_width=resize,
+        crop_height=crop,
+        crop_width=crop,
+        channel_order="BGR",
+        mean=CAFFE_MEAN_BGR,
+    )
 
 
 def torch_preprocess(crop: int = 224, resize: int = 256) -> PreprocessSpec:
     """The recipe of torchvision: short side, centre crop, RGB in 0-1, ImageNet mean and deviation."""
     return PreprocessSpec(
-        "short", resize, resize, crop, crop, "RGB", scale=1 / 255, mean=TORCH_MEAN_RGB, std=TORCH_STD_RGB
+        "short",
+        resize_height=resize,
+        resize_width=resize,
+        crop_height=crop,
+        crop_width=crop,
+        channel_order="RGB",
+        scale=1 / 255,
+        mean=TORCH_MEAN_RGB,
+        std=TORCH_STD_RGB,
     )
 
 

@@ -128,7 +128,9 @@ class CallFiles:
         """
         if isinstance(out, Output):
             return out
-        output = Output(place(Path(out)), kind, option, self, makes_folder, spare)
+        output = Output(
+            place(Path(out)), kind=kind, option=option, guard=self, makes_folder=makes_folder, spare=spare
+        )
         self._check_apart(output)
         output.check()
         if not output.place.stream:

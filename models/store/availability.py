@@ -45,7 +45,12 @@ def ready_networks() -> list[ReadyNetwork]:
     here = store.names()
     found = [ready for ready in map(_stored, here) if ready is not None]
     found += [
-        ReadyNetwork(entry.name, "installed", entry.top1, any(n in IMAGENET_CLASSES for _, n in entry.layers))
+        ReadyNetwork(
+            entry.name,
+            "installed",
+            entry.top1,
+            classifies=any(n in IMAGENET_CLASSES for _, n in entry.layers),
+        )
         for entry in catalog.NETWORKS
         if entry.name not in here and any(is_installed(source) for source in entry.sources)
     ]
@@ -77,4 +82,4 @@ def _stored(name: str) -> ReadyNetwork | None:
         return None
     facts = published_facts(spec)
     top1 = facts.top1 if facts is not None else None
-    return ReadyNetwork(name, "store", top1, spec.output is not None) if spec.trained else None
+    return ReadyNetwork(name, "store", top1, classifies=spec.output is not None) if spec.trained else None

@@ -128,7 +128,7 @@ def fetch(
             dest.parent.mkdir(parents=True, exist_ok=True)
             _check_space(part, wanted)
             with exclusive(part.lock):
-                return _from_mirrors(urls, part, wanted, progress, timeout, pause)
+                return _from_mirrors(urls, part, wanted, progress=progress, timeout=timeout, pause=pause)
     finally:
         progress.finish()
 
@@ -159,7 +159,7 @@ def _from_mirrors(
         if host in silent:
             continue
         try:
-            _whole(url, part, wanted, progress, timeout, pause)
+            _whole(url, part, wanted, progress=progress, timeout=timeout, pause=pause)
         except WebError as exc:
             attempts.append((url, str(exc)))
             if exc.unreachable:
@@ -179,7 +179,7 @@ def _whole(
         before = part.size
         try:
             if not _complete(part, wanted):
-                _more(url, part, wanted, progress, timeout)
+                _more(url, part, wanted, progress=progress, timeout=timeout)
         except RangeRefusedError:
             if before == 0:
                 raise
@@ -219,7 +219,7 @@ def _more(url: str, part: _PartialFile, wanted: Wanted, progress: Progress, time
     validator = part.validator(url)
     if part.size and not wanted.hashed and validator is None:
         part.discard()  # nothing would show that these bytes and the next are of one file
-    with asked(url, part.size, validator, timeout) as answer:
+    with asked(url, part.size, validator, timeout=timeout) as answer:
         total = _expected(answer, wanted)
         part.remember(url, answer.validator)
         progress.start(total or 0, part.dest.name)

@@ -170,15 +170,17 @@ def import_network(
     if entry is not None:
         arch = arch or (entry.arch if entry.arch in BUILT else None)
         layer = layer or entry.default_layer
-    asked = _Asked(name, stated, mean, layer, say)
+    asked = _Asked(name, stated, mean, layer=layer, say=say)
     if prototxt is not None:
-        model, spec = _from_caffe(path, prototxt, arch, asked)
+        model, spec = _from_caffe(path, prototxt, arch, asked=asked)
     else:
         known_as_graph = entry is not None and entry.arch not in BUILT and arch is None
         weights = None if known_as_graph else _built_weights(path, arch, say)
         if weights is not None:
             plan = built_plan(weights[0])
-            model, spec = built_network(plan, weights[1], name, asked.preprocess(plan), layer)
+            model, spec = built_network(
+                plan, weights[1], name, preprocess=asked.preprocess(plan), layer=layer
+            )
         else:
             model, spec = _kept(path, asked)
     spec = dataclasses.replace(
@@ -190,14 +192,14 @@ def import_network(
     check_is_the_catalogues(spec, path.name)
     freed = None
     if trial is not None:
-        freed = _save_freed(model, spec, path.name, given.replace, trial, say)
-    return freed or _save(model, spec, given.replace, trial, say)
+        freed = _save_freed(model, spec, path.name, replace=given.replace, trial=trial, say=say)
+    return freed or _save(model, spec, given.replace, trial=trial, say=say)
 
 
 def build_untrained(name: str = UNTRAINED) -> StoredNetwork:
     """Put the BVLC AlexNet with random weights into the store; seconds, nothing is downloaded."""
     plan = architecture("alexnet")
-    model, spec = built_network(plan, untrained_weights(plan), name, plan.preprocess, None)
+    model, spec = built_network(plan, untrained_weights(plan), name, preprocess=plan.preprocess, layer=None)
     spec = dataclasses.replace(spec, trained=False, source="He-normal weights, seed 0", licence="MIT")
     return _save(model, spec, replace=True)
 
@@ -231,7 +233,15 @@ def built_network(
     names = [found.name for found in layers]
     default = layer or (plan.default_layer if plan.default_layer in names else names[-1])
     output = "prob" if "prob" in names else None
-    spec = NetworkSpec(name, plan.name, preprocess, tuple(layers), default, output, pool=plan.pool)
+    spec = NetworkSpec(
+        name,
+        arch=plan.name,
+        preprocess=preprocess,
+        layers=tuple(layers),
+        default_layer=default,
+        output=output,
+        pool=plan.pool,
+    )
     return model, dataclasses.replace(spec, default_layer=spec.layer(default).name)
 
 
@@ -272,16 +282,20 @@ def _from_caffe(
             continue
         if weights is None:
             continue
-        ours, spec = built_network(plan, weights[1], asked.name, plan.preprocess, asked.layer)
+        ours, spec = built_network(
+            plan, weights[1], asked.name, preprocess=plan.preprocess, layer=asked.layer
+        )
         if arch is not None or wanted <= {found.digest for found in spec.layers}:
             return ours, dataclasses.replace(spec, preprocess=asked.preprocess(plan))
     stated = asked.stated_on(caffe_preprocess())
-    return kept_network(model, path.name, asked.name, stated, asked.layer, asked.say)
+    return kept_network(model, path.name, asked.name, stated=stated, layer=asked.layer, say=asked.say)
 
 
 def _kept(path: Path, asked: _Asked) -> tuple[ModelProto, NetworkSpec]:
     stated = asked.stated if asked.mean is None else asked.stated_on(caffe_preprocess())
-    return kept_network(load_whole_graph(path), path.name, asked.name, stated, asked.layer, asked.say)
+    return kept_network(
+        load_whole_graph(path), path.name, asked.name, stated=stated, layer=asked.layer, say=asked.say
+    )
 
 
 def _with_mean(stated: PreprocessOptions, mean: Path | None) -> PreprocessOptions:
@@ -313,7 +327,7 @@ def _save_freed(
             layers = () if graph is None else tuple(layers_of(graph))
         if graph is not None:
             freed = dataclasses.replace(spec, layers=layers)
-            stored = _save(graph, freed, replace, try_to_its_end, say)
+            stored = _save(graph, freed, replace, trial=try_to_its_end, say=say)
     if stored is None:
         say(f"{file}: the network is bound to batches of {bound} and runs with these")
     else:

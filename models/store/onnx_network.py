@@ -58,7 +58,7 @@ def kept_network(
     inputs = [value.name for value in fed_inputs(model)]
     model = take_in(model, file, layer)
     with damage(file):
-        preprocess = _preprocess(model, file, stated, say)
+        preprocess = _preprocess(model, file, stated, say=say)
         size = (preprocess.crop_height, preprocess.crop_width)
         if len(inputs) > 1:
             image = image_input(model).name
@@ -75,9 +75,16 @@ def kept_network(
             raise UsageError(
                 f"{file}: say which tensor the features come from with --layer; the last ones are {ends}"
             )
-        chosen = find_layer(layers, model, layer, file)
+        chosen = find_layer(layers, model, layer, file=file)
         scores = _scores([value.name for value in model.graph.output], layers)
-    return model, NetworkSpec(name, "onnx", preprocess, tuple(layers), chosen.name, scores)
+    return model, NetworkSpec(
+        name,
+        arch="onnx",
+        preprocess=preprocess,
+        layers=tuple(layers),
+        default_layer=chosen.name,
+        output=scores,
+    )
 
 
 def _preprocess(model: ModelProto, file: str, stated: PreprocessOptions, say: Notify) -> PreprocessSpec:

@@ -20,7 +20,9 @@ HOW_TO_SAY = (
 
 # 224 of 256 is ImageNet's usual crop: torchvision's presets, and the 87.5 % of TensorFlow's evaluation.
 # Caffe's AlexNets take 227 of the same 256.
-_USUAL = PreprocessSpec("short", 256, 256, 224, 224, "RGB")
+_USUAL = PreprocessSpec(
+    "short", resize_height=256, resize_width=256, crop_height=224, crop_width=224, channel_order="RGB"
+)
 _ALSO_USUAL = {227: 224}
 # Photographs have channel means of 0.4 to 0.5 of the range, and normalised pixels span 1 to 5 units, or 255
 # where nothing divides them. Numbers this far off belong to another range of pixels.

@@ -142,7 +142,7 @@ def pull(
     stated = PreprocessOptions.of(options.preprocess)
     if known is not None and known.preprocess is None and stated.preset is None and not stated.arithmetic:
         raise UsageError(f"{name}: its publisher never said how images were prepared; {HOW_TO_SAY}")
-    call = _Call(name, known, options, progress, notify, trial)
+    call = _Call(name, known=known, options=options, progress=progress, notify=notify, trial=trial)
     attempts: list[tuple[str, str]] = []
     for source in sources:
         if notify is not None and source.urls:
@@ -183,7 +183,9 @@ def _sources(name: str, known: CatalogEntry | None, options: PullOptions) -> Seq
         sha256 = options.sha256 or (like.sha256 if like is not None else None)
         sha1 = like.sha1 if like is not None and options.sha256 is None else None
         prefix = like.sha256_prefix if like is not None else ""
-        sources = (WeightSource((options.from_url,), file, size, sha256, sha1, sha256_prefix=prefix),)
+        sources = (
+            WeightSource((options.from_url,), file, size, sha256=sha256, sha1=sha1, sha256_prefix=prefix),
+        )
     elif options.sha256 is not None and all(source.has_hash for source in sources):
         raise UsageError("--sha256 was given without --from; the catalogue's own files have their hashes")
     if options.repin and not any(_on_first_use(source, options) for source in sources):
@@ -213,7 +215,7 @@ def _from(source: WeightSource, file: Path, call: _Call) -> StoredNetwork:
         return _imported(source, installed, call)
     first = _on_first_use(source, call.options)
     before = pins.pinned(call.name, source.filename) if first else None
-    _fetch(source, file, _wanted(source, before, call.options), call.progress)
+    _fetch(source, file, _wanted(source, before, call.options), progress=call.progress)
     if not first:
         return _imported(source, file, call)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -136,7 +136,7 @@ def _answer(response: http.client.HTTPResponse, offset: int) -> Answer:
     elif response.status != 200:
         raise WebError(f"HTTP {response.status} {response.reason}")
     # A weak ETag (W/"...") does not promise equal bytes: RFC 9110, 8.8.1.
-    return Answer(start, total, etag if etag.startswith('"') else None, response)
+    return Answer(start, total, etag if etag.startswith('"') else None, stream=response)
 
 
 def _no_connection(cause: object) -> WebError:
@@ -164,7 +164,7 @@ class _HttpOnlyRedirect(urllib.request.HTTPRedirectHandler):
                 f"redirected from https to {newurl}, where anyone on the way could exchange the file; "
                 "never followed"
             )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg=msg, headers=headers, newurl=newurl)  # type: ignore[arg-type]
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -155,7 +155,9 @@ class Walk:
             raise PartedError("a convolution's group is not a whole number")
         if self._count(CONVS) < len(CONVS):
             name = CONVS[self._count(CONVS)]
-            step = Conv(name, weight.shape[0], size[0], strides[0], pads[0], group)
+            step = Conv(
+                name, channels=weight.shape[0], kernel=size[0], stride=strides[0], pad=pads[0], group=group
+            )
             self._layer(step, weight, op)
         elif set(pads) == {0} and group == 1:
             # A fully connected layer written as a convolution over the whole map: the same numbers

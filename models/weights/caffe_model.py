@@ -237,7 +237,11 @@ def _blob(wire: Wire, message: memoryview, owner: str) -> CaffeBlob:
                 dims = [size for part in shape for size in wire.integers(part)]
     if legacy or dims is None:  # Caffe, too, prefers the four sizes (blob.cpp, FromProto)
         dims = [legacy.get(number, 0) for number in (1, 2, 3, 4)]
-    array = _numbers(singles, "<f4", wire, owner) if singles else _numbers(doubles, "<f8", wire, owner)
+    array = (
+        _numbers(singles, "<f4", wire, owner=owner)
+        if singles
+        else _numbers(doubles, "<f8", wire, owner=owner)
+    )
     if len(dims) > _MAX_DIMENSIONS or min(dims, default=0) < 0 or math.prod(dims) != array.size:
         raise WeightsError(
             f"{wire.name}: {owner} has a blob of shape ({listed(dims)}) with {array.size} values; "

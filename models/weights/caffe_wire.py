@@ -81,16 +81,16 @@ class Wire:
                 raise self._damaged("a field has the number 0")
             if wire_type == VARINT:
                 value, here = self._varint(message, here)
-                yield Field(number, wire_type, value, message[:0])
+                yield Field(number, wire_type, value, data=message[:0])
             elif wire_type == BYTES:
                 length, here = self._varint(message, here)
                 if length > end - here:
                     raise self._damaged(f"a field claims {length} bytes where {end - here} are left")
-                yield Field(number, wire_type, 0, message[here : here + length])
+                yield Field(number, wire_type, 0, data=message[here : here + length])
                 here += length
             elif wire_type in _WIDTHS:
-                data, here = self._run(message, start, here, _WIDTHS[wire_type])
-                yield Field(number, wire_type, 0, data)
+                data, here = self._run(message, start, here, width=_WIDTHS[wire_type])
+                yield Field(number, wire_type, 0, data=data)
             else:
                 raise self._damaged(f"a field has the wire type {wire_type}")
 

@@ -53,7 +53,7 @@ def fit_architecture(
     closest = max(plans, key=lambda plan: _agreement(arrays, plan))
     if _other_classes(arrays, closest):
         kept, note = _without_scores(arrays)
-        chosen_name, kept, _ = fit_architecture(kept, arch, name, default)
+        chosen_name, kept, _ = fit_architecture(kept, arch, name, default=default)
         return chosen_name, kept, note
     key = list(arrays)[_agreement(arrays, closest)]
     raise WeightsError(

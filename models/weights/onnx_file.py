@@ -171,7 +171,7 @@ class _Constants:
         code, dims, name = _CODES[tensor.data_type], list(tensor.dims), str(self._path)
         n_bytes = claimed_bytes(dims, item_size(code), name)
         if uses_external_data(tensor):
-            raw = read_external(self._path.parent, _entries(tensor), n_bytes, name)
+            raw = read_external(self._path.parent, _entries(tensor), n_bytes, name=name)
         elif tensor.HasField("raw_data"):
             raw = tensor.raw_data
         else:
@@ -207,7 +207,7 @@ def _op(node: NodeProto) -> Op:
         for attribute in node.attribute
         if attribute.type in _PLAIN_ATTRIBUTES
     }
-    return Op(kind, list(map(_text, node.input)), list(map(_text, node.output)), attributes)
+    return Op(kind, list(map(_text, node.input)), list(map(_text, node.output)), attributes=attributes)
 
 
 def _text(value: str | bytes) -> str:

@@ -52,7 +52,7 @@ def set_array_state(array: NDArray[Any], state: object) -> None:
     if dtype.value.hasobject:
         if not isinstance(data, list):
             raise ValueError("an array of objects without its list")
-        _check_claim(shape, 1, len(data), "objects")
+        _check_claim(shape, 1, len(data), what="objects")
     else:
         # Python 2's array data is a str, which the encoding "latin1" keeps byte for byte.
         data = data.encode("latin-1") if isinstance(data, str) else data

@@ -82,7 +82,7 @@ def load_plain(
     budget = bounded.left * _MOST_COPIES + _FREE_BYTES
     names = {**_PLAIN_GLOBALS, **ARRAY_GLOBALS, **(extra or {})}
     try:
-        return _PlainUnpickler(bounded, encoding, names, persistent_load, budget).load()
+        return _PlainUnpickler(bounded, encoding, names, outside=persistent_load, budget=budget).load()
     except RefusedError as exc:
         raise UnsafeFileError(f"{name}: {exc}; refused. {advice}") from exc
     except _DAMAGE as exc:

@@ -76,23 +76,23 @@ def read_weights(path: Path, arch: str | None = None) -> WeightsFile | None:
 
 
 def _torch(path: Path, arch: str | None) -> WeightsFile:
-    return _state_dict("PyTorch state dict", read_torch(path), path, arch)
+    return _state_dict("PyTorch state dict", read_torch(path), path, arch=arch)
 
 
 def _safetensors(path: Path, arch: str | None) -> WeightsFile:
-    return _state_dict("safetensors", read_safetensors(path), path, arch)
+    return _state_dict("safetensors", read_safetensors(path), path, arch=arch)
 
 
 def _state_dict(form: str, arrays: Mapping[str, NDArray[Any]], path: Path, arch: str | None) -> WeightsFile:
     backbone = fit_backbone(unwrapped(arrays), arch, str(path))
     if backbone is not None:
         return WeightsFile(form, *backbone)
-    return _fitted(form, from_state_dict(arrays, str(path)), path, arch)
+    return _fitted(form, from_state_dict(arrays, str(path)), path, arch=arch)
 
 
 def _npy(path: Path, arch: str | None) -> WeightsFile:
     arrays = canonical(read_npy_dict(path), str(path))
-    read = _fitted("NumPy dict", arrays, path, arch, default="alexnet")
+    read = _fitted("NumPy dict", arrays, path, arch=arch, default="alexnet")
     if arch is not None or read.arch != "alexnet":
         return read
     return _noting(read, "taken for BVLC's alexnet; --arch alexnet-tf gives the Udacity lab's graph")
@@ -100,7 +100,7 @@ def _npy(path: Path, arch: str | None) -> WeightsFile:
 
 def _caffe(path: Path, arch: str | None) -> WeightsFile:
     arrays, plan = alexnet_weights(read_caffemodel(path), str(path))
-    read = _fitted("Caffe model", arrays, path, arch or plan)
+    read = _fitted("Caffe model", arrays, path, arch=arch or plan)
     if plan is None or read.arch == plan:
         return read
     return _noting(read, f"the file's layers are {plan}'s, its weights were put into {read.arch}'s")
@@ -117,7 +117,7 @@ def _onnx(path: Path, arch: str | None) -> WeightsFile | None:
     plans = matching_plans(found.steps, found.arrays)
     if arch is None and len(plans) != 1:
         return None
-    read = _fitted("ONNX graph", found.arrays, path, arch or plans[0])
+    read = _fitted("ONNX graph", found.arrays, path, arch=arch or plans[0])
     if read.arch in plans:
         return read
     theirs = f"that of {' or '.join(plans)}" if plans else "none of ours"
@@ -127,8 +127,8 @@ def _onnx(path: Path, arch: str | None) -> WeightsFile | None:
 def _fitted(
     form: str, arrays: CanonicalWeights, path: Path, arch: str | None, default: str | None = None
 ) -> WeightsFile:
-    fitting, kept, note = fit_architecture(arrays, arch, str(path), default)
-    return WeightsFile(form, fitting, kept, note)
+    fitting, kept, note = fit_architecture(arrays, arch, str(path), default=default)
+    return WeightsFile(form, fitting, kept, note=note)
 
 
 def _noting(read: WeightsFile, note: str) -> WeightsFile:

@@ -97,7 +97,7 @@ def _read_archive(archive: zipfile.ZipFile, name: str, file_size: int) -> dict[s
         _state_dict(found, name),
         lambda storage: read(f"data/{storage.key}", storage.n_bytes),
         ">" if big else "<",
-        name,
+        name=name,
     )
 
 
@@ -140,13 +140,13 @@ def _read_legacy(stream: BinaryIO, name: str) -> dict[str, NDArray[Any]]:
         return storage
 
     found = _load(stream, name, note)
-    positions = _legacy_positions(stream, _load(stream, name), storages, order, name)
+    positions = _legacy_positions(stream, _load(stream, name), storages, order=order, name=name)
 
     def read(storage: Storage) -> bytes:
         stream.seek(positions[storage.key])
         return stream.read(storage.n_bytes)
 
-    return load_tensors(_state_dict(found, name), read, order, name)
+    return load_tensors(_state_dict(found, name), read, order, name=name)
 
 
 def _legacy_positions(

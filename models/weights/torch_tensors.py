@@ -109,7 +109,7 @@ def load_tensors(
         storage = tensor.storage
         if storage not in numbers:
             numbers[storage] = decode(read(storage), storage.code, order)
-        arrays[key] = _view(numbers[storage], tensor, key, name)
+        arrays[key] = _view(numbers[storage], tensor, key, name=name)
     return arrays
 
 
@@ -139,7 +139,7 @@ def _tensor(storage: object, offset: object, size: object, stride: object, *_: o
         raise ValueError("a tensor whose strides do not fit its size")
     if not isinstance(offset, int) or not all(map(_is_size, (offset, *size, *stride))):
         raise RefusedError("a tensor with a negative or absurd size")
-    return StorageView(storage, offset, size, stride)
+    return StorageView(storage, offset, size, stride=stride)
 
 
 def _typed_tensor(

@@ -131,7 +131,7 @@ def duplicates_csv(named: NamedDuplicates, out: Destination) -> Path:
         for row in (pair.first, pair.second):
             pair_of.setdefault(row, pair)
     suggested = named.suggested
-    lines = [_cells(named, row, pair, suggested.get(row, "")) for row, pair in pair_of.items()]
+    lines = [_cells(named, row, pair, suggested=suggested.get(row, "")) for row, pair in pair_of.items()]
     listed = {named.cache.paths[row] for row in pair_of}
     before = corrected_lines(named.cache.corrected, listed, len(DUPLICATE_COLUMNS))
     return write_table([DUPLICATE_COLUMNS, *lines, *before], out)

@@ -193,7 +193,7 @@ def choice_report(choice: NetworkChoice) -> str:
         *_unread(choice.failures),
         *choice.notes,
         f"trained on {choice.n_train} and tested on the same {counted(len(choice.paths), 'image')}:",
-        fitted_table(_NETWORK_COLUMNS, rows, _WIDTH, _LEAST),
+        fitted_table(_NETWORK_COLUMNS, rows, _WIDTH, least=_LEAST),
     ]
     if any(result.speed is not None and result.speed.measured_by == "bench" for result in choice.results):
         lines.append("*: by `models bench`, from pixels to features; the others from file to row")

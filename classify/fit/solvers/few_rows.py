@@ -43,7 +43,8 @@ def fit_few_rows(
     n_classes = class_weight.shape[1]
     # Of two classes each is the other's rest, and one head is the other's opposite.
     solved_for = np.arange(n_classes) if n_classes > 2 else np.array([1])
-    hinge = SquaredHinge.one_vs_rest(y, np.ones((len(y), 1), np.bool_), class_weight, solved_for, C)
+    inside = np.ones((len(y), 1), np.bool_)
+    hinge = SquaredHinge.one_vs_rest(y, inside, class_weight, problems=solved_for, C=C)
     rows = X.astype(np.float64)
     b = np.zeros((len(solved_for), len(y)))
     converged, most_steps = True, 0
@@ -52,10 +53,12 @@ def fit_few_rows(
         kernel = (rows @ rows.T + 1)[None]
         for k in range(len(solved_for)):
             signs, costs = (part[:, k, 0].astype(np.float64)[None] for part in (hinge.signs, hinge.weights))
-            b[k], solved, steps = solve(kernel, np.zeros(1, np.intp), signs, costs, b[k : k + 1])
+            b[k], solved, steps = solve(kernel, np.zeros(1, np.intp), signs, costs=costs, start=b[k : k + 1])
             converged &= bool(solved.all())
             most_steps = max(most_steps, steps)
         coef, intercept = b @ rows, b.sum(axis=1)
     if n_classes == 2:
         coef, intercept = np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
-    return Fitted(coef, intercept, converged, Solver("Newton on inner products", TOLERANCE, most_steps))
+    return Fitted(
+        coef, intercept, converged, solver=Solver("Newton on inner products", TOLERANCE, most_steps)
+    )

@@ -148,7 +148,7 @@ class HeadFitter:
         if len(coef) == 1:
             coef, intercept = np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
         solver = Solver(name, TOLERANCE, int(np.max(self._estimator.n_iter_)))
-        return Fitted(coef.astype(np.float64), intercept.astype(np.float64), converged, solver)
+        return Fitted(coef.astype(np.float64), intercept.astype(np.float64), converged, solver=solver)
 
     def _try(self, X: NDArray[Any], y: NDArray[np.intp], C: float) -> bool:
         from sklearn.exceptions import ConvergenceWarning

@@ -71,9 +71,9 @@ def solve(
             break
         going = ~short
         live, b, values, s, c = live[going], b[going], values[going], s[going], c[going]
-        step = _newton_point(kernel, which[live], values, s, c) - b
+        step = _newton_point(kernel, which[live], values, signs=s, costs=c) - b
         along = _times(kernel, which[live], step)
-        length = _search(b, values, step, along, s, c)[:, None]
+        length = _search(b, values, step, along=along, signs=s, costs=c)[:, None]
         b, values = b + length * step, values + length * along
     return found, solved, steps
 

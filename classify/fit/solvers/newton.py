@@ -110,7 +110,7 @@ def minimise(
     at, part, rows = start, loss, design
     for step in range(_STEPS):
         D, known = part.at(at.Z)
-        gradient = _gradient(rows, part, _Vector(at.w, at.b), D)
+        gradient = _gradient(rows, part, _Vector(at.w, at.b), D=D)
         ratio = np.sqrt(gradient.dot(gradient)) / np.maximum(scale[live], _TINY)
         solved[live] = ratio <= tolerance[live]
         going = np.flatnonzero(~(solved | stuck)[live])
@@ -123,7 +123,7 @@ def minimise(
             known, gradient, ratio = known[:, going], gradient.only(going), ratio[going]
         # The nearer the optimum, the more a Newton step is worth (Eisenstat & Walker 1996).
         forcing = np.minimum(0.25, np.sqrt(ratio))
-        stuck[live] = ~_search(part, at, _direction(rows, part, known, gradient, forcing))
+        stuck[live] = ~_search(part, at, _direction(rows, part, known, gradient=gradient, forcing=forcing))
     start.put(live, at)
     return solved, _STEPS
 
@@ -132,7 +132,7 @@ def gradient_at_zero(design: Design, loss: Loss, n_problems: int, width: int) ->
     """Length of each problem's gradient where all weights are zero, by which tolerances are measured."""
     zero = Weights.zeros(design, n_problems, width)
     D, _ = loss.at(zero.Z)
-    gradient = _gradient(design, loss, _Vector(zero.w, zero.b), D)
+    gradient = _gradient(design, loss, _Vector(zero.w, zero.b), D=D)
     return np.sqrt(gradient.dot(gradient))
 
 
@@ -166,7 +166,7 @@ def _direction(
     goal = square * forcing**2
     for _ in range(_INNER_STEPS):
         U = rows.scores(towards.w, towards.b)
-        product = _gradient(rows, part, towards, part.curve(known, U))
+        product = _gradient(rows, part, towards, D=part.curve(known, U))
         bend = towards.dot(product)
         # The penalty alone bends by the square of the direction; less is rounding, and the end of precision.
         sound = bend >= 0.5 * towards.dot(towards) if part.penalises_intercept else bend > 0

@@ -200,16 +200,16 @@ class Pairs:
         signs = np.where(np.arange(len(rows)) < len(self.rows[i]), -1, 1).astype(np.float32)[:, None, None]
         costs = np.concatenate([self._weights(i, j), self._weights(j, i)]).astype(np.float32)[:, :, None]
         signs = np.broadcast_to(signs, costs.shape)
-        scale = C * gradient_at_zero(only, SquaredHinge(signs, costs), self.n_choices, 1)
+        scale = C * gradient_at_zero(only, SquaredHinge(signs, costs), self.n_choices, width=1)
         known = self.large.get(k)
         at = Weights.zeros(only, self.n_choices, 1) if known is None else known
         at.Z = only.scores(at.w, at.b)
         pair = self._counts[[i, j]]
         tolerance = self._tolerance * pair.min(axis=0) / pair.sum(axis=0)
         loss = SquaredHinge(signs, np.float32(C) * costs)
-        solved, steps = minimise(only, loss, at, scale, tolerance)
+        solved, steps = minimise(only, loss, at, scale=scale, tolerance=tolerance)
         if not solved.all():
-            solved, more = minimise(only, loss, at, scale, tolerance)
+            solved, more = minimise(only, loss, at, scale=scale, tolerance=tolerance)
             steps += more
         self.large[k] = Weights(at.w, at.b, np.empty((0, self.n_choices, 1), np.float32))
         return solved, steps
@@ -228,7 +228,9 @@ class Pairs:
         """Inner products of the rows of two classes, as a choice sees them."""
         if self.gram is not None:
             return self.gram[choice][np.ix_(self.rows[a], self.rows[b])]
-        products: NDArray[Any] = self._normalised(self.rows[a], choice) @ self._normalised(self.rows[b], choice).T
+        products: NDArray[Any] = (
+            self._normalised(self.rows[a], choice) @ self._normalised(self.rows[b], choice).T
+        )
         return products
 
     def _normalised(self, rows: NDArray[np.intp] | slice, choice: int) -> NDArray[Any]:
@@ -282,4 +284,4 @@ def fit_pairs(
         intercept[numbers] += held[:, others].sum(axis=0)
     for k, known in pairs.large.items():
         coef[k], intercept[k] = known.w[:, 0, 0], known.b[0, 0, 0]
-    return Fitted(coef, intercept, pairs.converged, pairs.solver, one_vs_one=True)
+    return Fitted(coef, intercept, pairs.converged, solver=pairs.solver, one_vs_one=True)

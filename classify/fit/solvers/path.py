@@ -62,7 +62,7 @@ class Path:
         self._blocks = [np.arange(s, min(s + step, n_problems)) for s in range(0, n_problems, step)]
         self._designs = [design.only(self._choice(block)) for block in self._blocks]
         self._scale = [
-            gradient_at_zero(part, self._loss(block, 1.0), len(block), self._width)
+            gradient_at_zero(part, self._loss(block, 1.0), len(block), width=self._width)
             for part, block in zip(self._designs, self._blocks, strict=True)
         ]
         self._tolerances = self._each_tolerance(tolerance)
@@ -74,11 +74,13 @@ class Path:
         unsolved, self._steps = np.zeros(self._inside.shape[1], np.bool_), 0
         for block, design, scale in zip(self._blocks, self._designs, self._scale, strict=True):
             part = self.weights.only(block)
-            solved, steps = minimise(design, self._loss(block, C), part, scale * C, self._tolerances[block])
+            solved, steps = minimise(
+                design, self._loss(block, C), part, scale=scale * C, tolerance=self._tolerances[block]
+            )
             if not solved.all():
                 # Those that ran out of steps go on; those at the end of float32's precision stop at once.
                 solved, more = minimise(
-                    design, self._loss(block, C), part, scale * C, self._tolerances[block]
+                    design, self._loss(block, C), part, scale=scale * C, tolerance=self._tolerances[block]
                 )
                 steps += more
             unsolved[self._choice(block)[~solved]] = True
@@ -103,7 +105,7 @@ class Path:
         unit = 2.0 if self._halves else 1.0
         w = self.weights.w.reshape(shape[1], -1, self.n_classes).mean(axis=1, dtype=np.float64).T
         b = self.weights.b.reshape(-1, self.n_classes).mean(axis=0, dtype=np.float64)
-        return Fitted(unit * w, unit * b, self.converged, self.solver)
+        return Fitted(unit * w, unit * b, self.converged, solver=self.solver)
 
     @property
     def solver(self) -> Solver:
@@ -132,7 +134,7 @@ class Path:
             of_row = self._class_weight[choice].T[self._y]
             weights = ((C / 2 if self._halves else C) * of_row * inside).astype(np.float32)
             return CrossEntropy(targets[:, None, :], weights[:, :, None])
-        return SquaredHinge.one_vs_rest(self._y, inside, self._class_weight, block, C)
+        return SquaredHinge.one_vs_rest(self._y, inside, self._class_weight, problems=block, C=C)
 
     def _each_tolerance(self, tolerance: float) -> NDArray[np.float64]:
         if self.head == "softmax":

@@ -172,7 +172,13 @@ class SgdFitter:
         fitted_classes = range(1, 2) if n_classes == 2 else range(n_classes)
         heads = [
             [
-                Sgd(self.head, C, int(inside[:, i].sum()), w[c], w[1 - c] if n_classes == 2 else 1.0)
+                Sgd(
+                    self.head,
+                    C,
+                    int(inside[:, i].sum()),
+                    weight=w[c],
+                    rest=w[1 - c] if n_classes == 2 else 1.0,
+                )
                 for c in fitted_classes
             ]
             for i, w in enumerate(class_weight)
@@ -181,11 +187,11 @@ class SgdFitter:
         rng = np.random.default_rng(self.seed)
         self.progress.start(epochs * len(rows), f"fitting {self.head} in parts")
         for _ in range(epochs):
-            for which, X in shuffled(source, rows, self.held, rng):
+            for which, X in shuffled(source, rows, self.held, rng=rng):
                 for i in range(n_choices):
                     chosen = inside[which, i]
                     if chosen.any():
-                        _learn(heads[i], fitted_classes, X if chosen.all() else X[chosen], y[which[chosen]])
+                        _learn(heads[i], fitted_classes, X if chosen.all() else X[chosen], y=y[which[chosen]])
                 self.progress.advance(len(X))
         self.progress.finish()
         return [_fitted(each, self.head, epochs) for each in heads]
@@ -198,7 +204,7 @@ def _learn(heads: list[Sgd], classes: range, X: NDArray[np.float32], y: NDArray[
         for one, c in zip(heads[part], classes[part], strict=True):
             one.learn(X, y == c)
 
-    each_part(work, len(heads), float(X.size) * len(heads), 1)
+    each_part(work, len(heads), float(X.size) * len(heads), step=1)
 
 
 def _fitted(heads: list[Sgd], head: Head, epochs: int) -> Fitted:
@@ -208,4 +214,4 @@ def _fitted(heads: list[Sgd], head: Head, epochs: int) -> Fitted:
         coef, intercept = np.concatenate([-coef, coef]), np.concatenate([-intercept, intercept])
     finite = bool(np.isfinite(coef).all() and np.isfinite(intercept).all())
     solver = Solver(f"SGD, {_LOSS[head]} (SGDClassifier, out of core)", None, epochs)
-    return Fitted(coef, intercept, finite, solver)
+    return Fitted(coef, intercept, finite, solver=solver)

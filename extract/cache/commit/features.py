@@ -53,7 +53,7 @@ def write_features(column: RowColumn, rows: LayerRows, sources: Sources, progres
         for number in distinct(source):
             at = np.flatnonzero(source == number)
             file = sources[number]
-            if file[name].dtype != column.dtype or not _moved(file, name, row[at], at, piece):
+            if file[name].dtype != column.dtype or not _moved(file, name, row[at], at=at, piece=piece):
                 taken = rounded(file.take(name, row[at]), column.dtype, rows.layer)
                 piece.put(at, taken)
         column.append(piece)
@@ -75,7 +75,7 @@ def _moved(file: SealedReader, name: str, rows: Ints, at: Ints, piece: Piece) ->
     runs = len(piece.run_starts(at, rows, places))
     if len(rows) * piece.row_bytes < runs * _LEAST_RUN_BYTES:
         return False
-    piece.move(at, rows, places, file.raw)
+    piece.move(at, rows, places, raw=file.raw)
     piece.checksums[at] = checksums
     return True
 

@@ -193,7 +193,7 @@ def read_failures(file: SealedReader) -> list[Failure]:
     """The failures of an open cache or segment."""
     columns = [_whole(file, f"failures/{name}").tolist() for name in ("path", "reason", "size", "mtime_ns")]
     return [
-        Failure(path.decode(), reason.decode(), size, mtime)
+        Failure(path.decode(), reason.decode(), size, mtime_ns=mtime)
         for path, reason, size, mtime in zip(*columns, strict=True)
     ]
 
@@ -246,7 +246,10 @@ class RowIndex(Mapping[str, KnownRow]):
         if i < 0:
             raise KeyError(path)
         return KnownRow(
-            self.size.item(i), self.mtime_ns.item(i), self.sha256[i].tobytes().hex(), self._layers_of(i)
+            self.size.item(i),
+            self.mtime_ns.item(i),
+            self.sha256[i].tobytes().hex(),
+            layers=self._layers_of(i),
         )
 
     def find(self, path: str) -> int:

@@ -39,7 +39,7 @@ def join(files: Sequence[Entries]) -> RowIndex:
     for position, group in _doubles(order, starts):
         kept = group[0]
         for later in group[1:]:
-            kept = _kept(made_from, places, kept, later)
+            kept = _kept(made_from, places, kept, later=later)
             newest[kept] = newest[later]
         chosen[position] = kept
 
@@ -50,7 +50,7 @@ def join(files: Sequence[Entries]) -> RowIndex:
         chosen, distinct = chosen[staying], distinct.taken(staying)
     if distinct is not paths:
         made_from, places = made_from.taken(chosen), places.taken(chosen)
-    return RowIndex(distinct, made_from, layers, places, failures)
+    return RowIndex(distinct, made_from, layers, places=places, failures=failures)
 
 
 def _kept(made_from: MadeFrom, places: Places, earlier: int, later: int) -> int:

@@ -43,14 +43,14 @@ def locate(
         not its own.
     """
     at = index.find_all(record.path for record in records)
-    _check(index, at, records, moved)
+    _check(index, at, records, moved=moved)
     places = _places(index, at, layers)
     if moved:
         stays = np.array([record.path not in moved for record in records])
         before = np.array([known.find(moved.get(record.path, "")) for record in records], np.int64)
         old = _places(known, before, layers)
         # Layers that are lacking under the old name may have been made under the new one.
-        own = stays | ((old.source < 0) & _same_content(index, at, known, before))
+        own = stays | ((old.source < 0) & _same_content(index, at, known, before=before))
         places = Places(np.where(own, places.source, old.source), np.where(own, places.row, old.row))
     lacking = np.flatnonzero((places.source < 0).any(axis=0))
     if len(lacking):

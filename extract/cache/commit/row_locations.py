@@ -64,7 +64,7 @@ class RowLocations:
             number_column("size", self.records, "size"),
             number_column("mtime_ns", self.records, "mtime_ns"),
             # All layers of a row were made from the same content.
-            copied_digests("sha256", sources, self.source[0], self.row[0]),
+            copied_digests("sha256", sources, self.source[0], row=self.row[0]),
         ]
 
     def is_all_of(self, number: int, n_rows: int) -> bool:

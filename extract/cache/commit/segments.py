@@ -116,7 +116,7 @@ def write_segment(folder: Path, name: str, header: SegmentHeader, block: Rows) -
                         f"of {identity.dims[layer]} numbers each"
                     )
                 about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
-                file.add_rows(features_name(layer), rows.shape, "<f4", about).append_rows(rows)
+                file.add_rows(features_name(layer), rows.shape, "<f4", attributes=about).append_rows(rows)
             write_columns(file, columns)
             write_thumbnails(file, block.thumbnails)
             write_columns(file, failure_columns(block.failures))
@@ -139,7 +139,7 @@ def open_segment(path: Path) -> SealedReader:
     CacheError, CacheCorruptError
         As `SealedReader`.
     """
-    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
+    return SealedReader(path, KIND, FORMAT, version=FORMAT_VERSION)
 
 
 @dataclass(frozen=True, slots=True)

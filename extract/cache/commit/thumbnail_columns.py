@@ -56,7 +56,7 @@ def copy_thumbnails(file: SealedWriter, locations: RowLocations, sources: Source
         if any(name in thumbnail_names(each) for each in files):
             width = numbers.stop - numbers.start
             column = file.add(name, (len(locations.records), width), np.uint8)
-            for part in _gathered(name, width, locations, sources):
+            for part in _gathered(name, width, locations, sources=sources):
                 column.append(part)
 
 

@@ -205,9 +205,9 @@ def write_cache(
     with SealedWriter(path, header.to_attributes()) as file:
         for i, layer in enumerate(identity.layers):
             about = {"layer": layer, "fingerprint": identity.fingerprints[layer]}
-            column = file.add_rows(features_name(layer), (n, identity.dims[layer]), dtype, about)
+            column = file.add_rows(features_name(layer), (n, identity.dims[layer]), dtype, attributes=about)
             layer_rows = LayerRows(layer, locations.source[i], locations.row[i])
-            write_features(column, layer_rows, sources, progress)
+            write_features(column, layer_rows, sources, progress=progress)
         write_columns(file, locations.columns(sources))
         copy_thumbnails(file, locations, sources)
         write_columns(file, failure_columns(failures))

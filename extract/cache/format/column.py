@@ -54,7 +54,7 @@ class Column:
         if self._written != self._shape[0]:
             raise ValueError(f"{self._name}: {self._written} rows were written, {self._shape[0]} announced")
         crcs = np.concatenate([np.empty(0, "<u4"), *self._crcs])
-        return Sealed(self._shape, self._dtype, self._block, self._attributes, crcs)
+        return Sealed(self._shape, self._dtype, self._block, attributes=self._attributes, crcs=crcs)
 
     def _write(self, rows: NDArray[Any]) -> None:
         self._crcs.append(block_crcs(rows, self._block))

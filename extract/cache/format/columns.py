@@ -71,7 +71,7 @@ def text_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
         encoded = {text: (text or "").encode() for text in set(held)}
         return np.array([*map(encoded.__getitem__, held)], dtype)
 
-    return ColumnData(name, dtype, len(records), max(1, min(_STEP, _STEP_BYTES // width)), part)
+    return ColumnData(name, dtype, len(records), step=max(1, min(_STEP, _STEP_BYTES // width)), part=part)
 
 
 def number_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
@@ -81,7 +81,7 @@ def number_column(name: str, records: Sequence[Any], field: str) -> ColumnData:
     def part(some: slice) -> NDArray[Any]:
         return np.array([get(record) for record in records[some]], dtype)
 
-    return ColumnData(name, dtype, len(records), _STEP, part)
+    return ColumnData(name, dtype, len(records), step=_STEP, part=part)
 
 
 def digest_column(name: str, digests: NDArray[np.uint8]) -> ColumnData:
@@ -90,7 +90,7 @@ def digest_column(name: str, digests: NDArray[np.uint8]) -> ColumnData:
     def part(some: slice) -> NDArray[Any]:
         return np.frombuffer(digests[some].tobytes().hex().encode(), _HEX)
 
-    return ColumnData(name, _HEX, len(digests), _STEP, part, deflate=False)
+    return ColumnData(name, _HEX, len(digests), step=_STEP, part=part, deflate=False)
 
 
 def copied_digests(name: str, sources: Sources, source: NDArray[np.int32], row: Ints) -> ColumnData:
@@ -99,7 +99,7 @@ def copied_digests(name: str, sources: Sources, source: NDArray[np.int32], row: 
     def part(some: slice) -> NDArray[Any]:
         return sources.take(name, source[some], row[some])
 
-    return ColumnData(name, _HEX, len(row), _STEP, part, deflate=False)
+    return ColumnData(name, _HEX, len(row), step=_STEP, part=part, deflate=False)
 
 
 def failure_columns(failures: Sequence[Failure]) -> list[ColumnData]:

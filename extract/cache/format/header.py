@@ -72,7 +72,7 @@ def open_cache(path: Path) -> SealedReader:
     CacheError, CacheCorruptError
         As `SealedReader`.
     """
-    return SealedReader(path, KIND, FORMAT, FORMAT_VERSION)
+    return SealedReader(path, KIND, FORMAT, version=FORMAT_VERSION)
 
 
 def features_name(layer: str) -> str:

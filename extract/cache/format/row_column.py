@@ -171,4 +171,4 @@ class RowColumn:
         if self._written != self._shape[0]:
             raise ValueError(f"{self._name}: {self._written} rows were written, {self._shape[0]} announced")
         crcs = np.concatenate([np.empty(0, "<u4"), *self._crcs])
-        return Sealed(self._shape, self.dtype, self._block, self._attributes, crcs)
+        return Sealed(self._shape, self.dtype, self._block, attributes=self._attributes, crcs=crcs)

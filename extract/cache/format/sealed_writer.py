@@ -73,7 +73,14 @@ class SealedWriter:
         attributes : mapping or None
             Of `checksums.DATASET_ATTRIBUTES`.
         """
-        column = Column(self._file, name, shape, np.dtype(dtype), dict(attributes or {}), deflate)
+        column = Column(
+            self._file,
+            name=name,
+            shape=shape,
+            dtype=np.dtype(dtype),
+            attributes=dict(attributes or {}),
+            deflate=deflate,
+        )
         self._columns[name] = column
         return column
 
@@ -92,7 +99,9 @@ class SealedWriter:
             Of `checksums.DATASET_ATTRIBUTES`.
         """
         sums = self.add(checksums_of_rows(name), (shape[0], WIDTH), "<u4")
-        column = RowColumn(self._file, name, shape, np.dtype(dtype), attributes, sums)
+        column = RowColumn(
+            self._file, name=name, shape=shape, dtype=np.dtype(dtype), attributes=attributes, checksums=sums
+        )
         self._columns[name] = column
         return column
 

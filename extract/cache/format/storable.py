@@ -51,7 +51,9 @@ def storable(listing: Listing) -> Listing:
     failures = list(map(storable_failure, listing.failures))
     if not wrong and failures == list(listing.failures):
         return listing
-    failures += [storable_failure(Failure(ref.path, _reason(ref), ref.size, UNSEEN)) for ref in wrong]
+    failures += [
+        storable_failure(Failure(ref.path, _reason(ref), ref.size, mtime_ns=UNSEEN)) for ref in wrong
+    ]
     left_out = set(map(id, wrong))
     images = [ref for ref in images if id(ref) not in left_out]
     return dataclasses.replace(listing, images=images, failures=sorted(failures, key=lambda one: one.path))
@@ -68,7 +70,7 @@ def storable_failure(failure: Failure) -> Failure:
     if _why_not(reason, LONGEST_REASON):
         reason = _escaped(reason[:LONGEST_REASON])
     size, mtime_ns = (min(max(number, _LEAST), _MOST) for number in (failure.size, failure.mtime_ns))
-    found = Failure(path, reason, size, mtime_ns)
+    found = Failure(path, reason, size, mtime_ns=mtime_ns)
     return failure if found == failure else found
 
 

@@ -177,11 +177,12 @@ class Target:
         rest = span
         if (span.offset - to) % _CLONED == 0:
             # Up to where blocks of both files begin.
-            self._copy_plainly(span.raw, span.offset, to, size := min(span.size, -span.offset % _CLONED))
+            size = min(span.size, -span.offset % _CLONED)
+            self._copy_plainly(span.raw, span.offset, to, size=size)
             rest = Span(span.raw, span.offset + size, span.size - size)
             to += size
         done = self._copy_by_kernel(rest, to)
-        self._copy_plainly(rest.raw, rest.offset + done, to + done, rest.size - done)
+        self._copy_plainly(rest.raw, rest.offset + done, to + done, size=rest.size - done)
 
     def _copy_by_kernel(self, span: Span, to: int) -> int:
         """Copy as much as the kernel does of itself; how much it was."""

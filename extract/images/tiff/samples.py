@@ -59,7 +59,9 @@ def read_samples(data: bytes, layout: TiffLayout, decompress: Decompress) -> NDA
     row_bytes = _row_bytes(layout)
     batch = max(1, _AT_ONCE // (row_bytes * _rows(layout, 0)))
     while wanted := list(islice(numbers, batch)):
-        for number, rows in zip(wanted, _read(data, layout, wanted, row_bytes, decompress), strict=True):
+        for number, rows in zip(
+            wanted, _read(data, layout, wanted, row_bytes=row_bytes, decompress=decompress), strict=True
+        ):
             plane, place = divmod(number, down * across)
             top, left = place // across * layout.segment_height, place % across * layout.segment_width
             target = picture[top : top + layout.segment_height, left : left + layout.segment_width]
@@ -99,16 +101,18 @@ def _read(
     heights = [_rows(layout, number) for number in numbers]
     if layout.compression == UNCOMPRESSED:
         for number, height in zip(numbers, heights, strict=True):
-            piece = _piece(data, layout, number, height * row_bytes)
+            piece = _piece(data, layout, number, size=height * row_bytes)
             yield np.frombuffer(piece, np.uint8).reshape(height, row_bytes)
         return
     # Only the last strip of a plane may be lower than its neighbours, and no strip follows it in one picture.
     start = 0
     for end in range(1, len(numbers) + 1):
         if end == len(numbers) or heights[end - 1] != heights[start] or heights[end] > heights[end - 1]:
-            pieces = [_piece(data, layout, number, layout.counts[number]) for number in numbers[start:end]]
+            pieces = [
+                _piece(data, layout, number, size=layout.counts[number]) for number in numbers[start:end]
+            ]
             yield from np.split(
-                decompress(_grey_tiff(pieces, heights[start:end], row_bytes, layout.compression)),
+                decompress(_grey_tiff(pieces, heights[start:end], row_bytes, compression=layout.compression)),
                 np.cumsum(heights[start : end - 1]),
             )
             start = end

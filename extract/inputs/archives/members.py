@@ -84,7 +84,7 @@ class Members:
         check_members(self.name, self._count)
         unsafe = _why_unsafe(name)
         if unsafe is not None:
-            self._fail(escape(name) or "(no name)", f"refused: {unsafe}", size, mtime_ns)
+            self._fail(escape(name) or "(no name)", f"refused: {unsafe}", size, mtime_ns=mtime_ns)
             return
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if kind == "folder" or not parts:
@@ -98,7 +98,7 @@ class Members:
             path = escape("/".join(parts))
             reason = trouble or _why_not(kind, size)
             if reason is not None:
-                self._fail(path, reason, size, mtime_ns)
+                self._fail(path, reason, size, mtime_ns=mtime_ns)
                 return
             self._forget(path)
             self._images[path] = (size, mtime_ns, locator)
@@ -144,13 +144,24 @@ class Members:
             else:
                 label = labels[path]
             size, mtime_ns, locator = self._images[path]
-            images.append(ImageRef(path, label, None, None, size, mtime_ns, origin, locator))
+            images.append(
+                ImageRef(
+                    path,
+                    label=label,
+                    group=None,
+                    split=None,
+                    size=size,
+                    mtime_ns=mtime_ns,
+                    origin=origin,
+                    locator=locator,
+                )
+            )
         failures = [self._failures[path] for path in sorted(self._failures)]
-        return Listing(images, failures, dict(self._ignored), (origin.name,))
+        return Listing(images, failures, dict(self._ignored), roots=(origin.name,))
 
     def _fail(self, path: str, reason: str, size: int, mtime_ns: int) -> None:
         self._forget(path)
-        self._failures[path] = Failure(path, reason, size, mtime_ns)
+        self._failures[path] = Failure(path, reason, size, mtime_ns=mtime_ns)
 
     def _forget(self, path: str) -> None:
         """As when unpacking, the last member of a name is the one that counts."""

@@ -113,7 +113,14 @@ def list_tar(path: Path, name: str, notify: Notify) -> Listing:
             for member in _walk(counted, stored if kind is None else None, notify):
                 inside = member.name
                 trouble = _SPARSE if member.issparse() else None
-                members.add(inside, _kind(member), member.size, mtime_ns, member.offset_data, trouble)
+                members.add(
+                    inside,
+                    _kind(member),
+                    member.size,
+                    mtime_ns=mtime_ns,
+                    locator=member.offset_data,
+                    trouble=trouble,
+                )
                 if member.isreg() and members.may_hold_label(inside, member.size):
                     label = label_of(inside, counted.read(member.size))
                     members.add_label(inside, _known(label))
@@ -135,7 +142,7 @@ def _known(label: str | None) -> Callable[[], str | None]:
 def _reader(path: Path, kind: str, listing: Listing) -> ForwardReader:
     pieces = sorted((int(ref.locator), ref.size) for ref in listing.images)
     offsets, sizes = (array("q", (piece[i] for piece in pieces)) for i in range(2))
-    return ForwardReader(path, kind, offsets, sizes)
+    return ForwardReader(path, kind, offsets, sizes=sizes)
 
 
 class _Counted:

@@ -167,7 +167,14 @@ def list_zip(path: Path, name: str, notify: Notify) -> Listing:
         trouble = _trouble(info, bytes_in_file)
         # What claims 2**63 bytes or more has no place among the numbers.
         index = -1 if trouble else origin.add(info)
-        members.add(inside, _kind(info), info.file_size, _mtime_ns(info), index, trouble)
+        members.add(
+            inside,
+            _kind(info),
+            info.file_size,
+            mtime_ns=_mtime_ns(info),
+            locator=index,
+            trouble=trouble,
+        )
         if trouble is None and members.may_hold_label(inside, info.file_size):
             members.add_label(inside, partial(_label, origin, inside, index, info.file_size))
     return members.listing(origin, notify)

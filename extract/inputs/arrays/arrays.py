@@ -86,7 +86,7 @@ def list_arrays(path: Path, typed: str, notify: Notify) -> ListedSource:
         arrays = _pickled(path, typed) if suffix in PICKLE_SUFFIXES else _npz(path, typed)
         names = _class_names(path, typed, notify) if suffix in PICKLE_SUFFIXES else None
         found = find_parts({key: array.shape for key, array in arrays.items()}, typed)
-        parts = [_stacked(arrays, part, typed, names) for part in found]
+        parts = [_stacked(arrays, part, typed, names=names) for part in found]
         notify(f"{typed}: {', '.join(map(_taken, found, parts))}")
     return stack_source(path, typed, parts)
 
@@ -107,14 +107,17 @@ def _stacked(
 ) -> Stacked:
     array = arrays[part.images]
     shape = None if part.labels is None else arrays[part.labels].shape
-    axes = layout(array.shape, array.dtype, f"{typed}: {part.images}", shape)
+    axes = layout(array.shape, array.dtype, f"{typed}: {part.images}", labels=shape)
     labels = None
     if part.labels is not None:
         labels = label_texts(arrays[part.labels], axes.count, f"{typed}: {part.labels}")
         if names is not None:
             labels = [names.get(label, label) for label in labels]
     return Stacked(
-        MemoryStack(array, axes), labels, part.split, escape(part.images) if part.split is not None else ""
+        MemoryStack(array, axes),
+        labels,
+        part.split,
+        folder=escape(part.images) if part.split is not None else "",
     )
 
 
@@ -130,10 +133,10 @@ def _npy(path: Path, typed: str) -> Stacked:
         raise SourceError(_objects(typed, exc) or f"{typed}: a damaged .npy file ({exc})") from exc
     axes = layout(mapped.shape, mapped.dtype, typed)
     if not mapped.flags.c_contiguous:
-        return Stacked(MemoryStack(np.array(mapped), axes), None, None, "")
+        return Stacked(MemoryStack(np.array(mapped), axes), None, None, folder="")
     start = int(mapped.offset)
     each = mapped.shape if axes.axis is None else mapped.shape[1:]
-    return Stacked(FileStack(path, start, each, axes), None, None, "")
+    return Stacked(FileStack(path, start, each, layout=axes), None, None, folder="")
 
 
 def _npz(path: Path, typed: str) -> dict[str, NDArray[Any]]:

@@ -115,7 +115,7 @@ def list_hdf5(path: Path, typed: str, notify: Notify) -> ListedSource:
                     "give the images, or give this file to fit, classify or evaluate"
                 )
             found = find_parts(_datasets(file), typed)
-            parts = [_stacked(file, part, start == _MATLAB_73, typed, notify) for part in found]
+            parts = [_stacked(file, part, start == _MATLAB_73, typed=typed, notify=notify) for part in found]
     except BaseException:
         file.close()
         raise
@@ -206,7 +206,7 @@ def _stacked(file: Any, part: Part, is_matlab: bool, typed: str, notify: Notify)
     shape = None if labels is None else labels.shape
     if shape is not None and is_matlab and 1 in shape:
         shape = (math.prod(shape),)  # MATLAB has no vectors of one axis
-    axes = _axes(data.shape, data.dtype, is_matlab, shape, f"{typed}: {part.images}")
+    axes = _axes(data.shape, data.dtype, is_matlab, labels=shape, name=f"{typed}: {part.images}")
     how = f", stored {data.shape} by MATLAB" if is_matlab else ""
     if not is_matlab and axes.turn == (1, 2, 0):
         number = "" if axes.axis is None else "N, "
@@ -216,7 +216,7 @@ def _stacked(file: Any, part: Part, is_matlab: bool, typed: str, notify: Notify)
     texts = None if labels is None else label_texts(labels, axes.count, f"{typed}: {part.labels}")
     folder = escape(part.images) if part.split is not None else ""
     stack: Stack = MemoryStack(data[()], axes) if axes.axis is None else _HdfStack(data, axes)
-    return Stacked(stack, texts, part.split, folder)
+    return Stacked(stack, texts, part.split, folder=folder)
 
 
 def _checked(data: Any, name: str) -> Any:
@@ -239,10 +239,10 @@ def _axes(
     shape: tuple[int, ...], dtype: np.dtype[Any], is_matlab: bool, labels: tuple[int, ...] | None, name: str
 ) -> ArrayLayout:
     if dtype != np.uint8 or 0 in shape:
-        return layout(shape, dtype, name, labels)
+        return layout(shape, dtype, name, labels=labels)
     whole = math.prod(shape)
     reversed_axes = [
-        ArrayLayout(shape[axis], axis, turn, whole // shape[axis])
+        ArrayLayout(shape[axis], axis, turn, bytes_each=whole // shape[axis])
         for axis, turn, fits in (
             (0, (2, 1, 0), len(shape) == 4 and shape[1] in _CHANNELS),
             (3, (2, 1, 0), len(shape) == 4 and shape[0] in _CHANNELS),
@@ -253,24 +253,26 @@ def _axes(
     ]
     counts = set() if labels is None else counts_of(labels)
     if is_matlab and len(shape) == 2 and (labels is None or 1 in counts):
-        return ArrayLayout(1, None, (1, 0), whole)
+        return ArrayLayout(1, None, (1, 0), bytes_each=whole)
     if is_matlab and len(shape) == 3 and shape[0] in PLANES:
         n = shape[0]
         # Of several pictures in colour only three planes are read.
         colours = "permute(x(:, :, 1:3), [4 1 2 3])" if n > 3 else "permute(x, [4 1 2 3])"
         one = AxesReading(
-            ArrayLayout(1, None, (2, 1, 0), whole), f"one picture H x W x {n} of {PLANES[n]}", colours
+            ArrayLayout(1, None, (2, 1, 0), bytes_each=whole),
+            f"one picture H x W x {n} of {PLANES[n]}",
+            colours,
         )
         grey = AxesReading(
             reversed_axes[0], f"{n} grey pictures", f"reshape(x, size(x, 1), size(x, 2), 1, {n})"
         )
         if labels is None or counts & {1, n}:
-            return chosen([one, grey], shape[::-1], labels, name)
+            return chosen([one, grey], shape[::-1], labels, name=name)
     if is_matlab and reversed_axes:
         return next((axes for axes in reversed_axes if axes.count in counts), reversed_axes[0])
     if len(shape) == 4 and shape[0] in _CHANNELS and shape[1] not in _CHANNELS and shape[3] not in _CHANNELS:
         return reversed_axes[-1]
-    return layout(shape, dtype, name, labels)
+    return layout(shape, dtype, name, labels=labels)
 
 
 def _labels(file: Any, key: str, typed: str) -> NDArray[Any]:

@@ -179,14 +179,14 @@ def layout(
         raise SourceError(f"{name}: images without pixels, shape {shape}")
     each = math.prod(shape[1:])
     if len(shape) == 4 and shape[3] in _CHANNELS_LAST:
-        return ArrayLayout(shape[0], 0, (0, 1, 2), each)
+        return ArrayLayout(shape[0], 0, (0, 1, 2), bytes_each=each)
     if len(shape) == 4 and shape[1] in _CHANNELS_FIRST:
-        return ArrayLayout(shape[0], 0, (1, 2, 0), each)
+        return ArrayLayout(shape[0], 0, (1, 2, 0), bytes_each=each)
     # Nobody has pictures that are two pixels wide, unless their labels say so: grey with alpha, not read.
     if len(shape) == 3 and (shape[2] != 2 or (labels is not None and shape[0] in counts_of(labels))):
-        return chosen(_readings(shape, labels), shape, labels, name)
+        return chosen(_readings(shape, labels), shape, labels, name=name)
     if len(shape) == 2 and (labels is None or 1 in counts_of(labels)):
-        return ArrayLayout(1, None, (0, 1), math.prod(shape))
+        return ArrayLayout(1, None, (0, 1), bytes_each=math.prod(shape))
     raise SourceError(
         f"{name}: images of shape {shape} were found; (N, H, W, 3 or 4), (N, H, W) or (N, 3, H, W) is needed"
     )
@@ -195,18 +195,22 @@ def layout(
 def _readings(shape: tuple[int, ...], labels: tuple[int, ...] | None) -> list[AxesReading]:
     """Ways to read three axes."""
     whole, each = math.prod(shape), math.prod(shape[1:])
-    grey = AxesReading(ArrayLayout(shape[0], 0, (0, 1), each), f"{shape[0]} grey pictures", "x[..., None]")
+    grey = AxesReading(
+        ArrayLayout(shape[0], 0, (0, 1), bytes_each=each), f"{shape[0]} grey pictures", "x[..., None]"
+    )
     found = []
     if shape[2] in _CHANNELS_LAST:
         found.append(
             AxesReading(
-                ArrayLayout(1, None, (0, 1, 2), whole), "one picture (rows, columns, channels)", "x[None]"
+                ArrayLayout(1, None, (0, 1, 2), bytes_each=whole),
+                "one picture (rows, columns, channels)",
+                "x[None]",
             )
         )
     if shape[0] in PLANES:
         found.append(
             AxesReading(
-                ArrayLayout(1, None, (1, 2, 0), whole),
+                ArrayLayout(1, None, (1, 2, 0), bytes_each=whole),
                 f"one picture (channels, rows, columns) of {PLANES[shape[0]]}",
                 "x.transpose(1, 2, 0)[None]",
             )

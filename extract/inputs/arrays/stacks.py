@@ -131,11 +131,18 @@ def stack_source(path: Path, typed: str, parts: Sequence[Stacked]) -> ListedSour
         label = _labeller(part.labels)
         images += [
             ImageRef(
-                f"{start}{index:0{digits}}", label(index), None, part.split, size, mtime_ns, origin, index
+                f"{start}{index:0{digits}}",
+                label=label(index),
+                group=None,
+                split=part.split,
+                size=size,
+                mtime_ns=mtime_ns,
+                origin=origin,
+                locator=index,
             )
             for index in range(count)
         ]
-    return ListedSource(typed, str(path), Listing(images, (), {}, (escape(typed),)), key)
+    return ListedSource(typed, str(path), Listing(images, (), {}, roots=(escape(typed),)), key=key)
 
 
 def _labeller(labels: Sequence[str] | None) -> Callable[[int], str | None]:

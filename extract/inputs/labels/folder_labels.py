@@ -53,7 +53,7 @@ def label_by_folders(
     split = find_split_folders(folders)
     tops = _top_folders(images, folders)
     levels = {folder: _levels(folder, split, tops) for folder in set(folders)}
-    named = {folder: _class_of(folder, split, tops, rule, levels[folder]) for folder in levels}
+    named = {folder: _class_of(folder, split, tops, rule=rule, levels=levels[folder]) for folder in levels}
     blank = split.without_classes(named, said=rule is not None)
     named |= {folder: None for folder in named if split.around(folder) in blank}
     labels: list[str | None] = []
@@ -65,7 +65,7 @@ def label_by_folders(
             labels.append(named[folder] if by_folder else ref.label)
     split_of: dict[str, str] = {}
     if split.split_of:
-        sets = SplitSets.of(split, images, folders, labels, blank)
+        sets = SplitSets.of(split, images, folders, labels=labels, blank=blank)
         for note in sets.describe():
             notify(note)
         split_of = sets.split_of()
@@ -75,7 +75,10 @@ def label_by_folders(
         notify(f"{note}; without a match, and so without a label: {without}" if without else note)
         notes = [] if grouped else folders_of_a_class_note(images, labels, levels)
     else:
-        notes = [*_flat_note(images, labels), *session_note(images, labels, levels, inputs, grouped=grouped)]
+        notes = [
+            *_flat_note(images, labels),
+            *session_note(images, labels, levels, inputs=inputs, grouped=grouped),
+        ]
     for note in notes:
         notify(note)
     settled = []

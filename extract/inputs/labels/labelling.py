@@ -60,7 +60,7 @@ def label_listing(listing: Listing, manifest: Manifest, folder: Path, notify: No
             why = ZERO_BYTE if "\0" in row.path else why
             reason = f"named in {manifest.name} line {row.line}, {why}"
             name = escape(redacted(row.path))
-            missing[name] = Failure(name, reason, 0, 0)
+            missing[name] = Failure(name, reason, 0, mtime_ns=0)
         elif path in rows:
             mistakes.append(
                 f"line {row.line}: {redacted(row.path)!r} again, it is also in line {rows[path].line} "
@@ -114,7 +114,7 @@ def list_manifest(manifest: Manifest, folder: Path, typed: str) -> Listing:
     for row in remote:
         where = f"named in {manifest.name} line {row.line}"
         try:
-            named.append(Named(parse(row.path), where, row.label, row.group, row.split))
+            named.append(Named(parse(row.path), where, row.label, group=row.group, split=row.split))
         except UsageError as exc:
             refused.append(refusal(row.path, where, exc))
     sources = list_named(named, manifest.name, refused, any_suffix=True)

@@ -142,7 +142,7 @@ class FolderWalk:
         UsageError
             If one of them cannot be read. Folders below that cannot are failures, with their names.
         """
-        given = [_LocalFolder(one, escape(one), None, self._is_behind_link(one)) for one in relatives]
+        given = [_LocalFolder(one, escape(one), None, linked=self._is_behind_link(one)) for one in relatives]
         pending = [folder for folder in given if not folder.linked]
         links = [folder for folder in given if folder.linked]
         while pending or links:
@@ -156,7 +156,7 @@ class FolderWalk:
                 reason = f"cannot be read: {exc.strerror or exc}"
                 if folder.relative in relatives:
                     raise UsageError(f"folder {self.origin.path(folder.relative)!r} {reason}") from exc
-                self.failures.append(Failure(f"{folder.shown}/", f"the folder {reason}", 0, 0))
+                self.failures.append(Failure(f"{folder.shown}/", f"the folder {reason}", 0, mtime_ns=0))
 
     def has_listed(self, folder: object) -> bool:
         """Whether a folder of this `identity` was listed."""
@@ -166,9 +166,9 @@ class FolderWalk:
         """List one file that was named directly, or count it where it is no image; `relative` as above."""
         name = relative.rpartition("/")[2]
         if may_hold_image(name) and not os.path.lexists(self.origin.path(relative)):
-            self.failures.append(Failure(escape(relative), NOT_FOUND, 0, 0))
+            self.failures.append(Failure(escape(relative), NOT_FOUND, 0, mtime_ns=0))
             return
-        self._file(relative, escape(relative), name, label)
+        self._file(relative, escape(relative), name, label=label)
 
     def folders_without_images(self) -> list[str]:
         """Folders below those given that hold no image, readable or not, nor do those in them; sorted."""
@@ -189,7 +189,7 @@ class FolderWalk:
         """All of it, sorted by path."""
         self.images.sort(key=lambda ref: ref.path)
         self.failures.sort(key=lambda failure: failure.path)
-        return Listing(self.images, self.failures, dict(+self.ignored), (self.origin.name,))
+        return Listing(self.images, self.failures, dict(+self.ignored), roots=(self.origin.name,))
 
     def _is_behind_link(self, relative: str) -> bool:
         path = self.origin.path(relative)
@@ -215,10 +215,12 @@ class FolderWalk:
                     self.ignored[HIDDEN] += 1
                 elif _is_folder(entry):
                     linked = entry.is_symlink()
-                    below = _LocalFolder(start + name, shown_start + shown, shown, folder.linked or linked)
+                    below = _LocalFolder(
+                        start + name, shown_start + shown, shown, linked=folder.linked or linked
+                    )
                     (links if linked else pending).append(below)
                 else:
-                    self._file(start + name, shown_start + shown, name, folder.label, entry)
+                    self._file(start + name, shown_start + shown, name, label=folder.label, entry=entry)
 
     def _file(
         self,
@@ -235,12 +237,21 @@ class FolderWalk:
             return
         status = look(path, entry)
         if isinstance(status, str):
-            self.failures.append(Failure(shown, status, 0, 0))
+            self.failures.append(Failure(shown, status, 0, mtime_ns=0))
             return
         # One string for both where nothing had to be escaped: millions of paths are kept.
         locator = shown if shown == relative else relative
         self.images.append(
-            ImageRef(shown, label, None, None, status.st_size, status.st_mtime_ns, self.origin, locator)
+            ImageRef(
+                shown,
+                label=label,
+                group=None,
+                split=None,
+                size=status.st_size,
+                mtime_ns=status.st_mtime_ns,
+                origin=self.origin,
+                locator=locator,
+            )
         )
 
 

@@ -114,7 +114,9 @@ def join(sources: Sequence[ListedSource]) -> Listing:
     roots = tuple(escape(source.typed) for source in distinct)
     empty = [source.typed for source in distinct if not source.listing.images and not source.listing.failures]
     empty += [typed for source in distinct for typed in source.listing.empty]
-    return Listing(joined.images, joined.failures, dict(joined.ignored), roots, tuple(map(escape, empty)))
+    return Listing(
+        joined.images, joined.failures, dict(joined.ignored), roots=roots, empty=tuple(map(escape, empty))
+    )
 
 
 def _add(joined: _Joined, source: ListedSource, name: str) -> None:
@@ -128,17 +130,17 @@ def _add(joined: _Joined, source: ListedSource, name: str) -> None:
         joined.images.append(
             ImageRef(
                 prefix + ref.path[len(source.key) :],
-                ref.label,
-                ref.group,
-                ref.split,
-                ref.size,
-                ref.mtime_ns,
-                origin,
-                ref.locator,
+                label=ref.label,
+                group=ref.group,
+                split=ref.split,
+                size=ref.size,
+                mtime_ns=ref.mtime_ns,
+                origin=origin,
+                locator=ref.locator,
             )
         )
     joined.failures += [
-        Failure(prefix + failure.path, failure.reason, failure.size, failure.mtime_ns)
+        Failure(prefix + failure.path, failure.reason, failure.size, mtime_ns=failure.mtime_ns)
         for failure in source.listing.failures
     ]
     joined.ignored.update(source.listing.ignored)

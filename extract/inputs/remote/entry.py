@@ -39,7 +39,7 @@ class Entry:
 
 def entry_of(name: str, found: Mapping[str, Any]) -> Entry:
     """An entry from fsspec's description of a file."""
-    return Entry(name, found.get("type") == "directory", _bytes(found.get("size")), change_token(found))
+    return Entry(name, found.get("type") == "directory", _bytes(found.get("size")), token=change_token(found))
 
 
 def change_token(found: Mapping[str, Any]) -> int:

@@ -103,7 +103,7 @@ def _list_group(addresses: Sequence[Address], notify: Notify) -> Iterator[Listed
     with ThreadPoolExecutor(READERS, thread_name_prefix="list") as pool:
         for one in outer:
             relative = _base(one, pages).path[start:]
-            walk(found, relative, pages.get(one), pool)
+            walk(found, relative, pages.get(one), pool=pool)
         looked = pool.map(lambda one: look(found.origin, one.path[start:] + one.query), files)
         for one, seen in zip(files, looked, strict=True):
             check_single(found, one.path[start:] + one.query, one.shown)

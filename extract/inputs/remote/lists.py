@@ -50,7 +50,7 @@ def list_remote_list(address: Address, data: bytes, notify: Notify) -> list[List
         If it names no image, or none is there.
     """
     lines = {number: line.strip() for number, line in paths_of_list(data, address.shown).items()}
-    labelled = labelled_lines(lines, None, address.shown, notify)
+    labelled = labelled_lines(lines, None, address.shown, notify=notify)
     if labelled is None:
         return list_lines(lines, address.shown, address.folder)
     named = [
@@ -82,7 +82,7 @@ def list_lines(lines: Mapping[int, str], name: str, folder: Address | None = Non
 
 def refusal(written: str, where: str, exc: UsageError) -> Failure:
     """The failure of a line that holds no address."""
-    return Failure(escape(redacted(written)), f"{where}, {exc}", 0, 0)
+    return Failure(escape(redacted(written)), f"{where}, {exc}", 0, mtime_ns=0)
 
 
 def list_named(
@@ -150,7 +150,7 @@ def _source(named: Sequence[Named], any_suffix: bool) -> ListedSource:
         elif seen.is_folder:
             found.ignored[FOLDER] += 1
         else:
-            found.add(locator, one.label, seen, one.group, one.split)
+            found.add(locator, one.label, seen, group=one.group, split=one.split)
     return found.source()
 
 

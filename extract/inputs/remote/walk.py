@@ -90,11 +90,20 @@ class RemoteWalk:
             return
         # One string for both where nothing differs: millions are kept.
         place = path if path == locator else locator
-        self.images[path] = ImageRef(path, label, group, split, entry.size, entry.token, self.origin, place)
+        self.images[path] = ImageRef(
+            path,
+            label=label,
+            group=group,
+            split=split,
+            size=entry.size,
+            mtime_ns=entry.token,
+            origin=self.origin,
+            locator=place,
+        )
 
     def fail(self, locator: str, reason: str) -> None:
         """Take in what cannot be had."""
-        self.failures.append(Failure(escape(self.origin.address.plain(locator)), reason, 0, 0))
+        self.failures.append(Failure(escape(self.origin.address.plain(locator)), reason, 0, mtime_ns=0))
 
     def source(self) -> ListedSource:
         """All of it, sorted by path."""
@@ -103,7 +112,7 @@ class RemoteWalk:
         # Links that differ in what is no part of a path: what one of them gave, or one reason.
         once = {one.path: one for one in reversed(self.failures) if one.path not in self.images}
         failures = sorted(once.values(), key=lambda failure: failure.path)
-        return ListedSource(name, name, Listing(images, failures, dict(+self.ignored), (name,)))
+        return ListedSource(name, name, Listing(images, failures, dict(+self.ignored), roots=(name,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ def walk(found: RemoteWalk, relative: str, page: bytes | None, pool: ThreadPoolE
                     raise unlisted(shown, listed)
                 found.fail(f"{folder.locator}/", f"the folder cannot be read: {listed}")
                 continue
-            below += _take(found, folder, listed, pool)
+            below += _take(found, folder, listed, pool=pool)
         level = below
 
 
@@ -174,7 +183,7 @@ def _list(origin: RemoteOrigin, folder: _RemoteFolder, page: bytes | None) -> li
     if not is_html(data):
         return StoreError("the server sends no page that lists its files", "other")
     base = "/".join(filter(None, (origin.address.head, origin.address.path, folder.locator))) + "/"
-    return [Entry(link.rstrip("/"), link.endswith("/"), 0, 0) for link in links_below(data, base)]
+    return [Entry(link.rstrip("/"), link.endswith("/"), 0, token=0) for link in links_below(data, base)]
 
 
 def _take(

@@ -201,14 +201,14 @@ class Corrections:
                 "writes them"
             )
         changed = [
-            CorrectedImage(i, paths[i], sha256[i], chosen[i].label)
+            CorrectedImage(i, paths[i], sha256[i], label=chosen[i].label)
             for i in sorted(chosen)
             if chosen[i].label != normal(labels[i]) or (self.decided and not chosen[i].label)
         ]
         right = list(labels)
         for image in changed:
             right[image.row] = image.label
-        return right, Corrected(self.file, self.sha256, tuple(changed), self._notes(unknown, other))
+        return right, Corrected(self.file, self.sha256, tuple(changed), notes=self._notes(unknown, other))
 
     def _notes(self, unknown: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
         n = len(self.rows)

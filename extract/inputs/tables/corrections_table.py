@@ -113,7 +113,7 @@ def read_corrections(path: Path) -> Corrections:
         if not half
         else (half_line_note(name, half, "passed over; end it with a line break if it counts"),)
     )
-    return Corrections(name, tuple(rows), is_history, ordered, notes)
+    return Corrections(name, tuple(rows), is_history, ordered=ordered, notes=notes)
 
 
 def whole_lines(data: bytes) -> tuple[bytes, bytes]:
@@ -149,11 +149,11 @@ def _columns(header: Sequence[str], name: str, is_history: bool) -> _CorrectionC
             "columns path,label or sha256,label is needed, as suspects --csv writes it"
         )
     return _CorrectionColumns(
-        column(names, PATH_NAMES, name, ID_NAMES) if by_path else None,
+        column(names, PATH_NAMES, name, last=ID_NAMES) if by_path else None,
         names.index(_CONTENT) if _CONTENT in names else None,
         column(names, LABEL_NAMES, name),
-        names.index(UNDONE) if is_history and UNDONE in names else None,
-        len(names),
+        undone=names.index(UNDONE) if is_history and UNDONE in names else None,
+        count=len(names),
     )
 
 
@@ -169,7 +169,9 @@ def _row(line: int, fields: Sequence[str], columns: _CorrectionColumns) -> Corre
         return "no path and no sha256"
     if content and not _DIGEST.fullmatch(content):
         return f"sha256 {content!r}; 64 hexadecimal digits are needed, or nothing"
-    return Correction(line, path, content, normal(fields[columns.label].strip()), bool(undone.strip()))
+    return Correction(
+        line, path, content, label=normal(fields[columns.label].strip()), undone=bool(undone.strip())
+    )
 
 
 def _standing(lines: Iterable[Correction]) -> tuple[list[Correction], bool]:

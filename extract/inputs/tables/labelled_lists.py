@@ -52,7 +52,7 @@ def read_labels(path: Path, notify: Notify) -> Manifest:
     lines = {number: line for number, line in enumerate(text.splitlines(), 1) if line.strip()}
     # A table of other columns has no image in its header.
     if not has_header(text, path) and any(_parted(line, base)[1] for line in list(lines.values())[:1]):
-        labelled = labelled_lines(lines, base, name, notify)
+        labelled = labelled_lines(lines, base, name, notify=notify)
         if labelled is not None:
             return labelled
     return manifest_of(text, path, name)
@@ -86,7 +86,9 @@ def labelled_lines(lines: Mapping[int, str], base: str | None, name: str, notify
     rows: dict[str, ManifestRow] = {}
     mistakes: list[str] = []
     for number, (path, label) in parted.items():
-        known = rows.setdefault(path, ManifestRow(number, path, escape(label) or None, None, None))
+        known = rows.setdefault(
+            path, ManifestRow(number, path, escape(label) or None, group=None, split=None)
+        )
         if (why := _why_not_one(label, lines[number], path)) is not None:
             mistakes.append(f"line {number}: {label!r} after {redacted(path)!r} {why}")
         elif (known.label or "") != escape(label):

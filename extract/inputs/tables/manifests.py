@@ -125,7 +125,7 @@ def manifest_of(text: str, path: Path, name: str) -> Manifest:
     columns = _columns(header, name)
     seen: dict[str, int] = {}
     for line, fields in lines:
-        found = _row(line, fields, columns, seen)
+        found = _row(line, fields, columns, seen=seen)
         if isinstance(found, str):
             mistakes.append(f"line {line}: {found}")
         else:
@@ -190,11 +190,11 @@ def records(text: str, separator: str, mistakes: list[str]) -> Iterator[tuple[in
 def _columns(header: Sequence[str], name: str) -> _ManifestColumns:
     names = [field.strip().lower() for field in header]
     return _ManifestColumns(
-        column(names, PATH_NAMES, name, ID_NAMES),
+        column(names, PATH_NAMES, name, last=ID_NAMES),
         column(names, LABEL_NAMES, name),
         names.index("group") if "group" in names else None,
-        names.index("split") if "split" in names else None,
-        len(names),
+        split=names.index("split") if "split" in names else None,
+        count=len(names),
     )
 
 
@@ -246,7 +246,9 @@ def _row(
         return f"split {split!r}; train, val or test is needed, or nothing"
     group = _optional(fields, columns.group)
     label = fields[columns.label].strip()
-    return ManifestRow(line, path, label or None, group, split and SPLIT_VALUES.get(split.lower(), split))
+    return ManifestRow(
+        line, path, label or None, group=group, split=split and SPLIT_VALUES.get(split.lower(), split)
+    )
 
 
 def _optional(fields: Sequence[str], column: int | None) -> str | None:

@@ -98,7 +98,7 @@ def find_named(
     found = FolderWalk(origin)
     for row in manifest.rows:
         if "\0" in row.path:
-            found.failures.append(_failure(escape(row.path), manifest.name, row, ZERO_BYTE))
+            found.failures.append(_failure(escape(row.path), manifest.name, row, why=ZERO_BYTE))
     lines: dict[str, int] = {}
     mistakes: list[str] = []
     for row, path in files:
@@ -106,7 +106,7 @@ def find_named(
             mistakes.append(f"line {row.line}: {row.path!r} again, it is also in line {lines[path]}")
             continue
         lines[path] = row.line
-        _add(found, row, path, manifest.name, any_suffix=any_suffix)
+        _add(found, row, path, name=manifest.name, any_suffix=any_suffix)
     if mistakes and repeated == "mistake":
         raise UsageError(list_mistakes(manifest.name, mistakes))
     return found
@@ -124,15 +124,24 @@ def _add(found: FolderWalk, row: ManifestRow, path: str, name: str, *, any_suffi
         status = NO_IMAGE if os.path.lexists(path) else NOT_FOUND
     shown = escape(relative)
     if isinstance(status, str):
-        found.failures.append(_failure(shown, name, row, status))
+        found.failures.append(_failure(shown, name, row, why=status))
         return
     # One string for both where nothing had to be escaped: millions of paths are kept.
     locator = shown if shown == relative else relative
     size, mtime_ns = status.st_size, status.st_mtime_ns
     found.images.append(
-        ImageRef(shown, row.label, row.group, row.split, size, mtime_ns, found.origin, locator)
+        ImageRef(
+            shown,
+            label=row.label,
+            group=row.group,
+            split=row.split,
+            size=size,
+            mtime_ns=mtime_ns,
+            origin=found.origin,
+            locator=locator,
+        )
     )
 
 
 def _failure(shown: str, name: str, row: ManifestRow, why: str) -> Failure:
-    return Failure(shown, f"named in {name} line {row.line}, {why}", 0, 0)
+    return Failure(shown, f"named in {name} line {row.line}, {why}", 0, mtime_ns=0)

@@ -42,8 +42,8 @@ def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest
     monkeypatch.setattr("fc7.classify.fit.solvers.newton._STEPS", whole.solver.iterations - 1)
     tries = []
 
-    def counted(*arguments: object) -> tuple[np.ndarray, int]:
-        solved, steps = minimise(*arguments)  # type: ignore[arg-type]
+    def counted(*arguments: object, **more: object) -> tuple[np.ndarray, int]:
+        solved, steps = minimise(*arguments, **more)  # type: ignore[arg-type]
         tries.append(bool(solved.all()))
         return solved, steps
 
@@ -58,8 +58,8 @@ def test_what_ran_out_of_steps_goes_on_from_there(head: str, monkeypatch: pytest
 def test_the_folds_that_failed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data, fold = material()
 
-    def fails_in_the_second_and_fourth(*arguments: object) -> tuple[np.ndarray, int]:
-        solved, steps = minimise(*arguments)  # type: ignore[arg-type]
+    def fails_in_the_second_and_fourth(*arguments: object, **more: object) -> tuple[np.ndarray, int]:
+        solved, steps = minimise(*arguments, **more)  # type: ignore[arg-type]
         solved[[1, 3]] = False
         return solved, steps
 

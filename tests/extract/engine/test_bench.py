@@ -231,7 +231,7 @@ def test_figures_that_cannot_be_kept_are_printed_and_said_not_to_be_kept(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(fake_spec("second"), fake_files(), replace=False)
-    monkeypatch.setattr(bench, "_measured", lambda name, *_: figures(name))
+    monkeypatch.setattr(bench, "_measured", lambda name, *_, **__: figures(name))
     file = root / measured.FILE
     file.mkdir()  # as unwritable as a read-only store, for root too
     ran = fc7("models", "bench")
@@ -256,7 +256,7 @@ def test_a_network_that_does_not_run_is_named_and_its_neighbours_are_measured(ti
 def test_ctrl_c_keeps_what_was_measured(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.save(fake_spec("second"), fake_files(), replace=False)
 
-    def stopped_at_the_second(name: str, *_: object) -> Measured:
+    def stopped_at_the_second(name: str, *_: object, **__: object) -> Measured:
         if name == "second":
             raise KeyboardInterrupt
         return figures(name)
@@ -270,7 +270,7 @@ def test_ctrl_c_keeps_what_was_measured(root: Path, monkeypatch: pytest.MonkeyPa
 def test_a_network_that_is_not_here_is_said_before_anything_is_measured(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> Failed:
+    def never(*_: object, **__: object) -> Failed:
         raise AssertionError("measured")
 
     monkeypatch.setattr(bench, "_measured", never)
