@@ -95,7 +95,6 @@ def choose(
         class_weight=class_weight,
         corrections=corrected.corrections,
     )
-
     candidates = candidates_of(networks or ())
     guard = guard_for(list(images or ()), corrected.corrections, labels=labels, force=force)
     folder = guard.folder(output, caches_of(candidates), "-o")

@@ -66,12 +66,9 @@ def duplicates(
     its column label edited, is one for fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv_file is None else guard.claim(csv_file, DUPLICATES, "--csv")
-
     folder = None if copy is None else new_folder(copy, "--copy")
-
     progress = make_progress(quiet)
     found = duplicates_of_cache(
         features, threshold, layer=layer or None, corrections=corrected.corrections, progress=progress

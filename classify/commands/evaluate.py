@@ -70,7 +70,6 @@ def evaluate(
     classifier learned from are told by their content; --held-out leaves them out.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-
     guard = guard_for(list(inputs), model, corrected.corrections, labels=labels, force=force)
     tables = None if csv is None else guard.folder(csv, EVALUATION, "--csv")
 

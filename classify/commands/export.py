@@ -77,7 +77,6 @@ def export(
     else is written.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-
     guard = guard_for(images or (), model, cache=features, force=force)
     path = output or (None if example or card else _DEFAULTS[form])
     out = None

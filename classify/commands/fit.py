@@ -102,7 +102,6 @@ def fit(
         corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-
     guard = guard_for((), features, keep_split, corrected.corrections, force=force)
     out = guard.claim(output, CLASSIFIER)
     split_out = None if split_csv is None else guard.claim(split_csv, SPLIT, "--split-csv")

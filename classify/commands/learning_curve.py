@@ -68,7 +68,6 @@ def learning_curve(
         corrections=corrected.corrections,
     )
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if csv is None else guard.claim(csv, CURVE, "--csv", makes_folder=True)
 

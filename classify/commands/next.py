@@ -62,7 +62,6 @@ def next_(
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     if model is not None:
         existing(model, f"make it with `{command_line('fit')}`, or leave out -m")
-
     guard = guard_for((), features, model, corrected.corrections, force=force)
     csv_out = None if table is None else guard.claim(table, NEXT, "--csv")
     html_out = None if html is None else guard.claim(html, NEXT_SHEET, "--html", makes_folder=True)

@@ -50,7 +50,6 @@ def report(
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-
     guard = guard_for(images or (), model, corrected.corrections, cache=features, force=force)
     out = guard.claim(output, REPORT, makes_folder=True)
     plots_out = None if plots is None else guard.folder(plots, PLOTS, "--plots")

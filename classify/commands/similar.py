@@ -83,7 +83,6 @@ def similar(
             f"only the feature cache {features} was found; give what to look for before it: "
             f"`{command_line('similar', 'photo.jpg', str(features))}`"
         )
-
     guard = guard_for(images, features, corrected.corrections, force=force)
     csv_out = None if table is None else guard.claim(table, SIMILAR, "--csv")
     html_out = None if html is None else guard.claim(html, SIMILAR_SHEET, "--html", makes_folder=True)

@@ -79,10 +79,8 @@ def suspects(
     (empty takes the image out), and give that file to fit --corrections.
     """
     existing(features, f"make it with `{command_line('extract', 'IMAGES')}`")
-
     guard = guard_for((), features, corrected.corrections, force=force)
     out = None if table is None else guard.claim(table, SUSPECTS, "--csv")
-
     folder = None if copy is None else new_folder(copy, "--copy")
 
     options = FitOptions(

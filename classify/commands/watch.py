@@ -59,7 +59,6 @@ def watch(
     line.
     """
     existing(model, f"make it with `{command_line('fit')}`, or name another with -m")
-
     out = guard_for([folder], model, force=force).claim(output, WATCHED, makes_folder=True)
     say = notifier(quiet, verbose)
     if not (quiet or once):

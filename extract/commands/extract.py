@@ -137,7 +137,6 @@ def extract(
     """
     if not images and labels is None:
         raise UsageError("no images were given; name folders or files, or a manifest with --labels")
-
     guard = guard_for(list(images or ()), labels=labels, force=force)
     out = guard.claim(output, FEATURE_CACHE)
     failures_out = None if failures_csv is None else guard.claim(failures_csv, FAILURES, "--failures-csv")
