@@ -91,3 +91,10 @@ def test_the_folders_make_targets_and_benchmarks_of_a_page_are_there(page: str) 
     # A row of the table of rooms.
     for folder in re.findall(r"^\| `([a-z]+/)` \|", text_of(page), re.M):
         assert ((ROOT / page).parent / folder).is_dir(), folder
+
+
+@pytest.mark.parametrize("stage", ["models", "extract", "classify"])
+def test_the_page_of_a_stage_names_each_of_its_rooms(stage: str) -> None:
+    rooms = [path.parent.name for path in (ROOT / stage).glob("*/__init__.py")]
+    assert len(rooms) > 5
+    assert [room for room in rooms if f"| `{room}/` |" not in text_of(f"{stage}/README.md")] == []
