@@ -80,8 +80,8 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 def test_want_of_memory_is_told_once_and_in_our_words(
     cli: CommandLine, tmp_path: Path, where: str, room: int
 ) -> None:
-    arguments = ("extract", "imgs", "--network", "wide", "-o", tmp_path / "f.h5")
-    for _ in range(6):
+    for attempt in range(6):
+        arguments = ("extract", "imgs", "--network", "wide", "-o", tmp_path / f"{attempt}.h5")
         ran = subprocess.run(
             [sys.executable, "-c", SHORT_OF_MEMORY, where, str(room), *arguments],
             cwd=cli.folder,
