@@ -39,7 +39,7 @@ class ClusterOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a network is run over images: carried whole from the command line to the engine.
+    """How a network is run over images: one record from the command's call to the engine.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ class Introduction:
         Of fc7.
     unseen : str or None
         An image that the driver can read and this worker cannot, and why.
-    precision : {"fp32", "bf16"}
+    precision : {"fp32", "fp16", "bf16"}
         That it would choose.
     """
 

@@ -1,4 +1,4 @@
-"""The commands of stage one: extract, shapes, cache. Each parses, makes one call and prints."""
+"""The commands `extract` and `shapes`: each parses, makes one call and prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live sessions on what `extract.engine.providers` chose. ONNX Runtime's only importer in stage one."""
+"""Live sessions on what `extract.engine.providers` chose. Runs ONNX Runtime, and nobody else does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a picture is turned upright: all eight orientations of EXIF. Imports PIL."""
+"""Which way a picture is to be turned: all eight orientations of EXIF; `decode` turns it. Imports PIL."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Backbone:
         What every BatchNorm adds to its variance.
     default_layer : str
         The row that the scores are computed from.
-    pool : {"flatten", "avg", "max"}
+    pool : {"flatten", "avg", "max", "token"}
         How a spatial map becomes a vector.
     """
 

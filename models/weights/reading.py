@@ -136,7 +136,7 @@ def _noting(read: WeightsFile, note: str) -> WeightsFile:
 
 
 _STATE_DICTS = ("torch", "safetensors")
-# A new format is one reader here and one rule in `models.weights.sniffing`.
+# What else a new format needs is in tests/README.md, "A weight format".
 _READERS: dict[Format, Callable[[Path, str | None], WeightsFile | None]] = {
     "torch": _torch,
     "safetensors": _safetensors,

@@ -3,7 +3,7 @@
 Format: README of huggingface/safetensors, "Format". Eight bytes give the header's length
 (little-endian), the header gives every tensor's type, shape and place in what follows.
 The package `safetensors` (0.8.0) refuses the same damaged headers, but would be one more dependency, of
-1.35 MB on disk, for one of six weight formats.
+1.35 MB on disk, for one of the weight formats.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PyTorch's `.pth`: state dicts of both of its formats, read without PyTorch and without its trust.
 
 Formats: torch/serialization.py, `_save` (a zip archive, since 1.6) and `_legacy_save`. `torch.load` with
-`weights_only` reads them, too; PyTorch (2.13 for the CPU) takes 699 MB, for one of six formats. `ptloader`
+`weights_only` reads them, too; PyTorch (2.13 for the CPU) takes 699 MB, for one of the formats. `ptloader`
 (0.3.0) refuses the second format, which EfficientNet-Lite's published weights have.
 """
 

@@ -1,4 +1,4 @@
-"""The two linear heads, as scikit-learn fits them, in one shape."""
+"""The linear heads, one class against the rest, as scikit-learn fits them, in one shape."""
 
 from __future__ import annotations
 
