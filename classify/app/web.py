@@ -122,8 +122,9 @@ class _Web:
 
     async def unread(self, request: Request) -> Response:
         number = int(request.path_params["number"])
+        # Not to be kept by the browser: the next server, at the same port, numbers others so.
         data = await run_in_threadpool(self._project.unread_picture, number, _THUMB)
-        return Response(data, media_type="image/jpeg", headers=_KEEP)
+        return Response(data, media_type="image/jpeg")
 
     async def thumb(self, request: Request) -> Response:
         return await self._picture(request, _THUMB)

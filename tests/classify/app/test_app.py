@@ -47,8 +47,10 @@ def wait_for_unread(app: RunningApp, n: int) -> None:
 
 def main_colour(app: RunningApp, item: dict[str, Any]) -> str:
     """Of the picture of an image that is not read yet."""
-    status, _, data = app.raw("GET", f"/api/unread/{item['row']}", headers={"X-FC7-Token": app.token})
+    status, said, data = app.raw("GET", f"/api/unread/{item['row']}", headers={"X-FC7-Token": app.token})
     assert status == 200, data
+    # The next server has the same port and numbers others so: a picture that is kept would be a wrong one.
+    assert said["cache-control"] == "no-store"
     mean = np.asarray(Image.open(io.BytesIO(data))).mean((0, 1))
     return ("red", "green", "blue")[int(mean.argmax())]
 
