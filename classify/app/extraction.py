@@ -69,10 +69,7 @@ def as_before(listing: Listing, known: RowColumns, notify: Notify) -> Listing:
     """
     columns = zip(known.path, known.label, known.group, known.split, strict=True)
     before = {path: tuple(each or None for each in what) for path, *what in columns}
-    images = []
-    for ref in listing.images:
-        label, group, split = before.get(ref.path, (ref.label, ref.group, ref.split))
-        images.append(replace(ref, label=label, group=group, split=split))
+    images = [ref.marked(*before[ref.path]) if ref.path in before else ref for ref in listing.images]
     n_new = sum(ref.path not in before for ref in images)
     if n_new and any(known.group):
         call = command_line("extract", *listing.roots, "--group-by", "PATTERN")
