@@ -300,16 +300,9 @@ class Project:
         features = files.features.with_name(f"features-{network}.h5")
         model = files.model.with_name(f"classifier-{network}.onnx")
         rounds = files.rounds.with_name(f"rounds-{network}.jsonl")
-        own: list[str | Path] = [
-            "-f",
-            features,
-            "-m",
-            model,
-            "--rounds",
-            rounds,
-            "--corrections",
-            files.corrections,
-        ]
+        exports = files.exports.with_name(f"{files.exports.name}-{network}")
+        own: list[str | Path] = ["-f", features, "-m", model, "--rounds", rounds, "--exports", exports]
+        own += ["--corrections", files.corrections]
         return command_line("app", files.images, "-n", network, *own)
 
 

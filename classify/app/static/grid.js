@@ -27,6 +27,7 @@ export class Grid {
     this.selected = new Set();
     this.active = 0;
     this.anchor = 0;
+    this.lost = false; // whether the image that the keys were at has left the list
     this.generation = 0;
     this.id = `grid-${(number += 1)}`;
     this.space = el("div", { class: "space" });
@@ -49,7 +50,7 @@ export class Grid {
     this.watcher.observe(this.host);
   }
 
-  /** Read the list again; what is chosen stays chosen if `keep`. */
+  /** Read the list again; the images that are chosen stay chosen if `keep`, wherever they stand then. */
   async load(keep = false) {
     this.generation += 1;
     this.asked.clear();
@@ -57,6 +58,7 @@ export class Grid {
       this.items.clear();
       this.selected.clear();
       this.active = this.anchor = 0;
+      this.lost = false;
       this.host.scrollTop = 0;
     }
     if (!state.n_rows && !this.isUnread()) {
@@ -76,10 +78,13 @@ export class Grid {
     try {
       const found = await get(`/api/images?${this.query()}&offset=${page * PAGE}&limit=${PAGE}`);
       if (generation !== this.generation) return;
-      if (first) this.items.clear();
+      const before = this.items;
+      const isSame = this.total === found.total && this.cache === found.cache;
+      if (first) this.items = new Map();
       this.total = found.total;
       this.cache = found.cache;
       found.items.forEach((item, i) => this.items.set(page * PAGE + i, item));
+      if (first && before.size) this.followImages(before, isSame);
       this.message.textContent = this.total ? "" : this.empty;
       for (const i of [...this.selected]) if (i >= this.total) this.selected.delete(i);
       this.active = Math.max(0, Math.min(this.active, this.total - 1));
@@ -90,6 +95,21 @@ export class Grid {
     }
     this.host.hidden = this.total === 0;
     this.draw();
+  }
+
+  /** Places become those of the same images: another window may have moved them, and a key must not meet others. */
+  followImages(before, isSame) {
+    const places = new Map([...this.items].map(([i, item]) => [item.path, i]));
+    const place = (i) => {
+      const path = before.get(i)?.path;
+      if (places.has(path)) return places.get(path);
+      return isSame && !this.items.has(i) ? i : -1; // not looked at now
+    };
+    this.selected = new Set([...this.selected].map(place).filter((i) => i >= 0));
+    const [active, anchor] = [place(this.active), place(this.anchor)];
+    this.lost = active < 0;
+    if (active >= 0) this.active = active;
+    if (anchor >= 0) this.anchor = anchor;
   }
 
   get columns() {
@@ -172,6 +192,7 @@ export class Grid {
       this.anchor = i;
     }
     this.active = i;
+    this.lost = false;
     this.host.focus({ preventScroll: true });
     this.draw();
   }
@@ -186,6 +207,7 @@ export class Grid {
     if (event.key in steps && !event.altKey) {
       event.preventDefault();
       const to = Math.max(0, Math.min(this.total - 1, this.active + steps[event.key]));
+      this.lost = false;
       if (event.ctrlKey) this.active = to;
       else this.choose(to, { shiftKey: event.shiftKey });
       this.reveal(to);
@@ -245,6 +267,7 @@ export class Grid {
       await this.load(true);
       if (next !== null) {
         this.active = Math.min(next, Math.max(0, this.total - 1));
+        this.lost = false;
         this.draw();
       }
     } catch (error) {

@@ -64,16 +64,17 @@ export class ImagesView {
   }
 
   async update(now, before) {
+    const shown = this.shown;
     // What is dropped is seen at once; once its features are read it is among all.
-    if (!now.n_rows && now.unread && this.shown === ALL) this.shown = UNREAD;
-    if (!now.unread && this.shown === UNREAD) this.shown = ALL;
+    if (!now.n_rows && now.unread && shown === ALL) this.shown = UNREAD;
+    if (!now.unread && shown === UNREAD) this.shown = ALL;
     if (before === null || imagesKey(now) !== imagesKey(before)) {
       this.drawSide(now);
-      if (before !== null) this.grid.load(true);
+      if (before !== null) this.grid.load(shown === this.shown);
     }
     this.drawReading(now);
     this.grid.empty = now.n_rows ? "No images here." : now.unread ? "Until their features are read, images are under Not read yet." : "";
-    if (!now.n_rows) this.grid.message.textContent = this.grid.empty;
+    if (!now.n_rows && this.shown !== UNREAD) this.grid.message.textContent = this.grid.empty;
   }
 
   drawSide(now) {
@@ -196,7 +197,7 @@ export class ImagesView {
 export function relabelKey(event, grid) {
   if (event.ctrlKey || event.metaKey || event.altKey || grid.total === 0) return false;
   // A key that was meant for nothing must not relabel an image that nobody looks at.
-  if (grid.selected.size === 0 && document.activeElement !== grid.host) return false;
+  if (grid.selected.size === 0 && (grid.lost || document.activeElement !== grid.host)) return false;
   if (event.key >= "1" && event.key <= "9") {
     const found = state.classes[Number(event.key) - 1];
     if (found) grid.relabel(found.name);

@@ -242,6 +242,42 @@ def test_two_windows_and_a_server_that_is_killed_and_started_again(here: Command
     assert given == {"blue/000.png": "red", "green/000.png": "red"}
 
 
+def test_a_key_meets_the_image_that_was_chosen_wherever_it_stands(here: CommandLine, browser: Any) -> None:
+    """Another window takes the image before it out of the class: all after it move up."""
+    write_pictures(here.folder / "imgs", 4)
+    here.good("extract", "imgs", "--network", "tiny", "--device", "cpu", "--quiet")
+    with start(here) as app:
+        one, other = Window(browser, app), Window(browser, app)
+        for window in (one, other):
+            window.page.click(".classes button:has-text('green')")
+        one.page.click(".tile[title='green/001.png']")
+        other.page.click(".tile[title='green/000.png']")
+        other.page.keyboard.press("3")
+        one.page.wait_for_selector(".tile[title='green/000.png']", state="detached")
+        one.page.wait_for_selector(".tile[title='green/001.png'][aria-selected='true']")
+        one.page.keyboard.press("1")
+        one.page.wait_for_selector(".tile[title='green/001.png']", state="detached")
+        # It went on to the image that follows. That one goes away: no key is meant for the one after it.
+        other.page.wait_for_selector(".tile[title='green/001.png']", state="detached")
+        other.page.click(".tile[title='green/002.png']")
+        other.page.keyboard.press("3")
+        one.page.wait_for_selector(".tile[title='green/002.png']", state="detached")
+        one.page.keyboard.press("1")
+        one.page.wait_for_timeout(300)
+        one.page.keyboard.press("ArrowRight")
+        one.page.keyboard.press("1")
+        one.page.wait_for_selector(".tile", state="detached")
+        one.check(app)
+    given = {line["path"]: line["label"] for line in lines_of(here.folder / "corrections.csv")}
+    assert given == {
+        "green/000.png": "red",
+        "green/001.png": "blue",
+        "green/002.png": "red",
+        "green/003.png": "blue",
+    }
+    assert len(lines_of(here.folder / "corrections.csv")) == 4
+
+
 def test_another_network_gets_files_of_its_own(here: CommandLine, browser: Any) -> None:
     write_pictures(here.folder / "imgs", 4)
     here.good("extract", "imgs", "--network", "tiny", "--device", "cpu", "--quiet")
@@ -252,7 +288,7 @@ def test_another_network_gets_files_of_its_own(here: CommandLine, browser: Any) 
         page.click("input[value='googlenet']")
         assert page.inner_text(".networks code").endswith(
             "app imgs -n googlenet -f features-googlenet.h5 -m classifier-googlenet.onnx "
-            "--rounds rounds-googlenet.jsonl --corrections corrections.csv"
+            "--rounds rounds-googlenet.jsonl --exports take-away-googlenet --corrections corrections.csv"
         )
         page.click("input[value='tiny']")
         page.wait_for_selector(".networks code", state="detached")
