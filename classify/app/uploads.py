@@ -126,16 +126,16 @@ def clear_parts(folder: Path) -> None:
     What cannot be read or goes away meanwhile is passed over.
     """
     for place in (str(folder), *_folders_in(folder)):
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(place):
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
                 with contextlib.suppress(OSError):
                     if _PART.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED:
                         os.unlink(entry.path)  # noqa: PTH108
 
 
 def _folders_in(folder: Path) -> list[str]:
-    with contextlib.suppress(OSError):
-        return [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.is_dir()]
     return []
 
 

@@ -42,7 +42,10 @@ def app(
         typer.Option("--onnxruntime-web", metavar="DIR", help="As export --format browser takes it."),
     ] = Path("node_modules"),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where to serve the page; 0: any that is free.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Where to serve the page; 0: the one of these files, or any that is free."
+        ),
     ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     force: ForceOption = False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from fc7.classify.predict.predictions import Form
 from fc7.extract.inputs.tables.corrections import Corrections
 from fc7.extract.options import RunOptions
 
@@ -31,7 +31,7 @@ class ClassifyOptions(RunOptions):
     """
 
     top_k: int = 5
-    form: Literal["csv", "jsonl"] | None = None
+    form: Form | None = None
     keep_rows: bool = True
 
 

@@ -1,4 +1,4 @@
-"""Live sessions on what `extract.engine.providers` chose. Runs ONNX Runtime, and nobody else does."""
+"""Live sessions on what `extract.engine.providers` chose. The only opener of ONNX Runtime's."""
 
 from __future__ import annotations
 
